@@ -1,0 +1,2 @@
+//! The ferretcd server program.
+fn main() {}
