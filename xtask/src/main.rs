@@ -1,3 +1,32 @@
-//! The project's own automation.
+//! The project's own automation, run as `cargo xtask <task>`.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+mod codegen;
+
+/// What a task ends with; the error is printed and becomes exit code 1.
+type TaskResult = Result<(), Box<dyn std::error::Error>>;
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+tasks:
+  codegen [--check]   generate the API's Rust code from proto/, or check that it is up to date";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args.split_first() {
+        Some((&"codegen", options)) => codegen::run(options),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed stderr leaves nobody to tell; the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
