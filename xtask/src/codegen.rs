@@ -144,3 +144,39 @@ fn check(target: &Path, files: &Files) -> TaskResult {
     }
     Err(format!("{}\nrun `cargo xtask codegen`", stale.join("\n")).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(names: &[(&str, &str)]) -> Files {
+        names.iter().map(|(name, content)| ((*name).to_owned(), content.as_bytes().to_vec())).collect()
+    }
+
+    #[test]
+    fn checked_in_code_is_up_to_date() {
+        run(&["--check"]).expect("`cargo xtask codegen` was run after the last change of proto/");
+    }
+
+    #[test]
+    fn check_names_each_file_that_differs_and_write_repairs_it() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &files(&[("same.rs", "1"), ("changed.rs", "1"), ("left_over.rs", "1")]))
+            .unwrap();
+        let wanted = files(&[("same.rs", "1"), ("changed.rs", "2"), ("missing.rs", "1")]);
+
+        let message = check(folder.path(), &wanted).unwrap_err().to_string();
+        for name in ["changed.rs", "left_over.rs", "missing.rs", "run `cargo xtask codegen`"] {
+            assert!(message.contains(name), "{name} is not in: {message}");
+        }
+        assert!(!message.contains("same.rs"), "{message}");
+
+        write(folder.path(), &wanted).unwrap();
+        check(folder.path(), &wanted).unwrap();
+    }
+
+    #[test]
+    fn unknown_options_are_refused() {
+        assert!(run(&["--chekc"]).is_err());
+    }
+}

@@ -1,35 +1,53 @@
-//! The generated packages, each in a module of its name.
+//! The generated packages, each in a module of its name. The files are written by `cargo xtask codegen`.
 
-/// Declares one module per package from the files that `cargo xtask codegen` writes.
-macro_rules! packages {
-    ($($(#[doc = $doc:literal])+ $name:ident: $($file:literal),+;)+) => {$(
-        $(#[doc = $doc])+
-        #[expect(missing_docs, reason = "a field whose name says all has no comment in the schema")]
-        pub mod $name {
-            $(include!(concat!("generated/", $file));)+
-        }
-    )+};
+/// Users, roles and permissions as they are stored.
+pub mod authpb {
+    include!("generated/authpb.rs");
 }
 
-packages! {
-    /// Users, roles and permissions as they are stored.
-    authpb: "authpb.rs";
-    /// The client API, and the requests that travel in log entries.
-    etcdserverpb: "etcdserverpb.rs";
-    /// Leases as they are stored, and as peers ask about them.
-    leasepb: "leasepb.rs";
-    /// Changes of cluster-wide facts in log entries.
-    membershippb: "membershippb.rs";
-    /// Rows and events of the store.
-    mvccpb: "mvccpb.rs", "mvccpb.key_value.rs";
-    /// What raft keeps and sends. Every field is optional; absent and zero mean the same.
-    raftpb: "raftpb.rs";
-    /// The content of a `.snap` file.
-    snappb: "snappb.rs";
-    /// Leader elections among clients.
-    v3electionpb: "v3electionpb.rs";
-    /// Named locks.
-    v3lockpb: "v3lockpb.rs";
-    /// Records of the write-ahead log.
-    walpb: "walpb.rs";
+/// The client API, and the requests that travel in log entries.
+pub mod etcdserverpb {
+    include!("generated/etcdserverpb.rs");
+}
+
+/// Leases as they are stored, and as peers ask about them.
+pub mod leasepb {
+    include!("generated/leasepb.rs");
+}
+
+/// Changes of cluster-wide facts in log entries.
+pub mod membershippb {
+    include!("generated/membershippb.rs");
+}
+
+/// Rows and events of the store.
+pub mod mvccpb {
+    include!("generated/mvccpb.rs");
+    // The row in plain form; as a field it is an `EncodedKeyValue`.
+    include!("generated/mvccpb.key_value.rs");
+}
+
+/// What raft keeps and sends. Every field is optional; absent and zero mean the same.
+pub mod raftpb {
+    include!("generated/raftpb.rs");
+}
+
+/// The content of a `.snap` file.
+pub mod snappb {
+    include!("generated/snappb.rs");
+}
+
+/// Leader elections among clients.
+pub mod v3electionpb {
+    include!("generated/v3electionpb.rs");
+}
+
+/// Named locks.
+pub mod v3lockpb {
+    include!("generated/v3lockpb.rs");
+}
+
+/// Records of the write-ahead log.
+pub mod walpb {
+    include!("generated/walpb.rs");
 }

@@ -2,6 +2,7 @@
 /// How a user may authenticate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UserAddOptions {
+    /// Only by certificate.
     #[prost(bool, tag = "1")]
     pub no_password: bool,
 }
@@ -10,12 +11,13 @@ pub struct UserAddOptions {
 pub struct User {
     #[prost(bytes = "bytes", tag = "1")]
     pub name: ::prost::bytes::Bytes,
-    /// Bcrypt hash.
+    /// Bcrypt text; empty if the user has none.
     #[prost(bytes = "bytes", tag = "2")]
     pub password: ::prost::bytes::Bytes,
-    /// Sorted.
+    /// In the order of names.
     #[prost(string, repeated, tag = "3")]
     pub roles: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Written even if it is empty.
     #[prost(message, optional, tag = "4")]
     pub options: ::core::option::Option<UserAddOptions>,
 }
@@ -78,6 +80,7 @@ pub mod permission {
 pub struct Role {
     #[prost(bytes = "bytes", tag = "1")]
     pub name: ::prost::bytes::Bytes,
+    /// In the order of keys.
     #[prost(message, repeated, tag = "2")]
     pub key_permission: ::prost::alloc::vec::Vec<Permission>,
 }

@@ -38,19 +38,18 @@ pub struct RangeRequest {
     /// Revision to read at; 0 and below mean the newest.
     #[prost(int64, tag = "4")]
     pub revision: i64,
-    /// NONE keeps key order.
     #[prost(enumeration = "range_request::SortOrder", tag = "5")]
     pub sort_order: i32,
     /// What to sort by.
     #[prost(enumeration = "range_request::SortTarget", tag = "6")]
     pub sort_target: i32,
-    /// True = local read with no quorum round trip.
+    /// Reads what this member has, which may be old, instead of asking a quorum how far the log is.
     #[prost(bool, tag = "7")]
     pub serializable: bool,
-    /// Leaves values out.
+    /// Leaves the values out, and the leases unless the answer is sorted by value.
     #[prost(bool, tag = "8")]
     pub keys_only: bool,
-    /// Only count filled.
+    /// Returns only the count.
     #[prost(bool, tag = "9")]
     pub count_only: bool,
     /// Inclusive lower bound of mod_revision; 0 means none.
@@ -161,13 +160,13 @@ pub mod range_request {
 pub struct RangeResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// Empty if count_only.
+    /// None if only the count was asked for.
     #[prost(message, repeated, tag = "2")]
     pub kvs: ::prost::alloc::vec::Vec<crate::EncodedKeyValue>,
-    /// True only when limit cut the result.
+    /// Whether the limit has cut anything off.
     #[prost(bool, tag = "3")]
     pub more: bool,
-    /// All keys in the interval at that revision, ignoring limit and rev filters.
+    /// Number of keys in the interval at that revision, whatever the limit and the bounds of revisions.
     #[prost(int64, tag = "4")]
     pub count: i64,
 }
@@ -179,16 +178,16 @@ pub struct PutRequest {
     pub key: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub value: ::prost::bytes::Bytes,
-    /// 0 = none (detaches a previous lease).
+    /// The lease to attach the key to; 0 means none, and detaches it from its present one.
     #[prost(int64, tag = "3")]
     pub lease: i64,
-    /// Return the replaced kv.
+    /// Returns what is replaced.
     #[prost(bool, tag = "4")]
     pub prev_kv: bool,
-    /// Keep current value; key must exist; value must be empty.
+    /// Keeps the present value. The key has to exist and value to be empty.
     #[prost(bool, tag = "5")]
     pub ignore_value: bool,
-    /// Keep current lease; key must exist; lease must be 0.
+    /// Keeps the present lease. The key has to exist and lease to be 0.
     #[prost(bool, tag = "6")]
     pub ignore_lease: bool,
 }
@@ -197,7 +196,7 @@ pub struct PutRequest {
 pub struct PutResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// Unset if key was absent or prev_kv=false.
+    /// What was replaced: absent if nothing was, or if it was not asked for.
     #[prost(message, optional, tag = "2")]
     pub prev_kv: ::core::option::Option<crate::EncodedKeyValue>,
 }
@@ -210,7 +209,7 @@ pub struct DeleteRangeRequest {
     /// Exclusive end; empty means the single key, the byte 0x00 means from the key on.
     #[prost(bytes = "bytes", tag = "2")]
     pub range_end: ::prost::bytes::Bytes,
-    /// Return every deleted kv.
+    /// Returns what is deleted.
     #[prost(bool, tag = "3")]
     pub prev_kv: bool,
 }
@@ -219,10 +218,10 @@ pub struct DeleteRangeRequest {
 pub struct DeleteRangeResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// Number of keys removed.
+    /// Number of keys deleted.
     #[prost(int64, tag = "2")]
     pub deleted: i64,
-    /// Key order.
+    /// What was deleted, in the order of keys, if it was asked for.
     #[prost(message, repeated, tag = "3")]
     pub prev_kvs: ::prost::alloc::vec::Vec<crate::EncodedKeyValue>,
 }
@@ -274,10 +273,8 @@ pub mod response_op {
 /// value fails.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Compare {
-    /// How stored value relates to given value.
     #[prost(enumeration = "compare::CompareResult", tag = "1")]
     pub result: i32,
-    /// What is compared.
     #[prost(enumeration = "compare::CompareTarget", tag = "2")]
     pub target: i32,
     /// Non-empty.
@@ -404,13 +401,13 @@ pub mod compare {
 /// A transaction: conditions and the operations for either outcome.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TxnRequest {
-    /// AND-ed; empty list = true.
+    /// All have to hold; none at all holds.
     #[prost(message, repeated, tag = "1")]
     pub compare: ::prost::alloc::vec::Vec<Compare>,
-    /// Then-branch.
+    /// Executed in order if the conditions hold.
     #[prost(message, repeated, tag = "2")]
     pub success: ::prost::alloc::vec::Vec<RequestOp>,
-    /// Else-branch.
+    /// Executed in order if they do not.
     #[prost(message, repeated, tag = "3")]
     pub failure: ::prost::alloc::vec::Vec<RequestOp>,
 }
@@ -419,20 +416,20 @@ pub struct TxnRequest {
 pub struct TxnResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// Did all compares hold.
+    /// Whether the conditions held.
     #[prost(bool, tag = "2")]
     pub succeeded: bool,
-    /// One per executed op, same order.
+    /// One for each operation that was executed, in the same order.
     #[prost(message, repeated, tag = "3")]
     pub responses: ::prost::alloc::vec::Vec<ResponseOp>,
 }
 /// Drops history.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CompactionRequest {
-    /// Drop history below this revision.
+    /// What is older than the state at this revision is dropped.
     #[prost(int64, tag = "1")]
     pub revision: i64,
-    /// Answer only after the db has been scrubbed.
+    /// Answers only once the rows are gone from the database.
     #[prost(bool, tag = "2")]
     pub physical: bool,
 }
@@ -448,7 +445,7 @@ pub struct HashRequest {}
 /// Asks for the hash of the history of keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HashKvRequest {
-    /// Hash state up to this revision; 0 = current.
+    /// The last revision to hash; 0 means the newest.
     #[prost(int64, tag = "1")]
     pub revision: i64,
 }
@@ -460,10 +457,10 @@ pub struct HashKvResponse {
     /// CRC-32C.
     #[prost(uint32, tag = "2")]
     pub hash: u32,
-    /// Store compaction revision used for the hash.
+    /// The compaction that the hash respects; -1 if there was none.
     #[prost(int64, tag = "3")]
     pub compact_revision: i64,
-    /// Revision the hash covers.
+    /// The last revision in the hash.
     #[prost(int64, tag = "4")]
     pub hash_revision: i64,
 }
@@ -472,7 +469,7 @@ pub struct HashKvResponse {
 pub struct HashResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// CRC-32C over the whole backend.
+    /// CRC-32C.
     #[prost(uint32, tag = "2")]
     pub hash: u32,
 }
@@ -488,10 +485,10 @@ pub struct SnapshotResponse {
     /// Bytes of the image still to come, not counting the hash at the end.
     #[prost(uint64, tag = "2")]
     pub remaining_bytes: u64,
-    /// Next slice.
+    /// The slice.
     #[prost(bytes = "bytes", tag = "3")]
     pub blob: ::prost::bytes::Bytes,
-    /// Storage version of the sender, e.g. 3.7.0.
+    /// The version of the database's layout, X.Y.Z.
     #[prost(string, tag = "4")]
     pub version: ::prost::alloc::string::String,
 }
@@ -518,19 +515,19 @@ pub mod watch_request {
 /// Creates a watch.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchCreateRequest {
-    /// Empty is treated as 0x00 (i.e. lowest key).
+    /// First key; empty means the lowest there can be.
     #[prost(bytes = "bytes", tag = "1")]
     pub key: ::prost::bytes::Bytes,
     /// Exclusive end; empty means the single key, the byte 0x00 means from the key on.
     #[prost(bytes = "bytes", tag = "2")]
     pub range_end: ::prost::bytes::Bytes,
-    /// 0 = "from now"; inclusive.
+    /// The first revision to send; 0 means whatever comes next.
     #[prost(int64, tag = "3")]
     pub start_revision: i64,
-    /// Periodic empty responses when idle.
+    /// Sends a response without events now and then while there are none.
     #[prost(bool, tag = "4")]
     pub progress_notify: bool,
-    /// Drop these event types.
+    /// Kinds of events that are not sent.
     #[prost(
         enumeration = "watch_create_request::FilterType",
         repeated,
@@ -538,13 +535,13 @@ pub struct WatchCreateRequest {
         tag = "5"
     )]
     pub filters: ::prost::alloc::vec::Vec<i32>,
-    /// Fill Event.prev_kv.
+    /// Fills in the state before each event.
     #[prost(bool, tag = "6")]
     pub prev_kv: bool,
-    /// 0 = server assigns.
+    /// Unique on the stream; 0 lets the server choose.
     #[prost(int64, tag = "7")]
     pub watch_id: i64,
-    /// Allow splitting oversized responses.
+    /// Allows events of one revision to come in several responses if they are too large for one.
     #[prost(bool, tag = "8")]
     pub fragment: bool,
 }
@@ -591,7 +588,6 @@ pub mod watch_create_request {
 /// Ends a watch.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchCancelRequest {
-    /// Watch to stop.
     #[prost(int64, tag = "1")]
     pub watch_id: i64,
 }
@@ -603,22 +599,22 @@ pub struct WatchProgressRequest {}
 pub struct WatchResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// -1 for manual progress and for failed creates.
+    /// -1 for all watches of the stream, and for one that could not be created.
     #[prost(int64, tag = "2")]
     pub watch_id: i64,
-    /// First response of a watch.
+    /// The first response of a watch.
     #[prost(bool, tag = "3")]
     pub created: bool,
-    /// Last response of a watch.
+    /// The last response of a watch.
     #[prost(bool, tag = "4")]
     pub canceled: bool,
-    /// Set when start point was compacted.
+    /// Set if the watch ends because what it has to send next is compacted up to here.
     #[prost(int64, tag = "5")]
     pub compact_revision: i64,
-    /// Text; empty for client cancel and for compaction.
+    /// Why the server ended the watch; empty after a compaction or if the client asked for it.
     #[prost(string, tag = "6")]
     pub cancel_reason: ::prost::alloc::string::String,
-    /// True = more fragments of the same batch follow.
+    /// Whether more of the same revision follows.
     #[prost(bool, tag = "7")]
     pub fragment: bool,
     /// In the order of revisions; all events of one revision are in one response or in its fragments.
@@ -628,10 +624,10 @@ pub struct WatchResponse {
 /// Asks for a lease.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LeaseGrantRequest {
-    /// Seconds requested.
+    /// Seconds asked for.
     #[prost(int64, tag = "1")]
     pub ttl: i64,
-    /// 0 = server picks.
+    /// 0 lets the server choose.
     #[prost(int64, tag = "2")]
     pub id: i64,
 }
@@ -642,10 +638,10 @@ pub struct LeaseGrantResponse {
     pub header: ::core::option::Option<ResponseHeader>,
     #[prost(int64, tag = "2")]
     pub id: i64,
-    /// Seconds granted (may be higher than asked).
+    /// Seconds granted, which may be more than asked for.
     #[prost(int64, tag = "3")]
     pub ttl: i64,
-    /// Never filled by the v3 server.
+    /// Always empty.
     #[prost(string, tag = "4")]
     pub error: ::prost::alloc::string::String,
 }
@@ -666,7 +662,7 @@ pub struct LeaseRevokeResponse {
 pub struct LeaseCheckpoint {
     #[prost(int64, tag = "1")]
     pub id: i64,
-    /// Seconds left at checkpoint time.
+    /// Seconds left.
     #[prost(int64, tag = "2")]
     pub remaining_ttl: i64,
 }
@@ -704,7 +700,7 @@ pub struct LeaseKeepAliveResponse {
 pub struct LeaseTimeToLiveRequest {
     #[prost(int64, tag = "1")]
     pub id: i64,
-    /// List attached keys.
+    /// Lists the attached keys.
     #[prost(bool, tag = "2")]
     pub keys: bool,
 }
@@ -718,10 +714,10 @@ pub struct LeaseTimeToLiveResponse {
     /// Whole seconds left; -1 for a lease that is unknown or has ended.
     #[prost(int64, tag = "3")]
     pub ttl: i64,
-    /// TTL given at grant.
+    /// Seconds granted.
     #[prost(int64, tag = "4")]
     pub granted_ttl: i64,
-    /// Only if keys=true.
+    /// The attached keys, if they were asked for.
     #[prost(bytes = "bytes", repeated, tag = "5")]
     pub keys: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
@@ -752,7 +748,7 @@ pub struct Member {
     pub name: ::prost::alloc::string::String,
     #[prost(string, repeated, tag = "3")]
     pub peer_urls: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Empty until started.
+    /// Empty until the member has started once.
     #[prost(string, repeated, tag = "4")]
     pub client_urls: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     #[prost(bool, tag = "5")]
@@ -771,10 +767,10 @@ pub struct MemberAddRequest {
 pub struct MemberAddResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// The new one.
+    /// The new member.
     #[prost(message, optional, tag = "2")]
     pub member: ::core::option::Option<Member>,
-    /// Full list.
+    /// All members.
     #[prost(message, repeated, tag = "3")]
     pub members: ::prost::alloc::vec::Vec<Member>,
 }
@@ -849,7 +845,7 @@ pub struct DefragmentResponse {
 /// Names the next leader.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MoveLeaderRequest {
-    /// Voting member to promote.
+    /// A voting member.
     #[prost(uint64, tag = "1")]
     pub target_id: u64,
 }
@@ -864,10 +860,10 @@ pub struct MoveLeaderResponse {
 pub struct AlarmRequest {
     #[prost(enumeration = "alarm_request::AlarmAction", tag = "1")]
     pub action: i32,
-    /// 0 with GET = all members.
+    /// 0 with GET means every member.
     #[prost(uint64, tag = "2")]
     pub member_id: u64,
-    /// NONE with GET = all types.
+    /// NONE with GET means every alarm.
     #[prost(enumeration = "AlarmType", tag = "3")]
     pub alarm: i32,
 }
@@ -988,7 +984,7 @@ pub mod downgrade_request {
 pub struct DowngradeResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// Current cluster version as X.Y.
+    /// The version of the cluster, X.Y.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
 }
@@ -1006,37 +1002,36 @@ pub struct StatusRequest {}
 pub struct StatusResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// Server binary version.
+    /// The version of the server, X.Y.Z.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
-    /// Physical backend bytes.
+    /// Bytes of the database file.
     #[prost(int64, tag = "3")]
     pub db_size: i64,
-    /// Member ID, 0 = none.
+    /// The leader's id; 0 if there is none.
     #[prost(uint64, tag = "4")]
     pub leader: u64,
-    /// Committed index.
+    /// The committed index.
     #[prost(uint64, tag = "5")]
     pub raft_index: u64,
     #[prost(uint64, tag = "6")]
     pub raft_term: u64,
     #[prost(uint64, tag = "7")]
     pub raft_applied_index: u64,
-    /// No-leader and alarm strings.
+    /// What is wrong: alarms, a missing leader.
     #[prost(string, repeated, tag = "8")]
     pub errors: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// DbSize minus free pages.
+    /// Bytes of the database file in use.
     #[prost(int64, tag = "9")]
     pub db_size_in_use: i64,
     #[prost(bool, tag = "10")]
     pub is_learner: bool,
-    /// Schema version of the db.
+    /// The version of the database's layout, X.Y.Z.
     #[prost(string, tag = "11")]
     pub storage_version: ::prost::alloc::string::String,
-    /// Effective quota in bytes.
+    /// The quota in bytes.
     #[prost(int64, tag = "12")]
     pub db_size_quota: i64,
-    /// Always present.
     #[prost(message, optional, tag = "13")]
     pub downgrade_info: ::core::option::Option<DowngradeInfo>,
 }
@@ -1070,7 +1065,7 @@ pub struct AuthenticateRequest {
 pub struct AuthUserAddRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Plain text; removed before replication.
+    /// Never in the log: the member that receives the request hashes it.
     #[prost(string, tag = "2")]
     pub password: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
@@ -1099,7 +1094,7 @@ pub struct AuthUserChangePasswordRequest {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub password: ::prost::alloc::string::String,
-    /// Bcrypt, filled by the receiving member.
+    /// Bcrypt text, filled by the member that receives the request.
     #[prost(string, tag = "3")]
     pub hashed_password: ::prost::alloc::string::String,
 }
@@ -1158,7 +1153,7 @@ pub struct AuthRoleRevokePermissionRequest {
     pub role: ::prost::alloc::string::String,
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
-    /// Must equal the granted one.
+    /// Has to equal that of the grant.
     #[prost(bytes = "bytes", tag = "3")]
     pub range_end: ::prost::bytes::Bytes,
 }
@@ -1181,7 +1176,7 @@ pub struct AuthStatusResponse {
     pub header: ::core::option::Option<ResponseHeader>,
     #[prost(bool, tag = "2")]
     pub enabled: bool,
-    /// Bumped on each auth change.
+    /// Counts the changes of users, roles and the switch.
     #[prost(uint64, tag = "3")]
     pub auth_revision: u64,
 }
@@ -1190,7 +1185,7 @@ pub struct AuthStatusResponse {
 pub struct AuthenticateResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<ResponseHeader>,
-    /// Put this in later requests.
+    /// To be sent with every other call.
     #[prost(string, tag = "2")]
     pub token: ::prost::alloc::string::String,
 }
@@ -1283,7 +1278,7 @@ pub struct AuthRoleRevokePermissionResponse {
 /// One chunk of a streamed range.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RangeStreamResponse {
-    /// One chunk; header/more/count only in the last.
+    /// The header, more and count are only in the last chunk.
     #[prost(message, optional, tag = "1")]
     pub range_response: ::core::option::Option<RangeResponse>,
 }
@@ -5836,13 +5831,14 @@ pub mod auth_server {
 /// Who asked, and under which id the result is awaited.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RequestHeader {
-    /// Request id for result matching.
+    /// Under which the result is awaited.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// Authenticated user.
+    /// The caller; empty while authentication is off.
     #[prost(string, tag = "2")]
     pub username: ::prost::alloc::string::String,
-    /// Auth revision at admission; re-checked at apply.
+    /// State of users and roles when the caller was admitted. If it has changed when the entry is applied, the
+    /// request is refused.
     #[prost(uint64, tag = "3")]
     pub auth_revision: u64,
 }
@@ -5934,9 +5930,10 @@ pub struct EmptyResponse {}
 pub struct InternalAuthenticateRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
+    /// Always empty in the log.
     #[prost(string, tag = "2")]
     pub password: ::prost::alloc::string::String,
-    /// Pre-generated token so that all members agree.
+    /// Made before the proposal, so that all members know the same.
     #[prost(string, tag = "3")]
     pub simple_token: ::prost::alloc::string::String,
 }

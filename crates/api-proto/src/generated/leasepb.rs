@@ -4,9 +4,10 @@
 pub struct Lease {
     #[prost(int64, tag = "1")]
     pub id: i64,
+    /// Seconds granted.
     #[prost(int64, tag = "2")]
     pub ttl: i64,
-    /// Checkpointed remainder, 0 = none.
+    /// Seconds left at the last checkpoint; 0 if there was none.
     #[prost(int64, tag = "3")]
     pub remaining_ttl: i64,
 }

@@ -28,6 +28,7 @@ pub struct Member {
 /// Sets the version that all members agree on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClusterVersionSetRequest {
+    /// X.Y.Z.
     #[prost(string, tag = "1")]
     pub ver: ::prost::alloc::string::String,
 }
@@ -44,6 +45,7 @@ pub struct ClusterMemberAttrSetRequest {
 pub struct DowngradeInfoSetRequest {
     #[prost(bool, tag = "1")]
     pub enabled: bool,
+    /// The target, X.Y.Z.
     #[prost(string, tag = "2")]
     pub ver: ::prost::alloc::string::String,
 }

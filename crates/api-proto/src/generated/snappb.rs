@@ -2,8 +2,10 @@
 /// A raft snapshot with its checksum.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Snapshot {
+    /// CRC-32C of the data.
     #[prost(uint32, optional, tag = "1")]
     pub crc: ::core::option::Option<u32>,
+    /// An encoded raftpb.Snapshot.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub data: ::core::option::Option<::prost::bytes::Bytes>,
 }

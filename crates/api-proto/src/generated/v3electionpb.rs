@@ -2,13 +2,13 @@
 /// Enters an election.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CampaignRequest {
-    /// Election identity (prefix).
+    /// Names the election; candidates' keys begin with it.
     #[prost(bytes = "bytes", tag = "1")]
     pub name: ::prost::bytes::Bytes,
-    /// Owner lease; 0 = server grants a 60 s lease.
+    /// The office lasts as long as it; 0 lets the server grant one of 60 s.
     #[prost(int64, tag = "2")]
     pub lease: i64,
-    /// Proclaimed value.
+    /// What the leader will proclaim at once.
     #[prost(bytes = "bytes", tag = "3")]
     pub value: ::prost::bytes::Bytes,
 }
@@ -25,13 +25,13 @@ pub struct CampaignResponse {
 pub struct LeaderKey {
     #[prost(bytes = "bytes", tag = "1")]
     pub name: ::prost::bytes::Bytes,
-    /// Ownership key.
+    /// The key that the leader holds.
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
-    /// Create revision of the key.
+    /// Revision at which the key was created.
     #[prost(int64, tag = "3")]
     pub rev: i64,
-    /// Owner lease.
+    /// The lease the key is attached to.
     #[prost(int64, tag = "4")]
     pub lease: i64,
 }
@@ -46,7 +46,7 @@ pub struct LeaderRequest {
 pub struct LeaderResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<super::etcdserverpb::ResponseHeader>,
-    /// Current leader key/value.
+    /// The key that the leader holds, with the proclaimed value.
     #[prost(message, optional, tag = "2")]
     pub kv: ::core::option::Option<crate::EncodedKeyValue>,
 }
@@ -69,7 +69,6 @@ pub struct ProclaimRequest {
     /// Mandatory.
     #[prost(message, optional, tag = "1")]
     pub leader: ::core::option::Option<LeaderKey>,
-    /// New value.
     #[prost(bytes = "bytes", tag = "2")]
     pub value: ::prost::bytes::Bytes,
 }

@@ -2,10 +2,10 @@
 /// Asks for a lock.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LockRequest {
-    /// Lock identity (prefix).
+    /// Names the lock; waiters' keys begin with it.
     #[prost(bytes = "bytes", tag = "1")]
     pub name: ::prost::bytes::Bytes,
-    /// Lease that owns the lock; 0 = server grants a 60 s lease.
+    /// The lock is held as long as it lives; 0 lets the server grant one of 60 s.
     #[prost(int64, tag = "2")]
     pub lease: i64,
 }
@@ -14,14 +14,14 @@ pub struct LockRequest {
 pub struct LockResponse {
     #[prost(message, optional, tag = "1")]
     pub header: ::core::option::Option<super::etcdserverpb::ResponseHeader>,
-    /// Ownership key, pass to Unlock.
+    /// Exists as long as the lock is held.
     #[prost(bytes = "bytes", tag = "2")]
     pub key: ::prost::bytes::Bytes,
 }
 /// Gives a lock back.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UnlockRequest {
-    /// From LockResponse.
+    /// As it came in the LockResponse.
     #[prost(bytes = "bytes", tag = "1")]
     pub key: ::prost::bytes::Bytes,
 }

@@ -2,8 +2,10 @@
 /// One record of the log.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Record {
+    /// Metadata 1, entry 2, state 3, checksum 4, snapshot 5.
     #[prost(int64, optional, tag = "1")]
     pub r#type: ::core::option::Option<i64>,
+    /// CRC-32C of all data up to this record, across segments.
     #[prost(uint32, optional, tag = "2")]
     pub crc: ::core::option::Option<u32>,
     #[prost(bytes = "bytes", optional, tag = "3")]
@@ -16,6 +18,7 @@ pub struct Snapshot {
     pub index: ::core::option::Option<u64>,
     #[prost(uint64, optional, tag = "2")]
     pub term: ::core::option::Option<u64>,
+    /// Mandatory for an index above 0.
     #[prost(message, optional, tag = "3")]
     pub conf_state: ::core::option::Option<super::raftpb::ConfState>,
 }
