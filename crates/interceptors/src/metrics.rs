@@ -1,0 +1,204 @@
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use prometheus::{Error, Registry};
+use tonic::server::NamedService;
+use tonic::{Code, Status};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::body::{CountedBody, Observe};
+use crate::metadata::Metadata;
+use crate::rpc::Rpc;
+use crate::series::{ClientVersions, Families, MethodSeries};
+
+/// What [`MetricsLayer`] counts.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsConfig {
+    /// The methods of the server. Each has its series from the start, at zero.
+    pub rpcs: &'static [Rpc],
+    /// Whether to measure `grpc_server_handling_seconds` as well (etcd's `--metrics=extensive`).
+    pub extensive: bool,
+}
+
+/// Puts [`Metrics`] around a service. All services it is put around share the series.
+#[derive(Clone, Debug)]
+pub struct MetricsLayer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    methods: HashMap<&'static str, Arc<MethodSeries>>,
+    clients: ClientVersions,
+}
+
+impl MetricsLayer {
+    /// Creates the series and registers them.
+    ///
+    /// # Errors
+    /// When `registry` holds a metric of the same name already.
+    pub fn register(config: MetricsConfig, registry: &Registry) -> Result<MetricsLayer, Error> {
+        let families = Families::register(config.extensive, registry)?;
+        let methods = config.rpcs.iter().map(|rpc| (rpc.path(), Arc::new(families.method(rpc)))).collect();
+        let clients = ClientVersions::register(registry)?;
+        Ok(MetricsLayer { shared: Arc::new(Shared { methods, clients }) })
+    }
+}
+
+impl<S> Layer<S> for MetricsLayer {
+    type Service = Metrics<S>;
+
+    fn layer(&self, inner: S) -> Metrics<S> {
+        Metrics { inner, shared: self.shared.clone() }
+    }
+}
+
+/// Counts calls, messages and bytes under the names of etcd and of the usual gRPC server metrics.
+///
+/// A call has been handled when its response has been sent to the end; one whose response is dropped before
+/// counts as `Canceled`. Messages count without their prefix of five bytes.
+#[derive(Clone, Debug)]
+pub struct Metrics<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S: NamedService> NamedService for Metrics<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Metrics<S>
+where
+    S: Service<Request<CountedBody<ReqBody, Received>>, Response = Response<ResBody>>,
+    ReqBody: Body<Data = Bytes>,
+    ResBody: Body<Data = Bytes>,
+{
+    type Response = Response<CountedBody<ResBody, Call>>;
+    type Error = S::Error;
+    type Future = MetricsFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (call, received) = match self.shared.methods.get(request.uri().path()) {
+            Some(series) => {
+                // What is not UTF-8 has no name to be counted under.
+                let version = Metadata::new(request.headers()).client_api_version().ok().flatten();
+                self.shared.clients.count(series.kind, version);
+                (Some(Call::start(series.clone())), Some(Received(series.clone())))
+            }
+            None => (None, None),
+        };
+        let inner = self.inner.call(request.map(|body| CountedBody::new(body, received)));
+        MetricsFuture { inner, call }
+    }
+}
+
+pin_project! {
+    /// The response of [`Metrics`].
+    #[derive(Debug)]
+    pub struct MetricsFuture<F> {
+        #[pin]
+        inner: F,
+        call: Option<Call>,
+    }
+}
+
+impl<F, ResBody, E> Future for MetricsFuture<F>
+where
+    F: Future<Output = Result<Response<ResBody>, E>>,
+    ResBody: Body<Data = Bytes>,
+{
+    type Output = Result<Response<CountedBody<ResBody, Call>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(context));
+        let mut call = this.call.take();
+        Poll::Ready(match result {
+            Ok(response) => {
+                // A refusal has its status among the headers and no body to wait for.
+                if let Some(code) = code(response.headers()) {
+                    call = call.and_then(|call| call.handled(code));
+                }
+                Ok(response.map(|body| CountedBody::new(body, call)))
+            }
+            Err(error) => {
+                call.and_then(|call| call.handled(Code::Unknown));
+                Err(error)
+            }
+        })
+    }
+}
+
+/// A call from its start to the end of its response.
+#[derive(Debug)]
+pub struct Call {
+    series: Arc<MethodSeries>,
+    /// Only with extensive metrics.
+    start: Option<Instant>,
+    /// How it ended if nothing else is heard of it.
+    code: Code,
+}
+
+impl Call {
+    fn start(series: Arc<MethodSeries>) -> Call {
+        series.started.inc();
+        let start = series.handling.is_some().then(Instant::now);
+        Call { series, start, code: Code::Cancelled }
+    }
+
+    /// Ends the call; nothing is left of it.
+    fn handled(mut self, code: Code) -> Option<Call> {
+        self.code = code;
+        None
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.series.handled(self.code).inc();
+        if let (Some(handling), Some(start)) = (&self.series.handling, self.start) {
+            handling.observe(start.elapsed().as_secs_f64());
+        }
+    }
+}
+
+/// Watches the response on its way out.
+impl Observe for Call {
+    fn message(&mut self, len: u64) {
+        self.series.sent.inc();
+        self.series.sent_bytes.inc_by(len);
+    }
+
+    fn end(self, trailers: Option<&HeaderMap>) {
+        self.handled(trailers.and_then(code).unwrap_or(Code::Unknown));
+    }
+}
+
+/// Watches the request while the service reads it.
+#[derive(Debug)]
+pub struct Received(Arc<MethodSeries>);
+
+impl Observe for Received {
+    fn message(&mut self, len: u64) {
+        self.0.received.inc();
+        self.0.received_bytes.inc_by(len);
+    }
+
+    fn end(self, _trailers: Option<&HeaderMap>) {}
+}
+
+fn code(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
+}
