@@ -1,1 +1,94 @@
-//! raft-node
+//! One member's part in the raft protocol: it orders proposals into a log that a quorum keeps, and hands out
+//! what is committed.
+//!
+//! * [`Node`] runs the protocol on two threads, a driver and one for the log on disk; [`NodeHandle`] is how the
+//!   rest of the member talks to it, [`Host`] how it talks back, [`Transport`] where messages to peers go.
+//! * [`Core`] is the part that decides: [`Event`]s in, [`Effects`] out, without threads, clocks or disks, so
+//!   that whole clusters can be run from a seed.
+//! * A [`Committed`] entry is what all this is for; a [`ReadToken`] stands for a read that wants to be
+//!   linearizable.
+//!
+//! What it refuses to do: it does not look into proposals, applies nothing, moves no snapshots of the state,
+//! and knows neither tokio nor the clock beyond its tick. The raft library (raft-rs, the port of etcd's own) is
+//! named in no signature.
+//!
+//! Invariants:
+//! * Entries are handed out in log order, each once, and only when they are committed and durable here.
+//! * No message that promises something about the log or a vote leaves before that is durable; see the `outbox`
+//!   module for the rule and its one short cut.
+//! * The log on disk is written in one order by one thread; after a failed write or sync nothing more is done.
+//! * A token is reported as dropped only if its proposal is in no log.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use ferretcd_base::MemberId;
+//! use ferretcd_raft_node::{Applied, Config, Core, Event, Payload, Proposal};
+//! use ferretcd_wal::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
+//!
+//! let config = Config {
+//!     id: MemberId(1),
+//!     heartbeat: Duration::from_millis(100),
+//!     election_ticks: 10,
+//!     pre_vote: true,
+//!     check_quorum: true,
+//!     max_size_per_msg: 1 << 20,
+//!     max_inflight_msgs: 256,
+//!     catchup_entries: 5000,
+//!     inbox: 4096,
+//!     advance_ticks: true,
+//! };
+//! // A log whose first entry is in the state, as is the configuration that it made.
+//! let first = Entry { term: 1, index: 1, kind: EntryKind::Normal, data: "x".into() };
+//! let recovered = Recovered {
+//!     metadata: Metadata { node_id: 1, cluster_id: 1 },
+//!     snapshot: SnapshotMark::default(),
+//!     hard_state: HardState { term: 1, vote: 0, commit: 1 },
+//!     entries: vec![first],
+//! };
+//! let conf_state = ConfState { voters: vec![1], ..ConfState::default() };
+//! let mut core = Core::new(config, recovered, &Applied { index: 1, conf_state }, 42)?;
+//!
+//! // The sole voter makes itself leader; its term and first entry have to be synced.
+//! let step = core.take_effects().persist.pop().expect("a new leader appends an entry");
+//! core.handle(Event::Propose(vec![Proposal { token: 7, data: "hello".into() }]));
+//! core.handle(Event::Persisted(step.number));
+//! let effects = core.take_effects();
+//! assert_eq!(effects.committed[0].payload, Payload::Empty);
+//!
+//! // The proposal is committed when it is durable, not before.
+//! let number = effects.persist.iter().map(|step| step.number).max().expect("the proposal is to be written");
+//! core.handle(Event::Persisted(number));
+//! assert_eq!(core.take_effects().committed[0].payload, Payload::Normal("hello".into()));
+//! # Ok::<(), ferretcd_raft_node::Error>(())
+//! ```
+
+mod conf_change;
+mod config;
+mod error;
+mod host;
+mod message;
+
+mod core;
+mod jitter;
+mod logger;
+mod memory_log;
+mod outbox;
+mod reads;
+mod recover;
+mod translate;
+
+mod driver;
+mod handle;
+mod inbox;
+mod log_thread;
+mod node;
+
+pub use conf_change::{ConfChange, ConfChangeKind};
+pub use config::Config;
+pub use core::{Core, Effects, Event, Persist, Proposal};
+pub use error::{Error, Refused};
+pub use handle::NodeHandle;
+pub use host::{Applied, Committed, Host, NoPeers, Payload, Persisted, ReadToken, Role, Status, Transport};
+pub use message::Message;
+pub use node::{Node, bootstrap};

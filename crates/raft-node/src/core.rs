@@ -1,0 +1,515 @@
+//! The decisions of a node: events in, effects out.
+
+use base::MemberId;
+use bytes::Bytes;
+use raft::eraftpb::{self, EntryType, MessageType};
+use raft::{RawNode, StateRole};
+
+use crate::jitter::Jitter;
+use crate::memory_log::MemoryLog;
+use crate::outbox::Outbox;
+use crate::reads::Reads;
+use crate::{
+    Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Message, Payload, ReadToken, Status,
+    logger, recover, translate,
+};
+
+/// A read round without an answer is forgotten after this many election time-outs.
+const READ_ROUND_ELECTIONS: u64 = 10;
+
+/// The raft core of one member with its in-memory log, without threads, clocks, disks or sockets.
+///
+/// Give it events with [`Self::handle`], any number of them, then perform what [`Self::take_effects`] returns
+/// before giving it more. Equal events and an equal seed make equal effects.
+///
+/// A member that has applied its own removal or has failed does nothing any more: proposals are dropped,
+/// everything else is ignored.
+pub struct Core {
+    config: Config,
+    raw: RawNode<MemoryLog>,
+    outbox: Outbox,
+    reads: Reads,
+    jitter: Jitter,
+    /// Ticks so far, to age rounds of reads.
+    n_ticks: u64,
+    /// Term, role and leader when the election time-out was last drawn.
+    spread: (u64, StateRole, u64),
+    /// The last hard state given to the disk.
+    hard_state: wal::HardState,
+    /// The last committed entry given to the member.
+    handed_out: u64,
+    /// The last configuration change among those.
+    conf_change: u64,
+    /// Whether the first election of a sole voter is still to be started.
+    election_due: bool,
+    /// What the last report of the role said.
+    reported: Status,
+    /// Nothing may call into `raw` any more: it panics once its own member is not in the configuration.
+    over: bool,
+    effects: Effects,
+}
+
+/// Everything that makes a [`Core`] do something.
+#[derive(Debug)]
+pub enum Event {
+    /// One heartbeat interval has passed.
+    Tick,
+    /// A peer's message has come.
+    Message(Message),
+    /// Append these to the log, in this order, or forward them to the leader.
+    Propose(Vec<Proposal>),
+    /// Append a configuration change, or forward it to the leader.
+    ConfChange {
+        /// Comes back if the change is certainly not logged.
+        token: u64,
+        /// The change.
+        change: ConfChange,
+    },
+    /// Find the index from which these reads are linearizable.
+    ReadIndex(Vec<ReadToken>),
+    /// Everything in [`Persist`]s up to this number is durable.
+    Persisted(u64),
+    /// The member has applied the entries up to this index.
+    Applied(u64),
+    /// Hand the leadership to this member.
+    TransferLeader(MemberId),
+}
+
+/// A request to replicate some bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// Comes back if the proposal is certainly not logged.
+    pub token: u64,
+    /// What to replicate. Empty data is an entry without effect.
+    pub data: Bytes,
+}
+
+/// What the surroundings of a [`Core`] have to do, in the order of the fields.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Send these now.
+    pub send: Vec<Message>,
+    /// Write these to the log in this order; answer with [`Event::Persisted`] once they are synced.
+    pub persist: Vec<Persist>,
+    /// The leader, the term, the role or the membership of this member changed.
+    pub role: Option<Status>,
+    /// Apply these.
+    pub committed: Vec<Committed>,
+    /// These reads may be answered from a state that contains the index.
+    pub reads: Vec<(ReadToken, u64)>,
+    /// Proposals and configuration changes that are certainly in no log.
+    pub dropped: Vec<u64>,
+    /// The node cannot go on.
+    pub failed: Option<Error>,
+}
+
+/// A step of the log on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Persist {
+    /// Numbers rise, not always by one.
+    pub number: u64,
+    /// To be appended first. The first index may be an earlier one than the last appended: what it and its
+    /// successors held before is replaced.
+    pub entries: Vec<wal::Entry>,
+    /// To be written behind the entries.
+    pub hard_state: Option<wal::HardState>,
+    /// If false, this may be written together with any later step, and no answer is needed.
+    pub must_sync: bool,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core")
+            .field("status", &self.status())
+            .field("outbox", &self.outbox)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// A core that continues from what the log and the state hold. `seed` must be another one for each start of
+    /// the same member: it spreads elections and names the rounds of reads.
+    ///
+    /// Errs if the settings are out of range, or if log and state do not fit together.
+    pub fn new(
+        config: Config,
+        recovered: wal::Recovered,
+        applied: &Applied,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        let log = recover::memory_log(recovered, applied)?;
+        let raw = RawNode::new(&config.to_raft(applied.index), log, &logger::to_tracing())
+            .map_err(|_| Error::ConfState { conf_state: applied.conf_state.clone() })?;
+        let mut core = Self {
+            outbox: Outbox::default(),
+            reads: Reads::new(config.id.0, seed),
+            jitter: Jitter::new(seed),
+            n_ticks: 0,
+            spread: (raw.raft.term, raw.raft.state, u64::MAX),
+            hard_state: translate::hard_state_to_wal(&raw.raft.hard_state()),
+            handed_out: applied.index,
+            conf_change: 0,
+            election_due: config.advance_ticks,
+            reported: status(&raw),
+            over: false,
+            effects: Effects::default(),
+            config,
+            raw,
+        };
+        core.raw.mut_store().drop_to(applied.index.saturating_sub(core.config.catchup_entries));
+        core.spread_elections();
+        Ok(core)
+    }
+
+    /// Takes in one event.
+    pub fn handle(&mut self, event: Event) {
+        if self.over {
+            return self.refuse(event);
+        }
+        match event {
+            Event::Tick => self.tick(),
+            Event::Message(message) => self.receive(message),
+            Event::Propose(proposals) => self.propose(&proposals),
+            Event::ConfChange { token, change } => self.propose_conf_change(token, &change),
+            Event::ReadIndex(tokens) => self.read_index(tokens),
+            Event::Persisted(number) => {
+                self.outbox.synced(number);
+                self.settle();
+            }
+            Event::Applied(index) => self.applied(index),
+            Event::TransferLeader(to) => self.raw.transfer_leader(to.0),
+        }
+        self.spread_elections();
+    }
+
+    /// What has to be done because of the events so far.
+    pub fn take_effects(&mut self) -> Effects {
+        loop {
+            while !self.over && self.raw.has_ready() {
+                self.take_ready();
+            }
+            if self.over || !self.go_on() {
+                break;
+            }
+        }
+        self.spread_elections();
+        self.report_role();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// What this node knows about the cluster and itself.
+    pub fn status(&self) -> Status {
+        status(&self.raw)
+    }
+
+    /// The hard state after every [`Persist`] returned so far.
+    pub fn hard_state(&self) -> wal::HardState {
+        self.hard_state
+    }
+
+    /// The last configuration change handed out that is not applied yet. While there is one, no further change
+    /// is accepted and no election is started, so the member should report its progress at once.
+    pub fn unapplied_conf_change(&self) -> Option<u64> {
+        (self.conf_change > self.raw.raft.raft_log.applied).then_some(self.conf_change)
+    }
+
+    fn refuse(&mut self, event: Event) {
+        match event {
+            Event::Propose(proposals) => self.drop_proposals(&proposals),
+            Event::ConfChange { token, .. } => self.effects.dropped.push(token),
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        self.n_ticks += 1;
+        let patience = READ_ROUND_ELECTIONS * self.config.election_ticks as u64;
+        self.reads.forget_before(self.n_ticks.saturating_sub(patience));
+        if !self.is_sole_voter_with_unsynced_tail() {
+            self.raw.tick();
+        }
+    }
+
+    fn receive(&mut self, message: Message) {
+        if !message.is_acceptable() {
+            return;
+        }
+        match message.0.get_msg_type() {
+            MessageType::MsgTimeoutNow if self.is_sole_voter_with_unsynced_tail() => return,
+            MessageType::MsgHeartbeat if message.0.term >= self.raw.raft.term => {
+                let (commit, last) = (message.0.commit, self.raw.raft.raft_log.last_index());
+                if commit > last {
+                    return self.fail(Error::LostEntries { commit, last });
+                }
+            }
+            _ => {}
+        }
+        // It errs for answers of unknown members and for forwarded proposals that are dropped; neither sender
+        // is told.
+        let _ = self.raw.step(message.0);
+    }
+
+    fn propose(&mut self, mut proposals: &[Proposal]) {
+        while !proposals.is_empty() {
+            let (message, rest) = proposals.split_at(self.n_in_one_message(proposals));
+            let entries = message
+                .iter()
+                .map(|proposal| eraftpb::Entry { data: proposal.data.clone(), ..eraftpb::Entry::default() })
+                .collect();
+            if !self.step_proposal(entries) {
+                self.drop_proposals(message);
+            }
+            proposals = rest;
+        }
+    }
+
+    /// How many of the proposals fit into one message; at least one.
+    fn n_in_one_message(&self, proposals: &[Proposal]) -> usize {
+        let mut room = self.config.max_size_per_msg;
+        let n_fitting = proposals.iter().take_while(|proposal| {
+            let fits = room > 0;
+            room = room.saturating_sub(proposal.data.len() as u64);
+            fits
+        });
+        n_fitting.count().max(1)
+    }
+
+    fn propose_conf_change(&mut self, token: u64, change: &ConfChange) {
+        // The library would log an empty entry in its place, and the proposer would wait for nothing.
+        let is_refused = self.raw.raft.state == StateRole::Leader && self.raw.raft.has_pending_conf();
+        let mut entry = eraftpb::Entry { data: change.to_core(), ..eraftpb::Entry::default() };
+        entry.set_entry_type(EntryType::EntryConfChange);
+        if is_refused || !self.step_proposal(vec![entry]) {
+            self.effects.dropped.push(token);
+        }
+    }
+
+    /// Returns whether the entries may have been logged.
+    fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> bool {
+        if self.raw.raft.leader_id == raft::INVALID_ID {
+            return false;
+        }
+        let mut message = eraftpb::Message::default();
+        message.set_msg_type(MessageType::MsgPropose);
+        message.from = self.config.id.0;
+        message.set_entries(entries.into());
+        self.raw.step(message).is_ok()
+    }
+
+    fn drop_proposals(&mut self, proposals: &[Proposal]) {
+        self.effects.dropped.extend(proposals.iter().map(|proposal| proposal.token));
+    }
+
+    fn read_index(&mut self, tokens: Vec<ReadToken>) {
+        let raft = &self.raw.raft;
+        if tokens.is_empty() || raft.leader_id == raft::INVALID_ID {
+            return;
+        }
+        if raft.state == StateRole::Leader && !raft.commit_to_current_term() {
+            return self.reads.wait(tokens);
+        }
+        let context = self.reads.start(tokens, self.n_ticks);
+        self.raw.read_index(context);
+    }
+
+    fn applied(&mut self, index: u64) {
+        let index = index.min(self.handed_out);
+        if index > self.raw.raft.raft_log.applied {
+            self.raw.advance_apply_to(index);
+            // Entries may be dropped only up to what the core was told to be applied: it reads them again.
+            self.raw.mut_store().drop_to(index.saturating_sub(self.config.catchup_entries));
+        }
+    }
+
+    /// Turns the core's next batch of work into effects.
+    fn take_ready(&mut self) {
+        let mut ready = self.raw.ready();
+        assert!(ready.snapshot().is_empty(), "snapshot messages are not let in");
+        let number = ready.number();
+        let must_sync = ready.must_sync();
+        let hard_state = ready.hs().map(translate::hard_state_to_wal);
+        let vote_changed = hard_state
+            .is_some_and(|new| (new.term, new.vote) != (self.hard_state.term, self.hard_state.vote));
+        self.outbox.issue(number, must_sync, vote_changed);
+        self.post(ready.take_messages(), ready.take_persisted_messages());
+
+        let entries = ready.take_entries();
+        if let Err(error) = self.persist(number, &entries, hard_state, must_sync) {
+            return self.fail(error);
+        }
+        self.raw.mut_store().append(entries);
+
+        let committed = ready.take_committed_entries();
+        let read_states = ready.take_read_states();
+        self.raw.advance_append_async(ready);
+        self.settle();
+        for read in read_states {
+            let tokens = self.reads.finish(&read.request_ctx);
+            self.effects.reads.extend(tokens.into_iter().map(|token| (token, read.index)));
+        }
+        self.commit(committed);
+    }
+
+    /// Sends or holds a batch's messages: `leading` those of a leader, `following` those of anybody else.
+    fn post(&mut self, leading: Vec<eraftpb::Message>, following: Vec<eraftpb::Message>) {
+        let leading = leading.into_iter().map(Message);
+        if self.outbox.vote_is_durable() {
+            self.effects.send.extend(leading);
+        } else {
+            self.outbox.hold(leading.collect());
+        }
+        let (now, later) = following.into_iter().map(Message).partition(Message::promises_nothing);
+        self.effects.send.extend::<Vec<_>>(now);
+        self.outbox.hold(later);
+    }
+
+    fn persist(
+        &mut self,
+        number: u64,
+        entries: &[eraftpb::Entry],
+        hard_state: Option<wal::HardState>,
+        must_sync: bool,
+    ) -> Result<(), Error> {
+        if entries.is_empty() && hard_state.is_none() {
+            return Ok(());
+        }
+        let entries = entries.iter().map(translate::entry_to_wal).collect::<Result<_, _>>()?;
+        self.hard_state = hard_state.unwrap_or(self.hard_state);
+        self.effects.persist.push(Persist { number, entries, hard_state, must_sync });
+        Ok(())
+    }
+
+    /// Tells the core what is durable and lets go of the messages that waited for it.
+    fn settle(&mut self) {
+        if let Some(number) = self.outbox.settle(&mut self.effects.send) {
+            self.raw.on_persist_ready(number);
+        }
+    }
+
+    fn commit(&mut self, entries: Vec<eraftpb::Entry>) {
+        self.effects.committed.reserve(entries.len());
+        for entry in entries {
+            let (index, term) = (entry.index, entry.term);
+            match self.payload(entry) {
+                Ok(payload) => self.effects.committed.push(Committed { index, term, payload }),
+                Err(error) => return self.fail(error),
+            }
+            self.handed_out = index;
+            // A removed member has no business with what the others did afterwards.
+            if self.over {
+                return;
+            }
+        }
+    }
+
+    fn payload(&mut self, entry: eraftpb::Entry) -> Result<Payload, Error> {
+        Ok(match entry.get_entry_type() {
+            EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
+            EntryType::EntryNormal => Payload::Normal(entry.data),
+            EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
+                let change = translate::conf_change(&entry)?;
+                let conf_state = self.change_configuration(entry.index, &change);
+                Payload::ConfChange { change, conf_state }
+            }
+        })
+    }
+
+    /// Puts a committed change into force and returns the configuration after it. A change that cannot be, like
+    /// the removal of the last voter, has no effect on any member.
+    fn change_configuration(&mut self, index: u64, change: &ConfChange) -> wal::ConfState {
+        self.conf_change = index;
+        if let Some(transition) = change.to_transition()
+            && let Err(error) = self.raw.apply_conf_change(&transition)
+        {
+            tracing::warn!(target: "raft", member = %change.node, %error, "ignored an impossible configuration change");
+        }
+        let status = self.status();
+        let is_own_removal = change.kind == ConfChangeKind::RemoveNode && change.node == self.config.id;
+        self.over = is_own_removal && !status.is_voter && !status.is_learner;
+        translate::conf_state_to_wal(self.raw.raft.prs().conf().to_conf_state())
+    }
+
+    /// Starts what had to wait for a state that has come about meanwhile. Returns whether it did something.
+    fn go_on(&mut self) -> bool {
+        if self.first_election_can_start() {
+            self.election_due = false;
+            // It refuses only while configuration changes are unapplied, which was just asked.
+            return self.raw.campaign().is_ok();
+        }
+        if self.reads.has_waiting() {
+            let raft = &self.raw.raft;
+            if raft.state != StateRole::Leader {
+                self.reads.take_waiting();
+            } else if raft.commit_to_current_term() {
+                let tokens = self.reads.take_waiting();
+                self.read_index(tokens);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn first_election_can_start(&self) -> bool {
+        let raft = &self.raw.raft;
+        self.election_due
+            && raft.leader_id == raft::INVALID_ID
+            && self.is_sole_voter()
+            && !self.is_sole_voter_with_unsynced_tail()
+            && self.handed_out >= raft.raft_log.committed
+            && self.unapplied_conf_change().is_none()
+    }
+
+    fn is_sole_voter(&self) -> bool {
+        self.raw.raft.prs().is_singleton() && self.raw.raft.promotable()
+    }
+
+    /// A sole voter wins its election the moment it starts one, and the library asserts that its log is durable
+    /// then.
+    fn is_sole_voter_with_unsynced_tail(&self) -> bool {
+        let raft = &self.raw.raft;
+        let has_unsynced_tail = raft.raft_log.persisted < raft.raft_log.last_index();
+        has_unsynced_tail && raft.state != StateRole::Leader && self.is_sole_voter()
+    }
+
+    /// Replaces the election time-out that the library has drawn from the thread's random generator.
+    fn spread_elections(&mut self) {
+        let raft = &mut self.raw.raft;
+        let now = (raft.term, raft.state, raft.leader_id);
+        if now != self.spread {
+            self.spread = now;
+            let ticks = self.config.election_ticks;
+            raft.set_randomized_election_timeout(ticks + self.jitter.below(ticks));
+        }
+    }
+
+    fn report_role(&mut self) {
+        let status = self.status();
+        let essence =
+            |status: &Status| (status.leader, status.term, status.role, status.is_voter, status.is_learner);
+        if essence(&status) != essence(&self.reported) {
+            self.reported = status.clone();
+            self.effects.role = Some(status);
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.effects.failed = Some(error);
+        self.over = true;
+    }
+}
+
+fn status(raw: &RawNode<MemoryLog>) -> Status {
+    let raft = &raw.raft;
+    let conf = raft.prs().conf();
+    Status {
+        id: MemberId(raft.id),
+        leader: MemberId(raft.leader_id),
+        term: raft.term,
+        role: raft.state.into(),
+        committed: raft.raft_log.committed,
+        applied: raft.raft_log.applied,
+        is_voter: conf.voters().contains(raft.id),
+        is_learner: conf.learners().contains(&raft.id),
+    }
+}

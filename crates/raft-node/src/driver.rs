@@ -1,0 +1,221 @@
+//! The thread that owns the raft core: takes what waits in the inbox, feeds the core, performs its effects.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::handle::Shared;
+use crate::inbox::Lanes;
+use crate::log_thread::{Batch, Checkpoint, LogQueue};
+use crate::{Core, Effects, Event, Host, Persist, Transport};
+
+/// Bytes of entries on their way to the disk beyond which no proposals are taken from the inbox.
+const WRITE_BACK_BYTES: u64 = 64 << 20;
+
+pub(crate) struct Driver {
+    pub(crate) core: Core,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Arc<LogQueue>,
+    pub(crate) log_thread: Option<JoinHandle<()>>,
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) heartbeat: Duration,
+    pub(crate) next_tick: Instant,
+    /// A hard state that changes only the commit index and waits for company: by itself it is worth no write.
+    pub(crate) lazy: Option<wal::HardState>,
+    /// Bytes of entries handed to the log thread and not durable yet.
+    pub(crate) under_way: u64,
+    /// The applied index that the core knows.
+    pub(crate) applied: u64,
+}
+
+/// Closes the inbox when the driver ends, in whatever way.
+struct CloseOnExit(Arc<Shared>);
+
+impl Drop for CloseOnExit {
+    fn drop(&mut self) {
+        self.0.inbox.close();
+    }
+}
+
+impl Driver {
+    /// Works until told to stop or until the node fails.
+    pub(crate) fn run(mut self) {
+        let _close = CloseOnExit(self.shared.clone());
+        self.perform_effects();
+        loop {
+            let mut taken = self.shared.inbox.take(self.next_tick, self.under_way < WRITE_BACK_BYTES);
+            if let Some(error) = taken.failed.take() {
+                return self.host.failed(&error);
+            }
+            let (stop, checkpoint) = (taken.stop, taken.checkpoint.take());
+            self.feed(taken);
+            if let Some(error) = self.perform_effects() {
+                self.stop_log();
+                return self.host.failed(&error);
+            }
+            if let Some(checkpoint) = checkpoint {
+                self.checkpoint(checkpoint);
+            }
+            if stop {
+                return self.stop();
+            }
+        }
+    }
+
+    fn feed(&mut self, taken: Lanes) {
+        self.take_done(&taken);
+        self.take_applied();
+        self.tick_if_due();
+        for message in taken.messages {
+            self.core.handle(Event::Message(message));
+        }
+        if !taken.proposals.is_empty() {
+            self.core.handle(Event::Propose(taken.proposals));
+        }
+        for (token, change) in taken.conf_changes {
+            self.core.handle(Event::ConfChange { token, change });
+        }
+        if !taken.reads.is_empty() {
+            self.core.handle(Event::ReadIndex(taken.reads));
+        }
+        if let Some(to) = taken.transfer {
+            self.core.handle(Event::TransferLeader(to));
+        }
+    }
+
+    fn take_done(&mut self, taken: &Lanes) {
+        for done in &taken.done {
+            self.under_way -= done.bytes;
+            if let Some(report) = &done.persisted {
+                self.host.persisted(report);
+            }
+        }
+        let newest = taken.done.iter().map(|done| done.number).max();
+        if let Some(number) = newest.filter(|number| *number > 0) {
+            self.core.handle(Event::Persisted(number));
+        }
+    }
+
+    fn take_applied(&mut self) {
+        let applied = self.shared.inbox.applied();
+        if applied > self.applied {
+            self.applied = applied;
+            self.core.handle(Event::Applied(applied));
+        }
+    }
+
+    fn tick_if_due(&mut self) {
+        let now = Instant::now();
+        if now < self.next_tick {
+            return;
+        }
+        // After a pause of the process the missed ticks are not made up for: peers could not be heard either.
+        self.next_tick = (self.next_tick + self.heartbeat).max(now);
+        self.core.handle(Event::Tick);
+        self.write_lazy();
+    }
+
+    /// Performs what the core has decided. Returns why the node cannot go on, if so.
+    fn perform_effects(&mut self) -> Option<crate::Error> {
+        let effects = self.core.take_effects();
+        if !effects.send.is_empty() {
+            self.transport.send(effects.send);
+        }
+        self.persist(effects.persist);
+        self.shared.publish(&self.core, effects.role.is_some());
+        if let Some(status) = &effects.role {
+            self.host.role_changed(status);
+        }
+        if !effects.committed.is_empty() {
+            self.host.committed(effects.committed);
+            self.watch_applied();
+        }
+        for (token, index) in effects.reads {
+            self.host.read_ready(token, index);
+        }
+        if !effects.dropped.is_empty() {
+            self.host.proposals_dropped(effects.dropped);
+        }
+        effects.failed
+    }
+
+    fn persist(&mut self, steps: Vec<Persist>) {
+        let mut batch = Batch::default();
+        for step in steps {
+            self.lazy = step.hard_state.or(self.lazy);
+            if step.must_sync {
+                batch.number = step.number;
+            }
+            if batch.entries.is_empty() {
+                batch.entries = step.entries;
+            } else {
+                batch.entries.extend(step.entries);
+            }
+        }
+        if batch.number == 0 {
+            return;
+        }
+        batch.bytes = batch.entries.iter().map(|entry| entry.data.len() as u64).sum();
+        batch.hard_state = self.lazy.take();
+        self.under_way += batch.bytes;
+        self.queue.put(batch);
+    }
+
+    /// Writes a commit index that found no company for a tick.
+    fn write_lazy(&mut self) {
+        if let Some(hard_state) = self.lazy.take() {
+            self.queue.put(Batch { hard_state: Some(hard_state), ..Batch::default() });
+        }
+    }
+
+    /// The commit index is written first: recovery starts only from marks at or below it.
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.lazy = None;
+        let hard_state = Some(self.core.hard_state());
+        self.queue.put(Batch { hard_state, checkpoint: Some(checkpoint), ..Batch::default() });
+    }
+
+    /// Asks to be woken when the last configuration change is applied: the next one and elections wait for it.
+    fn watch_applied(&mut self) {
+        self.shared.inbox.await_applied(self.core.unapplied_conf_change());
+        if self.core.unapplied_conf_change().is_some_and(|index| self.shared.inbox.applied() >= index) {
+            self.shared.inbox.set_applied(self.shared.inbox.applied());
+        }
+    }
+
+    /// Syncs what was taken from the inbox and hands out what that commits.
+    fn stop(mut self) {
+        let refused = self.shared.inbox.close();
+        let tokens: Vec<_> = refused
+            .proposals
+            .iter()
+            .map(|proposal| proposal.token)
+            .chain(refused.conf_changes.iter().map(|(token, _)| *token))
+            .collect();
+        if !tokens.is_empty() {
+            self.host.proposals_dropped(tokens);
+        }
+        self.take_done(&refused);
+        self.stop_log();
+        let last = self.shared.inbox.close();
+        self.take_done(&last);
+        if let Some(error) = last.failed.or(refused.failed) {
+            return self.host.failed(&error);
+        }
+        let Effects { committed, .. } = self.core.take_effects();
+        if !committed.is_empty() {
+            self.host.committed(committed);
+        }
+    }
+
+    /// Ends the log thread after everything it was given.
+    fn stop_log(&mut self) {
+        self.queue.put(Batch { hard_state: self.lazy.take(), stop: true, ..Batch::default() });
+        if let Some(log_thread) = self.log_thread.take()
+            && let Err(panic) = log_thread.join()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

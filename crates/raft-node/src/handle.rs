@@ -1,0 +1,101 @@
+//! What the rest of the member holds of a node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use base::MemberId;
+use bytes::Bytes;
+
+use crate::inbox::Inbox;
+use crate::log_thread::Checkpoint;
+use crate::{ConfChange, Core, Message, Proposal, ReadToken, Refused, Status};
+
+/// Access to a running node from any thread. None of its methods waits for the node; after the node has
+/// stopped, they refuse or do nothing.
+#[derive(Clone, Debug)]
+pub struct NodeHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What handles and the driver share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) inbox: Inbox,
+    /// Everything but the two indices below is current. Stored by the driver.
+    standing: ArcSwap<Status>,
+    /// Stored by the driver.
+    committed: AtomicU64,
+}
+
+impl NodeHandle {
+    /// Hands over a proposal. Accepted, it ends in one of three ways: its data comes back committed, `token`
+    /// comes back as dropped, or neither, when a leader that it was forwarded to or the own leadership is lost.
+    pub fn propose(&self, token: u64, data: Bytes) -> Result<(), Refused> {
+        self.shared.inbox.request(|lanes| &mut lanes.proposals, Proposal { token, data })
+    }
+
+    /// Hands over a configuration change, which ends like a proposal. One is dropped while another is committed
+    /// and not applied.
+    pub fn propose_conf_change(&self, token: u64, change: ConfChange) -> Result<(), Refused> {
+        self.shared.inbox.request(|lanes| &mut lanes.conf_changes, (token, change))
+    }
+
+    /// Asks from which index a read that begins now is linearizable. The answer may never come: without a
+    /// leader the request is forgotten. Callers try again after a while, with a new token.
+    pub fn read_index(&self, token: ReadToken) -> Result<(), Refused> {
+        self.shared.inbox.request(|lanes| &mut lanes.reads, token)
+    }
+
+    /// Hands over a message from another member. Refused ones may be forgotten: raft sends again.
+    pub fn receive(&self, message: Message) -> Result<(), Refused> {
+        self.shared.inbox.request(|lanes| &mut lanes.messages, message)
+    }
+
+    /// Reports that the member has applied the entries up to `index`. Cheap: the node looks at it when it is
+    /// awake, and is woken only if it waits for just that. Lower indices than before are ignored.
+    pub fn applied(&self, index: u64) {
+        self.shared.inbox.set_applied(index);
+    }
+
+    /// Reports that the state up to `mark.index` is durable elsewhere. The node records the mark in the log and
+    /// then deletes log segments that lie wholly before it, except the `keep_segments` newest. The mark must be
+    /// of an applied entry, with its term and the configuration as of it.
+    pub fn checkpoint(&self, mark: wal::SnapshotMark, keep_segments: usize) {
+        // A later checkpoint covers an earlier one that still waits, so there is never more than one.
+        self.shared.inbox.put(|lanes| lanes.checkpoint = Some(Checkpoint { mark, keep_segments }));
+    }
+
+    /// Asks the leader to hand over to `to`. There is no answer; watch the role. The leader gives up after one
+    /// election time-out, drops proposals until then, and ignores learners and unknown members.
+    pub fn transfer_leader(&self, to: MemberId) -> Result<(), Refused> {
+        self.shared.inbox.put(|lanes| lanes.request_transfer(to))
+    }
+
+    /// A snapshot of the node's knowledge. Takes no lock; the indices may be newer than the rest.
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(inbox: Inbox, status: Status) -> Self {
+        let committed = AtomicU64::new(status.committed);
+        Self { inbox, standing: ArcSwap::from_pointee(status), committed }
+    }
+
+    /// Lets handles see the core's state; all of it only if the standing in the cluster has changed.
+    pub(crate) fn publish(&self, core: &Core, has_new_standing: bool) {
+        let status = core.status();
+        self.committed.store(status.committed, Ordering::Release);
+        if has_new_standing {
+            self.standing.store(Arc::new(status));
+        }
+    }
+
+    fn status(&self) -> Status {
+        let status = Status::clone(&self.standing.load());
+        let committed = self.committed.load(Ordering::Acquire);
+        Status { committed, applied: self.inbox.applied(), ..status }
+    }
+}

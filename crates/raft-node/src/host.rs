@@ -1,0 +1,156 @@
+//! The two traits a node needs from outside, and the words it speaks to them.
+
+use std::fmt;
+use std::time::Duration;
+
+use base::MemberId;
+use bytes::Bytes;
+
+use crate::{ConfChange, Error, Message};
+
+/// The member a node works for. Every method is called on the node's driver thread, one at a time and in the
+/// order in which things happened; none may wait for the node.
+pub trait Host: Send + Sync + 'static {
+    /// Entries are committed and durable here. They come in log order, each exactly once, starting behind
+    /// [`Applied::index`].
+    fn committed(&self, entries: Vec<Committed>);
+
+    /// A read asked for with `token` is linearizable as soon as the entries up to `index` are applied.
+    fn read_ready(&self, token: ReadToken, index: u64);
+
+    /// The proposals and configuration changes with these tokens are certainly in no log.
+    fn proposals_dropped(&self, tokens: Vec<u64>);
+
+    /// The leader, the term, the own role or the own membership changed. What was forwarded to an earlier
+    /// leader may be lost without a further word.
+    fn role_changed(&self, status: &Status);
+
+    /// The log was synced once.
+    fn persisted(&self, report: &Persisted);
+
+    /// The node cannot go on. This is its last call.
+    fn failed(&self, error: &Error);
+}
+
+/// Where messages for other members go.
+pub trait Transport: Send {
+    /// Takes messages for other members, in order per member. May drop any of them, delivers none twice, and
+    /// never blocks.
+    fn send(&mut self, messages: Vec<Message>);
+}
+
+/// The transport of a cluster of one: there is nobody to send to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPeers;
+
+impl Transport for NoPeers {
+    fn send(&mut self, _messages: Vec<Message>) {}
+}
+
+/// What the state file says about itself at the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// The last entry the state contains; 0 for a new cluster.
+    pub index: u64,
+    /// The configuration as of `index`; empty for a new cluster.
+    pub conf_state: wal::ConfState,
+}
+
+/// An entry that no later leader can change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Committed {
+    /// Its place in the log.
+    pub index: u64,
+    /// The term of the leader that appended it.
+    pub term: u64,
+    /// What it asks for.
+    pub payload: Payload,
+}
+
+/// What a committed entry asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload {
+    /// Nothing: a new leader's first entry, or a configuration change that came while another was pending.
+    Empty,
+    /// A proposal's bytes.
+    Normal(Bytes),
+    /// A change of the configuration, already in force in the raft core.
+    ConfChange {
+        /// The change.
+        change: ConfChange,
+        /// The configuration after it, to be stored together with the entry's index.
+        conf_state: wal::ConfState,
+    },
+}
+
+/// Names one try of one read. Never reuse one: a late acknowledgement of the first try would answer the
+/// second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadToken(pub u64);
+
+/// One sync of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Persisted {
+    /// Bytes written before it, with framing.
+    pub bytes: u64,
+    /// How long writing took.
+    pub write: Duration,
+    /// How long the sync took.
+    pub sync: Duration,
+}
+
+/// What a node knows about the cluster and itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The own member.
+    pub id: MemberId,
+    /// The leader this node follows; zero while it knows none.
+    pub leader: MemberId,
+    /// The current term.
+    pub term: u64,
+    /// The own part in it.
+    pub role: Role,
+    /// The last entry known to be committed. It may not be durable here yet.
+    pub committed: u64,
+    /// The last entry that the member reported as applied.
+    pub applied: u64,
+    /// Whether this member has a vote.
+    pub is_voter: bool,
+    /// Whether this member receives the log without a vote.
+    pub is_learner: bool,
+}
+
+/// A node's part in the current term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Follows a leader, or waits for one.
+    Follower,
+    /// Asks whether an election would succeed.
+    PreCandidate,
+    /// Asks for votes.
+    Candidate,
+    /// Orders the log.
+    Leader,
+}
+
+impl From<raft::StateRole> for Role {
+    fn from(role: raft::StateRole) -> Self {
+        match role {
+            raft::StateRole::Follower => Self::Follower,
+            raft::StateRole::PreCandidate => Self::PreCandidate,
+            raft::StateRole::Candidate => Self::Candidate,
+            raft::StateRole::Leader => Self::Leader,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Follower => "follower",
+            Self::PreCandidate => "pre-candidate",
+            Self::Candidate => "candidate",
+            Self::Leader => "leader",
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! What waits for the driver: one lane per kind of event, under one lock.
+//!
+//! The driver swaps out everything that waits at once, so a wake-up and a lock are shared by all requests that
+//! came meanwhile. Lanes rather than one channel, because the driver must be able to leave proposals where they
+//! are while the disk is behind and still hear its peers; the bound of their lane then refuses further ones.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use base::MemberId;
+use parking_lot::{Condvar, Mutex};
+
+use crate::log_thread::{Checkpoint, Done};
+use crate::{ConfChange, Error, Message, Proposal, ReadToken, Refused};
+
+/// No applied index is awaited.
+const NOTHING: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    /// Held for a push or a swap.
+    lanes: Mutex<Lanes>,
+    wake: Condvar,
+    /// How much may wait in each lane that others fill.
+    bound: usize,
+    /// What the member reported last. Read by the driver whenever it is awake.
+    applied: AtomicU64,
+    /// The applied index for which the driver wants to be woken.
+    awaited: AtomicU64,
+}
+
+/// Everything that waits. The driver gets this with what it may take, the rest stays.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    pub(crate) proposals: Vec<Proposal>,
+    pub(crate) conf_changes: Vec<(u64, ConfChange)>,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) reads: Vec<ReadToken>,
+    pub(crate) transfer: Option<MemberId>,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) done: Vec<Done>,
+    pub(crate) failed: Option<Error>,
+    pub(crate) stop: bool,
+    /// The awaited index is applied.
+    nudged: bool,
+    /// Nothing is let in any more.
+    closed: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(bound: usize, applied: u64) -> Self {
+        Self {
+            lanes: Mutex::default(),
+            wake: Condvar::new(),
+            bound,
+            applied: AtomicU64::new(applied),
+            awaited: AtomicU64::new(NOTHING),
+        }
+    }
+
+    /// Adds a request to the lane that `lane` picks.
+    pub(crate) fn request<T>(
+        &self,
+        lane: impl FnOnce(&mut Lanes) -> &mut Vec<T>,
+        request: T,
+    ) -> Result<(), Refused> {
+        self.put(|lanes| {
+            if lanes.closed {
+                return Err(Refused::Stopped);
+            }
+            let lane = lane(lanes);
+            if lane.len() >= self.bound {
+                return Err(Refused::Full);
+            }
+            lane.push(request);
+            Ok(())
+        })
+    }
+
+    /// Changes the lanes and wakes the driver.
+    pub(crate) fn put<T>(&self, change: impl FnOnce(&mut Lanes) -> T) -> T {
+        let result = change(&mut self.lanes.lock());
+        self.wake.notify_one();
+        result
+    }
+
+    /// Raises the applied index; wakes the driver only if it waits for this.
+    pub(crate) fn set_applied(&self, index: u64) {
+        self.applied.fetch_max(index, Ordering::SeqCst);
+        if index >= self.awaited.load(Ordering::SeqCst) {
+            self.put(|lanes| lanes.nudged = true);
+        }
+    }
+
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::SeqCst)
+    }
+
+    /// Asks to be woken when this index is applied. The caller looks at [`Self::applied`] afterwards: it may be
+    /// reached already.
+    pub(crate) fn await_applied(&self, index: Option<u64>) {
+        self.awaited.store(index.unwrap_or(NOTHING), Ordering::SeqCst);
+    }
+
+    /// Waits until there is something to take or `deadline` has come. Leaves proposals unless
+    /// `with_proposals`.
+    pub(crate) fn take(&self, deadline: Instant, with_proposals: bool) -> Lanes {
+        let mut lanes = self.lanes.lock();
+        while !lanes.has_work(with_proposals) {
+            if self.wake.wait_until(&mut lanes, deadline).timed_out() {
+                break;
+            }
+        }
+        let kept = if with_proposals { Vec::new() } else { std::mem::take(&mut lanes.proposals) };
+        let rest = Lanes { proposals: kept, closed: lanes.closed, ..Lanes::default() };
+        std::mem::replace(&mut *lanes, rest)
+    }
+
+    /// Lets nothing in any more and returns what still waits.
+    pub(crate) fn close(&self) -> Lanes {
+        std::mem::replace(&mut *self.lanes.lock(), Lanes { closed: true, ..Lanes::default() })
+    }
+}
+
+impl Lanes {
+    /// A later request replaces an earlier one that still waits: only one transfer can be under way.
+    pub(crate) fn request_transfer(&mut self, to: MemberId) -> Result<(), Refused> {
+        if self.closed {
+            return Err(Refused::Stopped);
+        }
+        self.transfer = Some(to);
+        Ok(())
+    }
+
+    fn has_work(&self, with_proposals: bool) -> bool {
+        (with_proposals && !self.proposals.is_empty())
+            || !self.done.is_empty()
+            || !self.messages.is_empty()
+            || !self.reads.is_empty()
+            || !self.conf_changes.is_empty()
+            || self.transfer.is_some()
+            || self.checkpoint.is_some()
+            || self.failed.is_some()
+            || self.nudged
+            || self.stop
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn propose(inbox: &Inbox, token: u64) -> Result<(), Refused> {
+        inbox.request(|lanes| &mut lanes.proposals, Proposal { token, data: "x".into() })
+    }
+
+    #[test]
+    fn a_full_lane_refuses_and_an_emptied_one_does_not() {
+        let inbox = Inbox::new(2, 0);
+        assert_eq!([1, 2, 3].map(|token| propose(&inbox, token)), [Ok(()), Ok(()), Err(Refused::Full)]);
+        assert_eq!(inbox.take(Instant::now(), true).proposals.len(), 2);
+        assert_eq!(propose(&inbox, 4), Ok(()));
+    }
+
+    #[test]
+    fn proposals_stay_while_they_are_not_wanted() {
+        let inbox = Inbox::new(2, 0);
+        propose(&inbox, 1).unwrap();
+        inbox.request(|lanes| &mut lanes.reads, ReadToken(1)).unwrap();
+        let taken = inbox.take(Instant::now(), false);
+        assert_eq!((taken.proposals.len(), taken.reads.len()), (0, 1));
+        assert_eq!(inbox.take(Instant::now(), true).proposals.len(), 1);
+    }
+
+    #[test]
+    fn a_closed_inbox_returns_what_waits_and_refuses() {
+        let inbox = Inbox::new(2, 0);
+        propose(&inbox, 1).unwrap();
+        assert_eq!(inbox.close().proposals.len(), 1);
+        assert_eq!(propose(&inbox, 2), Err(Refused::Stopped));
+    }
+
+    #[test]
+    fn only_an_awaited_applied_index_wakes() {
+        let inbox = Inbox::new(2, 5);
+        inbox.set_applied(6);
+        assert!(!inbox.lanes.lock().has_work(true));
+        inbox.await_applied(Some(8));
+        inbox.set_applied(7);
+        assert!(!inbox.lanes.lock().has_work(true));
+        inbox.set_applied(9);
+        inbox.set_applied(3);
+        assert!(inbox.lanes.lock().has_work(true));
+        assert_eq!(inbox.applied(), 9);
+    }
+}

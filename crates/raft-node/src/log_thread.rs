@@ -1,0 +1,163 @@
+//! The thread that owns the log on disk.
+//!
+//! One queue for entries, hard states and checkpoints, worked off in order, so that a crash leaves a prefix.
+//! Whatever gathers while one sync runs is written together and synced once.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use wal::Wal;
+
+use crate::inbox::Inbox;
+use crate::{Error, Persisted};
+
+/// What the driver has handed over and the log thread has not begun. Its size is bounded by the driver, which
+/// stops taking proposals while too much is under way.
+#[derive(Debug, Default)]
+pub(crate) struct LogQueue {
+    /// Held for an append or a swap.
+    batch: Mutex<Batch>,
+    wake: Condvar,
+}
+
+/// Work for one round: the fields are performed in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) entries: Vec<wal::Entry>,
+    pub(crate) hard_state: Option<wal::HardState>,
+    /// The last step among them whose durability has to be reported; 0 for none.
+    pub(crate) number: u64,
+    /// Payload bytes of the entries.
+    pub(crate) bytes: u64,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) stop: bool,
+}
+
+/// A state that is durable elsewhere, so that the log before it is not needed.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    pub(crate) mark: wal::SnapshotMark,
+    pub(crate) keep_segments: usize,
+}
+
+/// One round's result.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// As in [`Batch`].
+    pub(crate) number: u64,
+    /// As in [`Batch`].
+    pub(crate) bytes: u64,
+    /// Present if the round included a sync.
+    pub(crate) persisted: Option<Persisted>,
+}
+
+impl LogQueue {
+    /// Adds work behind what waits already.
+    pub(crate) fn put(&self, batch: Batch) {
+        self.batch.lock().merge(batch);
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> Batch {
+        let mut batch = self.batch.lock();
+        while batch.is_empty() {
+            self.wake.wait(&mut batch);
+        }
+        std::mem::take(&mut *batch)
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.hard_state.is_none() && self.checkpoint.is_none() && !self.stop
+    }
+
+    fn merge(&mut self, later: Self) {
+        if self.entries.is_empty() {
+            self.entries = later.entries;
+        } else {
+            self.entries.extend(later.entries);
+        }
+        self.hard_state = later.hard_state.or(self.hard_state);
+        self.number = self.number.max(later.number);
+        self.bytes += later.bytes;
+        self.checkpoint = later.checkpoint.or(self.checkpoint.take());
+        self.stop |= later.stop;
+    }
+}
+
+/// Works until told to stop or until the log fails, which ends the node.
+pub(crate) fn run(mut wal: Wal, queue: &LogQueue, inbox: &Inbox) {
+    loop {
+        let batch = queue.take();
+        if let Err(error) = perform(&mut wal, &batch, inbox) {
+            return inbox.put(|lanes| lanes.failed = Some(error));
+        }
+        if batch.stop {
+            return;
+        }
+    }
+}
+
+fn perform(wal: &mut Wal, batch: &Batch, inbox: &Inbox) -> Result<(), Error> {
+    let persisted = write(wal, &batch.entries, batch.hard_state)?;
+    let done = Done { number: batch.number, bytes: batch.bytes, persisted };
+    inbox.put(|lanes| lanes.done.push(done));
+    match &batch.checkpoint {
+        Some(checkpoint) => release(wal, checkpoint),
+        None => Ok(()),
+    }
+}
+
+fn write(
+    wal: &mut Wal,
+    entries: &[wal::Entry],
+    hard_state: Option<wal::HardState>,
+) -> Result<Option<Persisted>, Error> {
+    if entries.is_empty() && hard_state.is_none() {
+        return Ok(None);
+    }
+    let (start, bytes_before) = (Instant::now(), wal.written_bytes());
+    let owes_sync = wal.append(entries, hard_state)?;
+    if !owes_sync {
+        return Ok(None);
+    }
+    let (write, bytes) = (start.elapsed(), wal.written_bytes() - bytes_before);
+    wal.sync()?;
+    let sync = start.elapsed().saturating_sub(write);
+    warn_if_slow(sync);
+    Ok(Some(Persisted { bytes, write, sync }))
+}
+
+fn release(wal: &mut Wal, checkpoint: &Checkpoint) -> Result<(), Error> {
+    wal.mark_snapshot(&checkpoint.mark)?;
+    let n_released = wal.release(checkpoint.mark.index, checkpoint.keep_segments)?;
+    if n_released > 0 {
+        tracing::info!(target: "raft", index = checkpoint.mark.index, n_released, "released log segments");
+    }
+    Ok(())
+}
+
+fn warn_if_slow(sync: Duration) {
+    const EXPECTED: Duration = Duration::from_secs(1);
+    if sync > EXPECTED {
+        tracing::warn!(target: "raft", took = ?sync, expected = ?EXPECTED, "slow fdatasync");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merged_work_keeps_the_latest_of_each_kind() {
+        let entry = |index| wal::Entry { term: 1, index, kind: wal::EntryKind::Normal, data: "x".into() };
+        let state = |commit| Some(wal::HardState { term: 1, vote: 0, commit });
+        let mut batch =
+            Batch { entries: vec![entry(1)], hard_state: state(0), number: 3, ..Batch::default() };
+        batch.merge(Batch { entries: vec![entry(2)], number: 4, bytes: 1, ..Batch::default() });
+        assert_eq!((batch.entries.len(), batch.hard_state, batch.number, batch.bytes), (2, state(0), 4, 1));
+        batch.merge(Batch { hard_state: state(2), stop: true, ..Batch::default() });
+        assert_eq!((batch.hard_state, batch.number, batch.stop), (state(2), 4, true));
+    }
+}

@@ -1,0 +1,166 @@
+//! The part of the log that the raft core reads, in memory.
+//!
+//! ```text
+//!   dropped | kept for lagging followers | committed, being applied | uncommitted
+//!           ^ start                      ^ applied                             ^ last
+//! ```
+//! Entries are here before they are durable; what is durable is tracked by the core.
+
+use std::collections::VecDeque;
+
+use raft::eraftpb::{self, Entry};
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+
+/// The entries from `start` (exclusive) on, consecutive.
+#[derive(Debug)]
+pub(crate) struct MemoryLog {
+    entries: VecDeque<Entry>,
+    /// Index and term of the entry before the first one kept. Without its term the log could not be matched
+    /// with a follower's right at the border.
+    start: (u64, u64),
+    /// What the core is created with; not kept up to date afterwards.
+    initial: RaftState,
+}
+
+impl MemoryLog {
+    pub(crate) fn new(start: (u64, u64), entries: Vec<Entry>, initial: RaftState) -> Self {
+        Self { entries: entries.into(), start, initial }
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.start.0 + self.entries.len() as u64
+    }
+
+    /// Appends consecutive entries, dropping those that they replace.
+    pub(crate) fn append(&mut self, entries: Vec<Entry>) {
+        let Some(first) = entries.first() else { return };
+        assert!(
+            self.start.0 < first.index && first.index <= self.last() + 1,
+            "entry {} does not continue the log ({}, {}]",
+            first.index,
+            self.start.0,
+            self.last()
+        );
+        self.entries.truncate((first.index - self.start.0 - 1) as usize);
+        self.entries.extend(entries);
+    }
+
+    /// Drops the entries up to `index`, which must be applied, as far as there are any.
+    pub(crate) fn drop_to(&mut self, index: u64) {
+        let n_dropped = index.min(self.last()).saturating_sub(self.start.0) as usize;
+        if let Some(last) = self.entries.drain(..n_dropped).next_back() {
+            self.start = (last.index, last.term);
+        }
+    }
+
+    fn get(&self, index: u64) -> raft::Result<&Entry> {
+        if index <= self.start.0 {
+            return Err(StorageError::Compacted.into());
+        }
+        self.entries.get((index - self.start.0 - 1) as usize).ok_or_else(|| StorageError::Unavailable.into())
+    }
+}
+
+impl Storage for MemoryLog {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(self.initial.clone())
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low <= self.start.0 {
+            return Err(StorageError::Compacted.into());
+        }
+        assert!(high <= self.last() + 1, "entries up to {high} of a log that ends at {}", self.last());
+        let range = (low - self.start.0 - 1) as usize..(high - self.start.0 - 1) as usize;
+        let mut room = max_size.into().unwrap_or(u64::MAX);
+        let mut found = Vec::new();
+        for entry in self.entries.range(range) {
+            found.push(entry.clone());
+            // The library trims to the exact encoded size; this only keeps it from copying far too much.
+            room = room.saturating_sub(entry.data.len() as u64);
+            if room == 0 {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index == self.start.0 {
+            return Ok(self.start.1);
+        }
+        self.get(index).map(|entry| entry.term)
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.start.0 + 1)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.last())
+    }
+
+    /// States do not travel through this crate: a follower that needs one waits until it gets it elsewhere.
+    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<eraftpb::Snapshot> {
+        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(term: u64, indices: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+        indices.map(|index| Entry { term, index, data: vec![0; 10].into(), ..Entry::default() }).collect()
+    }
+
+    fn log(start: u64, last: u64) -> MemoryLog {
+        MemoryLog::new((start, 1), entries(1, start + 1..=last), RaftState::default())
+    }
+
+    fn read(log: &MemoryLog, low: u64, high: u64, max_size: Option<u64>) -> raft::Result<Vec<u64>> {
+        let entries = log.entries(low, high, max_size, GetEntriesContext::empty(false))?;
+        Ok(entries.iter().map(|entry| entry.index).collect())
+    }
+
+    #[test]
+    fn later_entries_replace_earlier_ones() {
+        let mut log = log(2, 6);
+        log.append(entries(2, 5..=5));
+        assert_eq!((log.last(), log.term(5)), (5, Ok(2)));
+        assert_eq!(read(&log, 3, 6, None), Ok(vec![3, 4, 5]));
+        log.append(Vec::new());
+        assert_eq!(log.last(), 5);
+    }
+
+    #[test]
+    fn the_border_keeps_its_term() {
+        let mut log = log(0, 6);
+        log.drop_to(4);
+        assert_eq!(log.first_index(), Ok(5));
+        assert_eq!(log.term(4), Ok(1));
+        assert_eq!(log.term(3), Err(StorageError::Compacted.into()));
+        assert_eq!(log.term(7), Err(StorageError::Unavailable.into()));
+        log.drop_to(3);
+        assert_eq!(log.first_index(), Ok(5));
+        log.drop_to(100);
+        assert_eq!((log.first_index(), log.last(), log.term(6)), (Ok(7), 6, Ok(1)));
+        assert_eq!(read(&log, 6, 7, None), Err(StorageError::Compacted.into()));
+        log.append(entries(2, 7..=8));
+        assert_eq!(read(&log, 7, 9, None), Ok(vec![7, 8]));
+    }
+
+    #[test]
+    fn a_size_limit_leaves_at_least_one_entry() {
+        let log = log(0, 6);
+        assert_eq!(read(&log, 2, 7, Some(0)), Ok(vec![2]));
+        assert_eq!(read(&log, 2, 7, Some(15)), Ok(vec![2, 3, 4]));
+        assert_eq!(read(&log, 2, 2, Some(15)), Ok(vec![]));
+    }
+}

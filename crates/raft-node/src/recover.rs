@@ -1,0 +1,57 @@
+//! From what log and state hold after a restart to what the raft core starts with. The library panics over
+//! most of what is refused here.
+
+use std::collections::HashSet;
+
+use raft::RaftState;
+
+use crate::memory_log::MemoryLog;
+use crate::{Applied, Error, translate};
+
+pub(crate) fn memory_log(recovered: wal::Recovered, applied: &Applied) -> Result<MemoryLog, Error> {
+    let wal::Recovered { snapshot: start, mut hard_state, entries, .. } = recovered;
+    check_consecutive(&entries, start.index)?;
+    check_conf_state(applied)?;
+    let last = start.index + entries.len() as u64;
+    if applied.index > last {
+        return Err(Error::AppliedBeyondLog { applied: applied.index, last });
+    }
+    if applied.index < start.index {
+        return Err(Error::AppliedBeforeLog { applied: applied.index, start: start.index });
+    }
+    if hard_state.commit > last {
+        return Err(Error::CommitBeyondLog { commit: hard_state.commit, last });
+    }
+    // The commit index is not synced by itself, so the state can be ahead of it. What was applied is committed.
+    hard_state.commit = hard_state.commit.max(applied.index);
+
+    let entries = entries.into_iter().map(translate::entry_from_wal).collect::<Result<_, _>>()?;
+    let initial = RaftState {
+        hard_state: translate::hard_state_from_wal(hard_state),
+        conf_state: translate::conf_state_from_wal(&applied.conf_state),
+    };
+    Ok(MemoryLog::new((start.index, start.term), entries, initial))
+}
+
+fn check_consecutive(entries: &[wal::Entry], start: u64) -> Result<(), Error> {
+    match entries.iter().zip(start + 1..).find(|(entry, expected)| entry.index != *expected) {
+        Some((entry, expected)) => Err(Error::LogGap { expected, found: entry.index }),
+        None => Ok(()),
+    }
+}
+
+/// A configuration has distinct members and, unless nothing was applied yet, a voter. Joint ones never occur.
+fn check_conf_state(applied: &Applied) -> Result<(), Error> {
+    let conf_state = &applied.conf_state;
+    let members = || conf_state.voters.iter().chain(&conf_state.learners);
+    let is_distinct = members().collect::<HashSet<_>>().len() == members().count();
+    let is_joint = conf_state.auto_leave
+        || !conf_state.voters_outgoing.is_empty()
+        || !conf_state.learners_next.is_empty();
+    let lacks_voters = conf_state.voters.is_empty() && (applied.index > 0 || !conf_state.learners.is_empty());
+    if is_distinct && !is_joint && !lacks_voters && members().all(|member| *member != raft::INVALID_ID) {
+        Ok(())
+    } else {
+        Err(Error::ConfState { conf_state: conf_state.clone() })
+    }
+}
