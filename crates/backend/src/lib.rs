@@ -1,1 +1,56 @@
-//! backend
+//! An ordered, bucketed, batched key-value file with snapshot reads.
+//!
+//! The state file of one member: ten buckets of rows, each a sorted map from bytes to bytes. It knows
+//! nothing of what the rows mean, makes no thread, and has no transaction that reads and writes: whoever
+//! writes collects a batch first.
+//!
+//! * [`Backend`]: the open file. One commit at a time, from any thread.
+//! * [`Batch`]: changes that become durable together.
+//! * [`View`]: the state after one commit, for any number of readers.
+//! * [`Bucket`]: which of the ten maps.
+//! * [`Medium`]: where the bytes live: a file, or a [`MemoryMedium`] that can fail and crash.
+//!
+//! What always holds:
+//!
+//! * A commit is atomic and durable when [`Backend::commit`] returns. After a crash at any instant the file
+//!   opens with exactly the state of some commit, at least the last one that returned success. Rows that
+//!   belong together, such as an effect and the applied index, therefore go into one batch.
+//! * Opening takes milliseconds whatever the size, also after a kill.
+//! * A failed write or sync ends all commits; the views from before stay readable.
+//!
+//! The file is redb's; nothing of redb shows in the interface.
+//!
+//! ```
+//! use ferretcd_backend::{Backend, Batch, Bucket};
+//!
+//! let backend = Backend::in_memory();
+//! let before = backend.view();
+//! let mut batch = Batch::default();
+//! batch.put(Bucket::Key, "a", "1");
+//! batch.put(Bucket::Meta, "applied", "7");
+//! backend.commit(&batch)?;
+//!
+//! assert_eq!(backend.view().get(Bucket::Key, b"a")?.as_deref(), Some(&b"1"[..]));
+//! assert_eq!(before.get(Bucket::Key, b"a")?, None);
+//! # Ok::<(), ferretcd_backend::Error>(())
+//! ```
+
+mod backend;
+mod batch;
+mod bucket;
+mod commit;
+mod error;
+mod file;
+mod medium;
+mod memory;
+mod open;
+mod storage;
+mod view;
+
+pub use backend::{Backend, Config, Size};
+pub use batch::Batch;
+pub use bucket::Bucket;
+pub use error::{Content, Error, OpenError};
+pub use medium::Medium;
+pub use memory::MemoryMedium;
+pub use view::{Rows, View};

@@ -1,0 +1,152 @@
+use std::fmt;
+use std::io;
+
+use thiserror::Error;
+
+/// Why a backend could not be opened. The text completes "failed to ...".
+///
+/// `place` is the file's path as given, or `the given medium`.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process, or another handle of this one, has the file open.
+    #[error("open {place}: it is in use by another process; stop that one first")]
+    InUse {
+        /// The file.
+        place: String,
+    },
+
+    /// The bytes are not a backend of this crate. The file was left as it is.
+    #[error("open {place}: it {content}")]
+    Foreign {
+        /// The file.
+        place: String,
+        /// What the bytes look like.
+        content: Content,
+    },
+
+    /// The file was a backend, but its bytes can't be what was once committed.
+    #[error("open {place}: {detail}; restore the file from a snapshot, or replace this member")]
+    Corrupt {
+        /// The file.
+        place: String,
+        /// What does not fit.
+        detail: String,
+    },
+
+    /// The file system refused.
+    #[error("{action} {place}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        place: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// What a file that is not a backend looks like. The text completes "the file ...".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// The database of an etcd server.
+    Bolt,
+    /// A redb file without the mark that backends carry.
+    OtherRedb,
+    /// A backend in a row format that this version does not know.
+    Format(u32),
+    /// A redb file in an older layout of that library.
+    OldRedb(u8),
+    /// Nothing known.
+    Unknown,
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bolt => f.write_str("is an etcd database (bbolt format)"),
+            Self::OtherRedb => f.write_str("is a redb database of another program"),
+            Self::Format(format) => write!(f, "has row format {format}, which this version does not know"),
+            Self::OldRedb(version) => write!(f, "is a redb file of the old layout {version}"),
+            Self::Unknown => f.write_str("is not a database"),
+        }
+    }
+}
+
+/// Why reading or committing failed. The text completes "failed to ...".
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The medium refused to read, write or sync.
+    #[error("{action} the database: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The medium's reason.
+        source: io::Error,
+    },
+
+    /// A commit or a read of the medium failed before; only opening the backend again helps.
+    #[error("use the database after an earlier error; open it again")]
+    Poisoned,
+
+    /// The bytes read can't be what was once committed.
+    #[error("read the database: {detail}; restore it from a snapshot, or replace this member")]
+    Corrupt {
+        /// What does not fit.
+        detail: String,
+    },
+
+    /// A key or value is beyond the three gigabytes that a row can take. Nothing was changed.
+    #[error("store a row of {bytes} bytes: too large")]
+    TooLarge {
+        /// Length of the key or value.
+        bytes: usize,
+    },
+}
+
+impl Error {
+    pub(crate) fn from_storage(action: &'static str, error: redb::StorageError) -> Self {
+        match error {
+            redb::StorageError::Io(source) => Self::Io { action, source },
+            redb::StorageError::Corrupted(detail) => Self::Corrupt { detail },
+            redb::StorageError::ValueTooLarge(bytes) => Self::TooLarge { bytes },
+            redb::StorageError::PreviousIo
+            | redb::StorageError::DatabaseClosed
+            | redb::StorageError::LockPoisoned(_) => Self::Poisoned,
+            other => Self::Corrupt { detail: other.to_string() },
+        }
+    }
+
+    pub(crate) fn from_transaction(action: &'static str, error: redb::TransactionError) -> Self {
+        match error {
+            redb::TransactionError::Storage(error) => Self::from_storage(action, error),
+            other => Self::Corrupt { detail: other.to_string() },
+        }
+    }
+
+    pub(crate) fn from_table(action: &'static str, error: redb::TableError) -> Self {
+        match error {
+            redb::TableError::Storage(error) => Self::from_storage(action, error),
+            other => Self::Corrupt { detail: other.to_string() },
+        }
+    }
+
+    pub(crate) fn from_commit(action: &'static str, error: redb::CommitError) -> Self {
+        match error {
+            redb::CommitError::Storage(error) => Self::from_storage(action, error),
+            _ => Self::Poisoned,
+        }
+    }
+
+    /// The same failure, met while opening `place`.
+    pub(crate) fn while_opening(self, place: &str) -> OpenError {
+        let place = place.to_owned();
+        match self {
+            Self::Io { action, source } => OpenError::Io { action, place, source },
+            Self::Corrupt { detail } => OpenError::Corrupt { place, detail },
+            Self::Poisoned | Self::TooLarge { .. } => OpenError::Corrupt { place, detail: self.to_string() },
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+
+use redb::StorageBackend;
+use redb::backends::FileBackend;
+
+use crate::Medium;
+
+/// A file, locked against other processes for as long as it is open.
+#[derive(Debug)]
+pub(crate) struct FileMedium {
+    /// redb's portable positioned reads and writes, without its locks.
+    backend: FileBackend,
+    /// The same open file, for what redb's wrapper can't tell.
+    file: File,
+}
+
+impl FileMedium {
+    /// Opens or creates the file. None if somebody else holds it.
+    pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let backend = FileBackend::new(file.try_clone()?).map_err(io::Error::other)?;
+        Ok(Some(Self { backend, file }))
+    }
+}
+
+impl Medium for FileMedium {
+    fn len(&self) -> io::Result<u64> {
+        self.backend.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.backend.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.backend.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.backend.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.backend.write(offset, data)
+    }
+
+    #[cfg(unix)]
+    fn occupied(&self) -> io::Result<u64> {
+        use std::os::unix::fs::MetadataExt;
+        // The unit of this count is 512 bytes whatever the file system's block size.
+        Ok(self.file.metadata()?.blocks() * 512)
+    }
+
+    #[cfg(not(unix))]
+    fn occupied(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}

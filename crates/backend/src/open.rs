@@ -1,0 +1,148 @@
+//! From bytes to an open database: what is there, is it ours, and if nothing is there, make it ours.
+
+use std::io;
+use std::sync::Arc;
+
+use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, TableError};
+
+use crate::commit::{self, Totals};
+use crate::error::Content;
+use crate::storage::{Failure, Handle, Storage};
+use crate::view::{RowTable, table};
+use crate::{Bucket, Config, Error, Medium, OpenError};
+
+/// The table that marks a file as a backend. No bucket has its name.
+pub(crate) const MARK: RowTable = RowTable::new("ferretcd");
+
+/// Row of [`MARK`]: the format of the file's tables and rows, 4 bytes, big endian.
+const FORMAT_KEY: &[u8] = b"format";
+const FORMAT: u32 = 1;
+
+const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+/// Follows the 16-byte header of page 0, little endian.
+const BOLT_MAGIC: [u8; 4] = 0xED0C_DAED_u32.to_le_bytes();
+/// How much is looked at to tell what a file is; all that redb writes before its magic number is there.
+const HEAD_BYTES: u64 = 4096;
+/// redb's first file is far below this.
+const NEW_FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// What a medium holds.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// A creation that a crash interrupted: redb writes its magic number last, in a synced step of its own.
+    Unfinished,
+    Redb,
+    Foreign(Content),
+}
+
+/// Opens or creates the database and checks that it is a backend.
+pub(crate) fn database(place: &str, storage: &Arc<Storage>, config: &Config) -> Result<Database, OpenError> {
+    let failed = |action| move |source| OpenError::Io { action, place: place.to_owned(), source };
+    match find(storage.medium()).map_err(failed("read"))? {
+        Found::Nothing | Found::Redb => {}
+        Found::Unfinished => storage.medium().set_len(0).map_err(failed("clear"))?,
+        Found::Foreign(content) => return Err(OpenError::Foreign { place: place.to_owned(), content }),
+    }
+    let opened = redb::Builder::new()
+        .set_cache_size(config.cache_bytes)
+        .create_with_backend(Handle(Arc::clone(storage)));
+    let database = opened.map_err(|error| refused(place, error))?;
+    claim(place, &database)?;
+    match storage.failure() {
+        None => Ok(database),
+        Some(Failure { action, source }) => Err(failed(action)(source)),
+    }
+}
+
+fn find(medium: &dyn Medium) -> io::Result<Found> {
+    let len = medium.len()?;
+    let mut head = vec![0; usize::try_from(len.min(HEAD_BYTES)).expect("bounded by HEAD_BYTES")];
+    medium.read(0, &mut head)?;
+    Ok(if head.is_empty() {
+        Found::Nothing
+    } else if head.starts_with(&REDB_MAGIC) {
+        Found::Redb
+    } else if head.get(16..20) == Some(&BOLT_MAGIC[..]) {
+        Found::Foreign(Content::Bolt)
+    } else if head.iter().take(REDB_MAGIC.len()).all(|byte| *byte == 0) && is_blank_behind_head(medium, len)?
+    {
+        Found::Unfinished
+    } else {
+        Found::Foreign(Content::Unknown)
+    })
+}
+
+/// Whether everything behind the head is zero, in a file no larger than a new one.
+fn is_blank_behind_head(medium: &dyn Medium, len: u64) -> io::Result<bool> {
+    if len > NEW_FILE_BYTES_MAX {
+        return Ok(false);
+    }
+    let n_bytes = len.saturating_sub(HEAD_BYTES);
+    let mut rest = vec![0; usize::try_from(n_bytes).expect("bounded by NEW_FILE_BYTES_MAX")];
+    medium.read(HEAD_BYTES.min(len), &mut rest)?;
+    Ok(rest.iter().all(|byte| *byte == 0))
+}
+
+fn refused(place: &str, error: DatabaseError) -> OpenError {
+    let place = place.to_owned();
+    match error {
+        DatabaseError::UpgradeRequired(version) => {
+            OpenError::Foreign { place, content: Content::OldRedb(version) }
+        }
+        DatabaseError::Storage(error) => Error::from_storage("read", error).while_opening(&place),
+        other => OpenError::Corrupt { place, detail: other.to_string() },
+    }
+}
+
+/// Checks the mark, or sets it in a database that has no table at all.
+fn claim(place: &str, database: &Database) -> Result<(), OpenError> {
+    let content = match read_format(database).map_err(|error| error.while_opening(place))? {
+        Mark::Format(FORMAT) => return Ok(()),
+        Mark::Fresh => return create_tables(database).map_err(|error| error.while_opening(place)),
+        Mark::Format(format) => Content::Format(format),
+        Mark::Missing => Content::OtherRedb,
+    };
+    Err(OpenError::Foreign { place: place.to_owned(), content })
+}
+
+enum Mark {
+    Format(u32),
+    /// No table exists: created, and then interrupted before the first commit.
+    Fresh,
+    Missing,
+}
+
+fn read_format(database: &Database) -> Result<Mark, Error> {
+    let transaction = begin_read(database)?;
+    let n_tables = transaction.list_tables().map_err(|error| Error::from_storage("read", error))?.count();
+    let mark = match transaction.open_table(MARK) {
+        Ok(mark) => mark,
+        Err(TableError::Storage(error)) => return Err(Error::from_storage("read", error)),
+        Err(_) if n_tables == 0 => return Ok(Mark::Fresh),
+        Err(_) => return Ok(Mark::Missing),
+    };
+    let format = mark.get(FORMAT_KEY).map_err(|error| Error::from_storage("read", error))?;
+    let format = format.and_then(|format| format.value().try_into().ok()).map(u32::from_be_bytes);
+    Ok(format.map_or(Mark::Missing, Mark::Format))
+}
+
+pub(crate) fn begin_read(database: &Database) -> Result<ReadTransaction, Error> {
+    database.begin_read().map_err(|error| Error::from_transaction("read", error))
+}
+
+/// All in one transaction, so that a file with the mark has all its tables.
+fn create_tables(database: &Database) -> Result<(), Error> {
+    let transaction = commit::begin(database)?;
+    for bucket in Bucket::ALL {
+        let created = transaction.open_table(table(bucket));
+        created.map_err(|error| Error::from_table("create", error))?;
+    }
+    {
+        let mut mark = transaction.open_table(MARK).map_err(|error| Error::from_table("create", error))?;
+        let inserted = mark.insert(FORMAT_KEY, &FORMAT.to_be_bytes()[..]);
+        inserted.map_err(|error| Error::from_storage("create", error))?;
+    }
+    Totals::default().store(&transaction)?;
+    commit::end(transaction)
+}

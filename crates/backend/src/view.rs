@@ -1,0 +1,128 @@
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::{ReadOnlyTable, ReadableDatabase};
+
+use crate::{Bucket, Error};
+
+pub(crate) type RowTable = redb::TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+pub(crate) const fn table(bucket: Bucket) -> RowTable {
+    RowTable::new(bucket.name())
+}
+
+/// The backend's state as of one commit. Never changes; readers and the writer do not wait for each other.
+///
+/// While a view or a [`Rows`] of it lives, the space of rows that were deleted or replaced since can't be
+/// used again: the file grows. Hold one for the length of a request, not for the length of a connection.
+pub struct View {
+    /// Indexed by the bucket's discriminant.
+    tables: [ReadOnlyTable<&'static [u8], &'static [u8]>; Bucket::ALL.len()],
+    /// Keeps the file open; declared last, so that the tables let go of it first.
+    database: Arc<redb::Database>,
+}
+
+impl View {
+    /// Opens every bucket once, so that no read has to look its table up.
+    pub(crate) fn open(database: &Arc<redb::Database>) -> Result<Self, Error> {
+        const ACTION: &str = "open a view of";
+        let transaction = database.begin_read().map_err(|error| Error::from_transaction(ACTION, error))?;
+        let mut tables = Vec::with_capacity(Bucket::ALL.len());
+        for bucket in Bucket::ALL {
+            let opened = transaction.open_table(table(bucket));
+            tables.push(opened.map_err(|error| Error::from_table(ACTION, error))?);
+        }
+        let tables = tables.try_into().expect("one table was pushed for each bucket");
+        Ok(Self { tables, database: Arc::clone(database) })
+    }
+
+    /// The value of `key`, copied; none if there is no such row.
+    ///
+    /// Costs a descent of the bucket's tree, some microseconds when its pages are in the cache.
+    ///
+    /// # Errors
+    ///
+    /// When the medium fails to read, which also ends all later commits, or holds damaged bytes.
+    pub fn get(&self, bucket: Bucket, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let value = self.tables[bucket as usize].get(key);
+        let value = value.map_err(|error| Error::from_storage("read", error))?;
+        Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
+    }
+
+    /// The rows within both bounds, in byte order of their keys. Bounds that exclude everything, such as
+    /// a start behind the end, give no rows.
+    ///
+    /// Reads nothing yet: pages are read as the iterator advances.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub fn range(&self, bucket: Bucket, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Rows, Error> {
+        let rows = self.tables[bucket as usize].range::<&[u8]>(bounds);
+        let rows = rows.map_err(|error| Error::from_storage("read", error))?;
+        Ok(Rows { rows: Some(rows), _database: Arc::clone(&self.database) })
+    }
+
+    /// Number of rows of a bucket; constant time.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub fn count(&self, bucket: Bucket) -> Result<u64, Error> {
+        let count = redb::ReadableTableMetadata::len(&self.tables[bucket as usize]);
+        count.map_err(|error| Error::from_storage("read", error))
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").finish_non_exhaustive()
+    }
+}
+
+/// Rows of a [`View`] from both ends, each copied as it is reached. After an error the iterator ends.
+pub struct Rows {
+    /// None once a read has failed.
+    rows: Option<redb::Range<'static, &'static [u8], &'static [u8]>>,
+    /// Keeps the file open; declared last, so that the range lets go of it first.
+    _database: Arc<redb::Database>,
+}
+
+type Guards = (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, &'static [u8]>);
+
+impl Rows {
+    fn copy(
+        &mut self,
+        row: Option<Result<Guards, redb::StorageError>>,
+    ) -> Option<Result<(Bytes, Bytes), Error>> {
+        let copied = row?
+            .map(|(key, value)| (Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())));
+        if copied.is_err() {
+            self.rows = None;
+        }
+        Some(copied.map_err(|error| Error::from_storage("read", error)))
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<(Bytes, Bytes), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let row = self.rows.as_mut()?.next();
+        self.copy(row)
+    }
+}
+
+impl DoubleEndedIterator for Rows {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        let row = self.rows.as_mut()?.next_back();
+        self.copy(row)
+    }
+}
+
+impl std::fmt::Debug for Rows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows").field("failed", &self.rows.is_none()).finish_non_exhaustive()
+    }
+}
