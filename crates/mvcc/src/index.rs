@@ -1,0 +1,105 @@
+//! All keys in order, each with its history.
+//!
+//! One writer and any number of readers. The map's lock is taken for writing only to create or remove a
+//! key; a change of an existing key takes it for reading and locks the key alone, so that long reads
+//! don't stop the writer. Readers ask for the state at a published revision and thereby overlook whatever
+//! the writer is adding.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base::{KeyRange, Revision};
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+use crate::key_index::{KeyIndex, Stamp};
+
+/// Bounds of a scan.
+pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    keys: RwLock<BTreeMap<Box<[u8]>, Mutex<KeyIndex>>>,
+    /// Keys whose newest stamp is a put.
+    n_live: AtomicUsize,
+}
+
+impl Index {
+    /// An index of keys read from a file.
+    pub(crate) fn from_keys(keys: BTreeMap<Box<[u8]>, Mutex<KeyIndex>>) -> Self {
+        let live = keys.values().filter(|key| !key.lock().newest().tombstone).count();
+        Self { keys: RwLock::new(keys), n_live: AtomicUsize::new(live) }
+    }
+
+    pub(crate) fn n_live(&self) -> usize {
+        self.n_live.load(Ordering::Relaxed)
+    }
+
+    /// Adds a put of `key`. Only the writer calls this.
+    pub(crate) fn put(&self, key: &[u8], revision: Revision) -> Stamp {
+        if let Some(state) = self.keys.read().get(key) {
+            let mut state = state.lock();
+            if state.newest().tombstone {
+                self.n_live.fetch_add(1, Ordering::Relaxed);
+            }
+            return state.put(revision);
+        }
+        let stamp = Stamp::put(revision, revision.main, 1);
+        self.keys.write().insert(key.into(), Mutex::new(KeyIndex::new(stamp)));
+        self.n_live.fetch_add(1, Ordering::Relaxed);
+        stamp
+    }
+
+    /// Adds a tombstone to each live key of `range`, the first at `first` and the others at consecutive
+    /// subs, and returns the keys. Only the writer calls this.
+    pub(crate) fn delete_range(&self, range: &KeyRange, first: Revision) -> Vec<Bytes> {
+        let mut deleted = Vec::new();
+        let Some(bounds) = range.bounds() else { return deleted };
+        for (key, state) in self.keys.read().range::<[u8], _>(bounds) {
+            let mut state = state.lock();
+            if !state.newest().tombstone {
+                let revision = Revision::new(first.main, first.sub + deleted.len() as i64);
+                state.push(Stamp::tombstone(revision));
+                deleted.push(Bytes::copy_from_slice(key));
+            }
+        }
+        self.n_live.fetch_sub(deleted.len(), Ordering::Relaxed);
+        deleted
+    }
+
+    /// The newest change of `key` with a main revision of at most `main`, tombstones included.
+    pub(crate) fn at(&self, key: &[u8], main: i64) -> Option<Stamp> {
+        self.keys.read().get(key)?.lock().at(main).copied()
+    }
+
+    /// Shows the next `n_keys` keys of `bounds` to `visit`, holding the lock for that long, and returns
+    /// the last one if there may be more behind it.
+    pub(crate) fn scan(
+        &self,
+        bounds: Bounds<'_>,
+        n_keys: usize,
+        mut visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
+    ) -> Option<Box<[u8]>> {
+        let mut last = None;
+        for (n_seen, (key, state)) in (1..).zip(self.keys.read().range::<[u8], _>(bounds)) {
+            if visit(key, &state.lock()).is_break() {
+                return None;
+            }
+            if n_seen == n_keys {
+                last = Some(key.clone());
+                break;
+            }
+        }
+        last
+    }
+
+    /// Forgets what a compaction at `main` removes of `key`. Only the writer calls this.
+    pub(crate) fn compact(&self, key: &[u8], main: i64) {
+        // A name of its own for the answer, lest the read lock live on into the write.
+        let nothing_left = self.keys.read().get(key).is_some_and(|state| state.lock().compact(main));
+        if nothing_left {
+            self.keys.write().remove(key);
+        }
+    }
+}

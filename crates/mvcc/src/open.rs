@@ -1,0 +1,77 @@
+//! Opening a store: everything in memory is rebuilt from the rows.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use backend::{Backend, Bucket, View};
+use base::Revision;
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::compact::Compactions;
+use crate::error::{Corruption, OpenError};
+use crate::index::Index;
+use crate::key_index::{KeyIndex, Stamp};
+use crate::markers::Marker;
+use crate::row::{self, Fields};
+use crate::shared::Shared;
+use crate::write::Store;
+
+/// The main revision of a store that was never written to.
+const FIRST_REVISION: i64 = 1;
+
+/// Settings of a store.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Bound of the memory for rows read from the backend, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Store {
+    /// Opens the store in `backend`: reads all rows once, in order, which takes about a second per million.
+    /// An interrupted compaction is in effect at once and goes on with [`Store::scrub`].
+    pub fn open(backend: Backend, config: &Config) -> Result<Self, OpenError> {
+        let view = backend.view();
+        let finished = Marker::Finished.read::<OpenError>(&view)?;
+        let scheduled = Marker::Scheduled.read::<OpenError>(&view)?;
+        let (index, newest) = read_rows(&view)?;
+        let compacted = finished.max(scheduled);
+        let current = newest.max(compacted).max(FIRST_REVISION);
+        Ok(Self {
+            shared: Arc::new(Shared::new(backend, index, config.cache_bytes, current, compacted)),
+            released: current,
+            compactions: Compactions::resumed(finished, scheduled),
+        })
+    }
+}
+
+/// The index, and the largest main revision (0 if there is no row).
+fn read_rows(view: &View) -> Result<(Index, i64), OpenError> {
+    let mut keys = BTreeMap::new();
+    let mut newest = 0;
+    for row in view.range(Bucket::Key, (Bound::Unbounded, Bound::Unbounded))? {
+        let (row_key, value) = row?;
+        newest = add_row(&mut keys, &row_key, &value)?.main;
+    }
+    Ok((Index::from_keys(keys), newest))
+}
+
+fn add_row(
+    keys: &mut BTreeMap<Box<[u8]>, Mutex<KeyIndex>>,
+    row_key: &Bytes,
+    value: &[u8],
+) -> Result<Revision, Corruption> {
+    let (revision, tombstone) = row::parse_key(row_key)?;
+    let fields = Fields::parse(value).ok_or(Corruption::Row { revision })?;
+    let stamp = match tombstone {
+        true => Stamp::tombstone(revision),
+        false => Stamp::put(revision, fields.create_revision, fields.version),
+    };
+    match keys.get_mut(fields.key).map(Mutex::get_mut) {
+        None => _ = keys.insert(fields.key.into(), Mutex::new(KeyIndex::new(stamp))),
+        Some(key) if key.newest().revision() < revision => key.push(stamp),
+        Some(_) => return Err(Corruption::Order { revision }),
+    }
+    Ok(revision)
+}

@@ -1,0 +1,184 @@
+//! Writing: one transaction at a time.
+
+use std::sync::Arc;
+
+use backend::{Batch, Bucket};
+use base::{KeyRange, LeaseId, Revision};
+use bytes::Bytes;
+
+use crate::compact::Compactions;
+use crate::error::ReadError;
+use crate::read::{RangeOptions, RangeResult, Reader, Snapshot};
+use crate::row::{self, Fields};
+use crate::shared::Shared;
+
+/// The store and its one writer. Readers come from [`Store::reader`].
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    /// All rows up to this main revision are in the backend's view.
+    pub(crate) released: i64,
+    pub(crate) compactions: Compactions,
+}
+
+impl Store {
+    /// A handle for reading; any number, on any threads.
+    pub fn reader(&self) -> Reader {
+        Reader { shared: Arc::clone(&self.shared) }
+    }
+
+    /// The current main revision; 1 in an empty store.
+    pub fn revision(&self) -> i64 {
+        self.shared.current()
+    }
+
+    /// The compacted revision; -1 if there never was a compaction.
+    pub fn compacted(&self) -> i64 {
+        self.shared.compacted()
+    }
+
+    /// Begins a write transaction. Its rows go into `batch` when it commits; the caller adds rows of its
+    /// own and commits the batch to the backend when it likes, batches in the order they were made.
+    pub fn write<'a>(&'a mut self, batch: &'a mut Batch) -> WriteTxn<'a> {
+        WriteTxn { shared: &self.shared, base: self.revision(), changes: Vec::new(), batch }
+    }
+
+    /// Tells the store that the backend's view now has all rows up to the main revision `main`, inclusive;
+    /// their copies in memory are dropped. To be called after every commit of the backend: a compaction
+    /// goes on only behind it.
+    pub fn release(&mut self, main: i64) {
+        let main = main.min(self.revision());
+        self.released = self.released.max(main);
+        let rows = self.shared.recent.write().release(main);
+        drop(rows);
+    }
+
+    /// Memory held by rows that are not yet released.
+    pub fn buffered_bytes(&self) -> usize {
+        self.shared.recent.read().bytes()
+    }
+}
+
+/// A running write transaction. Readers see nothing of it before [`WriteTxn::commit`].
+///
+/// A transaction can't be taken back: the caller checks whatever could refuse it before the first change.
+/// Dropping one that has changed something without committing it panics.
+#[derive(Debug)]
+pub struct WriteTxn<'a> {
+    shared: &'a Shared,
+    base: i64,
+    changes: Vec<Change>,
+    batch: &'a mut Batch,
+}
+
+impl WriteTxn<'_> {
+    /// The main revision before this transaction.
+    pub fn base_revision(&self) -> i64 {
+        self.base
+    }
+
+    /// The main revision as of now: one more than before once something was changed.
+    pub fn revision(&self) -> i64 {
+        if self.changes.is_empty() { self.base } else { self.base + 1 }
+    }
+
+    /// Sets `key` to `value`, with the id of a lease or [`LeaseId::NONE`]; always a change, even if it
+    /// sets what is there already. Returns the change's revision.
+    pub fn put(&mut self, key: Bytes, value: Bytes, lease: LeaseId) -> Revision {
+        let revision = self.next();
+        let stamp = self.shared.index.put(&key, revision);
+        let fields = Fields {
+            key: &key,
+            create_revision: stamp.create,
+            mod_revision: revision.main,
+            version: stamp.version,
+            value: &value,
+            lease,
+        };
+        let row = fields.encode();
+        self.changes.push(Change { revision, kind: ChangeKind::Put, key, row });
+        revision
+    }
+
+    /// Deletes the keys of `range` in key order and returns how many there were. Deleting nothing is no
+    /// change.
+    pub fn delete_range(&mut self, range: &KeyRange) -> usize {
+        let first = self.next();
+        let keys = self.shared.index.delete_range(range, first);
+        let n_deleted = keys.len();
+        self.changes.extend((first.sub..).zip(keys).map(|(sub, key)| Change {
+            revision: Revision::new(first.main, sub),
+            kind: ChangeKind::Delete,
+            row: Fields::tombstone(&key).encode(),
+            key,
+        }));
+        n_deleted
+    }
+
+    /// Reads as [`ReadView::range`](crate::ReadView::range) does, at [`WriteTxn::revision`] if not told
+    /// otherwise: the transaction's own changes are seen.
+    pub fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
+        let snapshot = Snapshot { shared: self.shared, revision: self.revision(), pending: &self.changes };
+        snapshot.range(range, options)
+    }
+
+    /// Ends the transaction: adds its rows to the batch and makes it visible to readers. A transaction
+    /// without changes leaves no trace. Nothing is durable before the caller commits the batch.
+    pub fn commit(mut self) -> Committed {
+        let revision = self.revision();
+        let changes = std::mem::take(&mut self.changes);
+        if !changes.is_empty() {
+            for change in &changes {
+                let key = row::key(change.revision, change.kind == ChangeKind::Delete);
+                self.batch.put(Bucket::Key, key, change.row.clone());
+            }
+            let rows = changes.iter().map(|change| change.row.clone()).collect();
+            self.shared.recent.write().push(revision, rows);
+            self.shared.publish(revision);
+        }
+        Committed { revision, changes }
+    }
+
+    fn next(&self) -> Revision {
+        Revision::new(self.base + 1, self.changes.len() as i64)
+    }
+}
+
+impl Drop for WriteTxn<'_> {
+    fn drop(&mut self) {
+        // The index already has the changes, under a revision that the next transaction would use again.
+        let abandoned = !self.changes.is_empty() && !std::thread::panicking();
+        assert!(!abandoned, "a write transaction with changes is always committed");
+    }
+}
+
+/// What a transaction did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The current main revision after it.
+    pub revision: i64,
+    /// Its changes by sub revision, from 0 without gaps; empty if it changed nothing.
+    pub changes: Vec<Change>,
+}
+
+/// One change of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The change's place in the history.
+    pub revision: Revision,
+    /// Whether the key was set or deleted.
+    pub kind: ChangeKind,
+    /// The key.
+    pub key: Bytes,
+    /// The row's value as stored: a protobuf `mvccpb.KeyValue`, for a deletion with the key alone.
+    pub row: Bytes,
+}
+
+/// What happened to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It was created or given another value.
+    Put,
+    /// It was deleted.
+    Delete,
+}
