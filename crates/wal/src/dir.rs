@@ -27,8 +27,8 @@ pub trait Dir: Send + Debug + 'static {
     /// Makes all changes of names durable.
     fn sync(&self) -> io::Result<()>;
 
-    /// How messages name a file of this directory.
-    fn path(&self, name: &str) -> PathBuf;
+    /// How messages name the directory.
+    fn path(&self) -> PathBuf;
 }
 
 /// An open file of a [`Dir`].

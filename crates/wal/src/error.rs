@@ -1,7 +1,7 @@
 //! What can go wrong, each with the place and the remedy.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -75,12 +75,14 @@ pub enum Error {
     },
 
     /// The entries to append do not continue the log; nothing was written.
-    #[error("append entry {index}: the log continues at {expected} at most")]
+    #[error("append entry {index}: the log takes indices from {first} to {last} here")]
     NotContiguous {
         /// The index of the refused entry.
         index: u64,
+        /// The lowest index it could have had: behind the last mark, or behind the entry before it.
+        first: u64,
         /// The highest index it could have had.
-        expected: u64,
+        last: u64,
     },
 
     /// A mark above index 0 must say who the members are; nothing was written.
@@ -90,18 +92,30 @@ pub enum Error {
         index: u64,
     },
 
-    /// An entry too large for the format; nothing was written.
-    #[error("append entry {index}: {len} bytes are more than a record can hold")]
-    TooLarge {
-        /// The entry's index.
+    /// A mark below an earlier one would make recovery start from entries that may be gone; nothing was written.
+    #[error(
+        "mark a snapshot at index {index}, term {term}: there is a mark at index {last_index}, term {last_term}"
+    )]
+    MarkOutOfOrder {
+        /// The refused mark's index.
         index: u64,
-        /// The length of its payload in bytes.
-        len: usize,
+        /// The refused mark's term.
+        term: u64,
+        /// The last mark's index.
+        last_index: u64,
+        /// The last mark's term.
+        last_term: u64,
     },
 
     /// An earlier write or sync failed, so what the disk holds is unknown.
     #[error("use the log: an earlier write failed; restart to recover what is durable")]
     Poisoned,
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
 }
 
 /// What is wrong with a record.

@@ -1,72 +1,338 @@
-//! The log as one handle.
+//! The log as one handle: append, sync, cut, mark, release.
 
 use std::path::Path;
 
+use crate::fs_dir::FsDir;
+use crate::message::put_metadata;
+use crate::record::Encoder;
+use crate::segment::{self, Segment, SegmentName};
 use crate::{Dir, Entry, Error, HardState, Metadata, Recovered, SnapshotMark};
+use crate::{recover, repair};
 
 /// How a log is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// A segment that has reached this many bytes is closed and the next one begun. etcd's is 64,000,000.
+    /// A segment that has reached this many bytes is closed and the next one begun; also what is preallocated.
+    /// etcd's is 64,000,000.
     pub segment_bytes: u64,
     /// Leaves out every sync: a crash of the machine may then lose or tear anything.
     pub unsafe_no_fsync: bool,
 }
 
-/// An open log.
+/// An open log, locked against other processes as long as it is held.
+///
+/// Owned by one writer. After a write or sync failed, what the disk holds is unknown: every further call fails with
+/// [`Error::Poisoned`], and only opening the log again tells what is durable.
 #[derive(Debug)]
 pub struct Wal {
+    dir: Box<dyn Dir>,
+    config: Config,
+    /// All segments on disk, oldest first, without gaps in their sequence. Never empty; the last is written.
+    segments: Vec<Segment>,
+    /// Where in the last segment the next record goes.
+    offset: u64,
+    encoder: Encoder,
+    /// As encoded in the first segment: every segment repeats these very bytes.
+    metadata: Vec<u8>,
+    /// The last hard state appended. Its commit index is never below `mark.index`.
+    hard_state: HardState,
+    /// The index of the last entry, or of the mark that replaced it.
+    last_index: u64,
+    mark: Mark,
     written_bytes: u64,
+    poisoned: bool,
+}
+
+/// The mark that recovery would start from; durable.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    index: u64,
+    term: u64,
 }
 
 impl Wal {
-    /// Whether `dir` holds a log.
+    /// Whether `dir` holds a log. A directory that cannot be read holds none.
     pub fn exists(dir: &Path) -> bool {
-        dir.exists()
+        Self::exists_on(&FsDir::new(dir))
     }
 
-    /// Creates a log for a new member; `path` must not exist.
-    pub fn create(_path: &Path, _metadata: Metadata, _config: Config) -> Result<Self, Error> {
-        Err(Error::Poisoned)
+    /// As [`Wal::exists`], on any directory.
+    pub fn exists_on(dir: &impl Dir) -> bool {
+        segment::list(dir).is_ok_and(|segments| !segments.is_empty())
     }
 
-    /// Opens a log and reads it.
-    pub fn open(_path: &Path, _config: Config) -> Result<(Self, Recovered), Error> {
-        Err(Error::Poisoned)
+    /// Creates an empty log for a new member and opens it.
+    ///
+    /// It is made in `<path>.tmp` and renamed, so that after a crash there is a whole log or none. Missing parent
+    /// directories are created. Durable on return.
+    pub fn create(path: &Path, metadata: Metadata, config: Config) -> Result<Self, Error> {
+        if Self::exists(path) {
+            return Err(Error::Exists { dir: path.to_owned() });
+        }
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        let temporary = Path::new(&temporary);
+        match std::fs::remove_dir_all(temporary) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", temporary, e));
+            }
+            _ => {}
+        }
+        let dir = FsDir::new(temporary);
+        dir.create_all().map_err(|e| Error::io("create", temporary, e))?;
+        drop(Self::create_on(dir, metadata, config)?);
+        std::fs::rename(temporary, path).map_err(|e| Error::io("rename", temporary, e))?;
+        Ok(Self::open(path, config)?.0)
     }
 
-    /// As [`Wal::create`], on any directory.
-    pub fn create_on(_dir: impl Dir, _metadata: Metadata, _config: Config) -> Result<Self, Error> {
-        Err(Error::Poisoned)
+    /// Opens a log and reads all that recovery needs; see [`Recovered`].
+    ///
+    /// Everything returned is durable on return. A torn end of the last segment is copied to `<segment>.broken` and
+    /// cut off; any other damage is an error, and the files are left as they are. Reads each segment once and those
+    /// after the start mark twice; memory grows with the entries after the start mark.
+    pub fn open(path: &Path, config: Config) -> Result<(Self, Recovered), Error> {
+        let dir = FsDir::new(path);
+        // The process before may have died between a rename and the sync that makes it last.
+        if !config.unsafe_no_fsync && Self::exists(path) {
+            dir.sync_parent().map_err(|e| Error::io("sync the parent of", path, e))?;
+        }
+        Self::open_on(dir, config)
+    }
+
+    /// As [`Wal::create`], on any directory, which must exist.
+    pub fn create_on(dir: impl Dir, metadata: Metadata, config: Config) -> Result<Self, Error> {
+        if !segment::list(&dir)?.is_empty() {
+            return Err(Error::Exists { dir: dir.path() });
+        }
+        let mut encoded = Vec::new();
+        put_metadata(&mut encoded, metadata);
+        let mut encoder = Encoder::new(0);
+        encoder.checksum();
+        encoder.metadata(&encoded);
+        encoder.mark(&SnapshotMark::default());
+
+        let name = SegmentName { sequence: 0, index: 0 };
+        let segment = create_segment(&dir, name, encoder.frames(), &config)?;
+        let written_bytes = encoder.frames().len() as u64;
+        encoder.clear();
+        Ok(Self {
+            dir: Box::new(dir),
+            config,
+            segments: vec![segment],
+            offset: written_bytes,
+            encoder,
+            metadata: encoded,
+            hard_state: HardState::default(),
+            last_index: 0,
+            mark: Mark { index: 0, term: 0 },
+            written_bytes,
+            poisoned: false,
+        })
     }
 
     /// As [`Wal::open`], on any directory.
-    pub fn open_on(_dir: impl Dir, _config: Config) -> Result<(Self, Recovered), Error> {
-        Err(Error::Poisoned)
+    pub fn open_on(dir: impl Dir, config: Config) -> Result<(Self, Recovered), Error> {
+        let segments = segment::open_all(&dir)?;
+        let recover::Reading { recovered, metadata, tail } = recover::read(&dir, &segments)?;
+        repair::settle(&dir, &segments, tail, &config)?;
+        let last_entry = recovered.entries.last();
+        let wal = Self {
+            dir: Box::new(dir),
+            config,
+            segments,
+            offset: tail.offset,
+            encoder: Encoder::new(tail.crc),
+            metadata,
+            hard_state: recovered.hard_state,
+            last_index: last_entry.map_or(recovered.snapshot.index, |e| e.index),
+            mark: Mark { index: recovered.snapshot.index, term: recovered.snapshot.term },
+            written_bytes: 0,
+            poisoned: false,
+        };
+        Ok((wal, recovered))
     }
 
-    /// Appends entries, then the hard state, with one write. Not durable until [`Wal::sync`]. Returns whether a sync is owed.
-    pub fn append(&mut self, _entries: &[Entry], _hard_state: Option<HardState>) -> Result<bool, Error> {
-        Err(Error::Poisoned)
+    /// Appends entries, then the hard state, with one write. Not durable until [`Wal::sync`].
+    ///
+    /// Returns whether a sync is owed before the raft core may be told: there are entries, or the term or vote
+    /// changed. A new commit index alone owes none. An empty hard state is the same as none.
+    ///
+    /// Entries must follow each other; the first may replace entries of the log above the last mark, which also
+    /// drops those behind it.
+    pub fn append(&mut self, entries: &[Entry], hard_state: Option<HardState>) -> Result<bool, Error> {
+        self.check_usable()?;
+        self.check_contiguous(entries)?;
+        for entry in entries {
+            self.encoder.entry(entry);
+        }
+        let before = self.hard_state;
+        if let Some(state) = hard_state.filter(|state| *state != HardState::default()) {
+            // Recovery starts from the last mark only if the recorded commit index covers it.
+            self.hard_state = HardState { commit: state.commit.max(self.mark.index), ..state };
+            self.encoder.hard_state(&self.hard_state);
+        }
+        self.write()?;
+        self.last_index = entries.last().map_or(self.last_index, |e| e.index);
+        let vote_changed = (before.term, before.vote) != (self.hard_state.term, self.hard_state.vote);
+        Ok(!entries.is_empty() || vote_changed)
     }
 
-    /// Makes everything appended durable.
+    /// Makes everything appended durable (one fdatasync), then begins the next segment if this one is full.
+    ///
+    /// An error is final: a sync that failed is never tried again, because the system may have dropped the data.
     pub fn sync(&mut self) -> Result<(), Error> {
-        Err(Error::Poisoned)
+        self.check_usable()?;
+        self.poisoning(|wal| {
+            wal.sync_data()?;
+            if wal.offset >= wal.config.segment_bytes { wal.cut() } else { Ok(()) }
+        })
     }
 
-    /// Records that a state up to this mark is durable elsewhere; synced on return.
-    pub fn mark_snapshot(&mut self, _mark: &SnapshotMark) -> Result<(), Error> {
-        Err(Error::Poisoned)
+    /// Records that a state up to and including `mark.index` is durable elsewhere, so that recovery starts there.
+    ///
+    /// Durable on return, with everything appended before. Such a state is committed, so the commit index of the
+    /// hard state is raised to the mark where it lags behind. A mark ahead of the last entry stands for a state
+    /// received from the leader: the log then continues behind it.
+    pub fn mark_snapshot(&mut self, mark: &SnapshotMark) -> Result<(), Error> {
+        self.check_usable()?;
+        self.check_mark(mark)?;
+        self.encoder.mark(mark);
+        if self.hard_state.commit < mark.index {
+            self.raise_hard_state(mark);
+            self.encoder.hard_state(&self.hard_state);
+        }
+        self.write()?;
+        self.mark = Mark { index: mark.index, term: mark.term };
+        self.last_index = self.last_index.max(mark.index);
+        self.sync()
     }
 
-    /// Deletes segments that lie wholly below `index`, keeping at least `keep` files. Returns how many were removed.
-    pub fn release(&mut self, _index: u64, _keep: usize) -> Result<usize, Error> {
-        Err(Error::Poisoned)
+    /// Deletes the oldest segments, those whose entries are all below `index`, as long as more than `keep` files
+    /// remain. Returns how many were removed.
+    ///
+    /// An index above the last mark counts as that mark, and the newest segment always stays. Failing to delete
+    /// leaves the log usable.
+    pub fn release(&mut self, index: u64, keep: usize) -> Result<usize, Error> {
+        self.check_usable()?;
+        let index = index.min(self.mark.index);
+        let mut n_removed = 0;
+        while self.segments.len() > keep.max(1) && self.segments[1].name.index <= index {
+            let name = self.segments[0].name.file_name();
+            self.dir.remove(&name).map_err(|e| Error::io("remove", &self.dir.path().join(&name), e))?;
+            self.segments.remove(0);
+            n_removed += 1;
+            // One by one: of two removals a crash could keep only the second, which leaves a gap.
+            if !self.config.unsafe_no_fsync {
+                self.poisoning(|wal| wal.dir.sync().map_err(|e| Error::io("sync", &wal.dir.path(), e)))?;
+            }
+        }
+        Ok(n_removed)
     }
 
-    /// Bytes written through this handle.
+    /// Bytes written through this handle, the heads of segments included.
     pub fn written_bytes(&self) -> u64 {
         self.written_bytes
     }
+
+    fn tail(&self) -> &Segment {
+        self.segments.last().expect("a log always has a segment")
+    }
+
+    fn check_usable(&self) -> Result<(), Error> {
+        if self.poisoned { Err(Error::Poisoned) } else { Ok(()) }
+    }
+
+    fn check_contiguous(&self, entries: &[Entry]) -> Result<(), Error> {
+        let (mut first, mut last) = (next(self.mark.index), next(self.last_index));
+        for entry in entries {
+            if !(first..=last).contains(&entry.index) {
+                return Err(Error::NotContiguous { index: entry.index, first, last });
+            }
+            (first, last) = (next(entry.index), next(entry.index));
+        }
+        Ok(())
+    }
+
+    fn check_mark(&self, mark: &SnapshotMark) -> Result<(), Error> {
+        let &SnapshotMark { index, term, .. } = mark;
+        let Mark { index: last_index, term: last_term } = self.mark;
+        if index < last_index || (index == last_index && term != last_term) {
+            return Err(Error::MarkOutOfOrder { index, term, last_index, last_term });
+        }
+        if index > 0 && mark.conf_state.is_none() {
+            return Err(Error::MarkWithoutMembers { index });
+        }
+        Ok(())
+    }
+
+    /// A term seen only in the mark has had no vote of this member: votes are durable before they are sent.
+    fn raise_hard_state(&mut self, mark: &SnapshotMark) {
+        if self.hard_state.term < mark.term {
+            self.hard_state = HardState { term: mark.term, vote: 0, commit: 0 };
+        }
+        self.hard_state.commit = mark.index;
+    }
+
+    /// Writes what the encoder collected.
+    fn write(&mut self) -> Result<(), Error> {
+        let n_bytes = self.encoder.frames().len() as u64;
+        if n_bytes == 0 {
+            return Ok(());
+        }
+        self.poisoning(|wal| {
+            let written = wal.tail().file.write_at(wal.encoder.frames(), wal.offset);
+            written.map_err(|e| wal.tail_error("write", e))
+        })?;
+        self.encoder.clear();
+        self.offset += n_bytes;
+        self.written_bytes += n_bytes;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<(), Error> {
+        if self.config.unsafe_no_fsync {
+            return Ok(());
+        }
+        self.tail().file.sync_data().map_err(|e| self.tail_error("sync", e))
+    }
+
+    /// Ends the segment exactly behind its last record, durably, before the next one appears: only the last segment
+    /// may ever have an unfinished end.
+    fn cut(&mut self) -> Result<(), Error> {
+        self.tail().file.set_len(self.offset).map_err(|e| self.tail_error("cut", e))?;
+        self.sync_data()?;
+
+        self.encoder.checksum();
+        self.encoder.metadata(&self.metadata);
+        if self.hard_state != HardState::default() {
+            self.encoder.hard_state(&self.hard_state);
+        }
+        let name = SegmentName { sequence: self.tail().name.sequence + 1, index: next(self.last_index) };
+        let segment = create_segment(self.dir.as_ref(), name, self.encoder.frames(), &self.config)?;
+        self.segments.push(segment);
+        self.offset = self.encoder.frames().len() as u64;
+        self.written_bytes += self.offset;
+        self.encoder.clear();
+        Ok(())
+    }
+
+    /// Does `work` on the disk; if it fails, nothing more is done.
+    fn poisoning(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
+        let result = work(self);
+        self.poisoned |= result.is_err();
+        result
+    }
+
+    fn tail_error(&self, action: &'static str, source: std::io::Error) -> Error {
+        Error::io(action, &self.dir.path().join(self.tail().name.file_name()), source)
+    }
+}
+
+/// The index after `index`, which may come from a damaged log and be the last there is.
+fn next(index: u64) -> u64 {
+    index.saturating_add(1)
+}
+
+fn create_segment(dir: &dyn Dir, name: SegmentName, head: &[u8], config: &Config) -> Result<Segment, Error> {
+    Segment::create(dir, name, head, config.segment_bytes, !config.unsafe_no_fsync)
 }
