@@ -1,1 +1,33 @@
-//! apply
+//! The replicated state machine: one entry in, one outcome out, the same on every member.
+//!
+//! [`StateMachine`] owns the stores and is their only writer. It reads nothing but the entry and the stores:
+//! no clock, no randomness, no file, no quota, because each member must come to the same result. What its
+//! work leaves to be written goes into a [`backend::Batch`]; the caller commits it together with the
+//! [`Applied`] position, whenever it likes, and after a crash applies again from that position.
+//!
+//! * [`Command`]: the request in an entry, with the id by which its proposer waits for the answer.
+//! * [`StateMachine`] → [`Outcome`]: applying it.
+//! * [`range`], [`read_txn`]: the same reads outside the log, on a [`mvcc::ReadView`].
+//!
+//! Invariant: everything that can be refused is refused before the first change, so a refused command
+//! leaves no trace but the position.
+
+mod alarm;
+mod applied;
+mod command;
+mod error;
+mod hash;
+mod kv;
+mod machine;
+mod range;
+mod txn;
+
+pub use alarm::Alarm;
+pub use applied::Applied;
+pub use command::{Command, DecodeError, Request};
+pub use error::{ApplyError, Fault, OpenError};
+pub use hash::backend_hash;
+pub use kv::{put_cost, txn_cost};
+pub use machine::{MemberChange, Outcome, Response, StateMachine};
+pub use range::range;
+pub use txn::{is_read_only, read_txn};

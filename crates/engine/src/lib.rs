@@ -1,1 +1,43 @@
-//! engine
+//! One member of a cluster without a network face: propose, read, compact, report.
+//!
+//! The engine joins the halves. Below it everything is synchronous: the consensus driver and its log on two
+//! threads ([`raft_node`]), the state machine on one, the state file's writer on one. Above it requests are
+//! futures on a tokio runtime. It owns all of these threads and the queues between them:
+//!
+//! ```text
+//!  put() ──encode──► raft-node driver ──► log thread ──► driver ──► apply thread ──► replies ──► put()
+//!                                                                       │ rows, applied index
+//!                                                                       ▼
+//!                                                                 state file writer
+//! ```
+//!
+//! * [`Engine`]: a cheap handle; every request of the API that concerns the state is a method.
+//! * [`Config`]: plain data; nothing here reads flags, files or the environment.
+//! * [`Health`], [`Status`]: what a probe or an operator wants to know.
+//!
+//! Invariants: an answer to a write leaves only after its entry is synced in the log; the state file never
+//! holds effects of an entry without the position of that entry; log segments go only when the state file
+//! durably holds what they hold.
+
+mod apply_loop;
+mod compactor;
+mod conf_state;
+mod config;
+mod error;
+mod flusher;
+mod gate;
+mod handle;
+mod host;
+mod ids;
+mod metrics;
+mod quota;
+mod replies;
+mod shared;
+mod start;
+mod tasks;
+mod waiters;
+
+pub use config::{AutoCompaction, Config};
+pub use error::{RequestError, StartError};
+pub use handle::{Engine, Status};
+pub use shared::Versions;

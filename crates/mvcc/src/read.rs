@@ -43,6 +43,11 @@ impl Reader {
     pub fn key_count(&self) -> usize {
         self.shared.index.n_live()
     }
+
+    /// Memory held by rows that the backend's view does not have yet.
+    pub fn buffered_bytes(&self) -> usize {
+        self.shared.recent.read().bytes()
+    }
 }
 
 /// The state at one revision, see [`Reader::view`].

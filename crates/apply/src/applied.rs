@@ -1,0 +1,81 @@
+//! How far the log has been applied, as the state file remembers it.
+
+use backend::{Backend, Batch, Bucket};
+use bytes::Bytes;
+
+use crate::OpenError;
+
+const INDEX: &[u8] = b"consistent_index";
+const TERM: &[u8] = b"term";
+const CONF_STATE: &[u8] = b"confState";
+
+/// The position of the last applied entry and the configuration of the group at it. Stored in the same
+/// transaction as the effects of that entry, so that they are never seen one without the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Index of the entry; 0 when nothing was applied.
+    pub index: u64,
+    /// Its term.
+    pub term: u64,
+    /// etcd's JSON form of the voters and learners; empty when there was no configuration yet.
+    pub conf_state: Bytes,
+}
+
+impl Applied {
+    /// Reads what [`Self::store`] wrote.
+    pub(crate) fn open(backend: &Backend) -> Result<Self, OpenError> {
+        let view = backend.view();
+        let number = |key: &[u8]| match view.get(Bucket::Meta, key)? {
+            None => Ok(0),
+            Some(value) => value[..].try_into().map(u64::from_be_bytes).map_err(|_| OpenError::Corrupt {
+                bucket: Bucket::Meta.name(),
+                row: key.escape_ascii().to_string(),
+            }),
+        };
+        Ok(Self {
+            index: number(INDEX)?,
+            term: number(TERM)?,
+            conf_state: view.get(Bucket::Meta, CONF_STATE)?.unwrap_or_default(),
+        })
+    }
+
+    /// Adds the rows that remember the position. Numbers that are zero are never stored.
+    pub fn store(&self, batch: &mut Batch) {
+        if self.index != 0 {
+            batch.put(Bucket::Meta, INDEX, Bytes::copy_from_slice(&self.index.to_be_bytes()));
+        }
+        if self.term != 0 {
+            batch.put(Bucket::Meta, TERM, Bytes::copy_from_slice(&self.term.to_be_bytes()));
+        }
+        if !self.conf_state.is_empty() {
+            batch.put(Bucket::Meta, CONF_STATE, self.conf_state.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_position_survives() {
+        let backend = Backend::in_memory();
+        assert_eq!(Applied::open(&backend).expect("empty"), Applied::default());
+        let applied =
+            Applied { index: 7, term: 2, conf_state: r#"{"voters":[1],"auto_leave":false}"#.into() };
+        let mut batch = Batch::default();
+        applied.store(&mut batch);
+        backend.commit(&batch).expect("memory");
+        assert_eq!(Applied::open(&backend).expect("own rows"), applied);
+    }
+
+    #[test]
+    fn a_broken_row_is_named() {
+        let backend = Backend::in_memory();
+        let mut batch = Batch::default();
+        batch.put(Bucket::Meta, INDEX, "short");
+        backend.commit(&batch).expect("memory");
+        let error = Applied::open(&backend).expect_err("broken").to_string();
+        assert!(error.contains("consistent_index"), "{error}");
+    }
+}

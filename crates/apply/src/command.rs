@@ -1,0 +1,212 @@
+//! The request in a log entry, in the form that etcd writes: an `InternalRaftRequest`.
+//!
+//! That message has some thirty optional fields of which one is set. It is read and written field by field
+//! here, so that a put costs what a put weighs.
+
+use api_proto::etcdserverpb::{
+    AlarmRequest, CompactionRequest, DeleteRangeRequest, PutRequest, RequestHeader, TxnRequest,
+};
+use api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use bytes::{Buf, Bytes, BytesMut};
+use prost::Message;
+use prost::encoding::{self, DecodeContext, WireType};
+
+/// Field numbers of `InternalRaftRequest`.
+mod field {
+    pub(super) const LEGACY_ID: u32 = 1;
+    pub(super) const PUT: u32 = 4;
+    pub(super) const DELETE_RANGE: u32 = 5;
+    pub(super) const TXN: u32 = 6;
+    pub(super) const COMPACTION: u32 = 7;
+    pub(super) const ALARM: u32 = 10;
+    pub(super) const HEADER: u32 = 100;
+    pub(super) const CLUSTER_VERSION_SET: u32 = 1300;
+    pub(super) const CLUSTER_MEMBER_ATTR_SET: u32 = 1301;
+}
+
+/// A request to the state machine, and who waits for its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Unique among all proposals of the cluster's life; the proposer finds its waiter by it.
+    pub id: u64,
+    /// The user that made the request; empty without authentication.
+    pub username: String,
+    /// Revision of the rights when the request was admitted; zero without authentication.
+    pub auth_revision: u64,
+    /// What is asked for.
+    pub request: Request,
+}
+
+/// Everything that can be asked of the state machine.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Writes one key.
+    Put(PutRequest),
+    /// Deletes the keys of a range.
+    DeleteRange(DeleteRangeRequest),
+    /// Several operations at one revision, on conditions.
+    Txn(TxnRequest),
+    /// Drops history.
+    Compaction(CompactionRequest),
+    /// Lists, raises or takes back alarms.
+    Alarm(AlarmRequest),
+    /// Sets the cluster version.
+    ClusterVersionSet(ClusterVersionSetRequest),
+    /// A member tells its name and client URLs.
+    ClusterMemberAttrSet(ClusterMemberAttrSetRequest),
+}
+
+/// Bytes are no command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// They are not even a message.
+    #[error("decode a command: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// The request is of a kind that this version does not know, or there is none.
+    #[error("decode a command: no request that this version knows, but fields {0:?}")]
+    UnknownRequest(Vec<u32>),
+}
+
+impl Command {
+    /// The bytes of a log entry: fields in ascending order, zero values left out.
+    pub fn encode(&self) -> Bytes {
+        let header =
+            RequestHeader { id: self.id, username: self.username.clone(), auth_revision: self.auth_revision };
+        match &self.request {
+            Request::Put(request) => encode(field::PUT, request, &header),
+            Request::DeleteRange(request) => encode(field::DELETE_RANGE, request, &header),
+            Request::Txn(request) => encode(field::TXN, request, &header),
+            Request::Compaction(request) => encode(field::COMPACTION, request, &header),
+            Request::Alarm(request) => encode(field::ALARM, request, &header),
+            Request::ClusterVersionSet(request) => encode(field::CLUSTER_VERSION_SET, request, &header),
+            Request::ClusterMemberAttrSet(request) => {
+                encode(field::CLUSTER_MEMBER_ATTR_SET, request, &header)
+            }
+        }
+    }
+
+    /// Reads the bytes of a log entry. Keys and values of the result share `bytes`. Fields that no version
+    /// knows are skipped, as long as there is a request.
+    pub fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut header = RequestHeader::default();
+        let mut legacy_id = 0;
+        let mut request = None;
+        let mut unknown = Vec::new();
+        while bytes.has_remaining() {
+            let (tag, wire_type) = encoding::decode_key(&mut bytes)?;
+            match (tag, wire_type) {
+                (field::HEADER, WireType::LengthDelimited) => header = submessage(&mut bytes)?,
+                (field::LEGACY_ID, WireType::Varint) => legacy_id = encoding::decode_varint(&mut bytes)?,
+                (tag, WireType::LengthDelimited) => match decode_request(tag, &mut bytes)? {
+                    Some(known) => request = Some(known),
+                    None => unknown.push(tag),
+                },
+                (tag, wire_type) => {
+                    encoding::skip_field(wire_type, tag, &mut bytes, DecodeContext::default())?;
+                    unknown.push(tag);
+                }
+            }
+        }
+        let request = request.ok_or(DecodeError::UnknownRequest(unknown))?;
+        let id = if header.id == 0 { legacy_id } else { header.id };
+        Ok(Self { id, username: header.username, auth_revision: header.auth_revision, request })
+    }
+}
+
+/// Reads the field `tag` as a request, or skips it if it is none.
+fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost::DecodeError> {
+    let request = match tag {
+        field::PUT => Request::Put(submessage(bytes)?),
+        field::DELETE_RANGE => Request::DeleteRange(submessage(bytes)?),
+        field::TXN => Request::Txn(submessage(bytes)?),
+        field::COMPACTION => Request::Compaction(submessage(bytes)?),
+        field::ALARM => Request::Alarm(submessage(bytes)?),
+        field::CLUSTER_VERSION_SET => Request::ClusterVersionSet(submessage(bytes)?),
+        field::CLUSTER_MEMBER_ATTR_SET => Request::ClusterMemberAttrSet(submessage(bytes)?),
+        _ => {
+            encoding::skip_field(WireType::LengthDelimited, tag, bytes, DecodeContext::default())?;
+            return Ok(None);
+        }
+    };
+    Ok(Some(request))
+}
+
+fn submessage<M: Message + Default>(bytes: &mut Bytes) -> Result<M, prost::DecodeError> {
+    let mut message = M::default();
+    encoding::message::merge(WireType::LengthDelimited, &mut message, bytes, DecodeContext::default())?;
+    Ok(message)
+}
+
+fn encode<M: Message>(tag: u32, request: &M, header: &RequestHeader) -> Bytes {
+    let len =
+        encoding::message::encoded_len(tag, request) + encoding::message::encoded_len(field::HEADER, header);
+    let mut buffer = BytesMut::with_capacity(len);
+    if tag < field::HEADER {
+        encoding::message::encode(tag, request, &mut buffer);
+        encoding::message::encode(field::HEADER, header, &mut buffer);
+    } else {
+        encoding::message::encode(field::HEADER, header, &mut buffer);
+        encoding::message::encode(tag, request, &mut buffer);
+    }
+    buffer.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use api_proto::etcdserverpb::InternalRaftRequest;
+
+    use super::*;
+
+    fn command(request: Request) -> Command {
+        Command { id: 0xcd10_a1f9_36ba_8d05, username: String::new(), auth_revision: 0, request }
+    }
+
+    /// Both directions, and that the generated message writes the same bytes.
+    fn check(request: Request) {
+        let command = Command { username: "u".into(), auth_revision: 3, ..command(request) };
+        let bytes = command.encode();
+        assert_eq!(Command::decode(bytes.clone()), Ok(command));
+        let generated = InternalRaftRequest::decode(bytes.clone()).expect("the same message");
+        assert_eq!(generated.encode_to_vec(), bytes);
+    }
+
+    #[test]
+    fn a_put_has_etcds_bytes() {
+        let put = PutRequest { key: "foo".into(), value: "bar".into(), ..PutRequest::default() };
+        let expected =
+            b"\x22\x0a\x0a\x03foo\x12\x03bar\xa2\x06\x0b\x08\x85\x9a\xea\xb5\x93\xbf\xa8\x88\xcd\x01";
+        assert_eq!(command(Request::Put(put)).encode(), &expected[..]);
+    }
+
+    #[test]
+    fn every_request_is_the_generated_message() {
+        check(Request::Put(PutRequest { key: "k".into(), prev_kv: true, ..PutRequest::default() }));
+        check(Request::DeleteRange(DeleteRangeRequest { key: "k".into(), ..DeleteRangeRequest::default() }));
+        check(Request::Txn(TxnRequest::default()));
+        check(Request::Compaction(CompactionRequest { revision: 4, physical: true }));
+        check(Request::Alarm(AlarmRequest { action: 1, member_id: 7, alarm: 1 }));
+        check(Request::ClusterVersionSet(ClusterVersionSetRequest { ver: "3.7.0".into() }));
+        check(Request::ClusterMemberAttrSet(ClusterMemberAttrSetRequest {
+            member_id: 7,
+            ..ClusterMemberAttrSetRequest::default()
+        }));
+    }
+
+    #[test]
+    fn the_id_of_old_entries_is_read() {
+        let old = InternalRaftRequest {
+            id: 9,
+            compaction: Some(CompactionRequest::default()),
+            ..InternalRaftRequest::default()
+        };
+        assert_eq!(Command::decode(old.encode_to_vec().into()).map(|command| command.id), Ok(9));
+    }
+
+    #[test]
+    fn other_bytes_are_refused() {
+        assert!(matches!(Command::decode(Bytes::from_static(b"\xff\xff")), Err(DecodeError::Malformed(_))));
+        assert_eq!(Command::decode(Bytes::new()), Err(DecodeError::UnknownRequest(vec![])));
+        let lease = Bytes::from_static(b"\x42\x02\x08\x05");
+        assert_eq!(Command::decode(lease), Err(DecodeError::UnknownRequest(vec![8])));
+    }
+}

@@ -1,0 +1,110 @@
+//! What can go wrong while applying: a refusal is an answer, a fault stops the member.
+
+/// A command was refused, on every member alike; the state is unchanged.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A put refers to the value or lease of a key that does not exist.
+    #[error("apply: the key does not exist")]
+    KeyNotFound,
+    /// A put names a lease that nobody was granted.
+    #[error("apply: the lease does not exist")]
+    LeaseNotFound,
+    /// The revision is compacted.
+    #[error("apply: revision {requested} is compacted, the oldest is {compacted}")]
+    Compacted {
+        /// What was asked for.
+        requested: i64,
+        /// The oldest revision that can be read.
+        compacted: i64,
+    },
+    /// The revision does not exist yet.
+    #[error("apply: revision {requested} is in the future of {current}")]
+    Future {
+        /// What was asked for.
+        requested: i64,
+        /// The newest revision.
+        current: i64,
+    },
+    /// A NOSPACE alarm refuses everything that grows the store.
+    #[error("apply: a NOSPACE alarm is active")]
+    NoSpace,
+    /// A CORRUPT alarm refuses every change.
+    #[error("apply: a CORRUPT alarm is active")]
+    Corrupt,
+    /// A member is not there to be changed, or a change of the members is not possible.
+    #[error(transparent)]
+    Membership(#[from] membership::ChangeError),
+    /// The stores cannot be read any more. The member must stop.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// The stores or the entry are unreadable: going on would make this member differ from the others.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// A row could not be read.
+    #[error("apply: {0}")]
+    Read(mvcc::ReadError),
+    /// A step of the physical compaction failed.
+    #[error("apply: {0}")]
+    Scrub(#[source] mvcc::Error),
+    /// A member's description in an entry or a request cannot be read.
+    #[error("apply entry {index}: the description of the member is unreadable: {source}")]
+    Member {
+        /// Index of the entry.
+        index: u64,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The bytes of an entry are no command that this version knows.
+    #[error("apply entry {index}: {source}")]
+    Command {
+        /// Index of the entry.
+        index: u64,
+        /// What is wrong with it.
+        source: crate::DecodeError,
+    },
+}
+
+impl From<mvcc::ReadError> for ApplyError {
+    fn from(error: mvcc::ReadError) -> Self {
+        match error {
+            mvcc::ReadError::Compacted { requested, compacted } => Self::Compacted { requested, compacted },
+            mvcc::ReadError::Future { requested, current } => Self::Future { requested, current },
+            other => Self::Fault(Fault::Read(other)),
+        }
+    }
+}
+
+impl From<mvcc::CompactError> for ApplyError {
+    fn from(error: mvcc::CompactError) -> Self {
+        match error {
+            mvcc::CompactError::Compacted { requested, compacted } => {
+                Self::Compacted { requested, compacted }
+            }
+            mvcc::CompactError::Future { requested, current } => Self::Future { requested, current },
+        }
+    }
+}
+
+/// Why the stored state could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The key space.
+    #[error(transparent)]
+    Mvcc(#[from] mvcc::OpenError),
+    /// The members.
+    #[error(transparent)]
+    Membership(#[from] membership::OpenError),
+    /// The state file itself.
+    #[error("read the state file: {0}")]
+    Backend(#[from] backend::Error),
+    /// A row of the bookkeeping has a form that it never has.
+    #[error("read the state file: bucket {bucket} has a broken row {row}")]
+    Corrupt {
+        /// Name of the bucket.
+        bucket: &'static str,
+        /// Key of the row.
+        row: String,
+    },
+}

@@ -1,0 +1,87 @@
+//! Puts and deletes inside a write transaction.
+
+use api_proto::EncodedKeyValue;
+use api_proto::etcdserverpb::{DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest};
+use api_proto::etcdserverpb::{RequestOp, request_op};
+use api_proto::mvccpb::KeyValue;
+use base::{KeyRange, LeaseId};
+use bytes::Bytes;
+use mvcc::{RangeOptions, ReadError, Row, WriteTxn};
+
+use crate::ApplyError;
+use crate::range::Source;
+
+/// What a put is reckoned to add to the state file beside its key and value, in bytes.
+const PUT_OVERHEAD: u64 = 256;
+
+/// What a put is reckoned to add to the state file, in bytes.
+pub fn put_cost(put: &PutRequest) -> u64 {
+    PUT_OVERHEAD + put.key.len() as u64 + put.value.len() as u64
+}
+
+/// What a transaction is reckoned to add at most, in bytes: its dearer branch. Only puts cost.
+pub fn txn_cost(txn: &TxnRequest) -> u64 {
+    let branch = |ops: &[RequestOp]| -> u64 { ops.iter().map(op_cost).sum() };
+    branch(&txn.success).max(branch(&txn.failure))
+}
+
+fn op_cost(op: &RequestOp) -> u64 {
+    match &op.request {
+        Some(request_op::Request::RequestPut(put)) => put_cost(put),
+        Some(request_op::Request::RequestTxn(txn)) => txn_cost(txn),
+        _ => 0,
+    }
+}
+
+/// Refuses a put that cannot be done on the state of `source`.
+pub(crate) fn check_put(source: &impl Source, put: &PutRequest) -> Result<(), ApplyError> {
+    if put.lease != 0 {
+        // Nobody can have been granted a lease: the log knows no request that grants one.
+        return Err(ApplyError::LeaseNotFound);
+    }
+    if (put.ignore_value || put.ignore_lease) && current(source, &put.key, true)?.is_none() {
+        return Err(ApplyError::KeyNotFound);
+    }
+    Ok(())
+}
+
+/// Does a put that [`check_put`] let pass. The header of the answer is left to the caller.
+pub(crate) fn put(txn: &mut WriteTxn<'_>, put: &PutRequest) -> Result<PutResponse, ApplyError> {
+    let needs_old = put.prev_kv || put.ignore_value || put.ignore_lease;
+    let old = if needs_old { current(txn, &put.key, false)? } else { None };
+    let (value, lease) = match &old {
+        Some(row) if put.ignore_value || put.ignore_lease => {
+            let KeyValue { value, lease, .. } = row.key_value()?;
+            (
+                if put.ignore_value { value } else { put.value.clone() },
+                if put.ignore_lease { lease } else { put.lease },
+            )
+        }
+        _ => (put.value.clone(), put.lease),
+    };
+    txn.put(put.key.clone(), value, LeaseId(lease));
+    let prev_kv = old.filter(|_| put.prev_kv).map(|row| EncodedKeyValue::from_encoded(row.encoded));
+    Ok(PutResponse { header: None, prev_kv })
+}
+
+/// Deletes a range. The header of the answer is left to the caller.
+pub(crate) fn delete_range(
+    txn: &mut WriteTxn<'_>,
+    request: &DeleteRangeRequest,
+) -> Result<DeleteRangeResponse, ApplyError> {
+    let keys = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
+    let prev_kvs = if request.prev_kv {
+        let rows = txn.range(&keys, &RangeOptions::default())?.rows;
+        rows.into_iter().map(|row| EncodedKeyValue::from_encoded(row.encoded)).collect()
+    } else {
+        Vec::new()
+    };
+    let deleted = txn.delete_range(&keys) as i64;
+    Ok(DeleteRangeResponse { header: None, deleted, prev_kvs })
+}
+
+/// The key's state now, if it exists.
+fn current(source: &impl Source, key: &Bytes, keys_only: bool) -> Result<Option<Row>, ReadError> {
+    let options = RangeOptions { keys_only, skip_count: true, ..RangeOptions::default() };
+    Ok(source.range(&KeyRange::Key(key.clone()), &options)?.rows.pop())
+}

@@ -1,0 +1,302 @@
+//! The state machine itself: which store a command goes to, under which alarms.
+
+use api_proto::STORAGE_VERSION;
+use api_proto::etcdserverpb::{
+    AlarmType, CompactionRequest, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
+    TxnRequest, TxnResponse,
+};
+use api_proto::membershippb::ClusterMemberAttrSetRequest;
+use backend::{Backend, Batch, Bucket};
+use base::MemberId;
+use bytes::Bytes;
+use membership::{Change, Member, Membership};
+use mvcc::{Scrub, Store};
+use serde::Deserialize;
+
+use crate::alarm::Alarms;
+use crate::{Alarm, Applied, ApplyError, Command, Fault, OpenError, Request, kv, txn};
+
+const STORAGE_VERSION_ROW: &[u8] = b"storageVersion";
+const AUTH_REVISION_ROW: &[u8] = b"authRevision";
+
+/// The stores, and the position in the log that they are at.
+#[derive(Debug)]
+pub struct StateMachine {
+    store: Store,
+    membership: Membership,
+    alarms: Alarms,
+    applied: Applied,
+}
+
+/// What became of one command.
+#[derive(Debug)]
+pub struct Outcome {
+    /// [`Command::id`], by which the proposer waits.
+    pub id: u64,
+    /// The store's revision after the command.
+    pub revision: i64,
+    /// Bytes that the command is reckoned to have added to the state file.
+    pub cost: u64,
+    /// The answer, or why the command was refused.
+    pub result: Result<Response, ApplyError>,
+}
+
+/// The answer to a command; headers are left to whoever sends it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// To [`Request::Put`].
+    Put(PutResponse),
+    /// To [`Request::DeleteRange`].
+    DeleteRange(DeleteRangeResponse),
+    /// To [`Request::Txn`].
+    Txn(TxnResponse),
+    /// To [`Request::Compaction`]: accepted; the removal itself is done by [`StateMachine::scrub`].
+    Compaction {
+        /// Whether the proposer wants to wait for the removal.
+        physical: bool,
+    },
+    /// To [`Request::Alarm`]: the alarms that the answer names.
+    Alarm(Vec<Alarm>),
+    /// To commands about the cluster and its members: done.
+    Members,
+}
+
+/// A change of the group's members, as its entry tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// Adds the member that the context describes, or promotes it if the context says so.
+    Add {
+        /// JSON of the member.
+        context: Bytes,
+    },
+    /// Sets the peer URLs that the context gives.
+    Update {
+        /// JSON of the member.
+        context: Bytes,
+    },
+    /// Removes a member for ever.
+    Remove(MemberId),
+}
+
+/// The JSON context of a configuration change.
+#[derive(Deserialize)]
+struct Context {
+    #[serde(flatten)]
+    member: Member,
+    #[serde(rename = "isPromote", default)]
+    is_promote: bool,
+}
+
+impl StateMachine {
+    /// Opens the stores in a state file and rebuilds what lives in memory. Reads every row of the key
+    /// space once. A file that is new gets the rows that every etcd database has, at the next commit of
+    /// `batch`.
+    pub fn open(backend: Backend, config: &mvcc::Config, batch: &mut Batch) -> Result<Self, OpenError> {
+        if backend.view().get(Bucket::Auth, AUTH_REVISION_ROW)?.is_none() {
+            batch.put(Bucket::Auth, AUTH_REVISION_ROW, Bytes::copy_from_slice(&1_u64.to_be_bytes()));
+        }
+        Ok(Self {
+            membership: Membership::open(&backend)?,
+            alarms: Alarms::open(&backend)?,
+            applied: Applied::open(&backend)?,
+            store: Store::open(backend, config)?,
+        })
+    }
+
+    /// The position of the last entry that was applied.
+    pub fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    /// A handle for reading the key space beside the writer.
+    pub fn reader(&self) -> mvcc::Reader {
+        self.store.reader()
+    }
+
+    /// The key space's newest revision.
+    pub fn revision(&self) -> i64 {
+        self.store.revision()
+    }
+
+    /// The members and the cluster version.
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// The active alarms, by kind and member.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.alarms.iter().collect()
+    }
+
+    /// Rows of revisions up to `main` are in the state file's view now; see [`Store::release`].
+    pub fn release(&mut self, main: i64) {
+        self.store.release(main);
+    }
+
+    /// Bytes of rows that are not in the state file's view yet.
+    pub fn buffered_bytes(&self) -> usize {
+        self.store.buffered_bytes()
+    }
+
+    /// Applies an entry without a request: the position moves, nothing else.
+    pub fn apply_empty(&mut self, index: u64, term: u64) {
+        self.advance(index, term);
+    }
+
+    /// Applies the command in the entry at `index`. An error means that this member cannot follow the log
+    /// any further.
+    pub fn apply(
+        &mut self,
+        index: u64,
+        term: u64,
+        command: Bytes,
+        batch: &mut Batch,
+    ) -> Result<Outcome, Fault> {
+        let command = Command::decode(command).map_err(|source| Fault::Command { index, source })?;
+        let result = match self.execute(&command.request, batch) {
+            Err(ApplyError::Fault(fault)) => return Err(fault),
+            other => other,
+        };
+        self.advance(index, term);
+        Ok(Outcome { id: command.id, revision: self.store.revision(), cost: cost(&command.request), result })
+    }
+
+    /// Applies a change of the members. `conf_state` is the configuration that the consensus core has from
+    /// this entry on, as JSON; `id` is that of the proposal, zero for the entries a cluster starts with.
+    pub fn apply_members(
+        &mut self,
+        (index, term): (u64, u64),
+        id: u64,
+        change: MemberChange,
+        conf_state: Bytes,
+        batch: &mut Batch,
+    ) -> Result<Outcome, Fault> {
+        let result = self.change_members(index, change, batch).map(|()| Response::Members);
+        self.advance(index, term);
+        self.applied.conf_state = conf_state;
+        match result {
+            Err(ApplyError::Fault(fault)) => Err(fault),
+            result => Ok(Outcome { id, revision: self.store.revision(), cost: 0, result }),
+        }
+    }
+
+    /// One bounded step of the physical compaction; see [`Store::scrub`].
+    pub fn scrub(&mut self, limit: usize, batch: &mut Batch) -> Result<Scrub, Fault> {
+        self.store.scrub(limit, batch).map_err(Fault::Scrub)
+    }
+
+    fn advance(&mut self, index: u64, term: u64) {
+        assert!(index > self.applied.index, "entries are applied once and in the order of the log");
+        self.applied.index = index;
+        self.applied.term = term;
+    }
+
+    fn execute(&mut self, request: &Request, batch: &mut Batch) -> Result<Response, ApplyError> {
+        self.refuse_under_alarm(request)?;
+        match request {
+            Request::Put(put) => self.put(put, batch).map(Response::Put),
+            Request::DeleteRange(delete) => self.delete_range(delete, batch).map(Response::DeleteRange),
+            Request::Txn(txn) => self.txn(txn, batch).map(Response::Txn),
+            Request::Compaction(CompactionRequest { revision, physical }) => {
+                self.store.compact(*revision, batch)?;
+                Ok(Response::Compaction { physical: *physical })
+            }
+            Request::Alarm(request) => Ok(Response::Alarm(self.alarms.execute(request, batch))),
+            Request::ClusterVersionSet(request) => {
+                self.membership.set_version(request.ver.clone(), batch);
+                batch.put(Bucket::Meta, STORAGE_VERSION_ROW, STORAGE_VERSION);
+                Ok(Response::Members)
+            }
+            Request::ClusterMemberAttrSet(request) => self.set_attributes(request, batch),
+        }
+    }
+
+    /// CORRUPT wins over NOSPACE when both are active.
+    fn refuse_under_alarm(&self, request: &Request) -> Result<(), ApplyError> {
+        let concerns_keys = matches!(
+            request,
+            Request::Put(_) | Request::DeleteRange(_) | Request::Txn(_) | Request::Compaction(_)
+        );
+        if concerns_keys && self.alarms.is_active(AlarmType::Corrupt) {
+            return Err(ApplyError::Corrupt);
+        }
+        if cost(request) > 0 && self.alarms.is_active(AlarmType::Nospace) {
+            return Err(ApplyError::NoSpace);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, put: &PutRequest, batch: &mut Batch) -> Result<PutResponse, ApplyError> {
+        let mut txn = self.store.write(batch);
+        kv::check_put(&txn, put)?;
+        let response = kv::put(&mut txn, put)?;
+        txn.commit();
+        Ok(response)
+    }
+
+    fn delete_range(
+        &mut self,
+        delete: &DeleteRangeRequest,
+        batch: &mut Batch,
+    ) -> Result<DeleteRangeResponse, ApplyError> {
+        let mut txn = self.store.write(batch);
+        let response = kv::delete_range(&mut txn, delete)?;
+        txn.commit();
+        Ok(response)
+    }
+
+    fn txn(&mut self, request: &TxnRequest, batch: &mut Batch) -> Result<TxnResponse, ApplyError> {
+        let compacted = self.store.compacted();
+        let mut txn = self.store.write(batch);
+        let response = txn::execute_txn(&mut txn, request, compacted)?;
+        txn.commit();
+        Ok(response)
+    }
+
+    fn set_attributes(
+        &mut self,
+        request: &ClusterMemberAttrSetRequest,
+        batch: &mut Batch,
+    ) -> Result<Response, ApplyError> {
+        let attributes = request.member_attributes.clone().unwrap_or_default();
+        let id = MemberId(request.member_id);
+        self.membership.set_attributes(id, attributes.name, attributes.client_urls, batch)?;
+        Ok(Response::Members)
+    }
+
+    fn change_members(
+        &mut self,
+        index: u64,
+        change: MemberChange,
+        batch: &mut Batch,
+    ) -> Result<(), ApplyError> {
+        let parse = |context: &[u8]| -> Result<Context, Fault> {
+            serde_json::from_slice(context).map_err(|source| Fault::Member { index, source })
+        };
+        let change = match change {
+            MemberChange::Remove(id) => Change::Remove(id),
+            MemberChange::Update { context } => {
+                let member = parse(&context)?.member;
+                Change::UpdatePeerUrls(member.id, member.peer_urls)
+            }
+            MemberChange::Add { context } => match parse(&context)? {
+                Context { member, is_promote: true } => Change::Promote(member.id),
+                Context { member, is_promote: false } => Change::Add(member),
+            },
+        };
+        Ok(self.membership.change(change, batch)?)
+    }
+}
+
+/// What a request is reckoned to add to the state file, in bytes.
+fn cost(request: &Request) -> u64 {
+    match request {
+        Request::Put(put) => kv::put_cost(put),
+        Request::Txn(txn) => kv::txn_cost(txn),
+        Request::DeleteRange(_)
+        | Request::Compaction(_)
+        | Request::Alarm(_)
+        | Request::ClusterVersionSet(_)
+        | Request::ClusterMemberAttrSet(_) => 0,
+    }
+}

@@ -1,0 +1,250 @@
+//! The apply thread: the only writer of the state machine.
+//!
+//! It wakes on one closed set of [`Event`]s, takes everything that is queued, applies it in the order of the
+//! log, hands the rows to the [`Flusher`] and only then lets anybody know: reads that waited for the index,
+//! and proposers for their answers. Between two batches it does one bounded step of a running compaction.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apply::{MemberChange, Outcome, Response, StateMachine};
+use backend::Batch;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use mvcc::{KvHash, Scrub};
+use raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
+
+use crate::RequestError;
+use crate::conf_state;
+use crate::flusher::Flusher;
+use crate::gate::ReadGate;
+use crate::metrics::Metrics;
+use crate::quota::Quota;
+use crate::replies::{Dispatcher, Replies, Reply, ReplyTo};
+use crate::shared::Shared;
+use crate::waiters::Waiters;
+
+/// Batches that may wait for the apply thread. The consensus driver waits when they do.
+pub(crate) const INBOX_MAX: usize = 1024;
+/// Queued events that are taken together, so that rows reach the flusher and readers in time.
+const EVENTS_PER_TURN: usize = 64;
+
+/// Every cause of work of the apply thread.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Entries to apply.
+    Committed(Vec<Committed>),
+    /// Rows of revisions up to this one can be read from the state file.
+    Flushed(i64),
+    /// The last event.
+    Stop,
+}
+
+pub(crate) struct ApplyLoop {
+    pub(crate) machine: StateMachine,
+    pub(crate) inbox: Receiver<Event>,
+    pub(crate) flusher: Flusher,
+    pub(crate) node: NodeHandle,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) gate: Arc<ReadGate>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) quota: Quota,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) slow_apply: Duration,
+    pub(crate) scrubber: Scrubber,
+}
+
+/// The pace of the physical compaction, and who waits for its end.
+pub(crate) struct Scrubber {
+    pub(crate) batch: usize,
+    pub(crate) pause: Duration,
+    /// When the next step is due; `None` while there is nothing to remove or rows are still on their way.
+    pub(crate) next: Option<Instant>,
+    pub(crate) waiting: Vec<(ReplyTo<Reply>, Reply)>,
+    pub(crate) started: Option<Instant>,
+}
+
+/// What a turn leaves to be told.
+#[derive(Default)]
+struct Turn {
+    batch: Batch,
+    replies: Vec<(ReplyTo<Reply>, Result<Reply, RequestError>)>,
+    n_entries: usize,
+    changed_members: bool,
+}
+
+impl ApplyLoop {
+    /// Runs until stopped, or until the log holds something that this member cannot follow.
+    pub(crate) fn run(mut self) {
+        loop {
+            let first = match self.scrubber.next {
+                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => self.inbox.recv_deadline(at),
+            };
+            let go_on = match first {
+                Ok(event) => self.turn(event),
+                Err(RecvTimeoutError::Timeout) => self.scrub_step().map(|()| true),
+                Err(RecvTimeoutError::Disconnected) => Ok(false),
+            };
+            match go_on {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(fault) => return self.shared.fail(&fault),
+            }
+        }
+    }
+
+    /// Does everything that is queued. False after [`Event::Stop`].
+    fn turn(&mut self, first: Event) -> Result<bool, apply::Fault> {
+        let started = Instant::now();
+        let mut turn = Turn::default();
+        let mut go_on = true;
+        let inbox = self.inbox.clone();
+        for event in std::iter::once(first).chain(inbox.try_iter().take(EVENTS_PER_TURN)) {
+            match event {
+                Event::Committed(entries) => {
+                    for entry in entries {
+                        self.apply(entry, &mut turn)?;
+                    }
+                }
+                Event::Flushed(main) => {
+                    self.machine.release(main);
+                    self.wake_scrubber();
+                }
+                Event::Stop => go_on = false,
+            }
+        }
+        if turn.n_entries > 0 {
+            self.report_slow(started.elapsed(), turn.n_entries);
+            self.finish(turn);
+        }
+        Ok(go_on)
+    }
+
+    fn apply(&mut self, entry: Committed, turn: &mut Turn) -> Result<(), apply::Fault> {
+        let Committed { index, term, payload } = entry;
+        turn.n_entries += 1;
+        let outcome = match payload {
+            Payload::Empty => {
+                self.machine.apply_empty(index, term);
+                return Ok(());
+            }
+            Payload::Normal(command) => self.machine.apply(index, term, command, &mut turn.batch)?,
+            Payload::ConfChange { change, conf_state } => {
+                let conf_state = conf_state::to_json(&conf_state);
+                let ConfChange { id, .. } = change;
+                let change = member_change(change);
+                self.machine.apply_members((index, term), id, change, conf_state, &mut turn.batch)?
+            }
+        };
+        self.settle(outcome, turn);
+        Ok(())
+    }
+
+    /// Notes what an outcome means for others and queues the answer for who waits for it.
+    fn settle(&mut self, outcome: Outcome, turn: &mut Turn) {
+        let Outcome { id, revision, cost, result } = outcome;
+        self.metrics.count(&result);
+        turn.changed_members |= matches!(result, Ok(Response::Members | Response::Alarm(_)));
+        if matches!(result, Ok(Response::Compaction { .. })) {
+            self.scrubber.started = Some(Instant::now());
+            self.scrubber.next = self.scrubber.started;
+        }
+        let result = result.map(|response| Reply { revision, response }).map_err(RequestError::from);
+        // The write stays; only its answer says that there was no room, and the alarm keeps more away.
+        let result = match result {
+            Ok(_) if !self.quota.admits(cost) => {
+                self.shared.nospace.notify_one();
+                Err(RequestError::NoSpace)
+            }
+            other => other,
+        };
+        let Some(to) = self.waiters.take(id) else { return };
+        match result {
+            Ok(reply @ Reply { response: Response::Compaction { physical: true }, .. }) => {
+                self.scrubber.waiting.push((to, reply));
+            }
+            result => turn.replies.push((to, result)),
+        }
+    }
+
+    fn finish(&mut self, mut turn: Turn) {
+        let applied = self.machine.applied();
+        self.flusher.add(&mut turn.batch, self.machine.revision(), applied);
+        if turn.changed_members {
+            self.shared.publish(&self.machine);
+        }
+        self.node.applied(applied.index);
+        let reads = self.gate.applied(applied.index);
+        if !reads.is_empty() {
+            self.dispatcher.send(Replies::Reads(reads));
+        }
+        if !turn.replies.is_empty() {
+            self.dispatcher.send(Replies::Proposals(turn.replies));
+        }
+    }
+
+    fn report_slow(&self, took: Duration, n_entries: usize) {
+        if took >= self.slow_apply {
+            self.metrics.slow_applies.inc();
+            let (took, expected) = (format!("{took:?}"), format!("{:?}", self.slow_apply));
+            tracing::warn!(
+                took,
+                "expected-duration" = expected,
+                entries = n_entries,
+                "apply request took too long"
+            );
+        }
+    }
+
+    /// Rows that a waiting compaction looks for may have arrived.
+    fn wake_scrubber(&mut self) {
+        if self.scrubber.started.is_some() && self.scrubber.next.is_none() {
+            self.scrubber.next = Some(Instant::now());
+        }
+    }
+
+    fn scrub_step(&mut self) -> Result<(), apply::Fault> {
+        let mut batch = Batch::default();
+        let now = Instant::now();
+        let scrub = self.machine.scrub(self.scrubber.batch, &mut batch)?;
+        self.metrics.scrub_pause.observe(now.elapsed().as_secs_f64() * 1e3);
+        if !batch.is_empty() {
+            self.flusher.add(&mut batch, self.machine.revision(), self.machine.applied());
+        }
+        self.scrubber.next = match scrub {
+            Scrub::Progress { removed } => {
+                self.metrics.scrubbed_rows.inc_by(removed as u64);
+                Some(now + self.scrubber.pause)
+            }
+            Scrub::Waiting | Scrub::Idle => None,
+            Scrub::Finished { revision, removed, hash } => {
+                self.metrics.scrubbed_rows.inc_by(removed as u64);
+                self.finish_scrub(now, revision, hash);
+                None
+            }
+        };
+        Ok(())
+    }
+
+    fn finish_scrub(&mut self, now: Instant, revision: i64, hash: Option<KvHash>) {
+        let took = self.scrubber.started.take().map(|started| now.saturating_duration_since(started));
+        let took = format!("{:?}", took.unwrap_or_default());
+        let hash = hash.map(|hash| hash.hash);
+        tracing::info!("compact-revision" = revision, took, hash, "finished scheduled compaction");
+        let replies = self.scrubber.waiting.drain(..).map(|(to, reply)| (to, Ok(reply))).collect::<Vec<_>>();
+        if !replies.is_empty() {
+            self.flusher.then(Replies::Proposals(replies));
+        }
+    }
+}
+
+fn member_change(change: ConfChange) -> MemberChange {
+    match change.kind {
+        ConfChangeKind::AddNode | ConfChangeKind::AddLearnerNode => {
+            MemberChange::Add { context: change.context }
+        }
+        ConfChangeKind::UpdateNode => MemberChange::Update { context: change.context },
+        ConfChangeKind::RemoveNode => MemberChange::Remove(change.node),
+    }
+}

@@ -1,0 +1,98 @@
+//! What a member is started with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that an [`Engine`](crate::Engine) needs to know. No field has a hidden default.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The member's name in `initial_cluster`.
+    pub name: String,
+    /// The data directory; the engine lives in its sub-directory `member`.
+    pub data_dir: PathBuf,
+    /// Where the log lives; `None` for `wal` in the member's directory.
+    pub wal_dir: Option<PathBuf>,
+    /// The member's own peer URLs, as text.
+    pub peer_urls: Vec<String>,
+    /// Where clients reach the member; told to the cluster.
+    pub client_urls: Vec<String>,
+    /// Names and peer URLs of the members that a new cluster starts with.
+    pub initial_cluster: BTreeMap<String, Vec<String>>,
+    /// Whether a member without data may start a new cluster.
+    pub new_cluster: bool,
+    /// Distinguishes clusters that start with the same URLs.
+    pub cluster_token: String,
+    /// Time between two ticks of the consensus core.
+    pub heartbeat: Duration,
+    /// How long a follower waits for its leader.
+    pub election: Duration,
+    /// Whether a candidate first asks whether it could win.
+    pub pre_vote: bool,
+    /// Whether a sole voter campaigns at once instead of waiting for an election timeout.
+    pub advance_ticks: bool,
+    /// Entries between two marks in the log that let old segments go.
+    pub snapshot_count: u64,
+    /// Entries kept in memory behind the applied ones.
+    pub catchup_entries: u64,
+    /// Log segments to keep at least; zero keeps all.
+    pub wals_max: usize,
+    /// The largest encoded proposal, in bytes.
+    pub request_bytes_max: usize,
+    /// Bytes that the state file may hold; zero for the standard 2 GiB, negative for no limit.
+    pub quota_bytes: i64,
+    /// The longest time between a change and its durable place in the state file. The log has it already.
+    pub backend_interval: Duration,
+    /// The number of changes after which the state file is written before that time.
+    pub backend_batch: usize,
+    /// Bytes of the state file's pages that are kept in memory.
+    pub backend_cache_bytes: usize,
+    /// Bytes of rows that are kept in memory above the state file.
+    pub row_cache_bytes: usize,
+    /// Rows that one step of a compaction looks at.
+    pub compaction_batch: usize,
+    /// Pause between two steps of a compaction.
+    pub compaction_sleep: Duration,
+    /// What history is dropped without being asked.
+    pub auto_compaction: AutoCompaction,
+    /// An apply batch that takes longer is logged.
+    pub slow_apply: Duration,
+    /// Leaves out every sync of the log: data is lost when the machine stops. For tests.
+    pub unsafe_no_fsync: bool,
+    /// Milliseconds since 1970 at the start of the process; makes request ids of two lives differ.
+    pub boot_unix_ms: u64,
+}
+
+/// What history a leader drops by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoCompaction {
+    /// Nothing.
+    Off,
+    /// What is older than this.
+    Periodic(Duration),
+    /// What lies more than this many revisions back.
+    Revision(i64),
+}
+
+/// The quota when none is configured: 2 GiB.
+const QUOTA_BYTES: i64 = 2 << 30;
+
+impl Config {
+    /// How long a request may wait for its answer.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(5) + 2 * self.election
+    }
+
+    /// The quota in force, in bytes; negative for none.
+    pub fn effective_quota(&self) -> i64 {
+        if self.quota_bytes == 0 { QUOTA_BYTES } else { self.quota_bytes }
+    }
+
+    pub(crate) fn member_dir(&self) -> PathBuf {
+        self.data_dir.join("member")
+    }
+
+    pub(crate) fn wal_path(&self) -> PathBuf {
+        self.wal_dir.clone().unwrap_or_else(|| self.member_dir().join("wal"))
+    }
+}

@@ -1,0 +1,165 @@
+//! Why a member does not start, and why a request is not answered.
+
+use std::path::PathBuf;
+
+use apply::ApplyError;
+use base::MemberId;
+
+/// A member cannot start. The text names the file or flag and what can be done.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A directory or file could not be used.
+    #[error("use {path}: {source}")]
+    Io {
+        /// What could not be used.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The directory holds data of another program.
+    #[error(
+        "start on {path}: it holds the database of an etcd server, which this version cannot read; choose another data directory"
+    )]
+    ForeignData {
+        /// The file that tells.
+        path: PathBuf,
+    },
+    /// The name is not in the initial cluster.
+    #[error("start: couldn't find local name {name:?} in the initial cluster configuration")]
+    NameMissing {
+        /// The member's name.
+        name: String,
+    },
+    /// The member's own URLs differ from those that the initial cluster gives it.
+    #[error(
+        "start: --initial-cluster has {name}={listed} but missing from --initial-advertise-peer-urls={advertised}"
+    )]
+    UrlsDiffer {
+        /// The member's name.
+        name: String,
+        /// What the cluster says.
+        listed: String,
+        /// What the member says.
+        advertised: String,
+    },
+    /// More members than this version can run.
+    #[error(
+        "start a cluster of {members} members: this version runs clusters of one member; leave --initial-cluster at this member alone"
+    )]
+    SeveralMembers {
+        /// How many there would be.
+        members: usize,
+    },
+    /// There is nothing to join.
+    #[error(
+        "join an existing cluster: this version runs clusters of one member; use --initial-cluster-state=new"
+    )]
+    CannotJoin,
+    /// The state file holds more than the log, so the log is not the one it belongs to.
+    #[error(
+        "start: the state file is at entry {applied}, but the log ends at entry {last}; restore both from one backup"
+    )]
+    LogBehind {
+        /// What the state file holds.
+        applied: u64,
+        /// What the log holds.
+        last: u64,
+    },
+    /// The state file is behind what the log still has.
+    #[error(
+        "start: the state file is at entry {applied}, but the log begins behind entry {first}; restore both from one backup"
+    )]
+    StateBehind {
+        /// What the state file holds.
+        applied: u64,
+        /// What the log begins behind.
+        first: u64,
+    },
+    /// The stored configuration of the group cannot be read.
+    #[error("start: row confState of the state file cannot be read: {0}")]
+    ConfState(serde_json::Error),
+    /// The state file.
+    #[error("open {path}: {source}")]
+    Backend {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: backend::OpenError,
+    },
+    /// The state in the file.
+    #[error(transparent)]
+    State(#[from] apply::OpenError),
+    /// The state file could not be written.
+    #[error("write the state file: {0}")]
+    Commit(#[from] backend::Error),
+    /// The log.
+    #[error("open the log in {path}: {source}")]
+    Wal {
+        /// The log's directory.
+        path: PathBuf,
+        /// Why.
+        source: wal::Error,
+    },
+    /// The consensus core.
+    #[error(transparent)]
+    Raft(#[from] raft_node::Error),
+    /// A metric of the same name is registered already.
+    #[error("register the metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A request is not answered, or refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The state machine refused it, or a read could not be made.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The encoded request is larger than allowed.
+    #[error("propose: the request is larger than {max} bytes")]
+    TooLarge {
+        /// The bound.
+        max: usize,
+    },
+    /// Too much is waiting to be applied.
+    #[error("propose: too many requests are waiting to be applied")]
+    TooManyRequests,
+    /// The state file has no room for it.
+    #[error("propose: the quota of the state file is used up")]
+    NoSpace,
+    /// There is no leader who could log it; it is certainly not logged.
+    #[error("propose: there is no leader to log it")]
+    Dropped,
+    /// No answer in time; whether it was logged is unknown.
+    #[error("wait for the answer: timed out")]
+    Timeout,
+    /// No answer in time, and the leader was lost meanwhile.
+    #[error("wait for the answer: timed out, the leader was lost")]
+    TimeoutLeaderLost,
+    /// The leader changed while a read waited for it.
+    #[error("read: the leader changed")]
+    LeaderChanged,
+    /// The member is stopping.
+    #[error("the member is stopping")]
+    Stopped,
+    /// The member is not the leader.
+    #[error("move the leader: member {0} is not the leader")]
+    NotLeader(MemberId),
+    /// The leadership cannot go to this member.
+    #[error("move the leader: {0} is no voting member")]
+    BadTransferee(MemberId),
+}
+
+impl From<mvcc::ReadError> for RequestError {
+    fn from(error: mvcc::ReadError) -> Self {
+        Self::Apply(error.into())
+    }
+}
+
+impl From<raft_node::Refused> for RequestError {
+    fn from(refused: raft_node::Refused) -> Self {
+        match refused {
+            raft_node::Refused::Full => Self::TooManyRequests,
+            raft_node::Refused::Stopped => Self::Stopped,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The thread that writes the state file.
+//!
+//! Applying leaves rows and a position in memory; this thread commits them together, at the latest one
+//! interval after the oldest of them, or when there are many. The log holds everything meanwhile, so a crash
+//! costs the time to apply a moment's worth of entries again and nothing else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apply::Applied;
+use backend::{Backend, Batch};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use crate::replies::{Dispatcher, Replies};
+
+/// Bytes of rows after which a commit does not wait for its time.
+const COMMIT_BYTES: usize = 16 << 20;
+/// Bytes of rows at which applying waits for the state file. Clients see it as requests refused when too
+/// many wait to be applied.
+const PENDING_BYTES_MAX: usize = 4 * COMMIT_BYTES;
+
+/// When the state file is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) interval: Duration,
+    pub(crate) rows: usize,
+}
+
+/// A commit that has become durable.
+#[derive(Clone, Debug)]
+pub(crate) struct Flushed {
+    /// Rows of revisions up to this one are in the state file's view.
+    pub(crate) main: i64,
+    pub(crate) applied: Applied,
+    pub(crate) took: Duration,
+}
+
+/// What is still to be written, and who waits for it.
+#[derive(Debug, Default)]
+struct Pending {
+    batch: Batch,
+    main: i64,
+    applied: Applied,
+    since: Option<Instant>,
+    flush: Vec<oneshot::Sender<()>>,
+    then: Vec<Replies>,
+    is_stopping: bool,
+    has_failed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pending: Mutex<Pending>,
+    work: Condvar,
+    room: Condvar,
+}
+
+/// The apply thread's end: rows in. Also the way to wait for durability.
+#[derive(Clone, Debug)]
+pub(crate) struct Flusher(Arc<Queue>);
+
+impl Flusher {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Queues rows and the position they bring the state to, leaving `batch` empty. Waits while too much is
+    /// queued.
+    pub(crate) fn add(&self, batch: &mut Batch, main: i64, applied: &Applied) {
+        let mut pending = self.0.pending.lock();
+        while pending.batch.bytes() >= PENDING_BYTES_MAX && !pending.has_failed {
+            self.0.room.wait(&mut pending);
+        }
+        pending.batch.append(std::mem::take(batch));
+        pending.main = main;
+        pending.applied.clone_from(applied);
+        let was_idle = pending.since.is_none();
+        if was_idle {
+            pending.since = Some(Instant::now());
+        }
+        if was_idle || pending.batch.bytes() >= COMMIT_BYTES {
+            self.0.work.notify_one();
+        }
+    }
+
+    /// Answers to be given once everything added so far is durable.
+    pub(crate) fn then(&self, replies: Replies) {
+        self.0.pending.lock().then.push(replies);
+        self.0.work.notify_one();
+    }
+
+    /// Commits what was added so far without waiting for its time. The receiver fails if the file cannot be
+    /// written.
+    pub(crate) fn flush(&self) -> oneshot::Receiver<()> {
+        let (sender, receiver) = oneshot::channel();
+        let mut pending = self.0.pending.lock();
+        if !pending.has_failed {
+            pending.flush.push(sender);
+        }
+        self.0.work.notify_one();
+        receiver
+    }
+
+    /// Makes [`Self::run`] return after a last commit.
+    pub(crate) fn stop(&self) {
+        self.0.pending.lock().is_stopping = true;
+        self.0.work.notify_one();
+    }
+
+    /// The thread's work: commits until stopped. Each commit is told to `on_flushed`. An error ends it; from
+    /// then on nobody waits for the file any more.
+    pub(crate) fn run(
+        &self,
+        backend: &Backend,
+        pace: Pace,
+        dispatcher: &Dispatcher,
+        mut on_flushed: impl FnMut(Flushed),
+    ) -> Result<(), backend::Error> {
+        loop {
+            let (mut work, is_last) = self.next(pace);
+            if work.since.is_some() {
+                let started = Instant::now();
+                work.applied.store(&mut work.batch);
+                if let Err(error) = backend.commit(&work.batch) {
+                    self.fail();
+                    return Err(error);
+                }
+                let took = started.elapsed();
+                on_flushed(Flushed { main: work.main, applied: work.applied, took });
+            }
+            for waiter in work.flush {
+                let _ = waiter.send(());
+            }
+            for replies in work.then {
+                dispatcher.send(replies);
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for something to commit and for its time, and takes it.
+    fn next(&self, pace: Pace) -> (Pending, bool) {
+        let mut pending = self.0.pending.lock();
+        loop {
+            let is_urgent = pending.is_stopping
+                || !pending.flush.is_empty()
+                || !pending.then.is_empty()
+                || pending.batch.bytes() >= COMMIT_BYTES
+                || pending.batch.len() >= pace.rows;
+            match pending.since {
+                _ if is_urgent => break,
+                None => self.0.work.wait(&mut pending),
+                Some(since) => {
+                    if self.0.work.wait_until(&mut pending, since + pace.interval).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        let is_last = pending.is_stopping;
+        let taken = std::mem::take(&mut *pending);
+        pending.is_stopping = is_last;
+        self.0.room.notify_all();
+        (taken, is_last)
+    }
+
+    fn fail(&self) {
+        let mut pending = self.0.pending.lock();
+        pending.has_failed = true;
+        pending.flush.clear();
+        self.0.room.notify_all();
+    }
+}

@@ -1,0 +1,395 @@
+//! The member's surface: requests as futures.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api_proto::etcdserverpb::{
+    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest,
+    DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest,
+    TxnResponse,
+};
+use apply::{Alarm, ApplyError, Command, Request, Response};
+use backend::Backend;
+use base::{ClusterId, MemberId};
+use membership::Membership;
+use mvcc::{KvHash, ReadView, Reader};
+use parking_lot::Mutex;
+use raft_node::{NodeHandle, ReadToken};
+use tokio::sync::oneshot;
+
+use crate::flusher::Flusher;
+use crate::gate::ReadGate;
+use crate::ids::RequestIds;
+use crate::metrics::Metrics;
+use crate::quota::Quota;
+use crate::replies::Reply;
+use crate::shared::{Shared, Versions};
+use crate::start::Threads;
+use crate::waiters::Waiters;
+use crate::{Config, RequestError};
+
+/// Entries that may wait to be applied before proposals are refused.
+const BACKLOG_MAX: u64 = 5000;
+/// Keys up to which a range is read on the caller's thread; larger ones go to a thread that may block.
+const INLINE_KEYS_MAX: i64 = 128;
+/// How often a read at the newest revision starts over because a compaction overtook it.
+const OVERTAKEN_MAX: usize = 16;
+
+/// A handle of one member. Clones are cheap and refer to the same member.
+#[derive(Clone)]
+pub struct Engine(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) ids: RequestIds,
+    pub(crate) node: NodeHandle,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) gate: Arc<ReadGate>,
+    pub(crate) flusher: Flusher,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reader: Reader,
+    pub(crate) backend: Backend,
+    pub(crate) quota: Quota,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Taken by the one who stops the member.
+    pub(crate) threads: Mutex<Option<Threads>>,
+}
+
+/// Where the member stands in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Who leads, if anybody is known to.
+    pub leader: Option<MemberId>,
+    /// The current term.
+    pub term: u64,
+    /// Index of the last entry known to be committed.
+    pub committed: u64,
+    /// Index of the last entry that was applied.
+    pub applied: u64,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("member_id", &self.member_id()).finish_non_exhaustive()
+    }
+}
+
+/// Requests of the key space. Answers come with their header.
+impl Engine {
+    /// Writes one key. Durable on return.
+    pub async fn put(&self, request: PutRequest) -> Result<PutResponse, RequestError> {
+        let reply = self.propose(Request::Put(request)).await?;
+        let Response::Put(mut response) = reply.response else { unreachable!("puts are answered as puts") };
+        response.header = Some(self.header(reply.revision));
+        Ok(response)
+    }
+
+    /// Deletes the keys of a range. Durable on return.
+    pub async fn delete_range(
+        &self,
+        request: DeleteRangeRequest,
+    ) -> Result<DeleteRangeResponse, RequestError> {
+        let reply = self.propose(Request::DeleteRange(request)).await?;
+        let Response::DeleteRange(mut response) = reply.response else {
+            unreachable!("deletes are answered as deletes")
+        };
+        response.header = Some(self.header(reply.revision));
+        Ok(response)
+    }
+
+    /// Executes a transaction. One that only reads never enters the log; others are durable on return.
+    pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, RequestError> {
+        if apply::is_read_only(&request) {
+            return self.read_txn(request).await;
+        }
+        let reply = self.propose(Request::Txn(request)).await?;
+        let Response::Txn(mut response) = reply.response else { unreachable!("txns are answered as txns") };
+        response.header = Some(self.header(reply.revision));
+        Ok(response)
+    }
+
+    /// Drops history up to a revision. Returns when that is decided, or, for a physical compaction, when the
+    /// rows are gone from the state file.
+    pub async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse, RequestError> {
+        let reply = self.propose(Request::Compaction(request)).await?;
+        Ok(CompactionResponse { header: Some(self.header(reply.revision)) })
+    }
+
+    /// Reads a range: unless the request says serializable, everything that was answered anywhere before
+    /// this call is seen.
+    pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, RequestError> {
+        if !request.serializable {
+            self.read_barrier().await?;
+        }
+        self.metrics().ranges.inc();
+        let is_small = request.range_end.is_empty() || (1..=INLINE_KEYS_MAX).contains(&request.limit);
+        if is_small {
+            return self.range_now(&request);
+        }
+        let engine = self.clone();
+        blocking(move || engine.range_now(&request)).await
+    }
+
+    /// Reads a range from the state as it is on this member now.
+    fn range_now(&self, request: &RangeRequest) -> Result<RangeResponse, RequestError> {
+        let mut overtaken = 0;
+        loop {
+            let view = self.0.reader.view();
+            match apply::range(&view, request) {
+                Ok(mut response) => {
+                    response.header = Some(self.header(view.revision()));
+                    return Ok(response);
+                }
+                Err(mvcc::ReadError::Compacted { .. })
+                    if request.revision <= 0 && overtaken < OVERTAKEN_MAX =>
+                {
+                    overtaken += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn read_txn(&self, request: TxnRequest) -> Result<TxnResponse, RequestError> {
+        if !is_serializable(&request) {
+            self.read_barrier().await?;
+        }
+        self.metrics().ranges.inc();
+        let engine = self.clone();
+        blocking(move || {
+            let view = engine.0.reader.view();
+            let mut response = apply::read_txn(&view, engine.0.reader.compacted(), &request)?;
+            response.header = Some(engine.header(view.revision()));
+            Ok(response)
+        })
+        .await
+    }
+
+    /// A view for several reads at one revision, after a read index if it is to be linearizable.
+    pub async fn read_view(&self, linearizable: bool) -> Result<ReadView, RequestError> {
+        if linearizable {
+            self.read_barrier().await?;
+        }
+        Ok(self.0.reader.view())
+    }
+}
+
+/// Is the transaction content with what this member has? One without operations is.
+fn is_serializable(txn: &TxnRequest) -> bool {
+    use api_proto::etcdserverpb::request_op;
+    txn.success
+        .iter()
+        .chain(&txn.failure)
+        .all(|op| matches!(&op.request, Some(request_op::Request::RequestRange(range)) if range.serializable))
+}
+
+/// Upkeep.
+impl Engine {
+    /// Lists, raises or takes back alarms.
+    pub async fn alarm(&self, request: AlarmRequest) -> Result<AlarmResponse, RequestError> {
+        let reply = self.propose(Request::Alarm(request)).await?;
+        let Response::Alarm(alarms) = reply.response else { unreachable!("alarms are answered as alarms") };
+        let alarms = alarms.into_iter().map(Alarm::to_message).collect();
+        Ok(AlarmResponse { header: Some(self.header(reply.revision)), alarms })
+    }
+
+    /// The hash of the key space up to `revision` (0 for the newest); reads the whole of it.
+    pub async fn hash_kv(&self, revision: i64) -> Result<KvHash, RequestError> {
+        self.flush().await?;
+        let reader = self.0.reader.clone();
+        blocking(move || Ok(reader.hash_kv(revision)?)).await
+    }
+
+    /// The hash of the whole state file; reads the whole of it.
+    pub async fn hash(&self) -> Result<u32, RequestError> {
+        self.flush().await?;
+        let view = self.0.backend.view();
+        let fault = |error| RequestError::Apply(ApplyError::from(mvcc::ReadError::from(error)));
+        blocking(move || apply::backend_hash(&view).map_err(fault)).await
+    }
+
+    /// Gives the leadership to another voter. A sole voter can only keep it.
+    pub fn move_leader(&self, to: MemberId) -> Result<(), RequestError> {
+        if !self.is_leader() {
+            return Err(RequestError::NotLeader(self.member_id()));
+        }
+        let membership = self.membership();
+        match membership.member(to) {
+            Some(member) if !member.is_learner && to == self.member_id() => Ok(()),
+            _ => Err(RequestError::BadTransferee(to)),
+        }
+    }
+
+    /// Waits until everything applied so far is durable in the state file.
+    pub async fn flush(&self) -> Result<(), RequestError> {
+        self.0.flusher.flush().await.map_err(|_| RequestError::Stopped)
+    }
+
+    /// Waits until the member cannot go on and tells why. Never returns while it can.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.0.shared.failure.subscribe();
+        let reason = failure.wait_for(Option::is_some).await;
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()
+    }
+}
+
+/// Facts about the member. All cheap, none waits.
+impl Engine {
+    /// What it was started with.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Its id.
+    pub fn member_id(&self) -> MemberId {
+        self.0.shared.member_id
+    }
+
+    /// The id of its cluster.
+    pub fn cluster_id(&self) -> ClusterId {
+        self.0.shared.cluster_id
+    }
+
+    /// Where it stands in its group.
+    pub fn status(&self) -> Status {
+        let status = self.0.node.status();
+        Status {
+            leader: (status.leader != MemberId::default()).then_some(status.leader),
+            term: status.term,
+            committed: status.committed,
+            applied: self.0.gate.applied_index(),
+        }
+    }
+
+    /// Whether it leads.
+    pub fn is_leader(&self) -> bool {
+        self.0.node.status().leader == self.member_id()
+    }
+
+    /// Whether it replicates without a vote.
+    pub fn is_learner(&self) -> bool {
+        self.membership().member(self.member_id()).is_some_and(|member| member.is_learner)
+    }
+
+    /// The members as this one knows them.
+    pub fn membership(&self) -> Arc<Membership> {
+        self.0.shared.membership.load_full()
+    }
+
+    /// The active alarms as this member knows them.
+    pub fn alarms(&self) -> Arc<Vec<Alarm>> {
+        self.0.shared.alarms.load_full()
+    }
+
+    /// Versions of cluster and storage.
+    pub fn versions(&self) -> Versions {
+        self.0.shared.versions()
+    }
+
+    /// Reads of the key space as it is on this member.
+    pub fn reader(&self) -> &Reader {
+        &self.0.reader
+    }
+
+    /// Size of the state file.
+    pub fn db_size(&self) -> backend::Size {
+        self.0.backend.size()
+    }
+
+    /// The quota in force, in bytes; negative for none.
+    pub fn quota_bytes(&self) -> i64 {
+        self.0.quota.limit()
+    }
+
+    /// Bytes that the quota leaves; `None` for no limit.
+    pub fn quota_room(&self) -> Option<u64> {
+        self.0.quota.room()
+    }
+
+    /// Whether the quota admits a request that is reckoned to add `cost` bytes. A refusal raises the alarm.
+    pub fn admit(&self, cost: u64) -> Result<(), RequestError> {
+        if self.0.quota.admits(cost) {
+            return Ok(());
+        }
+        self.0.shared.nospace.notify_one();
+        Err(RequestError::NoSpace)
+    }
+
+    /// Proposals whose answer is still to come.
+    pub fn pending_proposals(&self) -> usize {
+        self.0.waiters.len()
+    }
+
+    /// The header of an answer at `revision`.
+    pub fn header(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.cluster_id().0,
+            member_id: self.member_id().0,
+            revision,
+            raft_term: self.0.node.status().term,
+        }
+    }
+}
+
+/// The two ways into the log's order.
+impl Engine {
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Proposes a request and waits for its outcome.
+    pub(crate) async fn propose(&self, request: Request) -> Result<Reply, RequestError> {
+        let inner = &*self.0;
+        if inner.shared.is_stopping() {
+            return Err(RequestError::Stopped);
+        }
+        if inner.node.status().committed.saturating_sub(inner.gate.applied_index()) > BACKLOG_MAX {
+            return Err(RequestError::TooManyRequests);
+        }
+        // Erasing what a compaction drops takes as long as it takes.
+        let is_patient = matches!(request, Request::Compaction(CompactionRequest { physical: true, .. }));
+        let id = inner.ids.next();
+        let data = Command { id, username: String::new(), auth_revision: 0, request }.encode();
+        let max = inner.config.request_bytes_max;
+        if data.len() > max {
+            return Err(RequestError::TooLarge { max });
+        }
+        let receiver = inner.waiters.register(id, Instant::now(), is_patient);
+        if let Err(refused) = inner.node.propose(id, data) {
+            inner.waiters.take(id);
+            return Err(refused.into());
+        }
+        answer(receiver).await
+    }
+
+    /// Waits until this member has applied everything that was committed when it was called.
+    pub(crate) async fn read_barrier(&self) -> Result<(), RequestError> {
+        let inner = &*self.0;
+        if inner.shared.is_stopping() {
+            return Err(RequestError::Stopped);
+        }
+        let (sender, receiver) = oneshot::channel();
+        if let Some(token) = inner.gate.enter(Instant::now(), sender) {
+            // A refusal is made up for when the round is asked again.
+            let _ = inner.node.read_index(ReadToken(token));
+        }
+        answer(receiver).await
+    }
+
+    /// How long a request may wait.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        self.0.config.request_timeout()
+    }
+}
+
+/// The sender goes away without an answer only when the member stops.
+async fn answer<T>(receiver: oneshot::Receiver<Result<T, RequestError>>) -> Result<T, RequestError> {
+    receiver.await.unwrap_or(Err(RequestError::Stopped))
+}
+
+/// Runs work that may wait for a disk where it blocks nobody.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+) -> Result<T, RequestError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(RequestError::Stopped))
+}

@@ -1,0 +1,92 @@
+//! What the consensus node tells the member, passed on to those whom it concerns.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base::MemberId;
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+use raft_node::{Committed, Host, NodeHandle, Persisted, ReadToken, Status};
+
+use crate::RequestError;
+use crate::apply_loop::Event;
+use crate::gate::ReadGate;
+use crate::metrics::Metrics;
+use crate::replies::{Dispatcher, Replies};
+use crate::shared::Shared;
+use crate::waiters::Waiters;
+
+/// A sync of the log that takes longer is logged.
+const SLOW_SYNC: Duration = Duration::from_secs(1);
+
+/// Called on the node's threads; never waits but for room in the apply thread's queue.
+pub(crate) struct EngineHost {
+    pub(crate) inbox: Sender<Event>,
+    pub(crate) gate: Arc<ReadGate>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Set once, right after the node has started.
+    pub(crate) node: Arc<Mutex<Option<NodeHandle>>>,
+    pub(crate) last_leader: Mutex<MemberId>,
+}
+
+impl Host for EngineHost {
+    fn committed(&self, entries: Vec<Committed>) {
+        // The apply thread is gone only when the member stops.
+        let _ = self.inbox.send(Event::Committed(entries));
+    }
+
+    fn read_ready(&self, token: ReadToken, index: u64) {
+        let released = self.gate.confirmed(Instant::now(), token.0, index);
+        if !released.reads.is_empty() {
+            self.dispatcher.send(Replies::Reads(released.reads));
+        }
+        if let Some(token) = released.ask
+            && let Some(node) = &*self.node.lock()
+        {
+            // A refusal is made up for when the round is asked again.
+            let _ = node.read_index(ReadToken(token));
+        }
+    }
+
+    fn proposals_dropped(&self, ids: Vec<u64>) {
+        self.metrics.proposals_failed.inc_by(ids.len() as u64);
+        let dropped = ids.into_iter().filter_map(|id| self.waiters.take(id));
+        let replies = dropped.map(|to| (to, Err(RequestError::Dropped))).collect();
+        self.dispatcher.send(Replies::Proposals(replies));
+    }
+
+    fn role_changed(&self, status: &Status) {
+        let leader = status.leader;
+        let mut last = self.last_leader.lock();
+        if leader == *last {
+            return;
+        }
+        if *last != MemberId::default() {
+            *self.shared.leader_lost.lock() = Some(Instant::now());
+            for read in self.gate.take_all() {
+                let _ = read.send(Err(RequestError::LeaderChanged));
+            }
+        }
+        if leader != MemberId::default() {
+            self.metrics.leader_changes.inc();
+        }
+        *last = leader;
+    }
+
+    fn persisted(&self, report: &Persisted) {
+        self.metrics.wal_sync.observe(report.sync.as_secs_f64());
+        self.metrics.wal_write.observe(report.write.as_secs_f64());
+        self.metrics.wal_written.add(report.bytes as i64);
+        if report.sync >= SLOW_SYNC {
+            let (took, expected) = (format!("{:?}", report.sync), format!("{SLOW_SYNC:?}"));
+            tracing::warn!(took, "expected-duration" = expected, "slow fdatasync");
+        }
+    }
+
+    fn failed(&self, error: &raft_node::Error) {
+        self.shared.fail(error);
+    }
+}

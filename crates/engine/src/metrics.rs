@@ -1,0 +1,163 @@
+//! The member's metrics, under etcd's names.
+//!
+//! Counters and histograms are fed where things happen. Gauges that mirror a state are computed when
+//! somebody asks, by [`Gauges`].
+
+use apply::{ApplyError, Response};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, exponential_buckets,
+};
+
+use crate::Engine;
+
+/// Fed by the member's threads.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) proposals_failed: IntCounter,
+    pub(crate) leader_changes: IntCounter,
+    pub(crate) slow_applies: IntCounter,
+    pub(crate) slow_reads: IntCounter,
+    pub(crate) failed_reads: IntCounter,
+    pub(crate) wal_sync: Histogram,
+    pub(crate) wal_write: Histogram,
+    pub(crate) wal_written: IntGauge,
+    pub(crate) backend_commit: Histogram,
+    pub(crate) scrub_pause: Histogram,
+    pub(crate) scrubbed_rows: IntCounter,
+    pub(crate) ranges: IntCounter,
+    puts: IntCounter,
+    deletes: IntCounter,
+    txns: IntCounter,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let histogram = |name: &str, help: &str, first: f64, count: usize| {
+            let buckets = exponential_buckets(first, 2.0, count)?;
+            let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok::<_, prometheus::Error>(histogram)
+        };
+        let wal_written = IntGauge::new("etcd_disk_wal_write_bytes_total", "Bytes written to the log.")?;
+        registry.register(Box::new(wal_written.clone()))?;
+        Ok(Self {
+            wal_written,
+            proposals_failed: counter(
+                "etcd_server_proposals_failed_total",
+                "Proposals that were not logged.",
+            )?,
+            leader_changes: counter("etcd_server_leader_changes_seen_total", "Leaders seen to take over.")?,
+            slow_applies: counter("etcd_server_slow_apply_total", "Apply batches over the warning limit.")?,
+            slow_reads: counter("etcd_server_slow_read_indexes_total", "Read indexes asked for again.")?,
+            failed_reads: counter("etcd_server_read_indexes_failed_total", "Reads that never got an index.")?,
+            wal_sync: histogram("etcd_disk_wal_fsync_duration_seconds", "Syncs of the log.", 0.001, 14)?,
+            wal_write: histogram("etcd_disk_wal_write_duration_seconds", "Writes to the log.", 0.001, 14)?,
+            backend_commit: histogram(
+                "etcd_disk_backend_commit_duration_seconds",
+                "Commits of the state file.",
+                0.001,
+                14,
+            )?,
+            scrub_pause: histogram(
+                "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
+                "Steps of compactions.",
+                1.0,
+                13,
+            )?,
+            scrubbed_rows: counter(
+                "etcd_debugging_mvcc_db_compaction_keys_total",
+                "Revisions removed by compactions.",
+            )?,
+            ranges: counter("etcd_mvcc_range_total", "Ranges read, also inside transactions.")?,
+            puts: counter("etcd_mvcc_put_total", "Keys put.")?,
+            deletes: counter("etcd_mvcc_delete_total", "Ranges deleted.")?,
+            txns: counter("etcd_mvcc_txn_total", "Transactions.")?,
+        })
+    }
+
+    pub(crate) fn count(&self, result: &Result<Response, ApplyError>) {
+        match result {
+            Ok(Response::Put(_)) => self.puts.inc(),
+            Ok(Response::DeleteRange(_)) => self.deletes.inc(),
+            Ok(Response::Txn(_)) => self.txns.inc(),
+            Ok(Response::Compaction { .. } | Response::Alarm(_) | Response::Members) => {}
+            Err(_) => self.proposals_failed.inc(),
+        }
+    }
+}
+
+/// Gauges that show the state at the moment of the scrape.
+pub(crate) struct Gauges {
+    engine: Engine,
+    gauges: Vec<Gauge>,
+    cluster_version: IntGaugeVec,
+}
+
+type Read = fn(&Engine) -> i64;
+
+struct Gauge {
+    gauge: IntGauge,
+    read: Read,
+}
+
+const GAUGES: &[(&str, &str, Read)] = &[
+    ("etcd_server_has_leader", "1 if a leader is known.", |e| e.status().leader.is_some().into()),
+    ("etcd_server_is_leader", "1 if this member leads.", |e| e.is_leader().into()),
+    ("etcd_server_is_learner", "1 if this member is a learner.", |e| e.is_learner().into()),
+    ("etcd_server_proposals_committed_total", "The committed index.", |e| e.status().committed as i64),
+    ("etcd_server_proposals_applied_total", "The applied index.", |e| e.status().applied as i64),
+    ("etcd_server_proposals_pending", "Proposals whose answer is to come.", |e| e.pending_proposals() as i64),
+    ("etcd_server_quota_backend_bytes", "The quota of the state file.", |e| e.quota_bytes()),
+    ("etcd_mvcc_db_total_size_in_bytes", "Size of the state file.", |e| e.db_size().total as i64),
+    ("etcd_mvcc_db_total_size_in_use_in_bytes", "The part of it in use.", |e| e.db_size().in_use as i64),
+    ("etcd_debugging_mvcc_keys_total", "Keys in the index.", |e| e.reader().key_count() as i64),
+    ("etcd_debugging_mvcc_current_revision", "The newest revision.", |e| e.reader().revision()),
+    ("etcd_debugging_mvcc_compact_revision", "The compacted revision.", |e| e.reader().compacted()),
+];
+
+impl Gauges {
+    pub(crate) fn register(engine: &Engine, registry: &Registry) -> Result<(), prometheus::Error> {
+        let member = engine.member_id().to_string();
+        for (name, label, value) in [
+            ("etcd_server_id", "server_id", member.as_str()),
+            ("etcd_server_version", "server_version", api_proto::API_VERSION),
+        ] {
+            let constant = IntGaugeVec::new(Opts::new(name, "Constant 1; the label tells."), &[label])?;
+            constant.with_label_values(&[value]).set(1);
+            registry.register(Box::new(constant))?;
+        }
+        let gauges = GAUGES
+            .iter()
+            .map(|(name, help, read)| Ok(Gauge { gauge: IntGauge::new(*name, *help)?, read: *read }))
+            .collect::<Result<_, prometheus::Error>>()?;
+        let version = Opts::new("etcd_cluster_version", "1 for the version that the cluster runs at.");
+        let cluster_version = IntGaugeVec::new(version, &["cluster_version"])?;
+        registry.register(Box::new(Self { engine: engine.clone(), gauges, cluster_version }))
+    }
+}
+
+impl Collector for Gauges {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauges.iter().flat_map(|gauge| gauge.gauge.desc()).chain(self.cluster_version.desc()).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.cluster_version.reset();
+        if let Some(version) = self.engine.versions().cluster {
+            let label = version.rsplit_once('.').map_or(version.as_str(), |(minor, _)| minor);
+            self.cluster_version.with_label_values(&[label]).set(1);
+        }
+        for Gauge { gauge, read } in &self.gauges {
+            gauge.set(read(&self.engine));
+        }
+        let gauges = self.gauges.iter().flat_map(|gauge| gauge.gauge.collect());
+        gauges.chain(self.cluster_version.collect()).collect()
+    }
+}

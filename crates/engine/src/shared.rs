@@ -1,0 +1,90 @@
+//! Small facts about the member that its threads publish and anybody may read.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use api_proto::etcdserverpb::AlarmType;
+use apply::{Alarm, StateMachine};
+use arc_swap::ArcSwap;
+use base::{ClusterId, MemberId};
+use membership::Membership;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+/// Versions as `/version` and Status show them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versions {
+    /// The cluster's, `X.Y.0`; `None` until it is decided.
+    pub cluster: Option<String>,
+    /// That of the layout of the state file; `None` until the cluster's is decided.
+    pub storage: Option<&'static str>,
+}
+
+/// Written by the apply thread and the consensus threads, read by everybody.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) member_id: MemberId,
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) membership: ArcSwap<Membership>,
+    pub(crate) alarms: ArcSwap<Vec<Alarm>>,
+    /// When the last leader was lost.
+    pub(crate) leader_lost: Mutex<Option<Instant>>,
+    pub(crate) is_stopping: AtomicBool,
+    /// Told when something did not fit into the quota.
+    pub(crate) nospace: Notify,
+    /// Why the member cannot go on, once it cannot.
+    pub(crate) failure: watch::Sender<Option<String>>,
+}
+
+impl Shared {
+    pub(crate) fn new(member_id: MemberId, cluster_id: ClusterId, machine: &StateMachine) -> Self {
+        Self {
+            member_id,
+            cluster_id,
+            membership: ArcSwap::from_pointee(machine.membership().clone()),
+            alarms: ArcSwap::from_pointee(machine.alarms()),
+            leader_lost: Mutex::new(None),
+            is_stopping: AtomicBool::new(false),
+            nospace: Notify::new(),
+            failure: watch::Sender::new(None),
+        }
+    }
+
+    /// Shows everybody the members and alarms as they are now.
+    pub(crate) fn publish(&self, machine: &StateMachine) {
+        self.membership.store(machine.membership().clone().into());
+        self.alarms.store(machine.alarms().into());
+    }
+
+    pub(crate) fn versions(&self) -> Versions {
+        let cluster = self.membership.load().version().map(str::to_owned);
+        let storage = cluster.is_some().then_some(api_proto::STORAGE_VERSION);
+        Versions { cluster, storage }
+    }
+
+    /// Whether this member's NOSPACE alarm is active.
+    pub(crate) fn has_own_nospace(&self) -> bool {
+        let own = Alarm { kind: AlarmType::Nospace as i32, member: self.member_id };
+        self.alarms.load().contains(&own)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// Something happened after which the member must not go on. The first reason is kept.
+    pub(crate) fn fail(&self, error: &dyn std::error::Error) {
+        let mut reason = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            reason = format!("{reason}: {cause}");
+            source = cause.source();
+        }
+        tracing::error!(error = reason, "the member cannot go on; stopping");
+        self.failure.send_if_modified(|current| {
+            let is_first = current.is_none();
+            current.get_or_insert(reason);
+            is_first
+        });
+    }
+}

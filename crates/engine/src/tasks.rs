@@ -1,0 +1,167 @@
+//! What a member does without being asked: tell the cluster about itself, decide the cluster version, give
+//! up on answers that do not come, drop old history, raise the alarm.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use api_proto::CLUSTER_VERSION;
+use api_proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest, alarm_request::AlarmAction};
+use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use apply::{ApplyError, Request};
+use raft_node::ReadToken;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::compactor::Compactor;
+use crate::{Engine, RequestError};
+
+/// How often overdue requests are looked for, and how long a read index is waited for.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the leader looks at the cluster version.
+const VERSION_INTERVAL: Duration = Duration::from_secs(4);
+/// Pause before something refused is proposed again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+impl Engine {
+    /// Starts the tasks. They end with the runtime.
+    pub(crate) fn start_tasks(&self, runtime: &tokio::runtime::Handle) {
+        runtime.spawn(self.clone().sweep());
+        runtime.spawn(self.clone().watch_version());
+        runtime.spawn(self.clone().watch_quota());
+        runtime.spawn(self.clone().auto_compact());
+    }
+
+    /// Tells the cluster the member's name and client URLs; returns when the cluster knows. Until then the
+    /// member should serve nobody.
+    pub async fn publish(&self) -> Result<(), RequestError> {
+        let config = self.config();
+        let request = ClusterMemberAttrSetRequest {
+            member_id: self.member_id().0,
+            member_attributes: Some(Attributes {
+                name: config.name.clone(),
+                client_urls: config.client_urls.clone(),
+            }),
+        };
+        loop {
+            match self.propose(Request::ClusterMemberAttrSet(request.clone())).await {
+                Ok(_) => break,
+                Err(error @ RequestError::Stopped) => return Err(error),
+                Err(error) => tracing::debug!(%error, "publishing the member's attributes again"),
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+        tracing::info!(
+            "local-member-id" = %self.member_id(),
+            "local-member-attributes" = format!("{{Name:{} ClientURLs:{:?}}}", config.name, config.client_urls),
+            "cluster-id" = %self.cluster_id(),
+            "publish-timeout" = format!("{:?}", self.request_timeout()),
+            "published local member to cluster through raft"
+        );
+        Ok(())
+    }
+
+    async fn sweep(self) {
+        let mut ticks = interval(SWEEP_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.sweep_once(Instant::now());
+        }
+    }
+
+    fn sweep_once(&self, now: Instant) {
+        let inner = &*self.0;
+        let timeout = self.request_timeout();
+        if let Some(token) = inner.gate.ask_again(now, SWEEP_INTERVAL) {
+            inner.metrics.slow_reads.inc();
+            // A refusal is made up for at the next sweep.
+            let _ = inner.node.read_index(ReadToken(token));
+        }
+        for read in inner.gate.take_overdue(now, timeout) {
+            inner.metrics.failed_reads.inc();
+            let _ = read.send(Err(RequestError::Timeout));
+        }
+        let leader_lost = *inner.shared.leader_lost.lock();
+        let was_lost = leader_lost.is_some_and(|at| now.saturating_duration_since(at) < 2 * timeout);
+        for proposal in inner.waiters.take_overdue(now, timeout) {
+            inner.metrics.proposals_failed.inc();
+            let error = if was_lost { RequestError::TimeoutLeaderLost } else { RequestError::Timeout };
+            let _ = proposal.send(Err(error));
+        }
+    }
+
+    /// The leader decides the version of a cluster that has none. A cluster of one runs at its member's.
+    async fn watch_version(self) {
+        loop {
+            let is_undecided = self.versions().cluster.as_deref() != Some(CLUSTER_VERSION);
+            if is_undecided && self.is_leader() {
+                let request = ClusterVersionSetRequest { ver: CLUSTER_VERSION.to_owned() };
+                if self.propose(Request::ClusterVersionSet(request)).await.is_ok() {
+                    tracing::info!("cluster-version" = CLUSTER_VERSION, "set initial cluster version");
+                }
+            }
+            let pause = if is_undecided { RETRY_PAUSE } else { VERSION_INTERVAL };
+            sleep(pause).await;
+        }
+    }
+
+    /// Raises this member's NOSPACE alarm when something did not fit, unless it is active.
+    async fn watch_quota(self) {
+        loop {
+            self.0.shared.nospace.notified().await;
+            if self.0.shared.has_own_nospace() {
+                continue;
+            }
+            tracing::warn!(
+                "quota-size-bytes" = self.quota_bytes(),
+                "message exceeded backend quota; raising alarm"
+            );
+            let request = AlarmRequest {
+                action: AlarmAction::Activate as i32,
+                member_id: self.member_id().0,
+                alarm: AlarmType::Nospace as i32,
+            };
+            if let Err(error) = self.alarm(request).await {
+                tracing::warn!(%error, "failed to raise the NOSPACE alarm");
+            }
+        }
+    }
+
+    async fn auto_compact(self) {
+        let mut compactor = Compactor::new(self.config().auto_compaction);
+        let Some(period) = compactor.interval() else { return };
+        loop {
+            sleep(period).await;
+            let Some(revision) = compactor.tick(Instant::now(), self.reader().revision()) else { continue };
+            if !self.is_leader() {
+                continue;
+            }
+            match self.compact(CompactionRequest { revision, physical: false }).await {
+                Ok(_) | Err(RequestError::Apply(ApplyError::Compacted { .. })) => {
+                    tracing::info!(revision, "completed auto compaction");
+                    compactor.compacted(Instant::now(), revision);
+                }
+                Err(error) => tracing::warn!(revision, %error, "failed auto compaction"),
+            }
+        }
+    }
+
+    /// Refuses new requests, lets those under way finish as far as they can, writes everything down and ends
+    /// the member's threads. Later calls return at once.
+    pub async fn stop(&self) {
+        self.0.shared.is_stopping.store(true, Ordering::Release);
+        let Some(threads) = self.0.threads.lock().take() else { return };
+        let engine = self.clone();
+        let stopped = tokio::task::spawn_blocking(move || {
+            threads.join();
+            for proposal in engine.0.waiters.take_all() {
+                let _ = proposal.send(Err(RequestError::Stopped));
+            }
+            for read in engine.0.gate.take_all() {
+                let _ = read.send(Err(RequestError::Stopped));
+            }
+        });
+        if let Err(error) = stopped.await {
+            tracing::error!(%error, "a thread of the member did not end in order");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The replicated list of members.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use backend::{Backend, Batch, Bucket};
+use base::MemberId;
+
+use crate::Member;
+
+/// Row of bucket `cluster` that holds the cluster version.
+const CLUSTER_VERSION: &[u8] = b"clusterVersion";
+/// Value of the rows of bucket `members_removed`.
+const REMOVED: &[u8] = b"removed";
+
+/// The members of a cluster now, those removed for ever, and the cluster version.
+#[derive(Clone, Debug, Default)]
+pub struct Membership {
+    members: BTreeMap<MemberId, Member>,
+    removed: BTreeSet<MemberId>,
+    /// `X.Y.0`, or empty while the cluster has not decided it.
+    version: String,
+}
+
+/// One change of the members, as an applied configuration change tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A voter or learner joins.
+    Add(Member),
+    /// A learner becomes a voter.
+    Promote(MemberId),
+    /// A member's peer URLs change.
+    UpdatePeerUrls(MemberId, Vec<String>),
+    /// A member leaves and never comes back under this id.
+    Remove(MemberId),
+}
+
+/// Why a [`Change`] was refused. Nothing has been changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The id is a member's already.
+    #[error("change the members: id {0} is in use")]
+    IdExists(MemberId),
+    /// The id was removed earlier.
+    #[error("change the members: id {0} was removed from the cluster")]
+    IdRemoved(MemberId),
+    /// Nobody has the id.
+    #[error("change the members: no member has id {0}")]
+    NotFound(MemberId),
+    /// A URL belongs to another member.
+    #[error("change the members: a peer URL is in use by member {0}")]
+    PeerUrlExists(MemberId),
+    /// Only a learner can be promoted.
+    #[error("change the members: member {0} is no learner")]
+    NotLearner(MemberId),
+}
+
+/// Why the stored members could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state file could not be read.
+    #[error("read the members from the state file: {0}")]
+    Backend(#[from] backend::Error),
+    /// A row of a bucket does not have the form that it must have.
+    #[error("read the members from the state file: bucket {bucket} has a row that is none: {row}")]
+    Corrupt {
+        /// Name of the bucket.
+        bucket: &'static str,
+        /// The row's key.
+        row: String,
+    },
+}
+
+impl Membership {
+    /// Reads what earlier changes stored.
+    pub fn open(backend: &Backend) -> Result<Self, OpenError> {
+        let view = backend.view();
+        let mut membership = Self::default();
+        for row in view.range(Bucket::Members, (Bound::Unbounded, Bound::Unbounded))? {
+            let (key, value) = row?;
+            let member = Member::from_json(&value).map_err(|_| corrupt(Bucket::Members, &key))?;
+            membership.members.insert(member.id, member);
+        }
+        for row in view.range(Bucket::MembersRemoved, (Bound::Unbounded, Bound::Unbounded))? {
+            let (key, _) = row?;
+            let id = parse_id(&key).ok_or_else(|| corrupt(Bucket::MembersRemoved, &key))?;
+            membership.removed.insert(id);
+        }
+        if let Some(version) = view.get(Bucket::Cluster, CLUSTER_VERSION)? {
+            membership.version =
+                String::from_utf8(version.to_vec()).map_err(|_| corrupt(Bucket::Cluster, CLUSTER_VERSION))?;
+        }
+        Ok(membership)
+    }
+
+    /// The members in ascending order of their ids.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// One member, unless it never was one or was removed.
+    pub fn member(&self, id: MemberId) -> Option<&Member> {
+        self.members.get(&id)
+    }
+
+    /// Whether the id was removed earlier.
+    pub fn is_removed(&self, id: MemberId) -> bool {
+        self.removed.contains(&id)
+    }
+
+    /// The cluster version as `X.Y.0`; `None` until the cluster has decided it.
+    pub fn version(&self) -> Option<&str> {
+        (!self.version.is_empty()).then_some(self.version.as_str())
+    }
+
+    /// Changes the members and adds the rows of the change to `batch`.
+    pub fn change(&mut self, change: Change, batch: &mut Batch) -> Result<(), ChangeError> {
+        match change {
+            Change::Add(member) => self.add(member, batch),
+            Change::Promote(id) => {
+                let member = self.existing(id)?;
+                if !member.is_learner {
+                    return Err(ChangeError::NotLearner(id));
+                }
+                member.is_learner = false;
+                store(member, batch);
+                Ok(())
+            }
+            Change::UpdatePeerUrls(id, peer_urls) => {
+                self.existing(id)?;
+                self.refuse_foreign_urls(id, &peer_urls)?;
+                let member = self.existing(id)?;
+                member.peer_urls = peer_urls;
+                store(member, batch);
+                Ok(())
+            }
+            Change::Remove(id) => {
+                self.existing(id)?;
+                self.members.remove(&id);
+                self.removed.insert(id);
+                batch.delete(Bucket::Members, row_key(id));
+                batch.put(Bucket::MembersRemoved, row_key(id), REMOVED);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets what a member publishes of itself when it has started.
+    pub fn set_attributes(
+        &mut self,
+        id: MemberId,
+        name: String,
+        client_urls: Vec<String>,
+        batch: &mut Batch,
+    ) -> Result<(), ChangeError> {
+        let member = self.existing(id)?;
+        member.name = name;
+        member.client_urls = client_urls;
+        store(member, batch);
+        Ok(())
+    }
+
+    /// Sets the cluster version, `X.Y.0`.
+    pub fn set_version(&mut self, version: String, batch: &mut Batch) {
+        batch.put(Bucket::Cluster, CLUSTER_VERSION, version.clone());
+        self.version = version;
+    }
+
+    fn add(&mut self, member: Member, batch: &mut Batch) -> Result<(), ChangeError> {
+        if self.removed.contains(&member.id) {
+            return Err(ChangeError::IdRemoved(member.id));
+        }
+        if self.members.contains_key(&member.id) {
+            return Err(ChangeError::IdExists(member.id));
+        }
+        self.refuse_foreign_urls(member.id, &member.peer_urls)?;
+        store(&member, batch);
+        self.members.insert(member.id, member);
+        Ok(())
+    }
+
+    fn existing(&mut self, id: MemberId) -> Result<&mut Member, ChangeError> {
+        if self.removed.contains(&id) {
+            return Err(ChangeError::IdRemoved(id));
+        }
+        self.members.get_mut(&id).ok_or(ChangeError::NotFound(id))
+    }
+
+    fn refuse_foreign_urls(&self, id: MemberId, peer_urls: &[String]) -> Result<(), ChangeError> {
+        let owner = self
+            .members
+            .values()
+            .find(|member| member.id != id && member.peer_urls.iter().any(|url| peer_urls.contains(url)));
+        owner.map_or(Ok(()), |member| Err(ChangeError::PeerUrlExists(member.id)))
+    }
+}
+
+fn store(member: &Member, batch: &mut Batch) {
+    batch.put(Bucket::Members, row_key(member.id), member.to_json());
+}
+
+fn row_key(id: MemberId) -> String {
+    id.to_string()
+}
+
+fn parse_id(key: &[u8]) -> Option<MemberId> {
+    let text = std::str::from_utf8(key).ok()?;
+    u64::from_str_radix(text, 16).ok().map(MemberId)
+}
+
+fn corrupt(bucket: Bucket, key: &[u8]) -> OpenError {
+    OpenError::Corrupt { bucket: bucket.name(), row: key.escape_ascii().to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: u64, url: &str, is_learner: bool) -> Member {
+        Member { id: MemberId(id), peer_urls: vec![url.to_owned()], is_learner, ..Member::default() }
+    }
+
+    /// Applies changes one by one and checks each answer, then that a reopened store is the same.
+    fn check(changes: Vec<(Change, Result<(), ChangeError>)>, members: &[Member]) {
+        let backend = Backend::in_memory();
+        let mut membership = Membership::open(&backend).expect("empty");
+        for (change, expected) in changes {
+            let mut batch = Batch::default();
+            assert_eq!(membership.change(change.clone(), &mut batch), expected, "{change:?}");
+            assert_eq!(batch.is_empty(), expected.is_err(), "rows only for what was changed");
+            backend.commit(&batch).expect("memory");
+        }
+        for store in [membership, Membership::open(&backend).expect("own rows")] {
+            assert_eq!(store.members().cloned().collect::<Vec<_>>(), members);
+        }
+    }
+
+    #[test]
+    fn members_come_change_and_go() {
+        let (one, two) = (MemberId(1), MemberId(2));
+        check(
+            vec![
+                (Change::Add(member(1, "http://a", false)), Ok(())),
+                (Change::Add(member(1, "http://b", false)), Err(ChangeError::IdExists(one))),
+                (Change::Add(member(2, "http://a", false)), Err(ChangeError::PeerUrlExists(one))),
+                (Change::Add(member(2, "http://b", true)), Ok(())),
+                (Change::UpdatePeerUrls(two, vec!["http://a".into()]), Err(ChangeError::PeerUrlExists(one))),
+                (Change::UpdatePeerUrls(two, vec!["http://c".into()]), Ok(())),
+                (Change::Promote(one), Err(ChangeError::NotLearner(one))),
+                (Change::Promote(two), Ok(())),
+                (Change::Promote(MemberId(9)), Err(ChangeError::NotFound(MemberId(9)))),
+                (Change::Remove(one), Ok(())),
+                (Change::Remove(one), Err(ChangeError::IdRemoved(one))),
+                (Change::Add(member(1, "http://z", false)), Err(ChangeError::IdRemoved(one))),
+            ],
+            &[member(2, "http://c", false)],
+        );
+    }
+
+    #[test]
+    fn attributes_and_version_survive() {
+        let backend = Backend::in_memory();
+        let mut membership = Membership::open(&backend).expect("empty");
+        assert_eq!(membership.version(), None);
+        let mut batch = Batch::default();
+        membership.change(Change::Add(member(1, "http://a", false)), &mut batch).expect("new");
+        membership
+            .set_attributes(MemberId(1), "m1".into(), vec!["http://c".into()], &mut batch)
+            .expect("a member");
+        membership.set_version("3.7.0".into(), &mut batch);
+        backend.commit(&batch).expect("memory");
+        let reopened = Membership::open(&backend).expect("own rows");
+        assert_eq!(reopened.version(), Some("3.7.0"));
+        assert_eq!(reopened.member(MemberId(1)).map(|member| member.name.as_str()), Some("m1"));
+    }
+
+    #[test]
+    fn rows_that_are_none_are_named() {
+        let backend = Backend::in_memory();
+        let mut batch = Batch::default();
+        batch.put(Bucket::Members, "1f", "no json");
+        backend.commit(&batch).expect("memory");
+        let error = Membership::open(&backend).expect_err("corrupt").to_string();
+        assert!(error.contains("members") && error.contains("1f"), "{error}");
+    }
+}
