@@ -1,1 +1,36 @@
-//! tests
+//! End-to-end suites, written once and run on ferretcd and on real etcd.
+//!
+//! - [`Cluster`] is what a suite may ask of a server under test. [`Process`] is one that runs a [`Program`]:
+//!   [`Ferretcd`] built from this workspace, [`Etcd34`] as Debian ships it, [`Etcd37`] built from its Go module.
+//!   The real ones are the reference: every expectation was met by them before it was asked of ferretcd.
+//! - [`scenario`] runs suites that are text: requests with the answers they get, as data.
+//! - [`Clients`] and [`raw`] reach the services with and without generated code.
+//! - [`Random`] makes what is random repeatable.
+//!
+//! The crate holds no expectations of its own: those are in `scenarios/` and in the tests. A target that isn't
+//! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure.
+//!
+//! ```no_run
+//! use ferretcd_tests::{Clients, Cluster, Etcd34, Options, Process};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut etcd = Process::<Etcd34>::start(&Options::default()).await?;
+//! let mut clients = Clients::connect(&etcd).await?;
+//! etcd.kill9().await?;
+//! etcd.restart().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod cluster;
+mod random;
+pub mod raw;
+pub mod report;
+pub mod scenario;
+
+pub use client::Clients;
+pub use cluster::{
+    Cluster, Etcd34, Etcd37, Ferretcd, Kind, Missing, Options, Process, Program, Release, StartError,
+};
+pub use random::Random;

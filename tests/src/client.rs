@@ -1,0 +1,41 @@
+//! Clients of a cluster's gRPC services.
+
+use std::time::Duration;
+
+use api_proto::etcdserverpb::kv_client::KvClient;
+use api_proto::etcdserverpb::lease_client::LeaseClient;
+use api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use tonic::transport::{Channel, Endpoint, Error};
+
+use crate::Cluster;
+
+/// One connection with a client for each service.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// Keys and values.
+    pub kv: KvClient<Channel>,
+    /// Leases.
+    pub lease: LeaseClient<Channel>,
+    /// Status, hashes, alarms.
+    pub maintenance: MaintenanceClient<Channel>,
+}
+
+/// A server that doesn't answer in this time fails the suite instead of hanging it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+impl Clients {
+    /// Connects to a running cluster. Answers of any size are accepted.
+    pub async fn connect(cluster: &impl Cluster) -> Result<Self, Error> {
+        Self::connect_to(&cluster.endpoint()).await
+    }
+
+    /// Connects to a URL such as `http://127.0.0.1:2379`.
+    pub async fn connect_to(url: &str) -> Result<Self, Error> {
+        let channel = Endpoint::from_shared(url.to_owned())?.timeout(ANSWER_WITHIN).connect().await?;
+        Ok(Self {
+            kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
+            lease: LeaseClient::new(channel.clone()),
+            maintenance: MaintenanceClient::new(channel),
+        })
+    }
+}

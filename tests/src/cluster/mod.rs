@@ -1,0 +1,123 @@
+//! What a suite may ask of a server under test, whatever it is and wherever it runs.
+
+mod ports;
+mod process;
+mod program;
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+pub use process::Process;
+pub(crate) use program::in_path;
+pub use program::{Etcd34, Etcd37, Ferretcd, Missing, Program};
+
+/// The API release a target speaks; expectations in scenarios may differ between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Release {
+    /// etcd 3.4, what Debian ships.
+    V3_4,
+    /// etcd 3.7.1, which ferretcd reproduces.
+    V3_7,
+}
+
+impl Release {
+    /// Reads `3.4` or `3.7`, the form used in scenarios.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "3.4" => Some(Self::V3_4),
+            "3.7" => Some(Self::V3_7),
+            _ => None,
+        }
+    }
+}
+
+/// What a target is, as far as expectations depend on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Name in failure messages.
+    pub name: &'static str,
+    /// The API release it speaks.
+    pub release: Release,
+    /// It is a real etcd, which ferretcd is compared with: not being installed is no failure.
+    pub reference: bool,
+    /// Services it doesn't serve; a case that `needs` one of them is left out, and said to be.
+    pub lacks: &'static [&'static str],
+}
+
+/// How to start a server.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Further command line flags, in etcd's spelling.
+    pub flags: Vec<String>,
+}
+
+/// Why a server is not serving.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The program can't be had on this machine.
+    #[error("find the program")]
+    Missing(#[from] Missing),
+    /// The operating system refused to make a directory, bind a port or spawn the process.
+    #[error("prepare or spawn the server")]
+    Io(#[from] io::Error),
+    /// The process ended before it was ready.
+    #[error("start the server: it exited with {status} and logged:\n{logs}")]
+    Exited {
+        /// How it ended, as the operating system says it.
+        status: String,
+        /// Everything it wrote.
+        logs: String,
+    },
+    /// The process runs but did not get ready in time.
+    #[error("start the server: not ready after {waited:?}, it logged:\n{logs}")]
+    NotReady {
+        /// The deadline that passed.
+        waited: Duration,
+        /// Everything it wrote.
+        logs: String,
+    },
+}
+
+/// One running server with a data directory of its own, which is removed with the value.
+///
+/// Dropping a cluster ends it without ceremony.
+pub trait Cluster: Sized + Send + Sync + 'static {
+    /// What kind of target this type is.
+    const KIND: Kind;
+
+    /// Says whether this target can be had on this machine; a suite is skipped where it can't.
+    fn available() -> Result<(), Missing>;
+
+    /// Starts in a fresh data directory, on free ports of the loopback device. Returns when it serves clients.
+    fn start(options: &Options) -> impl Future<Output = Result<Self, StartError>> + Send;
+
+    /// URL for clients, such as `http://127.0.0.1:40001`. May change in a restart.
+    fn endpoint(&self) -> String;
+
+    /// Where the server keeps its data.
+    fn data_dir(&self) -> &Path;
+
+    /// Process id; none when the server runs in this process or is down.
+    fn pid(&self) -> Option<u32>;
+
+    /// Everything logged since the first start.
+    fn logs(&self) -> String;
+
+    /// Ends the server at once, giving it no chance to write anything more. Returns when it is gone.
+    fn kill9(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Asks the server to shut down and waits until it is gone. Errs when it takes over 30 s.
+    fn stop(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Starts a server that is down on its own data again, with the same options.
+    fn restart(&mut self) -> impl Future<Output = Result<(), StartError>> + Send;
+
+    /// Starts a server that is down and ends it with [`Cluster::kill9`] once it has logged `lines` lines; a
+    /// server that gets ready before that is killed there.
+    fn restart_and_kill9_after(
+        &mut self,
+        lines: usize,
+    ) -> impl Future<Output = Result<(), StartError>> + Send;
+}

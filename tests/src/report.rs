@@ -1,0 +1,23 @@
+//! What a suite says about itself besides passing and failing.
+
+use std::io::Write as _;
+
+use crate::Cluster;
+
+/// Says on stderr, past the capturing of the test harness, that something was not run.
+pub fn skipped(what: &str, reason: &str) {
+    // Nothing is lost but the notice if stderr is gone.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {reason}");
+}
+
+/// Whether the target can be had on this machine; says so if not. A missing ferretcd is a failure, not a skip.
+pub fn available<C: Cluster>(what: &str) -> bool {
+    match C::available() {
+        Ok(()) => true,
+        Err(missing) if C::KIND.reference => {
+            skipped(&format!("{what} on {}", C::KIND.name), &format!("failed to {missing}"));
+            false
+        }
+        Err(missing) => panic!("failed to {missing}"),
+    }
+}

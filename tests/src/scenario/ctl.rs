@@ -1,0 +1,176 @@
+//! The language of etcdctl.
+//!
+//! A request is a command line without the program's name; lines below it that begin with `<` are its stdin. The
+//! answer shows stdout lines behind `|`, stderr lines behind `!` (`\` ends a line without a line feed) and the exit
+//! status when it isn't 0. A protobuf answer is shown decoded. What differs from run to run is replaced: ids,
+//! terms, log indices, sizes, durations, addresses; log lines of the client library are left out.
+
+use std::io;
+use std::process::{Output, Stdio};
+
+use api_proto::etcdserverpb as pb;
+use prost::Message as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::kv::Shown;
+use super::run::Session;
+use super::words;
+use crate::cluster::in_path;
+use crate::{Clients, Cluster, Missing};
+
+/// Runs stock etcdctl. Every case has a cluster of its own, so revisions in the output are what they are.
+#[derive(Debug)]
+pub struct CtlSession {
+    endpoint: String,
+    shown: Shown,
+    /// What is found in the output, and what is shown for it.
+    replacements: Vec<(String, &'static str)>,
+}
+
+impl CtlSession {
+    /// Whether there is an etcdctl on this machine.
+    pub fn available() -> Result<(), Missing> {
+        in_path("etcdctl", "etcd-client").map(drop)
+    }
+}
+
+impl<C: Cluster> Session<C> for CtlSession {
+    const FRESH: bool = true;
+
+    async fn open(cluster: &C) -> Self {
+        let endpoint = cluster.endpoint();
+        let mut clients = Clients::connect(cluster).await.expect("a ready server accepts connections");
+        let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
+        let answer = clients.kv.range(range).await.expect("a ready server answers reads").into_inner();
+        let header = answer.header.expect("every KV answer has a header");
+        let replacements = vec![
+            (endpoint.trim_start_matches("http://").to_owned(), "ENDPOINT"),
+            (header.cluster_id.to_string(), "CLUSTER"),
+            (header.member_id.to_string(), "MEMBER"),
+            (format!("{:x}", header.cluster_id), "CLUSTER"),
+            (format!("{:x}", header.member_id), "MEMBER"),
+        ];
+        // In an empty store the first revision is 1: shown as offsets from 0 they are absolute.
+        let shown = Shown::new(&pb::ResponseHeader { revision: 0, ..header });
+        Self { endpoint, shown, replacements }
+    }
+
+    async fn execute(&mut self, _: &mut C, request: &[String]) -> Vec<String> {
+        let words: Vec<String> = words::words(&request[0])
+            .into_iter()
+            .map(|word| String::from_utf8(words::bytes(word).into()).expect("arguments are text"))
+            .collect();
+        let stdin: String = request[1..]
+            .iter()
+            .map(|line| {
+                line.strip_prefix('<').expect("stdin lines begin with <").trim_start().to_owned() + "\n"
+            })
+            .collect();
+        let output = run(&self.endpoint, &words, &stdin).await.expect("etcdctl runs");
+        self.show(&words, &output)
+    }
+
+    fn failed(answer: &[String]) -> bool {
+        answer.last().is_some_and(|line| line.starts_with("exit "))
+    }
+}
+
+async fn run(endpoint: &str, words: &[String], stdin: &str) -> io::Result<Output> {
+    let mut child = Command::new("etcdctl")
+        .env("ETCDCTL_API", "3")
+        .env_remove("ETCDCTL_ENDPOINTS")
+        .arg(format!("--endpoints={endpoint}"))
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut pipe = child.stdin.take().expect("stdin is piped");
+    // A command that reads nothing may be gone already.
+    let _ = pipe.write_all(stdin.as_bytes()).await;
+    drop(pipe);
+    child.wait_with_output().await
+}
+
+impl CtlSession {
+    fn show(&self, words: &[String], output: &Output) -> Vec<String> {
+        let mut lines = if words.iter().any(|word| word == "protobuf") && output.status.success() {
+            self.decoded(&words[0], &output.stdout)
+        } else {
+            self.lines('|', &output.stdout)
+        };
+        lines.extend(self.lines('!', &output.stderr));
+        if !output.status.success() {
+            lines.push(match output.status.code() {
+                Some(code) => format!("exit {code}"),
+                None => "exit by signal".to_owned(),
+            });
+        }
+        lines
+    }
+
+    /// A marshalled answer, shown as gRPC answers are.
+    fn decoded(&self, command: &str, stdout: &[u8]) -> Vec<String> {
+        let shown = match command {
+            "get" => pb::RangeResponse::decode(stdout).map(|answer| self.shown.range(&answer, false)),
+            "put" => pb::PutResponse::decode(stdout).map(|answer| self.shown.put(&answer)),
+            "del" => pb::DeleteRangeResponse::decode(stdout).map(|answer| self.shown.delete(&answer)),
+            "txn" => pb::TxnResponse::decode(stdout).map(|answer| self.shown.txn(&answer)),
+            other => panic!("no message is known for {other}"),
+        };
+        shown.unwrap_or_else(|error| vec![format!("undecodable: {error}")])
+    }
+
+    fn lines(&self, mark: char, output: &[u8]) -> Vec<String> {
+        let text = String::from_utf8_lossy(output).into_owned();
+        let text = self.replacements.iter().fold(text, |text, (from, to)| text.replace(from, to));
+        let mut lines: Vec<_> = text
+            .lines()
+            .filter(|line| !line.starts_with("{\"level\":"))
+            .map(|line| format!("{mark} {}", steady(line)).trim_end().to_owned())
+            .collect();
+        if !text.ends_with('\n')
+            && let Some(last) = lines.last_mut()
+        {
+            last.push('\\');
+        }
+        lines
+    }
+}
+
+/// Replaces what differs from run to run but can't be known beforehand.
+fn steady(line: &str) -> String {
+    /// What stands before such a value, in the output formats of etcdctl.
+    const BEFORE: &[&str] = &[
+        "\"raft_term\":",
+        "\"raftTerm\":",
+        "\"RaftTerm\" : ",
+        "\"raftIndex\":",
+        "\"RaftIndex\" : ",
+        "\"raftAppliedIndex\":",
+        "\"RaftAppliedIndex\" : ",
+        "\"dbSize\":",
+        "\"DBSize\" : ",
+        "\"dbSizeInUse\":",
+        "\"took\":\"",
+        "\"Took\" : \"",
+        "took = ",
+    ];
+    let mut line = BEFORE.iter().fold(line.to_owned(), |line, before| match line.split_once(before) {
+        Some((head, tail)) => format!("{head}{before}N{}", tail.trim_start_matches(is_of_a_value)),
+        None => line,
+    });
+    // The one line of plain `endpoint status`: endpoint, id, version, size, leader, learner, term, index, applied.
+    let cells: Vec<&str> = line.split(", ").collect();
+    if let [endpoint, id, version, _, leader, learner, _, _, _, errors] = cells[..] {
+        line = format!("{endpoint}, {id}, {version}, N, {leader}, {learner}, N, N, N, {errors}");
+    }
+    line
+}
+
+/// Digits, a decimal point and units such as `ms`.
+fn is_of_a_value(c: char) -> bool {
+    c.is_ascii_digit() || matches!(c, '.' | 'm' | 's' | 'µ' | 'n')
+}

@@ -1,0 +1,205 @@
+//! Answers as lines.
+//!
+//! A complete header shows as `rev R`; whatever is missing or wrong in it is named. Revisions are relative to
+//! the start of the case.
+
+use api_proto::EncodedKeyValue;
+use api_proto::etcdserverpb as pb;
+use api_proto::etcdserverpb::response_op::Response;
+
+use super::super::words::{Base, show_bytes};
+
+/// What answers are compared with to show them: the same ids in every header, revisions from the case's start.
+#[derive(Debug)]
+pub(in crate::scenario) struct Shown {
+    pub(in crate::scenario) base: Base,
+    cluster_id: u64,
+    member_id: u64,
+    raft_term: u64,
+}
+
+impl Shown {
+    /// Takes the header of the answer after which the case starts.
+    pub(in crate::scenario) fn new(header: &pb::ResponseHeader) -> Self {
+        Self {
+            base: Base(header.revision),
+            cluster_id: header.cluster_id,
+            member_id: header.member_id,
+            raft_term: header.raft_term,
+        }
+    }
+
+    pub(in crate::scenario) fn member_id(&self) -> u64 {
+        self.member_id
+    }
+
+    fn header(&self, header: Option<&pb::ResponseHeader>) -> String {
+        let Some(header) = header else { return "no header".to_owned() };
+        if *header == pb::ResponseHeader::default() {
+            return "empty header".to_owned();
+        }
+        let mut out = format!("rev {}", self.base.show(header.revision));
+        if header.cluster_id == 0 && header.member_id == 0 && header.raft_term == 0 {
+            out.push_str(" alone");
+            return out;
+        }
+        if header.cluster_id != self.cluster_id || header.cluster_id == 0 {
+            out.push_str(" wrong cluster_id");
+        }
+        if header.member_id != self.member_id || header.member_id == 0 {
+            out.push_str(" wrong member_id");
+        }
+        // A restart begins a new term, nothing ends one.
+        if header.raft_term < self.raft_term || header.raft_term == 0 {
+            out.push_str(" wrong raft_term");
+        }
+        out
+    }
+
+    pub(in crate::scenario) fn header_alone(&self, header: Option<&pb::ResponseHeader>) -> Vec<String> {
+        vec![self.header(header)]
+    }
+
+    fn row(&self, row: &EncodedKeyValue) -> String {
+        let row = match row.decode() {
+            Ok(row) => row,
+            Err(error) => return format!("broken row: {error}"),
+        };
+        let (create, modified) = (self.base.show(row.create_revision), self.base.show(row.mod_revision));
+        let mut out = format!(
+            "{}={} create {create} mod {modified} ver {}",
+            show_bytes(&row.key),
+            show_bytes(&row.value),
+            row.version
+        );
+        if row.lease != 0 {
+            out.push_str(&format!(" lease {}", row.lease));
+        }
+        out
+    }
+
+    fn rows(&self, rows: &[EncodedKeyValue], brief: bool) -> Vec<String> {
+        let key =
+            |row: &EncodedKeyValue| row.decode().map_or_else(|e| e.to_string(), |row| show_bytes(&row.key));
+        match rows {
+            [first, .., last] if brief => {
+                vec![format!("{} rows {} to {}", rows.len(), key(first), key(last))]
+            }
+            rows => rows.iter().map(|row| self.row(row)).collect(),
+        }
+    }
+
+    pub(in crate::scenario) fn put(&self, answer: &pb::PutResponse) -> Vec<String> {
+        let mut out = vec![self.header(answer.header.as_ref())];
+        out.extend(answer.prev_kv.iter().map(|row| format!("prev {}", self.row(row))));
+        out
+    }
+
+    pub(in crate::scenario) fn range(&self, answer: &pb::RangeResponse, brief: bool) -> Vec<String> {
+        let mut out = vec![self.header(answer.header.as_ref())];
+        out.extend(self.rows(&answer.kvs, brief));
+        out.push(self.total(answer));
+        out
+    }
+
+    fn total(&self, answer: &pb::RangeResponse) -> String {
+        format!("{}count {}", if answer.more { "more " } else { "" }, answer.count)
+    }
+
+    /// One message of a streamed range. Only the last one has a header and a count.
+    pub(in crate::scenario) fn chunk(&self, message: &pb::RangeStreamResponse, brief: bool) -> Vec<String> {
+        let Some(answer) = &message.range_response else { return vec!["empty message".to_owned()] };
+        let mut out = vec![format!("message of {}", answer.kvs.len())];
+        out.extend(self.rows(&answer.kvs, brief));
+        if answer.header.is_some() || answer.more || answer.count != 0 {
+            out.push(self.header(answer.header.as_ref()));
+            out.push(self.total(answer));
+        }
+        out
+    }
+
+    pub(in crate::scenario) fn delete(&self, answer: &pb::DeleteRangeResponse) -> Vec<String> {
+        let mut out = vec![self.header(answer.header.as_ref()), format!("deleted {}", answer.deleted)];
+        out.extend(answer.prev_kvs.iter().map(|row| format!("prev {}", self.row(row))));
+        out
+    }
+
+    pub(in crate::scenario) fn txn(&self, answer: &pb::TxnResponse) -> Vec<String> {
+        let verdict = if answer.succeeded { "succeeded" } else { "failed" };
+        let mut out = vec![self.header(answer.header.as_ref()), verdict.to_owned()];
+        for operation in &answer.responses {
+            let (name, lines) = match &operation.response {
+                None => ("nothing", Vec::new()),
+                Some(Response::ResponseRange(answer)) => ("range", self.range(answer, false)),
+                Some(Response::ResponsePut(answer)) => ("put", self.put(answer)),
+                Some(Response::ResponseDeleteRange(answer)) => ("delete", self.delete(answer)),
+                Some(Response::ResponseTxn(answer)) => ("txn", self.txn(answer)),
+            };
+            out.push(format!("  {name}"));
+            out.extend(lines.iter().map(|line| format!("    {line}")));
+        }
+        out
+    }
+
+    pub(in crate::scenario) fn hash_kv(&self, answer: &pb::HashKvResponse) -> Vec<String> {
+        let (compacted, hashed) =
+            (self.base.show(answer.compact_revision), self.base.show(answer.hash_revision));
+        vec![
+            self.header(answer.header.as_ref()),
+            format!("hash {:08x} of revision {hashed} compacted {compacted}", answer.hash),
+        ]
+    }
+
+    /// Alarms come in no order.
+    pub(in crate::scenario) fn alarm(&self, answer: &pb::AlarmResponse) -> Vec<String> {
+        let mut alarms: Vec<_> = answer
+            .alarms
+            .iter()
+            .map(|alarm| {
+                let whose = if alarm.member_id == self.member_id { "own" } else { "foreign" };
+                format!("{whose} alarm {}", alarm.alarm)
+            })
+            .collect();
+        alarms.sort();
+        [vec![self.header(answer.header.as_ref())], alarms].concat()
+    }
+
+    /// Sizes and indices differ from run to run: only their relations are shown. So does how soon a new cluster
+    /// has a storage version, and the spacing in complaints.
+    pub(in crate::scenario) fn status(&self, answer: &pb::StatusResponse) -> Vec<String> {
+        let mut out = vec![
+            self.header(answer.header.as_ref()),
+            format!("version {}", answer.version),
+            format!("quota {}", answer.db_size_quota),
+            format!("learner {}", answer.is_learner),
+        ];
+        let downgrade = answer.downgrade_info.as_ref();
+        out.push(match downgrade {
+            Some(info) => {
+                format!("downgrade {} to {}", info.enabled, show_bytes(info.target_version.as_bytes()))
+            }
+            None => "no downgrade info".to_owned(),
+        });
+        out.extend(answer.errors.iter().map(|error| {
+            let words: Vec<_> = error.split_whitespace().collect();
+            format!("complaint {}", words.join(" ").replace(&self.member_id.to_string(), "MEMBER"))
+        }));
+        let mut claim = |holds: bool, what: &str| {
+            if !holds {
+                out.push(format!("{what} does not hold"));
+            }
+        };
+        let storage = ["", "3.5.0", "3.6.0", "3.7.0"].contains(&answer.storage_version.as_str());
+        claim(storage, "storage version is a known one");
+        claim(answer.leader == self.member_id, "leader = member");
+        claim(answer.db_size > 0, "db_size > 0");
+        claim((1..=answer.db_size).contains(&answer.db_size_in_use), "0 < db_size_in_use <= db_size");
+        claim(answer.raft_index > 0, "raft_index > 0");
+        claim((1..=answer.raft_index).contains(&answer.raft_applied_index), "0 < applied <= raft_index");
+        claim(
+            answer.header.as_ref().is_some_and(|h| h.raft_term == answer.raft_term),
+            "raft_term = header's",
+        );
+        out
+    }
+}

@@ -1,0 +1,187 @@
+//! The language of gRPC requests.
+//!
+//! | request | options |
+//! |---|---|
+//! | `put KEY VALUE` | `lease=N prev_kv ignore_value ignore_lease` |
+//! | `range RANGE`, `stream RANGE` | `limit=N rev=R order=O by=T serializable keys_only count_only min_mod=R max_mod=R min_create=R max_create=R`; O is `none asc desc` or a number, T is `key version create mod value` or a number; `brief` shortens the rows shown |
+//! | `delete RANGE` | `prev_kv` |
+//! | `txn` and lines `if TARGET(RANGE) OP OPERAND`, `then REQUEST`, `else REQUEST` | TARGET and OP may be numbers; OPERAND may name another union member (`version:3`) or be `none`; `then nothing` is an operation without a request; `9x then ..` repeats; deeper lines belong to a nested `txn` |
+//! | `compact R` | `physical` |
+//! | `fill PREFIX N` | `size=N` value bytes; puts `PREFIX0000`.. |
+//! | `hashkv R`, `hash`, `status`, `alarms` | |
+//! | `alarm N`, `disarm N` | raises or clears an alarm of this member by number |
+//! | `grant ID`, `revoke ID`, `attached ID` | `ttl=N` |
+//! | `restart`, `kill9` | the latter kills the server, then starts it again |
+//!
+//! Words are written as in [`words`](super::words). Options of all requests: `meta:NAME=VALUE` adds metadata.
+
+mod answer;
+mod request;
+
+use api_proto::etcdserverpb as pb;
+use bytes::Bytes;
+use tonic::metadata::{MetadataKey, MetadataValue};
+use tonic::{Request, Status};
+
+pub(super) use self::answer::Shown;
+use super::run::Session;
+use super::words::{self, number};
+use crate::{Clients, Cluster};
+
+/// Performs requests over gRPC and shows answers with revisions relative to the start of the case.
+#[derive(Debug)]
+pub struct KvSession {
+    clients: Clients,
+    shown: Shown,
+}
+
+impl<C: Cluster> Session<C> for KvSession {
+    const FRESH: bool = false;
+
+    async fn open(cluster: &C) -> Self {
+        let mut clients = connect(cluster).await;
+        let zero = Bytes::from_static(&[0]);
+        let all = pb::DeleteRangeRequest { key: zero.clone(), range_end: zero, prev_kv: false };
+        let wiped = clients.kv.delete_range(all).await.expect("deleting everything is always allowed");
+        let header = wiped.into_inner().header.expect("every KV answer has a header");
+        Self { clients, shown: Shown::new(&header) }
+    }
+
+    async fn execute(&mut self, cluster: &mut C, request: &[String]) -> Vec<String> {
+        match self.perform(cluster, request).await {
+            Ok(lines) => lines,
+            Err(status) => vec![format!("error {:?}: {}", status.code(), status.message())],
+        }
+    }
+
+    fn failed(answer: &[String]) -> bool {
+        answer.iter().any(|line| line.starts_with("error "))
+    }
+}
+
+impl KvSession {
+    async fn perform<C: Cluster>(
+        &mut self,
+        cluster: &mut C,
+        lines: &[String],
+    ) -> Result<Vec<String>, Status> {
+        let words = words::words(&lines[0]);
+        let (verb, words) = words.split_first().expect("a request has a verb");
+        let (metadata, words): (Vec<&str>, Vec<&str>) =
+            words.iter().copied().partition(|word| word.starts_with("meta:"));
+        let base = self.shown.base;
+        let shown = &self.shown;
+        let Clients { kv, lease, maintenance } = &mut self.clients;
+        Ok(match *verb {
+            "put" => shown.put(&kv.put(with(&metadata, request::put(&words))).await?.into_inner()),
+            "range" => {
+                let answer = kv.range(with(&metadata, request::range(&words, base))).await?;
+                shown.range(&answer.into_inner(), words.contains(&"brief"))
+            }
+            "stream" => {
+                let answer = kv.range_stream(with(&metadata, request::range(&words, base))).await?;
+                let mut answer = answer.into_inner();
+                let mut out = Vec::new();
+                loop {
+                    match answer.message().await {
+                        Ok(Some(message)) => out.extend(shown.chunk(&message, words.contains(&"brief"))),
+                        Ok(None) => break out,
+                        Err(status) => {
+                            out.push(format!("error {:?}: {}", status.code(), status.message()));
+                            break out;
+                        }
+                    }
+                }
+            }
+            "delete" => {
+                let answer = kv.delete_range(with(&metadata, request::delete(&words))).await?;
+                shown.delete(&answer.into_inner())
+            }
+            "txn" => shown.txn(&kv.txn(with(&metadata, request::txn(&lines[1..], base))).await?.into_inner()),
+            "compact" => {
+                let message = pb::CompactionRequest {
+                    revision: base.parse(words[0]),
+                    physical: words.contains(&"physical"),
+                };
+                let answer = kv.compact(with(&metadata, message)).await?;
+                shown.header_alone(answer.into_inner().header.as_ref())
+            }
+            "fill" => {
+                let size = words.iter().map(|word| words::option(word)).find(|(name, _)| *name == "size");
+                let value = Bytes::from(vec![b'v'; size.map_or(1, |(_, size)| number(size))]);
+                for index in 0..number::<usize>(words[1]) {
+                    let key = format!("{}{index:04}", words[0]).into();
+                    kv.put(pb::PutRequest { key, value: value.clone(), ..Default::default() }).await?;
+                }
+                Vec::new()
+            }
+            "hashkv" => {
+                let message = pb::HashKvRequest { revision: base.parse(words[0]) };
+                shown.hash_kv(&maintenance.hash_kv(with(&metadata, message)).await?.into_inner())
+            }
+            "hash" => {
+                let answer = maintenance.hash(with(&metadata, pb::HashRequest {})).await?;
+                shown.header_alone(answer.into_inner().header.as_ref())
+            }
+            "status" => {
+                let answer = maintenance.status(with(&metadata, pb::StatusRequest {})).await?;
+                shown.status(&answer.into_inner())
+            }
+            "alarms" | "alarm" | "disarm" => {
+                let action = ["alarms", "alarm", "disarm"].iter().position(|name| name == verb);
+                let message = pb::AlarmRequest {
+                    action: i32::try_from(action.expect("one of the three")).expect("below three"),
+                    member_id: shown.member_id(),
+                    alarm: words.first().map_or(0, |word| number(word)),
+                };
+                shown.alarm(&maintenance.alarm(with(&metadata, message)).await?.into_inner())
+            }
+            "grant" => {
+                let message = request::grant(&words);
+                let answer = lease.lease_grant(with(&metadata, message)).await?.into_inner();
+                let mut out = shown.header_alone(answer.header.as_ref());
+                out.push(format!("lease {} ttl {}", answer.id, answer.ttl));
+                out
+            }
+            "revoke" => {
+                let message = pb::LeaseRevokeRequest { id: number(words[0]) };
+                let answer = lease.lease_revoke(with(&metadata, message)).await?;
+                shown.header_alone(answer.into_inner().header.as_ref())
+            }
+            "attached" => {
+                let message = pb::LeaseTimeToLiveRequest { id: number(words[0]), keys: true };
+                let answer = lease.lease_time_to_live(with(&metadata, message)).await?.into_inner();
+                let mut keys: Vec<_> = answer.keys.iter().map(|key| words::show_bytes(key)).collect();
+                keys.sort();
+                vec![format!("granted {} keys [{}]", answer.granted_ttl, keys.join(" "))]
+            }
+            "restart" | "kill9" => {
+                let ended = if *verb == "restart" { cluster.stop().await } else { cluster.kill9().await };
+                ended.expect("a running server can be ended");
+                cluster.restart().await.unwrap_or_else(|error| panic!("failed to {error}"));
+                self.clients = connect(cluster).await;
+                Vec::new()
+            }
+            _ => panic!("{verb} is not a request of this language"),
+        })
+    }
+}
+
+async fn connect(cluster: &impl Cluster) -> Clients {
+    match Clients::connect(cluster).await {
+        Ok(clients) => clients,
+        Err(error) => panic!("failed to connect: {error:?}, the server logged:\n{}", cluster.logs()),
+    }
+}
+
+/// Adds the `meta:name=value` words to a message.
+fn with<T>(words: &[&str], message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    for word in words {
+        let (name, value) = words::option(word.trim_start_matches("meta:"));
+        let name = MetadataKey::from_bytes(name.as_bytes()).expect("a metadata name");
+        let value = MetadataValue::try_from(words::bytes(value).as_ref()).expect("a metadata value");
+        request.metadata_mut().insert(name, value);
+    }
+    request
+}

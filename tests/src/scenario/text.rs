@@ -1,0 +1,180 @@
+//! Reads and writes scenario files.
+
+use std::fmt;
+
+use crate::Release;
+
+/// One line, or one group of lines, of a scenario file. The file is the items in order.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A comment or an empty line.
+    Remark(String),
+    /// Starts a case.
+    Case(String),
+    /// A condition of the case.
+    With(Condition),
+    /// A request and its answer.
+    Step(Step),
+}
+
+/// What a case asks of the target or of its start.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// A cluster of its own.
+    Fresh,
+    /// A cluster of its own, started with this flag.
+    Flag(String),
+    /// The behaviour exists from this release on.
+    Since(String),
+    /// The target serves this.
+    Needs(String),
+}
+
+/// A request and what is expected of it.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Counted from 1, for messages.
+    pub(super) line: usize,
+    /// The request and its continuation lines, which keep their indentation beyond the first level.
+    pub(super) request: Vec<String>,
+    /// The answer is of no interest, as long as it is not an error.
+    pub(super) quiet: bool,
+    pub(super) expected: Vec<String>,
+    pub(super) variants: Vec<Variant>,
+}
+
+/// What an older release answers instead.
+#[derive(Debug)]
+pub(super) struct Variant {
+    pub(super) release: Release,
+    pub(super) reason: String,
+    pub(super) expected: Vec<String>,
+}
+
+impl Step {
+    /// The answer expected of a target of this release.
+    pub(super) fn expected_of(&self, release: Release) -> &[String] {
+        let variant = self.variants.iter().find(|variant| variant.release == release);
+        variant.map_or(&self.expected, |variant| &variant.expected)
+    }
+
+    /// Takes over what a server of this release answered.
+    pub(super) fn learn(&mut self, release: Release, actual: Vec<String>) {
+        if release == Release::V3_7 {
+            self.expected = actual;
+            return;
+        }
+        let old = self.variants.iter().position(|variant| variant.release == release);
+        let old = old.map(|index| self.variants.remove(index));
+        if self.expected != actual {
+            let reason = old.map_or_else(String::new, |old| old.reason);
+            self.variants.push(Variant { release, reason, expected: actual });
+        }
+    }
+}
+
+const CONTINUATION: &str = "  ";
+
+/// Reads a scenario file. Panics, naming the line, when it is malformed: scenarios are part of this crate.
+pub(super) fn parse(file: &str, text: &str) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    for (number, line) in text.lines().enumerate().map(|(index, line)| (index + 1, line)) {
+        let bad = |what: &str| -> ! { panic!("{file}:{number}: {what}: {line}") };
+        let previous = match items.last_mut() {
+            Some(Item::Step(step)) => Some(step),
+            _ => None,
+        };
+        if line.is_empty() || line.starts_with('#') {
+            items.push(Item::Remark(line.to_owned()));
+        } else if let Some(name) = line.strip_prefix("case ") {
+            items.push(Item::Case(name.to_owned()));
+        } else if let Some(condition) = line.strip_prefix("with ") {
+            items.push(Item::With(Condition::parse(condition).unwrap_or_else(|| bad("unknown condition"))));
+        } else if let Some(request) = line.strip_prefix("> ").or_else(|| line.strip_prefix(": ")) {
+            let quiet = line.starts_with(':');
+            match (request.strip_prefix(CONTINUATION), previous) {
+                (Some(more), Some(step)) => step.request.push(more.to_owned()),
+                (Some(_), None) => bad("continues no request"),
+                (None, _) => items.push(Item::Step(Step {
+                    line: number,
+                    request: vec![request.to_owned()],
+                    quiet,
+                    expected: Vec::new(),
+                    variants: Vec::new(),
+                })),
+            }
+        } else if let Some(variant) = line.strip_prefix('@') {
+            let step = previous.unwrap_or_else(|| bad("belongs to no request"));
+            let (release, reason) = variant
+                .split_once(' ')
+                .filter(|(_, reason)| !reason.trim().is_empty())
+                .unwrap_or_else(|| bad("gives no reason"));
+            let release = Release::parse(release).unwrap_or_else(|| bad("unknown release"));
+            step.variants.push(Variant { release, reason: reason.to_owned(), expected: Vec::new() });
+        } else {
+            let step = previous.unwrap_or_else(|| bad("answers no request"));
+            let answer = step.variants.last_mut().map_or(&mut step.expected, |variant| &mut variant.expected);
+            answer.push(line.to_owned());
+        }
+    }
+    items
+}
+
+impl Condition {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text.split_once(' ') {
+            None if text == "fresh" => Self::Fresh,
+            Some(("flag", flag)) => Self::Flag(flag.to_owned()),
+            Some(("since", release)) => Self::Since(release.to_owned()),
+            Some(("needs", service)) => Self::Needs(service.to_owned()),
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fresh => f.write_str("fresh"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Since(release) => write!(f, "since {release}"),
+            Self::Needs(service) => write!(f, "needs {service}"),
+        }
+    }
+}
+
+/// Writes the lines exactly as [`parse`] reads them.
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remark(text) => writeln!(f, "{text}"),
+            Self::Case(name) => writeln!(f, "case {name}"),
+            Self::With(condition) => writeln!(f, "with {condition}"),
+            Self::Step(step) => step.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.quiet { ':' } else { '>' };
+        for (index, line) in self.request.iter().enumerate() {
+            let indent = if index == 0 { "" } else { CONTINUATION };
+            writeln!(f, "{mark} {indent}{line}")?;
+        }
+        for line in &self.expected {
+            writeln!(f, "{line}")?;
+        }
+        for variant in &self.variants {
+            let release = match variant.release {
+                Release::V3_4 => "3.4",
+                Release::V3_7 => "3.7",
+            };
+            writeln!(f, "@{release} {}", variant.reason)?;
+            for line in &variant.expected {
+                writeln!(f, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+}
