@@ -35,6 +35,8 @@ async fn check(pages: &Pages, parameters: &Parameters) -> Result<(), String> {
     let serializable = parameters.first("serializable") == Some("true");
     for alarm in pages.member.alarms() {
         if !parameters.contains("exclude", alarm.kind.name()) {
+            let raised_by = format!("{:x}", alarm.member_id);
+            tracing::warn!(raised_by, alarm = alarm.kind.name(), "serving /health false due to an alarm");
             return Err(format!("ALARM {}", alarm.kind.name()));
         }
     }

@@ -244,7 +244,7 @@ mod tests {
     fn this_process_has_all_values() {
         let families = ProcessCollector::new().collect();
         assert_eq!(families.len(), FAMILIES.len());
-        let resident = families[0].get_metric()[0].get_gauge().value();
+        let resident = families[0].get_metric()[0].get_gauge().get_value();
         assert!(resident > 100_000.0, "{resident}");
     }
 }

@@ -1,0 +1,306 @@
+//! The pages as a client sees them, over a member whose state the test sets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, Response, StatusCode};
+use ferretcd_gateway::{Alarm, AlarmKind, BoxFuture, Config, Gateway, Health, Listener, Versions};
+use prometheus::Registry;
+use tower::ServiceExt;
+
+/// A member in perfect health unless a field says otherwise.
+#[derive(Clone, Default)]
+struct Member {
+    alarms: Vec<AlarmKind>,
+    leaderless: bool,
+    learner: bool,
+    serializable_error: Option<&'static str>,
+    linearizable_error: Option<&'static str>,
+    linearizable_hangs: bool,
+    versionless: bool,
+}
+
+impl Health for Member {
+    fn alarms(&self) -> Vec<Alarm> {
+        self.alarms.iter().map(|kind| Alarm { member_id: 1, kind: *kind }).collect()
+    }
+
+    fn has_leader(&self) -> bool {
+        !self.leaderless
+    }
+
+    fn is_learner(&self) -> bool {
+        self.learner
+    }
+
+    fn read(&self, linearizable: bool) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            if linearizable && self.linearizable_hangs {
+                std::future::pending::<()>().await;
+            }
+            let error = if linearizable { self.linearizable_error } else { self.serializable_error };
+            error.map_or(Ok(()), |error| Err(error.to_owned()))
+        })
+    }
+
+    fn versions(&self) -> Versions {
+        let known = |version: &str| (!self.versionless).then(|| version.to_owned());
+        Versions { server: "3.7.1".into(), cluster: known("3.7.0"), storage: known("3.7.0") }
+    }
+}
+
+fn open_config() -> Config {
+    Config { cors: vec!["*".into()], host_whitelist: vec!["*".into()], read_timeout: Duration::from_secs(7) }
+}
+
+fn gateway(member: Member, config: Config) -> Gateway {
+    Gateway::register(Arc::new(member), config, &Registry::new()).unwrap()
+}
+
+/// An answer without its CORS headers: status, the other headers in order of name, body.
+struct Answer {
+    status: StatusCode,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+async fn ask(gateway: &Gateway, listener: Listener, request: Request<Body>) -> Answer {
+    let response: Response<Body> = gateway.router(listener).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let mut headers: Vec<(String, String)> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+        .filter(|(name, _)| name != "content-length")
+        .collect();
+    headers.sort();
+    let body = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
+    Answer { status: parts.status, headers, body }
+}
+
+fn get(path: &str) -> Request<Body> {
+    Request::get(path).body(Body::empty()).unwrap()
+}
+
+/// Asks the metrics listener, which puts nothing around the pages.
+async fn check(member: Member, path: &str, status: u16, body: &str) -> Answer {
+    let answer = ask(&gateway(member, open_config()), Listener::Metrics, get(path)).await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (status, body), "{path}");
+    answer
+}
+
+fn text_headers(nosniff: bool) -> Vec<(String, String)> {
+    let mut headers = vec![("content-type".into(), "text/plain; charset=utf-8".into())];
+    if nosniff {
+        headers.push(("x-content-type-options".into(), "nosniff".into()));
+    }
+    headers
+}
+
+#[tokio::test]
+async fn health_tells_the_first_thing_that_is_wrong() {
+    const HEALTHY: &str = r#"{"health":"true","reason":""}"#;
+    let unhealthy = |reason: &str| format!("{{\"health\":\"false\",\"reason\":\"{reason}\"}}\n");
+    let no_space = Member { alarms: vec![AlarmKind::NoSpace], leaderless: true, ..Member::default() };
+    let both = Member { alarms: vec![AlarmKind::NoSpace, AlarmKind::Corrupt], ..Member::default() };
+    let leaderless = Member { leaderless: true, linearizable_error: Some("slow"), ..Member::default() };
+    let unreadable =
+        Member { serializable_error: Some("no"), linearizable_error: Some("slow"), ..Member::default() };
+
+    let healthy = check(Member::default(), "/health", 200, HEALTHY).await;
+    assert_eq!(healthy.headers, text_headers(false));
+    let sick = check(no_space.clone(), "/health", 503, &unhealthy("ALARM NOSPACE")).await;
+    assert_eq!(sick.headers, text_headers(true));
+    check(no_space.clone(), "/health?exclude=NOSPACE", 503, &unhealthy("RAFT NO LEADER")).await;
+    check(no_space.clone(), "/health?exclude=CORRUPT", 503, &unhealthy("ALARM NOSPACE")).await;
+    check(no_space, "/health?exclude=NOSPACE&serializable=true", 200, HEALTHY).await;
+    check(both.clone(), "/health?exclude=NOSPACE", 503, &unhealthy("ALARM CORRUPT")).await;
+    check(both, "/health?exclude=NOSPACE&exclude=CORRUPT", 200, HEALTHY).await;
+    check(leaderless.clone(), "/health", 503, &unhealthy("RAFT NO LEADER")).await;
+    check(leaderless.clone(), "/health?serializable=1", 503, &unhealthy("RAFT NO LEADER")).await;
+    check(leaderless, "/health?serializable=true", 200, HEALTHY).await;
+    check(unreadable.clone(), "/health", 503, &unhealthy("RANGE ERROR:slow")).await;
+    check(unreadable, "/health?serializable=true", 503, &unhealthy("RANGE ERROR:no")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_hangs_is_given_up() {
+    let hanging = Member { linearizable_hangs: true, ..Member::default() };
+    let body = "{\"health\":\"false\",\"reason\":\"RANGE ERROR:context deadline exceeded\"}\n";
+    check(hanging, "/health", 503, body).await;
+}
+
+#[tokio::test]
+async fn probes_list_checks_when_asked_or_failing() {
+    let ok = check(Member::default(), "/livez", 200, "ok\n").await;
+    assert_eq!(ok.headers, text_headers(true));
+    check(Member::default(), "/livez?verbose", 200, "[+]serializable_read ok\nok\n").await;
+    check(Member::default(), "/readyz", 200, "ok\n").await;
+    let all =
+        "[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\n[+]non_learner ok\nok\n";
+    check(Member::default(), "/readyz?verbose=0", 200, all).await;
+    let two = "[+]linearizable_read ok\n[+]non_learner ok\nok\n";
+    check(
+        Member::default(),
+        "/readyz?verbose&exclude=data_corruption&exclude=serializable_read&exclude=x",
+        200,
+        two,
+    )
+    .await;
+    check(Member::default(), "/livez?exclude=serializable_read&verbose", 200, "ok\n").await;
+    check(Member::default(), "/readyz/non_learner?verbose", 200, "[+]non_learner ok\nok\n").await;
+    check(Member::default(), "/readyz/non_learner?exclude=non_learner", 200, "ok\n").await;
+}
+
+#[tokio::test]
+async fn a_failing_check_fails_its_probe() {
+    let broken = Member {
+        alarms: vec![AlarmKind::NoSpace, AlarmKind::Corrupt],
+        learner: true,
+        linearizable_error: Some("etcdserver: request timed out"),
+        ..Member::default()
+    };
+    let lines = "[-]data_corruption failed: alarm activated: CORRUPT\n\
+                 [+]serializable_read ok\n\
+                 [-]linearizable_read failed: etcdserver: request timed out\n\
+                 [-]non_learner failed: not supported for learner\n\n";
+    let answer = check(broken.clone(), "/readyz", 503, lines).await;
+    assert_eq!(answer.headers, text_headers(true));
+    check(broken.clone(), "/livez", 200, "ok\n").await;
+    check(broken.clone(), "/readyz/serializable_read", 200, "ok\n").await;
+    check(broken, "/readyz/non_learner", 503, "[-]non_learner failed: not supported for learner\n\n").await;
+
+    let full = Member { alarms: vec![AlarmKind::NoSpace], ..Member::default() };
+    check(full, "/readyz", 200, "ok\n").await;
+}
+
+#[tokio::test]
+async fn version_names_what_is_not_known_yet() {
+    let check = async |member, body| {
+        let answer = ask(&gateway(member, open_config()), Listener::Tls, get("/version")).await;
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, body));
+        assert!(answer.headers.contains(&("content-type".into(), "application/json".into())));
+    };
+    check(Member::default(), r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}"#).await;
+    let young = Member { versionless: true, ..Member::default() };
+    check(young, r#"{"etcdserver":"3.7.1","etcdcluster":"not_decided","storage":"unknown"}"#).await;
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods() {
+    let not_found = "404 page not found\n";
+    for path in ["/", "/healthz", "/health/", "/livez/linearizable_read", "/livez/", "/version"] {
+        let answer = check(Member::default(), path, 404, not_found).await;
+        assert_eq!(answer.headers, text_headers(true));
+    }
+    let gateway = gateway(Member::default(), open_config());
+    for path in ["/health", "/livez", "/readyz", "/readyz/non_learner", "/version"] {
+        for method in ["POST", "PUT", "DELETE", "PATCH"] {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            let answer = ask(&gateway, Listener::Plain, request).await;
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(answer.body, "Method Not Allowed\n");
+            assert!(answer.headers.contains(&("allow".into(), "GET".into())));
+        }
+        let head = Request::head(path).body(Body::empty()).unwrap();
+        assert_eq!(ask(&gateway, Listener::Plain, head).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
+
+#[tokio::test]
+async fn pages_count_what_they_answer() {
+    let member = Member { learner: true, ..Member::default() };
+    let gateway = gateway(member, open_config());
+    for path in ["/health", "/health?exclude=NOSPACE", "/livez", "/readyz", "/readyz/non_learner", "/metrics"]
+    {
+        ask(&gateway, Listener::Plain, get(path)).await;
+    }
+    let answer = ask(&gateway, Listener::Metrics, get("/metrics")).await;
+    assert_eq!(answer.headers, [("content-type".into(), "text/plain; version=0.0.4; charset=utf-8".into())]);
+    for line in [
+        "etcd_server_health_success 2",
+        "etcd_server_health_failures 0",
+        r#"etcd_server_healthcheck{name="non_learner",type="readyz"} 0"#,
+        r#"etcd_server_healthcheck{name="serializable_read",type="livez"} 1"#,
+        r#"etcd_server_healthchecks_total{name="non_learner",status="error",type="readyz"} 2"#,
+        r#"etcd_server_healthchecks_total{name="serializable_read",status="success",type="livez"} 1"#,
+        r#"promhttp_metric_handler_requests_total{code="200"} 1"#,
+        r#"promhttp_metric_handler_requests_total{code="500"} 0"#,
+        "promhttp_metric_handler_requests_in_flight 1",
+    ] {
+        assert!(answer.body.lines().any(|found| found == line), "{line}\n{}", answer.body);
+    }
+    assert!(answer.body.contains("# TYPE process_cpu_seconds_total counter"));
+    assert!(answer.body.contains("\nos_fd_limit "));
+}
+
+#[tokio::test]
+async fn a_registry_serves_one_gateway() {
+    let registry = Registry::new();
+    let register = || Gateway::register(Arc::new(Member::default()), open_config(), &registry);
+    register().unwrap();
+    assert!(register().is_err());
+}
+
+/// The CORS headers of an answer: origin, methods, allowed headers.
+async fn cors(config: Config, request: Request<Body>) -> Option<[String; 3]> {
+    let answer = ask(&gateway(Member::default(), config), Listener::Tls, request).await;
+    let header =
+        |name: &str| answer.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+    Some([
+        header("access-control-allow-origin")?,
+        header("access-control-allow-methods")?,
+        header("access-control-allow-headers")?,
+    ])
+}
+
+#[tokio::test]
+async fn cors_headers_go_to_allowed_origins() {
+    let from = |origin: &str| Request::get("/nowhere").header("origin", origin).body(Body::empty()).unwrap();
+    let expected = |origin: &str| {
+        Some([
+            origin.to_owned(),
+            "POST, GET, OPTIONS, PUT, DELETE".into(),
+            "accept, content-type, authorization".into(),
+        ])
+    };
+    let only_a = || Config { cors: vec!["http://a".into()], ..open_config() };
+    assert_eq!(cors(open_config(), get("/nowhere")).await, expected("*"));
+    assert_eq!(cors(Config { cors: vec![], ..open_config() }, from("http://b")).await, expected("*"));
+    assert_eq!(cors(only_a(), from("http://a")).await, expected("http://a"));
+    assert_eq!(cors(only_a(), from("http://b")).await, None);
+    assert_eq!(cors(only_a(), get("/health")).await, None);
+}
+
+#[tokio::test]
+async fn options_is_answered_for_every_path() {
+    let gateway = gateway(Member::default(), open_config());
+    for path in ["/health", "/v3/kv/put", "/"] {
+        let request = Request::options(path).body(Body::empty()).unwrap();
+        let answer = ask(&gateway, Listener::Plain, request).await;
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ""), "{path}");
+        assert!(answer.headers.iter().any(|(name, _)| name == "access-control-allow-origin"));
+    }
+}
+
+#[tokio::test]
+async fn unlisted_hosts_are_misdirected_without_tls() {
+    let config = Config { host_whitelist: vec!["etcd.local".into(), "::1".into()], ..open_config() };
+    let gateway = gateway(Member::default(), config);
+    let named = |host: &str| Request::get("/version").header("host", host).body(Body::empty()).unwrap();
+    for host in ["etcd.local", "etcd.local:2379", "[::1]:2379"] {
+        assert_eq!(ask(&gateway, Listener::Plain, named(host)).await.status, StatusCode::OK, "{host}");
+    }
+    for request in [named("evil.example:2379"), get("/version"), get("http://evil.example/version")] {
+        let answer = ask(&gateway, Listener::Plain, request).await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
+        assert!(answer.body.contains("--host-whitelist") && answer.body.contains("CVE-2018-5702"));
+        assert_eq!(answer.headers, text_headers(true));
+    }
+    let by_authority = get("http://etcd.local:2379/version");
+    assert_eq!(ask(&gateway, Listener::Plain, by_authority).await.status, StatusCode::OK);
+    assert_eq!(ask(&gateway, Listener::Tls, named("evil.example")).await.status, StatusCode::OK);
+    let preflight = Request::options("/").header("host", "evil.example").body(Body::empty()).unwrap();
+    assert_eq!(ask(&gateway, Listener::Plain, preflight).await.status, StatusCode::MISDIRECTED_REQUEST);
+}
