@@ -10,7 +10,7 @@ use crate::memory_log::MemoryLog;
 use crate::outbox::Outbox;
 use crate::reads::Reads;
 use crate::{
-    Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Message, Payload, ReadToken, Status,
+    Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Message, Payload, ReadToken, Role, Status,
     logger, recover, translate,
 };
 
@@ -200,7 +200,11 @@ impl Core {
 
     /// What this node knows about the cluster and itself.
     pub fn status(&self) -> Status {
-        status(&self.raw)
+        let status = status(&self.raw);
+        match self.over {
+            true => Status { leader: MemberId::default(), role: Role::Follower, ..status },
+            false => status,
+        }
     }
 
     /// The hard state after every [`Persist`] returned so far.

@@ -22,9 +22,9 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use ferretcd_base::MemberId;
+//! use base::MemberId;
 //! use ferretcd_raft_node::{Applied, Config, Core, Event, Payload, Proposal};
-//! use ferretcd_wal::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
+//! use wal::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
 //!
 //! let config = Config {
 //!     id: MemberId(1),

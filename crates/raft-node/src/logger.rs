@@ -83,22 +83,39 @@ impl Limit {
 }
 
 fn line(record: &Record<'_>, values: &OwnedKVList, n_suppressed: u32) -> String {
-    let mut line = Line { member: None, rest: record.msg().to_string() };
+    let mut line = Line { member: None, text: record.msg().to_string(), values: String::new() };
     // Writing to a string does not fail, and a log line is no place to report if it did.
     let _ = values.serialize(record, &mut line);
     let _ = record.kv().serialize(record, &mut line);
     if n_suppressed > 0 {
-        let _ = write!(line.rest, " ({n_suppressed} similar lines suppressed)");
+        let _ = write!(line.values, " ({n_suppressed} similar lines suppressed)");
     }
+    let text = with_ids_in_hex(&(line.text + &line.values));
     match line.member {
-        Some(member) => format!("{member} {}", line.rest),
-        None => line.rest,
+        Some(member) => format!("{member} {text}"),
+        None => text,
     }
+}
+
+/// The library writes all numbers in decimal. Only member ids exceed 32 bits; elsewhere they are hexadecimal.
+fn with_ids_in_hex(text: &str) -> String {
+    let mut converted = String::with_capacity(text.len());
+    for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let number = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        match number.parse::<u64>() {
+            Ok(id) if id > u64::from(u32::MAX) => {
+                let _ = write!(converted, "{}{}", MemberId(id), &word[number.len()..]);
+            }
+            _ => converted.push_str(word),
+        }
+    }
+    converted
 }
 
 struct Line {
     member: Option<MemberId>,
-    rest: String,
+    text: String,
+    values: String,
 }
 
 impl Serializer for Line {
@@ -110,8 +127,13 @@ impl Serializer for Line {
         self.emit_arguments(key, &format_args!("{value}"))
     }
 
+    /// Values that are named in the text come here too; once is enough.
     fn emit_arguments(&mut self, key: Key, value: &fmt::Arguments<'_>) -> slog::Result {
-        write!(self.rest, ", {key}: {value}")?;
+        let value = value.to_string();
+        let is_in_text = self.text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == value);
+        if !is_in_text {
+            write!(self.values, ", {key}: {value}")?;
+        }
         Ok(())
     }
 }
@@ -139,12 +161,13 @@ mod tests {
             fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
                 assert_eq!(
                     line(record, values, 3),
-                    "1f became leader at term 2, peers: 3 (3 similar lines suppressed)"
+                    "1f asked 8211f1d0f64f3269 at term 2, peers: [1, 8211f1d0f64f3269] (3 similar lines suppressed)"
                 );
                 Ok(())
             }
         }
         let logger = Logger::root(Check, slog::o!(MEMBER_KEY => 0x1f_u64));
-        slog::info!(logger, "became leader at term {term}", term = 2; "peers" => 3);
+        let peer = 0x8211_f1d0_f64f_3269_u64;
+        slog::info!(logger, "asked {to} at term {term}", to = peer, term = 2; "peers" => ?[1, peer]);
     }
 }

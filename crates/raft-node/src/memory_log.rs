@@ -160,7 +160,7 @@ mod tests {
     fn a_size_limit_leaves_at_least_one_entry() {
         let log = log(0, 6);
         assert_eq!(read(&log, 2, 7, Some(0)), Ok(vec![2]));
-        assert_eq!(read(&log, 2, 7, Some(15)), Ok(vec![2, 3, 4]));
+        assert_eq!(read(&log, 2, 7, Some(15)), Ok(vec![2, 3]));
         assert_eq!(read(&log, 2, 2, Some(15)), Ok(vec![]));
     }
 }

@@ -1,0 +1,250 @@
+//! A member whose disk writes when it is told to, and a network that loses nothing.
+
+use std::time::Duration;
+
+use base::MemberId;
+use ferretcd_raft_node::{
+    Applied, Committed, ConfChange, ConfChangeKind, Config, Core, Error, Event, Message, Payload, Persist,
+    Proposal, ReadToken, Role, Status,
+};
+use wal::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
+
+pub(crate) const ELECTION_TICKS: u64 = 10;
+
+pub(crate) fn config(id: u64) -> Config {
+    Config {
+        id: MemberId(id),
+        heartbeat: Duration::from_millis(100),
+        election_ticks: ELECTION_TICKS as usize,
+        pre_vote: true,
+        check_quorum: true,
+        max_size_per_msg: 1 << 20,
+        max_inflight_msgs: 256,
+        catchup_entries: 1_000_000,
+        inbox: 1024,
+        advance_ticks: true,
+    }
+}
+
+/// What is on a member's disk, and what is on its way there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) hard_state: HardState,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) queue: Vec<Persist>,
+}
+
+impl Disk {
+    /// The log of a new cluster of these members.
+    pub(crate) fn bootstrapped(members: &[u64]) -> Self {
+        let entries: Vec<_> =
+            members.iter().zip(1..).map(|(member, index)| add_voter(index, *member)).collect();
+        let hard_state = HardState { term: 1, vote: 0, commit: entries.len() as u64 };
+        Self { hard_state, entries, queue: Vec::new() }
+    }
+
+    pub(crate) fn recovered(&self) -> Recovered {
+        Recovered {
+            metadata: Metadata::default(),
+            snapshot: SnapshotMark::default(),
+            hard_state: self.hard_state,
+            entries: self.entries.clone(),
+        }
+    }
+
+    /// Syncs the first `n_steps` that are queued; returns the last one's number.
+    pub(crate) fn flush(&mut self, n_steps: usize) -> Option<u64> {
+        let steps: Vec<_> = self.queue.drain(..n_steps).collect();
+        for step in &steps {
+            self.write_entries(&step.entries);
+            self.hard_state = step.hard_state.unwrap_or(self.hard_state);
+        }
+        steps.last().map(|step| step.number)
+    }
+
+    /// Loses what is queued, except its first steps and some entries of the step after them.
+    pub(crate) fn crash(&mut self, n_steps: usize, n_entries: usize) {
+        self.flush(n_steps);
+        if let Some(torn) = self.queue.first() {
+            let survivors = torn.entries[..n_entries.min(torn.entries.len())].to_vec();
+            self.write_entries(&survivors);
+        }
+        self.queue.clear();
+    }
+
+    fn write_entries(&mut self, entries: &[Entry]) {
+        if let Some(first) = entries.first() {
+            self.entries.truncate(first.index as usize - 1);
+            self.entries.extend_from_slice(entries);
+        }
+    }
+}
+
+/// A log entry that adds a voter, in etcd's encoding.
+pub(crate) fn add_voter(index: u64, member: u64) -> Entry {
+    let data = vec![0x08, 0, 0x10, 0, 0x18, u8::try_from(member).expect("test ids are small")];
+    Entry { term: 1, index, kind: EntryKind::ConfChange, data: data.into() }
+}
+
+/// A core, its disk and everything it has said.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) config: Config,
+    pub(crate) core: Core,
+    pub(crate) disk: Disk,
+    /// The state: every entry in order, from index 1.
+    pub(crate) applied: Vec<Committed>,
+    pub(crate) sent: Vec<Message>,
+    pub(crate) reads: Vec<(ReadToken, u64)>,
+    pub(crate) dropped: Vec<u64>,
+    pub(crate) roles: Vec<Status>,
+    pub(crate) failed: Option<Error>,
+    n_starts: u64,
+}
+
+impl Member {
+    pub(crate) fn start(config: Config, disk: Disk) -> Self {
+        let core = Core::new(config.clone(), disk.recovered(), &Applied::default(), config.id.0).unwrap();
+        let mut member = Self {
+            config,
+            core,
+            disk,
+            applied: Vec::new(),
+            sent: Vec::new(),
+            reads: Vec::new(),
+            dropped: Vec::new(),
+            roles: Vec::new(),
+            failed: None,
+            n_starts: 1,
+        };
+        member.settle();
+        member
+    }
+
+    /// Starts again from the disk with a state that has forgotten everything above `applied`.
+    pub(crate) fn restart(&mut self, applied: usize) {
+        self.n_starts += 1;
+        self.applied.truncate(applied);
+        let state = Applied { index: applied as u64, conf_state: self.conf_state() };
+        let seed = self.config.id.0 + 1000 * self.n_starts;
+        self.core = Core::new(self.config.clone(), self.disk.recovered(), &state, seed).unwrap();
+        (self.sent, self.reads, self.dropped) = Default::default();
+        self.settle();
+    }
+
+    /// The configuration as of the applied state.
+    pub(crate) fn conf_state(&self) -> ConfState {
+        let last = self.applied.iter().rev().find_map(|entry| match &entry.payload {
+            Payload::ConfChange { conf_state, .. } => Some(conf_state.clone()),
+            _ => None,
+        });
+        last.unwrap_or_default()
+    }
+
+    /// Takes in an event and applies at once what it commits.
+    pub(crate) fn handle(&mut self, event: Event) {
+        self.core.handle(event);
+        self.settle();
+    }
+
+    pub(crate) fn tick(&mut self, n_ticks: u64) {
+        (0..n_ticks).for_each(|_| self.handle(Event::Tick));
+    }
+
+    pub(crate) fn propose(&mut self, token: u64, data: &'static str) {
+        self.handle(Event::Propose(vec![Proposal { token, data: data.into() }]));
+    }
+
+    pub(crate) fn change(&mut self, token: u64, kind: ConfChangeKind, node: u64) {
+        let change = ConfChange { id: token, kind, node: MemberId(node), context: "{}".into() };
+        self.handle(Event::ConfChange { token, change });
+    }
+
+    pub(crate) fn read(&mut self, token: u64) {
+        self.handle(Event::ReadIndex(vec![ReadToken(token)]));
+    }
+
+    /// Syncs everything, again and again until nothing is left to sync.
+    pub(crate) fn flush(&mut self) {
+        while let Some(number) = self.disk.flush(self.disk.queue.len()) {
+            self.handle(Event::Persisted(number));
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.core.status()
+    }
+
+    /// The proposals in the state.
+    pub(crate) fn data(&self) -> Vec<String> {
+        let data = |entry: &Committed| match &entry.payload {
+            Payload::Normal(data) => Some(String::from_utf8(data.to_vec()).unwrap()),
+            _ => None,
+        };
+        self.applied.iter().filter_map(data).collect()
+    }
+
+    /// The kinds of the messages that wait to be delivered.
+    pub(crate) fn sent_kinds(&self) -> Vec<&'static str> {
+        self.sent.iter().map(Message::kind).collect()
+    }
+
+    fn settle(&mut self) {
+        loop {
+            let effects = self.core.take_effects();
+            self.sent.extend(effects.send);
+            self.disk.queue.extend(effects.persist);
+            self.reads.extend(effects.reads);
+            self.dropped.extend(effects.dropped);
+            self.roles.extend(effects.role);
+            self.failed = effects.failed.or(self.failed.take());
+            if effects.committed.is_empty() {
+                return;
+            }
+            for entry in effects.committed {
+                assert_eq!(entry.index, self.applied.len() as u64 + 1, "entries come in order, once");
+                self.applied.push(entry);
+            }
+            self.core.handle(Event::Applied(self.applied.len() as u64));
+        }
+    }
+}
+
+/// Delivers every message and syncs every disk until nothing moves.
+pub(crate) fn deliver(members: &mut [Member]) {
+    loop {
+        members.iter_mut().for_each(Member::flush);
+        let messages: Vec<_> =
+            members.iter_mut().flat_map(|member| std::mem::take(&mut member.sent)).collect();
+        if messages.is_empty() {
+            return;
+        }
+        for message in messages {
+            if let Some(to) = members.iter_mut().find(|member| member.config.id == message.to()) {
+                to.handle(Event::Message(message));
+            }
+        }
+    }
+}
+
+/// Lets time pass until one of the members leads.
+pub(crate) fn elect(members: &mut [Member]) {
+    while members.iter().all(|member| member.status().role != Role::Leader) {
+        members.iter_mut().for_each(|member| member.tick(1));
+        deliver(members);
+    }
+}
+
+/// Members 1 to `n` of a new cluster, of which member 1 is the leader and everything is applied everywhere.
+pub(crate) fn cluster(n: u64) -> Vec<Member> {
+    let ids: Vec<_> = (1..=n).collect();
+    let mut members: Vec<_> =
+        ids.iter().map(|id| Member::start(config(*id), Disk::bootstrapped(&ids))).collect();
+    while members[0].status().leader != MemberId(1) {
+        members[0].tick(1);
+        deliver(&mut members);
+    }
+    members[0].tick(1);
+    deliver(&mut members);
+    members
+}

@@ -1,0 +1,394 @@
+//! The rules that keep an asynchronous log safe, each in the smallest cluster that shows it.
+
+use base::MemberId;
+use ferretcd_raft_node::{Applied, ConfChangeKind, Core, Error, Event, Payload, Persist, ReadToken, Role};
+use wal::{ConfState, Entry, EntryKind, HardState, Recovered, SnapshotMark};
+
+use crate::harness::{Disk, ELECTION_TICKS, Member, add_voter, cluster, config, deliver, elect};
+
+/// A sole voter that leads and has applied everything, and its learner with id 2.
+fn voter_and_learner() -> Vec<Member> {
+    let mut members = cluster(1);
+    members.push(Member::start(config(2), Disk::default()));
+    members[0].change(1, ConfChangeKind::AddLearnerNode, 2);
+    members[0].tick(1);
+    deliver(&mut members);
+    assert!(members[1].status().is_learner);
+    assert_eq!(members[1].applied, members[0].applied);
+    members
+}
+
+#[test]
+fn a_sole_voter_commits_only_what_it_has_synced() {
+    let mut member = Member::start(config(1), Disk::bootstrapped(&[1]));
+    assert_eq!(member.status().role, Role::Leader, "the first election does not wait for the time-out");
+    member.propose(1, "a");
+    assert_eq!(member.data(), [""; 0]);
+    member.flush();
+    assert_eq!(member.data(), ["a"]);
+    assert_eq!(member.conf_state().voters, [1]);
+}
+
+#[test]
+fn an_unsynced_term_of_a_sole_voter_is_told_to_nobody() {
+    let mut members = voter_and_learner();
+    let n_applied = members[0].applied.len();
+    members[0].disk.crash(0, 0);
+    members[0].restart(n_applied);
+    let term = members[0].status().term;
+    members[0].propose(1, "lost");
+    members[0].tick(2);
+    assert_eq!(members[0].status().role, Role::Leader);
+    assert_eq!(members[0].sent_kinds(), [""; 0], "nothing of the unsynced term leaves");
+
+    members[0].disk.crash(0, 0);
+    members[0].restart(n_applied);
+    assert_eq!(members[0].status().term, term, "the term is won a second time");
+    members[0].propose(2, "kept");
+    deliver(&mut members);
+    members[0].tick(1);
+    deliver(&mut members);
+    assert_eq!(members[1].data(), ["kept"]);
+    assert_eq!(members[1].applied, members[0].applied);
+}
+
+#[test]
+fn a_repeated_append_is_not_acknowledged_before_the_first_is_synced() {
+    let mut members = cluster(2);
+    members[0].propose(1, "a");
+    let append = members[0].sent.pop().expect("the leader sends before its own sync");
+    assert_eq!(append.kind(), "MsgApp");
+    members[1].handle(Event::Message(append.clone()));
+    members[1].handle(Event::Message(append));
+    assert_eq!(members[1].disk.queue.len(), 1, "the repetition writes nothing");
+    assert_eq!(members[1].sent_kinds(), [""; 0]);
+    members[1].flush();
+    assert_eq!(members[1].sent_kinds(), ["MsgAppResp"; 2]);
+}
+
+#[test]
+fn a_vote_leaves_when_it_is_synced() {
+    let mut members = cluster(3);
+    members[1].handle(Event::TransferLeader(MemberId(2)));
+    let (transfer, others) = members.split_first_mut().unwrap();
+    transfer.handle(Event::Message(others[0].sent.remove(0)));
+    let timeout_now = transfer.sent.pop().unwrap();
+    assert_eq!(timeout_now.kind(), "MsgTimeoutNow");
+    others[0].handle(Event::Message(timeout_now));
+    assert_eq!(others[0].sent_kinds(), [""; 0], "a candidate's own vote comes first");
+    others[0].flush();
+    assert_eq!(others[0].sent_kinds(), ["MsgVote"; 2]);
+
+    let request = others[0].sent.pop().unwrap();
+    assert_eq!(request.to(), MemberId(3));
+    others[1].handle(Event::Message(request));
+    assert_eq!(others[1].sent_kinds(), [""; 0]);
+    others[1].flush();
+    assert_eq!(others[1].sent_kinds(), ["MsgVoteResp"]);
+}
+
+#[test]
+fn a_heartbeat_is_answered_while_the_disk_is_busy() {
+    let mut members = cluster(2);
+    members[0].propose(1, "a");
+    members[0].tick(1);
+    for message in std::mem::take(&mut members[0].sent) {
+        members[1].handle(Event::Message(message));
+    }
+    assert_eq!(members[1].sent_kinds(), ["MsgHeartbeatResp"]);
+}
+
+#[test]
+fn a_sole_voter_with_an_unsynced_tail_waits_with_its_election() {
+    let mut members = cluster(2);
+    members[0].change(1, ConfChangeKind::RemoveNode, 1);
+    members[0].propose(2, "tail");
+    let mut appends = std::mem::take(&mut members[0].sent).into_iter().map(Event::Message);
+    // The removal is on both disks; the entry behind it reaches the follower's queue only.
+    members[1].handle(appends.next().unwrap());
+    members[1].flush();
+    let acknowledgement = members[1].sent.pop().unwrap();
+    members[0].handle(Event::Message(acknowledgement));
+    members[0].flush();
+    members[1].handle(appends.next().unwrap());
+    for commit in std::mem::take(&mut members[0].sent) {
+        members[1].handle(Event::Message(commit));
+    }
+    assert_eq!(members[1].conf_state().voters, [2]);
+    assert!(!members[1].disk.queue.is_empty());
+
+    // The library would assert that its log is durable.
+    members[1].tick(3 * ELECTION_TICKS);
+    assert_eq!(members[1].status().role, Role::Follower);
+    members[1].flush();
+    members[1].tick(2 * ELECTION_TICKS);
+    members[1].flush();
+    assert_eq!(members[1].status().role, Role::Leader);
+    assert_eq!(members[1].data(), ["tail"]);
+}
+
+#[test]
+fn a_removed_leader_falls_silent() {
+    let mut members = cluster(3);
+    members[0].change(1, ConfChangeKind::RemoveNode, 1);
+    members[0].propose(2, "after the removal");
+    deliver(&mut members);
+    let removal = members[0].applied.last().unwrap();
+    assert!(
+        matches!(&removal.payload, Payload::ConfChange { conf_state, .. } if conf_state.voters == [2, 3])
+    );
+    assert!(!members[0].status().is_voter);
+
+    // Everything that would make the library panic.
+    members[0].tick(3 * ELECTION_TICKS);
+    members[0].propose(3, "x");
+    members[0].change(4, ConfChangeKind::AddNode, 4);
+    members[0].read(5);
+    members[0].flush();
+    assert_eq!(members[0].dropped, [3, 4]);
+    assert_eq!(members[0].sent_kinds(), [""; 0]);
+
+    elect(&mut members[1..]);
+    let leader = members.iter_mut().find(|member| member.status().role == Role::Leader).unwrap();
+    leader.propose(6, "others go on");
+    deliver(&mut members);
+    assert_eq!(members[1].data(), ["after the removal", "others go on"]);
+    assert_eq!(members[0].data(), [""; 0]);
+}
+
+#[test]
+fn without_a_leader_proposals_come_back_and_reads_do_not() {
+    let mut member = Member::start(config(1), Disk::bootstrapped(&[1, 2, 3]));
+    member.propose(1, "a");
+    member.change(2, ConfChangeKind::AddNode, 4);
+    member.read(3);
+    assert_eq!((member.dropped, member.reads), (vec![1, 2], vec![]));
+}
+
+#[test]
+fn a_read_waits_for_the_leaders_first_commit() {
+    let mut member = Member::start(config(1), Disk::bootstrapped(&[1]));
+    member.read(1);
+    assert_eq!(member.reads, []);
+    member.flush();
+    assert_eq!(member.reads, [(ReadToken(1), 2)]);
+    member.read(2);
+    assert_eq!(member.reads, [(ReadToken(1), 2), (ReadToken(2), 2)]);
+}
+
+#[test]
+fn a_read_through_a_follower_needs_a_quorum_behind_the_leader() {
+    let mut members = cluster(3);
+    members[0].propose(1, "a");
+    deliver(&mut members);
+    members[1].read(7);
+    assert_eq!(members[1].sent_kinds(), ["MsgReadIndex"]);
+    deliver(&mut members);
+    assert_eq!(members[1].reads, [(ReadToken(7), members[0].status().committed)]);
+
+    // A leader that hears nobody answers no read.
+    members[0].read(8);
+    members[0].sent.clear();
+    assert_eq!(members[0].reads, []);
+}
+
+#[test]
+fn one_configuration_change_at_a_time() {
+    let mut member = Member::start(config(1), Disk::bootstrapped(&[1]));
+    member.flush();
+    member.change(1, ConfChangeKind::AddLearnerNode, 2);
+    member.change(2, ConfChangeKind::AddLearnerNode, 3);
+    assert_eq!(member.dropped, [2]);
+    member.flush();
+    member.change(3, ConfChangeKind::AddLearnerNode, 3);
+    member.flush();
+    assert_eq!(member.dropped, [2]);
+    assert_eq!(
+        member.conf_state(),
+        ConfState { voters: vec![1], learners: vec![2, 3], ..ConfState::default() }
+    );
+}
+
+#[test]
+fn an_update_changes_no_quorum_and_keeps_its_bytes() {
+    let mut members = voter_and_learner();
+    members[0].change(7, ConfChangeKind::UpdateNode, 2);
+    deliver(&mut members);
+    members[0].tick(1);
+    deliver(&mut members);
+    for member in &members {
+        let Payload::ConfChange { change, conf_state } = &member.applied.last().unwrap().payload else {
+            panic!()
+        };
+        assert_eq!(
+            (change.id, change.kind, &change.context[..]),
+            (7, ConfChangeKind::UpdateNode, &b"{}"[..])
+        );
+        assert_eq!(conf_state.learners, [2], "an update does not promote");
+    }
+    let on_disk = members[1].disk.entries.last().unwrap();
+    assert_eq!(on_disk.kind, EntryKind::ConfChange);
+    assert_eq!(
+        on_disk.data,
+        [0x08, 7, 0x10, 2, 0x18, 2, 0x22, 2, b'{', b'}'][..],
+        "the disk has etcd's form"
+    );
+}
+
+#[test]
+fn the_last_voter_cannot_be_removed() {
+    let mut member = Member::start(config(1), Disk::bootstrapped(&[1]));
+    member.flush();
+    member.change(1, ConfChangeKind::RemoveNode, 1);
+    member.flush();
+    member.propose(2, "still here");
+    member.flush();
+    assert_eq!((member.data(), member.conf_state().voters), (vec!["still here".to_owned()], vec![1]));
+}
+
+#[test]
+fn a_transfer_moves_the_leadership_and_drops_proposals_meanwhile() {
+    let mut members = cluster(3);
+    members[0].handle(Event::TransferLeader(MemberId(2)));
+    members[0].propose(1, "a");
+    assert_eq!(members[0].dropped, [1]);
+    deliver(&mut members);
+    assert_eq!(members[1].status().role, Role::Leader);
+    assert_eq!(members[0].status().leader, MemberId(2));
+    assert_eq!(members[0].roles.last().unwrap().leader, MemberId(2), "the change of leader is reported");
+}
+
+#[test]
+fn a_member_that_lost_its_disk_does_not_go_on() {
+    let mut members = cluster(3);
+    members[2] = Member::start(config(3), Disk::bootstrapped(&[1, 2, 3]));
+    // Its log ends before what it once acknowledged.
+    members[2].disk = Disk::default();
+    members[2].restart(0);
+    members[0].tick(1);
+    deliver(&mut members);
+    assert!(
+        matches!(members[2].failed, Some(Error::LostEntries { commit: 4, last: 0 })),
+        "{:?}",
+        members[2].failed
+    );
+}
+
+#[test]
+fn a_follower_at_the_border_of_the_kept_log_catches_up() {
+    let mut members = cluster(3);
+    members[2].sent.clear();
+    let lagging = members.pop().unwrap();
+    members[0].config.catchup_entries = 3;
+    let n_applied = members[0].applied.len();
+    members[0].restart(n_applied);
+    members[0].tick(2 * ELECTION_TICKS);
+    deliver(&mut members);
+    for token in 0..2 {
+        members[0].propose(token, "x");
+        deliver(&mut members);
+    }
+    members.push(lagging);
+    for _ in 0..3 {
+        members[0].tick(1);
+        deliver(&mut members);
+    }
+    assert_eq!(members[2].applied, members[0].applied);
+}
+
+fn start(hard_state: HardState, start: u64, entries: Vec<Entry>, applied: Applied) -> Result<Core, Error> {
+    let snapshot = SnapshotMark { index: start, term: 1, conf_state: None };
+    let recovered = Recovered { metadata: Default::default(), snapshot, hard_state, entries };
+    Core::new(config(1), recovered, &applied, 1)
+}
+
+fn applied(index: u64, voters: &[u64], learners: &[u64]) -> Applied {
+    let conf_state = ConfState { voters: voters.into(), learners: learners.into(), ..ConfState::default() };
+    Applied { index, conf_state }
+}
+
+fn entries(indices: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+    indices.map(|index| Entry { term: 1, index, kind: EntryKind::Normal, data: "x".into() }).collect()
+}
+
+#[test]
+fn a_state_ahead_of_the_commit_record_is_trusted() {
+    let mut core =
+        start(HardState { term: 1, vote: 0, commit: 1 }, 0, entries(1..=5), applied(3, &[1, 2], &[]))
+            .unwrap();
+    assert_eq!(core.status().committed, 3);
+    assert_eq!(core.take_effects().committed, []);
+}
+
+#[test]
+fn log_and_state_that_do_not_fit_together_are_refused() {
+    let term_1 = |commit| HardState { term: 1, vote: 0, commit };
+    let beyond = start(term_1(5), 0, entries(1..=5), applied(6, &[1], &[]));
+    assert!(matches!(beyond, Err(Error::AppliedBeyondLog { applied: 6, last: 5 })), "{beyond:?}");
+    let before = start(term_1(5), 4, entries(5..=5), applied(3, &[1], &[]));
+    assert!(matches!(before, Err(Error::AppliedBeforeLog { applied: 3, start: 4 })), "{before:?}");
+    let commit = start(term_1(6), 0, entries(1..=5), applied(3, &[1], &[]));
+    assert!(matches!(commit, Err(Error::CommitBeyondLog { commit: 6, last: 5 })), "{commit:?}");
+    let gap = start(term_1(5), 1, entries(3..=5), applied(3, &[1], &[]));
+    assert!(matches!(gap, Err(Error::LogGap { expected: 2, found: 3 })), "{gap:?}");
+
+    let mut v2 = entries(1..=5);
+    v2[3].kind = EntryKind::ConfChangeV2;
+    let v2 = start(term_1(5), 0, v2, applied(3, &[1], &[]));
+    assert!(matches!(v2, Err(Error::ConfChange { index: 4 })), "{v2:?}");
+    let mut noise = vec![add_voter(1, 1)];
+    noise[0].data = "noise".into();
+    let noise = start(term_1(1), 0, noise, applied(0, &[], &[]));
+    assert!(matches!(noise, Err(Error::ConfChange { index: 1 })), "{noise:?}");
+}
+
+#[test]
+fn impossible_configurations_are_refused() {
+    let check = |applied: Applied| {
+        let result = start(HardState { term: 1, vote: 0, commit: 5 }, 0, entries(1..=5), applied);
+        assert!(matches!(result, Err(Error::ConfState { .. })), "{result:?}");
+    };
+    check(applied(3, &[], &[]));
+    check(applied(3, &[0], &[]));
+    check(applied(3, &[1, 1], &[]));
+    check(applied(3, &[1], &[1]));
+    check(applied(0, &[], &[1]));
+    let mut joint = applied(3, &[1], &[]);
+    joint.conf_state.voters_outgoing = vec![2];
+    check(joint);
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let mut bad = config(1);
+    bad.election_ticks = 1;
+    let result = Core::new(bad, Disk::default().recovered(), &Applied::default(), 1);
+    assert!(matches!(result, Err(Error::Setting { setting: "election_ticks" })), "{result:?}");
+}
+
+#[test]
+fn large_batches_travel_in_pieces() {
+    let mut members = cluster(2);
+    let proposals = (0..5).map(|token| {
+        let data = vec![b'x'; 600 << 10].into();
+        ferretcd_raft_node::Proposal { token, data }
+    });
+    members[1].handle(Event::Propose(proposals.collect()));
+    assert_eq!(members[1].sent_kinds(), ["MsgProp"; 3]);
+    deliver(&mut members);
+    assert_eq!(members[0].data().len(), 5);
+}
+
+#[test]
+fn a_commit_index_alone_needs_no_sync() {
+    let mut member = Member::start(config(1), Disk::bootstrapped(&[1]));
+    member.flush();
+    member.propose(1, "a");
+    let number = member.disk.flush(1).unwrap();
+    member.handle(Event::Persisted(number));
+    let [Persist { entries, hard_state: Some(hard_state), must_sync: false, .. }] = &member.disk.queue[..]
+    else {
+        panic!("{:?}", member.disk.queue)
+    };
+    assert_eq!((entries.len(), hard_state.commit), (0, 3));
+}
