@@ -1,0 +1,7 @@
+//! The layers around hand-made services, as a server would put them there.
+
+mod log;
+mod metrics;
+mod quota;
+mod stack;
+mod support;
