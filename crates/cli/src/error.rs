@@ -1,0 +1,207 @@
+//! Everything that can be wrong with a configuration.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::{GateError, UrlError};
+use crate::flags::ValueError;
+use crate::go::{Nanos, ScalarError};
+
+/// A configuration the server refuses to start with; the exit status is 1.
+///
+/// The texts are part of the interface: people and tools know them from etcd, so they are not fragments in this
+/// project's usual form.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Something stands behind the flags.
+    #[error("{0:?} is not a valid flag")]
+    Positional(String),
+    /// A flag is set by the command line and by the environment.
+    #[error(
+        "conflicting environment variable is shadowed by corresponding command-line flag \
+         (either unset environment variable or disable flag))"
+    )]
+    ShadowedVariable {
+        /// The variable's name.
+        variable: String,
+        /// Its value.
+        value: String,
+    },
+    /// The value of a variable is not of its flag's kind.
+    #[error("invalid value {value:?} for {variable}: {source}")]
+    Variable {
+        /// The variable's name.
+        variable: String,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        source: ValueError,
+    },
+    /// The configuration file can't be read.
+    #[error("read config file {path:?}: {source}")]
+    FileRead {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The configuration file is neither YAML nor JSON.
+    #[error("read config file {path:?}: {source}")]
+    FileSyntax {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and where.
+        source: serde_norway::Error,
+    },
+    /// The configuration file is a list or a scalar.
+    #[error("read config file {path:?}: expected a mapping of keys to values")]
+    FileNotMapping {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value of the configuration file has the wrong type.
+    #[error("read config file {path:?}: key {key}: expected {expected}, found {found}")]
+    FileValue {
+        /// The file.
+        path: PathBuf,
+        /// The key, with dots between the levels.
+        key: &'static str,
+        /// What the key takes.
+        expected: &'static str,
+        /// The value as JSON.
+        found: String,
+    },
+    /// A list of URLs in the configuration file can't be parsed.
+    #[error("read config file {path:?}: unexpected error setting up {key}: {source}")]
+    FileUrls {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with the URL.
+        source: UrlError,
+    },
+
+    /// `--logger` is not `zap`.
+    #[error("unknown logger option {0:?}")]
+    Logger(String),
+    /// `--log-level` is not a level.
+    #[error("unrecognized level: {0:?}, supported values debug, info, warn, error, panic, fatal")]
+    LogLevel(String),
+    /// `--log-format` is not a format.
+    #[error("unknown log format: {0}, supported values json, console")]
+    LogFormat(String),
+    /// `default` stands beside other log outputs.
+    #[error("multi logoutput for \"default\" is not supported yet")]
+    LogOutputs,
+    /// A log file can't be opened.
+    #[error("open log output {path:?}: {source}")]
+    LogOutput {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Log rotation is on with no file, or with more than one.
+    #[error("--log-outputs requires a single file path when --log-rotate-config-json is defined")]
+    LogRotationOutput,
+    /// `--log-rotation-config-json` is not JSON.
+    #[error("improperly formatted log rotation config: {0}")]
+    LogRotationConfig(serde_json::Error),
+
+    /// A listen URL has a name for a host.
+    #[error("expected IP in URL for binding ({0})")]
+    BindHost(String),
+    /// A listen URL asks for TLS.
+    #[error("TLS is not supported by this version of ferretcd ({0})")]
+    TlsUnsupported(String),
+    /// An advertised URL has no host.
+    #[error("--{flag} {urls:?} must be \"host:port\" (unexpected empty host ({url}))")]
+    AdvertiseHost {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        urls: String,
+        /// The URL without a host.
+        url: String,
+    },
+    /// More than one way to find the cluster is given.
+    #[error(
+        "multiple discovery or bootstrap flags are set. Choose one of \"initial-cluster\", \
+         \"discovery-endpoints\" or \"discovery-srv\""
+    )]
+    BootstrapConflict,
+    /// `initial-cluster-state` is neither `new` nor `existing`.
+    #[error("unexpected clusterState {0:?}")]
+    ClusterState(String),
+    /// Only one of the two discovery flags is given.
+    #[error("both --discovery-token and --discovery-endpoints must be set")]
+    DiscoveryPair,
+    /// `--discovery-fallback=proxy`, of etcd 2.
+    #[error("v2 proxy is deprecated, and --discovery-fallback can't be configured as \"proxy\"")]
+    DiscoveryFallback,
+    /// `initial-cluster` can't be parsed.
+    #[error("error setting up initial cluster: {0}")]
+    InitialCluster(UrlError),
+    /// A tick of no length.
+    #[error("--heartbeat-interval must be >0 (set to 0ms)")]
+    HeartbeatZero,
+    /// An election timeout of no length.
+    #[error("--election-timeout must be >0 (set to 0ms)")]
+    ElectionZero,
+    /// Too few ticks in an election timeout.
+    #[error(
+        "--election-timeout[{election}ms] should be at least as 5 times as --heartbeat-interval[{heartbeat}ms]"
+    )]
+    ElectionTooShort {
+        /// `election-timeout` in milliseconds.
+        election: u64,
+        /// `heartbeat-interval` in milliseconds.
+        heartbeat: u64,
+    },
+    /// An election timeout above 50 s.
+    #[error("--election-timeout[{0}ms] is too long, and should be set less than 50000ms")]
+    ElectionTooLong(u64),
+    /// The client addresses are given, but not how clients reach them.
+    #[error("--advertise-client-urls is required when --listen-client-urls is set explicitly")]
+    AdvertiseClientUrlsUnset,
+    /// `auto-compaction-mode` is empty.
+    #[error("undefined auto-compaction-mode")]
+    CompactionModeEmpty,
+    /// `auto-compaction-mode` is neither `periodic` nor `revision`.
+    #[error("unknown auto-compaction-mode {0:?}")]
+    CompactionMode(String),
+    /// `auto-compaction-retention` is neither a number nor a duration.
+    #[error("error parsing CompactionRetention: {text:?}: {source}")]
+    CompactionRetention {
+        /// The value.
+        text: String,
+        /// What is wrong with it.
+        source: ScalarError,
+    },
+    /// `feature-gates` can't be read.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// `compact-hash-check-time` is not positive.
+    #[error("--compact-hash-check-time must be >0 (set to {0})")]
+    CompactHashCheckTime(Nanos),
+    /// The sampling rate of traces is not a part of a million.
+    #[error(
+        "distributed tracing configuration is not valid: (sampling rate must be between 0 and 1000000, got {0})"
+    )]
+    TracingRate(i64),
+    /// A TLS version that does not exist or is too old.
+    #[error("unexpected TLS version {0:?}")]
+    TlsVersion(String),
+    /// The oldest accepted TLS version is newer than the newest.
+    #[error("min version ({min}) is greater than max version ({max})")]
+    TlsVersions {
+        /// `tls-min-version`.
+        min: String,
+        /// `tls-max-version`.
+        max: String,
+    },
+    /// TLS 1.3 has fixed cipher suites.
+    #[error("cipher suites cannot be configured when only TLS1.3 is enabled")]
+    CipherSuites,
+}

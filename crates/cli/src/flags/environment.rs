@@ -1,0 +1,109 @@
+//! The environment: each flag can be set by a variable `ETCD_` and its name.
+
+use std::collections::BTreeMap;
+
+use super::{FLAGS, Settings};
+use crate::error::ConfigError;
+use crate::notice::Notice;
+
+/// Variables that start like a flag's and are none. The first two belong to etcd's own builds and have nothing
+/// to act on here.
+const NOT_FLAGS: [&str; 2] = ["ETCD_UNSUPPORTED_ARCH", "ETCD_VERIFY"];
+
+/// The variable for a flag: `ETCD_INITIAL_CLUSTER_STATE` for `initial-cluster-state`.
+fn variable_of(flag: &str) -> String {
+    format!("ETCD_{}", flag.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Adds what the environment sets to what the command line has set.
+///
+/// A flag set by both is an error, even to the same value: one of them would be without effect. Variables that
+/// belong to no flag are only noted, because container platforms invent some (`ETCD_PORT`, `ETCD_SERVICE_HOST`).
+pub(crate) fn read_environment(
+    settings: &mut Settings,
+    variables: &BTreeMap<String, String>,
+    notices: &mut Vec<Notice>,
+) -> Result<(), ConfigError> {
+    let mut rest = variables.clone();
+    rest.retain(|variable, _| variable.starts_with("ETCD_") && !NOT_FLAGS.contains(&variable.as_str()));
+    // A variable called like the switch for printing the version is rather the version of an image.
+    if let Some(value) = rest.remove("ETCD_VERSION").filter(|value| !value.is_empty()) {
+        notices.push(Notice::VersionVariable { value });
+    }
+    for flag in &FLAGS {
+        let variable = variable_of(flag.name);
+        let Some(value) = rest.remove(&variable) else { continue };
+        if settings.is_set(flag.name) {
+            return Err(ConfigError::ShadowedVariable { variable, value });
+        }
+        if value.is_empty() {
+            continue;
+        }
+        match flag.kind.parse(&value, flag.default) {
+            Ok(parsed) => settings.insert(flag, parsed),
+            Err(source) => return Err(ConfigError::Variable { variable, value, source }),
+        }
+        notices.push(Notice::VariableUsed { variable, value });
+    }
+    notices.extend(rest.into_iter().map(|(variable, value)| Notice::UnknownVariable { variable, value }));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::flags::{Command, parse_command_line};
+
+    fn read(args: &[&str], variables: &[(&str, &str)]) -> Result<(Settings, Vec<Notice>), ConfigError> {
+        let Ok(Command::Run(mut settings, None)) = parse_command_line(args.iter().map(OsString::from)) else {
+            panic!("{args:?}");
+        };
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut notices = Vec::new();
+        read_environment(&mut settings, &variables, &mut notices)?;
+        Ok((settings, notices))
+    }
+
+    #[test]
+    fn variables_set_flags() {
+        let variables =
+            [("ETCD_NAME", "a"), ("ETCD_PRE_VOTE", "false"), ("ETCD_DATA_DIR", ""), ("OTHER", "x")];
+        let (settings, notices) = read(&["--max-wals=3"], &variables).unwrap();
+        assert_eq!(settings.text("name"), "a");
+        assert!(!settings.bool("pre-vote"));
+        assert!(!settings.is_set("data-dir"));
+        assert_eq!(settings.uint("max-wals"), 3);
+        assert_eq!(notices.len(), 2, "{notices:?}");
+    }
+
+    #[test]
+    fn a_flag_set_twice_is_an_error() {
+        let error = read(&["--name=a"], &[("ETCD_NAME", "a")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "conflicting environment variable is shadowed by corresponding command-line flag \
+             (either unset environment variable or disable flag))"
+        );
+    }
+
+    #[test]
+    fn bad_values_name_the_variable() {
+        let error = read(&[], &[("ETCD_MAX_TXN_OPS", "x")]).unwrap_err();
+        assert_eq!(error.to_string(), r#"invalid value "x" for ETCD_MAX_TXN_OPS: parse error"#);
+    }
+
+    #[test]
+    fn unknown_variables_are_only_noted() {
+        let (settings, notices) =
+            read(&[], &[("ETCD_SERVICE_HOST", "10.0.0.1"), ("ETCD_VERSION", "v3.5"), ("ETCD_VERIFY", "all")])
+                .unwrap();
+        assert!(!settings.is_set("version"));
+        assert!(matches!(
+            &notices[..],
+            [Notice::VersionVariable { .. }, Notice::UnknownVariable { variable, .. }]
+                if variable == "ETCD_SERVICE_HOST"
+        ));
+    }
+}

@@ -1,0 +1,78 @@
+//! The values that were set, whatever set them.
+
+use std::collections::BTreeMap;
+
+use super::table::{self, FLAGS};
+use super::{Flag, Status, Value};
+use crate::config::Url;
+use crate::go::Nanos;
+
+/// The flags that were set and their values; every other flag has the default of the table.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    set: BTreeMap<&'static str, Value>,
+    from_file: bool,
+}
+
+/// Defines a getter for one variant of [`Value`]. Asking for a name that is not in the table or has another kind
+/// is a mistake in the caller that its first run shows.
+macro_rules! getter {
+    ($name:ident, $variant:ident, $type:ty) => {
+        pub(crate) fn $name(&self, name: &str) -> $type {
+            match self.value(name) {
+                Value::$variant(value) => value,
+                other => panic!("flag {name} has the value {other:?}"),
+            }
+        }
+    };
+}
+
+impl Settings {
+    /// No values; they are those of a configuration file, where the defaults of some flags do not depend on
+    /// whether others are set.
+    pub(crate) fn for_file() -> Self {
+        Self { set: BTreeMap::new(), from_file: true }
+    }
+
+    pub(crate) fn insert(&mut self, flag: &'static Flag, value: Value) {
+        self.set.insert(flag.name, value);
+    }
+
+    /// Whether a flag was set, be it to its default.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.set.contains_key(name)
+    }
+
+    /// Whether the values come from a configuration file.
+    pub(crate) fn is_from_file(&self) -> bool {
+        self.from_file
+    }
+
+    /// The flags that were set to something else than their default and do nothing here.
+    pub(crate) fn without_effect(&self) -> impl Iterator<Item = &'static Flag> {
+        FLAGS.iter().filter(|flag| {
+            flag.status == Status::NoEffect
+                && self.set.get(flag.name).is_some_and(|value| *value != flag.default_value())
+        })
+    }
+
+    /// The flags that were set and that etcd ignores, too.
+    pub(crate) fn ignored(&self) -> impl Iterator<Item = &'static Flag> {
+        FLAGS.iter().filter(|flag| flag.status == Status::Ignored && self.is_set(flag.name))
+    }
+
+    getter!(text, Text, String);
+    getter!(uint, Uint, u64);
+    getter!(int, Int, i64);
+    getter!(bool, Bool, bool);
+    getter!(duration, Duration, Nanos);
+    getter!(list, List, Vec<String>);
+    getter!(urls, Urls, Vec<Url>);
+
+    fn value(&self, name: &str) -> Value {
+        match self.set.get(name) {
+            Some(value) => value.clone(),
+            None => table::find(name).expect("the caller asks for a flag of the table").default_value(),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Values in the notation of Go's standard library, which etcd's flags, files and logs use.
+
+mod duration;
+mod scalar;
+
+pub use duration::{Nanos, format_duration as go_duration};
+pub use scalar::ScalarError;
+pub(crate) use scalar::{parse_bool, parse_int, parse_uint};

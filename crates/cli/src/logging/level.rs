@@ -1,0 +1,87 @@
+//! The levels of log lines.
+
+use std::fmt;
+use std::str::FromStr;
+
+use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
+
+/// How much a log line matters, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// For those who look for a fault.
+    Debug,
+    /// The normal course of things.
+    Info,
+    /// Something that may need attention.
+    Warn,
+    /// Somebody has to look.
+    Error,
+    /// A broken invariant that can be survived.
+    DPanic,
+    /// A broken invariant.
+    Panic,
+    /// The process ends.
+    Fatal,
+}
+
+impl Severity {
+    /// The level of an event.
+    pub(super) fn of(level: Level) -> Self {
+        match level {
+            Level::TRACE | Level::DEBUG => Self::Debug,
+            Level::INFO => Self::Info,
+            Level::WARN => Self::Warn,
+            Level::ERROR => Self::Error,
+        }
+    }
+
+    /// What tracing has to let through so that lines of this level arrive.
+    pub(super) fn filter(self) -> LevelFilter {
+        match self {
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Info => LevelFilter::INFO,
+            Self::Warn => LevelFilter::WARN,
+            _ => LevelFilter::ERROR,
+        }
+    }
+
+    /// The name in log lines and flags.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::DPanic => "dpanic",
+            Self::Panic => "panic",
+            Self::Fatal => "fatal",
+        }
+    }
+
+    /// The priority of syslog and the journal.
+    pub(super) fn priority(self) -> u8 {
+        match self {
+            Self::Debug => 7,
+            Self::Info => 6,
+            Self::Warn => 4,
+            Self::Error => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let all = [Self::Debug, Self::Info, Self::Warn, Self::Error, Self::DPanic, Self::Panic, Self::Fatal];
+        all.into_iter().find(|severity| severity.as_str() == text).ok_or(())
+    }
+}

@@ -1,0 +1,69 @@
+//! Installs the logger for the process.
+
+use std::panic::PanicHookInfo;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tracing::error;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::layer::LogLayer;
+use super::sampler::Sampler;
+use super::sink::Sink;
+use super::{LogOptions, Output, Severity};
+use crate::error::ConfigError;
+use crate::notice::Notice;
+
+/// Opens the outputs and installs the logger; panics are logged from then on, too.
+///
+/// The journal is replaced by the standard error if it can't be reached. Of several calls in a process the first
+/// counts.
+pub(crate) fn start(options: &LogOptions, notices: &mut Vec<Notice>) -> Result<(), ConfigError> {
+    let mut sinks = Vec::new();
+    for output in &options.outputs {
+        match Sink::open(output)? {
+            Some(sink) => sinks.push(sink),
+            None => {
+                notices.push(Notice::JournalUnavailable);
+                if !options.outputs.contains(&Output::Stderr) {
+                    sinks.push(Sink::Stderr);
+                }
+            }
+        }
+    }
+    let layer = LogLayer {
+        level: options.level,
+        format: options.format,
+        zone: TimeZone::system(),
+        clock: Timestamp::now,
+        sampler: Sampler::new(),
+        sinks,
+    };
+    let subscriber = tracing_subscriber::registry().with(targets(options.level)).with(layer);
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            log_panic(info);
+            default(info);
+        }));
+    }
+    Ok(())
+}
+
+/// Our own crates at the wanted level, others at warnings: at `debug` an HTTP/2 library alone would log several
+/// lines per request.
+fn targets(level: Severity) -> Targets {
+    let level = level.filter();
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("ferretcd", level)
+}
+
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    error!(level = "panic", place, "{}", message.unwrap_or("panic"));
+}

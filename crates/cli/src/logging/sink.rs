@@ -1,0 +1,53 @@
+//! Where lines are written.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use super::journal::Journal;
+use super::{Output, Severity};
+use crate::error::ConfigError;
+
+/// An opened [`Output`].
+///
+/// Each line is one `write`, which the kernel keeps apart from those of other threads and, at the end of a file,
+/// other processes; so there is no lock of our own to wait for.
+pub(super) enum Sink {
+    Stderr,
+    Stdout,
+    Journal(Journal),
+    File(File),
+    #[cfg(test)]
+    Memory(std::sync::Arc<std::sync::Mutex<String>>),
+}
+
+impl Sink {
+    /// Opens an output; files are created if missing, readable for the owner alone. `None` if it is the journal and
+    /// there is none.
+    pub(super) fn open(output: &Output) -> Result<Option<Self>, ConfigError> {
+        Ok(Some(match output {
+            Output::Stderr => Self::Stderr,
+            Output::Stdout => Self::Stdout,
+            Output::Journal => return Ok(Journal::connect().ok().map(Self::Journal)),
+            Output::File(path) => {
+                let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+                Self::File(file.map_err(|source| ConfigError::LogOutput { path: path.clone(), source })?)
+            }
+        }))
+    }
+
+    /// Writes a line that ends in a line break. There is nobody to tell when that fails.
+    pub(super) fn write(&self, severity: Severity, line: &str) {
+        let _ = match self {
+            Self::Stderr => io::stderr().lock().write_all(line.as_bytes()),
+            Self::Stdout => io::stdout().lock().write_all(line.as_bytes()),
+            Self::Journal(journal) => journal.send(severity, line.trim_end()),
+            Self::File(file) => (&mut &*file).write_all(line.as_bytes()),
+            #[cfg(test)]
+            Self::Memory(lines) => {
+                lines.lock().expect("no test panics with it").push_str(line);
+                Ok(())
+            }
+        };
+    }
+}

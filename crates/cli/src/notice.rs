@@ -1,0 +1,98 @@
+//! What reading the configuration has to say, kept until there is a log to say it in.
+
+use std::path::PathBuf;
+
+use tracing::{info, warn};
+
+/// A log line about the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    VariableUsed { variable: String, value: String },
+    UnknownVariable { variable: String, value: String },
+    VersionVariable { value: String },
+    FileUsed { path: PathBuf },
+    UnknownFileKeys { path: PathBuf, keys: Vec<String> },
+    IgnoredFlag { name: &'static str },
+    NoEffect { name: &'static str },
+    SinglePort,
+    DefaultName,
+    DefaultDataDir { path: PathBuf },
+    DefaultSnapshotCount { count: u64 },
+    DefaultCatchupEntries { entries: u64 },
+    LargeRequests { bytes: u64 },
+    LargeQuota { bytes: u64 },
+    AdvertisedHost { host: String },
+    JournalUnavailable,
+}
+
+impl Notice {
+    /// Writes the line.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::VariableUsed { variable, value } => {
+                // Passwords do not belong in logs.
+                let value = if variable.ends_with("PASSWORD") { "********" } else { value };
+                info!(
+                    "variable-name" = variable,
+                    "variable-value" = value,
+                    "recognized and used environment variable"
+                );
+            }
+            Self::UnknownVariable { variable, value } => warn!(
+                "environment-variable" = format!("{variable}={value}"),
+                "unrecognized environment variable"
+            ),
+            Self::VersionVariable { value } => {
+                warn!(key = "ETCD_VERSION", value, "cannot set special environment variable");
+            }
+            Self::FileUsed { path } => info!(
+                path = %path.display(),
+                "loaded server configuration, other configuration command line flags and environment variables \
+                 will be ignored if provided"
+            ),
+            Self::UnknownFileKeys { path, keys } => {
+                warn!(path = %path.display(), "keys[]" = ?keys, "ignoring unknown keys of the configuration file");
+            }
+            Self::IgnoredFlag { name } => {
+                warn!(flag = name, "flag is no longer supported and is ignored");
+            }
+            Self::NoEffect { name } => {
+                warn!(flag = name, "--{name} has no effect in this version of ferretcd");
+            }
+            Self::SinglePort => {
+                warn!("Running http and grpc server on single port. This is not recommended for production.");
+            }
+            Self::DefaultName => warn!(
+                name = "default",
+                "this member has the default name; members of a cluster must have different ones, set --name"
+            ),
+            Self::DefaultDataDir { path } => {
+                warn!("data-dir" = %path.display(), "'data-dir' was empty; using default");
+            }
+            Self::DefaultSnapshotCount { count } => info!(
+                "given-snapshot-count" = 0,
+                "updated-snapshot-count" = count,
+                "updating snapshot-count to default"
+            ),
+            Self::DefaultCatchupEntries { entries } => info!(
+                "given-snapshot-catchup-entries" = 0,
+                "updated-snapshot-catchup-entries" = entries,
+                "updating snapshot-catchup-entries to default"
+            ),
+            Self::LargeRequests { bytes } => warn!(
+                "max-request-bytes" = bytes,
+                "recommended-request-bytes" = crate::config::RECOMMENDED_REQUEST_BYTES_MAX,
+                "exceeded recommended request limit"
+            ),
+            Self::LargeQuota { bytes } => warn!(
+                "quota-size-bytes" = bytes,
+                "recommended-quota-size-bytes" = crate::config::RECOMMENDED_QUOTA_BYTES_MAX,
+                "quota exceeds the recommended maximum"
+            ),
+            Self::AdvertisedHost { host } => info!(host, "detected default host for advertise"),
+            Self::JournalUnavailable => {
+                warn!("the systemd journal can't be reached; logging to stderr instead");
+            }
+        }
+    }
+}
