@@ -20,6 +20,7 @@ mod hash;
 mod kv;
 mod machine;
 mod range;
+mod stream;
 mod txn;
 
 pub use alarm::Alarm;
@@ -30,4 +31,5 @@ pub use hash::backend_hash;
 pub use kv::{put_cost, txn_cost};
 pub use machine::{MemberChange, Outcome, Response, StateMachine};
 pub use range::range;
+pub use stream::{End, Piece, RangeCursor};
 pub use txn::{is_read_only, read_txn};

@@ -1,1 +1,30 @@
-//! grpc-server
+//! The etcd v3 services on an engine, and the port they are served on.
+//!
+//! One file per service; handlers check the form of a request, call the [`Engine`](engine::Engine) and
+//! answer. The layers of [`interceptors`] stand around them in the order of etcd's own chain: log, auth,
+//! metrics, and quota around the key space alone. One file, `status.rs`, turns errors into statuses.
+//!
+//! * [`Server`]: all services of one member as one tower service; [`Server::map`] puts layers of one's own
+//!   around it.
+//! * [`serve`]: accepts connections, speaks HTTP/1 and HTTP/2 on one port, drains when told to stop.
+//! * [`Config`]: plain data.
+
+mod accept;
+mod admit;
+mod check;
+mod cluster;
+mod coalesce;
+mod config;
+mod deadline;
+mod door;
+mod health;
+mod kv;
+mod maintenance;
+mod rpcs;
+mod server;
+mod status;
+mod texts;
+
+pub use accept::serve;
+pub use config::Config;
+pub use server::{Handler, Server};

@@ -1,0 +1,135 @@
+//! Accepting connections and serving them until told to stop.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::{Extensions, Request};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+use crate::coalesce::{CoalescedStream, Turn};
+use crate::{Config, Server};
+
+/// Pause after the system has no descriptor for a new connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What one stream or connection may receive before the reader has taken it, in bytes.
+const WINDOW_BYTES: u32 = 1 << 20;
+
+/// Where a request came from, put beside it for the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remote(SocketAddr);
+
+impl Remote {
+    pub(crate) fn of(extensions: &Extensions) -> Option<SocketAddr> {
+        extensions.get::<Self>().map(|remote| remote.0)
+    }
+}
+
+/// Serves HTTP/1 and HTTP/2 on every listener until `shutdown` ends. Then it accepts nobody any more, tells
+/// clients to go elsewhere and lets running calls finish, for as long as the configuration says.
+pub async fn serve(server: Server, listeners: Vec<TcpListener>, shutdown: impl Future<Output = ()>) {
+    let (stop, stopped) = watch::channel(false);
+    // Every task holds a sender; when the last is gone the receiver knows.
+    let (alive, mut all_gone) = mpsc::channel::<()>(1);
+    let config = server.config.clone();
+    for listener in listeners {
+        tokio::spawn(accept(server.clone(), listener, stopped.clone(), alive.clone()));
+    }
+    drop(alive);
+    shutdown.await;
+    server.stop();
+    stop.send_replace(true);
+    if tokio::time::timeout(config.drain_timeout, all_gone.recv()).await.is_err() {
+        tracing::warn!("clients still connected after the drain timeout; closing their connections");
+    }
+}
+
+async fn accept(
+    server: Server,
+    listener: TcpListener,
+    mut stopped: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        };
+        match accepted {
+            Ok((stream, remote)) => {
+                let (server, stopped, alive) = (server.clone(), stopped.clone(), alive.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = connection(server, stream, remote, stopped).await {
+                        tracing::debug!(%remote, error, "connection ended");
+                    }
+                    drop(alive);
+                });
+            }
+            // A client that is gone before it was accepted concerns nobody else.
+            Err(error) if is_about_one_client(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_about_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn connection(
+    server: Server,
+    stream: TcpStream,
+    remote: SocketAddr,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(), tonic::codegen::StdError> {
+    stream.set_nodelay(true)?;
+    let (stream, flush) = CoalescedStream::new(stream);
+    let http = http(&server.config);
+    let service = server.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Remote(remote));
+        request
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let mut told = pin!(stopped.wait_for(|stopped| *stopped));
+    let mut is_told = false;
+    let result = poll_fn(|cx| {
+        if !is_told && told.as_mut().poll(cx).is_ready() {
+            is_told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        match flush.poll_turn(cx, |cx| connection.as_mut().poll(cx)) {
+            Turn::Pending => Poll::Pending,
+            Turn::Done(result) | Turn::Draining(result) => Poll::Ready(result),
+            Turn::Broken(error) => Poll::Ready(Err(error.into())),
+        }
+    })
+    .await;
+    poll_fn(|cx| flush.poll_rest(cx)).await?;
+    result
+}
+
+fn http(config: &Config) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new());
+    http.http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_concurrent_streams(config.concurrent_streams_max)
+        .keep_alive_interval(config.keepalive_interval)
+        .keep_alive_timeout(config.keepalive_timeout);
+    http
+}

@@ -1,0 +1,35 @@
+//! Whether there is room for what a request would add.
+
+use api_proto::etcdserverpb::{PutRequest, TxnRequest};
+use bytes::Bytes;
+use engine::Engine;
+use interceptors::Admit;
+use prost::Message;
+use tonic::Status;
+
+use crate::rpcs;
+use crate::status::status;
+
+/// Asks the quota of the state file.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    pub(crate) engine: Engine,
+    /// More than any request can be reckoned to cost, in bytes.
+    pub(crate) cost_max: u64,
+}
+
+impl Admit for Room {
+    fn near_limit(&self, path: &str) -> bool {
+        matches!(path, rpcs::PUT | rpcs::TXN)
+            && self.engine.quota_room().is_some_and(|room| room <= self.cost_max)
+    }
+
+    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Status> {
+        let cost = match path {
+            rpcs::PUT => PutRequest::decode(message.clone()).map(|put| apply::put_cost(&put)),
+            _ => TxnRequest::decode(message.clone()).map(|txn| apply::txn_cost(&txn)),
+        };
+        // What does not decode is refused for that, by the service.
+        cost.map_or(Ok(()), |cost| self.engine.admit(cost).map_err(status))
+    }
+}

@@ -1,0 +1,196 @@
+//! The form of requests: what can be refused by looking at the message alone.
+
+use std::collections::HashSet;
+
+use api_proto::errors::Error;
+use api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
+use api_proto::etcdserverpb::{
+    DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op,
+};
+
+pub(crate) fn range(request: &RangeRequest) -> Result<(), Error> {
+    if request.key.is_empty() {
+        return Err(Error::EmptyKey);
+    }
+    let is_known =
+        SortOrder::try_from(request.sort_order).is_ok() && SortTarget::try_from(request.sort_target).is_ok();
+    if is_known { Ok(()) } else { Err(Error::InvalidSortOption) }
+}
+
+pub(crate) fn put(request: &PutRequest) -> Result<(), Error> {
+    if request.key.is_empty() {
+        Err(Error::EmptyKey)
+    } else if request.ignore_value && !request.value.is_empty() {
+        Err(Error::ValueProvided)
+    } else if request.ignore_lease && request.lease != 0 {
+        Err(Error::LeaseProvided)
+    } else {
+        Ok(())
+    }
+}
+
+pub(crate) fn delete_range(request: &DeleteRangeRequest) -> Result<(), Error> {
+    if request.key.is_empty() { Err(Error::EmptyKey) } else { Ok(()) }
+}
+
+/// Checks a transaction and everything in it. `ops_max` bounds each of its lists; a nested transaction gets
+/// what its parent leaves.
+pub(crate) fn txn(request: &TxnRequest, ops_max: usize) -> Result<(), Error> {
+    form(request, ops_max)?;
+    Writes::of(&request.success)?;
+    Writes::of(&request.failure)?;
+    Ok(())
+}
+
+fn form(txn: &TxnRequest, ops_max: usize) -> Result<(), Error> {
+    let longest = txn.compare.len().max(txn.success.len()).max(txn.failure.len());
+    let left = ops_max.checked_sub(longest).ok_or(Error::TooManyOps)?;
+    if txn.compare.iter().any(|compare| compare.key.is_empty()) {
+        return Err(Error::EmptyKey);
+    }
+    txn.success.iter().chain(&txn.failure).try_for_each(|op| match &op.request {
+        Some(request_op::Request::RequestRange(request)) => range(request),
+        Some(request_op::Request::RequestPut(request)) => put(request),
+        Some(request_op::Request::RequestDeleteRange(request)) => delete_range(request),
+        Some(request_op::Request::RequestTxn(nested)) => form(nested, left),
+        None => Err(Error::KeyNotFound),
+    })
+}
+
+/// What one branch writes, to see whether a key is written twice.
+///
+/// The rules are etcd's to the letter, with their gaps: a deletion "from this key on" counts as the interval
+/// that its bytes spell, which is empty; and a put of one nested transaction is not held against deletions
+/// of those after it.
+#[derive(Default)]
+struct Writes<'a> {
+    puts: HashSet<&'a [u8]>,
+    deletes: Vec<(&'a [u8], &'a [u8])>,
+}
+
+impl<'a> Writes<'a> {
+    fn of(branch: &'a [RequestOp]) -> Result<Self, Error> {
+        let mut writes = Self::default();
+        for op in branch {
+            if let Some(request_op::Request::RequestDeleteRange(delete)) = &op.request {
+                writes.deletes.push((&delete.key, &delete.range_end));
+            }
+        }
+        for op in branch {
+            if let Some(request_op::Request::RequestTxn(nested)) = &op.request {
+                writes.add_nested(nested)?;
+            }
+        }
+        for op in branch {
+            if let Some(request_op::Request::RequestPut(put)) = &op.request {
+                writes.add_put(&put.key)?;
+            }
+        }
+        Ok(writes)
+    }
+
+    /// Only one branch of a nested transaction is executed, so a key may be put in both.
+    fn add_nested(&mut self, nested: &'a TxnRequest) -> Result<(), Error> {
+        let (success, failure) = (Self::of(&nested.success)?, Self::of(&nested.failure)?);
+        for key in &success.puts {
+            self.add_put(key)?;
+        }
+        for key in failure.puts.difference(&success.puts) {
+            self.add_put(key)?;
+        }
+        self.deletes.extend(success.deletes);
+        self.deletes.extend(failure.deletes);
+        Ok(())
+    }
+
+    fn add_put(&mut self, key: &'a [u8]) -> Result<(), Error> {
+        let is_deleted = self.deletes.iter().any(|(start, end)| match end {
+            [] => key == *start,
+            _ => *start <= key && key < *end,
+        });
+        if is_deleted || !self.puts.insert(key) { Err(Error::DuplicateKey) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api_proto::etcdserverpb::Compare;
+
+    use super::*;
+
+    fn op(request: request_op::Request) -> RequestOp {
+        RequestOp { request: Some(request) }
+    }
+
+    fn put_op(key: &'static str) -> RequestOp {
+        op(request_op::Request::RequestPut(PutRequest { key: key.into(), ..PutRequest::default() }))
+    }
+
+    fn delete_op(key: &'static str, range_end: &'static str) -> RequestOp {
+        let delete = DeleteRangeRequest { key: key.into(), range_end: range_end.into(), prev_kv: false };
+        op(request_op::Request::RequestDeleteRange(delete))
+    }
+
+    fn txn_op(success: Vec<RequestOp>, failure: Vec<RequestOp>) -> RequestOp {
+        op(request_op::Request::RequestTxn(TxnRequest { compare: vec![], success, failure }))
+    }
+
+    fn check(success: Vec<RequestOp>, expected: Result<(), Error>) {
+        let request = TxnRequest { compare: vec![], success: success.clone(), failure: vec![] };
+        assert_eq!(txn(&request, 128), expected, "{request:?}");
+        let request = TxnRequest { compare: vec![], success: vec![], failure: success };
+        assert_eq!(txn(&request, 128), expected, "{request:?}");
+    }
+
+    #[test]
+    fn a_key_is_written_once_in_a_branch() {
+        let duplicate = Err(Error::DuplicateKey);
+        check(vec![put_op("a"), put_op("b")], Ok(()));
+        check(vec![put_op("a"), put_op("a")], duplicate);
+        check(vec![put_op("a"), delete_op("a", "")], duplicate);
+        check(vec![delete_op("a", "c"), put_op("b")], duplicate);
+        check(vec![delete_op("a", "c"), put_op("c")], Ok(()));
+        check(vec![delete_op("a", "c"), delete_op("b", "d")], Ok(()));
+        check(vec![delete_op("a", "\0"), put_op("b")], Ok(()));
+    }
+
+    #[test]
+    fn nested_branches_count_for_their_parent() {
+        let duplicate = Err(Error::DuplicateKey);
+        check(vec![txn_op(vec![put_op("a")], vec![put_op("a")])], Ok(()));
+        check(vec![txn_op(vec![put_op("a")], vec![]), put_op("a")], duplicate);
+        check(vec![txn_op(vec![], vec![put_op("a")]), put_op("a")], duplicate);
+        check(vec![txn_op(vec![put_op("a")], vec![]), txn_op(vec![], vec![put_op("a")])], duplicate);
+        check(vec![delete_op("a", "b"), txn_op(vec![put_op("a")], vec![])], duplicate);
+        check(vec![txn_op(vec![delete_op("a", "b")], vec![]), put_op("a")], duplicate);
+        check(vec![txn_op(vec![delete_op("a", "")], vec![]), txn_op(vec![put_op("a")], vec![])], duplicate);
+        check(vec![txn_op(vec![put_op("a")], vec![]), txn_op(vec![delete_op("a", "")], vec![])], Ok(()));
+        check(vec![txn_op(vec![put_op("a"), put_op("a")], vec![])], duplicate);
+    }
+
+    #[test]
+    fn the_number_of_operations_is_bounded_through_nesting() {
+        let request = TxnRequest { success: vec![put_op("a"), put_op("b")], ..TxnRequest::default() };
+        assert_eq!(txn(&request, 2), Ok(()));
+        assert_eq!(txn(&request, 1), Err(Error::TooManyOps));
+        let nested = TxnRequest { success: vec![txn_op(vec![put_op("a")], vec![])], ..TxnRequest::default() };
+        assert_eq!(txn(&nested, 2), Ok(()));
+        assert_eq!(txn(&nested, 1), Err(Error::TooManyOps));
+    }
+
+    #[test]
+    fn the_first_fault_in_etcds_order_wins() {
+        check(vec![RequestOp { request: None }], Err(Error::KeyNotFound));
+        check(vec![put_op(""), put_op("a"), put_op("a")], Err(Error::EmptyKey));
+        let compare = TxnRequest { compare: vec![Compare::default()], ..TxnRequest::default() };
+        assert_eq!(txn(&compare, 128), Err(Error::EmptyKey));
+        assert_eq!(txn(&compare, 0), Err(Error::TooManyOps));
+        let both =
+            PutRequest { key: "k".into(), value: "v".into(), ignore_value: true, ..PutRequest::default() };
+        assert_eq!(put(&both), Err(Error::ValueProvided));
+        let both = PutRequest { key: "k".into(), lease: 1, ignore_lease: true, ..PutRequest::default() };
+        assert_eq!(put(&both), Err(Error::LeaseProvided));
+        let sorted = RangeRequest { key: "k".into(), sort_order: 3, ..RangeRequest::default() };
+        assert_eq!(range(&sorted), Err(Error::InvalidSortOption));
+    }
+}

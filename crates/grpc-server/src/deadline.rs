@@ -1,0 +1,53 @@
+//! The caller's deadline, which gRPC sends as the header `grpc-timeout`.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+const HEADER: &str = "grpc-timeout";
+/// Digits that the protocol allows.
+const DIGITS_MAX: usize = 8;
+
+/// How long the caller waits; `None` if it does not say, or not in the protocol's form.
+pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(HEADER)?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > DIGITS_MAX || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &'static str, expected: Option<Duration>) {
+        let headers =
+            HeaderMap::from_iter([(HEADER.parse().expect("a name"), text.parse().expect("a value"))]);
+        assert_eq!(timeout(&headers), expected, "{text}");
+    }
+
+    #[test]
+    fn the_protocols_form_is_read() {
+        check("4999940u", Some(Duration::from_micros(4_999_940)));
+        check("2H", Some(Duration::from_secs(7200)));
+        check("3M", Some(Duration::from_secs(180)));
+        check("5S", Some(Duration::from_secs(5)));
+        check("100m", Some(Duration::from_millis(100)));
+        check("99999999n", Some(Duration::from_nanos(99_999_999)));
+        for text in ["", "S", "5", "5s", "-5S", "+5S", "123456789S", "5.0S"] {
+            check(text, None);
+        }
+        assert_eq!(timeout(&HeaderMap::new()), None);
+    }
+}

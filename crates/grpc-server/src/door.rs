@@ -1,0 +1,32 @@
+//! Who may come in: what can be told from a request's head and the member's state.
+
+use api_proto::errors::Error;
+use engine::Engine;
+use http::request::Parts;
+use interceptors::{AuthInfo, Authenticate, Metadata};
+use tonic::Status;
+
+use crate::rpcs;
+use crate::status::status;
+
+/// The checks that etcd makes before it looks at a message, in its order.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(crate) engine: Engine,
+}
+
+impl Authenticate for Door {
+    fn check(&self, parts: &Parts) -> Result<AuthInfo, Status> {
+        // A learner may answer a serializable range; whether it is one only the handler sees.
+        let is_for_learners = matches!(parts.uri.path(), rpcs::RANGE | rpcs::STATUS | rpcs::SNAPSHOT);
+        if !is_for_learners && self.engine.is_learner() {
+            return Err(status(Error::NotSupportedForLearner));
+        }
+        let metadata = Metadata::new(&parts.headers);
+        metadata.client_api_version().map_err(|_| status(Error::InvalidClientAPIVersion))?;
+        if metadata.requires_leader() && self.engine.status().leader.is_none() {
+            return Err(status(Error::NoLeader));
+        }
+        Ok(AuthInfo::Anonymous)
+    }
+}

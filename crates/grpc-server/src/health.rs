@@ -1,0 +1,114 @@
+//! The gRPC health service, and what the HTTP pages ask.
+
+use std::sync::Arc;
+
+use api_proto::etcdserverpb::{AlarmType, RangeRequest};
+use engine::Engine;
+use gateway::{Alarm, AlarmKind, BoxFuture, Versions};
+use tokio::sync::watch;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::WatchStream;
+use tonic::codegen::BoxStream;
+use tonic::{Request, Response, Status, async_trait};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::Health;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+/// Tells whether the server as a whole serves; it has no word for single services.
+#[derive(Clone, Debug)]
+pub(crate) struct HealthService {
+    is_serving: Arc<watch::Sender<bool>>,
+}
+
+impl HealthService {
+    pub(crate) fn new() -> Self {
+        Self { is_serving: Arc::new(watch::Sender::new(true)) }
+    }
+
+    /// From now on the answer is that the server does not serve.
+    pub(crate) fn stop(&self) {
+        self.is_serving.send_replace(false);
+    }
+}
+
+fn answer(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status as i32 }
+}
+
+fn serving(is_serving: bool) -> HealthCheckResponse {
+    answer(if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing })
+}
+
+#[async_trait]
+impl Health for HealthService {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if !request.get_ref().service.is_empty() {
+            return Err(Status::not_found("unknown service"));
+        }
+        Ok(Response::new(serving(*self.is_serving.borrow())))
+    }
+
+    type WatchStream = BoxStream<HealthCheckResponse>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let is_known = request.get_ref().service.is_empty();
+        let changes = WatchStream::new(self.is_serving.subscribe()).map(move |is_serving| {
+            Ok(if is_known { serving(is_serving) } else { answer(ServingStatus::ServiceUnknown) })
+        });
+        Ok(Response::new(Box::pin(changes)))
+    }
+}
+
+/// The member as the HTTP pages see it.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    pub(crate) engine: Engine,
+}
+
+impl gateway::Health for Pages {
+    fn alarms(&self) -> Vec<Alarm> {
+        let kind = |kind: i32| match AlarmType::try_from(kind) {
+            Ok(AlarmType::Nospace) => Some(AlarmKind::NoSpace),
+            Ok(AlarmType::Corrupt) => Some(AlarmKind::Corrupt),
+            _ => None,
+        };
+        let alarms = self.engine.alarms();
+        alarms
+            .iter()
+            .filter_map(|alarm| Some(Alarm { member_id: alarm.member.0, kind: kind(alarm.kind)? }))
+            .collect()
+    }
+
+    fn has_leader(&self) -> bool {
+        self.engine.status().leader.is_some()
+    }
+
+    fn is_learner(&self) -> bool {
+        self.engine.is_learner()
+    }
+
+    fn read(&self, linearizable: bool) -> BoxFuture<'_, Result<(), String>> {
+        let request = RangeRequest {
+            key: [0].as_slice().into(),
+            limit: 1,
+            keys_only: true,
+            serializable: !linearizable,
+            ..RangeRequest::default()
+        };
+        Box::pin(async move {
+            let answer = self.engine.range(request).await;
+            answer.map(drop).map_err(|error| crate::status::status(error).message().to_owned())
+        })
+    }
+
+    fn versions(&self) -> Versions {
+        let engine::Versions { cluster, storage } = self.engine.versions();
+        Versions { server: api_proto::API_VERSION.to_owned(), cluster, storage: storage.map(str::to_owned) }
+    }
+}

@@ -1,0 +1,143 @@
+//! The KV service.
+
+use api_proto::errors::{Error, Untyped};
+use api_proto::etcdserverpb::kv_server::Kv;
+use api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
+use api_proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
+    RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
+};
+use apply::RangeCursor;
+use engine::Engine;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::check;
+use crate::status::{Refusal, status};
+
+/// Pieces of a streamed range that wait for a slow client; the reader waits behind them.
+const PIECES_AHEAD: usize = 2;
+
+/// Serves the key space of one member.
+#[derive(Clone, Debug)]
+pub(crate) struct KvService {
+    pub(crate) engine: Engine,
+    pub(crate) txn_ops_max: usize,
+    pub(crate) request_bytes_max: usize,
+}
+
+impl KvService {
+    /// A learner answers only reads that are content with what it has.
+    fn refuse_on_learner(&self, serializable: bool) -> Result<(), Status> {
+        if !serializable && self.engine.is_learner() {
+            return Err(status(Error::NotSupportedForLearner));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Kv for KvService {
+    async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        let request = request.into_inner();
+        self.refuse_on_learner(request.serializable)?;
+        check::range(&request).map_err(status)?;
+        self.engine.range(request).await.map(Response::new).map_err(status)
+    }
+
+    type RangeStreamStream = ReceiverStream<Result<RangeStreamResponse, Status>>;
+
+    async fn range_stream(
+        &self,
+        request: Request<RangeRequest>,
+    ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        let request = request.into_inner();
+        check::range(&request).map_err(status)?;
+        check_streamable(&request).map_err(status)?;
+        let view = self.engine.read_view(!request.serializable).await.map_err(status)?;
+        let (engine, piece_bytes) = (self.engine.clone(), self.request_bytes_max);
+        let (pieces, stream) = mpsc::channel(PIECES_AHEAD);
+        tokio::task::spawn_blocking(move || {
+            let cursor = RangeCursor::open(view, &request, piece_bytes);
+            stream_pieces(&engine, cursor, &pieces);
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let request = request.into_inner();
+        check::put(&request).map_err(status)?;
+        self.engine.put(request).await.map(Response::new).map_err(status)
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<DeleteRangeRequest>,
+    ) -> Result<Response<DeleteRangeResponse>, Status> {
+        let request = request.into_inner();
+        check::delete_range(&request).map_err(status)?;
+        self.engine.delete_range(request).await.map(Response::new).map_err(status)
+    }
+
+    async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        let request = request.into_inner();
+        check::txn(&request, self.txn_ops_max).map_err(status)?;
+        self.engine.txn(request).await.map(Response::new).map_err(status)
+    }
+
+    async fn compact(
+        &self,
+        request: Request<CompactionRequest>,
+    ) -> Result<Response<CompactionResponse>, Status> {
+        self.engine.compact(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+}
+
+/// A stream keeps key order and shows everything.
+fn check_streamable(request: &RangeRequest) -> Result<(), Untyped> {
+    let is_key_order =
+        request.sort_target == SortTarget::Key as i32 && request.sort_order != SortOrder::Descend as i32;
+    if !is_key_order {
+        return Err(Untyped::RangeStreamSort);
+    }
+    let filters = [
+        request.min_mod_revision,
+        request.max_mod_revision,
+        request.min_create_revision,
+        request.max_create_revision,
+    ];
+    if filters.iter().any(|revision| *revision != 0) {
+        return Err(Untyped::RangeStreamFilter);
+    }
+    Ok(())
+}
+
+/// Reads piece by piece until the end, an error, or until the client is gone.
+fn stream_pieces(
+    engine: &Engine,
+    cursor: Result<RangeCursor, mvcc::ReadError>,
+    pieces: &mpsc::Sender<Result<RangeStreamResponse, Status>>,
+) {
+    let mut cursor = match cursor {
+        Ok(cursor) => cursor,
+        Err(error) => return drop(pieces.blocking_send(Err(status(Refusal::from(error))))),
+    };
+    loop {
+        let (message, is_last) = match cursor.next_piece() {
+            Err(error) => (Err(status(Refusal::from(error))), true),
+            Ok(piece) => {
+                let mut response = RangeResponse { kvs: piece.kvs, ..RangeResponse::default() };
+                if let Some(end) = piece.end {
+                    response.header = Some(engine.header(end.revision));
+                    response.more = end.more;
+                    response.count = end.count;
+                }
+                (Ok(RangeStreamResponse { range_response: Some(response) }), piece.end.is_some())
+            }
+        };
+        if pieces.blocking_send(message).is_err() || is_last {
+            return;
+        }
+    }
+}

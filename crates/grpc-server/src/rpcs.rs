@@ -1,0 +1,34 @@
+//! The methods that are served, for the layers that count and log them.
+
+use interceptors::{Rpc, RpcKind};
+
+pub(crate) const PUT: &str = "/etcdserverpb.KV/Put";
+pub(crate) const RANGE: &str = "/etcdserverpb.KV/Range";
+pub(crate) const TXN: &str = "/etcdserverpb.KV/Txn";
+pub(crate) const STATUS: &str = "/etcdserverpb.Maintenance/Status";
+pub(crate) const SNAPSHOT: &str = "/etcdserverpb.Maintenance/Snapshot";
+
+/// Every method of every service of [`Server`](crate::Server).
+pub(crate) const RPCS: &[Rpc] = &[
+    Rpc::new(RANGE, RpcKind::Unary),
+    Rpc::new("/etcdserverpb.KV/RangeStream", RpcKind::ServerStream),
+    Rpc::new(PUT, RpcKind::Unary),
+    Rpc::new("/etcdserverpb.KV/DeleteRange", RpcKind::Unary),
+    Rpc::new(TXN, RpcKind::Unary),
+    Rpc::new("/etcdserverpb.KV/Compact", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Cluster/MemberAdd", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Cluster/MemberRemove", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Cluster/MemberUpdate", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Cluster/MemberList", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Cluster/MemberPromote", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Maintenance/Alarm", RpcKind::Unary),
+    Rpc::new(STATUS, RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Maintenance/Defragment", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Maintenance/Hash", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Maintenance/HashKV", RpcKind::Unary),
+    Rpc::new(SNAPSHOT, RpcKind::ServerStream),
+    Rpc::new("/etcdserverpb.Maintenance/MoveLeader", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Maintenance/Downgrade", RpcKind::Unary),
+    Rpc::new("/grpc.health.v1.Health/Check", RpcKind::Unary),
+    Rpc::new("/grpc.health.v1.Health/Watch", RpcKind::ServerStream),
+];

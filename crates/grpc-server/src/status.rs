@@ -1,0 +1,140 @@
+//! The only place where an error becomes a gRPC status. Clients compare the texts, so they come from the
+//! catalogue, letter by letter.
+
+use api_proto::errors::{Code, Error, Untyped};
+use apply::ApplyError;
+use engine::RequestError;
+use membership::ChangeError;
+use tonic::Status;
+
+/// Why a request is refused, from wherever.
+pub(crate) fn status(error: impl Into<Refusal>) -> Status {
+    match error.into() {
+        Refusal::Typed(error) => Status::new(error.wire_code().into(), error.message()),
+        Refusal::Untyped(error) => Status::new(error.code().into(), error.message()),
+        Refusal::Unimplemented(what) => {
+            Status::new(Code::Unimplemented.into(), format!("this version of ferretcd does not {what}"))
+        }
+    }
+}
+
+/// An error of the catalogue, or what the catalogue has no word for.
+pub(crate) enum Refusal {
+    Typed(Error),
+    Untyped(Untyped),
+    /// Something of etcd's API that ferretcd does not do; the text completes "does not".
+    Unimplemented(&'static str),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Typed(error)
+    }
+}
+
+impl From<Untyped> for Refusal {
+    fn from(error: Untyped) -> Self {
+        Self::Untyped(error)
+    }
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Apply(error) => error.into(),
+            RequestError::TooLarge { .. } => Error::RequestTooLarge.into(),
+            RequestError::TooManyRequests => Error::RequestTooManyRequests.into(),
+            RequestError::NoSpace => Error::NoSpace.into(),
+            RequestError::Dropped => Untyped::ProposalDropped.into(),
+            RequestError::Timeout => Error::Timeout.into(),
+            RequestError::TimeoutLeaderLost => Error::TimeoutDueToLeaderFail.into(),
+            RequestError::LeaderChanged => Error::LeaderChanged.into(),
+            RequestError::Stopped => Error::Stopped.into(),
+            RequestError::NotLeader(_) => Error::NotLeader.into(),
+            RequestError::BadTransferee(_) => Error::BadLeaderTransferee.into(),
+        }
+    }
+}
+
+impl From<ApplyError> for Refusal {
+    fn from(error: ApplyError) -> Self {
+        let error = match error {
+            ApplyError::KeyNotFound => Error::KeyNotFound,
+            ApplyError::LeaseNotFound => Error::LeaseNotFound,
+            ApplyError::Compacted { .. } => Error::Compacted,
+            ApplyError::Future { .. } => Error::FutureRev,
+            ApplyError::NoSpace => Error::NoSpace,
+            ApplyError::Corrupt => Error::Corrupt,
+            ApplyError::Membership(ChangeError::IdExists(_)) => Error::MemberExist,
+            ApplyError::Membership(ChangeError::IdRemoved(_) | ChangeError::NotFound(_)) => {
+                Error::MemberNotFound
+            }
+            ApplyError::Membership(ChangeError::PeerUrlExists(_)) => Error::PeerURLExist,
+            ApplyError::Membership(ChangeError::NotLearner(_)) => Error::MemberNotLearner,
+            // The member has logged it and is on its way out.
+            ApplyError::Fault(_) => Error::Stopped,
+        };
+        Self::Typed(error)
+    }
+}
+
+impl From<mvcc::ReadError> for Refusal {
+    fn from(error: mvcc::ReadError) -> Self {
+        ApplyError::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::MemberId;
+    use tonic::Code as TonicCode;
+
+    use super::*;
+
+    fn check(error: impl Into<Refusal>, code: TonicCode, message: &str) {
+        let status = status(error);
+        assert_eq!((status.code(), status.message()), (code, message));
+    }
+
+    #[test]
+    fn errors_have_etcds_codes_and_texts() {
+        use TonicCode::{DataLoss, Unavailable, Unimplemented, Unknown};
+        use TonicCode::{FailedPrecondition, InvalidArgument, NotFound, OutOfRange, ResourceExhausted};
+        let compacted = ApplyError::Compacted { requested: 1, compacted: 2 };
+        let future = ApplyError::Future { requested: 2, current: 1 };
+        check(compacted, OutOfRange, "etcdserver: mvcc: required revision has been compacted");
+        check(future, OutOfRange, "etcdserver: mvcc: required revision is a future revision");
+        check(ApplyError::KeyNotFound, InvalidArgument, "etcdserver: key not found");
+        check(ApplyError::LeaseNotFound, NotFound, "etcdserver: requested lease not found");
+        check(ApplyError::NoSpace, ResourceExhausted, "etcdserver: mvcc: database space exceeded");
+        check(RequestError::NoSpace, ResourceExhausted, "etcdserver: mvcc: database space exceeded");
+        check(ApplyError::Corrupt, DataLoss, "etcdserver: corrupt cluster");
+        check(RequestError::TooLarge { max: 1 }, InvalidArgument, "etcdserver: request is too large");
+        check(RequestError::TooManyRequests, Unknown, "etcdserver: too many requests");
+        check(RequestError::Dropped, Unknown, "raft proposal dropped");
+        check(RequestError::Timeout, Unavailable, "etcdserver: request timed out");
+        check(
+            RequestError::TimeoutLeaderLost,
+            Unavailable,
+            "etcdserver: request timed out, possibly due to previous leader failure",
+        );
+        check(RequestError::LeaderChanged, Unavailable, "etcdserver: leader changed");
+        check(RequestError::Stopped, Unavailable, "etcdserver: server stopped");
+        check(RequestError::NotLeader(MemberId(1)), FailedPrecondition, "etcdserver: not leader");
+        check(
+            RequestError::BadTransferee(MemberId(1)),
+            FailedPrecondition,
+            "etcdserver: bad leader transferee",
+        );
+        check(ChangeErrorCase(ChangeError::NotFound(MemberId(1))), NotFound, "etcdserver: member not found");
+        check(Refusal::Unimplemented("fly"), Unimplemented, "this version of ferretcd does not fly");
+    }
+
+    struct ChangeErrorCase(ChangeError);
+
+    impl From<ChangeErrorCase> for Refusal {
+        fn from(case: ChangeErrorCase) -> Self {
+            ApplyError::from(case.0).into()
+        }
+    }
+}

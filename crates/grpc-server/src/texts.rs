@@ -1,0 +1,88 @@
+//! Errors that the gRPC library makes itself, put into the words that etcd's library uses. Clients and
+//! tests compare them.
+
+use api_proto::errors::Code;
+use http::{Response, Uri};
+use tonic::Status;
+use tonic::body::Body;
+
+/// How the library's texts begin.
+const TOO_LARGE: &str = "Error, decoded message length too large: found ";
+const MALFORMED: &str = "failed to decode Protobuf message";
+
+/// The answer to a call of a method or service that there is not.
+pub(crate) fn unimplemented(uri: &Uri, is_service_known: bool) -> Response<Body> {
+    let path = uri.path().trim_start_matches('/');
+    let text = match path.rsplit_once('/') {
+        Some((service, method)) if is_service_known => {
+            format!("unknown method {method} for service {service}")
+        }
+        Some((service, _)) => format!("unknown service {service}"),
+        None => format!("malformed method name: {:?}", uri.path()),
+    };
+    Status::new(Code::Unimplemented.into(), text).into_http()
+}
+
+/// Rewords a response that is only a status of the library's own; passes on everything else untouched.
+pub(crate) fn reword(response: Response<Body>, message_bytes_max: usize) -> Response<Body> {
+    // A response that carries messages has its status in the trailers, out of sight here.
+    if !response.headers().contains_key(Status::GRPC_STATUS) {
+        return response;
+    }
+    match Status::from_header_map(response.headers()).and_then(|status| reworded(&status, message_bytes_max))
+    {
+        Some(status) => status.into_http(),
+        None => response,
+    }
+}
+
+fn reworded(status: &Status, message_bytes_max: usize) -> Option<Status> {
+    let text = status.message();
+    if let Some(found) = text.strip_prefix(TOO_LARGE) {
+        let size = found.split(' ').next().unwrap_or_default();
+        let text = format!("grpc: received message larger than max ({size} vs. {message_bytes_max})");
+        return Some(Status::new(Code::ResourceExhausted.into(), text));
+    }
+    let reason = text.starts_with(MALFORMED).then_some(text)?;
+    Some(Status::new(Code::Internal.into(), format!("grpc: error unmarshalling request: {reason}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn check(status: Status, code: Code, text: &str) {
+        let response = reword(status.into_http(), 2_097_152);
+        let status = Status::from_header_map(response.headers()).expect("only a status");
+        assert_eq!((status.code(), status.message()), (code, text));
+    }
+
+    #[test]
+    fn the_librarys_errors_are_reworded() {
+        check(
+            Status::out_of_range(
+                "Error, decoded message length too large: found 2097153 bytes, the limit is: 2097152 bytes",
+            ),
+            Code::ResourceExhausted,
+            "grpc: received message larger than max (2097153 vs. 2097152)",
+        );
+        check(
+            Status::internal("failed to decode Protobuf message: invalid tag value: 0"),
+            Code::Internal,
+            "grpc: error unmarshalling request: failed to decode Protobuf message: invalid tag value: 0",
+        );
+        check(Status::unavailable("etcdserver: no leader"), Code::Unavailable, "etcdserver: no leader");
+    }
+
+    #[test]
+    fn unknown_calls_are_named() {
+        let text = |uri: &'static str, known| {
+            let response = unimplemented(&Uri::from_static(uri), known);
+            Status::from_header_map(response.headers()).expect("only a status").message().to_owned()
+        };
+        assert_eq!(text("/etcdserverpb.KV/Get", true), "unknown method Get for service etcdserverpb.KV");
+        assert_eq!(text("/some.Service/Get", false), "unknown service some.Service");
+    }
+}
