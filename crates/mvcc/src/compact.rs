@@ -14,7 +14,6 @@ use bytes::Bytes;
 
 use crate::error::{CompactError, Corruption, Error};
 use crate::hash::{KvHash, RowsHash};
-use crate::key_index::Stamp;
 use crate::markers::Marker;
 use crate::row::{self, Fields};
 use crate::shared::Shared;
@@ -113,8 +112,8 @@ impl Compaction {
     fn look_at(&mut self, shared: &Shared, row_key: &Bytes, value: &[u8]) -> Result<bool, Corruption> {
         let (revision, tombstone) = row::parse_key(row_key)?;
         let key = Fields::parse(value).ok_or(Corruption::Row { revision })?.key;
-        shared.index.compact(key, self.revision);
-        let is_newest = shared.index.at(key, self.revision).as_ref().map(Stamp::revision) == Some(revision);
+        let newest = shared.index.compact(key, self.revision);
+        let is_newest = newest.is_some_and(|stamp| stamp.revision() == revision);
         let stays = is_newest && (!tombstone || revision.main == self.revision);
         self.hash.add(row_key, value, revision, tombstone, stays);
         if !stays {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Bound;
 
-use backend::Bucket;
+use backend::{Bucket, View};
 use base::Revision;
 use bytes::Bytes;
 
@@ -113,6 +113,8 @@ impl Reader {
         if let Some(hash) = self.shared.hashes.lock().get(revision) {
             return Ok(KvHash { current_revision, ..hash });
         }
+        // The view comes first: whatever a compaction has removed from it, that compaction counts below.
+        let view = self.shared.backend.view();
         let compacted = self.compacted();
         let at = if revision == 0 { current_revision } else { revision };
         if 0 < at && at < compacted {
@@ -121,7 +123,7 @@ impl Reader {
         if at > current_revision {
             return Err(ReadError::Future { requested: at, current: current_revision });
         }
-        let hash = self.hash_rows(at, compacted)?;
+        let hash = self.hash_rows(&view, at, compacted)?;
         if at > 0 {
             // What the index said about rows up to a later compaction was the truth only above it.
             self.shared.check_not_compacted(at)?;
@@ -129,12 +131,11 @@ impl Reader {
         Ok(hash.finish(at, current_revision))
     }
 
-    fn hash_rows(&self, at: i64, compacted: i64) -> Result<RowsHash, ReadError> {
+    fn hash_rows(&self, view: &View, at: i64, compacted: i64) -> Result<RowsHash, ReadError> {
         let mut hash = RowsHash::new(compacted);
         if at < 0 {
             return Ok(hash);
         }
-        let view = self.shared.backend.view();
         let end = Revision::new(at.saturating_add(1), 0).to_bytes();
         for row in view.range(Bucket::Key, (Bound::Unbounded, Bound::Excluded(&end)))? {
             let (row_key, value) = row?;

@@ -12,22 +12,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base::{KeyRange, Revision};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 use crate::key_index::{KeyIndex, Stamp};
 
 /// Bounds of a scan.
 pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
 
+/// A key as the index holds it. Keys up to 24 bytes lie in the node of the map itself: they need no
+/// allocation, and comparing them no way to another place in memory, which is what a search mostly waits for.
+pub(crate) type Key = SmallVec<[u8; 24]>;
+
+pub(crate) type Keys = BTreeMap<Key, Mutex<KeyIndex>>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    keys: RwLock<BTreeMap<Box<[u8]>, Mutex<KeyIndex>>>,
+    keys: RwLock<Keys>,
     /// Keys whose newest stamp is a put.
     n_live: AtomicUsize,
 }
 
 impl Index {
     /// An index of keys read from a file.
-    pub(crate) fn from_keys(keys: BTreeMap<Box<[u8]>, Mutex<KeyIndex>>) -> Self {
+    pub(crate) fn from_keys(keys: Keys) -> Self {
         let live = keys.values().filter(|key| !key.lock().newest().tombstone).count();
         Self { keys: RwLock::new(keys), n_live: AtomicUsize::new(live) }
     }
@@ -46,7 +53,7 @@ impl Index {
             return state.put(revision);
         }
         let stamp = Stamp::put(revision, revision.main, 1);
-        self.keys.write().insert(key.into(), Mutex::new(KeyIndex::new(stamp)));
+        self.keys.write().insert(Key::from_slice(key), Mutex::new(KeyIndex::new(stamp)));
         self.n_live.fetch_add(1, Ordering::Relaxed);
         stamp
     }
@@ -80,7 +87,7 @@ impl Index {
         bounds: Bounds<'_>,
         n_keys: usize,
         mut visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
-    ) -> Option<Box<[u8]>> {
+    ) -> Option<Key> {
         let mut last = None;
         for (n_seen, (key, state)) in (1..).zip(self.keys.read().range::<[u8], _>(bounds)) {
             if visit(key, &state.lock()).is_break() {
@@ -94,12 +101,17 @@ impl Index {
         last
     }
 
-    /// Forgets what a compaction at `main` removes of `key`. Only the writer calls this.
-    pub(crate) fn compact(&self, key: &[u8], main: i64) {
-        // A name of its own for the answer, lest the read lock live on into the write.
-        let nothing_left = self.keys.read().get(key).is_some_and(|state| state.lock().compact(main));
+    /// Forgets what a compaction at `main` removes of `key`. Returns the newest change up to `main` from
+    /// before. Only the writer calls this.
+    pub(crate) fn compact(&self, key: &[u8], main: i64) -> Option<Stamp> {
+        let (newest, nothing_left) = {
+            let keys = self.keys.read();
+            let mut state = keys.get(key)?.lock();
+            (state.at(main).copied(), state.compact(main))
+        };
         if nothing_left {
             self.keys.write().remove(key);
         }
+        newest
     }
 }

@@ -1,6 +1,5 @@
 //! Opening a store: everything in memory is rebuilt from the rows.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::compact::Compactions;
 use crate::error::{Corruption, OpenError};
-use crate::index::Index;
+use crate::index::{Index, Key, Keys};
 use crate::key_index::{KeyIndex, Stamp};
 use crate::markers::Marker;
 use crate::row::{self, Fields};
@@ -48,7 +47,7 @@ impl Store {
 
 /// The index, and the largest main revision (0 if there is no row).
 fn read_rows(view: &View) -> Result<(Index, i64), OpenError> {
-    let mut keys = BTreeMap::new();
+    let mut keys = Keys::new();
     let mut newest = 0;
     for row in view.range(Bucket::Key, (Bound::Unbounded, Bound::Unbounded))? {
         let (row_key, value) = row?;
@@ -57,11 +56,7 @@ fn read_rows(view: &View) -> Result<(Index, i64), OpenError> {
     Ok((Index::from_keys(keys), newest))
 }
 
-fn add_row(
-    keys: &mut BTreeMap<Box<[u8]>, Mutex<KeyIndex>>,
-    row_key: &Bytes,
-    value: &[u8],
-) -> Result<Revision, Corruption> {
+fn add_row(keys: &mut Keys, row_key: &Bytes, value: &[u8]) -> Result<Revision, Corruption> {
     let (revision, tombstone) = row::parse_key(row_key)?;
     let fields = Fields::parse(value).ok_or(Corruption::Row { revision })?;
     let stamp = match tombstone {
@@ -69,7 +64,7 @@ fn add_row(
         false => Stamp::put(revision, fields.create_revision, fields.version),
     };
     match keys.get_mut(fields.key).map(Mutex::get_mut) {
-        None => _ = keys.insert(fields.key.into(), Mutex::new(KeyIndex::new(stamp))),
+        None => _ = keys.insert(Key::from_slice(fields.key), Mutex::new(KeyIndex::new(stamp))),
         Some(key) if key.newest().revision() < revision => key.push(stamp),
         Some(_) => return Err(Corruption::Order { revision }),
     }

@@ -1,6 +1,6 @@
 //! What a user of the store sees, beyond what the model covers.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
 use backend::{Backend, Batch, Bucket};
@@ -243,15 +243,24 @@ fn check_view(reader: &Reader) -> i64 {
     }
 }
 
+/// Two hashes of one revision are equal unless a compaction came between.
+fn check_hash(reader: &Reader, revision: i64) {
+    let hashes = [reader.hash_kv(revision), reader.hash_kv(revision)];
+    if let [Ok(first), Ok(second)] = hashes {
+        assert!(first.hash == second.hash || first.compact_revision != second.compact_revision);
+    }
+}
+
 #[test]
 fn readers_see_whole_transactions_while_history_is_written_and_compacted() {
-    const ROUNDS: i64 = 400;
+    const ROUNDS: i64 = 250;
     const KEYS: usize = 300;
     let backend = Backend::in_memory();
     let mut store = Store::open(backend.clone(), &Config { cache_bytes: 1 << 16 }).unwrap();
     let mut batch = Batch::default();
     put(&mut store, &mut batch, (0..KEYS).map(numbered), &"first".into());
     let done = AtomicBool::new(false);
+    let flushed = AtomicI64::new(1);
     thread::scope(|scope| {
         let readers: Vec<_> = (0..2).map(|_| store.reader()).collect();
         for reader in readers {
@@ -265,6 +274,13 @@ fn readers_see_whole_transactions_while_history_is_written_and_compacted() {
                 }
             });
         }
+        let reader = store.reader();
+        let (done, flushed) = (&done, &flushed);
+        scope.spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                check_hash(&reader, flushed.load(Ordering::Acquire));
+            }
+        });
         for round in 0..ROUNDS {
             let mut txn = store.write(&mut batch);
             if round % 3 == 0 {
@@ -276,12 +292,14 @@ fn readers_see_whole_transactions_while_history_is_written_and_compacted() {
             let revision = txn.commit().revision;
             if round % 5 == 0 {
                 flush(&backend, &mut store, &mut batch);
+                flushed.store(revision, Ordering::Release);
             }
             if round % 10 == 0 {
                 store.compact(revision, &mut batch).unwrap();
             }
             store.scrub(1_000, &mut batch).unwrap();
         }
+        assert!(store.compacted() > 2);
         done.store(true, Ordering::Relaxed);
     });
     check_view(&store.reader());
