@@ -30,7 +30,7 @@ pub fn configure(
     // Without effect if the log has been started.
     let _ = logging::start(&LogOptions::default(), &mut Vec::new());
     notices.iter().for_each(Notice::log);
-    info!("args[]" = ?args, "Running: ");
+    info!("args[]" = ?without_password(args), "Running: ");
     result.map_err(|error| {
         log_error(&error);
         ExitCode::FAILURE
@@ -69,10 +69,42 @@ fn log_error(error: &ConfigError) {
     }
 }
 
+/// The arguments with the one password among the flags replaced.
+fn without_password(args: &[String]) -> Vec<&str> {
+    let is_flag = |arg: &str| matches!(arg, "-discovery-password" | "--discovery-password");
+    let mut behind_flag = false;
+    args.iter()
+        .map(|arg| {
+            let hidden = std::mem::replace(&mut behind_flag, is_flag(arg));
+            match arg.split_once('=') {
+                _ if hidden => "********",
+                Some((flag, _)) if is_flag(flag) => "--discovery-password=********",
+                _ => arg,
+            }
+        })
+        .collect()
+}
+
 /// This machine's address on its default route. Connecting a datagram socket sends nothing; it makes the kernel
 /// choose the address that packets to the destination, which is reserved for documentation, would have.
 fn default_host() -> Option<String> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn passwords_stay_out_of_the_log() {
+        fn check(args: &[&str], expected: &[&str]) {
+            let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            assert_eq!(without_password(&args), expected);
+        }
+        check(&["etcd", "--name", "a=b"], &["etcd", "--name", "a=b"]);
+        check(&["--discovery-password", "x", "y"], &["--discovery-password", "********", "y"]);
+        check(&["-discovery-password=x=y", "z"], &["--discovery-password=********", "z"]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tracing::error;
+use tracing::{error, info};
 
 use crate::config::Config;
 use crate::lifecycle::{DataDir, FD_RESERVED, raise_fd_limit};
@@ -21,6 +21,22 @@ pub fn run(config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    match found {
+        DataDir::Empty => {
+            info!(
+                "data-dir" = %config.data_dir.display(),
+                "dir-type" = found.as_str(),
+                "Initialize and start etcd server"
+            );
+        }
+        DataDir::Member => {
+            info!(
+                "data-dir" = %config.data_dir.display(),
+                "dir-type" = found.as_str(),
+                "server has already been initialized"
+            );
+        }
+    }
     log_start(&config, found == DataDir::Member);
     error!(level = "fatal", error = "no server is composed yet", "failed to start etcd server");
     ExitCode::FAILURE

@@ -119,7 +119,8 @@ fn is_default(urls: &[Url], default: &str) -> bool {
 }
 
 fn cluster(settings: &Settings, name: &str, peer_urls: &[Url]) -> Result<Cluster, ConfigError> {
-    let discovery = settings.is_set("discovery-srv") || settings.is_set("discovery-endpoints");
+    let discovery =
+        !settings.text("discovery-srv").is_empty() || !settings.list("discovery-endpoints").is_empty();
     let initial_cluster = if settings.is_set("initial-cluster") {
         initial_cluster::parse(&settings.text("initial-cluster")).map_err(ConfigError::InitialCluster)?
     } else if discovery {

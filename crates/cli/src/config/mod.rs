@@ -56,7 +56,8 @@ pub struct Config {
     pub worker_threads: Option<usize>,
 }
 
-/// Where the member listens. Each list is sorted and has every URL once; hosts are IP addresses or `localhost`.
+/// Where the member listens. Each list is sorted and has every URL once. No URL asks for TLS; hosts are IP addresses
+/// or `localhost`, but for Unix sockets.
 #[derive(Clone, Debug)]
 pub struct Listen {
     /// For other members. Not empty.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_norway::Value as Yaml;
 
-use super::{FLAGS, Flag, Kind, Settings, Value};
-use crate::config::Url;
+use super::{FLAGS, Flag, Kind, Settings, Value, ValueError};
+use crate::config::UrlError;
 use crate::error::ConfigError;
 use crate::go::Nanos;
 use crate::notice::Notice;
@@ -86,7 +86,7 @@ fn collect_unknown(value: &Yaml, prefix: &str, unknown: &mut Vec<String>) {
 /// Why a value does not fit its flag.
 enum Problem {
     Expected(&'static str),
-    Urls(crate::config::UrlError),
+    Urls(UrlError),
 }
 
 fn convert(flag: &Flag, value: &Yaml) -> Result<Value, Problem> {
@@ -102,9 +102,10 @@ fn convert(flag: &Flag, value: &Yaml) -> Result<Value, Problem> {
         Kind::List => Value::List(texts(value).ok_or_else(expected("a list of texts"))?),
         Kind::Urls | Kind::Origins => {
             let urls = texts(value).ok_or_else(expected("a text with URLs separated by commas"))?.join(",");
-            flag.kind
-                .parse(&urls, flag.default)
-                .or_else(|_| Url::parse_list(&urls).map(Value::Urls).map_err(Problem::Urls))?
+            flag.kind.parse(&urls, flag.default).map_err(|error| match error {
+                ValueError::Url(source) => Problem::Urls(source),
+                ValueError::Scalar(_) | ValueError::NotOneOf(_) => Problem::Expected("URLs"),
+            })?
         }
         Kind::Ignored => Value::Ignored,
     })

@@ -1,0 +1,196 @@
+//! The built program: what it prints, what it logs and how it exits. Every configuration here is one that the
+//! program refuses, so that no server is left running.
+
+use std::io::Write as _;
+use std::process::{Command, Output};
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ferretcd"));
+    command.env_clear().env("TZ", "UTC").current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command
+}
+
+fn run(args: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+    finish(command().args(args).envs(variables.iter().copied()).output().unwrap())
+}
+
+fn finish(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The log line with this message; panics if there is none.
+fn line<'a>(log: &'a str, message: &str) -> &'a str {
+    let wanted = format!(r#""msg":"{message}""#);
+    log.lines().find(|line| line.contains(&wanted)).unwrap_or_else(|| panic!("{message} is not in {log}"))
+}
+
+#[test]
+fn version_and_help_go_to_stdout() {
+    let (status, out, err) = run(&["--version"], &[]);
+    assert_eq!((status, &*err), (0, ""));
+    assert!(out.starts_with("etcd Version: 3.7.1\nGit SHA: "), "{out}");
+    for flag in ["-h", "--help"] {
+        let (status, out, err) = run(&[flag], &[]);
+        assert_eq!((status, &*err), (0, ""));
+        assert!(out.contains("\nMember:\n  --name TEXT "), "{out}");
+        assert!(out.contains("  $ ferretcd &\n"), "{out}");
+    }
+}
+
+#[test]
+fn it_answers_to_the_name_it_was_called_by() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("etcd");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ferretcd"), &link).unwrap();
+    let (status, out, _) = finish(Command::new(&link).env_clear().arg("--help").output().unwrap());
+    assert_eq!(status, 0);
+    assert!(out.starts_with("usage: etcd [flags] "), "{out}");
+    let (status, out, _) = finish(Command::new(&link).env_clear().arg("--version").output().unwrap());
+    assert_eq!(status, 0);
+    assert!(out.starts_with("etcd Version: 3.7.1\n"), "{out}");
+}
+
+#[test]
+fn a_command_line_that_cannot_be_read_is_status_2() {
+    fn check(args: &[&str], first_lines: &str) {
+        let (status, out, err) = run(args, &[]);
+        assert_eq!((status, &*out), (2, ""), "{args:?}");
+        assert!(err.starts_with(&format!("{first_lines}\nusage: ferretcd [flags]")), "{err}");
+    }
+    check(
+        &["--listen-client-url=x"],
+        "flag provided but not defined: -listen-client-url\ndid you mean -listen-client-urls?",
+    );
+    check(&["--max-txn-ops=many"], r#"invalid value "many" for flag -max-txn-ops: parse error"#);
+    check(&["--name"], "flag needs an argument: -name");
+}
+
+#[test]
+fn a_configuration_that_is_refused_is_status_1() {
+    fn check(args: &[&str], variables: &[(&str, &str)], error: &str) {
+        let (status, out, err) = run(args, variables);
+        assert_eq!((status, &*out), (1, ""), "{args:?}");
+        let line = line(&err, "failed to verify flags");
+        assert!(line.starts_with(r#"{"level":"warn","ts":""#), "{line}");
+        assert!(line.ends_with(&format!(r#","error":"{error}"}}"#)), "{line}");
+    }
+    check(&["gateway"], &[], r#"\"gateway\" is not a valid flag"#);
+    check(&["--heartbeat-interval=0"], &[], "--heartbeat-interval must be >0 (set to 0ms)");
+    check(&[], &[("ETCD_ELECTION_TIMEOUT", "0")], "--election-timeout must be >0 (set to 0ms)");
+    check(&[], &[("ETCD_MAX_WALS", "x")], r#"invalid value \"x\" for ETCD_MAX_WALS: parse error"#);
+    check(&["--feature-gates=Nope=true"], &[], "unrecognized feature gate: Nope");
+    check(&["--logger=syslog"], &[], r#"unknown logger option \"syslog\""#);
+    check(
+        &["--listen-client-urls=http://127.0.0.1:0"],
+        &[],
+        "--advertise-client-urls is required when --listen-client-urls is set explicitly",
+    );
+    check(
+        &["--config-file=nowhere.yaml"],
+        &[],
+        r#"read config file \"nowhere.yaml\": No such file or directory (os error 2)"#,
+    );
+}
+
+#[test]
+fn a_flag_and_its_variable_conflict() {
+    let (status, _, err) = run(&["--name=a"], &[("ETCD_NAME", "a")]);
+    assert_eq!(status, 1);
+    let message = "conflicting environment variable is shadowed by corresponding command-line flag \
+                   (either unset environment variable or disable flag))";
+    let line = line(&err, message);
+    assert!(line.starts_with(r#"{"level":"fatal","#), "{line}");
+    assert!(line.ends_with(r#","environment-variable":"ETCD_NAME=a"}"#), "{line}");
+}
+
+#[test]
+fn the_environment_is_logged() {
+    let variables = [
+        ("ETCD_HEARTBEAT_INTERVAL", "0"),
+        ("ETCD_PORT", "tcp://10.0.0.1:2379"),
+        ("ETCD_VERSION", "v3.5.0"),
+        ("ETCD_DISCOVERY_PASSWORD", "secret"),
+    ];
+    let (status, _, err) = run(&["--max-learners=2", "--force"], &variables);
+    assert_eq!(status, 1);
+    let fields = |message| line(&err, message).split_once(r#"","msg":"#).unwrap().1;
+    assert_eq!(
+        fields("unrecognized environment variable"),
+        r#""unrecognized environment variable","environment-variable":"ETCD_PORT=tcp://10.0.0.1:2379"}"#
+    );
+    assert_eq!(
+        fields("cannot set special environment variable"),
+        r#""cannot set special environment variable","key":"ETCD_VERSION","value":"v3.5.0"}"#
+    );
+    assert_eq!(
+        fields("--max-learners has no effect in this version of ferretcd"),
+        r#""--max-learners has no effect in this version of ferretcd","flag":"max-learners"}"#
+    );
+    assert_eq!(
+        fields("flag is no longer supported and is ignored"),
+        r#""flag is no longer supported and is ignored","flag":"force"}"#
+    );
+    assert!(err.contains(r#""variable-name":"ETCD_HEARTBEAT_INTERVAL","variable-value":"0"}"#), "{err}");
+    assert!(!err.contains("secret"), "{err}");
+    assert!(line(&err, "Running: ").ends_with(r#"ferretcd","--max-learners=2","--force"]}"#), "{err}");
+}
+
+#[test]
+fn a_configuration_file_is_alone() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "name: s1\nheartbeat-interval: 300\nlog-format: console\nunknown-key: 1").unwrap();
+    let path = file.path().to_str().unwrap();
+    // Neither the wrong flag value nor the conflicting variable counts.
+    let (status, _, err) = run(
+        &["--log-format=json", "--heartbeat-interval=1", "--name=a"],
+        &[("ETCD_NAME", "b"), ("ETCD_CONFIG_FILE", path)],
+    );
+    assert_eq!(status, 1);
+    assert!(
+        err.contains(
+            "\tfailed to verify flags\t{\"error\": \"--election-timeout[1000ms] should be at least as 5 times as \
+             --heartbeat-interval[300ms]\"}\n"
+        ),
+        "{err}"
+    );
+    assert!(err.contains("\tloaded server configuration, other configuration command line flags"), "{err}");
+    assert!(err.contains("\"keys\": [\"unknown-key\"]"), "{err}");
+}
+
+#[test]
+fn the_time_zone_is_that_of_the_environment() {
+    let zone = |tz| {
+        let (_, _, err) = finish(command().env("TZ", tz).arg("--heartbeat-interval=0").output().unwrap());
+        let time = err.split(r#""ts":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
+        time["2026-01-02T15:04:05.000000".len()..].to_owned()
+    };
+    assert_eq!(zone("UTC"), "Z");
+    assert_eq!(zone("XYZ-9"), "+0900");
+    assert_eq!(zone("XYZ3:30"), "-0330");
+}
+
+#[test]
+fn log_files_are_appended_to_and_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("etcd.log");
+    let outputs = format!("--log-outputs=stdout,{}", path.display());
+    let args = ["--log-level=warn", "--heartbeat-interval=0", &outputs];
+    let (status, out, err) = run(&args, &[]);
+    assert_eq!((status, &*err), (1, ""));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), out);
+    assert!(!out.contains(r#""level":"info""#), "{out}");
+    run(&args, &[]);
+    let log = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(log.matches("failed to verify flags").count(), 2);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let (status, _, err) = run(&["--log-outputs=/nowhere/etcd.log"], &[]);
+    assert_eq!(status, 1);
+    let line = line(&err, "failed to verify flags");
+    assert!(
+        line.ends_with(r#""open log output \"/nowhere/etcd.log\": No such file or directory (os error 2)"}"#)
+    );
+}
