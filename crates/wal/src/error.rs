@@ -85,6 +85,13 @@ pub enum Error {
         last: u64,
     },
 
+    /// Terms begin at 1: an entry, hard state or mark has no term; nothing was written.
+    #[error("append {what}: it has no term")]
+    NoTerm {
+        /// What has no term.
+        what: &'static str,
+    },
+
     /// A mark above index 0 must say who the members are; nothing was written.
     #[error("mark a snapshot at index {index}: the mark has no members")]
     MarkWithoutMembers {

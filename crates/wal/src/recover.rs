@@ -121,6 +121,7 @@ impl Survey {
             Kind::Metadata => self.visit_metadata(record.data)?,
             Kind::HardState => {
                 self.hard_state = take_hard_state(record.data).map_err(malformed("hard state"))?;
+                plausible(self.hard_state.term > 0, "hard state")?;
             }
             Kind::Mark => self.marks.push(take_mark(record.data).map_err(malformed("snapshot mark"))?),
             Kind::Entry | Kind::Checksum => {}
@@ -160,7 +161,10 @@ impl Replay<'_> {
     }
 
     fn visit_entry(&mut self, entry: Entry) -> Result<(), Fault> {
+        plausible(entry.term > 0 && entry.index > 0, "entry")?;
         if entry.index <= self.start.index {
+            // Itself of no interest, but it ended what was collected behind it.
+            self.entries.clear();
             if entry.index == self.start.index {
                 self.term_before_start = Some(entry.term);
             }
@@ -189,6 +193,12 @@ impl Replay<'_> {
         }
         Ok(())
     }
+}
+
+/// The checksum does not cover a record's type. An entry read as a hard state, or the other way round, is well formed
+/// but mostly has a zero where none can be.
+fn plausible(is_plausible: bool, what: &'static str) -> Result<(), Fault> {
+    if is_plausible { Ok(()) } else { Err(Fault::Data { what }) }
 }
 
 fn malformed(what: &'static str) -> impl FnOnce(Malformed) -> Fault {

@@ -160,13 +160,16 @@ impl Wal {
     /// Entries must follow each other; the first may replace entries of the log above the last mark, which also
     /// drops those behind it.
     pub fn append(&mut self, entries: &[Entry], hard_state: Option<HardState>) -> Result<bool, Error> {
+        let hard_state = hard_state.filter(|state| *state != HardState::default());
         self.check_usable()?;
         self.check_contiguous(entries)?;
+        check_term(entries.iter().all(|entry| entry.term > 0), "an entry")?;
+        check_term(hard_state.is_none_or(|state| state.term > 0), "a hard state")?;
         for entry in entries {
             self.encoder.entry(entry);
         }
         let before = self.hard_state;
-        if let Some(state) = hard_state.filter(|state| *state != HardState::default()) {
+        if let Some(state) = hard_state {
             // Recovery starts from the last mark only if the recorded commit index covers it.
             self.hard_state = HardState { commit: state.commit.max(self.mark.index), ..state };
             self.encoder.hard_state(&self.hard_state);
@@ -183,8 +186,13 @@ impl Wal {
     pub fn sync(&mut self) -> Result<(), Error> {
         self.check_usable()?;
         self.poisoning(|wal| {
+            let is_full = wal.offset >= wal.config.segment_bytes;
+            if is_full {
+                // It ends exactly behind its last record, and does so durably before its successor appears.
+                wal.tail().file.set_len(wal.offset).map_err(|e| wal.tail_error("cut", e))?;
+            }
             wal.sync_data()?;
-            if wal.offset >= wal.config.segment_bytes { wal.cut() } else { Ok(()) }
+            if is_full { wal.begin_segment() } else { Ok(()) }
         })
     }
 
@@ -262,7 +270,7 @@ impl Wal {
         if index > 0 && mark.conf_state.is_none() {
             return Err(Error::MarkWithoutMembers { index });
         }
-        Ok(())
+        check_term(index == 0 || term > 0, "a snapshot mark")
     }
 
     /// A term seen only in the mark has had no vote of this member: votes are durable before they are sent.
@@ -296,12 +304,8 @@ impl Wal {
         self.tail().file.sync_data().map_err(|e| self.tail_error("sync", e))
     }
 
-    /// Ends the segment exactly behind its last record, durably, before the next one appears: only the last segment
-    /// may ever have an unfinished end.
-    fn cut(&mut self) -> Result<(), Error> {
-        self.tail().file.set_len(self.offset).map_err(|e| self.tail_error("cut", e))?;
-        self.sync_data()?;
-
+    /// Goes on in a new segment. All that was appended is durable: only the last segment may have an unfinished end.
+    fn begin_segment(&mut self) -> Result<(), Error> {
         self.encoder.checksum();
         self.encoder.metadata(&self.metadata);
         if self.hard_state != HardState::default() {
@@ -326,6 +330,10 @@ impl Wal {
     fn tail_error(&self, action: &'static str, source: std::io::Error) -> Error {
         Error::io(action, &self.dir.path().join(self.tail().name.file_name()), source)
     }
+}
+
+fn check_term(has_term: bool, what: &'static str) -> Result<(), Error> {
+    if has_term { Ok(()) } else { Err(Error::NoTerm { what }) }
 }
 
 /// The index after `index`, which may come from a damaged log and be the last there is.

@@ -70,7 +70,7 @@ impl Disk {
     pub(super) fn change(&mut self, change: Change) {
         match &change {
             Change::Write { file, .. } | Change::Resize { file, .. } => {
-                change.apply_to_content(&mut self.files[*file].live)
+                change.apply_to_content(&mut self.files[*file].live);
             }
             _ => change.apply_to_names(&mut self.names),
         }

@@ -1,0 +1,312 @@
+//! What a caller sees: creation, locks, refusals, poison, marks, release.
+
+use std::fs;
+
+use ferretcd_wal::{Dir, Error, Fault, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal};
+
+use crate::common::{METADATA, config, entries, entry, mark};
+
+const STATE: HardState = HardState { term: 1, vote: 7, commit: 0 };
+
+fn committed(commit: u64) -> HardState {
+    HardState { commit, ..STATE }
+}
+
+fn create(disk: &MemDir, segment_bytes: u64) -> Wal {
+    Wal::create_on(disk.clone(), METADATA, config(segment_bytes)).unwrap()
+}
+
+fn open(disk: &MemDir) -> Result<Recovered, Error> {
+    Wal::open_on(disk.clone(), config(4096)).map(|(_, recovered)| recovered)
+}
+
+fn n_segments(disk: &MemDir) -> usize {
+    disk.list().unwrap().iter().filter(|name| name.ends_with(".wal")).count()
+}
+
+#[test]
+fn a_log_on_disk() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("member/wal");
+    assert!(!Wal::exists(&path));
+    assert!(matches!(Wal::open(&path, config(4096)), Err(Error::Io { .. } | Error::NotFound { .. })));
+
+    // The remains of a creation that did not finish are no obstacle.
+    fs::create_dir_all(temp.path().join("member/wal.tmp/x")).unwrap();
+    let mut wal = Wal::create(&path, METADATA, config(4096)).unwrap();
+    assert!(Wal::exists(&path));
+    assert!(!temp.path().join("member/wal.tmp").exists());
+    assert!(matches!(Wal::create(&path, METADATA, config(4096)), Err(Error::Exists { .. })));
+    let second = Wal::open(&path, config(4096)).unwrap_err();
+    assert!(matches!(second, Error::InUse { .. }), "{second}");
+
+    let log = entries(1, 1..=60, 300);
+    for entries in log.chunks(3) {
+        assert!(wal.append(entries, Some(STATE)).unwrap());
+        wal.sync().unwrap();
+    }
+    assert!(wal.written_bytes() > 60 * 300);
+    drop(wal);
+    let (mut wal, found) = Wal::open(&path, config(4096)).unwrap();
+    assert_eq!((found.entries, found.hard_state, found.metadata), (log, STATE, METADATA));
+
+    let names = || {
+        let mut names: Vec<_> = FsNames::of(&path).collect();
+        names.sort();
+        names
+    };
+    let n = names().len();
+    assert!(n > 4);
+    assert_eq!(names()[0].0, "0000000000000000-0000000000000000.wal");
+    assert_eq!(names()[n - 1].1, 4096, "the last one is preallocated");
+    for (name, _) in &names()[..n - 1] {
+        let bytes = fs::read(path.join(name)).unwrap();
+        assert!(
+            bytes.len() >= 4096 && bytes[bytes.len() - 8..] != [0; 8],
+            "{name} ends with its last record"
+        );
+    }
+    wal.append(&[], Some(committed(60))).unwrap();
+    wal.mark_snapshot(&mark(60, 1)).unwrap();
+    assert_eq!(wal.release(60, 2).unwrap(), n - 2);
+    assert_eq!(names().len(), 2);
+    drop(wal);
+    let (_, found) = Wal::open(&path, config(4096)).unwrap();
+    assert_eq!((found.entries, found.snapshot), (vec![], mark(60, 1)));
+}
+
+/// Names and lengths of the files in a directory.
+struct FsNames;
+
+impl FsNames {
+    fn of(path: &std::path::Path) -> impl Iterator<Item = (String, u64)> {
+        fs::read_dir(path).unwrap().map(|file| {
+            let file = file.unwrap();
+            (file.file_name().into_string().unwrap(), file.metadata().unwrap().len())
+        })
+    }
+}
+
+#[test]
+fn which_appends_owe_a_sync() {
+    let disk = MemDir::new();
+    let mut wal = create(&disk, 4096);
+    let mut check = |entries: &[_], state, owed| assert_eq!(wal.append(entries, state).unwrap(), owed);
+    check(&[], None, false);
+    check(&[], Some(HardState::default()), false);
+    check(&[entry(1, 1, 5)], None, true);
+    check(&[], Some(STATE), true);
+    check(&[], Some(STATE), false);
+    check(&[], Some(committed(1)), false);
+    check(&[], Some(HardState { vote: 8, ..committed(1) }), true);
+    check(&[], Some(HardState { term: 2, vote: 8, commit: 1 }), true);
+    check(&[entry(2, 2, 5)], Some(HardState { term: 2, vote: 8, commit: 1 }), true);
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    let disk = MemDir::new();
+    let mut wal = create(&disk, 4096);
+    wal.append(&entries(1, 1..=5, 10), Some(committed(5))).unwrap();
+    wal.mark_snapshot(&mark(3, 1)).unwrap();
+    let before = wal.written_bytes();
+
+    for (indices, first, last) in [(vec![7], 4, 6), (vec![3], 4, 6), (vec![6, 8], 7, 7), (vec![5, 5], 6, 6)] {
+        let batch: Vec<_> = indices.iter().map(|&index| entry(1, index, 1)).collect();
+        let refused = wal.append(&batch, None).unwrap_err();
+        let Error::NotContiguous { first: f, last: l, .. } = refused else { panic!("{refused}") };
+        assert_eq!((f, l), (first, last), "{indices:?}");
+    }
+    let without_term = [
+        wal.append(&[entry(0, 6, 1)], None).unwrap_err(),
+        wal.append(&[], Some(HardState { term: 0, vote: 1, commit: 0 })).unwrap_err(),
+        wal.mark_snapshot(&mark(5, 0)).unwrap_err(),
+    ];
+    assert!(without_term.iter().all(|e| matches!(e, Error::NoTerm { .. })), "{without_term:?}");
+    for (index, term) in [(2, 1), (3, 2)] {
+        let refused = wal.mark_snapshot(&mark(index, term)).unwrap_err();
+        assert!(matches!(refused, Error::MarkOutOfOrder { last_index: 3, last_term: 1, .. }), "{refused}");
+    }
+    let refused = wal.mark_snapshot(&SnapshotMark { conf_state: None, ..mark(4, 1) }).unwrap_err();
+    assert!(matches!(refused, Error::MarkWithoutMembers { index: 4 }), "{refused}");
+
+    assert_eq!(wal.written_bytes(), before);
+    wal.append(&[entry(1, 6, 1)], None).unwrap();
+}
+
+#[test]
+fn a_failed_write_is_final() {
+    for operation in
+        [Operation::Write, Operation::SyncData, Operation::Resize, Operation::Name, Operation::SyncDir]
+    {
+        let disk = MemDir::new();
+        let mut wal = create(&disk, 1000);
+        wal.append(&entries(1, 1..=2, 100), Some(STATE)).unwrap();
+        wal.sync().unwrap();
+        disk.fail_next(operation);
+        let large = entries(1, 3..=5, 600);
+        let failed = wal.append(&large, None).and_then(|_| wal.sync()).unwrap_err();
+        assert!(matches!(failed, Error::Io { .. }), "{operation:?}: {failed}");
+
+        assert!(matches!(wal.append(&large, None), Err(Error::Poisoned)));
+        assert!(matches!(wal.sync(), Err(Error::Poisoned)));
+        assert!(matches!(wal.mark_snapshot(&mark(1, 1)), Err(Error::Poisoned)));
+        assert!(matches!(wal.release(1, 1), Err(Error::Poisoned)));
+        drop(wal);
+        for disk in [disk.crash(), disk] {
+            let found = open(&disk).unwrap();
+            assert!(found.entries.len() >= 2, "{operation:?}");
+            assert!(
+                entries(1, 1..=2, 100)
+                    .into_iter()
+                    .chain(large.clone())
+                    .zip(found.entries)
+                    .all(|(a, b)| a == b)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_mark_covers_what_is_recorded_as_committed() {
+    let disk = MemDir::new();
+    let mut wal = create(&disk, 4096);
+    wal.append(&entries(1, 1..=9, 10), Some(committed(2))).unwrap();
+    wal.mark_snapshot(&mark(6, 1)).unwrap();
+    let found = open(&disk.crash()).unwrap();
+    assert_eq!((found.snapshot.index, found.hard_state), (6, committed(6)));
+    assert_eq!(found.entries, entries(1, 7..=9, 10));
+
+    // A hard state from before the mark does not lower it again.
+    wal.append(&[], Some(committed(4))).unwrap();
+    wal.sync().unwrap();
+    assert_eq!(open(&disk.crash()).unwrap().snapshot.index, 6);
+
+    // A mark of a term that this member has not seen yet: it cannot have voted in it.
+    wal.mark_snapshot(&mark(20, 5)).unwrap();
+    wal.append(&entries(5, 21..=22, 1), None).unwrap();
+    wal.sync().unwrap();
+    let found = open(&disk.crash()).unwrap();
+    assert_eq!((found.snapshot, found.hard_state), (mark(20, 5), HardState { term: 5, vote: 0, commit: 20 }));
+    assert_eq!(found.entries, entries(5, 21..=22, 1));
+}
+
+#[test]
+fn a_received_state_drops_the_history_it_contradicts() {
+    let disk = MemDir::new();
+    let mut wal = create(&disk, 4096);
+    wal.append(&entries(1, 1..=9, 10), Some(committed(2))).unwrap();
+    wal.mark_snapshot(&mark(6, 3)).unwrap();
+    assert_eq!(open(&disk.crash()).unwrap().entries, []);
+    wal.append(&entries(3, 7..=7, 10), None).unwrap();
+    wal.sync().unwrap();
+    assert_eq!(open(&disk.crash()).unwrap().entries, entries(3, 7..=7, 10));
+}
+
+#[test]
+fn release_keeps_what_recovery_needs() {
+    let disk = MemDir::new();
+    let mut wal = create(&disk, 1000);
+    for index in 1..=20 {
+        wal.append(&[entry(1, index, 400)], Some(committed(index))).unwrap();
+        wal.sync().unwrap();
+    }
+    assert_eq!(wal.release(20, 1).unwrap(), 0, "nothing is marked");
+    wal.mark_snapshot(&mark(10, 1)).unwrap();
+    let n = n_segments(&disk);
+    assert!(n > 5);
+    assert_eq!(wal.release(20, n).unwrap(), 0, "as many stay as are asked for");
+    assert_eq!(wal.release(20, n - 1).unwrap(), 1);
+    let removed = wal.release(20, 0).unwrap();
+    assert!(removed > 0);
+    let found = open(&disk.crash()).unwrap();
+    assert_eq!((found.snapshot.index, found.entries), (10, entries(1, 11..=20, 400)));
+
+    wal.mark_snapshot(&mark(20, 1)).unwrap();
+    wal.release(20, 0).unwrap();
+    assert!(n_segments(&disk) <= 2);
+    assert_eq!(open(&disk.crash()).unwrap().entries, []);
+}
+
+#[test]
+fn failing_to_delete_is_not_final() {
+    let disk = MemDir::new();
+    let mut wal = create(&disk, 1000);
+    for index in 1..=9 {
+        wal.append(&[entry(1, index, 900)], Some(committed(index))).unwrap();
+        wal.sync().unwrap();
+    }
+    wal.mark_snapshot(&mark(9, 1)).unwrap();
+    disk.fail_next(Operation::Name);
+    assert!(matches!(wal.release(9, 1), Err(Error::Io { action: "remove", .. })));
+    assert!(wal.release(9, 1).unwrap() > 5);
+}
+
+/// Each segment as a file of its own that a test can take away or exchange.
+fn segments(disk: &MemDir) -> Vec<String> {
+    let mut names = disk.list().unwrap();
+    names.retain(|name| name.ends_with(".wal"));
+    names
+}
+
+fn log_of_five_segments(metadata: Metadata) -> MemDir {
+    let disk = MemDir::new();
+    let mut wal = Wal::create_on(disk.clone(), metadata, config(1000)).unwrap();
+    for index in 1..=4 {
+        wal.append(&[entry(1, index, 1000)], Some(committed(index))).unwrap();
+        wal.sync().unwrap();
+    }
+    assert_eq!(n_segments(&disk), 5);
+    disk
+}
+
+#[test]
+fn a_missing_segment_is_an_error() {
+    let disk = log_of_five_segments(METADATA);
+    let names = segments(&disk);
+    disk.remove(&names[2]).unwrap();
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, Error::MissingSegment { expected: 2, .. }), "{error}");
+
+    let disk = log_of_five_segments(METADATA);
+    disk.remove(&names[0]).unwrap();
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, Error::NoStart { n_marks: 0, .. }), "{error}");
+
+    let disk = MemDir::new();
+    disk.create("0.tmp").unwrap();
+    disk.create("notes.txt").unwrap();
+    assert!(matches!(open(&disk), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn a_segment_of_another_log_is_an_error() {
+    let (disk, other) = (log_of_five_segments(METADATA), log_of_five_segments(Metadata::default()));
+    let name = &segments(&disk)[4];
+    let from = other.open(name).unwrap();
+    let mut bytes = vec![0; from.size().unwrap() as usize];
+    from.read_at(&mut bytes, 0).unwrap();
+    disk.create(name).unwrap().write_at(&bytes, 0).unwrap();
+    let error = open(&disk).unwrap_err();
+    // The checksum over the log before differs, which is noticed first.
+    assert!(matches!(error, Error::Corrupt { offset: 0, fault: Fault::Checksum { .. }, .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(name.as_str()) && text.contains("at offset 0"), "{text}");
+}
+
+#[test]
+fn a_torn_end_is_kept_aside() {
+    let disk = MemDir::new();
+    let mut wal = create(&disk, 4096);
+    wal.append(&entries(1, 1..=2, 100), Some(STATE)).unwrap();
+    wal.sync().unwrap();
+    wal.append(&[entry(1, 3, 1500)], None).unwrap();
+    let disk = disk.crash_after(700);
+    assert_eq!(open(&disk).unwrap().entries, entries(1, 1..=2, 100));
+    let broken = format!("{}.broken", segments(&disk)[0]);
+    let copy = disk.open(&broken).unwrap();
+    assert_eq!(copy.size().unwrap(), 4096);
+    disk.remove(&broken).unwrap();
+    assert_eq!(open(&disk).unwrap().entries, entries(1, 1..=2, 100));
+    assert!(disk.open(&broken).is_err(), "the second time there is nothing to repair");
+}
