@@ -12,21 +12,21 @@ use crate::{Batch, Error, Medium, MemoryMedium, OpenError, View};
 /// What a backend is opened with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Bound on the pages kept in memory, in bytes: those read before and, up to half of the bound, those
-    /// that a running commit has changed. A commit that changes more writes pages out early, which costs
-    /// nothing but order. On top come the pages that live iterators stand on and two bits per page of the
-    /// file.
+    /// Bound on the pages kept in memory, in bytes: pages that were read and, up to half of the bound, pages
+    /// that the running commit has changed. A commit that changes more writes some of them early, which is
+    /// harmless. Not counted are the few pages on which live views and iterators stand, and two bits for
+    /// each 4 KiB of the file.
     pub cache_bytes: usize,
 }
 
 /// Room taken by a backend, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// What the file takes up on the disk. Less than its length: the file grows by doubling, and parts
-    /// that were never written take no room.
+    /// What the file takes up on its disk. This is less than the file's length, which grows by doubling:
+    /// the parts not yet written take no room. It never shrinks while the file is open.
     pub total: u64,
-    /// What the live rows need, with their share of page overhead: about the total of a backend into
-    /// which the same rows are freshly copied. The rest of the total is free and will be used again.
+    /// What the live rows need, page overhead included: about the total of a new backend with the same
+    /// rows. The rest of the total is free, or lost in half-filled pages, and is used again.
     pub in_use: u64,
 }
 
@@ -43,8 +43,7 @@ struct Shared {
     view: ArcSwap<View>,
     /// Held during a commit.
     writer: Mutex<Writer>,
-    /// Written at the end of a commit, so that asking for it waits for none.
-    size: ArcSwap<Size>,
+    was_scanned: bool,
     storage: Arc<Storage>,
     database: Arc<redb::Database>,
 }
@@ -53,12 +52,14 @@ struct Shared {
 struct Writer {
     /// A commit failed or panicked half-way; there will be no other.
     is_poisoned: bool,
+    /// As of the newest successful commit.
     totals: Totals,
 }
 
 impl Backend {
-    /// Opens the file at `path`, or creates it if it does not exist. The directory must exist; syncing it
-    /// after a creation is up to the caller. Takes milliseconds also after a kill, whatever the file's size.
+    /// Opens the file at `path`, or creates it if it does not exist; its directory must exist. The file is
+    /// locked against other processes. Takes milliseconds whatever its size, also after a kill; see
+    /// [`Backend::was_scanned`] for the exception.
     ///
     /// # Errors
     ///
@@ -91,44 +92,51 @@ impl Backend {
 
     fn open_at(place: &str, medium: Box<dyn Medium>, config: &Config) -> Result<Self, OpenError> {
         let storage = Arc::new(Storage::new(medium));
-        let database = Arc::new(open::database(place, &storage, config)?);
-        let view = View::open(&database).map_err(|error| error.while_opening(place))?;
-        let totals = Totals::load(&database).map_err(|error| error.while_opening(place))?;
-        let size = measure(&storage, totals).map_err(|error| error.while_opening(place))?;
+        let (database, was_scanned) = open::database(place, &storage, config)?;
+        let database = Arc::new(database);
+        let opened = Totals::load(&database)
+            .and_then(|totals| Ok((totals, View::open(&database, measure(&storage, totals)?)?)));
+        let (totals, view) = opened.map_err(|error| error.while_opening(place))?;
         let shared = Shared {
             view: ArcSwap::from_pointee(view),
             writer: Mutex::new(Writer { is_poisoned: false, totals }),
-            size: ArcSwap::from_pointee(size),
+            was_scanned,
             storage,
             database,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Makes all changes of `batch`, or none, in one transaction that is durable on return, and then lets
-    /// [`Backend::view`] show it. An empty batch is no transaction. Blocks the calling thread for the disk,
-    /// and while another commit runs.
+    /// Makes all changes of `batch` in one transaction that is durable on return, and then lets
+    /// [`Backend::view`] show it. An empty batch makes no transaction. Blocks the calling thread for the
+    /// disk, and while another commit runs.
     ///
     /// # Errors
     ///
-    /// When the medium fails. It is then not known whether the changes are durable: after opening again
-    /// either all of them are there or none. This backend keeps the views from before and reads them, but
-    /// never commits again. [`Error::TooLarge`] alone leaves everything as it was.
+    /// When the medium fails. It is then not known whether the changes are durable: opened again, the file
+    /// has all of them or none. This backend commits no more; the views from before stay as they are.
+    /// [`Error::TooLarge`] alone leaves everything as it was.
     pub fn commit(&self, batch: &Batch) -> Result<(), Error> {
-        let shared = &*self.shared;
-        let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if writer.is_poisoned {
             return Err(Error::Poisoned);
         }
         if batch.is_empty() {
             return Ok(());
         }
-        // Taken back only on success, so that a panic poisons as well.
+        // Taken back only when the outcome is known, so that a panic poisons as well.
         writer.is_poisoned = true;
-        let committed = shared.commit(batch, writer.totals);
+        let committed = self.shared.commit(batch, writer.totals);
         writer.is_poisoned = !matches!(committed, Ok(_) | Err(Error::TooLarge { .. }));
         writer.totals = committed?;
         Ok(())
+    }
+
+    /// Whether opening had to read the whole file, because its end was not even that of a crash: a commit
+    /// had panicked half-way. Worth a line in the log, for it takes seconds per gigabyte.
+    #[must_use]
+    pub fn was_scanned(&self) -> bool {
+        self.shared.was_scanned
     }
 
     /// The newest committed state. Cheap: one view per commit, shared by all who ask.
@@ -140,7 +148,7 @@ impl Backend {
     /// Room taken as of the last commit. Cheap: nothing is read.
     #[must_use]
     pub fn size(&self) -> Size {
-        **self.shared.size.load()
+        self.shared.view.load().size()
     }
 }
 
@@ -152,8 +160,8 @@ impl Shared {
             return Err(Error::Io { action, source });
         }
         let totals = written?;
-        self.view.store(Arc::new(View::open(&self.database)?));
-        self.size.store(Arc::new(measure(&self.storage, totals)?));
+        let view = View::open(&self.database, measure(&self.storage, totals)?)?;
+        self.view.store(Arc::new(view));
         Ok(totals)
     }
 }

@@ -1,11 +1,16 @@
 //! One batch, one durable transaction.
 
-use redb::{Database, Table, WriteTransaction};
+use std::ops::Bound;
+
+use redb::{CursorError, Database, Table, WriteTransaction};
 
 use crate::batch::Change;
 use crate::open::{MARK, begin_read};
 use crate::view::table;
 use crate::{Batch, Bucket, Error};
+
+/// A bucket's table, open for changes.
+type RowsMut<'txn> = Table<'txn, &'static [u8], &'static [u8]>;
 
 /// Begins a transaction that will be durable when it is committed, and leaves behind a file that opens
 /// after a kill without being scanned.
@@ -31,8 +36,11 @@ pub(crate) fn write(database: &Database, batch: &Batch, totals: Totals) -> Resul
     for (bucket, changes) in by_bucket(batch) {
         let opened = transaction.open_table(table(bucket));
         let mut rows = opened.map_err(|error| Error::from_table("write", error))?;
-        for change in changes {
-            totals.apply(&mut rows, change).map_err(|error| Error::from_storage("write", error))?;
+        for run in changes.chunk_by(|a, b| a.value.is_some() == b.value.is_some()) {
+            let n_appended = if run[0].value.is_some() { append(&mut rows, run, &mut totals)? } else { 0 };
+            for change in &run[n_appended..] {
+                totals.apply(&mut rows, change).map_err(|error| Error::from_storage("write", error))?;
+            }
         }
     }
     totals.store(&transaction)?;
@@ -49,13 +57,33 @@ fn by_bucket(batch: &Batch) -> impl Iterator<Item = (Bucket, Vec<&Change>)> {
     groups.into_iter().filter(|(_, changes)| !changes.is_empty())
 }
 
+/// Adds those of the first puts that have ascending keys behind the last row, and returns how many they are.
+/// Revisions come in this order, and adding them at the end without a search nearly halves the time per row.
+fn append(rows: &mut RowsMut<'_>, changes: &[&Change], totals: &mut Totals) -> Result<usize, Error> {
+    let failed = |error| Error::from_storage("write", error);
+    let mut end = rows.upper_bound_mut(Bound::<&[u8]>::Unbounded).map_err(failed)?;
+    let mut n_appended = 0;
+    for Change { key, value, .. } in changes {
+        let Some(value) = value else { break };
+        match end.insert_before(&key[..], &value[..]) {
+            Ok(()) => totals.add(key, value),
+            Err(CursorError::UnorderedKey) => break,
+            Err(CursorError::Storage(error)) => return Err(failed(error)),
+            Err(other) => return Err(Error::Corrupt { detail: other.to_string() }),
+        }
+        n_appended += 1;
+    }
+    end.close().map_err(failed)?;
+    Ok(n_appended)
+}
+
 /// What the live rows add up to. Kept in a row of the mark's table by each commit, because counting would
 /// mean reading the whole file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// Key and value bytes of all buckets.
-    pub(crate) bytes: u64,
-    pub(crate) n_rows: u64,
+    bytes: u64,
+    n_rows: u64,
 }
 
 /// Row of the mark's table: bytes and number of rows, 8 bytes each, big endian.
@@ -84,16 +112,15 @@ impl Totals {
         Ok(())
     }
 
-    /// Bytes of the pages that these rows would fill.
+    /// Bytes of the pages that these rows fill when they are added in order: a leaf keeps two offsets of
+    /// 4 bytes for each row, and its unused end and the branches above it were measured at one part in
+    /// sixteen.
     pub(crate) fn in_use(self) -> u64 {
-        self.bytes + 8 * self.n_rows
+        let in_leaves = self.bytes.saturating_add(self.n_rows.saturating_mul(8));
+        in_leaves.saturating_add(in_leaves / 16)
     }
 
-    fn apply(
-        &mut self,
-        rows: &mut Table<'_, &[u8], &[u8]>,
-        change: &Change,
-    ) -> Result<(), redb::StorageError> {
+    fn apply(&mut self, rows: &mut RowsMut<'_>, change: &Change) -> Result<(), redb::StorageError> {
         let key: &[u8] = &change.key;
         let old = match &change.value {
             Some(value) => {
@@ -109,12 +136,13 @@ impl Totals {
     }
 
     fn add(&mut self, key: &[u8], value: &[u8]) {
-        self.bytes += (key.len() + value.len()) as u64;
-        self.n_rows += 1;
+        self.bytes = self.bytes.saturating_add((key.len() + value.len()) as u64);
+        self.n_rows = self.n_rows.saturating_add(1);
     }
 
     fn subtract(&mut self, key: &[u8], value: &[u8]) {
-        self.bytes -= (key.len() + value.len()) as u64;
-        self.n_rows -= 1;
+        // The totals came from the disk: a wrong size is no reason to panic.
+        self.bytes = self.bytes.saturating_sub((key.len() + value.len()) as u64);
+        self.n_rows = self.n_rows.saturating_sub(1);
     }
 }

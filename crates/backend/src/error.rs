@@ -35,7 +35,7 @@ pub enum OpenError {
     },
 
     /// The file system refused.
-    #[error("{action} {place}: {source}")]
+    #[error("{action} {place}")]
     Io {
         /// What was tried.
         action: &'static str,
@@ -79,7 +79,7 @@ impl fmt::Display for Content {
 #[non_exhaustive]
 pub enum Error {
     /// The medium refused to read, write or sync.
-    #[error("{action} the database: {source}")]
+    #[error("{action} the database")]
     Io {
         /// What was tried.
         action: &'static str,

@@ -25,9 +25,19 @@ impl FileMedium {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
+        if file.metadata()?.len() == 0 {
+            sync_directory_of(path)?;
+        }
         let backend = FileBackend::new(file.try_clone()?).map_err(io::Error::other)?;
         Ok(Some(Self { backend, file }))
     }
+}
+
+/// Makes the file's name durable. A relative name without a directory lies in the working directory.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    // Only Unix can open a directory as a file; elsewhere the name is durable with the file.
+    if cfg!(unix) { File::open(parent.unwrap_or(Path::new(".")))?.sync_all() } else { Ok(()) }
 }
 
 impl Medium for FileMedium {

@@ -1,6 +1,8 @@
 //! From bytes to an open database: what is there, is it ours, and if nothing is there, make it ours.
 
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, TableError};
@@ -36,21 +38,31 @@ enum Found {
     Foreign(Content),
 }
 
-/// Opens or creates the database and checks that it is a backend.
-pub(crate) fn database(place: &str, storage: &Arc<Storage>, config: &Config) -> Result<Database, OpenError> {
+/// Opens or creates the database and checks that it is a backend. Also returns whether redb had to read it
+/// all to repair it.
+pub(crate) fn database(
+    place: &str,
+    storage: &Arc<Storage>,
+    config: &Config,
+) -> Result<(Database, bool), OpenError> {
     let failed = |action| move |source| OpenError::Io { action, place: place.to_owned(), source };
     match find(storage.medium()).map_err(failed("read"))? {
         Found::Nothing | Found::Redb => {}
         Found::Unfinished => storage.medium().set_len(0).map_err(failed("clear"))?,
         Found::Foreign(content) => return Err(OpenError::Foreign { place: place.to_owned(), content }),
     }
+    let was_scanned = Rc::new(Cell::new(false));
     let opened = redb::Builder::new()
         .set_cache_size(config.cache_bytes)
+        .set_repair_callback({
+            let was_scanned = Rc::clone(&was_scanned);
+            move |_| was_scanned.set(true)
+        })
         .create_with_backend(Handle(Arc::clone(storage)));
     let database = opened.map_err(|error| refused(place, error))?;
     claim(place, &database)?;
     match storage.failure() {
-        None => Ok(database),
+        None => Ok((database, was_scanned.get())),
         Some(Failure { action, source }) => Err(failed(action)(source)),
     }
 }

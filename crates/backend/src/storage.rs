@@ -121,7 +121,9 @@ impl redb::StorageBackend for Handle {
         }
         let on_medium = self.0.medium.len()?.saturating_sub(offset).min(len(out));
         let (old, new) = out.split_at_mut(to_index(on_medium));
-        self.0.medium.read(offset, old)?;
+        if !old.is_empty() {
+            self.0.medium.read(offset, old)?;
+        }
         new.fill(0);
         if let Some(lost) = self.0.read_lost().as_ref() {
             lost.cover(offset, out);

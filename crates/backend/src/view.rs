@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadableDatabase};
 
-use crate::{Bucket, Error};
+use crate::{Bucket, Error, Size};
 
 pub(crate) type RowTable = redb::TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -19,13 +19,14 @@ pub(crate) const fn table(bucket: Bucket) -> RowTable {
 pub struct View {
     /// Indexed by the bucket's discriminant.
     tables: [ReadOnlyTable<&'static [u8], &'static [u8]>; Bucket::ALL.len()],
+    size: Size,
     /// Keeps the file open; declared last, so that the tables let go of it first.
     database: Arc<redb::Database>,
 }
 
 impl View {
     /// Opens every bucket once, so that no read has to look its table up.
-    pub(crate) fn open(database: &Arc<redb::Database>) -> Result<Self, Error> {
+    pub(crate) fn open(database: &Arc<redb::Database>, size: Size) -> Result<Self, Error> {
         const ACTION: &str = "open a view of";
         let transaction = database.begin_read().map_err(|error| Error::from_transaction(ACTION, error))?;
         let mut tables = Vec::with_capacity(Bucket::ALL.len());
@@ -34,7 +35,12 @@ impl View {
             tables.push(opened.map_err(|error| Error::from_table(ACTION, error))?);
         }
         let tables = tables.try_into().expect("one table was pushed for each bucket");
-        Ok(Self { tables, database: Arc::clone(database) })
+        Ok(Self { tables, size, database: Arc::clone(database) })
+    }
+
+    /// Room taken right after the commit.
+    pub(crate) fn size(&self) -> Size {
+        self.size
     }
 
     /// The value of `key`, copied; none if there is no such row.
@@ -43,7 +49,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// When the medium fails to read, which also ends all later commits, or holds damaged bytes.
+    /// When the medium fails to read or holds damaged bytes. A failed read ends all commits, and all later
+    /// reads of what is not in the cache.
     pub fn get(&self, bucket: Bucket, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let value = self.tables[bucket as usize].get(key);
         let value = value.map_err(|error| Error::from_storage("read", error))?;

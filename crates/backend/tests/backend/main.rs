@@ -1,0 +1,7 @@
+//! The backend as its users see it.
+
+mod common;
+mod crash;
+mod model;
+mod open;
+mod readers;
