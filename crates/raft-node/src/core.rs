@@ -207,11 +207,6 @@ impl Core {
         }
     }
 
-    /// The hard state after every [`Persist`] returned so far.
-    pub fn hard_state(&self) -> wal::HardState {
-        self.hard_state
-    }
-
     /// The last configuration change handed out that is not applied yet. While there is one, no further change
     /// is accepted and no election is started, so the member should report its progress at once.
     pub fn unapplied_conf_change(&self) -> Option<u64> {

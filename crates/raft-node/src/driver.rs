@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::handle::Shared;
 use crate::inbox::Lanes;
 use crate::log_thread::{Batch, Checkpoint, LogQueue};
-use crate::{Core, Effects, Event, Host, Persist, Transport};
+use crate::{Core, Error, Event, Host, Persist, Transport};
 
 /// Bytes of entries on their way to the disk beyond which no proposals are taken from the inbox.
 const WRITE_BACK_BYTES: u64 = 64 << 20;
@@ -25,6 +25,9 @@ pub(crate) struct Driver {
     pub(crate) lazy: Option<wal::HardState>,
     /// Bytes of entries handed to the log thread and not durable yet.
     pub(crate) under_way: u64,
+    /// The last step handed to the log thread, and the last that it has synced.
+    pub(crate) last_queued: u64,
+    pub(crate) last_synced: u64,
     /// The applied index that the core knows.
     pub(crate) applied: u64,
 }
@@ -42,25 +45,34 @@ impl Driver {
     /// Works until told to stop or until the node fails.
     pub(crate) fn run(mut self) {
         let _close = CloseOnExit(self.shared.clone());
-        self.perform_effects();
-        loop {
+        let result = self.work();
+        self.stop_log();
+        if let Err(error) = result {
+            self.host.failed(&error);
+        }
+    }
+
+    /// Returns once a stop was asked for and everything accepted before it is durable and handed out.
+    fn work(&mut self) -> Result<(), Error> {
+        self.perform_effects()?;
+        let mut is_stopping = false;
+        while !is_stopping || self.last_synced < self.last_queued {
             let mut taken = self.shared.inbox.take(self.next_tick, self.under_way < WRITE_BACK_BYTES);
             if let Some(error) = taken.failed.take() {
-                return self.host.failed(&error);
+                return Err(error);
             }
-            let (stop, checkpoint) = (taken.stop, taken.checkpoint.take());
+            let checkpoint = taken.checkpoint.take();
+            if std::mem::take(&mut taken.stop) {
+                is_stopping = true;
+                self.refuse_rest();
+            }
             self.feed(taken);
-            if let Some(error) = self.perform_effects() {
-                self.stop_log();
-                return self.host.failed(&error);
-            }
+            self.perform_effects()?;
             if let Some(checkpoint) = checkpoint {
                 self.checkpoint(checkpoint);
             }
-            if stop {
-                return self.stop();
-            }
         }
+        Ok(())
     }
 
     fn feed(&mut self, taken: Lanes) {
@@ -93,6 +105,7 @@ impl Driver {
         }
         let newest = taken.done.iter().map(|done| done.number).max();
         if let Some(number) = newest.filter(|number| *number > 0) {
+            self.last_synced = number;
             self.core.handle(Event::Persisted(number));
         }
     }
@@ -116,8 +129,8 @@ impl Driver {
         self.write_lazy();
     }
 
-    /// Performs what the core has decided. Returns why the node cannot go on, if so.
-    fn perform_effects(&mut self) -> Option<crate::Error> {
+    /// Performs what the core has decided. Errs if that is not to go on.
+    fn perform_effects(&mut self) -> Result<(), Error> {
         let effects = self.core.take_effects();
         if !effects.send.is_empty() {
             self.transport.send(effects.send);
@@ -137,7 +150,7 @@ impl Driver {
         if !effects.dropped.is_empty() {
             self.host.proposals_dropped(effects.dropped);
         }
-        effects.failed
+        effects.failed.map_or(Ok(()), Err)
     }
 
     fn persist(&mut self, steps: Vec<Persist>) {
@@ -159,6 +172,7 @@ impl Driver {
         batch.bytes = batch.entries.iter().map(|entry| entry.data.len() as u64).sum();
         batch.hard_state = self.lazy.take();
         self.under_way += batch.bytes;
+        self.last_queued = batch.number;
         self.queue.put(batch);
     }
 
@@ -169,10 +183,8 @@ impl Driver {
         }
     }
 
-    /// The commit index is written first: recovery starts only from marks at or below it.
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
-        self.lazy = None;
-        let hard_state = Some(self.core.hard_state());
+        let hard_state = self.lazy.take();
         self.queue.put(Batch { hard_state, checkpoint: Some(checkpoint), ..Batch::default() });
     }
 
@@ -184,28 +196,11 @@ impl Driver {
         }
     }
 
-    /// Syncs what was taken from the inbox and hands out what that commits.
-    fn stop(mut self) {
-        let refused = self.shared.inbox.close();
-        let tokens: Vec<_> = refused
-            .proposals
-            .iter()
-            .map(|proposal| proposal.token)
-            .chain(refused.conf_changes.iter().map(|(token, _)| *token))
-            .collect();
+    /// Lets nothing in any more. What has come since the last look is not accepted.
+    fn refuse_rest(&mut self) {
+        let tokens = self.shared.inbox.close();
         if !tokens.is_empty() {
             self.host.proposals_dropped(tokens);
-        }
-        self.take_done(&refused);
-        self.stop_log();
-        let last = self.shared.inbox.close();
-        self.take_done(&last);
-        if let Some(error) = last.failed.or(refused.failed) {
-            return self.host.failed(&error);
-        }
-        let Effects { committed, .. } = self.core.take_effects();
-        if !committed.is_empty() {
-            self.host.committed(committed);
         }
     }
 

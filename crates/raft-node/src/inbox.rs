@@ -116,9 +116,17 @@ impl Inbox {
         std::mem::replace(&mut *lanes, rest)
     }
 
-    /// Lets nothing in any more and returns what still waits.
-    pub(crate) fn close(&self) -> Lanes {
-        std::mem::replace(&mut *self.lanes.lock(), Lanes { closed: true, ..Lanes::default() })
+    /// Lets no request in any more. Returns the tokens of the proposals and configuration changes that were let
+    /// in and not taken; reads and messages may be forgotten. The log thread is still heard.
+    pub(crate) fn close(&self) -> Vec<u64> {
+        let mut lanes = self.lanes.lock();
+        lanes.closed = true;
+        lanes.reads.clear();
+        lanes.messages.clear();
+        let proposals = std::mem::take(&mut lanes.proposals);
+        let conf_changes = std::mem::take(&mut lanes.conf_changes);
+        let tokens = proposals.into_iter().map(|proposal| proposal.token);
+        tokens.chain(conf_changes.into_iter().map(|(token, _)| token)).collect()
     }
 }
 
@@ -176,7 +184,7 @@ mod tests {
     fn a_closed_inbox_returns_what_waits_and_refuses() {
         let inbox = Inbox::new(2, 0);
         propose(&inbox, 1).unwrap();
-        assert_eq!(inbox.close().proposals.len(), 1);
+        assert_eq!(inbox.close(), [1]);
         assert_eq!(propose(&inbox, 2), Err(Refused::Stopped));
     }
 

@@ -76,6 +76,8 @@ impl Node {
             next_tick: Instant::now() + heartbeat,
             lazy: None,
             under_way: 0,
+            last_queued: 0,
+            last_synced: 0,
             applied: applied.index,
         };
         let driver = spawn("raft", move || driver.run())?;

@@ -82,9 +82,7 @@ mod tests {
     use super::*;
 
     fn message(to: u64) -> Message {
-        let mut message = raft::eraftpb::Message::default();
-        message.to = to;
-        Message(message)
+        Message(raft::eraftpb::Message { to, ..Default::default() })
     }
 
     /// Settles and shows what left and up to which batch.

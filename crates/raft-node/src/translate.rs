@@ -17,11 +17,9 @@ pub(crate) fn entry_from_wal(entry: wal::Entry) -> Result<eraftpb::Entry, Error>
         // etcd's servers propose none, and refuse to run on one.
         wal::EntryKind::ConfChangeV2 => return Err(Error::ConfChange { index: entry.index }),
     };
-    let mut translated = eraftpb::Entry::default();
+    let mut translated =
+        eraftpb::Entry { term: entry.term, index: entry.index, data, ..eraftpb::Entry::default() };
     translated.set_entry_type(kind);
-    translated.term = entry.term;
-    translated.index = entry.index;
-    translated.data = data;
     Ok(translated)
 }
 
@@ -40,11 +38,12 @@ pub(crate) fn conf_change(entry: &eraftpb::Entry) -> Result<ConfChange, Error> {
 }
 
 pub(crate) fn hard_state_from_wal(state: wal::HardState) -> eraftpb::HardState {
-    let mut translated = eraftpb::HardState::default();
-    translated.term = state.term;
-    translated.vote = state.vote;
-    translated.commit = state.commit;
-    translated
+    eraftpb::HardState {
+        term: state.term,
+        vote: state.vote,
+        commit: state.commit,
+        ..eraftpb::HardState::default()
+    }
 }
 
 pub(crate) fn hard_state_to_wal(state: &eraftpb::HardState) -> wal::HardState {

@@ -28,17 +28,17 @@ struct Scenario {
 
 #[test]
 fn three_members_under_faults() {
-    run_seeds(0..120, Scenario { n_members: 3, changes_members: false });
+    run_seeds(0..80, Scenario { n_members: 3, changes_members: false });
 }
 
 #[test]
 fn three_members_that_are_exchanged() {
-    run_seeds(1000..1100, Scenario { n_members: 3, changes_members: true });
+    run_seeds(1000..1070, Scenario { n_members: 3, changes_members: true });
 }
 
 #[test]
 fn one_member_that_gets_company() {
-    run_seeds(2000..2080, Scenario { n_members: 1, changes_members: true });
+    run_seeds(2000..2050, Scenario { n_members: 1, changes_members: true });
 }
 
 #[test]

@@ -1,0 +1,356 @@
+//! A running node on a disk in memory that can crash or fail.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use base::MemberId;
+use bytes::Bytes;
+use ferretcd_raft_node::{
+    Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Host, NoPeers, Node, NodeHandle, Payload,
+    Persisted, ReadToken, Refused, Role, Status, bootstrap,
+};
+use wal::{Config as WalConfig, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal};
+
+const ME: MemberId = MemberId(1);
+/// Only a bound for failing tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+enum Heard {
+    Committed(Vec<Committed>),
+    Read(ReadToken, u64),
+    Dropped(Vec<u64>),
+    Role(Status),
+    Persisted(Persisted),
+    Failed(String),
+}
+
+struct Ear(SyncSender<Heard>);
+
+impl Ear {
+    fn hear(&self, heard: Heard) {
+        self.0.try_send(heard).expect("the test listens");
+    }
+}
+
+impl Host for Ear {
+    fn committed(&self, entries: Vec<Committed>) {
+        self.hear(Heard::Committed(entries));
+    }
+
+    fn read_ready(&self, token: ReadToken, index: u64) {
+        self.hear(Heard::Read(token, index));
+    }
+
+    fn proposals_dropped(&self, tokens: Vec<u64>) {
+        self.hear(Heard::Dropped(tokens));
+    }
+
+    fn role_changed(&self, status: &Status) {
+        self.hear(Heard::Role(status.clone()));
+    }
+
+    fn persisted(&self, report: &Persisted) {
+        self.hear(Heard::Persisted(*report));
+    }
+
+    fn failed(&self, error: &Error) {
+        self.hear(Heard::Failed(error.to_string()));
+    }
+}
+
+struct Member {
+    node: Option<Node>,
+    handle: NodeHandle,
+    heard: Receiver<Heard>,
+    applied: u64,
+    conf_state: wal::ConfState,
+}
+
+fn config() -> Config {
+    Config {
+        id: ME,
+        heartbeat: Duration::from_millis(100),
+        election_ticks: 10,
+        pre_vote: true,
+        check_quorum: true,
+        max_size_per_msg: 1 << 20,
+        max_inflight_msgs: 256,
+        catchup_entries: 10,
+        inbox: 1024,
+        advance_ticks: true,
+    }
+}
+
+fn wal_config() -> WalConfig {
+    WalConfig { segment_bytes: 4096, unsafe_no_fsync: false }
+}
+
+fn open(dir: &MemDir) -> (Wal, Recovered) {
+    Wal::open_on(dir.clone(), wal_config()).unwrap()
+}
+
+/// The log of a new cluster of one.
+fn new_log() -> MemDir {
+    let dir = MemDir::new();
+    let mut wal = Wal::create_on(dir.clone(), Metadata { node_id: 1, cluster_id: 2 }, wal_config()).unwrap();
+    bootstrap(&mut wal, &[(ME, Bytes::from_static(b"{}"))]).unwrap();
+    dir
+}
+
+impl Member {
+    fn start(dir: &MemDir, applied: Applied) -> Self {
+        let (wal, recovered) = open(dir);
+        let (ear, heard) = sync_channel(100_000);
+        let Applied { index, conf_state } = applied.clone();
+        let node =
+            Node::start(config(), wal, recovered, applied, Box::new(NoPeers), Arc::new(Ear(ear))).unwrap();
+        Self { handle: node.handle(), node: Some(node), heard, applied: index, conf_state }
+    }
+
+    /// Applies what is committed until `done` says so of something heard.
+    fn listen_until<T>(&mut self, mut done: impl FnMut(&Heard) -> Option<T>) -> T {
+        loop {
+            let heard = self.heard.recv_timeout(PATIENCE).expect("the node reports in time");
+            self.apply(&heard);
+            if let Some(found) = done(&heard) {
+                return found;
+            }
+        }
+    }
+
+    fn apply(&mut self, heard: &Heard) {
+        let Heard::Committed(entries) = heard else { return };
+        for entry in entries {
+            assert_eq!(entry.index, self.applied + 1);
+            self.applied = entry.index;
+            if let Payload::ConfChange { conf_state, .. } = &entry.payload {
+                self.conf_state = conf_state.clone();
+            }
+        }
+        self.handle.applied(self.applied);
+    }
+
+    /// Proposes and waits until this very proposal is committed; returns its entry.
+    fn write(&mut self, data: &Bytes) -> Committed {
+        self.handle.propose(1, data.clone()).unwrap();
+        let is_it = |entry: &&Committed| entry.payload == Payload::Normal(data.clone());
+        self.listen_until(|heard| match heard {
+            Heard::Committed(entries) => entries.iter().find(is_it).cloned(),
+            Heard::Dropped(tokens) => panic!("dropped {tokens:?}"),
+            _ => None,
+        })
+    }
+
+    fn lead(&mut self) {
+        self.listen_until(|heard| match heard {
+            Heard::Committed(entries) => entries.iter().any(|e| e.payload == Payload::Empty).then_some(()),
+            _ => None,
+        });
+    }
+
+    fn stop(&mut self) -> Vec<Heard> {
+        self.node.take().expect("it is stopped once").stop();
+        self.heard.try_iter().collect()
+    }
+
+    fn state(&self) -> Applied {
+        Applied { index: self.applied, conf_state: self.conf_state.clone() }
+    }
+}
+
+#[test]
+fn a_new_cluster_of_one_writes_reads_and_reports() {
+    let mut member = Member::start(&new_log(), Applied::default());
+    let leader = member.listen_until(|heard| match heard {
+        Heard::Role(status) if status.role == Role::Leader => Some(status.clone()),
+        _ => None,
+    });
+    assert_eq!((leader.leader, leader.term, leader.is_voter), (ME, 2, true));
+    member.lead();
+    assert_eq!(member.conf_state.voters, [1]);
+
+    let entry = member.write(&"a".into());
+    assert_eq!((entry.index, entry.term), (3, 2));
+    member.handle.read_index(ReadToken(9)).unwrap();
+    let read = member.listen_until(|heard| match heard {
+        Heard::Read(token, index) => Some((*token, *index)),
+        _ => None,
+    });
+    assert_eq!(read, (ReadToken(9), 3));
+    let status = member.handle.status();
+    assert_eq!((status.committed, status.applied, status.role), (3, 3, Role::Leader));
+
+    member.handle.propose(2, "b".into()).unwrap();
+    let report = member.listen_until(|heard| match heard {
+        Heard::Persisted(report) => Some(*report),
+        _ => None,
+    });
+    assert!(report.bytes > 0);
+}
+
+#[test]
+fn a_restart_continues_where_the_state_is() {
+    let dir = new_log();
+    let mut member = Member::start(&dir, Applied::default());
+    member.lead();
+    let first = member.write(&"first".into());
+    member.write(&"second".into());
+    let state = Applied { index: first.index, conf_state: member.conf_state.clone() };
+    member.stop();
+    let mut member = Member::start(&dir, state);
+    let again = member.listen_until(|heard| match heard {
+        Heard::Committed(entries) => entries.first().cloned(),
+        _ => None,
+    });
+    assert_eq!(again.payload, Payload::Normal("second".into()));
+    assert_eq!(again.index, first.index + 1);
+    assert!(member.write(&"third".into()).term > first.term);
+}
+
+#[test]
+fn what_was_committed_survives_a_power_cut() {
+    let dir = new_log();
+    let mut member = Member::start(&dir, Applied::default());
+    member.lead();
+    let written: Vec<Bytes> = (0..20).map(|n| format!("value {n}").into()).collect();
+    for data in &written {
+        member.write(data);
+        let crashed = dir.crash();
+        let (_, recovered) = open(&crashed);
+        assert!(recovered.entries.iter().any(|entry| entry.data == data), "{data:?}");
+    }
+}
+
+#[test]
+fn stopping_syncs_what_is_accepted_and_drops_the_rest() {
+    let dir = new_log();
+    let mut member = Member::start(&dir, Applied::default());
+    member.lead();
+    let proposed: Vec<u64> = (0..500).collect();
+    for token in &proposed {
+        member.handle.propose(*token, token.to_be_bytes().to_vec().into()).unwrap();
+    }
+    let mut ends = Vec::new();
+    for heard in member.stop() {
+        match heard {
+            Heard::Committed(entries) => {
+                ends.extend(entries.iter().filter_map(|entry| match &entry.payload {
+                    Payload::Normal(data) => Some(u64::from_be_bytes(data[..].try_into().unwrap())),
+                    _ => None,
+                }));
+            }
+            Heard::Dropped(tokens) => ends.extend(tokens),
+            _ => {}
+        }
+    }
+    ends.sort_unstable();
+    assert_eq!(ends, proposed, "every proposal has one end");
+    assert_eq!(member.handle.propose(1, "late".into()), Err(Refused::Stopped));
+    let (_, recovered) = open(&dir);
+    assert_eq!(
+        recovered.hard_state.commit,
+        recovered.entries.last().unwrap().index,
+        "the commit index is recorded"
+    );
+}
+
+#[test]
+fn a_failed_sync_is_final() {
+    let dir = new_log();
+    let mut member = Member::start(&dir, Applied::default());
+    member.lead();
+    dir.fail_next(Operation::SyncData);
+    member.handle.propose(1, "never acknowledged".into()).unwrap();
+    let text = member.listen_until(|heard| match heard {
+        Heard::Failed(text) => Some(text.clone()),
+        Heard::Committed(entries) => panic!("{entries:?}"),
+        _ => None,
+    });
+    assert_eq!(text, "write the raft log");
+    assert!(member.stop().is_empty(), "nothing is said after the failure");
+    assert_eq!(member.handle.read_index(ReadToken(1)), Err(Refused::Stopped));
+    member.handle.applied(1);
+}
+
+#[test]
+fn a_checkpoint_releases_segments_and_recovery_starts_from_it() {
+    let dir = new_log();
+    let mut member = Member::start(&dir, Applied::default());
+    member.lead();
+    let mut last = None;
+    for _ in 0..20 {
+        last = Some(member.write(&vec![b'x'; 1000].into()));
+    }
+    let last = last.unwrap();
+    let n_segments = segments(&dir).len();
+    let conf_state = Some(member.conf_state.clone());
+    member.handle.checkpoint(SnapshotMark { index: last.index, term: last.term, conf_state }, 2);
+    member.stop();
+    assert!(n_segments > 3 && segments(&dir).len() == 2, "{n_segments} before, {:?}", segments(&dir));
+
+    let crashed = dir.crash();
+    assert_eq!(open(&crashed).1.snapshot.index, last.index);
+    let behind = Applied { index: last.index - 1, ..member.state() };
+    let (wal, recovered) = open(&crashed);
+    let (ear, _heard) = sync_channel(10);
+    let refused = Node::start(config(), wal, recovered, behind, Box::new(NoPeers), Arc::new(Ear(ear)));
+    assert!(matches!(refused, Err(Error::AppliedBeforeLog { .. })), "{refused:?}");
+    let mut member = Member::start(&crashed, member.state());
+    assert_eq!(member.write(&"y".into()).index, last.index + 2);
+}
+
+fn segments(dir: &MemDir) -> Vec<String> {
+    let names = wal::Dir::list(dir).unwrap();
+    names.into_iter().filter(|name| name.ends_with(".wal")).collect()
+}
+
+#[test]
+fn a_change_waits_until_the_one_before_is_applied() {
+    let mut member = Member::start(&new_log(), Applied::default());
+    member.lead();
+    for node in 2..5 {
+        let change = ConfChange {
+            id: node,
+            kind: ConfChangeKind::AddLearnerNode,
+            node: MemberId(node),
+            context: Bytes::new(),
+        };
+        member.handle.propose_conf_change(node, change.clone()).unwrap();
+        member.listen_until(|heard| match heard {
+            Heard::Committed(entries) => entries
+                .iter()
+                .any(|entry| matches!(&entry.payload, Payload::ConfChange { change: c, .. } if *c == change))
+                .then_some(()),
+            Heard::Dropped(tokens) => panic!("dropped {tokens:?}"),
+            _ => None,
+        });
+    }
+    assert_eq!(member.conf_state.learners, [2, 3, 4]);
+}
+
+#[test]
+fn a_bootstrap_writes_etcds_entries_in_the_order_of_ids() {
+    let dir = MemDir::new();
+    let mut wal = Wal::create_on(dir.clone(), Metadata::default(), wal_config()).unwrap();
+    let id = 6_898_171_603_489_705_232;
+    let json = Bytes::from_static(
+        br#"{"id":6898171603489705232,"peerURLs":["http://127.0.0.1:34380"],"name":"m1"}"#,
+    );
+    bootstrap(&mut wal, &[(MemberId(id), json.clone()), (MemberId(1), Bytes::new())]).unwrap();
+    let (_, recovered) = open(&dir.crash());
+    assert_eq!(
+        (recovered.hard_state.term, recovered.hard_state.vote, recovered.hard_state.commit),
+        (1, 0, 2)
+    );
+    assert_eq!(recovered.entries[0].data, [8, 0, 0x10, 0, 0x18, 1][..]);
+    let mut expected =
+        vec![8, 0, 0x10, 0, 0x18, 0x90, 0x9a, 0xc3, 0xcd, 0xe7, 0xd0, 0xce, 0xdd, 0x5f, 0x22, 0x4c];
+    expected.extend_from_slice(&json);
+    assert_eq!(recovered.entries[1].data, expected);
+    assert_eq!(
+        recovered.entries.iter().map(|entry| (entry.index, entry.term)).collect::<Vec<_>>(),
+        [(1, 1), (2, 1)]
+    );
+}
