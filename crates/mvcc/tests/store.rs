@@ -7,7 +7,7 @@ use backend::{Backend, Batch, Bucket};
 use base::{KeyRange, LeaseId, Revision};
 use bytes::Bytes;
 use ferretcd_mvcc::{
-    CompactError, Config, Corruption, OpenError, RangeOptions, ReadError, Reader, Scrub, Store,
+    CompactError, Config, Corruption, OpenError, RangeOptions, ReadError, ReadView, Reader, Scrub, Store,
 };
 
 const CONFIG: Config = Config { cache_bytes: 1 << 20 };
@@ -31,6 +31,15 @@ fn flush(backend: &Backend, store: &mut Store, batch: &mut Batch) {
 
 fn numbered(n: usize) -> Bytes {
     format!("key/{n:05}").into()
+}
+
+#[test]
+fn the_store_can_move_and_readers_can_be_shared() {
+    fn check_send<T: Send + 'static>() {}
+    fn check_shared<T: Send + Sync + Clone + 'static>() {}
+    check_send::<Store>();
+    check_shared::<Reader>();
+    check_shared::<ReadView>();
 }
 
 #[test]
