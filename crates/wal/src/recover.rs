@@ -51,7 +51,8 @@ pub(crate) fn read(dir: &dyn Dir, segments: &[Segment]) -> Result<Reading, Error
         hard_state: survey.hard_state,
         entries: replay.entries,
     };
-    Ok(Reading { recovered, metadata: survey.encoded_metadata.unwrap_or_default(), tail })
+    let metadata = survey.encoded_metadata.expect("every segment's head has metadata, or reading it failed");
+    Ok(Reading { recovered, metadata, tail })
 }
 
 /// Hands each record of `segments` to `visit`, after its checksum was verified.
