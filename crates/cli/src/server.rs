@@ -1,12 +1,48 @@
-//! Running a member.
+//! Running a member: bind, open, compose, serve, drain.
 
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tracing::{error, info};
+use engine::Engine;
+use grpc_server::{Face, Server, serve};
+use prometheus::Registry;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
 
-use crate::config::Config;
-use crate::lifecycle::{DataDir, FD_RESERVED, raise_fd_limit};
+use crate::config::{AutoCompaction, ClusterState, Config, Listen, Url};
+use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
 use crate::log_start;
+
+/// Connections that the system queues while none is accepted.
+const LISTEN_BACKLOG: u32 = 1024;
+/// How long calls may go on after the member was told to stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pages of the state file that are kept in memory, in bytes.
+const BACKEND_CACHE_BYTES: usize = 32 << 20;
+/// Rows that are kept in memory above the state file, in bytes.
+const ROW_CACHE_BYTES: usize = 64 << 20;
+
+/// Why a member did not run, or not to its end.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("listen on {url}: {source}")]
+    Listen { url: String, source: io::Error },
+    #[error("listen on {0}: Unix sockets are not supported by this version; use an http:// URL")]
+    UnixSocket(String),
+    #[error("start the runtime: {0}")]
+    Runtime(io::Error),
+    #[error("catch signals: {0}")]
+    Signals(io::Error),
+    #[error(transparent)]
+    Start(#[from] engine::StartError),
+    #[error("register the metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// Runs a member until it is told to stop; returns the exit status.
 pub fn run(config: Config) -> ExitCode {
@@ -21,23 +57,226 @@ pub fn run(config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match found {
-        DataDir::Empty => {
-            info!(
-                "data-dir" = %config.data_dir.display(),
-                "dir-type" = found.as_str(),
-                "Initialize and start etcd server"
-            );
-        }
-        DataDir::Member => {
-            info!(
-                "data-dir" = %config.data_dir.display(),
-                "dir-type" = found.as_str(),
-                "server has already been initialized"
-            );
+    let message = match found {
+        DataDir::Empty => "Initialize and start etcd server",
+        DataDir::Member => "server has already been initialized",
+    };
+    info!("data-dir" = %config.data_dir.display(), "dir-type" = found.as_str(), "{message}");
+    log_start(&config, found == DataDir::Member);
+    match run_member(&config) {
+        Ok(signal) => signal.end_process(),
+        Err(error) => {
+            error!(level = "fatal", %error, "failed to start etcd server");
+            ExitCode::FAILURE
         }
     }
-    log_start(&config, found == DataDir::Member);
-    error!(level = "fatal", error = "no server is composed yet", "failed to start etcd server");
-    ExitCode::FAILURE
+}
+
+fn run_member(config: &Config) -> Result<ExitSignal, RunError> {
+    // One core is left to the threads that order, log and apply.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = config.worker_threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("rim")
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    runtime.block_on(async {
+        let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
+        let listeners = Listeners::bind(&config.listen)?;
+        let registry = Registry::new();
+        let engine = Engine::start(engine_config(config), &registry, runtime.handle())?;
+        let signal = serve_member(config, listeners, &engine, &registry, &mut signals).await;
+        engine.stop().await;
+        info!(name = config.name, "data-dir" = %config.data_dir.display(), "closed etcd server");
+        signal
+    })
+}
+
+/// Serves until a signal comes or the member fails.
+async fn serve_member(
+    config: &Config,
+    listeners: Listeners,
+    engine: &Engine,
+    registry: &Registry,
+    signals: &mut ShutdownSignals,
+) -> Result<ExitSignal, RunError> {
+    let server = Server::new(engine, server_config(config), gateway_config(config, engine), registry)?;
+    tokio::select! {
+        published = engine.publish() => {
+            if published.is_err() {
+                return Err(RunError::Failed(engine.failed().await));
+            }
+        }
+        reason = engine.failed() => return Err(RunError::Failed(reason)),
+        signal = signals.recv() => {
+            info!(signal = signal.name(), "received signal; shutting down");
+            return Ok(signal);
+        }
+    }
+    let (stop, stopped) = oneshot::channel::<()>();
+    listeners.announce();
+    let serving = tokio::spawn(serve(listeners.endpoints(&server), async move {
+        // A sender that is gone means the same as one that speaks.
+        let _ = stopped.await;
+    }));
+    notify_ready();
+    let result = tokio::select! {
+        signal = signals.recv() => {
+            info!(signal = signal.name(), "received signal; shutting down");
+            Ok(signal)
+        }
+        reason = engine.failed() => Err(RunError::Failed(reason)),
+    };
+    info!(name = config.name, "data-dir" = %config.data_dir.display(), "closing etcd server");
+    drop(stop);
+    if let Err(error) = serving.await {
+        error!(%error, "the server did not end in order");
+    }
+    result
+}
+
+/// The bound sockets. Binding comes before the data is touched, so that a second server on the same ports
+/// fails at once.
+struct Listeners {
+    clients: Vec<(Url, TcpListener)>,
+    clients_http: Vec<(Url, TcpListener)>,
+    metrics: Vec<(Url, TcpListener)>,
+    peers: Vec<(Url, TcpListener)>,
+}
+
+impl Listeners {
+    fn bind(listen: &Listen) -> Result<Self, RunError> {
+        let all = |urls: &[Url]| {
+            urls.iter().map(|url| Ok((url.clone(), bind(url, listen)?))).collect::<Result<Vec<_>, RunError>>()
+        };
+        let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
+        info!("listen-peer-urls[]" = ?texts(&listen.peer), "configuring peer listeners");
+        let peers = all(&listen.peer)?;
+        info!("listen-client-urls[]" = ?texts(&listen.client), "configuring client listeners");
+        let clients = all(&listen.client)?;
+        Ok(Self { clients, clients_http: all(&listen.client_http)?, metrics: all(&listen.metrics)?, peers })
+    }
+
+    /// What etcd says for each listener, and what its users wait for.
+    fn announce(&self) {
+        for (_, listener) in &self.peers {
+            info!(address = address(listener), "serving peer traffic");
+        }
+        for (_, listener) in &self.metrics {
+            info!(address = address(listener), "serving metrics");
+        }
+        let traffic = if self.clients_http.is_empty() { "grpc+http" } else { "grpc" };
+        let http = self.clients_http.iter().map(|(_, listener)| ("http", listener));
+        for (traffic, listener) in self.clients.iter().map(|(_, listener)| (traffic, listener)).chain(http) {
+            info!("ready to serve client requests");
+            let address = address(listener);
+            warn!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
+        }
+    }
+
+    fn endpoints(self, server: &Server) -> Vec<(TcpListener, Server)> {
+        let clients = if self.clients_http.is_empty() { server.clone() } else { server.face(Face::Grpc) };
+        let faces = [
+            (self.clients, clients),
+            (self.clients_http, server.face(Face::Http)),
+            (self.metrics, server.face(Face::Metrics)),
+            (self.peers, server.face(Face::Peers)),
+        ];
+        faces
+            .into_iter()
+            .flat_map(|(listeners, server)| listeners.into_iter().map(move |(_, tcp)| (tcp, server.clone())))
+            .collect()
+    }
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+}
+
+fn bind(url: &Url, listen: &Listen) -> Result<TcpListener, RunError> {
+    if url.scheme().is_unix() {
+        return Err(RunError::UnixSocket(url.as_str().to_owned()));
+    }
+    let bind = || -> io::Result<TcpListener> {
+        let addresses: Vec<SocketAddr> = url.address().to_socket_addrs()?.collect();
+        let first = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        // `localhost` is both 127.0.0.1 and ::1 on most machines; clients try the former first.
+        let address = addresses.iter().find(|address| address.is_ipv4()).unwrap_or(first);
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As Go does: a restart must not wait for the connections of the process before.
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(listen.reuse_port)?;
+        socket.bind(*address)?;
+        socket.listen(LISTEN_BACKLOG)
+    };
+    bind().map_err(|source| RunError::Listen { url: url.as_str().to_owned(), source })
+}
+
+fn engine_config(config: &Config) -> engine::Config {
+    let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
+    let members = config.cluster.initial_cluster.iter();
+    engine::Config {
+        name: config.name.clone(),
+        data_dir: config.data_dir.clone(),
+        wal_dir: config.wal_dir.clone(),
+        peer_urls: texts(&config.advertise.peer),
+        client_urls: texts(&config.advertise.client),
+        initial_cluster: members.map(|(name, urls)| (name.clone(), texts(urls))).collect(),
+        new_cluster: config.cluster.state == ClusterState::New,
+        cluster_token: config.cluster.token.clone(),
+        heartbeat: config.raft.heartbeat_interval,
+        election: config.raft.election_timeout,
+        pre_vote: config.cluster.pre_vote,
+        advance_ticks: config.raft.initial_election_tick_advance,
+        snapshot_count: config.storage.snapshot_count,
+        catchup_entries: config.storage.snapshot_catchup_entries,
+        wals_max: usize::try_from(config.storage.max_wals).unwrap_or(usize::MAX),
+        request_bytes_max: config.limits.request_bytes_max,
+        quota_bytes: config.storage.quota_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        backend_interval: config.storage.batch_interval,
+        backend_batch: config.storage.batch_limit,
+        backend_cache_bytes: BACKEND_CACHE_BYTES,
+        row_cache_bytes: ROW_CACHE_BYTES,
+        compaction_batch: config.compaction.batch_limit,
+        compaction_sleep: config.compaction.sleep_interval,
+        auto_compaction: match config.compaction.auto {
+            AutoCompaction::Off => engine::AutoCompaction::Off,
+            AutoCompaction::Periodic(retention) => engine::AutoCompaction::Periodic(retention),
+            AutoCompaction::Revision(count) => {
+                engine::AutoCompaction::Revision(i64::try_from(count).unwrap_or(i64::MAX))
+            }
+        },
+        slow_apply: config.warnings.apply,
+        unsafe_no_fsync: config.storage.unsafe_no_fsync,
+        boot_unix_ms: unix_ms(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program's edge is where the time of day comes in")]
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn server_config(config: &Config) -> grpc_server::Config {
+    grpc_server::Config {
+        request_bytes_max: config.limits.request_bytes_max,
+        txn_ops_max: config.limits.txn_ops_max,
+        concurrent_streams_max: config.limits.concurrent_streams_max,
+        keepalive_interval: config.limits.keepalive_interval,
+        keepalive_timeout: config.limits.keepalive_timeout.unwrap_or(Duration::MAX),
+        slow_request: config.warnings.unary_request,
+        extensive_metrics: config.http.extensive_metrics,
+        drain_timeout: DRAIN_TIMEOUT,
+    }
+}
+
+fn gateway_config(config: &Config, engine: &Engine) -> gateway::Config {
+    gateway::Config {
+        cors: config.http.cors.clone(),
+        host_whitelist: config.http.host_whitelist.clone(),
+        read_timeout: engine.config().request_timeout(),
+    }
 }

@@ -43,6 +43,14 @@ impl ShutdownSignals {
 }
 
 impl ExitSignal {
+    /// The name in log lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "interrupt",
+            Self::Terminate => "terminated",
+        }
+    }
+
     /// Ends the process by this signal; to be called when everything is closed.
     ///
     /// Returns only in a process with the id 1, which the kernel spares from default actions: an orderly shutdown of
