@@ -70,6 +70,7 @@ mod host;
 mod message;
 
 mod core;
+mod event;
 mod jitter;
 mod logger;
 mod memory_log;
@@ -86,8 +87,9 @@ mod node;
 
 pub use conf_change::{ConfChange, ConfChangeKind};
 pub use config::Config;
-pub use core::{Core, Effects, Event, Persist, Proposal};
+pub use core::Core;
 pub use error::{Error, Refused};
+pub use event::{Effects, Event, Persist, Proposal};
 pub use handle::NodeHandle;
 pub use host::{Applied, Committed, Host, NoPeers, Payload, Persisted, ReadToken, Role, Status, Transport};
 pub use message::Message;

@@ -33,6 +33,10 @@ impl Drain for ToTracing {
     type Err = Never;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        // slog's macros do not ask.
+        if !self.is_enabled(record.level()) {
+            return Ok(());
+        }
         let place = (record.file(), record.line());
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(n_suppressed) = limits.entry(place).or_default().admit(Instant::now()) else {

@@ -1,0 +1,74 @@
+//! What goes into a [`Core`](crate::Core) and what comes out of it.
+
+use base::MemberId;
+use bytes::Bytes;
+
+use crate::{Committed, ConfChange, Error, Message, ReadToken, Status};
+
+/// Everything that makes a [`Core`](crate::Core) do something.
+#[derive(Debug)]
+pub enum Event {
+    /// One heartbeat interval has passed.
+    Tick,
+    /// A peer's message has come.
+    Message(Message),
+    /// Append these to the log, in this order, or forward them to the leader.
+    Propose(Vec<Proposal>),
+    /// Append a configuration change, or forward it to the leader.
+    ConfChange {
+        /// Comes back if the change is certainly not logged.
+        token: u64,
+        /// The change.
+        change: ConfChange,
+    },
+    /// Find the index from which these reads are linearizable.
+    ReadIndex(Vec<ReadToken>),
+    /// Everything in [`Persist`]s up to this number is durable.
+    Persisted(u64),
+    /// The member has applied the entries up to this index.
+    Applied(u64),
+    /// Hand the leadership to this member.
+    TransferLeader(MemberId),
+}
+
+/// A request to replicate some bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// Comes back if the proposal is certainly not logged.
+    pub token: u64,
+    /// What to replicate. Empty data is an entry without effect.
+    pub data: Bytes,
+}
+
+/// What the surroundings of a [`Core`](crate::Core) have to do, in the order of the fields.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Send these now.
+    pub send: Vec<Message>,
+    /// Write these to the log in this order; answer with [`Event::Persisted`] once they are synced.
+    pub persist: Vec<Persist>,
+    /// The leader, the term, the role or the membership of this member changed.
+    pub role: Option<Status>,
+    /// Apply these.
+    pub committed: Vec<Committed>,
+    /// These reads may be answered from a state that contains the index.
+    pub reads: Vec<(ReadToken, u64)>,
+    /// Proposals and configuration changes that are certainly in no log.
+    pub dropped: Vec<u64>,
+    /// The node cannot go on.
+    pub failed: Option<Error>,
+}
+
+/// A step of the log on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Persist {
+    /// Numbers rise, not always by one.
+    pub number: u64,
+    /// To be appended first. The first index may be an earlier one than the last appended: what it and its
+    /// successors held before is replaced.
+    pub entries: Vec<wal::Entry>,
+    /// To be written behind the entries.
+    pub hard_state: Option<wal::HardState>,
+    /// If false, this may be written together with any later step, and no answer is needed.
+    pub must_sync: bool,
+}
