@@ -114,10 +114,10 @@ impl Totals {
 
     /// Bytes of the pages that these rows fill when they are added in order: a leaf keeps two offsets of
     /// 4 bytes for each row, and its unused end and the branches above it were measured at one part in
-    /// sixteen.
+    /// twenty.
     pub(crate) fn in_use(self) -> u64 {
         let in_leaves = self.bytes.saturating_add(self.n_rows.saturating_mul(8));
-        in_leaves.saturating_add(in_leaves / 16)
+        in_leaves.saturating_add(in_leaves / 20)
     }
 
     fn apply(&mut self, rows: &mut RowsMut<'_>, change: &Change) -> Result<(), redb::StorageError> {

@@ -25,11 +25,11 @@ impl Model {
         &self.maps[bucket as usize]
     }
 
-    /// What the size is documented to count: 8 bytes per row and a sixteenth for pages.
+    /// What the size is documented to count: 8 bytes per row and a twentieth for pages.
     pub(crate) fn in_use(&self) -> u64 {
         let rows = self.maps.iter().flatten();
         let in_leaves: usize = rows.map(|(key, value)| key.len() + value.len() + 8).sum();
-        (in_leaves + in_leaves / 16) as u64
+        (in_leaves + in_leaves / 20) as u64
     }
 }
 
