@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod codegen;
 
 /// What a task ends with; the error is printed and becomes exit code 1.
@@ -12,12 +14,15 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
 tasks:
+  bench [...]         the same load on ferretcd and etcd, compared (Linux); --help lists its options
   codegen [--check]   generate the API's Rust code from proto/, or check that it is up to date";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match args.split_first() {
+        #[cfg(target_os = "linux")]
+        Some((&"bench", options)) => bench::run(options),
         Some((&"codegen", options)) => codegen::run(options),
         _ => Err(USAGE.into()),
     };

@@ -1,0 +1,362 @@
+//! The load generator: one thread, one epoll set, a handful of connections.
+//!
+//! It shares the machine with the server it measures, so it is made to cost little: requests are copied from a
+//! template, everything for a connection goes out in one write, and answers are counted rather than decoded.
+
+mod connection;
+mod frame;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use rustix::event::{Timespec, epoll};
+
+use self::connection::{Answer, Connection};
+use super::Outcome;
+use super::workload::Requests;
+
+/// After sending has stopped, answers are awaited this long.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How much load, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    /// Requests outstanding at a time.
+    pub(super) clients: usize,
+    /// TCP connections, at most one per client.
+    pub(super) connections: usize,
+    pub(super) pace: Pace,
+    pub(super) span: Span,
+}
+
+/// When the next request is sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    /// As soon as a client has its answer.
+    Closed,
+    /// On a schedule of so many per second, whether or not answers arrive. When all clients wait, a request goes
+    /// out late; its latency counts from the scheduled time all the same.
+    Open(f64),
+}
+
+/// When it ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Span {
+    /// After so many requests.
+    Requests(u64),
+    /// After both times; only the second is measured.
+    Time { warm_up: Duration, window: Duration },
+}
+
+/// What the generator saw.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Nanoseconds, of the requests whose start lies in the window.
+    pub(super) latencies: Histogram<u64>,
+    /// From the first mark to the second.
+    pub(super) window: Duration,
+    /// Right answers within the window.
+    pub(super) answered_in_window: u64,
+    /// Right answers from the window's beginning until the last one.
+    pub(super) answered_since_window: u64,
+    /// Right answers in all.
+    pub(super) answered: u64,
+    /// Wrong or short answers, and requests that have none yet.
+    pub(super) failed: u64,
+    /// Requests that the schedule had for the window and no client was free for.
+    pub(super) unsent: u64,
+}
+
+/// The two ends of the window, told to the caller so that it can look at the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Begin,
+    End,
+}
+
+impl Load {
+    /// Puts the load on the server at `address` and calls `on_mark` at both ends of the window.
+    pub(super) fn run(
+        self,
+        address: SocketAddr,
+        requests: &mut Requests,
+        on_mark: impl FnMut(Mark) -> Outcome<()>,
+    ) -> Outcome<Seen> {
+        // Timers of the schedule fire when they are due, not up to 50 µs later.
+        rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
+        let n_connections = self.connections.min(self.clients);
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut connections = Vec::with_capacity(n_connections);
+        for number in 0..n_connections {
+            let share = self.clients / n_connections + usize::from(number < self.clients % n_connections);
+            let connection = Connection::open(address, requests, share)?;
+            epoll::add(&epoll, &connection, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
+            connections.push(connection);
+        }
+        let run = Run {
+            clogged: vec![false; n_connections],
+            connections,
+            epoll,
+            events: Vec::with_capacity(n_connections),
+            source: Source::new(self, requests, Instant::now()),
+            tally: Tally::new(),
+            turn: 0,
+        };
+        run.until_done(self.span, on_mark)
+    }
+}
+
+struct Run<'a> {
+    connections: Vec<Connection>,
+    /// For which connections epoll waits until they can be written.
+    clogged: Vec<bool>,
+    epoll: rustix::fd::OwnedFd,
+    events: Vec<epoll::Event>,
+    source: Source<'a>,
+    tally: Tally,
+    /// The connection that gets the next scheduled request.
+    turn: usize,
+}
+
+impl Run<'_> {
+    fn until_done(mut self, span: Span, mut on_mark: impl FnMut(Mark) -> Outcome<()>) -> Outcome<Seen> {
+        let begin = Instant::now();
+        let (warm_up, window) = match span {
+            Span::Requests(_) => (Duration::ZERO, Duration::MAX),
+            Span::Time { warm_up, window } => (warm_up, window),
+        };
+        self.until(begin.checked_add(warm_up))?;
+        on_mark(Mark::Begin)?;
+        let window_begin = Instant::now();
+        self.tally.open_window(window_begin);
+
+        self.until(window_begin.checked_add(window))?;
+        let window_end = Instant::now();
+        self.tally.close_window(window_end);
+        on_mark(Mark::End)?;
+
+        let unsent = self.source.stop(window_end, &mut self.tally);
+        self.drain(Instant::now() + DRAIN_TIME_MAX)?;
+        let unanswered: usize = self.connections.iter().map(Connection::n_open).sum();
+        let tally = self.tally;
+        Ok(Seen {
+            window: window_end - window_begin,
+            answered_in_window: tally.in_window,
+            answered_since_window: tally.answered - tally.before_window,
+            answered: tally.answered,
+            failed: tally.failed + unanswered as u64,
+            unsent,
+            latencies: tally.latencies,
+        })
+    }
+
+    /// Runs until `end`, or until the source is dry and everything is answered.
+    fn until(&mut self, end: Option<Instant>) -> Outcome<()> {
+        loop {
+            let now = Instant::now();
+            if end.is_some_and(|end| now >= end) {
+                return Ok(());
+            }
+            let room_left = self.send_in_turn(now)?;
+            if self.source.is_dry() && self.n_open() == 0 {
+                return Ok(());
+            }
+            let next_due = self.source.next_due().filter(|_| room_left);
+            self.step([end, next_due].into_iter().flatten().min())?;
+        }
+    }
+
+    fn drain(&mut self, end: Instant) -> Outcome<()> {
+        while self.n_open() > 0 && Instant::now() < end {
+            self.step(Some(end))?;
+        }
+        Ok(())
+    }
+
+    fn n_open(&self) -> usize {
+        self.connections.iter().map(Connection::n_open).sum()
+    }
+
+    /// Sends what is due, one request per connection in turn. True when connections have room for more.
+    fn send_in_turn(&mut self, now: Instant) -> Outcome<bool> {
+        let n_connections = self.connections.len();
+        let mut n_full = 0;
+        while n_full < n_connections {
+            let connection = &mut self.connections[self.turn];
+            if connection.has_room() {
+                let Some(start) = self.source.take(now) else { break };
+                connection.send(self.source.requests.next(), start);
+                n_full = 0;
+            } else {
+                n_full += 1;
+            }
+            self.turn = (self.turn + 1) % n_connections;
+        }
+        for number in 0..n_connections {
+            self.flush(number)?;
+        }
+        Ok(n_full < n_connections)
+    }
+
+    /// Waits for answers until `end`, takes them in, and sends the requests that they make room for.
+    fn step(&mut self, end: Option<Instant>) -> Outcome<()> {
+        let timeout = end.map(|end| {
+            let left = end.saturating_duration_since(Instant::now());
+            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
+        });
+        self.events.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for at in 0..self.events.len() {
+            let event = self.events[at];
+            let number = event.data.u64() as usize;
+            if event.flags.difference(epoll::EventFlags::OUT).is_empty() {
+                self.flush(number)?;
+                continue;
+            }
+            let connection = &mut self.connections[number];
+            let mut now = None;
+            connection.receive(|answer| {
+                now = Some(answer.end);
+                self.tally.count(answer);
+            })?;
+            let now = now.unwrap_or_else(Instant::now);
+            while connection.has_room()
+                && let Some(start) = self.source.take(now)
+            {
+                connection.send(self.source.requests.next(), start);
+            }
+            self.flush(number)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a connection's requests; what the socket does not take waits until it does.
+    fn flush(&mut self, number: usize) -> Outcome<()> {
+        let connection = &mut self.connections[number];
+        if !connection.is_clogged() {
+            return Ok(());
+        }
+        connection.flush()?;
+        if connection.is_clogged() != self.clogged[number] {
+            self.clogged[number] = connection.is_clogged();
+            let mut interest = epoll::EventFlags::IN;
+            interest.set(epoll::EventFlags::OUT, self.clogged[number]);
+            epoll::modify(&self.epoll, &*connection, epoll::EventData::new_u64(number as u64), interest)?;
+        }
+        Ok(())
+    }
+}
+
+/// Says when requests start, and which.
+struct Source<'a> {
+    requests: &'a mut Requests,
+    pace: Pace,
+    begin: Instant,
+    n_taken: u64,
+    n_max: u64,
+}
+
+impl<'a> Source<'a> {
+    fn new(load: Load, requests: &'a mut Requests, begin: Instant) -> Self {
+        let n_max = match load.span {
+            Span::Requests(n) => n,
+            Span::Time { .. } => u64::MAX,
+        };
+        Self { requests, pace: load.pace, begin, n_taken: 0, n_max }
+    }
+
+    fn is_dry(&self) -> bool {
+        self.n_taken >= self.n_max
+    }
+
+    /// When the schedule's next request is due; `None` without a schedule.
+    fn next_due(&self) -> Option<Instant> {
+        match self.pace {
+            _ if self.is_dry() => None,
+            Pace::Closed => None,
+            Pace::Open(rate) => Some(self.begin + Duration::from_secs_f64(self.n_taken as f64 / rate)),
+        }
+    }
+
+    /// Takes the next request if it is due: the time from which its latency counts.
+    fn take(&mut self, now: Instant) -> Option<Instant> {
+        if self.is_dry() {
+            return None;
+        }
+        let start = match self.next_due() {
+            None => now,
+            Some(due) if due <= now => due,
+            Some(_) => return None,
+        };
+        self.n_taken += 1;
+        Some(start)
+    }
+
+    /// Ends the source. Requests that were due by `end` and not sent count as having waited until now, so that a
+    /// server that stalls cannot hide them; returns their number.
+    fn stop(&mut self, end: Instant, tally: &mut Tally) -> u64 {
+        let mut unsent = 0;
+        while let Some(due) = self.next_due().filter(|due| *due < end) {
+            tally.record(due, end);
+            self.n_taken += 1;
+            unsent += 1;
+        }
+        self.n_max = 0;
+        unsent
+    }
+}
+
+/// Counts answers.
+struct Tally {
+    latencies: Histogram<u64>,
+    window_begin: Option<Instant>,
+    window_end: Option<Instant>,
+    answered: u64,
+    before_window: u64,
+    in_window: u64,
+    failed: u64,
+}
+
+impl Tally {
+    fn new() -> Self {
+        let hour_ns = 3_600_000_000_000;
+        let latencies = Histogram::new_with_bounds(1, hour_ns, 3).expect("the bounds are in order");
+        let (window_begin, window_end) = (None, None);
+        Self { latencies, window_begin, window_end, answered: 0, before_window: 0, in_window: 0, failed: 0 }
+    }
+
+    fn open_window(&mut self, now: Instant) {
+        self.window_begin = Some(now);
+        self.before_window = self.answered;
+    }
+
+    fn close_window(&mut self, now: Instant) {
+        self.window_end = Some(now);
+        self.in_window = self.answered - self.before_window;
+    }
+
+    fn count(&mut self, answer: Answer) {
+        if answer.ok {
+            self.answered += 1;
+            self.record(answer.start, answer.end);
+        } else {
+            self.failed += 1;
+        }
+    }
+
+    fn record(&mut self, start: Instant, end: Instant) {
+        let began = self.window_begin.is_some_and(|begin| start >= begin);
+        let ended = self.window_end.is_some_and(|end| start >= end);
+        if began && !ended {
+            let latency = end.saturating_duration_since(start).as_nanos();
+            self.latencies.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The generator against a server made with the `h2` crate, which is strict about the protocol.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use api_proto::etcdserverpb::PutRequest;
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use prost::Message as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+use super::*;
+
+/// How the server treats a request.
+#[derive(Clone, Copy)]
+enum Reply {
+    Good,
+    /// A message without its five-byte head.
+    Short,
+    /// An error of gRPC: trailers without a message.
+    Refused,
+    Reset,
+    /// A message and no trailers after it.
+    NoTrailers,
+    /// The end of the connection.
+    GoAway,
+}
+
+struct Served {
+    address: SocketAddr,
+    keys: Arc<Mutex<Vec<Bytes>>>,
+    _runtime: Runtime,
+}
+
+/// Replies to the nth request as `replies` says, which is repeated.
+fn serve(n_streams_max: u32, replies: &'static [Reply]) -> Served {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let keys = Arc::new(Mutex::new(Vec::new()));
+    let all_keys = keys.clone();
+    runtime.spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(converse(socket, n_streams_max, replies, keys.clone()));
+        }
+    });
+    Served { address, keys: all_keys, _runtime: runtime }
+}
+
+async fn converse(
+    socket: TcpStream,
+    n_streams_max: u32,
+    replies: &'static [Reply],
+    keys: Arc<Mutex<Vec<Bytes>>>,
+) {
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(n_streams_max);
+    let mut connection = builder.handshake::<_, Bytes>(socket).await.unwrap();
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        assert_eq!(request.uri().path(), "/etcdserverpb.KV/Put");
+        assert_eq!(request.headers()["content-type"], "application/grpc");
+        assert_eq!(request.headers()["te"], "trailers");
+        let nth = {
+            let mut keys = keys.lock().unwrap();
+            keys.push(Bytes::new());
+            keys.len() - 1
+        };
+        let reply = replies[nth % replies.len()];
+        if let Reply::GoAway = reply {
+            connection.graceful_shutdown();
+            continue;
+        }
+        let keys = keys.clone();
+        tokio::spawn(async move {
+            let key = key(request.into_body()).await;
+            keys.lock().unwrap()[nth] = key;
+            answer(respond, reply);
+        });
+    }
+}
+
+async fn key(mut body: RecvStream) -> Bytes {
+    let mut message = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        message.extend_from_slice(&data);
+    }
+    PutRequest::decode(&message[5..]).unwrap().key
+}
+
+fn answer(mut respond: SendResponse<Bytes>, reply: Reply) {
+    let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", "0".parse().unwrap());
+    let message = Bytes::from_static(&[0, 0, 0, 0, 2, 10, 0]);
+    match reply {
+        Reply::Good | Reply::Short => {
+            let message = if let Reply::Short = reply { message.slice(..4) } else { message };
+            let mut body = respond.send_response(head, false).unwrap();
+            body.send_data(message, false).unwrap();
+            body.send_trailers(trailers).unwrap();
+        }
+        Reply::Refused => {
+            let head = http::Response::builder().header("grpc-status", "8").body(()).unwrap();
+            respond.send_response(head, true).unwrap();
+        }
+        Reply::Reset => respond.send_reset(h2::Reason::INTERNAL_ERROR),
+        Reply::NoTrailers => {
+            let mut body = respond.send_response(head, false).unwrap();
+            body.send_data(message, true).unwrap();
+        }
+        Reply::GoAway => unreachable!("a matter of the connection"),
+    }
+}
+
+fn closed(clients: usize, span: Span) -> Load {
+    Load { clients, connections: 3, pace: Pace::Closed, span }
+}
+
+#[test]
+fn every_request_is_sent_once_and_answered() {
+    // Values of 40000 bytes take several frames, and more window than a connection begins with.
+    for (clients, n_streams_max, value_bytes) in
+        [(1, 100, 256), (20, 100, 256), (20, 4, 256), (20, 4, 40_000)]
+    {
+        let served = serve(n_streams_max, &[Reply::Good]);
+        let load = closed(clients, Span::Requests(500));
+        let seen = load.run(served.address, &mut Requests::put(1000, value_bytes), |_| Ok(())).unwrap();
+        assert_eq!((seen.answered, seen.failed, seen.latencies.len()), (500, 0, 500));
+        let keys: BTreeSet<Bytes> = served.keys.lock().unwrap().drain(..).collect();
+        assert_eq!(keys.len(), 500);
+    }
+}
+
+#[test]
+fn only_complete_answers_count() {
+    let served = serve(100, &[Reply::Good, Reply::Short, Reply::Refused, Reply::Reset, Reply::NoTrailers]);
+    let seen = closed(8, Span::Requests(500)).run(served.address, &mut Requests::put(1000, 16), |_| Ok(()));
+    let seen = seen.unwrap();
+    assert_eq!((seen.answered, seen.failed), (100, 400));
+}
+
+#[test]
+fn a_connection_that_ends_is_an_error() {
+    let served = serve(100, &[Reply::Good, Reply::GoAway]);
+    let result = closed(1, Span::Requests(5)).run(served.address, &mut Requests::put(1000, 16), |_| Ok(()));
+    assert!(result.is_err(), "{result:?}");
+}
+
+#[test]
+fn a_window_has_two_ends_and_counts_what_lies_between() {
+    let served = serve(100, &[Reply::Good]);
+    let time = Duration::from_millis(50);
+    for pace in [Pace::Closed, Pace::Open(2000.0)] {
+        let load = Load { pace, ..closed(8, Span::Time { warm_up: time, window: time }) };
+        let mut marks = Vec::new();
+        let seen = load
+            .run(served.address, &mut Requests::put(1000, 16), |mark| {
+                marks.push(mark);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(marks, [Mark::Begin, Mark::End]);
+        assert!(seen.window >= time);
+        assert!(seen.answered_in_window <= seen.answered_since_window);
+        assert!(seen.answered_since_window <= seen.answered);
+        assert_eq!(seen.answered, served.keys.lock().unwrap().drain(..).count() as u64);
+    }
+}
+
+#[test]
+fn a_schedule_does_not_wait_for_answers() {
+    let second = Duration::from_secs(1);
+    let begin = Instant::now();
+    let mut requests = Requests::put(1000, 16);
+    let load =
+        Load { pace: Pace::Open(10.0), ..closed(1, Span::Time { warm_up: Duration::ZERO, window: second }) };
+    let mut source = Source::new(load, &mut requests, begin);
+    let mut tally = Tally::new();
+    tally.open_window(begin);
+
+    assert_eq!(source.take(begin), Some(begin));
+    assert_eq!(source.take(begin), None);
+    // After a stall requests start late and are counted from when they were due.
+    assert_eq!(source.take(begin + second / 2), Some(begin + second / 10));
+    assert_eq!(source.next_due(), Some(begin + second / 5));
+
+    // Eight were due in this second and were not sent; the first of them has waited for 0.8 s.
+    tally.close_window(begin + second);
+    assert_eq!(source.stop(begin + second, &mut tally), 8);
+    assert_eq!(tally.latencies.len(), 8);
+    assert!(tally.latencies.max().abs_diff(800_000_000) < 1_000_000, "{}", tally.latencies.max());
+    assert!(source.is_dry() && source.take(begin + 9 * second).is_none());
+}

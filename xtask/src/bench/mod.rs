@@ -1,0 +1,198 @@
+//! `cargo xtask bench`: the same load on ferretcd and on etcd.
+//!
+//! Both run with default settings on the same disk, in turn; every number is a median over rounds. With two
+//! cores each server has one for itself and the load generator the other, so that rates are per core.
+//!
+//! [`workload`] says what is asked, [`load`] asks it, [`server`] runs a process, [`session`] measures one life of
+//! it, [`report`] compares.
+
+mod check;
+mod load;
+mod machine;
+mod options;
+mod process;
+mod report;
+mod result;
+mod server;
+mod session;
+mod workload;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use self::machine::Placement;
+use self::options::{Options, Product};
+use self::report::Look;
+use self::result::{Cell, Metric, Results, Sample};
+use self::session::Session;
+use crate::TaskResult;
+
+/// Errors are for the person at the terminal only.
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+/// Measures what the words ask for, and prints it.
+pub(crate) fn run(words: &[&str]) -> TaskResult {
+    let options = Options::parse(words)?;
+    let placement = Placement::new(options.pin)?;
+    let programs: Vec<(Product, PathBuf)> = options
+        .products
+        .iter()
+        .map(|product| Ok((*product, program(*product, &options)?)))
+        .collect::<Outcome<_>>()?;
+    let data_dir = options.data_dir.clone().unwrap_or_else(|| target_folder().join("bench"));
+    std::fs::create_dir_all(&data_dir)?;
+    let data_dir = tempfile::Builder::new().prefix("run-").tempdir_in(&data_dir)?;
+    let setting = setting(&options, &placement, &programs, data_dir.path())?;
+
+    placement.enter_generator()?;
+    let results = measure(&options, &placement, &programs, data_dir.path())?;
+
+    let look = match std::io::stdout().is_terminal() {
+        _ if options.markdown => Look::Markdown,
+        true => Look::Drawn,
+        false => Look::Plain,
+    };
+    std::io::stdout().write_all(report::text(&results, &setting, look).as_bytes())?;
+    if let Some(file) = &options.json {
+        std::fs::write(file, format!("{:#}\n", report::json(&results, &setting)))?;
+    }
+    if results.failures.is_empty() {
+        Ok(())
+    } else {
+        Err("the run has failures; its numbers do not count".into())
+    }
+}
+
+/// Waits where there is nothing to wait for: the numbers in /proc, and another program's opening of a port.
+fn pause(time: Duration) {
+    #[expect(clippy::disallowed_methods, reason = "neither announces its changes")]
+    std::thread::sleep(time);
+}
+
+/// Runs all sessions, servers alternating within each round. A session that fails does not end the run.
+fn measure(
+    options: &Options,
+    placement: &Placement,
+    programs: &[(Product, PathBuf)],
+    data_dir: &Path,
+) -> Outcome<Results> {
+    let sessions = Session::plan(options);
+    let n_samples: usize = sessions.iter().map(|session| session.rounds(options) * session.cells.len()).sum();
+    let bar = ProgressBar::new((n_samples * programs.len()) as u64)
+        .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?);
+    let mut results = Results::default();
+    for session in &sessions {
+        for round in 1..=session.rounds(options) {
+            for (product, program) in programs {
+                let cell = session.cells[0];
+                bar.set_message(format!("{} {}, round {round}", product.name(), cell.workload.name()));
+                let outcome = session.run(options, program, data_dir, placement, |cell, sample| {
+                    announce(&bar, cell, *product, &sample);
+                    take(&mut results, cell, *product, sample);
+                });
+                if let Err(error) = outcome {
+                    let product = product.name();
+                    results
+                        .failures
+                        .push(format!("{product}, {}, round {round}: {error}", cell.workload.name()));
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(results)
+}
+
+fn take(results: &mut Results, cell: Cell, product: Product, sample: Sample) {
+    if let Some(failed) = sample.get(&Metric::Failed).filter(|failed| **failed > 0.0) {
+        let (product, workload) = (product.name(), cell.workload.name());
+        let text = format!("{product}, {workload} with {} clients: {failed} requests failed", cell.clients);
+        results.failures.push(text);
+    }
+    results.samples.entry((cell, product)).or_default().push(sample);
+}
+
+/// One step further; where no bar can be drawn, one line.
+fn announce(bar: &ProgressBar, cell: Cell, product: Product, sample: &Sample) {
+    bar.inc(1);
+    if bar.is_hidden() {
+        let rate = sample.get(&Metric::Rate).copied().unwrap_or_default();
+        let (product, workload, clients) = (product.name(), cell.workload.name(), cell.clients);
+        // A closed stderr leaves nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{workload} {clients} {product}: {rate:.0}/s");
+    }
+}
+
+/// The binary to measure; builds ferretcd unless one is given.
+fn program(product: Product, options: &Options) -> Outcome<PathBuf> {
+    match product {
+        Product::Etcd => Ok(options.etcd.clone()),
+        Product::Ferretcd => match &options.ferretcd {
+            Some(path) => Ok(path.clone()),
+            None => build_ferretcd(),
+        },
+    }
+}
+
+fn build_ferretcd() -> Outcome<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--package", "ferretcd-cli", "--bin", "ferretcd"])
+        .current_dir(workspace_root())
+        .status()?;
+    if !status.success() {
+        return Err("ferretcd does not build".into());
+    }
+    Ok(target_folder().join("release/ferretcd"))
+}
+
+fn workspace_root() -> PathBuf {
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir.parent().expect("xtask is a folder of the workspace").to_owned()
+}
+
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
+}
+
+/// What was measured where, one line each.
+fn setting(
+    options: &Options,
+    placement: &Placement,
+    programs: &[(Product, PathBuf)],
+    data_dir: &Path,
+) -> Outcome<Vec<String>> {
+    let mut lines = Vec::new();
+    for (product, program) in programs {
+        let output = Command::new(program).arg("--version").output();
+        let output = output.map_err(|error| format!("{} does not start: {error}", program.display()))?;
+        let version = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
+        lines.push(format!("{}: {version}", product.name()));
+    }
+    let placed = if placement.is_pinned() {
+        "the server has one for itself, the load generator the other"
+    } else {
+        "not pinned"
+    };
+    let processor = machine::processor().unwrap_or_else(|| "unknown processor".to_owned());
+    lines.push(format!("{processor}, {} cores, {placed}", placement.n_cores()));
+    let sync = machine::sync_time(data_dir)?;
+    lines.push(format!("disk: {:.0} µs per append and fdatasync", sync.as_secs_f64() * 1e6));
+    let pace = match options.open_loop {
+        Some(rate) => format!("open loop, {rate} requests/s"),
+        None => "closed loop".to_owned(),
+    };
+    lines.push(format!(
+        "{pace}, {} s per load, {} rounds, clients on up to {} connections, values of {} bytes, reads from {} keys",
+        options.window.as_secs_f64(),
+        options.rounds,
+        options.connections,
+        options.value_bytes,
+        options.keys,
+    ));
+    Ok(lines)
+}

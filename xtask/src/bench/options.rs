@@ -1,0 +1,228 @@
+//! The command line of the task.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::Outcome;
+use super::workload::Workload;
+
+pub(super) const USAGE: &str = "\
+usage: cargo xtask bench [WORKLOAD...] [options]
+
+The same load on ferretcd and on etcd in one run, alternated; medians, ratios first.
+
+workloads: put range range-serializable list txn memory   (all of them when none is named)
+
+  --seconds N          measured time of one load (5)
+  --rounds N           how often each server is measured (3); memory is measured once
+  --clients A,B,...    outstanding requests (1,64,1000)
+  --connections N      TCP connections that the clients share (10)
+  --open-loop RATE     send RATE requests/s on a schedule; latency counts from the scheduled time
+  --keys N             keys that range and list read from (100000)
+  --memory-keys N      keys of the memory workload (1000000)
+  --value-bytes N      (256)
+  --only SERVER        measure ferretcd or etcd alone
+  --ferretcd PATH      measure this binary instead of building target/release/ferretcd
+  --etcd PATH          the etcd to compare with (etcd)
+  --data-dir DIR       where data directories are made (bench/ in the target folder)
+  --no-pin             leave the placement on cores to the system; with two cores the server gets the first
+                       and the generator the second, with another number nothing is pinned
+  --json FILE          also write every sample to FILE
+  --markdown           print Markdown tables";
+
+/// One of the two programs that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Product {
+    Ferretcd,
+    Etcd,
+}
+
+impl Product {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Product::Ferretcd => "ferretcd",
+            Product::Etcd => "etcd",
+        }
+    }
+}
+
+/// What a run does.
+#[derive(Debug, PartialEq)]
+pub(super) struct Options {
+    pub(super) workloads: Vec<Workload>,
+    pub(super) window: Duration,
+    pub(super) rounds: usize,
+    pub(super) clients: Vec<usize>,
+    pub(super) connections: usize,
+    /// Requests per second of the schedule; `None` is a closed loop.
+    pub(super) open_loop: Option<f64>,
+    pub(super) keys: u64,
+    pub(super) memory_keys: u64,
+    pub(super) value_bytes: usize,
+    /// In the order of measurement within a round.
+    pub(super) products: Vec<Product>,
+    pub(super) ferretcd: Option<PathBuf>,
+    pub(super) etcd: PathBuf,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) pin: bool,
+    pub(super) json: Option<PathBuf>,
+    pub(super) markdown: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workloads: Workload::ALL.to_vec(),
+            window: Duration::from_secs(5),
+            rounds: 3,
+            clients: vec![1, 64, 1000],
+            connections: 10,
+            open_loop: None,
+            keys: 100_000,
+            memory_keys: 1_000_000,
+            value_bytes: 256,
+            products: vec![Product::Ferretcd, Product::Etcd],
+            ferretcd: None,
+            etcd: PathBuf::from("etcd"),
+            data_dir: None,
+            pin: true,
+            json: None,
+            markdown: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the words after `bench`; both `--name value` and `--name=value` are understood.
+    pub(super) fn parse(words: &[&str]) -> Outcome<Self> {
+        let mut options = Options::default();
+        let mut workloads = Vec::new();
+        let mut words = words.iter().copied();
+        while let Some(word) = words.next() {
+            if !word.starts_with('-') {
+                workloads.push(Workload::named(word).ok_or_else(|| format!("no workload {word}\n{USAGE}"))?);
+                continue;
+            }
+            let (name, attached) = match word.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (word, None),
+            };
+            match name {
+                "--no-pin" => options.pin = false,
+                "--markdown" => options.markdown = true,
+                "--help" | "-h" => return Err(USAGE.into()),
+                _ => {
+                    let value = attached.or_else(|| words.next());
+                    options.set(name, value.ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?)?;
+                }
+            }
+        }
+        if !workloads.is_empty() {
+            options.workloads = workloads;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Outcome<()> {
+        match name {
+            "--seconds" => {
+                self.window = Duration::try_from_secs_f64(number(name, value)?)
+                    .map_err(|_| format!("{name}: {value} is not a length of time"))?;
+            }
+            "--rounds" => self.rounds = positive(name, value)?,
+            "--clients" => {
+                self.clients = value.split(',').map(|each| positive(name, each)).collect::<Outcome<_>>()?;
+            }
+            "--connections" => self.connections = positive(name, value)?,
+            "--open-loop" => {
+                let rate: f64 = number(name, value)?;
+                if !(rate.is_finite() && rate > 0.0) {
+                    return Err(format!("{name}: {value} is not a rate").into());
+                }
+                self.open_loop = Some(rate);
+            }
+            "--keys" => self.keys = positive(name, value)? as u64,
+            "--memory-keys" => self.memory_keys = positive(name, value)? as u64,
+            "--value-bytes" => self.value_bytes = number(name, value)?,
+            "--only" => {
+                self.products = [Product::Ferretcd, Product::Etcd]
+                    .into_iter()
+                    .filter(|product| product.name() == value)
+                    .collect();
+                if self.products.is_empty() {
+                    return Err(format!("{name}: {value} is neither ferretcd nor etcd").into());
+                }
+            }
+            "--ferretcd" => self.ferretcd = Some(value.into()),
+            "--etcd" => self.etcd = value.into(),
+            "--data-dir" => self.data_dir = Some(value.into()),
+            "--json" => self.json = Some(value.into()),
+            _ => return Err(format!("no option {name}\n{USAGE}").into()),
+        }
+        Ok(())
+    }
+}
+
+fn number<T: FromStr>(name: &str, value: &str) -> Outcome<T> {
+    value.parse().map_err(|_| format!("{name}: {value} is not a number").into())
+}
+
+fn positive(name: &str, value: &str) -> Outcome<usize> {
+    match number(name, value)? {
+        0 => Err(format!("{name} must be at least 1").into()),
+        number => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Options) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(Options::parse(&words).unwrap(), expected, "{line}");
+    }
+
+    #[test]
+    fn words_and_options_are_read_in_any_order() {
+        check("", Options::default());
+        check(
+            "put --seconds 2.5 list --clients=1,64",
+            Options {
+                workloads: vec![Workload::Put, Workload::List],
+                window: Duration::from_millis(2500),
+                clients: vec![1, 64],
+                ..Options::default()
+            },
+        );
+        check(
+            "--only etcd --no-pin --open-loop 1000 --markdown",
+            Options {
+                products: vec![Product::Etcd],
+                pin: false,
+                open_loop: Some(1000.0),
+                markdown: true,
+                ..Options::default()
+            },
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for line in [
+            "putt",
+            "--secons 3",
+            "--seconds",
+            "--seconds -1",
+            "--rounds 0",
+            "--clients 1,",
+            "--open-loop 0",
+            "--open-loop NaN",
+            "--only redis",
+        ] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(Options::parse(&words).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The results as tables: ratios against their targets first, details behind.
+
+mod json;
+mod target;
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+pub(super) use self::json::render as json;
+use self::target::Target;
+use super::options::Product;
+use super::result::{Cell, Metric, Results};
+use super::workload::Workload;
+
+/// How tables look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// With lines, for a terminal.
+    Drawn,
+    /// Aligned columns, for a pipe.
+    Plain,
+    Markdown,
+}
+
+const LOAD_METRICS: [Metric; 12] = [
+    Metric::Rate,
+    Metric::P50,
+    Metric::P90,
+    Metric::P99,
+    Metric::P999,
+    Metric::Max,
+    Metric::ServerCpu,
+    Metric::Written,
+    Metric::PeakMemory,
+    Metric::GeneratorCpu,
+    Metric::Others,
+    Metric::Failed,
+];
+const MEMORY_METRICS: [Metric; 9] = [
+    Metric::PeakMemory,
+    Metric::Memory,
+    Metric::AnonymousMemory,
+    Metric::BytesPerKey,
+    Metric::Disk,
+    Metric::Restart,
+    Metric::RestartedMemory,
+    Metric::Rate,
+    Metric::Failed,
+];
+/// What the summary compares, where it was measured.
+const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
+const COMPARED_MEMORY: [Metric; 5] =
+    [Metric::PeakMemory, Metric::AnonymousMemory, Metric::Disk, Metric::Restart, Metric::RestartedMemory];
+
+/// More processor time than this, in percent of a core, is not the kernel's housekeeping.
+const OTHERS_MAX: f64 = 20.0;
+
+/// The whole report. `setting` are lines that say what was measured where.
+pub(super) fn text(results: &Results, setting: &[String], look: Look) -> String {
+    let mut text = String::new();
+    for line in setting {
+        let bullet = if look == Look::Markdown { "- " } else { "" };
+        let _ = writeln!(text, "{bullet}{line}");
+    }
+    section(&mut text, "Ratios, ferretcd to etcd", summary(results), look);
+    let (memory, loads): (Vec<Cell>, Vec<Cell>) =
+        results.cells().into_iter().partition(|cell| cell.workload == Workload::Memory);
+    section(&mut text, "Loads", details(results, &loads, &LOAD_METRICS), look);
+    section(&mut text, "Memory", details(results, &memory, &MEMORY_METRICS), look);
+    let most = results.samples.values().flatten().filter_map(|sample| sample.get(&Metric::Others));
+    let most = most.copied().fold(0.0, f64::max);
+    if most > OTHERS_MAX {
+        let _ = writeln!(
+            text,
+            "\nOther programs took up to {most:.0} % of a core; repeat this on an idle machine."
+        );
+    }
+    for failure in &results.failures {
+        let _ = writeln!(text, "\nFAILED: {failure}");
+    }
+    text
+}
+
+fn section(text: &mut String, title: &str, (header, rows): Rows, look: Look) {
+    if rows.is_empty() {
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(match look {
+        Look::Drawn => presets::UTF8_FULL_CONDENSED,
+        Look::Plain => presets::NOTHING,
+        Look::Markdown => presets::ASCII_MARKDOWN,
+    });
+    table.set_header(header).add_rows(rows);
+    for column in table.column_iter_mut().skip(N_NAME_COLUMNS) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mark = if look == Look::Markdown { "### " } else { "" };
+    let _ = writeln!(text, "\n{mark}{title}\n");
+    for line in table.lines() {
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+/// A header and the rows below it, left-aligned in the first [`N_NAME_COLUMNS`].
+type Rows = (Vec<String>, Vec<Vec<String>>);
+const N_NAME_COLUMNS: usize = 3;
+
+fn summary(results: &Results) -> Rows {
+    let header = ["workload", "clients", "measure", "ferretcd", "etcd", "ratio", "target", ""];
+    let mut rows = Vec::new();
+    for cell in results.cells() {
+        let compared: &[Metric] =
+            if cell.workload == Workload::Memory { &COMPARED_MEMORY } else { &COMPARED };
+        for metric in compared {
+            let Some(ratio) = results.ratio(cell, *metric) else { continue };
+            let value = |product| results.value(cell, product, *metric).map(number).unwrap_or_default();
+            let target = Target::of(cell, *metric);
+            let verdict = match target.map(|target| target.is_met(ratio)) {
+                Some(true) => "met",
+                Some(false) => "MISSED",
+                None => "",
+            };
+            rows.push(vec![
+                cell.workload.name().to_owned(),
+                cell.clients.to_string(),
+                metric.title().to_owned(),
+                value(Product::Ferretcd),
+                value(Product::Etcd),
+                format!("{ratio:.2}"),
+                target.map(|target| target.to_string()).unwrap_or_default(),
+                verdict.to_owned(),
+            ]);
+        }
+    }
+    (header.map(str::to_owned).to_vec(), rows)
+}
+
+fn details(results: &Results, cells: &[Cell], metrics: &[Metric]) -> Rows {
+    let names = ["workload", "clients", "server"].into_iter();
+    let header = names.chain(metrics.iter().map(|metric| metric.title())).map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    for cell in cells {
+        for product in [Product::Ferretcd, Product::Etcd] {
+            if !results.samples.contains_key(&(*cell, product)) {
+                continue;
+            }
+            let mut row =
+                vec![cell.workload.name().to_owned(), cell.clients.to_string(), product.name().to_owned()];
+            row.extend(metrics.iter().map(|metric| match results.value(*cell, product, *metric) {
+                Some(value) => number(value),
+                None => "-".to_owned(),
+            }));
+            rows.push(row);
+        }
+    }
+    (header, rows)
+}
+
+/// Three digits or more.
+fn number(value: f64) -> String {
+    match value {
+        0.0 => "0".to_owned(),
+        _ if value < 10.0 => format!("{value:.2}"),
+        _ if value < 100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::result::Sample;
+    use super::*;
+
+    fn results(ours: f64, theirs: f64) -> Results {
+        let cell = Cell { workload: Workload::Put, clients: 64 };
+        let mut results = Results::default();
+        for (product, rate) in [(Product::Ferretcd, ours), (Product::Etcd, theirs)] {
+            results.samples.insert((cell, product), vec![Sample::from([(Metric::Rate, rate)])]);
+        }
+        results
+    }
+
+    #[test]
+    fn the_summary_judges_ratios() {
+        for (ours, theirs, expected) in
+            [(30_000.0, 10_000.0, "3.00  >= 2.50  met"), (5.0, 10.0, "0.50  >= 2.50  MISSED")]
+        {
+            let text = text(&results(ours, theirs), &[], Look::Plain);
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn failures_are_part_of_the_report() {
+        let results = Results { failures: vec!["etcd ended".into()], ..Results::default() };
+        assert_eq!(text(&results, &["2 cores".into()], Look::Markdown), "- 2 cores\n\nFAILED: etcd ended\n");
+    }
+
+    #[test]
+    fn without_a_counterpart_there_is_no_summary() {
+        let mut results = results(1.0, 1.0);
+        results.samples.retain(|(_, product), _| *product == Product::Etcd);
+        let text = text(&results, &[], Look::Plain);
+        assert!(!text.contains("Ratios") && text.contains("Loads"), "{text}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Measured numbers: one sample per load and round, medians over the rounds.
+
+use std::collections::BTreeMap;
+
+use super::options::Product;
+use super::workload::Workload;
+
+/// One load: the workload and how many requests are outstanding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Cell {
+    pub(super) workload: Workload,
+    pub(super) clients: usize,
+}
+
+/// What is measured; the unit is part of the meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Metric {
+    /// Right answers per second.
+    Rate,
+    /// Latencies in microseconds.
+    P50,
+    P90,
+    P99,
+    P999,
+    Max,
+    /// Processor milliseconds of the server per 1000 requests.
+    ServerCpu,
+    /// Processor microseconds of the load generator per request.
+    GeneratorCpu,
+    /// KiB written to the disk per 1000 requests, background work included.
+    Written,
+    /// MiB of resident memory: the most, now, and now without mapped files.
+    PeakMemory,
+    Memory,
+    AnonymousMemory,
+    /// Bytes that each key has added to the resident memory.
+    BytesPerKey,
+    /// MiB that the data directory takes on the disk.
+    Disk,
+    /// Milliseconds from the start of the process after a crash to its first answer.
+    Restart,
+    /// MiB of resident memory after that.
+    RestartedMemory,
+    /// Processor time of everything else on the machine, in percent of one core. Kernel threads that write to the
+    /// disk are a few; more means that the other numbers are not to be trusted.
+    Others,
+    /// Wrong answers, missing answers, and scheduled requests that were never sent.
+    Failed,
+}
+
+impl Metric {
+    /// The column's title.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Metric::Rate => "requests/s",
+            Metric::P50 => "p50 µs",
+            Metric::P90 => "p90 µs",
+            Metric::P99 => "p99 µs",
+            Metric::P999 => "p99.9 µs",
+            Metric::Max => "max µs",
+            Metric::ServerCpu => "CPU ms/1000",
+            Metric::GeneratorCpu => "generator µs",
+            Metric::Written => "KiB/1000",
+            Metric::PeakMemory => "peak MiB",
+            Metric::Memory => "RSS MiB",
+            Metric::AnonymousMemory => "anonymous MiB",
+            Metric::BytesPerKey => "RSS bytes/key",
+            Metric::Disk => "disk MiB",
+            Metric::Restart => "restart ms",
+            Metric::RestartedMemory => "restarted MiB",
+            Metric::Others => "others %",
+            Metric::Failed => "failed",
+        }
+    }
+
+    /// One number for several rounds.
+    fn combine(self, values: &[f64]) -> f64 {
+        match self {
+            Metric::Max | Metric::Others => values.iter().copied().fold(0.0, f64::max),
+            Metric::Failed => values.iter().sum(),
+            _ => median(values),
+        }
+    }
+}
+
+/// The numbers of one load in one round.
+pub(super) type Sample = BTreeMap<Metric, f64>;
+
+/// Everything that was measured.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    pub(super) samples: BTreeMap<(Cell, Product), Vec<Sample>>,
+    /// What went wrong, as sentences. A run with any is not to be trusted.
+    pub(super) failures: Vec<String>,
+}
+
+impl Results {
+    /// Loads with samples, in the order of the enums.
+    pub(super) fn cells(&self) -> Vec<Cell> {
+        let mut cells: Vec<Cell> = self.samples.keys().map(|(cell, _)| *cell).collect();
+        cells.dedup();
+        cells
+    }
+
+    /// The median over the rounds; of maxima the greatest, of failures the sum.
+    pub(super) fn value(&self, cell: Cell, product: Product, metric: Metric) -> Option<f64> {
+        let samples = self.samples.get(&(cell, product))?;
+        let values: Vec<f64> = samples.iter().filter_map(|sample| sample.get(&metric).copied()).collect();
+        (!values.is_empty()).then(|| metric.combine(&values))
+    }
+
+    /// ferretcd's value over etcd's.
+    pub(super) fn ratio(&self, cell: Cell, metric: Metric) -> Option<f64> {
+        let of = |product| self.value(cell, product, metric);
+        let (ours, theirs) = (of(Product::Ferretcd)?, of(Product::Etcd)?);
+        (theirs > 0.0).then(|| ours / theirs)
+    }
+}
+
+/// The middle value, of an even number the mean of the middle two; 0 of nothing.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    match (values.len() / 2, values.len() % 2) {
+        (0, 0) => 0.0,
+        (middle, 0) => f64::midpoint(values[middle - 1], values[middle]),
+        (middle, _) => values[middle],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        for (values, expected) in [
+            (&[][..], 0.0),
+            (&[3.0], 3.0),
+            (&[9.0, 1.0], 5.0),
+            (&[9.0, 1.0, 2.0], 2.0),
+            (&[4.0, 1.0, 2.0, 100.0], 3.0),
+        ] {
+            assert_eq!(median(values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn failures_of_any_round_stay_visible() {
+        let cell = Cell { workload: Workload::Put, clients: 1 };
+        let mut results = Results::default();
+        for (rate, failed) in [(10.0, 0.0), (30.0, 2.0), (20.0, 0.0)] {
+            let sample = Sample::from([(Metric::Rate, rate), (Metric::Failed, failed)]);
+            results.samples.entry((cell, Product::Etcd)).or_default().push(sample);
+        }
+        assert_eq!(results.value(cell, Product::Etcd, Metric::Rate), Some(20.0));
+        assert_eq!(results.value(cell, Product::Etcd, Metric::Failed), Some(2.0));
+        assert_eq!(results.ratio(cell, Metric::Rate), None);
+    }
+}
