@@ -4,6 +4,9 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+/// Where a range starts and ends, as ordered maps take it.
+pub type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// A set of keys: one key, an interval, or everything from a key on. Ordered bytewise.
 ///
 /// etcd writes all three as a pair `key`, `range_end`; [`KeyRange::from_wire`] is the only place that
@@ -56,7 +59,7 @@ impl KeyRange {
 
     /// The range as bounds for an ordered map; `None` if it [is empty](Self::is_empty), because ordered
     /// maps panic on reversed bounds.
-    pub fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub fn bounds(&self) -> Option<Bounds<'_>> {
         match self {
             Self::Key(key) => Some((Bound::Included(key), Bound::Included(key))),
             Self::Interval(start, end) if start < end => Some((Bound::Included(start), Bound::Excluded(end))),

@@ -20,5 +20,5 @@ mod key_range;
 mod revision;
 
 pub use id::{ClusterId, LeaseId, MemberId};
-pub use key_range::KeyRange;
+pub use key_range::{Bounds, KeyRange};
 pub use revision::{ParseRevisionError, Revision};

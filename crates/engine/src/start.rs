@@ -297,7 +297,14 @@ fn spawn_flusher(
 ) -> JoinHandle<()> {
     let pace = Pace { interval: config.backend_interval, rows: config.backend_batch };
     let (flusher, backend, host) = (flusher.clone(), backend.clone(), Arc::clone(host));
-    let (snapshot_count, wals_max) = (config.snapshot_count, config.wals_max);
+    // Zero means to keep all.
+    let (snapshot_count, wals_max) = (
+        config.snapshot_count,
+        match config.wals_max {
+            0 => usize::MAX,
+            n => n,
+        },
+    );
     let mut marked = 0;
     let on_flushed = move |flushed: Flushed, host: &EngineHost| {
         host.metrics.backend_commit.observe(flushed.took.as_secs_f64());

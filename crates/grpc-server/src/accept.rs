@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use http::{Extensions, Request};
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tower::ServiceExt;
 
 use crate::coalesce::{CoalescedStream, Turn};
 use crate::{Config, Server};
@@ -34,21 +33,22 @@ impl Remote {
     }
 }
 
-/// Serves HTTP/1 and HTTP/2 on every listener until `shutdown` ends. Then it accepts nobody any more, tells
+/// Serves HTTP/1 and HTTP/2 on every listener, each with its server, until `shutdown` ends. Then it accepts nobody any more, tells
 /// clients to go elsewhere and lets running calls finish, for as long as the configuration says.
-pub async fn serve(server: Server, listeners: Vec<TcpListener>, shutdown: impl Future<Output = ()>) {
+pub async fn serve(endpoints: Vec<(TcpListener, Server)>, shutdown: impl Future<Output = ()>) {
     let (stop, stopped) = watch::channel(false);
     // Every task holds a sender; when the last is gone the receiver knows.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let config = server.config.clone();
-    for listener in listeners {
-        tokio::spawn(accept(server.clone(), listener, stopped.clone(), alive.clone()));
+    let drain_timeout = endpoints.iter().map(|(_, server)| server.config().drain_timeout).max();
+    let servers: Vec<Server> = endpoints.iter().map(|(_, server)| server.clone()).collect();
+    for (listener, server) in endpoints {
+        tokio::spawn(accept(server, listener, stopped.clone(), alive.clone()));
     }
     drop(alive);
     shutdown.await;
-    server.stop();
+    servers.iter().for_each(Server::stop);
     stop.send_replace(true);
-    if tokio::time::timeout(config.drain_timeout, all_gone.recv()).await.is_err() {
+    if tokio::time::timeout(drain_timeout.unwrap_or_default(), all_gone.recv()).await.is_err() {
         tracing::warn!("clients still connected after the drain timeout; closing their connections");
     }
 }
@@ -97,12 +97,12 @@ async fn connection(
 ) -> Result<(), tonic::codegen::StdError> {
     stream.set_nodelay(true)?;
     let (stream, flush) = CoalescedStream::new(stream);
-    let http = http(&server.config);
-    let service = server.map_request(move |mut request: Request<Incoming>| {
+    let http = http(server.config());
+    let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Remote(remote));
-        request
+        server.answer(request)
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut told = pin!(stopped.wait_for(|stopped| *stopped));
     let mut is_told = false;
     let result = poll_fn(|cx| {

@@ -27,4 +27,4 @@ mod texts;
 
 pub use accept::serve;
 pub use config::Config;
-pub use server::{Handler, Server};
+pub use server::{Face, Handler, Server};

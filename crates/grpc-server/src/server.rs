@@ -1,18 +1,23 @@
 //! All services of one member as one tower service.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use api_proto::errors::Untyped;
 use api_proto::etcdserverpb::cluster_server::ClusterServer;
 use api_proto::etcdserverpb::kv_server::KvServer;
 use api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use axum::Router;
 use engine::Engine;
 use gateway::{Gateway, Listener};
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use interceptors::{AuthLayer, LogConfig, LogLayer, MetricsConfig, MetricsLayer, QuotaConfig, QuotaLayer};
+use interceptors::{
+    AuthLayer, LogConfig, LogLayer, MetricsConfig, MetricsLayer, QuotaConfig, QuotaLayer, Rpc,
+};
 use prometheus::Registry;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
@@ -31,39 +36,52 @@ use crate::maintenance::MaintenanceService;
 use crate::status::status;
 use crate::{Config, deadline, rpcs, texts};
 
+/// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
+const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
+
 /// A gRPC service with its layers, its types erased: what layers of one's own wrap.
 pub type Handler = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
 /// What one operation of a transaction is reckoned to cost beside its bytes; bounds what a request can cost.
 const OP_COST: u64 = 256;
 
-/// All services of one member: gRPC by the path of the call, plain HTTP for everything else. Clones share
-/// the member.
+/// All services of one member: gRPC by the path of the call, plain HTTP for everything else. Clones are cheap
+/// and share everything.
 #[derive(Clone)]
-pub struct Server {
-    services: Arc<Vec<Named>>,
+pub struct Server(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    /// By the whole path of a call.
+    methods: HashMap<&'static str, Arc<dyn Call>>,
     pages: Router,
+    gateway: Gateway,
     health: HealthService,
     message_bytes_max: usize,
-    pub(crate) config: Arc<Config>,
+    config: Config,
 }
 
-#[derive(Clone)]
-struct Named {
-    /// Package and service.
-    name: &'static str,
-    handler: Handler,
-}
-
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = self.services.iter().map(|service| service.name).collect();
-        f.debug_struct("Server").field("services", &names).finish_non_exhaustive()
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("config", &self.0.config).finish_non_exhaustive()
     }
 }
 
+/// What a listener shows if not everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// gRPC alone.
+    Grpc,
+    /// Plain HTTP alone.
+    Http,
+    /// Probes and metrics alone.
+    Metrics,
+    /// What other members ask; a sole member has nothing to tell them.
+    Peers,
+}
+
 impl Server {
-    /// Puts the services around a member. Metrics go into `registry`, which `/metrics` of `gateway` shows.
+    /// Puts the services around a member. Metrics go into `registry`, which `/metrics` of the gateway shows.
     ///
     /// The chain, in the order of a request:
     /// log (sees every call, also refused ones) → auth (who, and whether this member may answer) → metrics
@@ -95,111 +113,139 @@ impl Server {
             engine: engine.clone(),
             txn_ops_max: config.txn_ops_max,
             request_bytes_max: config.request_bytes_max,
-        });
-        let kv = kv.max_decoding_message_size(message_bytes_max).max_encoding_message_size(i32::MAX as usize);
+        })
+        .max_decoding_message_size(message_bytes_max)
+        .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
         let maintenance = MaintenanceServer::new(MaintenanceService { engine: engine.clone() })
             .max_decoding_message_size(message_bytes_max);
         let cluster = ClusterServer::new(ClusterService { engine: engine.clone() })
             .max_decoding_message_size(message_bytes_max);
-        let services = vec![
-            named(&kv, chain.clone().layer(quota).service(kv.clone())),
-            named(&maintenance, chain.clone().service(maintenance.clone())),
-            named(&cluster, chain.clone().service(cluster.clone())),
-            {
-                let server = HealthServer::new(health.clone());
-                named(&server, chain.service(server.clone()))
-            },
-        ];
+        let mut methods = HashMap::new();
+        add(&mut methods, chain.clone().layer(quota).service(kv));
+        add(&mut methods, chain.clone().service(maintenance));
+        add(&mut methods, chain.clone().service(cluster));
+        add(&mut methods, chain.service(HealthServer::new(health.clone())));
         let gateway = Gateway::register(Arc::new(Pages { engine: engine.clone() }), gateway, registry)?;
-        Ok(Self {
-            services: Arc::new(services),
-            pages: gateway.router(Listener::Plain),
-            health,
-            message_bytes_max,
-            config: Arc::new(config),
-        })
+        let pages = gateway.router(Listener::Plain);
+        Ok(Self(Arc::new(Inner { methods, pages, gateway, health, message_bytes_max, config })))
     }
 
-    /// Puts a layer of one's own around every gRPC service, outside the server's chain.
+    /// The server as it is seen through another kind of listener.
     #[must_use]
-    pub fn map(mut self, layer: impl Fn(Handler) -> Handler) -> Self {
-        let wrap = |service: &Named| Named { name: service.name, handler: layer(service.handler.clone()) };
-        self.services = Arc::new(self.services.iter().map(wrap).collect());
-        self
+    pub fn face(&self, face: Face) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        if face != Face::Grpc {
+            inner.methods.clear();
+        }
+        inner.pages = match face {
+            Face::Grpc | Face::Peers => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
+            Face::Http => inner.gateway.router(Listener::Plain),
+            Face::Metrics => inner.gateway.router(Listener::Metrics),
+        };
+        Self(Arc::new(inner))
+    }
+
+    /// Puts a layer of one's own around every gRPC method, outside the server's chain.
+    #[must_use]
+    pub fn map(&self, layer: impl Fn(Handler) -> Handler) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        for method in inner.methods.values_mut() {
+            let handler = layer(BoxCloneSyncService::new(Shared(Arc::clone(method))));
+            *method = Arc::new(Erased(handler));
+        }
+        Self(Arc::new(inner))
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
     }
 
     /// The gRPC health service says from now on that the server does not serve.
     pub(crate) fn stop(&self) {
-        self.health.stop();
+        self.0.health.stop();
     }
 
-    async fn grpc(self, handler: Option<Handler>, request: Request<Incoming>) -> Response<Body> {
-        let uri = request.uri().clone();
-        let is_method = rpcs::RPCS.iter().any(|rpc| rpc.path() == uri.path());
-        let Some(handler) = handler.filter(|_| is_method) else {
-            let is_service_known = self.services.iter().any(|service| is_call_of(uri.path(), service.name));
-            return texts::unimplemented(&uri, is_service_known);
+    /// Answers one request of whatever kind.
+    pub(crate) fn answer(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        if !is_grpc(&request) {
+            let pages = self.0.pages.clone().oneshot(request);
+            return Box::pin(async { pages.await.map(|response| response.map(Body::new)) });
+        }
+        let Some(method) = self.0.methods.get(request.uri().path()) else {
+            let response = texts::unimplemented(request.uri(), |service| self.has_service(service));
+            return Box::pin(std::future::ready(Ok(response)));
         };
         let timeout = deadline::timeout(request.headers());
-        let answer = handler.oneshot(request);
-        let Ok(response) = match timeout {
-            None => answer.await,
-            Some(timeout) => match tokio::time::timeout(timeout, answer).await {
-                Ok(response) => response,
-                Err(_) => return status(api_proto::errors::Untyped::ContextDeadlineExceeded).into_http(),
-            },
-        };
-        texts::reword(response, self.message_bytes_max)
+        let answer = method.call(request);
+        let message_bytes_max = self.0.message_bytes_max;
+        Box::pin(async move {
+            let Ok(response) = match timeout {
+                None => answer.await,
+                Some(timeout) => tokio::time::timeout(timeout, answer)
+                    .await
+                    .unwrap_or_else(|_| Ok(status(Untyped::ContextDeadlineExceeded).into_http())),
+            };
+            Ok(texts::reword(response, message_bytes_max))
+        })
+    }
+
+    fn has_service(&self, name: &str) -> bool {
+        rpcs::RPCS.iter().any(|rpc| rpc.service() == name && self.0.methods.contains_key(rpc.path()))
     }
 }
 
-/// Erases the types of a service and its layers.
-fn named<N, S, B>(_: &N, service: S) -> Named
+/// A service that is called without being cloned first, which would copy all of its layers to the heap.
+trait Call: Send + Sync {
+    fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible>;
+}
+
+/// Erases the type of a service. Services made by tonic, and their layers, are always ready.
+struct Erased<S>(S);
+
+impl<S, B> Call for Erased<S>
 where
-    N: NamedService,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
     B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<tonic::codegen::StdError>,
 {
-    let service = service.map_response(|response: Response<B>| response.map(Body::new));
-    Named { name: N::NAME, handler: BoxCloneSyncService::new(service) }
+    fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        let answer = self.0.clone().oneshot(request);
+        Box::pin(async { answer.await.map(|response| response.map(Body::new)) })
+    }
 }
 
-/// Whether a path is `/service/…`.
-fn is_call_of(path: &str, service: &str) -> bool {
-    path.strip_prefix('/')
-        .and_then(|path| path.strip_prefix(service))
-        .is_some_and(|rest| rest.starts_with('/'))
-}
+/// A method as the inside of a tower layer.
+#[derive(Clone)]
+struct Shared(Arc<dyn Call>);
 
-fn is_grpc(request: &Request<Incoming>) -> bool {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
-impl Service<Request<Incoming>> for Server {
+impl Service<Request<Incoming>> for Shared {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Response<Body>, Infallible>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Services made by tonic are always ready; each call is made on a clone of its own.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        if !is_grpc(&request) {
-            let pages = self.pages.clone();
-            return Box::pin(async move {
-                let Ok(response) = pages.oneshot(request).await;
-                Ok(response.map(Body::new))
-            });
-        }
-        let path = request.uri().path();
-        let service = self.services.iter().find(|service| is_call_of(path, service.name));
-        let handler = service.map(|service| service.handler.clone());
-        let server = self.clone();
-        Box::pin(async move { Ok(server.grpc(handler, request).await) })
+        self.0.call(request)
     }
+}
+
+/// Enters a service under the paths of all of its methods.
+fn add<S, B>(methods: &mut HashMap<&'static str, Arc<dyn Call>>, service: S)
+where
+    S: NamedService,
+    Erased<S>: Call + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>>,
+{
+    let service: Arc<dyn Call> = Arc::new(Erased(service));
+    let paths = rpcs::RPCS.iter().filter(|rpc| rpc.service() == S::NAME).map(Rpc::path);
+    methods.extend(paths.map(|path| (path, Arc::clone(&service))));
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
