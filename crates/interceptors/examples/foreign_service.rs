@@ -19,7 +19,7 @@ const RPCS: &[Rpc] = &[
 #[expect(clippy::print_stdout, reason = "the example shows what was counted")]
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).init();
+    tracing_subscriber::fmt().with_env_filter("ferretcd_interceptors=debug").init();
 
     let log = LogLayer::new(LogConfig {
         rpcs: RPCS,

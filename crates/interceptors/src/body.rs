@@ -34,7 +34,7 @@ impl<B: Body<Data = Bytes>, O: Observe> CountedBody<B, O> {
     /// Wraps `inner`; without an observer the body costs one comparison for each frame.
     pub(crate) fn new(inner: B, observer: Option<O>) -> CountedBody<B, O> {
         let mut body = CountedBody { inner, framing: Framing::default(), observer };
-        if body.inner.is_end_stream() {
+        if body.observer.is_some() && body.inner.is_end_stream() {
             // Nobody polls such a body.
             end(&mut body.observer, None);
         }
@@ -58,20 +58,19 @@ impl<B: Body<Data = Bytes>, O: Observe> Body for CountedBody<B, O> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
+        let Some(observer) = this.observer else { return this.inner.poll_frame(context) };
         let next = ready!(this.inner.as_mut().poll_frame(context));
-        if let Some(observer) = this.observer {
-            match next.as_ref().and_then(|frame| frame.as_ref().ok()) {
-                Some(frame) => {
-                    if let Some(data) = frame.data_ref() {
-                        this.framing.feed(data, |len| observer.message(len));
-                    }
-                    // The server may ask `is_end_stream` instead of polling once more.
-                    if frame.is_trailers() || this.inner.is_end_stream() {
-                        end(this.observer, frame.trailers_ref());
-                    }
+        match next.as_ref().and_then(|frame| frame.as_ref().ok()) {
+            Some(frame) => {
+                if let Some(data) = frame.data_ref() {
+                    this.framing.feed(data, |len| observer.message(len));
                 }
-                None => end(this.observer, None),
+                // The server may ask `is_end_stream` instead of polling once more.
+                if frame.is_trailers() || this.inner.is_end_stream() {
+                    end(this.observer, frame.trailers_ref());
+                }
             }
+            None => end(this.observer, None),
         }
         Poll::Ready(next)
     }

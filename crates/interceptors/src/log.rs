@@ -91,7 +91,7 @@ where
     ReqBody: Body<Data = Bytes>,
     ResBody: Body<Data = Bytes>,
 {
-    type Response = Response<CountedBody<ResBody, RequestStats>>;
+    type Response = Response<CountedBody<ResBody, Box<RequestStats>>>;
     type Error = S::Error;
     type Future = LogFuture<S::Future>;
 
@@ -135,7 +135,7 @@ where
     F: Future<Output = Result<Response<ResBody>, E>>,
     ResBody: Body<Data = Bytes>,
 {
-    type Output = Result<Response<CountedBody<ResBody, RequestStats>>, E>;
+    type Output = Result<Response<CountedBody<ResBody, Box<RequestStats>>>, E>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();

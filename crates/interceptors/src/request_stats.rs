@@ -59,10 +59,10 @@ impl RequestStats {
     }
 
     /// Stops the clock; gives the call back only if there will be a line to write.
-    pub(crate) fn answered(mut self) -> Option<RequestStats> {
+    pub(crate) fn answered(mut self) -> Option<Box<RequestStats>> {
         let spent = self.start.elapsed();
         self.spent = Some(spent);
-        (self.is_slow(spent) || tracing::enabled!(Level::DEBUG)).then_some(self)
+        (self.is_slow(spent) || tracing::enabled!(Level::DEBUG)).then(|| Box::new(self))
     }
 
     fn is_slow(&self, spent: Duration) -> bool {
@@ -118,7 +118,7 @@ impl Drop for RequestStats {
 }
 
 /// Watches the response on its way out.
-impl Observe for RequestStats {
+impl Observe for Box<RequestStats> {
     fn message(&mut self, len: u64) {
         self.response_size += len;
     }

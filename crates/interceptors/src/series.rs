@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 use prometheus::{Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
@@ -122,8 +122,9 @@ impl Families {
 pub(crate) struct ClientVersions {
     family: IntCounterVec,
     unknown: ByType,
-    /// Written when a version is first seen, read for each call.
-    known: RwLock<HashMap<String, ByType>>,
+    /// Written when a version is first seen, read for each call. There are few, so a tree finds one sooner
+    /// than a hash would be computed.
+    known: RwLock<BTreeMap<String, ByType>>,
 }
 
 const VERSIONS_MAX: usize = 128;

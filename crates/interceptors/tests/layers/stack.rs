@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferretcd_interceptors::{
-    Admit, AuthInfo, AuthLayer, Authenticate, LogConfig, LogLayer, MetricsConfig, MetricsLayer, QuotaConfig,
-    QuotaLayer,
+    Admit, Auth, AuthInfo, AuthLayer, Authenticate, Log, LogConfig, LogLayer, Metrics, MetricsConfig,
+    MetricsLayer, Quota, QuotaConfig, QuotaLayer,
 };
 use http::request::Parts;
 use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use prometheus::Registry;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{PUT, RPCS, answer, message, read, request};
@@ -37,25 +38,46 @@ impl Admit for Tight {
     }
 }
 
-#[tokio::test]
-async fn a_call_passes_all_layers() {
-    let registry = Registry::new();
+type Stack<S> = Log<Auth<Metrics<Quota<S, dyn Admit>>, Everybody>>;
+
+/// The layers around `inner`, outermost first.
+fn stack<S>(registry: &Registry, inner: S) -> Stack<S> {
     let log = LogConfig {
         rpcs: RPCS,
         warning_unary_request_duration: Duration::from_millis(300),
         remote: |_extensions| None,
     };
     let metrics = MetricsConfig { rpcs: RPCS, extensive: true };
-    let service = ServiceBuilder::new()
+    ServiceBuilder::new()
         .layer(LogLayer::new(log))
         .layer(AuthLayer::new(Arc::new(Everybody)))
-        .layer(MetricsLayer::register(metrics, &registry).unwrap())
+        .layer(MetricsLayer::register(metrics, registry).unwrap())
         .layer(QuotaLayer::new(QuotaConfig { request_bytes_max: 100 }, Arc::new(Tight) as Arc<dyn Admit>))
-        .service(service_fn(async |request: Request<_>| {
+        .service(inner)
+}
+
+#[tokio::test]
+async fn a_call_passes_all_layers() {
+    let service = stack(
+        &Registry::new(),
+        service_fn(async |request: Request<_>| {
             assert!(matches!(AuthInfo::of(request.extensions()), AuthInfo::User { revision: 1, .. }));
             assert_eq!(read(request.into_body()).await.unwrap(), message(b"hello"));
             Ok::<_, Infallible>(Response::new(answer(b"ok")))
-        }));
+        }),
+    );
     let response = service.oneshot(request(PUT, vec![message(b"hello")])).await.unwrap();
     assert_eq!(read(response.into_body()).await.unwrap(), message(b"ok"));
+}
+
+#[tokio::test]
+async fn a_tonic_service_in_all_layers_is_still_one() {
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let path = "/grpc.health.v1.Health/Check";
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let request = request.body(tonic::body::Body::new(Full::new(message(b"")))).unwrap();
+    let routes = tonic::service::Routes::new(stack(&Registry::new(), health));
+    let response = routes.oneshot(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    assert_eq!(Status::from_header_map(body.trailers().unwrap()).unwrap().code(), Code::Ok);
 }
