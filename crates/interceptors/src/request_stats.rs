@@ -153,7 +153,7 @@ impl fmt::Display for Remote {
 fn started(start: Instant) -> SystemTime {
     #[expect(clippy::disallowed_methods, reason = "a log line tells people the time of day")]
     let now = SystemTime::now();
-    now - start.elapsed()
+    now.checked_sub(start.elapsed()).unwrap_or(now)
 }
 
 /// A time as `2006-01-02T15:04:05.000000Z`.
