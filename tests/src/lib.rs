@@ -6,6 +6,7 @@
 //! - [`scenario`] runs suites that are text: requests with the answers they get, as data.
 //! - [`Clients`] and [`raw`] reach the services with and without generated code.
 //! - [`Random`] makes what is random repeatable.
+//! - [`on_every_target!`] makes one test per suite and target.
 //!
 //! The crate holds no expectations of its own: those are in `scenarios/` and in the tests. A target that isn't
 //! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure.
@@ -24,6 +25,7 @@
 
 mod client;
 mod cluster;
+mod every_target;
 mod random;
 pub mod raw;
 pub mod report;

@@ -21,14 +21,35 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// `CODE TEXT` of the outcome, the text as the header has it (percent encoded).
+    /// `CODE TEXT` of the outcome.
     pub fn outcome(&self) -> String {
         let field = |name| {
             let value = self.trailers.get(name).or_else(|| self.headers.get(name));
-            value.map_or("", |value| value.to_str().unwrap_or("not ascii"))
+            value.map_or(&b""[..], |value| value.as_bytes())
         };
-        format!("{} {}", field("grpc-status"), field("grpc-message")).trim_end().to_owned()
+        let (code, text) = (field("grpc-status"), percent_decoded(field("grpc-message")));
+        format!("{} {}", String::from_utf8_lossy(code), String::from_utf8_lossy(&text)).trim_end().to_owned()
     }
+}
+
+/// The text of a status travels percent encoded; servers differ in what they encode beyond what they must.
+fn percent_decoded(encoded: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) if byte == b'%' => {
+                out.push(decoded);
+                rest = &after[2..];
+            }
+            _ => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    out
 }
 
 /// Why there is no answer.
@@ -59,7 +80,7 @@ pub fn frame(message: &[u8]) -> Bytes {
 pub async fn call(
     endpoint: &str,
     path: &str,
-    headers: &[(&str, &str)],
+    headers: &[(&str, &[u8])],
     body: Bytes,
 ) -> Result<Answer, CallError> {
     let socket = TcpStream::connect(endpoint.trim_start_matches("http://")).await?;

@@ -1,26 +1,22 @@
 //! The KV service and what of Maintenance belongs to it, as scenarios on every target.
 
 use ferretcd_tests::scenario::{KvSession, run};
-use ferretcd_tests::{Etcd34, Etcd37, Ferretcd, Process};
+use ferretcd_tests::{Cluster, on_every_target};
 
-macro_rules! suites {
-    ($target:ident: $program:ty, $($suite:ident)*) => {
-        mod $target {
-            use super::*;
-
-            $(
-                #[tokio::test]
-                async fn $suite() {
-                    run::<Process<$program>, KvSession>(concat!("kv/", stringify!($suite), ".txt")).await;
-                }
-            )*
-        }
-    };
-    ($($suite:ident)*) => {
-        suites!(ferretcd: Ferretcd, $($suite)*);
-        suites!(etcd34: Etcd34, $($suite)*);
-        suites!(etcd37: Etcd37, $($suite)*);
-    };
+async fn suite<C: Cluster>(file: &str) {
+    run::<C, KvSession>(file).await;
 }
 
-suites! { range stream put delete txn txn_form compact hash headers alarms durable }
+on_every_target! {
+    range => suite("kv/range.txt"),
+    stream => suite("kv/stream.txt"),
+    put => suite("kv/put.txt"),
+    delete => suite("kv/delete.txt"),
+    txn => suite("kv/txn.txt"),
+    txn_form => suite("kv/txn_form.txt"),
+    compact => suite("kv/compact.txt"),
+    hash => suite("kv/hash.txt"),
+    headers => suite("kv/headers.txt"),
+    alarms => suite("kv/alarms.txt"),
+    durable => suite("kv/durable.txt"),
+}

@@ -36,7 +36,7 @@ impl Release {
 /// What a target is, as far as expectations depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    /// Name in failure messages.
+    /// Name in messages and in scenarios.
     pub name: &'static str,
     /// The API release it speaks.
     pub release: Release,

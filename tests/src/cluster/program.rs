@@ -30,6 +30,16 @@ pub enum Missing {
         /// Debian package that brings it.
         package: &'static str,
     },
+    /// The program in PATH is of another release.
+    #[error("find {program} {wanted} in PATH, which has `{found}`")]
+    OtherVersion {
+        /// Name of the executable.
+        program: &'static str,
+        /// The release the expectations are of.
+        wanted: &'static str,
+        /// What it says of itself.
+        found: String,
+    },
     /// The upstream server of `tests/interop/go` was not built.
     #[error("find {}; build it with `{BUILD_ETCD37}`", path.display())]
     NotBuilt {
@@ -66,12 +76,7 @@ const BUILD_ETCD37: &str =
 pub struct Ferretcd;
 
 impl Program for Ferretcd {
-    const KIND: Kind = Kind {
-        name: "ferretcd",
-        release: Release::V3_7,
-        reference: false,
-        lacks: &["watch", "lease", "auth", "cluster", "defragment", "snapshot"],
-    };
+    const KIND: Kind = Kind { name: "ferretcd", release: Release::V3_7, reference: false, lacks: &["lease"] };
 
     fn locate() -> Result<PathBuf, Missing> {
         const VARIABLE: &str = "FERRETCD_BIN";
@@ -92,7 +97,7 @@ impl Program for Ferretcd {
 pub struct Etcd34;
 
 impl Program for Etcd34 {
-    const KIND: Kind = Kind { name: "etcd 3.4", release: Release::V3_4, reference: true, lacks: &[] };
+    const KIND: Kind = Kind { name: "etcd-3.4", release: Release::V3_4, reference: true, lacks: &[] };
     const FLAGS: &'static [&'static str] = FAST_TICKS;
 
     fn locate() -> Result<PathBuf, Missing> {
@@ -105,7 +110,7 @@ impl Program for Etcd34 {
 pub struct Etcd37;
 
 impl Program for Etcd37 {
-    const KIND: Kind = Kind { name: "etcd 3.7", release: Release::V3_7, reference: true, lacks: &[] };
+    const KIND: Kind = Kind { name: "etcd-3.7", release: Release::V3_7, reference: true, lacks: &[] };
     const FLAGS: &'static [&'static str] = FAST_TICKS;
 
     fn locate() -> Result<PathBuf, Missing> {

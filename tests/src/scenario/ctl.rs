@@ -1,6 +1,7 @@
 //! The language of etcdctl.
 //!
-//! A request is a command line without the program's name; lines below it that begin with `<` are its stdin. The
+//! A request is a command line without the program's name, behind `http` if the endpoint is to be given as a URL
+//! and not as host and port; lines below it that begin with `<` are its stdin. The
 //! answer shows stdout lines behind `|`, stderr lines behind `!` (`\` ends a line without a line feed) and the exit
 //! status when it isn't 0. A protobuf answer is shown decoded. What differs from run to run is replaced: ids,
 //! terms, log indices, sizes, durations, addresses; log lines of the client library are left out.
@@ -29,9 +30,16 @@ pub struct CtlSession {
 }
 
 impl CtlSession {
-    /// Whether there is an etcdctl on this machine.
-    pub fn available() -> Result<(), Missing> {
-        in_path("etcdctl", "etcd-client").map(drop)
+    /// Whether there is an etcdctl of release 3.4 on this machine: output differs between releases.
+    pub async fn available() -> Result<(), Missing> {
+        in_path("etcdctl", "etcd-client")?;
+        let output = Command::new("etcdctl").env("ETCDCTL_API", "3").arg("version").output().await;
+        let version = output.map_or_else(|error| error.to_string().into_bytes(), |output| output.stdout);
+        let version = String::from_utf8_lossy(&version).lines().next().unwrap_or_default().to_owned();
+        match version.starts_with("etcdctl version: 3.4.") {
+            true => Ok(()),
+            false => Err(Missing::OtherVersion { program: "etcdctl", wanted: "3.4", found: version }),
+        }
     }
 }
 
@@ -53,7 +61,7 @@ impl<C: Cluster> Session<C> for CtlSession {
         ];
         // In an empty store the first revision is 1: shown as offsets from 0 they are absolute.
         let shown = Shown::new(&pb::ResponseHeader { revision: 0, ..header });
-        Self { endpoint, shown, replacements }
+        Self { endpoint: endpoint.trim_start_matches("http://").to_owned(), shown, replacements }
     }
 
     async fn execute(&mut self, _: &mut C, request: &[String]) -> Vec<String> {
@@ -67,8 +75,12 @@ impl<C: Cluster> Session<C> for CtlSession {
                 line.strip_prefix('<').expect("stdin lines begin with <").trim_start().to_owned() + "\n"
             })
             .collect();
-        let output = run(&self.endpoint, &words, &stdin).await.expect("etcdctl runs");
-        self.show(&words, &output)
+        let (endpoint, words) = match words.split_first() {
+            Some((first, rest)) if first == "http" => (format!("http://{}", self.endpoint), rest),
+            _ => (self.endpoint.clone(), &words[..]),
+        };
+        let output = run(&endpoint, words, &stdin).await.expect("etcdctl runs");
+        self.show(words, &output)
     }
 
     fn failed(answer: &[String]) -> bool {
@@ -155,8 +167,9 @@ fn steady(line: &str) -> String {
         "\"DBSize\" : ",
         "\"dbSizeInUse\":",
         "\"took\":\"",
-        "\"Took\" : \"",
+        "\"Took\" : ",
         "took = ",
+        "http://127.0.0.1:",
     ];
     let mut line = BEFORE.iter().fold(line.to_owned(), |line, before| match line.split_once(before) {
         Some((head, tail)) => format!("{head}{before}N{}", tail.trim_start_matches(is_of_a_value)),

@@ -18,13 +18,13 @@
 //!   delete
 //!     rev +3 alone
 //!     deleted 1
-//! @3.4 why etcd 3.4 differs     the answer of an older release, with the reason
+//! @etcd-3.4 why it differs      the answer of another target, with the reason
 //! ...
 //! ```
 //!
 //! `...` at the end of an expected line accepts any rest. [`KvSession`] knows the requests of the gRPC services,
-//! [`CtlSession`] those of etcdctl; their module texts list them. With `UPDATE_SCENARIOS=3.7` (or `3.4`) in the
-//! environment a run against that etcd writes its answers into the file instead of comparing them; read the
+//! [`CtlSession`] those of etcdctl; their module texts list them. With `UPDATE_SCENARIOS=etcd-3.7` (or `etcd-3.4`)
+//! in the environment a run against that etcd writes its answers into the file instead of comparing them; read the
 //! difference before you keep it.
 
 mod ctl;

@@ -1,0 +1,62 @@
+//! Rows as the suite expects and finds them.
+
+use std::collections::BTreeMap;
+
+use api_proto::etcdserverpb as pb;
+use api_proto::mvccpb::KeyValue;
+use bytes::Bytes;
+use ferretcd_tests::Clients;
+use tonic::Status;
+
+/// Part of the store, by key.
+pub(crate) type Rows = BTreeMap<Bytes, KeyValue>;
+
+/// A change of some keys that must become visible at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) puts: Vec<(Bytes, Bytes)>,
+    pub(crate) deletes: Vec<Bytes>,
+}
+
+impl Change {
+    /// What the rows are after this change at this revision.
+    pub(crate) fn applied_to(&self, rows: &Rows, revision: i64) -> Rows {
+        let mut rows = rows.clone();
+        for (key, value) in &self.puts {
+            let row = rows.entry(key.clone()).or_insert_with(|| KeyValue {
+                key: key.clone(),
+                create_revision: revision,
+                ..KeyValue::default()
+            });
+            row.value = value.clone();
+            row.mod_revision = revision;
+            row.version += 1;
+        }
+        for key in &self.deletes {
+            rows.remove(key);
+        }
+        rows
+    }
+
+    /// The revision at which rows show this change, if they show it and it shows one: deletes leave nothing.
+    pub(crate) fn revision_in(&self, rows: &Rows) -> Option<i64> {
+        let (key, value) = self.puts.first()?;
+        rows.get(key).filter(|row| row.value == value).map(|row| row.mod_revision)
+    }
+}
+
+/// Reads all keys with a prefix at a revision, 0 for the newest. Says at which revision the store is.
+pub(crate) async fn read(clients: &mut Clients, prefix: &str, revision: i64) -> Result<(i64, Rows), Status> {
+    let range = pb::RangeRequest {
+        key: prefix.to_owned().into(),
+        range_end: format!("{prefix}\u{7f}").into(),
+        revision,
+        ..Default::default()
+    };
+    let answer = clients.kv.range(range).await?.into_inner();
+    let rows = answer.kvs.iter().map(|row| {
+        let row = row.decode().expect("a server sends rows that can be decoded");
+        (row.key.clone(), row)
+    });
+    Ok((answer.header.expect("every answer has a header").revision, rows.collect()))
+}

@@ -1,0 +1,238 @@
+//! One client that writes keys of its own, so that it alone knows what must be stored under them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use api_proto::etcdserverpb as pb;
+use api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
+use api_proto::etcdserverpb::request_op::Request;
+use bytes::Bytes;
+use ferretcd_tests::{Clients, Random};
+use tokio::sync::Notify;
+use tonic::Status;
+
+use super::ledger::Ledger;
+use super::rows::{Change, Rows, read};
+
+/// Keys written one at a time, and keys written all together.
+const SINGLES: u64 = 8;
+const GROUP: u64 = 4;
+
+/// How far the load of a round has come.
+#[derive(Debug)]
+pub(crate) struct Load {
+    target: u64,
+    answered: AtomicU64,
+    over: AtomicBool,
+    reached: Notify,
+    /// Notified now and then, to pace what runs beside the writers.
+    beat: Notify,
+}
+
+/// Answers between two beats.
+const BEAT: u64 = 16;
+
+impl Load {
+    pub(crate) fn new(target: u64) -> Self {
+        Self {
+            target,
+            answered: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            reached: Notify::new(),
+            beat: Notify::new(),
+        }
+    }
+
+    fn count(&self) {
+        let answered = self.answered.fetch_add(1, Ordering::SeqCst) + 1;
+        if answered == self.target {
+            self.over.store(true, Ordering::SeqCst);
+            self.reached.notify_one();
+        }
+        if answered == self.target || answered.is_multiple_of(BEAT) {
+            self.beat.notify_one();
+        }
+    }
+
+    /// Waits for the answer that ends the load. The writers go on until the server is gone.
+    pub(crate) async fn reached(&self) {
+        self.reached.notified().await;
+    }
+
+    /// Waits for the next beat; the last one comes with the end of the load.
+    pub(crate) async fn beat(&self) {
+        self.beat.notified().await;
+    }
+
+    /// Whether errors are to be expected.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+}
+
+/// A client and what it knows.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    index: usize,
+    random: Random,
+    /// Counts what was sent, so that no value is ever written twice.
+    sent: u64,
+    /// What is stored under the prefix according to the answers.
+    rows: Rows,
+    /// The last revision an answer named.
+    revision: i64,
+    /// Sent, but not answered when the server died.
+    pending: Option<Change>,
+}
+
+impl Writer {
+    pub(crate) fn new(index: usize, seed: u64) -> Self {
+        Self { index, random: Random::new(seed), sent: 0, rows: Rows::new(), revision: 0, pending: None }
+    }
+
+    fn prefix(index: usize) -> String {
+        format!("writer{index}/")
+    }
+
+    /// Writes until the server is gone. An error before that is a failure.
+    pub(crate) async fn run(mut self, mut clients: Clients, ledger: &Ledger, load: &Load) -> Self {
+        loop {
+            let step = match self.random.below(10) {
+                0 => self.look_at_another(&mut clients, ledger).await,
+                _ => self.change(&mut clients, ledger).await,
+            };
+            match step {
+                Ok(()) => load.count(),
+                Err(status) => {
+                    assert!(load.is_over(), "{ledger}: writer {}: {status}", self.index);
+                    return self;
+                }
+            }
+        }
+    }
+
+    /// What a read shows is committed: the ledger remembers it.
+    async fn look_at_another(&mut self, clients: &mut Clients, ledger: &Ledger) -> Result<(), Status> {
+        let other = usize::try_from(self.random.below(super::WRITERS as u64)).expect("a small number");
+        let prefix = Self::prefix(other);
+        let (revision, rows) = read(clients, &prefix, 0).await?;
+        ledger.saw(&prefix, revision, rows);
+        Ok(())
+    }
+
+    async fn change(&mut self, clients: &mut Clients, ledger: &Ledger) -> Result<(), Status> {
+        let kind = self.random.below(10);
+        let change = self.choose(kind);
+        self.pending = Some(change.clone());
+        let revision = match kind {
+            0..5 => self.put(clients, &change, ledger).await?,
+            5..7 => self.delete(clients, &change, ledger).await?,
+            _ => self.txn(clients, &change, ledger).await?,
+        };
+        self.pending = None;
+        assert!(revision >= self.revision, "{ledger}: revision {revision} after {}", self.revision);
+        let rows = change.applied_to(&self.rows, revision);
+        if rows != self.rows {
+            assert!(revision > self.revision, "{ledger}: revision {revision} for two changes");
+            ledger.answered(revision, &format!("{change:?}"), &change, &Self::prefix(self.index), &rows);
+        }
+        self.rows = rows;
+        self.revision = revision;
+        Ok(())
+    }
+
+    fn key(&self, kind: &str, number: u64) -> Bytes {
+        format!("{}{kind}{number}", Self::prefix(self.index)).into()
+    }
+
+    fn choose(&mut self, kind: u64) -> Change {
+        let number = self.random.below(SINGLES);
+        let single = self.key("single", number);
+        self.sent += 1;
+        // Sizes from a few bytes to some pages, so that log records end anywhere.
+        let size = if self.random.below(20) == 0 { 20_000 } else { self.random.below(400) };
+        let value = format!(
+            "{}-{}-{:.>size$}",
+            self.index,
+            self.sent,
+            "",
+            size = usize::try_from(size).expect("small")
+        );
+        match kind {
+            0..5 => Change { puts: vec![(single, value.into())], deletes: Vec::new() },
+            5..7 => Change { puts: Vec::new(), deletes: vec![single] },
+            _ => Change {
+                puts: (0..GROUP).map(|number| (self.key("group", number), value.clone().into())).collect(),
+                deletes: vec![single],
+            },
+        }
+    }
+
+    async fn put(&self, clients: &mut Clients, change: &Change, ledger: &Ledger) -> Result<i64, Status> {
+        let (key, value) = change.puts[0].clone();
+        let put = pb::PutRequest { key: key.clone(), value, prev_kv: true, ..Default::default() };
+        let answer = clients.kv.put(put).await?.into_inner();
+        let previous = answer.prev_kv.map(|row| row.decode().expect("a row can be decoded"));
+        assert_eq!(previous.as_ref(), self.rows.get(&key), "{ledger}: row before a put");
+        Ok(answer.header.expect("every answer has a header").revision)
+    }
+
+    async fn delete(&self, clients: &mut Clients, change: &Change, ledger: &Ledger) -> Result<i64, Status> {
+        let key = change.deletes[0].clone();
+        let there = i64::from(self.rows.contains_key(&key));
+        let delete = pb::DeleteRangeRequest { key, ..Default::default() };
+        let answer = clients.kv.delete_range(delete).await?.into_inner();
+        assert_eq!(answer.deleted, there, "{ledger}: keys found by a delete");
+        Ok(answer.header.expect("every answer has a header").revision)
+    }
+
+    /// Changes several keys on the condition that the store is as this client believes.
+    async fn txn(&self, clients: &mut Clients, change: &Change, ledger: &Ledger) -> Result<i64, Status> {
+        let compare = change.puts.iter().map(|(key, _)| pb::Compare {
+            target: CompareTarget::Mod.into(),
+            key: key.clone(),
+            target_union: Some(TargetUnion::ModRevision(
+                self.rows.get(key).map_or(0, |row| row.mod_revision),
+            )),
+            ..Default::default()
+        });
+        let puts = change.puts.iter().map(|(key, value)| {
+            Request::RequestPut(pb::PutRequest {
+                key: key.clone(),
+                value: value.clone(),
+                ..Default::default()
+            })
+        });
+        let deletes = change.deletes.iter().map(|key| {
+            Request::RequestDeleteRange(pb::DeleteRangeRequest { key: key.clone(), ..Default::default() })
+        });
+        let operations = puts.chain(deletes).map(|request| pb::RequestOp { request: Some(request) });
+        let txn =
+            pb::TxnRequest { compare: compare.collect(), success: operations.collect(), failure: Vec::new() };
+        let answer = clients.kv.txn(txn).await?.into_inner();
+        assert!(answer.succeeded, "{ledger}: somebody else wrote {change:?}");
+        Ok(answer.header.expect("every answer has a header").revision)
+    }
+
+    /// Compares what is stored after a restart with the answers.
+    pub(crate) async fn verify(&mut self, clients: &mut Clients, ledger: &Ledger) {
+        let prefix = Self::prefix(self.index);
+        let (revision, found) = read(clients, &prefix, 0).await.expect("a ready server answers reads");
+        assert!(revision >= self.revision, "{ledger}: revision {revision}, answered was {}", self.revision);
+        if found == self.rows {
+            self.pending = None;
+        } else if let Some(change) = self.pending.take() {
+            // Without an answer it may have happened nevertheless, but then as a whole.
+            let at = change.revision_in(&found).unwrap_or(revision);
+            assert_eq!(found, change.applied_to(&self.rows, at), "{ledger}: half of {change:?}");
+            if change.revision_in(&found).is_some() {
+                assert!(at > self.revision, "{ledger}: {change:?} at {at}, below {}", self.revision);
+                ledger.answered(at, "unanswered", &change, &prefix, &found);
+            }
+            self.rows = found.clone();
+        } else {
+            assert_eq!(found, self.rows, "{ledger}: writer {}", self.index);
+        }
+        ledger.saw(&prefix, revision, found);
+        self.revision = revision;
+    }
+}

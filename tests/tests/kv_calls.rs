@@ -1,0 +1,274 @@
+//! What scenarios can't say: calls that no library would send, deadlines, cancelled and concurrent calls, the
+//! quota.
+
+use std::collections::BTreeSet;
+
+use api_proto::etcdserverpb as pb;
+use bytes::Bytes;
+use ferretcd_tests::{Clients, Cluster, Options, Random, Release, on_every_target, raw, report};
+use prost::Message as _;
+use tokio::task::JoinSet;
+use tonic::Code;
+
+const PUT: &str = "/etcdserverpb.KV/Put";
+const RANGE: &str = "/etcdserverpb.KV/Range";
+
+/// What is asked of the outcome of a call.
+enum Outcome {
+    /// This code and text.
+    Exactly(&'static str),
+    /// This code; the text is that of a library.
+    Code(&'static str),
+    /// The text for a deadline that passed, unless the answer was faster than the clock.
+    OutOfTime,
+    /// Any failure, of the call or of the connection: no client sends such a thing.
+    Failure,
+}
+
+use Outcome::{Code as OnlyCode, Exactly, Failure, OutOfTime};
+
+fn put() -> Bytes {
+    pb::PutRequest { key: "a".into(), value: "1".into(), ..Default::default() }.encode_to_vec().into()
+}
+
+fn range() -> Bytes {
+    pb::RangeRequest { key: "a".into(), ..Default::default() }.encode_to_vec().into()
+}
+
+/// A valid message followed by a field that no release knows.
+fn with_unknown_field() -> Bytes {
+    [&put()[..], &[0x9a, 0x06, 0x01, b'x']].concat().into()
+}
+
+/// The first byte of a frame says whether the message is compressed.
+fn framed_with_flag(flag: u8) -> Bytes {
+    let mut frame = raw::frame(&put()).to_vec();
+    frame[0] = flag;
+    frame.into()
+}
+
+/// A request to send, byte by byte, and what has to come of it.
+struct Call {
+    name: &'static str,
+    path: &'static str,
+    headers: Vec<(&'static str, &'static [u8])>,
+    body: Bytes,
+    outcome: Outcome,
+    since: Release,
+}
+
+fn call(name: &'static str, path: &'static str, body: Bytes, outcome: Outcome) -> Call {
+    Call { name, path, headers: Vec::new(), body, outcome, since: Release::V3_4 }
+}
+
+impl Call {
+    fn header(mut self, name: &'static str, value: &'static [u8]) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn since(mut self, release: Release) -> Self {
+        self.since = release;
+        self
+    }
+}
+
+fn calls() -> Vec<Call> {
+    let too_large = pb::PutRequest { key: "a".into(), value: vec![0; 3 << 20].into(), ..Default::default() };
+    let put = raw::frame(&put());
+    vec![
+        call("a put", PUT, put.clone(), Exactly("0")),
+        call("an unknown field", PUT, raw::frame(&with_unknown_field()), Exactly("0")),
+        call("named identity encoding", PUT, put.clone(), Exactly("0")).header("grpc-encoding", b"identity"),
+        call("an empty message", PUT, raw::frame(&[]), Exactly("3 etcdserver: key is not provided")),
+        call("a message cut off in a tag", PUT, raw::frame(&[0xff]), OnlyCode("13")),
+        call("a message cut off in a field", PUT, raw::frame(&[0x0a, 0x05, b'x']), OnlyCode("13")),
+        call("a field number of zero", RANGE, raw::frame(&[0x02, 0x00]), OnlyCode("13")),
+        call("no message", PUT, Bytes::new(), Failure),
+        call("half a frame header", PUT, Bytes::from_static(&[0, 0]), Failure),
+        call("half a message", PUT, put.slice(..7), Failure),
+        call("a compressed message without an encoding", PUT, framed_with_flag(1), Failure),
+        call("an unknown frame flag", PUT, framed_with_flag(7), Failure),
+        call("an unknown encoding", PUT, framed_with_flag(1), Failure).header("grpc-encoding", b"lzma"),
+        call(
+            "a message above the limit",
+            PUT,
+            raw::frame(&too_large.encode_to_vec()),
+            Exactly("8 grpc: received message larger than max (3145736 vs. 2097152)"),
+        ),
+        call(
+            "an unknown method",
+            "/etcdserverpb.KV/Nope",
+            put.clone(),
+            Exactly("12 unknown method Nope for service etcdserverpb.KV"),
+        ),
+        call("an unknown service", "/nope.Nope/Put", put.clone(), Exactly("12 unknown service nope.Nope")),
+        call(
+            "names in lower case",
+            "/etcdserverpb.kv/put",
+            put.clone(),
+            Exactly("12 unknown service etcdserverpb.kv"),
+        ),
+        call("a path of one part", "/nope", put.clone(), Failure),
+        call("a put out of time", PUT, put.clone(), OutOfTime)
+            .header("grpc-timeout", b"1n")
+            .since(Release::V3_7),
+        call("a range out of time", RANGE, raw::frame(&range()), OutOfTime)
+            .header("grpc-timeout", b"1n")
+            .since(Release::V3_7),
+        call("all the time there is", RANGE, raw::frame(&range()), Exactly("0"))
+            .header("grpc-timeout", b"99999999H"),
+        call(
+            "a library version that is no text",
+            PUT,
+            put,
+            Exactly("3 etcdserver: invalid client api version"),
+        )
+        .header("client-api-version", b"3.\xff")
+        .since(Release::V3_7),
+    ]
+}
+
+/// Each call, and after each a proper one: none may harm the server.
+async fn unusual_calls<C: Cluster>() {
+    if !report::available::<C>("unusual calls") {
+        return;
+    }
+    let cluster = C::start(&Options::default()).await.expect("the server starts");
+    let mut clients = Clients::connect(&cluster).await.expect("the server accepts connections");
+    let mut wrong = Vec::new();
+    for call in calls().into_iter().filter(|call| call.since <= C::KIND.release) {
+        let answer = raw::call(&cluster.endpoint(), call.path, &call.headers, call.body).await;
+        let outcome = answer.map_or_else(|error| format!("failed to {error}"), |answer| answer.outcome());
+        let right = match call.outcome {
+            Exactly(text) => outcome == text,
+            OnlyCode(code) => outcome.split(' ').next() == Some(code),
+            OutOfTime => outcome == "4 context deadline exceeded" || outcome == "0",
+            Failure => outcome != "0",
+        };
+        if !right {
+            wrong.push(format!("{}: {outcome}", call.name));
+        }
+        let proper = pb::PutRequest { key: "b".into(), ..Default::default() };
+        clients.kv.put(proper).await.unwrap_or_else(|status| panic!("after {}: {status}", call.name));
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", C::KIND.name, wrong.join("\n"));
+}
+
+/// Calls given up at any moment leave a key with the whole value or without the key, and the connection in order.
+async fn cancelled_calls<C: Cluster>() {
+    if !report::available::<C>("cancelled calls") {
+        return;
+    }
+    let cluster = C::start(&Options::default()).await.expect("the server starts");
+    let clients = Clients::connect(&cluster).await.expect("the server accepts connections");
+    let value = Bytes::from(vec![b'v'; 10_000]);
+    let mut random = Random::new(1);
+    let mut running = JoinSet::new();
+    for index in 0..300 {
+        let (mut kv, value, patience) = (clients.kv.clone(), value.clone(), random.below(50));
+        running.spawn(async move {
+            let put = pb::PutRequest { key: format!("k{index}").into(), value, ..Default::default() };
+            tokio::select! {
+                biased;
+                answer = kv.put(put) => Some(answer.expect("nothing but the client ends the call")),
+                () = yields(patience) => None,
+            }
+        });
+    }
+    let answered = running.join_all().await.into_iter().flatten().count();
+    let mut kv = clients.kv.clone();
+    let all = pb::RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() };
+    let rows = kv.range(all).await.expect("the connection is in order").into_inner();
+    assert!(rows.kvs.len() >= answered, "{answered} answered, {} stored", rows.kvs.len());
+    for row in &rows.kvs {
+        assert_eq!(row.decode().expect("a row").value, value);
+    }
+}
+
+async fn yields(times: u64) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A thousand puts at once on one connection: each gets a revision of its own, none is missing.
+async fn concurrent_calls<C: Cluster>() {
+    const CALLS: usize = 1000;
+    if !report::available::<C>("concurrent calls") {
+        return;
+    }
+    let cluster = C::start(&Options::default()).await.expect("the server starts");
+    let clients = Clients::connect(&cluster).await.expect("the server accepts connections");
+    let mut running = JoinSet::new();
+    for index in 0..CALLS {
+        let mut kv = clients.kv.clone();
+        running.spawn(async move {
+            let put = pb::PutRequest { key: format!("k{index}").into(), ..Default::default() };
+            let answer = kv.put(put).await.expect("puts are answered").into_inner();
+            answer.header.expect("a put has a header").revision
+        });
+    }
+    let revisions: BTreeSet<i64> = running.join_all().await.into_iter().collect();
+    let expected: BTreeSet<i64> = (2..).take(CALLS).collect();
+    assert_eq!(revisions, expected);
+}
+
+/// Writes are refused once the quota is used up, deletes and reads are not; the alarm says why and stays until
+/// it is cleared.
+async fn quota<C: Cluster>() {
+    const QUOTA: i64 = 8 << 20;
+    const VALUE: usize = 256 << 10;
+    if !report::available::<C>("quota") {
+        return;
+    }
+    let options = Options { flags: vec![format!("--quota-backend-bytes={QUOTA}")] };
+    let cluster = C::start(&options).await.expect("the server starts");
+    let Clients { mut kv, mut maintenance, .. } =
+        Clients::connect(&cluster).await.expect("the server accepts connections");
+    let big = |index: i64| pb::PutRequest {
+        key: format!("k{index}").into(),
+        value: vec![b'v'; VALUE].into(),
+        ..Default::default()
+    };
+    // The size of the file is known at its commits, so some more than the quota may get in.
+    let mut refused = None;
+    for index in 0..400 {
+        if let Err(status) = kv.put(big(index)).await {
+            refused = Some(status);
+            break;
+        }
+    }
+    let refused = refused.expect("a quota of 8 MiB is used up by 100 MiB");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.message(), "etcdserver: mvcc: database space exceeded");
+
+    let get = pb::AlarmRequest::default();
+    let alarms = maintenance.alarm(get).await.expect("alarms can be asked for").into_inner().alarms;
+    assert_eq!(alarms.len(), 1);
+    assert_eq!(alarms[0].alarm(), pb::AlarmType::Nospace);
+
+    let small = pb::PutRequest { key: "small".into(), ..Default::default() };
+    let status = kv.put(small.clone()).await.expect_err("the alarm refuses the smallest write");
+    assert_eq!(status.message(), "etcdserver: mvcc: database space exceeded");
+    let delete = pb::DeleteRangeRequest { key: "k".into(), range_end: "l".into(), prev_kv: false };
+    let deleted = kv.delete_range(delete).await.expect("deletes make room").into_inner();
+    assert!(deleted.deleted >= QUOTA / i64::try_from(VALUE).expect("a small number") - 4);
+
+    let disarm = pb::AlarmRequest {
+        action: pb::alarm_request::AlarmAction::Deactivate.into(),
+        member_id: alarms[0].member_id,
+        alarm: alarms[0].alarm,
+    };
+    maintenance.alarm(disarm).await.expect("alarms can be cleared");
+    let get = pb::AlarmRequest::default();
+    let alarms = maintenance.alarm(get).await.expect("alarms can be asked for").into_inner().alarms;
+    assert_eq!(alarms, []);
+}
+
+on_every_target! {
+    unusual => unusual_calls(),
+    cancelled => cancelled_calls(),
+    concurrent => concurrent_calls(),
+    over_quota => quota(),
+}
