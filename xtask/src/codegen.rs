@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use protox::prost_reflect::prost_types::DescriptorProto;
 use tonic_prost_build::FileDescriptorSet;
 
-use crate::TaskResult;
+use crate::{TaskResult, workspace_root};
 
 /// Folders of `proto/` that exist only to be imported: no Rust code comes from them.
 const IMPORT_ONLY: &str = "google/";
@@ -37,11 +37,6 @@ pub(crate) fn run(options: &[&str]) -> TaskResult {
         ["--check"] => check(&target, &files),
         _ => Err("usage: cargo xtask codegen [--check]".into()),
     }
-}
-
-fn workspace_root() -> PathBuf {
-    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest_dir.parent().expect("xtask is a folder of the workspace").to_owned()
 }
 
 fn generate(proto: &Path) -> Result<Files, Box<dyn std::error::Error>> {

@@ -1,0 +1,125 @@
+//! Which crate may depend on which: the layers, bottom up.
+
+use super::finding::Complaint;
+use super::tree::{Dependency, Package};
+
+/// Layer by layer, from the bytes and words up to the programs. A crate depends only on lower layers.
+const LAYERS: &[&[&str]] = &[
+    &["base", "api-proto"],
+    &["backend", "wal", "bolt"],
+    &["mvcc", "lease", "auth", "membership"],
+    &["apply", "watch", "raft-node"],
+    &["engine"],
+    &["grpc-server", "gateway", "transport", "interceptors", "tls"],
+    &["cli"],
+];
+
+/// What only develops and tests the others, and may depend on all of them.
+const DEVELOPMENT: &[&str] = &["sim", "tests", "xtask"];
+
+const RIM: usize = 5;
+
+/// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages.
+const ALLOWED: &[(&str, &str)] = &[("grpc-server", "interceptors"), ("grpc-server", "gateway")];
+
+/// Edges that the layers would permit and that are refused: these two serve any engine.
+const STRANGERS: &[(&str, &str)] = &[("interceptors", "engine"), ("gateway", "engine")];
+
+/// Judges the edges from `package` to other members, those of its tests and examples included.
+pub(super) fn check(package: &Package) -> Vec<Complaint> {
+    if is_development(&package.name) {
+        return Vec::new();
+    }
+    let Some(layer) = layer(&package.name) else {
+        return vec![Complaint {
+            dependency: String::new(),
+            message: format!("give {} a place in LAYERS of xtask/src/tidy/layers.rs", package.name),
+        }];
+    };
+    package.dependencies.iter().filter_map(|dependency| edge(&package.name, layer, dependency)).collect()
+}
+
+fn edge(from: &str, layer: usize, dependency: &Dependency) -> Option<Complaint> {
+    let to = dependency.member.as_deref()?;
+    let complaint = |message| Some(Complaint { dependency: dependency.key.clone(), message });
+    if STRANGERS.contains(&(from, to)) {
+        return complaint(format!("{from} does not know {to}: ask what it needs through a trait of its own"));
+    }
+    match self::layer(to) {
+        Some(below) if below < layer || ALLOWED.contains(&(from, to)) => None,
+        Some(other) => complaint(format!(
+            "{from} (layer {layer}) must not depend on {to} (layer {other}): only lower layers are known"
+        )),
+        None => complaint(format!("{from} must not depend on {to}, which is for development only")),
+    }
+}
+
+fn layer(name: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&name))
+}
+
+pub(super) fn is_development(name: &str) -> bool {
+    DEVELOPMENT.contains(&name)
+}
+
+/// Whether the crate faces the network.
+pub(super) fn is_rim(name: &str) -> bool {
+    LAYERS[RIM].contains(&name)
+}
+
+/// Whether the crate is synchronous and deterministic: nothing in it waits, and nothing in it asks for the time or
+/// for chance.
+pub(super) fn is_pure(name: &str) -> bool {
+    layer(name).is_some_and(|layer| layer <= 2) || matches!(name, "apply" | "watch")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(from: &str, to: &str, expected: &str) {
+        let dependency =
+            Dependency { key: to.to_owned(), member: Some(to.to_owned()), ..Dependency::default() };
+        let package = Package {
+            name: from.to_owned(),
+            manifest: String::new(),
+            dependencies: vec![Dependency::default(), dependency],
+        };
+        let messages: Vec<String> = super::check(&package).into_iter().map(|it| it.message).collect();
+        let as_expected = match messages.as_slice() {
+            [] => expected.is_empty(),
+            [message] => !expected.is_empty() && message.contains(expected),
+            _ => false,
+        };
+        assert!(as_expected, "{from} -> {to}: {messages:?}");
+    }
+
+    #[test]
+    fn edges_point_down() {
+        check("mvcc", "backend", "");
+        check("apply", "mvcc", "");
+        check("cli", "engine", "");
+        check("grpc-server", "gateway", "");
+        check("tests", "engine", "");
+        check("sim", "raft-node", "");
+
+        check("mvcc", "lease", "only lower layers");
+        check("backend", "wal", "only lower layers");
+        check("apply", "raft-node", "only lower layers");
+        check("base", "mvcc", "mvcc (layer 2)");
+        check("gateway", "interceptors", "only lower layers");
+        check("gateway", "engine", "does not know engine");
+        check("mvcc", "sim", "for development only");
+        check("utils", "base", "give utils a place");
+    }
+
+    #[test]
+    fn pure_are_the_stores_and_what_is_below_and_the_state_machine() {
+        for name in ["base", "wal", "auth", "apply", "watch"] {
+            assert!(is_pure(name), "{name}");
+        }
+        for name in ["raft-node", "engine", "cli", "xtask", "unknown"] {
+            assert!(!is_pure(name), "{name}");
+        }
+    }
+}
