@@ -9,7 +9,12 @@
 //! - [`on_every_target!`] makes one test per suite and target.
 //!
 //! The crate holds no expectations of its own: those are in `scenarios/` and in the tests. A target that isn't
-//! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure.
+//! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure. To have etcd
+//! 3.7.1, build it once from the root of the workspace (Go 1.26, about a minute):
+//!
+//! ```text
+//! (cd tests/interop/go/etcd37 && go build -trimpath -o ../../../../target/interop/etcd37 .)
+//! ```
 //!
 //! ```no_run
 //! use ferretcd_tests::{Clients, Cluster, Etcd34, Options, Process};

@@ -77,7 +77,8 @@ impl<P: Program> Process<P> {
             self.spawn()?;
             match self.wait_until(&reached).await {
                 Err(StartError::Exited { logs, .. })
-                    if logs.contains("address already in use") && attempt < PORT_ATTEMPTS =>
+                    if logs.to_ascii_lowercase().contains("address already in use")
+                        && attempt < PORT_ATTEMPTS =>
                 {
                     self.ports = Ports::free()?;
                 }
