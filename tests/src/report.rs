@@ -6,8 +6,8 @@ use crate::Cluster;
 
 /// Says on stderr, past the capturing of the test harness, that something was not run.
 pub fn skipped(what: &str, reason: &str) {
-    // Nothing is lost but the notice if stderr is gone.
-    let _ = writeln!(std::io::stderr(), "SKIPPED {what}: {reason}");
+    // One write, so that notices of parallel tests don't mix. Nothing is lost but the notice if stderr is gone.
+    let _ = std::io::stderr().write_all(format!("SKIPPED {what}: {reason}\n").as_bytes());
 }
 
 /// Whether the target can be had on this machine; says so if not. A missing ferretcd is a failure, not a skip.
