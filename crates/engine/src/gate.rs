@@ -55,11 +55,18 @@ pub(crate) struct Released {
 }
 
 impl ReadGate {
-    /// A read comes in. `Some(token)` begins a round.
-    pub(crate) fn enter(&self, now: Instant, read: ReplyTo<()>) -> Option<u64> {
+    /// A read comes in. True if a round should [begin](Self::begin_round) for it; the longer that takes the
+    /// more reads share the round.
+    pub(crate) fn enter(&self, now: Instant, read: ReplyTo<()>) -> bool {
         let mut state = self.state.lock();
         state.next.push((now, read));
-        state.begin_round(now)
+        state.round.is_none()
+    }
+
+    /// Begins a round for all reads that have come in, unless there are none or a round is under way. The
+    /// token is what to ask under.
+    pub(crate) fn begin_round(&self, now: Instant) -> Option<u64> {
+        self.state.lock().begin_round(now)
     }
 
     /// The consensus core has answered a question. Answers to given-up questions are ignored.
@@ -160,7 +167,10 @@ mod tests {
     use super::*;
 
     fn enter(gate: &ReadGate, now: Instant) -> Option<u64> {
-        gate.enter(now, oneshot::channel().0)
+        let should_begin = gate.enter(now, oneshot::channel().0);
+        let token = gate.begin_round(now);
+        assert_eq!(token.is_some(), should_begin);
+        token
     }
 
     #[test]

@@ -14,8 +14,9 @@ use base::{ClusterId, MemberId};
 use membership::Membership;
 use mvcc::{KvHash, ReadView, Reader};
 use parking_lot::Mutex;
-use raft_node::{NodeHandle, ReadToken};
+use raft_node::{NodeHandle, Proposal};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
@@ -25,6 +26,7 @@ use crate::quota::Quota;
 use crate::replies::Reply;
 use crate::shared::{Shared, Versions};
 use crate::start::Threads;
+use crate::submit::Submissions;
 use crate::waiters::Waiters;
 use crate::{Config, RequestError};
 
@@ -43,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) ids: RequestIds,
     pub(crate) node: NodeHandle,
+    pub(crate) submissions: Submissions,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) gate: Arc<ReadGate>,
     pub(crate) flusher: Flusher,
@@ -51,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) backend: Backend,
     pub(crate) quota: Quota,
     pub(crate) metrics: Arc<Metrics>,
+    /// What goes on in the background; each holds the member.
+    pub(crate) tasks: Mutex<Vec<AbortHandle>>,
     /// Taken by the one who stops the member.
     pub(crate) threads: Mutex<Option<Threads>>,
 }
@@ -355,10 +360,7 @@ impl Engine {
             return Err(RequestError::TooLarge { max });
         }
         let receiver = inner.waiters.register(id, Instant::now(), is_patient);
-        if let Err(refused) = inner.node.propose(id, data) {
-            inner.waiters.take(id);
-            return Err(refused.into());
-        }
+        inner.submissions.propose(Proposal { token: id, data });
         answer(receiver).await
     }
 
@@ -369,9 +371,8 @@ impl Engine {
             return Err(RequestError::Stopped);
         }
         let (sender, receiver) = oneshot::channel();
-        if let Some(token) = inner.gate.enter(Instant::now(), sender) {
-            // A refusal is made up for when the round is asked again.
-            let _ = inner.node.read_index(ReadToken(token));
+        if inner.gate.enter(Instant::now(), sender) {
+            inner.submissions.wake();
         }
         answer(receiver).await
     }

@@ -34,6 +34,7 @@ mod quota;
 mod replies;
 mod shared;
 mod start;
+mod submit;
 mod tasks;
 mod waiters;
 

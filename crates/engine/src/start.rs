@@ -31,6 +31,7 @@ use crate::metrics::{Gauges, Metrics};
 use crate::quota::Quota;
 use crate::replies::Dispatcher;
 use crate::shared::Shared;
+use crate::submit::Submissions;
 use crate::{Config, Engine, StartError, conf_state};
 
 /// Size of a segment of the log; etcd's.
@@ -115,6 +116,7 @@ impl Engine {
             ids: RequestIds::new(identity.member_id, config.boot_unix_ms),
             config,
             node: handle,
+            submissions: Submissions::default(),
             waiters: Arc::clone(&host.waiters),
             gate,
             flusher,
@@ -123,6 +125,7 @@ impl Engine {
             backend,
             quota,
             metrics,
+            tasks: Mutex::default(),
             threads: Mutex::new(Some(threads)),
         }));
         Gauges::register(&engine, registry)?;

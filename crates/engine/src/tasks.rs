@@ -9,6 +9,7 @@ use api_proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest, alarm_
 use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use apply::{ApplyError, Request};
 use raft_node::ReadToken;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::compactor::Compactor;
@@ -22,12 +23,16 @@ const VERSION_INTERVAL: Duration = Duration::from_secs(4);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
-    /// Starts the tasks. They end with the runtime.
+    /// Starts the tasks. They end when the member stops.
     pub(crate) fn start_tasks(&self, runtime: &tokio::runtime::Handle) {
-        runtime.spawn(self.clone().sweep());
-        runtime.spawn(self.clone().watch_version());
-        runtime.spawn(self.clone().watch_quota());
-        runtime.spawn(self.clone().auto_compact());
+        let tasks = [
+            runtime.spawn(self.clone().submit()),
+            runtime.spawn(self.clone().sweep()),
+            runtime.spawn(self.clone().watch_version()),
+            runtime.spawn(self.clone().watch_quota()),
+            runtime.spawn(self.clone().auto_compact()),
+        ];
+        self.0.tasks.lock().extend(tasks.iter().map(JoinHandle::abort_handle));
     }
 
     /// Tells the cluster the member's name and client URLs; returns when the cluster knows. Until then the
@@ -57,6 +62,17 @@ impl Engine {
             "published local member to cluster through raft"
         );
         Ok(())
+    }
+
+    async fn submit(self) {
+        let inner = &*self.0;
+        let refused = |id, error| {
+            if let Some(proposal) = inner.waiters.take(id) {
+                inner.metrics.proposals_failed.inc();
+                let _ = proposal.send(Err(error));
+            }
+        };
+        inner.submissions.run(&inner.node, &inner.gate, refused).await;
     }
 
     async fn sweep(self) {
@@ -163,5 +179,6 @@ impl Engine {
         if let Err(error) = stopped.await {
             tracing::error!(%error, "a thread of the member did not end in order");
         }
+        self.0.tasks.lock().drain(..).for_each(|task| task.abort());
     }
 }

@@ -35,6 +35,12 @@ impl NodeHandle {
         self.shared.inbox.request(|lanes| &mut lanes.proposals, Proposal { token, data })
     }
 
+    /// Hands over proposals with one wake-up of the node. Those that are refused stay in `proposals`, the last
+    /// ones; each of the others ends as with [`Self::propose`].
+    pub fn propose_all(&self, proposals: &mut Vec<Proposal>) -> Result<(), Refused> {
+        self.shared.inbox.request_all(|lanes| &mut lanes.proposals, proposals)
+    }
+
     /// Hands over a configuration change, which ends like a proposal. One is dropped while another is committed
     /// and not applied.
     pub fn propose_conf_change(&self, token: u64, change: ConfChange) -> Result<(), Refused> {

@@ -77,6 +77,23 @@ impl Inbox {
         })
     }
 
+    /// Adds as many of `requests` as there is room for to the lane that `lane` picks, and leaves the rest.
+    pub(crate) fn request_all<T>(
+        &self,
+        lane: impl FnOnce(&mut Lanes) -> &mut Vec<T>,
+        requests: &mut Vec<T>,
+    ) -> Result<(), Refused> {
+        self.put(|lanes| {
+            if lanes.closed {
+                return Err(Refused::Stopped);
+            }
+            let lane = lane(lanes);
+            let room = self.bound.saturating_sub(lane.len()).min(requests.len());
+            lane.extend(requests.drain(..room));
+            if requests.is_empty() { Ok(()) } else { Err(Refused::Full) }
+        })
+    }
+
     /// Changes the lanes and wakes the driver.
     pub(crate) fn put<T>(&self, change: impl FnOnce(&mut Lanes) -> T) -> T {
         let result = change(&mut self.lanes.lock());
@@ -168,6 +185,18 @@ mod tests {
         assert_eq!([1, 2, 3].map(|token| propose(&inbox, token)), [Ok(()), Ok(()), Err(Refused::Full)]);
         assert_eq!(inbox.take(Instant::now(), true).proposals.len(), 2);
         assert_eq!(propose(&inbox, 4), Ok(()));
+    }
+
+    #[test]
+    fn of_many_requests_those_without_room_are_left() {
+        let inbox = Inbox::new(3, 0);
+        let mut proposals: Vec<_> = (1..=4).map(|token| Proposal { token, data: Bytes::new() }).collect();
+        assert_eq!(inbox.request_all(|lanes| &mut lanes.proposals, &mut proposals), Err(Refused::Full));
+        assert_eq!(proposals.iter().map(|proposal| proposal.token).collect::<Vec<_>>(), [4]);
+        let taken = inbox.take(Instant::now(), true);
+        assert_eq!(taken.proposals.len(), 3);
+        assert_eq!(inbox.request_all(|lanes| &mut lanes.proposals, &mut proposals), Ok(()));
+        assert!(proposals.is_empty());
     }
 
     #[test]

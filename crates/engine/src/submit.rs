@@ -1,0 +1,60 @@
+//! From the runtime to the consensus driver, a turn's worth at a time.
+//!
+//! Each request that reaches the driver by itself would wake its thread, and on a busy core that is a switch
+//! to it and back for every request. So requests gather here, and one task hands them over together when the
+//! runtime has nothing else to run: by then every request that came in with the same reads from the sockets
+//! is there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use raft_node::{NodeHandle, Proposal, ReadToken};
+use tokio::sync::Notify;
+
+use crate::RequestError;
+use crate::gate::ReadGate;
+
+/// Requests that have not been handed over. Bounded by the requests that clients have under way, each of
+/// which waits for its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Submissions {
+    proposals: Mutex<Vec<Proposal>>,
+    /// Whether the task has been woken for what waits.
+    is_notified: AtomicBool,
+    notify: Notify,
+}
+
+impl Submissions {
+    pub(crate) fn propose(&self, proposal: Proposal) {
+        self.proposals.lock().push(proposal);
+        self.wake();
+    }
+
+    /// Makes sure that the task looks at what waits, here and at the read gate.
+    pub(crate) fn wake(&self) {
+        if !self.is_notified.swap(true, Ordering::AcqRel) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// The task's work: hands over what gathered, for ever. Refused proposals are told to `refused`; a refused
+    /// question is asked again by the gate.
+    pub(crate) async fn run(&self, node: &NodeHandle, gate: &ReadGate, refused: impl Fn(u64, RequestError)) {
+        loop {
+            self.notify.notified().await;
+            // Behind everything that is ready to run.
+            tokio::task::yield_now().await;
+            self.is_notified.store(false, Ordering::Release);
+            if let Some(token) = gate.begin_round(Instant::now()) {
+                let _ = node.read_index(ReadToken(token));
+            }
+            let mut proposals = std::mem::take(&mut *self.proposals.lock());
+            if !proposals.is_empty()
+                && let Err(reason) = node.propose_all(&mut proposals)
+            {
+                proposals.into_iter().for_each(|proposal| refused(proposal.token, reason.into()));
+            }
+        }
+    }
+}
