@@ -186,6 +186,17 @@ async fn cancelled_calls<C: Cluster>() {
     }
 }
 
+/// A client whose context ends with many calls in it cancels them all at once. That must not cost the others on
+/// the connection their calls.
+async fn burst_of_cancels<C: Cluster>(calls: u32) {
+    if !report::available::<C>("a burst of cancelled calls") {
+        return;
+    }
+    let cluster = C::start(&Options::default()).await.expect("the server starts");
+    let ended = raw::cancelled_at_once(&cluster.endpoint(), RANGE, calls).await.expect("the server reacts");
+    assert_eq!(ended, None, "{}: the reason by which the connection was ended", C::KIND.name);
+}
+
 async fn yields(times: u64) {
     for _ in 0..times {
         tokio::task::yield_now().await;
@@ -269,6 +280,7 @@ async fn quota<C: Cluster>() {
 on_every_target! {
     unusual => unusual_calls(),
     cancelled => cancelled_calls(),
+    burst => burst_of_cancels(200),
     concurrent => concurrent_calls(),
     over_quota => quota(),
 }

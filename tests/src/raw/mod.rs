@@ -1,11 +1,15 @@
 //! gRPC calls without a gRPC library: for requests that a library would not send and deadlines that it would
 //! enforce itself.
 
+mod burst;
+
 use std::io;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use tokio::net::TcpStream;
+
+pub use burst::cancelled_at_once;
 
 /// What a server sent back.
 #[derive(Debug)]
