@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::Context;
 use std::time::Duration;
 
 use http::{Extensions, Request};
@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::coalesce::{CoalescedStream, Turn};
+use crate::turns::Turns;
 use crate::{Config, Server};
 
 /// Pause after the system has no descriptor for a new connection.
@@ -105,20 +106,26 @@ async fn connection(
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut told = pin!(stopped.wait_for(|stopped| *stopped));
     let mut is_told = false;
-    let result = poll_fn(|cx| {
-        if !is_told && told.as_mut().poll(cx).is_ready() {
-            is_told = true;
-            connection.as_mut().graceful_shutdown();
+    let turns = Turns::new();
+    loop {
+        let turn = {
+            let mut cx = Context::from_waker(turns.waker());
+            if !is_told && told.as_mut().poll(&mut cx).is_ready() {
+                is_told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            flush.poll_turn(&mut cx, |cx| connection.as_mut().poll(cx))
+        };
+        match turn {
+            Turn::Pending => turns.next().await,
+            Turn::Done(result) => return result,
+            Turn::Draining(result) => {
+                poll_fn(|cx| flush.poll_rest(cx)).await?;
+                return result;
+            }
+            Turn::Broken(error) => return Err(error.into()),
         }
-        match flush.poll_turn(cx, |cx| connection.as_mut().poll(cx)) {
-            Turn::Pending => Poll::Pending,
-            Turn::Done(result) | Turn::Draining(result) => Poll::Ready(result),
-            Turn::Broken(error) => Poll::Ready(Err(error.into())),
-        }
-    })
-    .await;
-    poll_fn(|cx| flush.poll_rest(cx)).await?;
-    result
+    }
 }
 
 fn http(config: &Config) -> auto::Builder<TokioExecutor> {

@@ -24,6 +24,7 @@ mod rpcs;
 mod server;
 mod status;
 mod texts;
+mod turns;
 
 pub use accept::serve;
 pub use config::Config;

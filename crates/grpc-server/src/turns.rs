@@ -1,0 +1,68 @@
+//! Polling a future once for everything that is ready, instead of once for each thing.
+//!
+//! When a hundred calls on one connection are answered together, each answer wakes the connection, and the
+//! runtime likes to run what was just woken next: a hundred polls with one frame each. Here a wake-up only
+//! leaves a note, and the next poll comes when the runtime has run everything else that was ready.
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use tokio::sync::Notify;
+
+/// The wake-ups of one future, gathered.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    note: Arc<Note>,
+    waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Note(Notify);
+
+impl Wake for Note {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        let note = Arc::new(Note::default());
+        Self { waker: Waker::from(Arc::clone(&note)), note }
+    }
+
+    /// What the future is to be polled with.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    /// Waits until the future was woken and all others have had their turn.
+    pub(crate) async fn next(&self) {
+        self.note.0.notified().await;
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Context;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn wake_ups_of_one_turn_are_one() {
+        let turns = Turns::new();
+        turns.waker().wake_by_ref();
+        let waker = turns.waker().clone();
+        let other = tokio::spawn(async move { waker.wake() });
+        turns.next().await;
+        assert!(other.is_finished(), "the others run first");
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pin!(turns.next()).poll(&mut cx).is_pending(), "two wake-ups, one turn");
+    }
+}
