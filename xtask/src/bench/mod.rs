@@ -28,7 +28,7 @@ use self::machine::Placement;
 use self::options::{Options, Product};
 use self::report::Look;
 use self::result::{Cell, Metric, Results, Sample};
-use self::session::Session;
+use self::session::{Round, Session};
 use crate::TaskResult;
 
 /// Errors are for the person at the terminal only.
@@ -84,15 +84,15 @@ fn measure(
     let n_samples: usize = sessions.iter().map(|session| session.rounds(options) * session.cells.len()).sum();
     let bar = ProgressBar::new((n_samples * programs.len()) as u64)
         .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?);
-    let mut results = Results::default();
+    let mut results = Results { paced: options.open_loop.is_some(), ..Results::default() };
     for session in &sessions {
         for round in 1..=session.rounds(options) {
             for (product, program) in programs {
                 let cell = session.cells[0];
                 bar.set_message(format!("{} {}, round {round}", product.name(), cell.workload.name()));
-                let outcome = session.run(options, program, data_dir, placement, |cell, sample| {
-                    announce(&bar, cell, *product, &sample);
-                    take(&mut results, cell, *product, sample);
+                let outcome = session.run(options, program, data_dir, placement, |cell, round| {
+                    announce(&bar, cell, *product, &round.sample);
+                    take(&mut results, cell, *product, round);
                 });
                 if let Err(error) = outcome {
                     let product = product.name();
@@ -107,13 +107,12 @@ fn measure(
     Ok(results)
 }
 
-fn take(results: &mut Results, cell: Cell, product: Product, sample: Sample) {
-    if let Some(failed) = sample.get(&Metric::Failed).filter(|failed| **failed > 0.0) {
+fn take(results: &mut Results, cell: Cell, product: Product, round: Round) {
+    if let Some(failure) = round.failure {
         let (product, workload) = (product.name(), cell.workload.name());
-        let text = format!("{product}, {workload} with {} clients: {failed} requests failed", cell.clients);
-        results.failures.push(text);
+        results.failures.push(format!("{product}, {workload} with {} clients: {failure}", cell.clients));
     }
-    results.samples.entry((cell, product)).or_default().push(sample);
+    results.samples.entry((cell, product)).or_default().push(round.sample);
 }
 
 /// One step further; where no bar can be drawn, one line.

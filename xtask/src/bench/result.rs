@@ -90,6 +90,8 @@ pub(super) type Sample = BTreeMap<Metric, f64>;
 #[derive(Debug, Default)]
 pub(super) struct Results {
     pub(super) samples: BTreeMap<(Cell, Product), Vec<Sample>>,
+    /// The schedule of an open loop set the pace, not the servers: targets say nothing about it.
+    pub(super) paced: bool,
     /// What went wrong, as sentences. A run with any is not to be trusted.
     pub(super) failures: Vec<String>,
 }

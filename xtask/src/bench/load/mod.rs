@@ -8,6 +8,7 @@ mod frame;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use super::workload::Requests;
 
 /// After sending has stopped, answers are awaited this long.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(60);
+/// The window begins after this long even if some clients have no answer yet.
+const WARM_UP_MAX: Duration = Duration::from_secs(10);
 
 /// How much load, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +51,7 @@ pub(super) enum Pace {
 pub(super) enum Span {
     /// After so many requests.
     Requests(u64),
-    /// After both times; only the second is measured.
+    /// After both times; only the second is measured. Warming up takes longer when answers do.
     Time { warm_up: Duration, window: Duration },
 }
 
@@ -65,10 +68,29 @@ pub(super) struct Seen {
     pub(super) answered_since_window: u64,
     /// Right answers in all.
     pub(super) answered: u64,
-    /// Wrong or short answers, and requests that have none yet.
+    /// Wrong or short answers, and requests without any.
     pub(super) failed: u64,
-    /// Requests that the schedule had for the window and no client was free for.
+    /// The shortest and the longest time that a wrong answer took. Of requests that time out it is the time-out.
+    pub(super) failed_after: Option<(Duration, Duration)>,
+    /// Requests that the schedule had for the window and no client was free for, even long after it.
     pub(super) unsent: u64,
+}
+
+impl Seen {
+    /// What went wrong, if anything did.
+    pub(super) fn failure(&self) -> Option<String> {
+        if self.failed + self.unsent == 0 {
+            return None;
+        }
+        let mut text = format!("{} requests were answered and {} failed", self.answered, self.failed);
+        if let Some((shortest, longest)) = self.failed_after {
+            let _ = write!(text, " after {:.3} to {:.3} s", shortest.as_secs_f64(), longest.as_secs_f64());
+        }
+        if self.unsent > 0 {
+            let _ = write!(text, "; {} could not be sent in time", self.unsent);
+        }
+        Some(text)
+    }
 }
 
 /// The two ends of the window, told to the caller so that it can look at the server.
@@ -104,6 +126,7 @@ impl Load {
             events: Vec::with_capacity(n_connections),
             source: Source::new(self, requests, Instant::now()),
             tally: Tally::new(),
+            n_clients: self.clients as u64,
             turn: 0,
         };
         run.until_done(self.span, on_mark)
@@ -118,6 +141,7 @@ struct Run<'a> {
     events: Vec<epoll::Event>,
     source: Source<'a>,
     tally: Tally,
+    n_clients: u64,
     /// The connection that gets the next scheduled request.
     turn: usize,
 }
@@ -130,6 +154,9 @@ impl Run<'_> {
             Span::Time { warm_up, window } => (warm_up, window),
         };
         self.until(begin.checked_add(warm_up))?;
+        while warm_up > Duration::ZERO && !self.is_warm() && begin.elapsed() < WARM_UP_MAX {
+            self.until(Some(Instant::now() + warm_up))?;
+        }
         on_mark(Mark::Begin)?;
         let window_begin = Instant::now();
         self.tally.open_window(window_begin);
@@ -139,8 +166,9 @@ impl Run<'_> {
         self.tally.close_window(window_end);
         on_mark(Mark::End)?;
 
-        let unsent = self.source.stop(window_end, &mut self.tally);
-        self.drain(Instant::now() + DRAIN_TIME_MAX)?;
+        self.source.stop(window_end);
+        self.until(Some(window_end + DRAIN_TIME_MAX))?;
+        let unsent = self.source.give_up(Instant::now(), &mut self.tally);
         let unanswered: usize = self.connections.iter().map(Connection::n_open).sum();
         let tally = self.tally;
         Ok(Seen {
@@ -149,9 +177,15 @@ impl Run<'_> {
             answered_since_window: tally.answered - tally.before_window,
             answered: tally.answered,
             failed: tally.failed + unanswered as u64,
+            failed_after: tally.failed_after,
             unsent,
             latencies: tally.latencies,
         })
+    }
+
+    /// Has the first wave of answers passed? All clients begin at once, so nothing is answered evenly before.
+    fn is_warm(&self) -> bool {
+        self.tally.answered + self.tally.failed >= self.n_clients
     }
 
     /// Runs until `end`, or until the source is dry and everything is answered.
@@ -168,13 +202,6 @@ impl Run<'_> {
             let next_due = self.source.next_due().filter(|_| room_left);
             self.step([end, next_due].into_iter().flatten().min())?;
         }
-    }
-
-    fn drain(&mut self, end: Instant) -> Outcome<()> {
-        while self.n_open() > 0 && Instant::now() < end {
-            self.step(Some(end))?;
-        }
-        Ok(())
     }
 
     fn n_open(&self) -> usize {
@@ -299,16 +326,24 @@ impl<'a> Source<'a> {
         Some(start)
     }
 
-    /// Ends the source. Requests that were due by `end` and not sent count as having waited until now, so that a
-    /// server that stalls cannot hide them; returns their number.
-    fn stop(&mut self, end: Instant, tally: &mut Tally) -> u64 {
+    /// Ends the source with what is due before `end`.
+    fn stop(&mut self, end: Instant) {
+        self.n_max = self.n_taken;
+        if let Pace::Open(rate) = self.pace {
+            let n_due = (end.saturating_duration_since(self.begin).as_secs_f64() * rate).ceil();
+            self.n_max = self.n_max.max(n_due as u64);
+        }
+    }
+
+    /// Takes what is left as if it had waited until `now`, so that a server that stalls cannot hide it; the
+    /// number of these requests.
+    fn give_up(&mut self, now: Instant, tally: &mut Tally) -> u64 {
         let mut unsent = 0;
-        while let Some(due) = self.next_due().filter(|due| *due < end) {
-            tally.record(due, end);
+        while let Some(due) = self.next_due() {
+            tally.record(due, now);
             self.n_taken += 1;
             unsent += 1;
         }
-        self.n_max = 0;
         unsent
     }
 }
@@ -322,14 +357,23 @@ struct Tally {
     before_window: u64,
     in_window: u64,
     failed: u64,
+    failed_after: Option<(Duration, Duration)>,
 }
 
 impl Tally {
     fn new() -> Self {
         let hour_ns = 3_600_000_000_000;
         let latencies = Histogram::new_with_bounds(1, hour_ns, 3).expect("the bounds are in order");
-        let (window_begin, window_end) = (None, None);
-        Self { latencies, window_begin, window_end, answered: 0, before_window: 0, in_window: 0, failed: 0 }
+        Self {
+            latencies,
+            window_begin: None,
+            window_end: None,
+            answered: 0,
+            before_window: 0,
+            in_window: 0,
+            failed: 0,
+            failed_after: None,
+        }
     }
 
     fn open_window(&mut self, now: Instant) {
@@ -348,6 +392,9 @@ impl Tally {
             self.record(answer.start, answer.end);
         } else {
             self.failed += 1;
+            let time = answer.end.saturating_duration_since(answer.start);
+            let (shortest, longest) = self.failed_after.unwrap_or((time, time));
+            self.failed_after = Some((shortest.min(time), longest.max(time)));
         }
     }
 

@@ -26,7 +26,9 @@ impl Target {
         }
     }
 
+    /// Judges the ratio as it is printed: what differs in the third digit is noise.
     pub(super) fn is_met(self, ratio: f64) -> bool {
+        let ratio = (ratio * 100.0).round() / 100.0;
         match self {
             Target::AtLeast(bound) => ratio >= bound,
             Target::AtMost(bound) => ratio <= bound,
