@@ -1,6 +1,6 @@
 //! The apply thread: the only writer of the state machine.
 //!
-//! It wakes on one closed set of [`Event`]s, takes everything that is queued, applies it in the order of the
+//! It wakes on one closed set of causes ([`Work`]), takes everything that waits, applies it in the order of the
 //! log, hands the rows to the [`Flusher`] and only then lets anybody know: reads that waited for the index,
 //! and proposers for their answers. Between two batches it does one bounded step of a running compaction.
 
@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use apply::{MemberChange, Outcome, Response, StateMachine};
 use backend::Batch;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mvcc::{KvHash, Scrub};
 use raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
 
@@ -17,31 +16,19 @@ use crate::RequestError;
 use crate::conf_state;
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
+use crate::inbox::{Inbox, Work};
 use crate::metrics::Metrics;
 use crate::quota::Quota;
 use crate::replies::{Dispatcher, Replies, Reply, ReplyTo};
 use crate::shared::Shared;
 use crate::waiters::Waiters;
 
-/// Batches that may wait for the apply thread. The consensus driver waits when they do.
-pub(crate) const INBOX_MAX: usize = 1024;
-/// Queued events that are taken together, so that rows reach the flusher and readers in time.
-const EVENTS_PER_TURN: usize = 64;
-
-/// Every cause of work of the apply thread.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// Entries to apply.
-    Committed(Vec<Committed>),
-    /// Rows of revisions up to this one can be read from the state file.
-    Flushed(i64),
-    /// The last event.
-    Stop,
-}
+/// Entries that are applied before anybody is told.
+const ENTRIES_PER_TURN: usize = 1024;
 
 pub(crate) struct ApplyLoop {
     pub(crate) machine: StateMachine,
-    pub(crate) inbox: Receiver<Event>,
+    pub(crate) inbox: Arc<Inbox>,
     pub(crate) flusher: Flusher,
     pub(crate) node: NodeHandle,
     pub(crate) shared: Arc<Shared>,
@@ -77,48 +64,42 @@ impl ApplyLoop {
     /// Runs until stopped, or until the log holds something that this member cannot follow.
     pub(crate) fn run(mut self) {
         loop {
-            let first = match self.scrubber.next {
-                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => self.inbox.recv_deadline(at),
+            let done = match self.inbox.take(self.scrubber.next) {
+                Some(Work { stop: true, entries, .. }) => return self.end(entries),
+                Some(work) => self.turn(work),
+                None => self.scrub_step(),
             };
-            let go_on = match first {
-                Ok(event) => self.turn(event),
-                Err(RecvTimeoutError::Timeout) => self.scrub_step().map(|()| true),
-                Err(RecvTimeoutError::Disconnected) => Ok(false),
-            };
-            match go_on {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(fault) => return self.shared.fail(&fault),
+            if let Err(fault) = done {
+                return self.shared.fail(&fault);
             }
         }
     }
 
-    /// Does everything that is queued. False after [`Event::Stop`].
-    fn turn(&mut self, first: Event) -> Result<bool, apply::Fault> {
-        let started = Instant::now();
-        let mut turn = Turn::default();
-        let mut go_on = true;
-        let inbox = self.inbox.clone();
-        for event in std::iter::once(first).chain(inbox.try_iter().take(EVENTS_PER_TURN)) {
-            match event {
-                Event::Committed(entries) => {
-                    for entry in entries {
-                        self.apply(entry, &mut turn)?;
-                    }
-                }
-                Event::Flushed(main) => {
-                    self.machine.release(main);
-                    self.wake_scrubber();
-                }
-                Event::Stop => go_on = false,
-            }
+    /// The last turn.
+    fn end(&mut self, entries: Vec<Committed>) {
+        if let Err(fault) = self.turn(Work { entries, ..Work::default() }) {
+            self.shared.fail(&fault);
         }
-        if turn.n_entries > 0 {
+    }
+
+    /// Does everything that waited.
+    fn turn(&mut self, work: Work) -> Result<(), apply::Fault> {
+        if let Some(main) = work.flushed {
+            self.machine.release(main);
+            self.wake_scrubber();
+        }
+        // In pieces, so that rows and answers leave in time when much has piled up.
+        let mut entries = work.entries.into_iter().peekable();
+        while entries.peek().is_some() {
+            let started = Instant::now();
+            let mut turn = Turn::default();
+            for entry in entries.by_ref().take(ENTRIES_PER_TURN) {
+                self.apply(entry, &mut turn)?;
+            }
             self.report_slow(started.elapsed(), turn.n_entries);
             self.finish(turn);
         }
-        Ok(go_on)
+        Ok(())
     }
 
     fn apply(&mut self, entry: Committed, turn: &mut Turn) -> Result<(), apply::Fault> {

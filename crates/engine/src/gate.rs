@@ -9,7 +9,7 @@
 //! question that arrives late must not pass for an answer to the second.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -26,6 +26,8 @@ pub(crate) struct ReadGate {
     applied: AtomicU64,
     /// Whether a confirmed round waits for `applied`; spares the apply thread the lock.
     has_confirmed: AtomicBool,
+    /// Reads that have come in and not gone on.
+    n_reads: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +62,7 @@ impl ReadGate {
     pub(crate) fn enter(&self, now: Instant, read: ReplyTo<()>) -> bool {
         let mut state = self.state.lock();
         state.next.push((now, read));
+        self.n_reads.fetch_add(1, Ordering::Relaxed);
         state.round.is_none()
     }
 
@@ -91,6 +94,11 @@ impl ReadGate {
             return Vec::new();
         }
         self.release(&mut self.state.lock())
+    }
+
+    /// How many reads wait.
+    pub(crate) fn len(&self) -> usize {
+        self.n_reads.load(Ordering::Relaxed)
     }
 
     /// Index of the last applied entry.
@@ -130,6 +138,7 @@ impl ReadGate {
             released.extend(reads.into_iter().map(|(_, read)| read));
         }
         self.has_confirmed.store(!state.confirmed.is_empty(), Ordering::SeqCst);
+        self.n_reads.fetch_sub(released.len(), Ordering::Relaxed);
         released
     }
 
@@ -141,10 +150,12 @@ impl ReadGate {
             .map(|round| &mut round.reads)
             .chain([next])
             .chain(confirmed.iter_mut().map(|(_, reads)| reads));
-        lists
+        let taken: Vec<_> = lists
             .flat_map(|reads| reads.extract_if(.., |(since, _)| condition(*since)))
             .map(|(_, read)| read)
-            .collect()
+            .collect();
+        self.n_reads.fetch_sub(taken.len(), Ordering::Relaxed);
+        taken
     }
 }
 

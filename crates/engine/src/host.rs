@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::MemberId;
-use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use raft_node::{Committed, Host, NodeHandle, Persisted, ReadToken, Status};
 
 use crate::RequestError;
-use crate::apply_loop::Event;
 use crate::gate::ReadGate;
+use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::replies::{Dispatcher, Replies};
 use crate::shared::Shared;
@@ -21,7 +20,7 @@ const SLOW_SYNC: Duration = Duration::from_secs(1);
 
 /// Called on the node's threads; never waits but for room in the apply thread's queue.
 pub(crate) struct EngineHost {
-    pub(crate) inbox: Sender<Event>,
+    pub(crate) inbox: Arc<Inbox>,
     pub(crate) gate: Arc<ReadGate>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) dispatcher: Dispatcher,
@@ -34,8 +33,7 @@ pub(crate) struct EngineHost {
 
 impl Host for EngineHost {
     fn committed(&self, entries: Vec<Committed>) {
-        // The apply thread is gone only when the member stops.
-        let _ = self.inbox.send(Event::Committed(entries));
+        self.inbox.add_entries(entries);
     }
 
     fn read_ready(&self, token: ReadToken, index: u64) {

@@ -29,6 +29,7 @@ mod gate;
 mod handle;
 mod host;
 mod ids;
+mod inbox;
 mod metrics;
 mod quota;
 mod replies;

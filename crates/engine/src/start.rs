@@ -14,19 +14,19 @@ use apply::{Applied, StateMachine};
 use backend::{Backend, Batch};
 use base::{ClusterId, MemberId};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, bounded};
 use membership::{Member, cluster_id, initial_member_id};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use raft_node::{Node, NodeHandle};
 use wal::{Metadata, Recovered, SnapshotMark, Wal};
 
-use crate::apply_loop::{ApplyLoop, Event, INBOX_MAX, Scrubber};
+use crate::apply_loop::{ApplyLoop, Scrubber};
 use crate::flusher::{Flushed, Flusher, Pace};
 use crate::gate::ReadGate;
 use crate::handle::Inner;
 use crate::host::EngineHost;
 use crate::ids::RequestIds;
+use crate::inbox::Inbox;
 use crate::metrics::{Gauges, Metrics};
 use crate::quota::Quota;
 use crate::replies::Dispatcher;
@@ -46,7 +46,7 @@ const INFLIGHT_MESSAGES_MAX: usize = 256;
 /// The member's threads, and the lock on its directory.
 pub(crate) struct Threads {
     node: Node,
-    inbox: Sender<Event>,
+    inbox: Arc<Inbox>,
     apply: JoinHandle<()>,
     flusher: Flusher,
     flush: JoinHandle<()>,
@@ -57,7 +57,7 @@ impl Threads {
     /// Ends them in the order of the data's way, so that each finds everything of the one before.
     pub(crate) fn join(self) {
         self.node.stop();
-        let _ = self.inbox.send(Event::Stop);
+        self.inbox.stop();
         let applied = self.apply.join();
         self.flusher.stop();
         let flushed = self.flush.join();
@@ -90,10 +90,9 @@ impl Engine {
         let shared = Arc::new(Shared::new(identity.member_id, identity.cluster_id, &machine));
         let gate = Arc::new(ReadGate::default());
         let _ = gate.applied(applied.index);
-        let (inbox, events) = bounded(INBOX_MAX);
         let node_slot = Arc::new(Mutex::new(None));
         let host = Arc::new(EngineHost {
-            inbox: inbox.clone(),
+            inbox: Arc::default(),
             gate: Arc::clone(&gate),
             waiters: Arc::default(),
             dispatcher: Dispatcher::start(runtime),
@@ -110,8 +109,15 @@ impl Engine {
         let flusher = Flusher::new();
         let handle = node.handle();
         let flush = spawn_flusher(&config, &flusher, &backend, &host, handle.clone());
-        let apply = spawn_apply(&config, machine, events, &flusher, &quota, &host, handle.clone());
-        let threads = Threads { node, inbox, apply, flusher: flusher.clone(), flush, _lock: lock };
+        let apply = spawn_apply(&config, machine, &flusher, &quota, &host, handle.clone());
+        let threads = Threads {
+            node,
+            inbox: Arc::clone(&host.inbox),
+            apply,
+            flusher: flusher.clone(),
+            flush,
+            _lock: lock,
+        };
         let engine = Self(Arc::new(Inner {
             ids: RequestIds::new(identity.member_id, config.boot_unix_ms),
             config,
@@ -311,8 +317,7 @@ fn spawn_flusher(
     let mut marked = 0;
     let on_flushed = move |flushed: Flushed, host: &EngineHost| {
         host.metrics.backend_commit.observe(flushed.took.as_secs_f64());
-        // A full inbox means that the apply thread is busy; the next commit tells it of these rows as well.
-        let _ = host.inbox.try_send(Event::Flushed(flushed.main));
+        host.inbox.set_flushed(flushed.main);
         let Applied { index, term, conf_state } = flushed.applied;
         if marked == 0 {
             marked = index;
@@ -337,7 +342,6 @@ fn spawn_flusher(
 fn spawn_apply(
     config: &Config,
     machine: StateMachine,
-    inbox: Receiver<Event>,
     flusher: &Flusher,
     quota: &Quota,
     host: &EngineHost,
@@ -354,7 +358,7 @@ fn spawn_apply(
     };
     let apply = ApplyLoop {
         machine,
-        inbox,
+        inbox: Arc::clone(&host.inbox),
         flusher: flusher.clone(),
         node,
         shared: Arc::clone(&host.shared),

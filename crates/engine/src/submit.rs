@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::RequestError;
 use crate::gate::ReadGate;
+use crate::waiters::Waiters;
 
 /// Requests that have not been handed over. Bounded by the requests that clients have under way, each of
 /// which waits for its answer.
@@ -40,11 +41,19 @@ impl Submissions {
 
     /// The task's work: hands over what gathered, for ever. Refused proposals are told to `refused`; a refused
     /// question is asked again by the gate.
-    pub(crate) async fn run(&self, node: &NodeHandle, gate: &ReadGate, refused: impl Fn(u64, RequestError)) {
+    pub(crate) async fn run(
+        &self,
+        node: &NodeHandle,
+        gate: &ReadGate,
+        waiters: &Waiters,
+        refused: impl Fn(u64, RequestError),
+    ) {
         loop {
             self.notify.notified().await;
-            // Behind everything that is ready to run.
-            tokio::task::yield_now().await;
+            // Behind everything that is ready to run, unless there is nobody to wait for.
+            if waiters.len() + gate.len() > 1 {
+                tokio::task::yield_now().await;
+            }
             self.is_notified.store(false, Ordering::Release);
             if let Some(token) = gate.begin_round(Instant::now()) {
                 let _ = node.read_index(ReadToken(token));

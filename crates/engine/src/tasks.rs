@@ -72,7 +72,7 @@ impl Engine {
                 let _ = proposal.send(Err(error));
             }
         };
-        inner.submissions.run(&inner.node, &inner.gate, refused).await;
+        inner.submissions.run(&inner.node, &inner.gate, &inner.waiters, refused).await;
     }
 
     async fn sweep(self) {

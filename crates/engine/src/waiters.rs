@@ -1,6 +1,7 @@
 //! Proposals whose answer is still to come.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -24,6 +25,7 @@ struct Waiter {
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     shards: [Mutex<HashMap<u64, Waiter>>; SHARDS],
+    n_waiters: AtomicUsize,
 }
 
 impl Waiters {
@@ -40,12 +42,15 @@ impl Waiters {
     ) -> oneshot::Receiver<Result<Reply, RequestError>> {
         let (reply_to, receiver) = oneshot::channel();
         self.shard(id).lock().insert(id, Waiter { since: now, patient, reply_to });
+        self.n_waiters.fetch_add(1, Ordering::Relaxed);
         receiver
     }
 
     /// Takes the waiter out, if there is one: proposals of other members and of earlier lives have none.
     pub(crate) fn take(&self, id: u64) -> Option<ReplyTo<Reply>> {
-        self.shard(id).lock().remove(&id).map(|waiter| waiter.reply_to)
+        let waiter = self.shard(id).lock().remove(&id)?;
+        self.n_waiters.fetch_sub(1, Ordering::Relaxed);
+        Some(waiter.reply_to)
     }
 
     /// Takes out every waiter that is older than `timeout`, unless it is patient.
@@ -60,7 +65,7 @@ impl Waiters {
 
     /// How many proposals wait.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.n_waiters.load(Ordering::Relaxed)
     }
 
     fn take_if(&self, condition: impl Fn(&Waiter) -> bool) -> Vec<ReplyTo<Reply>> {
@@ -70,6 +75,7 @@ impl Waiters {
             taken
                 .extend(waiters.extract_if(|_, waiter| condition(waiter)).map(|(_, waiter)| waiter.reply_to));
         }
+        self.n_waiters.fetch_sub(taken.len(), Ordering::Relaxed);
         taken
     }
 }

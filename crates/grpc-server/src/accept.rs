@@ -4,6 +4,8 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Context;
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ use crate::{Config, Server};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What one stream or connection may receive before the reader has taken it, in bytes.
 const WINDOW_BYTES: u32 = 1 << 20;
+
+/// Calls of a connection that were given up before they were begun, at once. More looks like an attack.
+const RESET_STREAMS_MAX: usize = 4096;
 
 /// Where a request came from, put beside it for the log.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +95,22 @@ fn is_about_one_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
+/// A call that is not answered yet.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn new(running: &Arc<AtomicUsize>) -> Self {
+        running.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(running))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 async fn connection(
     server: Server,
     stream: TcpStream,
@@ -99,9 +120,15 @@ async fn connection(
     stream.set_nodelay(true)?;
     let (stream, flush) = CoalescedStream::new(stream);
     let http = http(server.config());
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let running = Arc::new(AtomicUsize::new(0));
+    let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(Remote(remote));
-        server.answer(request)
+        let (answer, call) = (server.answer(request), Running::new(&running));
+        async move {
+            let response = answer.await;
+            drop(call);
+            response
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut told = pin!(stopped.wait_for(|stopped| *stopped));
@@ -117,7 +144,8 @@ async fn connection(
             flush.poll_turn(&mut cx, |cx| connection.as_mut().poll(cx))
         };
         match turn {
-            Turn::Pending => turns.next().await,
+            // A lone call has nobody to share its turn with.
+            Turn::Pending => turns.next(running.load(Ordering::Relaxed) > 1).await,
             Turn::Done(result) => return result,
             Turn::Draining(result) => {
                 poll_fn(|cx| flush.poll_rest(cx)).await?;
@@ -136,6 +164,8 @@ fn http(config: &Config) -> auto::Builder<TokioExecutor> {
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .max_concurrent_streams(config.concurrent_streams_max)
+        // Clients give up calls in bursts, for example when a request of many parts is cancelled.
+        .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
         .keep_alive_interval(config.keepalive_interval)
         .keep_alive_timeout(config.keepalive_timeout);
     http

@@ -122,8 +122,8 @@ impl Server {
             .max_decoding_message_size(message_bytes_max);
         let mut methods = HashMap::new();
         add(&mut methods, chain.clone().layer(quota).service(kv));
-        add(&mut methods, chain.clone().service(maintenance));
-        add(&mut methods, chain.clone().service(cluster));
+        add(&mut methods, chain.service(maintenance));
+        add(&mut methods, chain.service(cluster));
         add(&mut methods, chain.service(HealthServer::new(health.clone())));
         let gateway = Gateway::register(Arc::new(Pages { engine: engine.clone() }), gateway, registry)?;
         let pages = gateway.router(Listener::Plain);

@@ -40,10 +40,12 @@ impl Turns {
         &self.waker
     }
 
-    /// Waits until the future was woken and all others have had their turn.
-    pub(crate) async fn next(&self) {
+    /// Waits until the future was woken and, if it `gathers`, until all others have had their turn.
+    pub(crate) async fn next(&self, gathers: bool) {
         self.note.0.notified().await;
-        tokio::task::yield_now().await;
+        if gathers {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -60,9 +62,9 @@ mod tests {
         turns.waker().wake_by_ref();
         let waker = turns.waker().clone();
         let other = tokio::spawn(async move { waker.wake() });
-        turns.next().await;
+        turns.next(true).await;
         assert!(other.is_finished(), "the others run first");
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(pin!(turns.next()).poll(&mut cx).is_pending(), "two wake-ups, one turn");
+        assert!(pin!(turns.next(true)).poll(&mut cx).is_pending(), "two wake-ups, one turn");
     }
 }

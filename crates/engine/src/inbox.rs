@@ -1,0 +1,109 @@
+//! What waits for the apply thread.
+//!
+//! Lanes under one lock rather than a queue of events: entries that are committed while the thread is busy
+//! join those that wait already, of flushes only the newest matters, and everything is taken with one lock
+//! and woken with at most one call.
+
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use raft_node::Committed;
+
+/// Entries that may wait. The consensus driver waits when they do, which happens only at start-up, when the
+/// whole log is handed out: a running member refuses proposals long before.
+const ENTRIES_MAX: usize = 16 * 1024;
+
+/// Every cause of work of the apply thread.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    /// To be applied, in the order of the log.
+    pub(crate) entries: Vec<Committed>,
+    /// Rows of revisions up to this one can be read from the state file.
+    pub(crate) flushed: Option<i64>,
+    /// Nothing comes after this.
+    pub(crate) stop: bool,
+}
+
+/// Filled by the consensus driver and the state file's writer, emptied by the apply thread.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    work: Mutex<Work>,
+    wake: Condvar,
+    room: Condvar,
+}
+
+impl Inbox {
+    /// Adds entries. Waits while too many are waiting, unless the thread is told to stop.
+    pub(crate) fn add_entries(&self, entries: Vec<Committed>) {
+        let mut work = self.work.lock();
+        while work.entries.len() >= ENTRIES_MAX && !work.stop {
+            self.room.wait(&mut work);
+        }
+        if work.entries.is_empty() {
+            work.entries = entries;
+        } else {
+            work.entries.extend(entries);
+        }
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn set_flushed(&self, main: i64) {
+        self.work.lock().flushed = Some(main);
+        self.wake.notify_one();
+    }
+
+    /// The thread ends when it has done what came before.
+    pub(crate) fn stop(&self) {
+        self.work.lock().stop = true;
+        self.wake.notify_one();
+        self.room.notify_all();
+    }
+
+    /// Takes everything; waits for something to come, or until `deadline`. `None` means that it was reached.
+    pub(crate) fn take(&self, deadline: Option<Instant>) -> Option<Work> {
+        let mut work = self.work.lock();
+        while work.is_empty() {
+            match deadline {
+                None => self.wake.wait(&mut work),
+                Some(deadline) => {
+                    if self.wake.wait_until(&mut work, deadline).timed_out() && work.is_empty() {
+                        return None;
+                    }
+                }
+            }
+        }
+        let taken = std::mem::take(&mut *work);
+        work.stop = taken.stop;
+        self.room.notify_all();
+        Some(taken)
+    }
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.flushed.is_none() && !self.stop
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_node::Payload;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_taken_together() {
+        let inbox = Inbox::default();
+        let entry = |index| Committed { index, term: 1, payload: Payload::Empty };
+        inbox.add_entries(vec![entry(1)]);
+        inbox.set_flushed(4);
+        inbox.add_entries(vec![entry(2), entry(3)]);
+        inbox.set_flushed(5);
+        let work = inbox.take(None).expect("no deadline");
+        assert_eq!(work.entries.iter().map(|entry| entry.index).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((work.flushed, work.stop), (Some(5), false));
+        assert!(inbox.take(Some(Instant::now())).is_none(), "nothing is left");
+        inbox.stop();
+        assert!(inbox.take(None).is_some_and(|work| work.stop));
+    }
+}
