@@ -1,16 +1,13 @@
 //! The state machine itself: which store a command goes to, under which alarms.
 
 use api_proto::STORAGE_VERSION;
-use api_proto::etcdserverpb::{
-    AlarmType, CompactionRequest, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
-    TxnRequest, TxnResponse,
-};
+use api_proto::etcdserverpb::{AlarmType, CompactionRequest, DeleteRangeResponse, PutResponse, TxnResponse};
 use api_proto::membershippb::ClusterMemberAttrSetRequest;
 use backend::{Backend, Batch, Bucket};
 use base::MemberId;
 use bytes::Bytes;
 use membership::{Change, Member, Membership};
-use mvcc::{Scrub, Store};
+use mvcc::{Scrub, Store, WriteTxn};
 use serde::Deserialize;
 
 use crate::alarm::Alarms;
@@ -52,6 +49,8 @@ pub enum Response {
     Txn(TxnResponse),
     /// To [`Request::Compaction`]: accepted; the removal itself is done by [`StateMachine::scrub`].
     Compaction {
+        /// The revision compacted to.
+        revision: i64,
         /// Whether the proposer wants to wait for the removal.
         physical: bool,
     },
@@ -194,12 +193,22 @@ impl StateMachine {
     fn execute(&mut self, request: &Request, batch: &mut Batch) -> Result<Response, ApplyError> {
         self.refuse_under_alarm(request)?;
         match request {
-            Request::Put(put) => self.put(put, batch).map(Response::Put),
-            Request::DeleteRange(delete) => self.delete_range(delete, batch).map(Response::DeleteRange),
-            Request::Txn(txn) => self.txn(txn, batch).map(Response::Txn),
+            Request::Put(put) => self
+                .write(batch, |txn| {
+                    kv::check_put(txn, put)?;
+                    kv::put(txn, put)
+                })
+                .map(Response::Put),
+            Request::DeleteRange(delete) => {
+                self.write(batch, |txn| kv::delete_range(txn, delete)).map(Response::DeleteRange)
+            }
+            Request::Txn(request) => {
+                let compacted = self.store.compacted();
+                self.write(batch, |txn| txn::execute_txn(txn, request, compacted)).map(Response::Txn)
+            }
             Request::Compaction(CompactionRequest { revision, physical }) => {
                 self.store.compact(*revision, batch)?;
-                Ok(Response::Compaction { physical: *physical })
+                Ok(Response::Compaction { revision: *revision, physical: *physical })
             }
             Request::Alarm(request) => Ok(Response::Alarm(self.alarms.execute(request, batch))),
             Request::ClusterVersionSet(request) => {
@@ -226,31 +235,20 @@ impl StateMachine {
         Ok(())
     }
 
-    fn put(&mut self, put: &PutRequest, batch: &mut Batch) -> Result<PutResponse, ApplyError> {
-        let mut txn = self.store.write(batch);
-        kv::check_put(&txn, put)?;
-        let response = kv::put(&mut txn, put)?;
-        txn.commit();
-        Ok(response)
-    }
-
-    fn delete_range(
+    /// Does work in one write transaction. What is refused is refused before the first change, so an error
+    /// behind changes is a fault, after which nothing is applied any more.
+    fn write<T>(
         &mut self,
-        delete: &DeleteRangeRequest,
         batch: &mut Batch,
-    ) -> Result<DeleteRangeResponse, ApplyError> {
+        work: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, ApplyError>,
+    ) -> Result<T, ApplyError> {
         let mut txn = self.store.write(batch);
-        let response = kv::delete_range(&mut txn, delete)?;
-        txn.commit();
-        Ok(response)
-    }
-
-    fn txn(&mut self, request: &TxnRequest, batch: &mut Batch) -> Result<TxnResponse, ApplyError> {
-        let compacted = self.store.compacted();
-        let mut txn = self.store.write(batch);
-        let response = txn::execute_txn(&mut txn, request, compacted)?;
-        txn.commit();
-        Ok(response)
+        let result = work(&mut txn);
+        match &result {
+            Ok(_) => drop(txn.commit()),
+            Err(_) => txn.abandon(),
+        }
+        result
     }
 
     fn set_attributes(

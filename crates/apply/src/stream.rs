@@ -66,8 +66,13 @@ impl RangeCursor {
         let limit = self.step.min(self.left);
         let mut kvs = Vec::new();
         if limit > 0 {
-            let options =
-                RangeOptions { at: Some(self.at), limit, keys_only: self.keys_only, skip_count: true, count_only: false };
+            let options = RangeOptions {
+                at: Some(self.at),
+                limit,
+                keys_only: self.keys_only,
+                skip_count: true,
+                count_only: false,
+            };
             let rows = self.view.range(&self.rest, &options)?.rows;
             if let Some(last) = rows.last() {
                 self.rest = behind(&self.rest, &last.key_value()?.key);

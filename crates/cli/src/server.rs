@@ -65,6 +65,10 @@ pub fn run(config: Config) -> ExitCode {
     log_start(&config, found == DataDir::Member);
     match run_member(&config) {
         Ok(signal) => signal.end_process(),
+        Err(error @ RunError::Failed(_)) => {
+            error!(level = "fatal", %error, "etcd server failed");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             error!(level = "fatal", %error, "failed to start etcd server");
             ExitCode::FAILURE

@@ -47,7 +47,8 @@ pub(crate) struct Scrubber {
     pub(crate) pause: Duration,
     /// When the next step is due; `None` while there is nothing to remove or rows are still on their way.
     pub(crate) next: Option<Instant>,
-    pub(crate) waiting: Vec<(ReplyTo<Reply>, Reply)>,
+    /// With the revision whose compaction is waited for.
+    pub(crate) waiting: Vec<(i64, ReplyTo<Reply>, Reply)>,
     pub(crate) started: Option<Instant>,
 }
 
@@ -70,7 +71,7 @@ impl ApplyLoop {
                 None => self.scrub_step(),
             };
             if let Err(fault) = done {
-                return self.shared.fail(&fault);
+                return self.fail(&fault);
             }
         }
     }
@@ -78,8 +79,14 @@ impl ApplyLoop {
     /// The last turn.
     fn end(&mut self, entries: Vec<Committed>) {
         if let Err(fault) = self.turn(Work { entries, ..Work::default() }) {
-            self.shared.fail(&fault);
+            self.fail(&fault);
         }
+    }
+
+    /// Nothing is applied any more; whoever still has entries must not wait for room.
+    fn fail(&self, fault: &apply::Fault) {
+        self.inbox.stop();
+        self.shared.fail(fault);
     }
 
     /// Does everything that waited.
@@ -142,8 +149,8 @@ impl ApplyLoop {
         };
         let Some(to) = self.waiters.take(id) else { return };
         match result {
-            Ok(reply @ Reply { response: Response::Compaction { physical: true }, .. }) => {
-                self.scrubber.waiting.push((to, reply));
+            Ok(reply @ Reply { response: Response::Compaction { physical: true, revision }, .. }) => {
+                self.scrubber.waiting.push((revision, to, reply));
             }
             result => turn.replies.push((to, result)),
         }
@@ -198,7 +205,11 @@ impl ApplyLoop {
                 self.metrics.scrubbed_rows.inc_by(removed as u64);
                 Some(now + self.scrubber.pause)
             }
-            Scrub::Waiting | Scrub::Idle => None,
+            Scrub::Waiting => None,
+            Scrub::Idle => {
+                self.scrubber.started = None;
+                None
+            }
             Scrub::Finished { revision, removed, hash } => {
                 self.metrics.scrubbed_rows.inc_by(removed as u64);
                 self.finish_scrub(now, revision, hash);
@@ -213,7 +224,8 @@ impl ApplyLoop {
         let took = format!("{:?}", took.unwrap_or_default());
         let hash = hash.map(|hash| hash.hash);
         tracing::info!("compact-revision" = revision, took, hash, "finished scheduled compaction");
-        let replies = self.scrubber.waiting.drain(..).map(|(to, reply)| (to, Ok(reply))).collect::<Vec<_>>();
+        let done = self.scrubber.waiting.extract_if(.., |(waited_for, ..)| *waited_for <= revision);
+        let replies: Vec<_> = done.map(|(_, to, reply)| (to, Ok(reply))).collect();
         if !replies.is_empty() {
             self.flusher.then(Replies::Proposals(replies));
         }

@@ -122,6 +122,12 @@ impl WriteTxn<'_> {
         snapshot.range(range, options)
     }
 
+    /// Gives the transaction up. After changes the store is as if half of it had happened and must not be used
+    /// any more: this is for a caller that stops because it could not read what it needs to go on.
+    pub fn abandon(mut self) {
+        self.changes.clear();
+    }
+
     /// Ends the transaction: adds its rows to the batch and makes it visible to readers. A transaction
     /// without changes leaves no trace. Nothing is durable before the caller commits the batch.
     pub fn commit(mut self) -> Committed {
