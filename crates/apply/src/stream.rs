@@ -158,7 +158,7 @@ mod tests {
         check(0, 1, 0, &[0], false);
         check(10, 1, 0, &[10], false);
         check(70, 1, 0, &[10, 20, 40], false);
-        check(30, 400, 0, &[10, 5, 5, 5, 5], false);
+        check(30, 400, 0, &[10, 5, 2, 2, 2, 2, 2, 2, 2, 1], false);
         check(12, 3000, 0, &[10, 2], false);
     }
 
