@@ -36,6 +36,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Measures what the words ask for, and prints it.
 pub(crate) fn run(words: &[&str]) -> TaskResult {
+    if words.iter().any(|word| ["--help", "-h"].contains(word)) {
+        return Ok(writeln!(std::io::stdout(), "{}", options::USAGE)?);
+    }
     let options = Options::parse(words)?;
     let placement = Placement::new(options.pin)?;
     let programs: Vec<(Product, PathBuf)> = options

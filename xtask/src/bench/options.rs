@@ -111,7 +111,6 @@ impl Options {
             match name {
                 "--no-pin" => options.pin = false,
                 "--markdown" => options.markdown = true,
-                "--help" | "-h" => return Err(USAGE.into()),
                 _ => {
                     let value = attached.or_else(|| words.next());
                     options.set(name, value.ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?)?;
