@@ -5,6 +5,8 @@
 
 mod connection;
 mod frame;
+mod source;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +18,9 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rustix::event::{Timespec, epoll};
 
-use self::connection::{Answer, Connection};
+use self::connection::Connection;
+use self::source::Source;
+use self::tally::Tally;
 use super::Outcome;
 use super::workload::Requests;
 
@@ -278,132 +282,5 @@ impl Run<'_> {
             epoll::modify(&self.epoll, &*connection, epoll::EventData::new_u64(number as u64), interest)?;
         }
         Ok(())
-    }
-}
-
-/// Says when requests start, and which.
-struct Source<'a> {
-    requests: &'a mut Requests,
-    pace: Pace,
-    begin: Instant,
-    n_taken: u64,
-    n_max: u64,
-}
-
-impl<'a> Source<'a> {
-    fn new(load: Load, requests: &'a mut Requests, begin: Instant) -> Self {
-        let n_max = match load.span {
-            Span::Requests(n) => n,
-            Span::Time { .. } => u64::MAX,
-        };
-        Self { requests, pace: load.pace, begin, n_taken: 0, n_max }
-    }
-
-    fn is_dry(&self) -> bool {
-        self.n_taken >= self.n_max
-    }
-
-    /// When the schedule's next request is due; `None` without a schedule.
-    fn next_due(&self) -> Option<Instant> {
-        match self.pace {
-            _ if self.is_dry() => None,
-            Pace::Closed => None,
-            Pace::Open(rate) => Some(self.begin + Duration::from_secs_f64(self.n_taken as f64 / rate)),
-        }
-    }
-
-    /// Takes the next request if it is due: the time from which its latency counts.
-    fn take(&mut self, now: Instant) -> Option<Instant> {
-        if self.is_dry() {
-            return None;
-        }
-        let start = match self.next_due() {
-            None => now,
-            Some(due) if due <= now => due,
-            Some(_) => return None,
-        };
-        self.n_taken += 1;
-        Some(start)
-    }
-
-    /// Ends the source with what is due before `end`.
-    fn stop(&mut self, end: Instant) {
-        self.n_max = self.n_taken;
-        if let Pace::Open(rate) = self.pace {
-            let n_due = (end.saturating_duration_since(self.begin).as_secs_f64() * rate).ceil();
-            self.n_max = self.n_max.max(n_due as u64);
-        }
-    }
-
-    /// Takes what is left as if it had waited until `now`, so that a server that stalls cannot hide it; the
-    /// number of these requests.
-    fn give_up(&mut self, now: Instant, tally: &mut Tally) -> u64 {
-        let mut unsent = 0;
-        while let Some(due) = self.next_due() {
-            tally.record(due, now);
-            self.n_taken += 1;
-            unsent += 1;
-        }
-        unsent
-    }
-}
-
-/// Counts answers.
-struct Tally {
-    latencies: Histogram<u64>,
-    window_begin: Option<Instant>,
-    window_end: Option<Instant>,
-    answered: u64,
-    before_window: u64,
-    in_window: u64,
-    failed: u64,
-    failed_after: Option<(Duration, Duration)>,
-}
-
-impl Tally {
-    fn new() -> Self {
-        let hour_ns = 3_600_000_000_000;
-        let latencies = Histogram::new_with_bounds(1, hour_ns, 3).expect("the bounds are in order");
-        Self {
-            latencies,
-            window_begin: None,
-            window_end: None,
-            answered: 0,
-            before_window: 0,
-            in_window: 0,
-            failed: 0,
-            failed_after: None,
-        }
-    }
-
-    fn open_window(&mut self, now: Instant) {
-        self.window_begin = Some(now);
-        self.before_window = self.answered;
-    }
-
-    fn close_window(&mut self, now: Instant) {
-        self.window_end = Some(now);
-        self.in_window = self.answered - self.before_window;
-    }
-
-    fn count(&mut self, answer: Answer) {
-        if answer.ok {
-            self.answered += 1;
-            self.record(answer.start, answer.end);
-        } else {
-            self.failed += 1;
-            let time = answer.end.saturating_duration_since(answer.start);
-            let (shortest, longest) = self.failed_after.unwrap_or((time, time));
-            self.failed_after = Some((shortest.min(time), longest.max(time)));
-        }
-    }
-
-    fn record(&mut self, start: Instant, end: Instant) {
-        let began = self.window_begin.is_some_and(|begin| start >= begin);
-        let ended = self.window_end.is_some_and(|end| start >= end);
-        if began && !ended {
-            let latency = end.saturating_duration_since(start).as_nanos();
-            self.latencies.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
-        }
     }
 }
