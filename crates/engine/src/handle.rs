@@ -370,6 +370,9 @@ impl Engine {
         if inner.shared.is_stopping() {
             return Err(RequestError::Stopped);
         }
+        if inner.node.read_index_alone().is_some_and(|index| inner.gate.applied_index() >= index) {
+            return Ok(());
+        }
         let (sender, receiver) = oneshot::channel();
         if inner.gate.enter(Instant::now(), sender) {
             inner.submissions.wake();

@@ -138,6 +138,13 @@ impl Core {
         }
     }
 
+    /// Whether this node leads, has committed in its term, and is the only one with a vote. Then everything that
+    /// is committed anywhere was committed here first.
+    pub(crate) fn leads_alone(&self) -> bool {
+        let raft = &self.raw.raft;
+        !self.over && raft.state == StateRole::Leader && self.is_sole_voter() && raft.commit_to_current_term()
+    }
+
     /// The last configuration change handed out that is not applied yet. While there is one, no further change
     /// is accepted and no election is started, so the member should report its progress at once.
     pub fn unapplied_conf_change(&self) -> Option<u64> {

@@ -37,7 +37,7 @@ struct CloseOnExit(Arc<Shared>);
 
 impl Drop for CloseOnExit {
     fn drop(&mut self) {
-        self.0.inbox.close();
+        self.0.retire();
     }
 }
 
@@ -132,11 +132,11 @@ impl Driver {
     /// Performs what the core has decided. Errs if that is not to go on.
     fn perform_effects(&mut self) -> Result<(), Error> {
         let effects = self.core.take_effects();
+        self.shared.publish(&self.core, effects.role.is_some());
         if !effects.send.is_empty() {
             self.transport.send(effects.send);
         }
         self.persist(effects.persist);
-        self.shared.publish(&self.core, effects.role.is_some());
         if let Some(status) = &effects.role {
             self.host.role_changed(status);
         }

@@ -1,7 +1,7 @@
 //! What the rest of the member holds of a node.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use base::MemberId;
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     standing: ArcSwap<Status>,
     /// Stored by the driver.
     committed: AtomicU64,
+    /// Stored by the driver.
+    leads_alone: AtomicBool,
 }
 
 impl NodeHandle {
@@ -51,6 +53,14 @@ impl NodeHandle {
     /// leader the request is forgotten. Callers try again after a while, with a new token.
     pub fn read_index(&self, token: ReadToken) -> Result<(), Refused> {
         self.shared.inbox.request(|lanes| &mut lanes.reads, token)
+    }
+
+    /// The index from which a read that begins now is linearizable, if this node can tell without asking: it is
+    /// the only one with a vote, so nobody else can have committed anything. `None` means to
+    /// [ask](Self::read_index).
+    pub fn read_index_alone(&self) -> Option<u64> {
+        let leads_alone = self.shared.leads_alone.load(Ordering::SeqCst);
+        leads_alone.then(|| self.shared.committed.load(Ordering::SeqCst))
     }
 
     /// Hands over a message from another member. Refused ones may be forgotten: raft sends again.
@@ -87,16 +97,30 @@ impl NodeHandle {
 impl Shared {
     pub(crate) fn new(inbox: Inbox, status: Status) -> Self {
         let committed = AtomicU64::new(status.committed);
-        Self { inbox, standing: ArcSwap::from_pointee(status), committed }
+        Self {
+            inbox,
+            standing: ArcSwap::from_pointee(status),
+            committed,
+            leads_alone: AtomicBool::new(false),
+        }
     }
 
-    /// Lets handles see the core's state; all of it only if the standing in the cluster has changed.
+    /// Lets handles see the core's state; all of it only if the standing in the cluster has changed. Has to be
+    /// called before anything that follows from the state leaves the node: a read that begins after another
+    /// member could act on it must not find the state before it.
     pub(crate) fn publish(&self, core: &Core, has_new_standing: bool) {
         let status = core.status();
-        self.committed.store(status.committed, Ordering::Release);
+        self.leads_alone.store(core.leads_alone(), Ordering::SeqCst);
+        self.committed.store(status.committed, Ordering::SeqCst);
         if has_new_standing {
             self.standing.store(Arc::new(status));
         }
+    }
+
+    /// The driver ends: nobody leads here any more and nothing is let in.
+    pub(crate) fn retire(&self) {
+        self.leads_alone.store(false, Ordering::SeqCst);
+        self.inbox.close();
     }
 
     fn status(&self) -> Status {

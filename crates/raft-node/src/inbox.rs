@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn of_many_requests_those_without_room_are_left() {
         let inbox = Inbox::new(3, 0);
-        let mut proposals: Vec<_> = (1..=4).map(|token| Proposal { token, data: Bytes::new() }).collect();
+        let mut proposals: Vec<_> =
+            (1..=4).map(|token| Proposal { token, data: bytes::Bytes::new() }).collect();
         assert_eq!(inbox.request_all(|lanes| &mut lanes.proposals, &mut proposals), Err(Refused::Full));
         assert_eq!(proposals.iter().map(|proposal| proposal.token).collect::<Vec<_>>(), [4]);
         let taken = inbox.take(Instant::now(), true);

@@ -354,3 +354,28 @@ fn a_bootstrap_writes_etcds_entries_in_the_order_of_ids() {
         [(1, 1), (2, 1)]
     );
 }
+
+#[test]
+fn only_a_sole_voter_knows_the_read_index_without_asking() {
+    let dir = new_log();
+    let mut member = Member::start(&dir, Applied::default());
+    member.lead();
+    let written = member.write(&"a".into());
+    assert_eq!(member.handle.read_index_alone(), Some(written.index));
+
+    let change =
+        ConfChange { id: 1, kind: ConfChangeKind::AddNode, node: MemberId(2), context: "two".into() };
+    member.handle.propose_conf_change(2, change).unwrap();
+    member.listen_until(|heard| match heard {
+        Heard::Committed(entries) => {
+            entries.iter().any(|e| matches!(e.payload, Payload::ConfChange { .. })).then_some(())
+        }
+        _ => None,
+    });
+    assert_eq!(member.handle.read_index_alone(), None, "another member has a vote");
+
+    let mut member = Member::start(&new_log(), Applied::default());
+    member.lead();
+    member.stop();
+    assert_eq!(member.handle.read_index_alone(), None, "a stopped node knows nothing");
+}
