@@ -20,6 +20,8 @@ use crate::log_start;
 const LISTEN_BACKLOG: u32 = 1024;
 /// How long calls may go on after the member was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Threads that read large ranges at the same time. More would not read faster, but hold more answers in memory.
+const BLOCKING_THREADS_MAX: usize = 16;
 /// Pages of the state file that are kept in memory, in bytes.
 const BACKEND_CACHE_BYTES: usize = 32 << 20;
 /// Rows that are kept in memory above the state file, in bytes.
@@ -83,6 +85,7 @@ fn run_member(config: &Config) -> Result<ExitSignal, RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name("rim")
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;

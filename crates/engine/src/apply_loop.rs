@@ -205,7 +205,11 @@ impl ApplyLoop {
                 self.metrics.scrubbed_rows.inc_by(removed as u64);
                 Some(now + self.scrubber.pause)
             }
-            Scrub::Waiting => None,
+            Scrub::Waiting => {
+                // Nobody needs to hear of it: the flush itself wakes the compaction.
+                drop(self.flusher.flush());
+                None
+            }
             Scrub::Idle => {
                 self.scrubber.started = None;
                 None

@@ -89,7 +89,7 @@ pub static FLAGS: [Flag; 129] = [
     flag(Member, "backend-bbolt-freelist-type", Text, "map", NoEffect,
         "How etcd's state file keeps track of free pages (array, map)."),
     flag(Member, "backend-batch-interval", Duration, "0s", Effective,
-        "Longest time between two durable commits of the state file; 0 for 100ms."),
+        "Longest time between two durable commits of the state file; 0 for 500ms."),
     flag(Member, "backend-batch-limit", Int, "0", Effective,
         "Most operations between two durable commits of the state file; 0 for 10000."),
     flag(Member, "max-txn-ops", U64, "128", Effective,
