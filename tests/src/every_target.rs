@@ -6,9 +6,18 @@
 #[macro_export]
 macro_rules! on_every_target {
     ($($suites:tt)*) => {
-        $crate::on_target! { ferretcd: $crate::Ferretcd, $($suites)* }
-        $crate::on_target! { etcd34: $crate::Etcd34, $($suites)* }
-        $crate::on_target! { etcd37: $crate::Etcd37, $($suites)* }
+        $crate::on_target! { in_process: $crate::InProcess, $($suites)* }
+        $crate::on_every_process! { $($suites)* }
+    };
+}
+
+/// [`on_every_target!`] for suites whose `C` is to be [`Killable`](crate::Killable).
+#[macro_export]
+macro_rules! on_every_process {
+    ($($suites:tt)*) => {
+        $crate::on_target! { ferretcd: $crate::Process<$crate::Ferretcd>, $($suites)* }
+        $crate::on_target! { etcd34: $crate::Process<$crate::Etcd34>, $($suites)* }
+        $crate::on_target! { etcd37: $crate::Process<$crate::Etcd37>, $($suites)* }
     };
 }
 
@@ -16,12 +25,12 @@ macro_rules! on_every_target {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! on_target {
-    ($target:ident: $program:ty, $($name:ident => $function:ident($($argument:expr),*),)*) => {
+    ($target:ident: $cluster:ty, $($name:ident => $function:ident($($argument:expr),*),)*) => {
         mod $target {
             $(
                 #[tokio::test]
                 async fn $name() {
-                    super::$function::<$crate::Process<$program>>($($argument),*).await;
+                    super::$function::<$cluster>($($argument),*).await;
                 }
             )*
         }

@@ -1,12 +1,13 @@
 //! End-to-end suites, written once and run on ferretcd and on real etcd.
 //!
-//! - [`Cluster`] is what a suite may ask of a server under test. [`Process`] is one that runs a [`Program`]:
-//!   [`Ferretcd`] built from this workspace, [`Etcd34`] as Debian ships it, [`Etcd37`] built from its Go module.
-//!   The real ones are the reference: every expectation was met by them before it was asked of ferretcd.
+//! - [`Cluster`] is what a suite may ask of a server under test, [`Killable`] what only a process can offer.
+//!   [`Process`] is one that runs a [`Program`]: [`Ferretcd`] built from this workspace, [`Etcd34`] as Debian ships it,
+//!   [`Etcd37`] built from its Go module. The real ones are the reference: every expectation was met by them before
+//!   it was asked of ferretcd. [`InProcess`] is ferretcd again, composed from its crates without its command line.
 //! - [`scenario`] runs suites that are text: requests with the answers they get, as data.
 //! - [`Clients`] and [`raw`] reach the services with and without generated code.
 //! - [`Random`] makes what is random repeatable.
-//! - [`on_every_target!`] makes one test per suite and target.
+//! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills.
 //!
 //! The crate holds no expectations of its own: those are in `scenarios/` and in the tests. A target that isn't
 //! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure. To have etcd
@@ -17,7 +18,7 @@
 //! ```
 //!
 //! ```no_run
-//! use ferretcd_tests::{Clients, Cluster, Etcd34, Options, Process};
+//! use ferretcd_tests::{Clients, Cluster, Etcd34, Killable, Options, Process};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut etcd = Process::<Etcd34>::start(&Options::default()).await?;
@@ -28,6 +29,7 @@
 //! # }
 //! ```
 
+mod alone;
 mod client;
 mod cluster;
 mod every_target;
@@ -38,6 +40,7 @@ pub mod scenario;
 
 pub use client::Clients;
 pub use cluster::{
-    Cluster, Etcd34, Etcd37, Ferretcd, Kind, Missing, Options, Process, Program, Release, StartError,
+    Cluster, Etcd34, Etcd37, Ferretcd, InProcess, Killable, Kind, Missing, Options, Process, Program,
+    Release, StartError,
 };
 pub use random::Random;

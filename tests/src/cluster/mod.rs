@@ -1,5 +1,6 @@
 //! What a suite may ask of a server under test, whatever it is and wherever it runs.
 
+mod in_process;
 mod ports;
 mod process;
 mod program;
@@ -9,6 +10,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+pub use in_process::InProcess;
 pub use process::Process;
 pub(crate) use program::in_path;
 pub use program::{Etcd34, Etcd37, Ferretcd, Missing, Program};
@@ -53,6 +55,9 @@ pub struct Options {
     pub flags: Vec<String>,
 }
 
+/// A server that takes longer to shut down hangs.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
 /// Why a server is not serving.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -78,11 +83,25 @@ pub enum StartError {
         /// Everything it wrote.
         logs: String,
     },
+    /// A server without a command line was given a flag that it has no setting for.
+    #[error("understand {flag}: the server in this process knows {}", known.join(", "))]
+    UnknownFlag {
+        /// The flag with its value.
+        flag: String,
+        /// The names that it knows.
+        known: &'static [&'static str],
+    },
+    /// The member in this process did not start.
+    #[error(transparent)]
+    Member(#[from] engine::StartError),
+    /// The services of the member in this process could not be put together.
+    #[error("register the metrics of the services")]
+    Services(#[from] prometheus::Error),
 }
 
 /// One running server with a data directory of its own, which is removed with the value.
 ///
-/// Dropping a cluster ends it without ceremony.
+/// Dropping a cluster ends it without ceremony. What can be asked of a process alone is asked of a [`Killable`].
 pub trait Cluster: Sized + Send + Sync + 'static {
     /// What kind of target this type is.
     const KIND: Kind;
@@ -99,22 +118,26 @@ pub trait Cluster: Sized + Send + Sync + 'static {
     /// Where the server keeps its data.
     fn data_dir(&self) -> &Path;
 
-    /// Process id; none when the server runs in this process or is down.
-    fn pid(&self) -> Option<u32>;
-
-    /// Everything logged since the first start.
+    /// Everything logged since the first start; empty when the server's log is that of this process.
     fn logs(&self) -> String;
-
-    /// Ends the server at once, giving it no chance to write anything more. Returns when it is gone.
-    fn kill9(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Asks the server to shut down and waits until it is gone. Errs when it takes over 30 s.
     fn stop(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Starts a server that is down on its own data again, with the same options.
     fn restart(&mut self) -> impl Future<Output = Result<(), StartError>> + Send;
+}
 
-    /// Starts a server that is down and ends it with [`Cluster::kill9`] once it has logged `lines` lines; a
+/// A server that can die at any moment: a process of its own. Suites that kill ask for this trait, so a server that
+/// shares this process never meets them.
+pub trait Killable: Cluster {
+    /// Process id; none while the server is down.
+    fn pid(&self) -> Option<u32>;
+
+    /// Ends the server at once, giving it no chance to write anything more. Returns when it is gone.
+    fn kill9(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Starts a server that is down and ends it with [`Killable::kill9`] once it has logged `lines` lines; a
     /// server that gets ready before that is killed there.
     fn restart_and_kill9_after(
         &mut self,

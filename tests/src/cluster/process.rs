@@ -16,12 +16,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::ports::Ports;
-use super::{Cluster, Kind, Missing, Options, Program, StartError};
+use super::{Cluster, Killable, Kind, Missing, Options, Program, STOP_WITHIN, StartError};
+use crate::alone::alone;
 
 /// The line by which both servers say that clients are served.
 const READY: &str = "ready to serve client requests";
 const READY_WITHIN: Duration = Duration::from_secs(30);
-const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// Starts with other ports when somebody was faster in taking them.
 const PORT_ATTEMPTS: usize = 5;
 
@@ -63,7 +63,7 @@ impl<P: Program> Process<P> {
     }
 
     fn spawn(&mut self) -> io::Result<()> {
-        let mut child = self.command().spawn()?;
+        let mut child = alone(|| self.command().spawn())?;
         self.log.begin_run();
         self.log.follow(child.stdout.take());
         self.log.follow(child.stderr.take());
@@ -158,17 +158,8 @@ impl<P: Program> Cluster for Process<P> {
         self.dir.path()
     }
 
-    fn pid(&self) -> Option<u32> {
-        self.child.as_ref().and_then(Child::id)
-    }
-
     fn logs(&self) -> String {
         self.log.text()
-    }
-
-    async fn kill9(&mut self) -> io::Result<()> {
-        self.signal(Signal::KILL)?;
-        self.reap().await
     }
 
     async fn stop(&mut self) -> io::Result<()> {
@@ -179,6 +170,17 @@ impl<P: Program> Cluster for Process<P> {
     async fn restart(&mut self) -> Result<(), StartError> {
         assert!(self.child.is_none(), "only a server that is down can be restarted");
         self.launch(|run| run.ready).await
+    }
+}
+
+impl<P: Program> Killable for Process<P> {
+    fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    async fn kill9(&mut self) -> io::Result<()> {
+        self.signal(Signal::KILL)?;
+        self.reap().await
     }
 
     async fn restart_and_kill9_after(&mut self, lines: usize) -> Result<(), StartError> {

@@ -2,10 +2,11 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use super::{Kind, Release};
+use crate::alone::alone;
 
 /// A program that takes etcd's flags and logs etcd's lines.
 pub trait Program: Send + Sync + 'static {
@@ -144,11 +145,16 @@ fn profile_dir() -> Result<PathBuf, Missing> {
 fn build_ferretcd() -> Result<PathBuf, Missing> {
     let dir = profile_dir()?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "ferretcd-cli"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
+        .args(["build", "--quiet", "--package", "ferretcd-cli"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     if dir.ends_with("release") {
         cargo.arg("--release");
     }
-    match cargo.output() {
+    match alone(|| cargo.spawn()).and_then(Child::wait_with_output) {
         Ok(output) if output.status.success() => Ok(dir.join("ferretcd")),
         Ok(output) => {
             Err(Missing::BuildFailed { output: String::from_utf8_lossy(&output.stderr).into_owned() })

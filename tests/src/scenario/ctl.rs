@@ -17,6 +17,7 @@ use tokio::process::Command;
 use super::kv::Shown;
 use super::run::Session;
 use super::words;
+use crate::alone::alone;
 use crate::cluster::in_path;
 use crate::{Clients, Cluster, Missing};
 
@@ -33,7 +34,12 @@ impl CtlSession {
     /// Whether there is an etcdctl of release 3.4 on this machine: output differs between releases.
     pub async fn available() -> Result<(), Missing> {
         in_path("etcdctl", "etcd-client")?;
-        let output = Command::new("etcdctl").env("ETCDCTL_API", "3").arg("version").output().await;
+        let mut etcdctl = Command::new("etcdctl");
+        etcdctl.env("ETCDCTL_API", "3").arg("version").stdout(Stdio::piped());
+        let output = match alone(|| etcdctl.spawn()) {
+            Ok(child) => child.wait_with_output().await,
+            Err(error) => Err(error),
+        };
         let version = output.map_or_else(|error| error.to_string().into_bytes(), |output| output.stdout);
         let version = String::from_utf8_lossy(&version).lines().next().unwrap_or_default().to_owned();
         match version.starts_with("etcdctl version: 3.4.") {
@@ -89,7 +95,8 @@ impl<C: Cluster> Session<C> for CtlSession {
 }
 
 async fn run(endpoint: &str, words: &[String], stdin: &str) -> io::Result<Output> {
-    let mut child = Command::new("etcdctl")
+    let mut etcdctl = Command::new("etcdctl");
+    etcdctl
         .env("ETCDCTL_API", "3")
         .env_remove("ETCDCTL_ENDPOINTS")
         .arg(format!("--endpoints={endpoint}"))
@@ -97,8 +104,8 @@ async fn run(endpoint: &str, words: &[String], stdin: &str) -> io::Result<Output
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
+        .kill_on_drop(true);
+    let mut child = alone(|| etcdctl.spawn())?;
     let mut pipe = child.stdin.take().expect("stdin is piped");
     // A command that reads nothing may be gone already.
     let _ = pipe.write_all(stdin.as_bytes()).await;

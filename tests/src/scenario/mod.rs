@@ -23,7 +23,7 @@
 //! ```
 //!
 //! `...` at the end of an expected line accepts any rest. [`KvSession`] knows the requests of the gRPC services,
-//! [`CtlSession`] those of etcdctl; their module texts list them. With `UPDATE_SCENARIOS=etcd-3.7` (or `etcd-3.4`)
+//! [`KillSession`] also how to kill the server, [`CtlSession`] the requests of etcdctl; their module texts list them. With `UPDATE_SCENARIOS=etcd-3.7` (or `etcd-3.4`)
 //! in the environment a run against that etcd writes its answers into the file instead of comparing them; read the
 //! difference before you keep it.
 
@@ -34,5 +34,5 @@ mod text;
 mod words;
 
 pub use ctl::CtlSession;
-pub use kv::KvSession;
+pub use kv::{KillSession, KvSession};
 pub use run::{Session, run};

@@ -1,6 +1,6 @@
-//! kill -9 under load, again and again on one data directory.
+//! kill -9 at chosen points, and under load, again and again on one data directory.
 //!
-//! Each round lets some clients write, kills the server after a number of answers that the seed decides, starts it
+//! Each round under load lets some clients write, kills the server after a number of answers that the seed decides, starts it
 //! again (sometimes killing it in the middle of that, too) and compares what is stored with what was promised:
 //!
 //! - an answered write is there, with the revision it was answered with;
@@ -16,7 +16,8 @@ mod writer;
 
 use std::sync::Arc;
 
-use ferretcd_tests::{Clients, Cluster, Options, Random, on_every_target, report};
+use ferretcd_tests::scenario::{KillSession, run};
+use ferretcd_tests::{Clients, Cluster, Killable, Options, Random, on_every_process, report};
 use tokio::task::JoinSet;
 
 use self::ledger::Ledger;
@@ -25,7 +26,7 @@ use self::writer::{Load, Writer};
 const WRITERS: usize = 8;
 
 /// Kills ferretcd a hundred times. A real etcd is not what is in doubt: it shows that the suite asks nothing undue.
-async fn kills<C: Cluster>(seed: u64) {
+async fn kills<C: Killable>(seed: u64) {
     let rounds = if C::KIND.reference { 15 } else { 100 };
     if !report::available::<C>("kill -9 under load") {
         return;
@@ -63,7 +64,7 @@ async fn verify(cluster: &impl Cluster, ledger: &Ledger, writers: &mut [Writer],
 }
 
 /// Runs all writers, and beside them what reads and compacts, until the number of answers the seed decides.
-async fn load_until_killed<C: Cluster>(
+async fn load_until_killed<C: Killable>(
     cluster: &mut C,
     ledger: &Arc<Ledger>,
     writers: Vec<Writer>,
@@ -97,6 +98,12 @@ async fn connect(cluster: &impl Cluster, ledger: &Ledger) -> Clients {
     connected.unwrap_or_else(|error| panic!("{ledger}: failed to connect: {error}\n{}", cluster.logs()))
 }
 
-on_every_target! {
+/// Kills at chosen points, as scenarios.
+async fn suite<C: Killable>(file: &str) {
+    run::<C, KillSession>(file).await;
+}
+
+on_every_process! {
     kill9 => kills(1),
+    cases => suite("kv/killed.txt"),
 }

@@ -11,7 +11,7 @@
 //! | `hashkv R`, `hash`, `status`, `alarms` | |
 //! | `alarm N`, `disarm N` | raises or clears an alarm of this member by number |
 //! | `grant ID`, `revoke ID`, `attached ID` | `ttl=N` |
-//! | `restart`, `kill9` | the latter kills the server, then starts it again |
+//! | `restart`, `kill9` | the latter kills the server, then starts it again; of [`KillSession`] alone |
 //!
 //! Words are written as in [`words`](super::words). Options of all requests: `meta:NAME=VALUE` adds metadata.
 
@@ -26,7 +26,7 @@ use tonic::{Request, Status};
 pub(super) use self::answer::Shown;
 use super::run::Session;
 use super::words::{self, number};
-use crate::{Clients, Cluster};
+use crate::{Clients, Cluster, Killable};
 
 /// Performs requests over gRPC and shows answers with revisions relative to the start of the case.
 #[derive(Debug)]
@@ -155,15 +155,43 @@ impl KvSession {
                 keys.sort();
                 vec![format!("granted {} keys [{}]", answer.granted_ttl, keys.join(" "))]
             }
-            "restart" | "kill9" => {
-                let ended = if *verb == "restart" { cluster.stop().await } else { cluster.kill9().await };
-                ended.expect("a running server can be ended");
-                cluster.restart().await.unwrap_or_else(|error| panic!("failed to {error}"));
-                self.clients = connect(cluster).await;
-                Vec::new()
+            "restart" => {
+                cluster.stop().await.expect("a running server can be stopped");
+                self.start_again(cluster).await
             }
             _ => panic!("{verb} is not a request of this language"),
         })
+    }
+
+    /// Starts a server that is down and connects to it. There is nothing to show of that.
+    async fn start_again<C: Cluster>(&mut self, cluster: &mut C) -> Vec<String> {
+        cluster.restart().await.unwrap_or_else(|error| panic!("failed to {error}"));
+        self.clients = connect(cluster).await;
+        Vec::new()
+    }
+}
+
+/// A [`KvSession`] that also knows how to kill.
+#[derive(Debug)]
+pub struct KillSession(KvSession);
+
+impl<C: Killable> Session<C> for KillSession {
+    const FRESH: bool = true;
+
+    async fn open(cluster: &C) -> Self {
+        Self(KvSession::open(cluster).await)
+    }
+
+    async fn execute(&mut self, cluster: &mut C, request: &[String]) -> Vec<String> {
+        if request[0] != "kill9" {
+            return self.0.execute(cluster, request).await;
+        }
+        cluster.kill9().await.expect("a running server can be killed");
+        self.0.start_again(cluster).await
+    }
+
+    fn failed(answer: &[String]) -> bool {
+        <KvSession as Session<C>>::failed(answer)
     }
 }
 
