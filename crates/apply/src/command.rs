@@ -131,10 +131,15 @@ fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost:
     Ok(Some(request))
 }
 
+/// Reads a field as a message of its own, not as a part of this one: what the network has let in as a message
+/// must be readable here, however deep it is nested.
 fn submessage<M: Message + Default>(bytes: &mut Bytes) -> Result<M, prost::DecodeError> {
-    let mut message = M::default();
-    encoding::message::merge(WireType::LengthDelimited, &mut message, bytes, DecodeContext::default())?;
-    Ok(message)
+    let len = encoding::decode_varint(bytes)?;
+    match usize::try_from(len) {
+        Ok(len) if len <= bytes.len() => M::decode(bytes.split_to(len)),
+        // The library has no public way to say so itself.
+        _ => M::decode(&b"\x0a\x01"[..]),
+    }
 }
 
 fn encode<M: Message>(tag: u32, request: &M, header: &RequestHeader) -> Bytes {
@@ -153,7 +158,7 @@ fn encode<M: Message>(tag: u32, request: &M, header: &RequestHeader) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::InternalRaftRequest;
+    use api_proto::etcdserverpb::{InternalRaftRequest, RequestOp, request_op};
 
     use super::*;
 
@@ -192,6 +197,37 @@ mod tests {
         }));
     }
 
+    /// A transaction of transactions, with a put at its bottom.
+    fn nested(depth: usize) -> TxnRequest {
+        let put = PutRequest { key: "k".into(), ..PutRequest::default() };
+        let mut txn =
+            TxnRequest { success: vec![op(request_op::Request::RequestPut(put))], ..TxnRequest::default() };
+        for _ in 0..depth {
+            txn = TxnRequest {
+                success: vec![op(request_op::Request::RequestTxn(txn))],
+                ..TxnRequest::default()
+            };
+        }
+        txn
+    }
+
+    fn op(request: request_op::Request) -> RequestOp {
+        RequestOp { request: Some(request) }
+    }
+
+    #[test]
+    fn what_the_network_lets_in_can_be_read_from_the_log() {
+        let mut n_let_in = 0;
+        for depth in 0..120 {
+            let bytes = nested(depth).encode_to_vec();
+            let Ok(txn) = TxnRequest::decode(&bytes[..]) else { continue };
+            n_let_in += 1;
+            let command = command(Request::Txn(txn));
+            assert_eq!(Command::decode(command.encode()), Ok(command), "nested {depth} deep");
+        }
+        assert!(n_let_in > 10, "the library's own bound is beyond any use");
+    }
+
     #[test]
     fn the_id_of_old_entries_is_read() {
         let old = InternalRaftRequest {
@@ -208,5 +244,7 @@ mod tests {
         assert_eq!(Command::decode(Bytes::new()), Err(DecodeError::UnknownRequest(vec![])));
         let lease = Bytes::from_static(b"\x42\x02\x08\x05");
         assert_eq!(Command::decode(lease), Err(DecodeError::UnknownRequest(vec![8])));
+        let cut_off = Bytes::from_static(b"\x22\x7f\x0a");
+        assert!(matches!(Command::decode(cut_off), Err(DecodeError::Malformed(_))));
     }
 }

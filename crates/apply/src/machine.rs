@@ -57,7 +57,7 @@ pub enum Response {
     /// To [`Request::Alarm`]: the alarms that the answer names.
     Alarm(Vec<Alarm>),
     /// To commands about the cluster and its members: done.
-    Members,
+    Done,
 }
 
 /// A change of the group's members, as its entry tells it.
@@ -170,7 +170,7 @@ impl StateMachine {
         conf_state: Bytes,
         batch: &mut Batch,
     ) -> Result<Outcome, Fault> {
-        let result = self.change_members(index, change, batch).map(|()| Response::Members);
+        let result = self.change_members(index, change, batch).map(|()| Response::Done);
         self.advance(index, term);
         self.applied.conf_state = conf_state;
         match result {
@@ -214,7 +214,7 @@ impl StateMachine {
             Request::ClusterVersionSet(request) => {
                 self.membership.set_version(request.ver.clone(), batch);
                 batch.put(Bucket::Meta, STORAGE_VERSION_ROW, STORAGE_VERSION);
-                Ok(Response::Members)
+                Ok(Response::Done)
             }
             Request::ClusterMemberAttrSet(request) => self.set_attributes(request, batch),
         }
@@ -246,7 +246,11 @@ impl StateMachine {
         let result = work(&mut txn);
         match &result {
             Ok(_) => drop(txn.commit()),
-            Err(_) => txn.abandon(),
+            Err(error) => {
+                let is_fault = matches!(error, ApplyError::Fault(_));
+                assert!(is_fault || txn.revision() == txn.base_revision(), "refused before the first change");
+                txn.abandon();
+            }
         }
         result
     }
@@ -259,7 +263,7 @@ impl StateMachine {
         let attributes = request.member_attributes.clone().unwrap_or_default();
         let id = MemberId(request.member_id);
         self.membership.set_attributes(id, attributes.name, attributes.client_urls, batch)?;
-        Ok(Response::Members)
+        Ok(Response::Done)
     }
 
     fn change_members(

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::Engine;
+use engine::{Engine, explain};
 use grpc_server::{Face, Server, serve};
 use prometheus::Registry;
 use tokio::net::{TcpListener, TcpSocket};
@@ -68,11 +68,11 @@ pub fn run(config: Config) -> ExitCode {
     match run_member(&config) {
         Ok(signal) => signal.end_process(),
         Err(error @ RunError::Failed(_)) => {
-            error!(level = "fatal", %error, "etcd server failed");
+            error!(level = "fatal", error = explain(&error), "etcd server failed");
             ExitCode::FAILURE
         }
         Err(error) => {
-            error!(level = "fatal", %error, "failed to start etcd server");
+            error!(level = "fatal", error = explain(&error), "failed to start etcd server");
             ExitCode::FAILURE
         }
     }
@@ -137,6 +137,10 @@ async fn serve_member(
         reason = engine.failed() => Err(RunError::Failed(reason)),
     };
     info!(name = config.name, "data-dir" = %config.data_dir.display(), "closing etcd server");
+    if result.is_err() {
+        // Calls that wait for a member that cannot go on are answered before they are waited for.
+        engine.stop().await;
+    }
     drop(stop);
     if let Err(error) = serving.await {
         error!(%error, "the server did not end in order");

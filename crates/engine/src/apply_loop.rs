@@ -18,7 +18,7 @@ use crate::flusher::Flusher;
 use crate::gate::ReadGate;
 use crate::inbox::{Inbox, Work};
 use crate::metrics::Metrics;
-use crate::quota::Quota;
+use crate::quota::{Quota, fits};
 use crate::replies::{Dispatcher, Replies, Reply, ReplyTo};
 use crate::shared::Shared;
 use crate::waiters::Waiters;
@@ -68,9 +68,9 @@ impl ApplyLoop {
             let done = match self.inbox.take(self.scrubber.next) {
                 Some(Work { stop: true, entries, .. }) => return self.end(entries),
                 Some(work) => self.turn(work),
-                None => self.scrub_step(),
+                None => Ok(()),
             };
-            if let Err(fault) = done {
+            if let Err(fault) = done.and_then(|()| self.scrub_if_due()) {
                 return self.fail(&fault);
             }
         }
@@ -112,12 +112,17 @@ impl ApplyLoop {
     fn apply(&mut self, entry: Committed, turn: &mut Turn) -> Result<(), apply::Fault> {
         let Committed { index, term, payload } = entry;
         turn.n_entries += 1;
+        // What there is before the command is what it is measured by.
+        let mut room = None;
         let outcome = match payload {
             Payload::Empty => {
                 self.machine.apply_empty(index, term);
                 return Ok(());
             }
-            Payload::Normal(command) => self.machine.apply(index, term, command, &mut turn.batch)?,
+            Payload::Normal(command) => {
+                room = self.quota.room();
+                self.machine.apply(index, term, command, &mut turn.batch)?
+            }
             Payload::ConfChange { change, conf_state } => {
                 let conf_state = conf_state::to_json(&conf_state);
                 let ConfChange { id, .. } = change;
@@ -125,15 +130,15 @@ impl ApplyLoop {
                 self.machine.apply_members((index, term), id, change, conf_state, &mut turn.batch)?
             }
         };
-        self.settle(outcome, turn);
+        self.settle(outcome, room, turn);
         Ok(())
     }
 
     /// Notes what an outcome means for others and queues the answer for who waits for it.
-    fn settle(&mut self, outcome: Outcome, turn: &mut Turn) {
+    fn settle(&mut self, outcome: Outcome, room: Option<u64>, turn: &mut Turn) {
         let Outcome { id, revision, cost, result } = outcome;
         self.metrics.count(&result);
-        turn.changed_members |= matches!(result, Ok(Response::Members | Response::Alarm(_)));
+        turn.changed_members |= matches!(result, Ok(Response::Done | Response::Alarm(_)));
         if matches!(result, Ok(Response::Compaction { .. })) {
             self.scrubber.started = Some(Instant::now());
             self.scrubber.next = self.scrubber.started;
@@ -141,7 +146,7 @@ impl ApplyLoop {
         let result = result.map(|response| Reply { revision, response }).map_err(RequestError::from);
         // The write stays; only its answer says that there was no room, and the alarm keeps more away.
         let result = match result {
-            Ok(_) if !self.quota.admits(cost) => {
+            Ok(_) if !fits(cost, room) => {
                 self.shared.nospace.notify_one();
                 Err(RequestError::NoSpace)
             }
@@ -192,9 +197,17 @@ impl ApplyLoop {
         }
     }
 
-    fn scrub_step(&mut self) -> Result<(), apply::Fault> {
-        let mut batch = Batch::default();
+    /// A step between two turns, however busy the member is: what is not removed takes room for ever.
+    fn scrub_if_due(&mut self) -> Result<(), apply::Fault> {
         let now = Instant::now();
+        match self.scrubber.next {
+            Some(at) if at <= now => self.scrub_step(now),
+            _ => Ok(()),
+        }
+    }
+
+    fn scrub_step(&mut self, now: Instant) -> Result<(), apply::Fault> {
+        let mut batch = Batch::default();
         let scrub = self.machine.scrub(self.scrubber.batch, &mut batch)?;
         self.metrics.scrub_pause.observe(now.elapsed().as_secs_f64() * 1e3);
         if !batch.is_empty() {

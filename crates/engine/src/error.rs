@@ -5,6 +5,20 @@ use std::path::PathBuf;
 use apply::ApplyError;
 use base::MemberId;
 
+/// An error with everything that caused it, for people. Causes that a text tells already are not repeated.
+pub fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// A member cannot start. The text names the file or flag and what can be done.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

@@ -46,7 +46,8 @@ struct Pending {
     flush: Vec<oneshot::Sender<()>>,
     then: Vec<Replies>,
     is_stopping: bool,
-    has_failed: bool,
+    /// Nothing is written any more, for whatever reason; who waits is told so by a dropped sender.
+    is_over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -58,19 +59,22 @@ struct Queue {
 
 /// The apply thread's end: rows in. Also the way to wait for durability.
 #[derive(Clone, Debug)]
-pub(crate) struct Flusher(Arc<Queue>);
+pub(crate) struct Flusher {
+    queue: Arc<Queue>,
+    pace: Pace,
+}
 
 impl Flusher {
-    pub(crate) fn new() -> Self {
-        Self(Arc::default())
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { queue: Arc::default(), pace }
     }
 
     /// Queues rows and the position they bring the state to, leaving `batch` empty. Waits while too much is
     /// queued.
     pub(crate) fn add(&self, batch: &mut Batch, main: i64, applied: &Applied) {
-        let mut pending = self.0.pending.lock();
-        while pending.batch.bytes() >= PENDING_BYTES_MAX && !pending.has_failed {
-            self.0.room.wait(&mut pending);
+        let mut pending = self.queue.pending.lock();
+        while pending.batch.bytes() >= PENDING_BYTES_MAX && !pending.is_over {
+            self.queue.room.wait(&mut pending);
         }
         pending.batch.append(std::mem::take(batch));
         pending.main = main;
@@ -79,33 +83,36 @@ impl Flusher {
         if was_idle {
             pending.since = Some(Instant::now());
         }
-        if was_idle || pending.batch.bytes() >= COMMIT_BYTES {
-            self.0.work.notify_one();
+        if was_idle || self.is_much(&pending) {
+            self.queue.work.notify_one();
         }
     }
 
     /// Answers to be given once everything added so far is durable.
     pub(crate) fn then(&self, replies: Replies) {
-        self.0.pending.lock().then.push(replies);
-        self.0.work.notify_one();
+        let mut pending = self.queue.pending.lock();
+        if !pending.is_over {
+            pending.then.push(replies);
+            self.queue.work.notify_one();
+        }
     }
 
     /// Commits what was added so far without waiting for its time. The receiver fails if the file cannot be
     /// written.
     pub(crate) fn flush(&self) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        let mut pending = self.0.pending.lock();
-        if !pending.has_failed {
+        let mut pending = self.queue.pending.lock();
+        if !pending.is_over {
             pending.flush.push(sender);
+            self.queue.work.notify_one();
         }
-        self.0.work.notify_one();
         receiver
     }
 
     /// Makes [`Self::run`] return after a last commit.
     pub(crate) fn stop(&self) {
-        self.0.pending.lock().is_stopping = true;
-        self.0.work.notify_one();
+        self.queue.pending.lock().is_stopping = true;
+        self.queue.work.notify_one();
     }
 
     /// The thread's work: commits until stopped. Each commit is told to `on_flushed`. An error ends it; from
@@ -113,17 +120,16 @@ impl Flusher {
     pub(crate) fn run(
         &self,
         backend: &Backend,
-        pace: Pace,
         dispatcher: &Dispatcher,
         mut on_flushed: impl FnMut(Flushed),
     ) -> Result<(), backend::Error> {
         loop {
-            let (mut work, is_last) = self.next(pace);
+            let (mut work, is_last) = self.next();
             if work.since.is_some() {
                 let started = Instant::now();
                 work.applied.store(&mut work.batch);
                 if let Err(error) = backend.commit(&work.batch) {
-                    self.fail();
+                    self.end();
                     return Err(error);
                 }
                 let took = started.elapsed();
@@ -136,25 +142,25 @@ impl Flusher {
                 dispatcher.send(replies);
             }
             if is_last {
+                self.end();
                 return Ok(());
             }
         }
     }
 
     /// Waits for something to commit and for its time, and takes it.
-    fn next(&self, pace: Pace) -> (Pending, bool) {
-        let mut pending = self.0.pending.lock();
+    fn next(&self) -> (Pending, bool) {
+        let mut pending = self.queue.pending.lock();
         loop {
             let is_urgent = pending.is_stopping
                 || !pending.flush.is_empty()
                 || !pending.then.is_empty()
-                || pending.batch.bytes() >= COMMIT_BYTES
-                || pending.batch.len() >= pace.rows;
+                || self.is_much(&pending);
             match pending.since {
                 _ if is_urgent => break,
-                None => self.0.work.wait(&mut pending),
+                None => self.queue.work.wait(&mut pending),
                 Some(since) => {
-                    if self.0.work.wait_until(&mut pending, since + pace.interval).timed_out() {
+                    if self.queue.work.wait_until(&mut pending, since + self.pace.interval).timed_out() {
                         break;
                     }
                 }
@@ -163,14 +169,20 @@ impl Flusher {
         let is_last = pending.is_stopping;
         let taken = std::mem::take(&mut *pending);
         pending.is_stopping = is_last;
-        self.0.room.notify_all();
+        self.queue.room.notify_all();
         (taken, is_last)
     }
 
-    fn fail(&self) {
-        let mut pending = self.0.pending.lock();
-        pending.has_failed = true;
+    /// Whether so much waits that its time does not matter.
+    fn is_much(&self, pending: &Pending) -> bool {
+        pending.batch.bytes() >= COMMIT_BYTES || pending.batch.len() >= self.pace.rows
+    }
+
+    fn end(&self) {
+        let mut pending = self.queue.pending.lock();
+        pending.is_over = true;
         pending.flush.clear();
-        self.0.room.notify_all();
+        pending.then.clear();
+        self.queue.room.notify_all();
     }
 }

@@ -16,7 +16,7 @@ use mvcc::{KvHash, ReadView, Reader};
 use parking_lot::Mutex;
 use raft_node::{NodeHandle, Proposal};
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
@@ -32,8 +32,9 @@ use crate::{Config, RequestError};
 
 /// Entries that may wait to be applied before proposals are refused.
 const BACKLOG_MAX: u64 = 5000;
-/// Keys up to which a range is read on the caller's thread; larger ones go to a thread that may block.
-const INLINE_KEYS_MAX: i64 = 128;
+/// Ranges of a store of at most so many keys are read on the caller's thread, as are single keys; others go to
+/// a thread that may block. A limit does not help: sorting and counting look at everything.
+const INLINE_KEYS_MAX: usize = 512;
 /// How often a read at the newest revision starts over because a compaction overtook it.
 const OVERTAKEN_MAX: usize = 16;
 
@@ -55,7 +56,7 @@ pub(crate) struct Inner {
     pub(crate) quota: Quota,
     pub(crate) metrics: Arc<Metrics>,
     /// What goes on in the background; each holds the member.
-    pub(crate) tasks: Mutex<Vec<AbortHandle>>,
+    pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Taken by the one who stops the member.
     pub(crate) threads: Mutex<Option<Threads>>,
 }
@@ -127,8 +128,7 @@ impl Engine {
             self.read_barrier().await?;
         }
         self.metrics().ranges.inc();
-        let is_small = request.range_end.is_empty() || (1..=INLINE_KEYS_MAX).contains(&request.limit);
-        if is_small {
+        if request.range_end.is_empty() || self.0.reader.key_count() <= INLINE_KEYS_MAX {
             return self.range_now(&request);
         }
         let engine = self.clone();
@@ -161,13 +161,28 @@ impl Engine {
         }
         self.metrics().ranges.inc();
         let engine = self.clone();
-        blocking(move || {
-            let view = engine.0.reader.view();
-            let mut response = apply::read_txn(&view, engine.0.reader.compacted(), &request)?;
-            response.header = Some(engine.header(view.revision()));
-            Ok(response)
-        })
-        .await
+        blocking(move || engine.read_txn_now(&request)).await
+    }
+
+    fn read_txn_now(&self, request: &TxnRequest) -> Result<TxnResponse, RequestError> {
+        let reader = &self.0.reader;
+        let mut overtaken = 0;
+        loop {
+            let view = reader.view();
+            match apply::read_txn(&view, reader.compacted(), request) {
+                Ok(mut response) => {
+                    response.header = Some(self.header(view.revision()));
+                    return Ok(response);
+                }
+                // Of the view's own revision nobody has asked.
+                Err(ApplyError::Compacted { requested, .. })
+                    if requested == view.revision() && overtaken < OVERTAKEN_MAX =>
+                {
+                    overtaken += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// A view for several reads at one revision, after a read index if it is to be linearizable.
@@ -200,9 +215,18 @@ impl Engine {
 
     /// The hash of the key space up to `revision` (0 for the newest); reads the whole of it.
     pub async fn hash_kv(&self, revision: i64) -> Result<KvHash, RequestError> {
+        // Rows of later revisions may not be in the state file when it is read.
+        let newest = self.0.reader.revision();
+        if revision > newest {
+            return Err(ApplyError::Future { requested: revision, current: newest }.into());
+        }
         self.flush().await?;
         let reader = self.0.reader.clone();
-        blocking(move || Ok(reader.hash_kv(revision)?)).await
+        let hash = move || match revision {
+            0 => reader.compute_hash_kv(newest),
+            _ => reader.hash_kv(revision),
+        };
+        blocking(move || Ok(hash()?)).await
     }
 
     /// The hash of the whole state file; reads the whole of it.
@@ -351,16 +375,19 @@ impl Engine {
         if inner.node.status().committed.saturating_sub(inner.gate.applied_index()) > BACKLOG_MAX {
             return Err(RequestError::TooManyRequests);
         }
-        // Erasing what a compaction drops takes as long as it takes.
-        let is_patient = matches!(request, Request::Compaction(CompactionRequest { physical: true, .. }));
         let id = inner.ids.next();
         let data = Command { id, username: String::new(), auth_revision: 0, request }.encode();
         let max = inner.config.request_bytes_max;
         if data.len() > max {
             return Err(RequestError::TooLarge { max });
         }
-        let receiver = inner.waiters.register(id, Instant::now(), is_patient);
+        let receiver =
+            inner.waiters.register(id, Instant::now(), data.len()).ok_or(RequestError::TooManyRequests)?;
         inner.submissions.propose(Proposal { token: id, data });
+        // Who stops the member answers those that he finds; whoever registers later looks for himself.
+        if inner.shared.is_stopping() {
+            return Err(RequestError::Stopped);
+        }
         answer(receiver).await
     }
 
@@ -376,6 +403,9 @@ impl Engine {
         let (sender, receiver) = oneshot::channel();
         if inner.gate.enter(Instant::now(), sender) {
             inner.submissions.wake();
+        }
+        if inner.shared.is_stopping() {
+            return Err(RequestError::Stopped);
         }
         answer(receiver).await
     }

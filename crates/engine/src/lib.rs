@@ -13,7 +13,7 @@
 //!
 //! * [`Engine`]: a cheap handle; every request of the API that concerns the state is a method.
 //! * [`Config`]: plain data; nothing here reads flags, files or the environment.
-//! * [`Health`], [`Status`]: what a probe or an operator wants to know.
+//! * [`Status`], [`Versions`]: what a probe or an operator wants to know.
 //!
 //! Invariants: an answer to a write leaves only after its entry is synced in the log; the state file never
 //! holds effects of an entry without the position of that entry; log segments go only when the state file
@@ -40,6 +40,6 @@ mod tasks;
 mod waiters;
 
 pub use config::{AutoCompaction, Config};
-pub use error::{RequestError, StartError};
+pub use error::{RequestError, StartError, explain};
 pub use handle::{Engine, Status};
 pub use shared::Versions;

@@ -3,6 +3,8 @@
 //! Counters and histograms are fed where things happen. Gauges that mirror a state are computed when
 //! somebody asks, by [`Gauges`].
 
+use std::sync::{Arc, Weak};
+
 use apply::{ApplyError, Response};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -11,6 +13,7 @@ use prometheus::{
 };
 
 use crate::Engine;
+use crate::handle::Inner;
 
 /// Fed by the member's threads.
 #[derive(Debug)]
@@ -87,15 +90,15 @@ impl Metrics {
             Ok(Response::Put(_)) => self.puts.inc(),
             Ok(Response::DeleteRange(_)) => self.deletes.inc(),
             Ok(Response::Txn(_)) => self.txns.inc(),
-            Ok(Response::Compaction { .. } | Response::Alarm(_) | Response::Members) => {}
+            Ok(Response::Compaction { .. } | Response::Alarm(_) | Response::Done) => {}
             Err(_) => self.proposals_failed.inc(),
         }
     }
 }
 
-/// Gauges that show the state at the moment of the scrape.
+/// Gauges that show the state at the moment of the scrape; nothing once the member is gone.
 pub(crate) struct Gauges {
-    engine: Engine,
+    engine: Weak<Inner>,
     gauges: Vec<Gauge>,
     cluster_version: IntGaugeVec,
 }
@@ -139,7 +142,7 @@ impl Gauges {
             .collect::<Result<_, prometheus::Error>>()?;
         let version = Opts::new("etcd_cluster_version", "1 for the version that the cluster runs at.");
         let cluster_version = IntGaugeVec::new(version, &["cluster_version"])?;
-        registry.register(Box::new(Self { engine: engine.clone(), gauges, cluster_version }))
+        registry.register(Box::new(Self { engine: Arc::downgrade(&engine.0), gauges, cluster_version }))
     }
 }
 
@@ -149,13 +152,14 @@ impl Collector for Gauges {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        let Some(engine) = self.engine.upgrade().map(Engine) else { return Vec::new() };
         self.cluster_version.reset();
-        if let Some(version) = self.engine.versions().cluster {
+        if let Some(version) = engine.versions().cluster {
             let label = version.rsplit_once('.').map_or(version.as_str(), |(minor, _)| minor);
             self.cluster_version.with_label_values(&[label]).set(1);
         }
         for Gauge { gauge, read } in &self.gauges {
-            gauge.set(read(&self.engine));
+            gauge.set(read(&engine));
         }
         let gauges = self.gauges.iter().flat_map(|gauge| gauge.gauge.collect());
         gauges.chain(self.cluster_version.collect()).collect()

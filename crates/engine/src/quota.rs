@@ -23,7 +23,7 @@ impl Quota {
 
     /// Whether `cost` more bytes fit. What costs nothing always does.
     pub(crate) fn admits(&self, cost: u64) -> bool {
-        cost == 0 || self.room().is_none_or(|room| cost < room)
+        cost == 0 || fits(cost, self.room())
     }
 
     /// Bytes that are left; `None` for no limit. Rows on their way to the file count as if they were in it.
@@ -31,5 +31,21 @@ impl Quota {
         let limit = u64::try_from(self.limit).ok()?;
         let used = self.backend.size().in_use + self.reader.buffered_bytes() as u64;
         Some(limit.saturating_sub(used))
+    }
+}
+
+/// Whether `cost` bytes fit into the room there is; `None` is room without end. What costs nothing always fits.
+pub(crate) fn fits(cost: u64, room: Option<u64>) -> bool {
+    cost == 0 || room.is_none_or(|room| cost < room)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_byte_stays_free() {
+        assert!(fits(0, Some(0)) && fits(9, Some(10)) && fits(u64::MAX, None));
+        assert!(!fits(10, Some(10)) && !fits(1, Some(0)));
     }
 }

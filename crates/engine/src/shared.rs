@@ -11,6 +11,8 @@ use membership::Membership;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use crate::explain;
+
 /// Versions as `/version` and Status show them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Versions {
@@ -74,12 +76,7 @@ impl Shared {
 
     /// Something happened after which the member must not go on. The first reason is kept.
     pub(crate) fn fail(&self, error: &dyn std::error::Error) {
-        let mut reason = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            reason = format!("{reason}: {cause}");
-            source = cause.source();
-        }
+        let reason = explain(error);
         tracing::error!(error = reason, "the member cannot go on; stopping");
         self.failure.send_if_modified(|current| {
             let is_first = current.is_none();

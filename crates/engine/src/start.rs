@@ -101,14 +101,15 @@ impl Engine {
             node: Arc::clone(&node_slot),
             last_leader: Mutex::new(MemberId::default()),
         });
+        let first_mark = recovered.snapshot.index;
         let node = start_node(&config, wal, recovered, &applied, &identity, Arc::clone(&host))?;
         *node_slot.lock() = Some(node.handle());
 
         let reader = machine.reader();
         let quota = Quota::new(config.effective_quota(), backend.clone(), reader.clone());
-        let flusher = Flusher::new();
+        let flusher = Flusher::new(Pace { interval: config.backend_interval, rows: config.backend_batch });
         let handle = node.handle();
-        let flush = spawn_flusher(&config, &flusher, &backend, &host, handle.clone());
+        let flush = spawn_flusher(&config, &flusher, &backend, &host, handle.clone(), first_mark);
         let apply = spawn_apply(&config, machine, &flusher, &quota, &host, handle.clone());
         let threads = Threads {
             node,
@@ -200,7 +201,7 @@ fn open_log(config: &Config, applied: &Applied) -> Result<(Wal, Recovered, Ident
         create_log(config, &path, wal_config())?;
     }
     let (mut wal, mut recovered) = Wal::open(&path, wal_config()).map_err(wal_error)?;
-    let is_unborn = recovered.entries.is_empty() && recovered.snapshot.index == 0 && applied.index == 0;
+    let is_unborn = recovered.hard_state.commit == 0 && recovered.snapshot.index == 0 && applied.index == 0;
     if is_unborn {
         // Either just created, or a crash came between the creation and the first entries.
         let (_, member) = first_member(config)?;
@@ -303,8 +304,8 @@ fn spawn_flusher(
     backend: &Backend,
     host: &Arc<EngineHost>,
     node: NodeHandle,
+    first_mark: u64,
 ) -> JoinHandle<()> {
-    let pace = Pace { interval: config.backend_interval, rows: config.backend_batch };
     let (flusher, backend, host) = (flusher.clone(), backend.clone(), Arc::clone(host));
     // Zero means to keep all.
     let (snapshot_count, wals_max) = (
@@ -314,14 +315,11 @@ fn spawn_flusher(
             n => n,
         },
     );
-    let mut marked = 0;
+    let mut marked = first_mark;
     let on_flushed = move |flushed: Flushed, host: &EngineHost| {
         host.metrics.backend_commit.observe(flushed.took.as_secs_f64());
         host.inbox.set_flushed(flushed.main);
         let Applied { index, term, conf_state } = flushed.applied;
-        if marked == 0 {
-            marked = index;
-        }
         if index - marked > snapshot_count
             && let Ok(conf_state) = conf_state::from_json(&conf_state)
         {
@@ -332,7 +330,7 @@ fn spawn_flusher(
     };
     spawn("state-file", move || {
         let mut on_flushed = on_flushed;
-        let written = flusher.run(&backend, pace, &host.dispatcher, |flushed| on_flushed(flushed, &host));
+        let written = flusher.run(&backend, &host.dispatcher, |flushed| on_flushed(flushed, &host));
         if let Err(error) = written {
             host.shared.fail(&error);
         }

@@ -9,7 +9,7 @@ use api_proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest, alarm_
 use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use apply::{ApplyError, Request};
 use raft_node::ReadToken;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::compactor::Compactor;
@@ -32,7 +32,7 @@ impl Engine {
             runtime.spawn(self.clone().watch_quota()),
             runtime.spawn(self.clone().auto_compact()),
         ];
-        self.0.tasks.lock().extend(tasks.iter().map(JoinHandle::abort_handle));
+        self.0.tasks.lock().extend(tasks);
     }
 
     /// Tells the cluster the member's name and client URLs; returns when the cluster knows. Until then the
@@ -162,12 +162,15 @@ impl Engine {
     }
 
     /// Refuses new requests, lets those under way finish as far as they can, writes everything down and ends
-    /// the member's threads. Later calls return at once.
+    /// the member's threads. When the last handle is gone as well, the data can be opened again. Later calls
+    /// return at once.
     pub async fn stop(&self) {
         self.0.shared.is_stopping.store(true, Ordering::Release);
         let Some(threads) = self.0.threads.lock().take() else { return };
         let engine = self.clone();
-        let stopped = tokio::task::spawn_blocking(move || {
+        // Not on the runtime's blocking threads: those may all be busy with reads.
+        let (done, stopped) = oneshot::channel();
+        std::thread::spawn(move || {
             threads.join();
             for proposal in engine.0.waiters.take_all() {
                 let _ = proposal.send(Err(RequestError::Stopped));
@@ -175,10 +178,17 @@ impl Engine {
             for read in engine.0.gate.take_all() {
                 let _ = read.send(Err(RequestError::Stopped));
             }
+            drop(engine);
+            let _ = done.send(());
         });
-        if let Err(error) = stopped.await {
-            tracing::error!(%error, "a thread of the member did not end in order");
+        if stopped.await.is_err() {
+            tracing::error!("a thread of the member did not end in order");
         }
-        self.0.tasks.lock().drain(..).for_each(|task| task.abort());
+        let tasks = std::mem::take(&mut *self.0.tasks.lock());
+        for task in tasks {
+            task.abort();
+            // Cancelled, that is; its hold on the member is gone then.
+            let _ = task.await;
+        }
     }
 }

@@ -12,20 +12,23 @@ use crate::replies::{Reply, ReplyTo};
 
 /// Enough that two threads rarely meet at one.
 const SHARDS: usize = 16;
+/// Bytes of proposals whose answer is to come; more are refused. Bounds what a slow disk lets pile up.
+const BYTES_MAX: usize = 512 << 20;
 
 #[derive(Debug)]
 struct Waiter {
     since: Instant,
-    /// Whether the answer may take as long as it likes.
-    patient: bool,
+    /// Bytes of the proposal.
+    bytes: usize,
     reply_to: ReplyTo<Reply>,
 }
 
-/// Who waits for which proposal, by request id. Bounded by what the engine admits.
+/// Who waits for which proposal, by request id. Bounded by the bytes of the proposals.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     shards: [Mutex<HashMap<u64, Waiter>>; SHARDS],
     n_waiters: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 impl Waiters {
@@ -33,29 +36,32 @@ impl Waiters {
         &self.shards[id as usize % SHARDS]
     }
 
-    /// Registers interest in a proposal before it is made.
+    /// Registers interest in a proposal of so many bytes before it is made; `None` if too much is under way.
     pub(crate) fn register(
         &self,
         id: u64,
         now: Instant,
-        patient: bool,
-    ) -> oneshot::Receiver<Result<Reply, RequestError>> {
+        bytes: usize,
+    ) -> Option<oneshot::Receiver<Result<Reply, RequestError>>> {
+        if self.bytes.fetch_add(bytes, Ordering::Relaxed) >= BYTES_MAX {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return None;
+        }
         let (reply_to, receiver) = oneshot::channel();
-        self.shard(id).lock().insert(id, Waiter { since: now, patient, reply_to });
+        self.shard(id).lock().insert(id, Waiter { since: now, bytes, reply_to });
         self.n_waiters.fetch_add(1, Ordering::Relaxed);
-        receiver
+        Some(receiver)
     }
 
     /// Takes the waiter out, if there is one: proposals of other members and of earlier lives have none.
     pub(crate) fn take(&self, id: u64) -> Option<ReplyTo<Reply>> {
         let waiter = self.shard(id).lock().remove(&id)?;
-        self.n_waiters.fetch_sub(1, Ordering::Relaxed);
-        Some(waiter.reply_to)
+        Some(self.forget(waiter))
     }
 
-    /// Takes out every waiter that is older than `timeout`, unless it is patient.
+    /// Takes out every waiter that is older than `timeout`.
     pub(crate) fn take_overdue(&self, now: Instant, timeout: Duration) -> Vec<ReplyTo<Reply>> {
-        self.take_if(|waiter| !waiter.patient && now.saturating_duration_since(waiter.since) >= timeout)
+        self.take_if(|waiter| now.saturating_duration_since(waiter.since) >= timeout)
     }
 
     /// Takes out everybody.
@@ -72,11 +78,18 @@ impl Waiters {
         let mut taken = Vec::new();
         for shard in &self.shards {
             let mut waiters = shard.lock();
-            taken
-                .extend(waiters.extract_if(|_, waiter| condition(waiter)).map(|(_, waiter)| waiter.reply_to));
+            taken.extend(
+                waiters.extract_if(|_, waiter| condition(waiter)).map(|(_, waiter)| self.forget(waiter)),
+            );
         }
-        self.n_waiters.fetch_sub(taken.len(), Ordering::Relaxed);
         taken
+    }
+
+    /// Settles the counts for a waiter that was taken out.
+    fn forget(&self, waiter: Waiter) -> ReplyTo<Reply> {
+        self.n_waiters.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(waiter.bytes, Ordering::Relaxed);
+        waiter.reply_to
     }
 }
 
@@ -85,15 +98,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_impatient_waiters_grow_old() {
+    fn waiters_grow_old_one_by_one() {
         let waiters = Waiters::default();
         let (start, timeout) = (Instant::now(), Duration::from_secs(7));
-        let _young = waiters.register(1, start + timeout, false);
-        let _old = waiters.register(2, start, false);
-        let _patient = waiters.register(3, start, true);
+        let _young = waiters.register(1, start + timeout, 10);
+        let _old = waiters.register(2, start, 10);
         assert_eq!(waiters.take_overdue(start + timeout, timeout).len(), 1);
         assert!(waiters.take(2).is_none() && waiters.take(1).is_some());
-        assert_eq!(waiters.len(), 1);
-        assert_eq!(waiters.take_all().len(), 1);
+        let _last = waiters.register(3, start, 10);
+        assert_eq!((waiters.len(), waiters.take_all().len(), waiters.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn too_many_bytes_are_refused_until_others_are_gone() {
+        let (waiters, now) = (Waiters::default(), Instant::now());
+        assert!(waiters.register(1, now, BYTES_MAX + 1).is_some(), "alone anything may come");
+        assert!(waiters.register(2, now, 1).is_none());
+        assert!(waiters.take(1).is_some());
+        assert!(waiters.register(2, now, 1).is_some());
     }
 }

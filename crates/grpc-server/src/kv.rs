@@ -10,6 +10,7 @@ use api_proto::etcdserverpb::{
 use apply::RangeCursor;
 use engine::Engine;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
@@ -58,9 +59,10 @@ impl Kv for KvService {
         let view = self.engine.read_view(!request.serializable).await.map_err(status)?;
         let (engine, piece_bytes) = (self.engine.clone(), self.request_bytes_max);
         let (pieces, stream) = mpsc::channel(PIECES_AHEAD);
-        tokio::task::spawn_blocking(move || {
-            let cursor = RangeCursor::open(view, &request, piece_bytes);
-            stream_pieces(&engine, cursor, &pieces);
+        tokio::spawn(async move {
+            let open = move || RangeCursor::open(view, &request, piece_bytes);
+            // Nobody listens any more if a piece cannot be sent.
+            let _ = stream_pieces(&engine, open, &pieces).await;
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -113,31 +115,47 @@ fn check_streamable(request: &RangeRequest) -> Result<(), Untyped> {
     Ok(())
 }
 
-/// Reads piece by piece until the end, an error, or until the client is gone.
-fn stream_pieces(
+type Pieces = mpsc::Sender<Result<RangeStreamResponse, Status>>;
+
+/// Sends piece by piece until the end, an error, or until the client is gone. A piece is read on a thread that
+/// may block, but none is held while a slow client takes its time.
+async fn stream_pieces(
     engine: &Engine,
-    cursor: Result<RangeCursor, mvcc::ReadError>,
-    pieces: &mpsc::Sender<Result<RangeStreamResponse, Status>>,
-) {
-    let mut cursor = match cursor {
+    open: impl FnOnce() -> Result<RangeCursor, mvcc::ReadError> + Send + 'static,
+    pieces: &Pieces,
+) -> Result<(), SendError<Result<RangeStreamResponse, Status>>> {
+    let mut cursor = match blocking(open).await {
         Ok(cursor) => cursor,
-        Err(error) => return drop(pieces.blocking_send(Err(status(Refusal::from(error))))),
+        Err(refusal) => return pieces.send(Err(refusal)).await,
     };
     loop {
-        let (message, is_last) = match cursor.next_piece() {
-            Err(error) => (Err(status(Refusal::from(error))), true),
-            Ok(piece) => {
-                let mut response = RangeResponse { kvs: piece.kvs, ..RangeResponse::default() };
-                if let Some(end) = piece.end {
-                    response.header = Some(engine.header(end.revision));
-                    response.more = end.more;
-                    response.count = end.count;
-                }
-                (Ok(RangeStreamResponse { range_response: Some(response) }), piece.end.is_some())
+        let read = blocking(move || {
+            let piece = cursor.next_piece()?;
+            Ok((cursor, piece))
+        });
+        let piece = match read.await {
+            Err(refusal) => return pieces.send(Err(refusal)).await,
+            Ok((rest, piece)) => {
+                cursor = rest;
+                piece
             }
         };
-        if pieces.blocking_send(message).is_err() || is_last {
-            return;
+        let mut response = RangeResponse { kvs: piece.kvs, ..RangeResponse::default() };
+        if let Some(end) = piece.end {
+            response.header = Some(engine.header(end.revision));
+            response.more = end.more;
+            response.count = end.count;
+        }
+        pieces.send(Ok(RangeStreamResponse { range_response: Some(response) })).await?;
+        if piece.end.is_some() {
+            return Ok(());
         }
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, mvcc::ReadError> + Send + 'static,
+) -> Result<T, Status> {
+    let result = tokio::task::spawn_blocking(read).await;
+    result.map_err(|_| status(Error::Stopped))?.map_err(|error| status(Refusal::from(error)))
 }

@@ -109,10 +109,15 @@ impl Reader {
     /// must show all rows up to the revision: the caller commits it first. That takes about a second
     /// per million rows; no lock is held between rows, but the backend's view is held throughout.
     pub fn hash_kv(&self, revision: i64) -> Result<KvHash, ReadError> {
-        let current_revision = self.revision();
         if let Some(hash) = self.shared.hashes.lock().get(revision) {
-            return Ok(KvHash { current_revision, ..hash });
+            return Ok(KvHash { current_revision: self.revision(), ..hash });
         }
+        self.compute_hash_kv(revision)
+    }
+
+    /// As [`Self::hash_kv`], but from the rows even where a compaction has left a hash.
+    pub fn compute_hash_kv(&self, revision: i64) -> Result<KvHash, ReadError> {
+        let current_revision = self.revision();
         // The view comes first: whatever a compaction has removed from it, that compaction counts below.
         let view = self.shared.backend.view();
         let compacted = self.compacted();

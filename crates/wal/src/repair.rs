@@ -31,7 +31,8 @@ pub(crate) fn settle(dir: &dyn Dir, segments: &[Segment], tail: Tail, config: &C
     Ok(())
 }
 
-/// Keeps a torn segment for whoever wants to look at what was lost.
+/// Keeps a torn segment for whoever wants to look at what was lost. What was only reserved is left out: there may
+/// be little room on the disk, that may be why the segment is torn.
 fn keep_copy(dir: &dyn Dir, from: &dyn File, name: &str) -> io::Result<()> {
     let to = dir.create(name)?;
     let size = from.size()?;
@@ -39,7 +40,10 @@ fn keep_copy(dir: &dyn Dir, from: &dyn File, name: &str) -> io::Result<()> {
     for offset in (0..size).step_by(COPY_BYTES as usize) {
         buf.resize(COPY_BYTES.min(size - offset) as usize, 0);
         from.read_at(&mut buf, offset)?;
-        to.write_at(&buf, offset)?;
+        if buf.iter().any(|byte| *byte != 0) {
+            to.write_at(&buf, offset)?;
+        }
     }
+    to.set_len(size)?;
     to.sync_data()
 }

@@ -164,7 +164,7 @@ grpc-keepalive-interval: 3000000000
 compaction-sleep-interval: 5ms
 auto-compaction-retention: 1
 initial-cluster-token:
-log-outputs: [stderr, /tmp/x.log]
+log-outputs: [stderr, x.log]
 cors: '*'
 socket-options:
   reuse-port: true
@@ -181,7 +181,7 @@ discovery-config: {client: {endpoints: [h:1], auth: {username: u}}}
         assert_eq!(settings.duration("compaction-sleep-interval"), Nanos(5_000_000));
         assert_eq!(settings.text("auto-compaction-retention"), "1");
         assert!(!settings.is_set("initial-cluster-token"));
-        assert_eq!(settings.list("log-outputs"), ["stderr", "/tmp/x.log"]);
+        assert_eq!(settings.list("log-outputs"), ["stderr", "x.log"]);
         assert!(settings.bool("socket-reuse-port"));
         assert_eq!(settings.text("peer-cert-file"), "p.crt");
         assert_eq!(settings.list("peer-cert-allowed-cn"), ["a", "b"]);
