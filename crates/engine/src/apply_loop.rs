@@ -47,9 +47,12 @@ pub(crate) struct Scrubber {
     pub(crate) pause: Duration,
     /// When the next step is due; `None` while there is nothing to remove or rows are still on their way.
     pub(crate) next: Option<Instant>,
+    /// Whether the next step is due when rows have reached the state file.
+    pub(crate) is_waiting: bool,
     /// With the revision whose compaction is waited for.
     pub(crate) waiting: Vec<(i64, ReplyTo<Reply>, Reply)>,
-    pub(crate) started: Option<Instant>,
+    /// When the running compaction was accepted, or the one before it was done.
+    pub(crate) started: Instant,
 }
 
 /// What a turn leaves to be told.
@@ -140,8 +143,8 @@ impl ApplyLoop {
         self.metrics.count(&result);
         turn.changed_members |= matches!(result, Ok(Response::Done | Response::Alarm(_)));
         if matches!(result, Ok(Response::Compaction { .. })) {
-            self.scrubber.started = Some(Instant::now());
-            self.scrubber.next = self.scrubber.started;
+            self.scrubber.started = Instant::now();
+            self.scrubber.next = Some(self.scrubber.started);
         }
         let result = result.map(|response| Reply { revision, response }).map_err(RequestError::from);
         // The write stays; only its answer says that there was no room, and the alarm keeps more away.
@@ -192,7 +195,7 @@ impl ApplyLoop {
 
     /// Rows that a waiting compaction looks for may have arrived.
     fn wake_scrubber(&mut self) {
-        if self.scrubber.started.is_some() && self.scrubber.next.is_none() {
+        if std::mem::take(&mut self.scrubber.is_waiting) {
             self.scrubber.next = Some(Instant::now());
         }
     }
@@ -221,24 +224,23 @@ impl ApplyLoop {
             Scrub::Waiting => {
                 // Nobody needs to hear of it: the flush itself wakes the compaction.
                 drop(self.flusher.flush());
+                self.scrubber.is_waiting = true;
                 None
             }
-            Scrub::Idle => {
-                self.scrubber.started = None;
-                None
-            }
+            Scrub::Idle => None,
             Scrub::Finished { revision, removed, hash } => {
                 self.metrics.scrubbed_rows.inc_by(removed as u64);
                 self.finish_scrub(now, revision, hash);
-                None
+                // Another one may have been accepted meanwhile.
+                Some(now)
             }
         };
         Ok(())
     }
 
     fn finish_scrub(&mut self, now: Instant, revision: i64, hash: Option<KvHash>) {
-        let took = self.scrubber.started.take().map(|started| now.saturating_duration_since(started));
-        let took = format!("{:?}", took.unwrap_or_default());
+        let took = format!("{:?}", now.saturating_duration_since(self.scrubber.started));
+        self.scrubber.started = now;
         let hash = hash.map(|hash| hash.hash);
         tracing::info!("compact-revision" = revision, took, hash, "finished scheduled compaction");
         let done = self.scrubber.waiting.extract_if(.., |(waited_for, ..)| *waited_for <= revision);

@@ -352,7 +352,8 @@ fn spawn_apply(
         // A compaction that the last life did not finish goes on.
         next: Some(now),
         waiting: Vec::new(),
-        started: Some(now),
+        started: now,
+        is_waiting: false,
     };
     let apply = ApplyLoop {
         machine,
