@@ -1,0 +1,82 @@
+//! A member that nobody connects to: writes, reads and a transaction as method calls, a restart between them.
+//!
+//! `cargo run -p ferretcd-engine --example without_network`
+
+use std::io::{Write as _, stdout};
+use std::path::Path;
+use std::time::Duration;
+
+use api_proto::etcdserverpb::request_op::Request;
+use api_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, compare};
+use ferretcd_engine::{AutoCompaction, Config, Engine};
+use prometheus::Registry;
+use tokio::runtime::Handle;
+
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = tempfile::tempdir()?;
+    let engine = Engine::start(config(dir.path(), 1), &Registry::new(), &Handle::current())?;
+    // Returns when the member has elected itself: before that there is nobody to order writes.
+    engine.publish().await?;
+    let put = PutRequest { key: "color".into(), value: "blue".into(), ..PutRequest::default() };
+    engine.put(put).await?;
+
+    // Green, but only if it is still blue.
+    let put = PutRequest { key: "color".into(), value: "green".into(), ..PutRequest::default() };
+    let is_blue = Compare {
+        target: compare::CompareTarget::Value.into(),
+        key: "color".into(),
+        target_union: Some(compare::TargetUnion::Value("blue".into())),
+        ..Compare::default()
+    };
+    let success = vec![RequestOp { request: Some(Request::RequestPut(put)) }];
+    let txn = TxnRequest { compare: vec![is_blue], success, failure: vec![] };
+    assert!(engine.txn(txn).await?.succeeded);
+    engine.stop().await;
+    // The state file is closed with the last handle.
+    drop(engine);
+
+    let engine = Engine::start(config(dir.path(), 2), &Registry::new(), &Handle::current())?;
+    for revision in [0, 2] {
+        let range = RangeRequest { key: "color".into(), revision, ..RangeRequest::default() };
+        let row = engine.range(range).await?.kvs[0].decode()?;
+        writeln!(stdout(), "{}: {}", row.mod_revision, String::from_utf8_lossy(&row.value))?;
+        assert_eq!(row.value, if revision == 2 { "blue" } else { "green" });
+    }
+    engine.stop().await;
+    Ok(())
+}
+
+/// What etcd's flags have as their defaults, in a directory. `life` differs in each start on it.
+fn config(dir: &Path, life: u64) -> Config {
+    let peer_urls = vec!["http://localhost:2380".to_owned()];
+    Config {
+        name: "default".to_owned(),
+        data_dir: dir.to_owned(),
+        wal_dir: None,
+        initial_cluster: [("default".to_owned(), peer_urls.clone())].into(),
+        peer_urls,
+        client_urls: vec![],
+        new_cluster: true,
+        cluster_token: "etcd-cluster".to_owned(),
+        heartbeat: Duration::from_millis(100),
+        election: Duration::from_secs(1),
+        pre_vote: true,
+        advance_ticks: true,
+        snapshot_count: 10_000,
+        catchup_entries: 5_000,
+        wals_max: 5,
+        request_bytes_max: 1_572_864,
+        quota_bytes: 0,
+        backend_interval: Duration::from_millis(100),
+        backend_batch: 10_000,
+        backend_cache_bytes: 32 << 20,
+        row_cache_bytes: 64 << 20,
+        compaction_batch: 1_000,
+        compaction_sleep: Duration::from_millis(10),
+        auto_compaction: AutoCompaction::Off,
+        slow_apply: Duration::from_millis(100),
+        unsafe_no_fsync: false,
+        boot_unix_ms: life,
+    }
+}
