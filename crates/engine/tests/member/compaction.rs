@@ -1,0 +1,182 @@
+//! History goes, what is needed stays.
+
+use std::time::Duration;
+
+use api_proto::etcdserverpb::RangeRequest;
+use apply::ApplyError;
+use backend::Bucket;
+use ferretcd_engine::{Config, RequestError};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::support::*;
+
+/// Writes `keys` keys `rounds` times; returns the newest revision.
+fn fill(member: &Member, keys: usize, rounds: usize) -> i64 {
+    member.run(async |engine| {
+        let mut puts = JoinSet::new();
+        for index in 0..keys {
+            let engine = engine.clone();
+            puts.spawn(async move {
+                for round in 0..rounds {
+                    engine.put(put(format!("k{index:04}"), format!("{round}"))).await.expect("a put");
+                }
+            });
+        }
+        puts.join_all().await;
+        engine.reader().revision()
+    })
+}
+
+/// Rows of the history in the state file, which is not being written to.
+fn rows_in_file(member: &Member) -> u64 {
+    let copied = tempfile::tempdir().expect("a directory");
+    copy(&member.engine.config().data_dir, copied.path());
+    state_file(copied.path()).view().count(Bucket::Key).expect("a readable file")
+}
+
+/// Rows that compactions of this life have removed.
+fn removed(member: &Member) -> u64 {
+    let families = member.registry.gather();
+    let family =
+        families.iter().find(|family| family.name() == "etcd_debugging_mvcc_db_compaction_keys_total");
+    family.expect("the member counts them").get_metric()[0].get_counter().get_value() as u64
+}
+
+#[test]
+fn a_physical_compaction_ends_when_the_rows_are_gone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Nothing but the request itself makes the member write its file.
+    let member = Member::start(Config { compaction_batch: 50, ..lazy(dir.path()) });
+    let revision = fill(&member, 100, 4);
+    member.run(async |engine| engine.compact(compaction(revision, true)).await).expect("a compaction");
+    assert_eq!(rows_in_file(&member), 100);
+    assert_eq!(removed(&member), 300);
+    member.stop();
+}
+
+#[test]
+fn compactions_in_a_row_are_all_done() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(config(dir.path()));
+    let revision = fill(&member, 10, 10);
+    let done = member.run(async |engine| {
+        timeout(PATIENCE, async {
+            for (back, physical) in [(80, false), (60, true), (40, false), (20, false), (10, true)] {
+                engine.compact(compaction(revision - back, physical)).await.expect("a compaction");
+            }
+            // Each waits for its own, whoever is done first.
+            let (one, other) = tokio::join!(
+                engine.compact(compaction(revision - 5, true)),
+                engine.compact(compaction(revision, true))
+            );
+            one.or(other).expect("the later revision may win, one of them is done");
+        })
+        .await
+    });
+    done.expect("compactions end");
+    assert_eq!(rows_in_file(&member), 10);
+    assert_eq!(removed(&member), 90);
+    member.stop();
+}
+
+#[test]
+fn an_interrupted_compaction_goes_on_in_the_next_life() {
+    const KEYS: usize = 300;
+    let dir = tempfile::tempdir().expect("a directory");
+    // One step, then nothing for an hour.
+    let sleepy = Config { compaction_batch: 50, compaction_sleep: PATIENCE * 100, ..config(dir.path()) };
+    let member = Member::start(sleepy);
+    let revision = fill(&member, KEYS, 2);
+    member.run(async |engine| {
+        engine.compact(compaction(revision, false)).await.expect("a compaction");
+        while removed(&member) == 0 {
+            engine.flush().await.expect("a commit");
+        }
+    });
+    let before = removed(&member);
+    assert!(before <= 50, "{before} rows went in one step of 50");
+    member.stop();
+
+    let member = Member::start(Config { compaction_batch: 50, ..config(dir.path()) });
+    member.run(async |engine| {
+        let rest = KEYS as u64 - before;
+        let finished = timeout(PATIENCE, async {
+            while removed(&member) < rest {
+                engine.flush().await.expect("a commit");
+            }
+        });
+        finished.await.expect("nobody has to ask for the rest");
+        let old = engine.range(everything(revision - 1)).await;
+        assert!(matches!(old, Err(RequestError::Apply(ApplyError::Compacted { .. }))), "{old:?}");
+        let rows = engine.range(everything(revision)).await.expect("the compacted revision itself").count;
+        assert_eq!(rows, KEYS as i64);
+        engine.flush().await.expect("a commit");
+    });
+    member.stop();
+    assert_eq!(state_file(dir.path()).view().count(Bucket::Key).expect("a readable file"), KEYS as u64);
+}
+
+#[test]
+fn what_is_gone_or_not_there_yet_is_not_compacted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(config(dir.path()));
+    let revision = fill(&member, 1, 5);
+    member.run(async |engine| {
+        engine.compact(compaction(revision - 2, false)).await.expect("a compaction");
+        let again = engine.compact(compaction(revision - 2, true)).await;
+        assert!(matches!(again, Err(RequestError::Apply(ApplyError::Compacted { .. }))), "{again:?}");
+        let ahead = engine.compact(compaction(revision + 1, true)).await;
+        assert!(matches!(ahead, Err(RequestError::Apply(ApplyError::Future { .. }))), "{ahead:?}");
+    });
+    member.stop();
+}
+
+#[test]
+fn reads_of_the_newest_state_are_never_compacted() {
+    // Small stores are read where it is asked for, larger ones on threads that may block.
+    for (keys, writes) in [(20, 300), (600, 100)] {
+        read_while_compacting(keys, writes);
+    }
+}
+
+fn read_while_compacting(keys: usize, writes: usize) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let member =
+        Member::start(Config { compaction_batch: 7, compaction_sleep: Duration::ZERO, ..config(dir.path()) });
+    let last = fill(&member, keys, 1) + writes as i64;
+    member.run(async |engine| {
+        let mut readers = JoinSet::new();
+        for index in 0..4 {
+            let engine = engine.clone();
+            readers.spawn(async move {
+                let (mut seen, mut n_reads) = (0, 0);
+                while seen < last {
+                    let range = RangeRequest { serializable: index < 2, ..everything(0) };
+                    let range = engine.range(range).await.unwrap_or_else(|error| panic!("failed to {error}"));
+                    let revision = range.header.expect("an answer has a header").revision;
+                    assert!(revision >= seen, "revision {revision} after {seen}");
+                    assert_eq!(range.kvs.len(), keys, "at {revision}");
+                    let revisions = range.kvs.iter().map(|row| row.decode().expect("a row").mod_revision);
+                    assert_eq!(revisions.max(), Some(revision), "a state is read as a whole");
+                    (seen, n_reads) = (revision, n_reads + 1);
+                    // A read that waited for nothing would keep the only worker for itself.
+                    tokio::task::yield_now().await;
+                }
+                n_reads
+            });
+        }
+        let load = async {
+            for index in 0..writes {
+                let key = format!("k{:04}", index % keys);
+                let answer = engine.put(put(key, "again")).await.expect("a put");
+                let revision = answer.header.expect("an answer has a header").revision;
+                engine.compact(compaction(revision, index % 10 == 0)).await.expect("a compaction");
+            }
+        };
+        timeout(PATIENCE, load).await.expect("compactions end");
+        let n_reads: usize = readers.join_all().await.into_iter().sum();
+        assert!(n_reads > 10, "only {n_reads} reads");
+    });
+    member.stop();
+}

@@ -1,0 +1,211 @@
+//! Which directories a member starts on, and when.
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
+use std::thread;
+
+use ferretcd_engine::{Config, StartError};
+use prometheus::{IntGauge, Registry};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use crate::support::*;
+
+/// Starts, which has to fail, and returns the text of the error with `dir` replaced.
+fn refusal(config: Config) -> String {
+    let dir = config.data_dir.clone();
+    match Member::try_start(config, Registry::new()) {
+        Ok(_) => panic!("started on {}", dir.display()),
+        Err(error) => error.to_string().replace(dir.to_str().expect("a temporary name is text"), "DIR"),
+    }
+}
+
+#[test]
+fn settings_that_fit_no_cluster_of_one_are_refused() {
+    fn check(change: impl FnOnce(&mut Config), expected: &str) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = config(dir.path());
+        change(&mut config);
+        assert_eq!(refusal(config), expected);
+    }
+    check(
+        |config| config.name = "other".to_owned(),
+        r#"start: couldn't find local name "other" in the initial cluster configuration"#,
+    );
+    check(
+        |config| config.peer_urls = vec!["http://b:1".to_owned(), "http://a:1".to_owned()],
+        "start: --initial-cluster has default=http://localhost:2380 but missing from \
+         --initial-advertise-peer-urls=http://a:1,http://b:1",
+    );
+    check(
+        |config| drop(config.initial_cluster.insert("b".to_owned(), vec!["http://b:1".to_owned()])),
+        "start a cluster of 2 members: this version runs clusters of one member; leave --initial-cluster at this \
+         member alone",
+    );
+    check(
+        |config| config.new_cluster = false,
+        "join an existing cluster: this version runs clusters of one member; use --initial-cluster-state=new",
+    );
+}
+
+#[test]
+fn a_member_that_is_there_needs_no_settings_of_a_new_cluster() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(config(dir.path()));
+    let (id, cluster) = (member.engine.member_id(), member.engine.cluster_id());
+    member.stop();
+    let member = Member::start(Config {
+        new_cluster: false,
+        initial_cluster: [].into(),
+        cluster_token: "another".to_owned(),
+        ..config(dir.path())
+    });
+    assert_eq!((member.engine.member_id(), member.engine.cluster_id()), (id, cluster));
+    member.stop();
+}
+
+#[test]
+fn the_database_of_etcd_is_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = dir.path().join("member/snap/db");
+    fs::create_dir_all(database.parent().expect("it has one")).expect("a directory");
+    fs::write(&database, "somebody's data").expect("a file");
+    assert_eq!(
+        refusal(config(dir.path())),
+        "start on DIR/member/snap/db: it holds the database of an etcd server, which this version cannot read; \
+         choose another data directory"
+    );
+    assert_eq!(fs::read(&database).expect("still there"), b"somebody's data");
+    assert!(!dir.path().join("member/wal").exists() && !dir.path().join("member/state.redb").exists());
+}
+
+/// Writes some and makes it durable in the state file, then ends.
+fn live(config: Config, puts: usize) -> u64 {
+    let member = Member::start(config);
+    member.run(async |engine| {
+        for index in 0..puts {
+            engine.put(put(format!("k{index}"), "v")).await.expect("a put");
+            // Each of these ends in a commit, and each commit may leave a mark in the log.
+            engine.flush().await.expect("a commit");
+        }
+    });
+    let applied = member.engine.status().applied;
+    member.stop();
+    applied
+}
+
+#[test]
+fn a_log_that_ends_before_the_state_is_refused() {
+    let (dir, old) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+    let log = dir.path().join("member/wal");
+    let last = live(config(dir.path()), 3);
+    copy(&log, old.path());
+    let applied = live(config(dir.path()), 3);
+    assert!(applied > last);
+
+    fs::remove_dir_all(&log).expect("the log is there");
+    let expected = format!(
+        "start: the state file is at entry {applied}, but the log ends at entry 0; restore both from one backup"
+    );
+    assert_eq!(refusal(config(dir.path())), expected);
+    assert!(!log.exists(), "nothing is made where something is missing");
+
+    copy(old.path(), &log);
+    let expected = format!(
+        "start: the state file is at entry {applied}, but the log ends at entry {last}; restore both from one \
+         backup"
+    );
+    assert_eq!(refusal(config(dir.path())), expected);
+}
+
+#[test]
+fn a_state_from_before_the_log_is_refused() {
+    let (dir, old) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+    let (state, old) = (dir.path().join("member/state.redb"), old.path().join("state.redb"));
+    let applied = live(config(dir.path()), 3);
+    fs::copy(&state, &old).expect("a copy");
+    live(Config { snapshot_count: 1, ..config(dir.path()) }, 10);
+
+    fs::copy(&old, &state).expect("the copy comes back");
+    let start = format!("start: the state file is at entry {applied}, but the log begins behind entry ");
+    let refusal = refusal(config(dir.path()));
+    let rest = refusal.strip_prefix(&start).unwrap_or_else(|| panic!("{refusal}"));
+    let (first, advice) = rest.split_once("; ").expect("it ends with an advice");
+    assert!(first.parse::<u64>().expect("an index") > applied, "{first}");
+    assert_eq!(advice, "restore both from one backup");
+}
+
+/// Sends a word for the warning that the directory is in use.
+struct Warned(SyncSender<()>);
+
+impl<S: Subscriber> Layer<S> for Warned {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if *event.metadata().level() == tracing::Level::WARN {
+            let _ = self.0.try_send(());
+        }
+    }
+}
+
+#[test]
+fn a_second_member_waits_for_the_first_to_go() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let first = Member::start(config(dir.path()));
+    first.run(async |engine| engine.put(put("a", "1")).await).expect("a put");
+
+    let (warned, is_warned) = sync_channel(1);
+    let (started, is_started) = sync_channel(1);
+    let config = config(dir.path());
+    let second = thread::spawn(move || {
+        let subscriber = tracing_subscriber::registry().with(Warned(warned));
+        let second = tracing::subscriber::with_default(subscriber, || Member::start(config));
+        started.send(()).expect("the test waits");
+        let (_, rows, _) = second.run(state);
+        second.stop();
+        rows
+    });
+    is_warned.recv().expect("it says that it waits");
+    assert_eq!(is_started.try_recv(), Err(TryRecvError::Empty));
+    first.run(async |engine| engine.put(put("b", "2")).await).expect("nobody disturbs the first");
+    first.stop();
+
+    is_started.recv().expect("now it starts");
+    let rows = second.join().expect("it does not panic");
+    assert_eq!(rows.iter().map(|row| &row.key[..]).collect::<Vec<_>>(), [b"a", b"b"]);
+}
+
+#[test]
+fn a_stopped_member_leaves_its_directory_to_others() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let Member { engine, registry, runtime } = Member::start(config(dir.path()));
+    runtime.block_on(engine.stop());
+    drop((engine, registry));
+    // The runtime goes on, as in a program that starts a member anew.
+    Member::start_in_time(config(dir.path())).stop();
+    drop(runtime);
+}
+
+#[test]
+fn a_registry_takes_one_member() {
+    let dirs = [tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another")];
+    let first = Member::start(config(dirs[0].path()));
+    let second = Member::try_start(config(dirs[1].path()), first.registry.clone());
+    assert!(matches!(second, Err(StartError::Metrics(_))), "{:?}", second.err());
+    first.stop();
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_running() {
+    fn check(dir: &Path, metric: &str) {
+        let registry = Registry::new();
+        let taken = IntGauge::new(metric, "Somebody's.").expect("a name");
+        registry.register(Box::new(taken)).expect("the first of this name");
+        let failed = Member::try_start(config(dir), registry);
+        assert!(matches!(failed, Err(StartError::Metrics(_))), "{metric}: {:?}", failed.err());
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    for metric in ["etcd_mvcc_txn_total", "etcd_server_is_leader", "etcd_server_version"] {
+        check(dir.path(), metric);
+        Member::start_in_time(config(dir.path())).stop();
+    }
+}

@@ -1,0 +1,153 @@
+//! What was answered is there in the next life.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use api_proto::etcdserverpb::request_op::Request;
+use api_proto::etcdserverpb::{DeleteRangeRequest, RangeRequest, RequestOp, TxnRequest};
+use ferretcd_engine::{Engine, RequestError};
+use tokio::task::JoinSet;
+
+use crate::support::*;
+
+/// Puts, a delete and a transaction.
+async fn write_a_little(engine: &Engine) {
+    for index in 0..20 {
+        engine.put(put(format!("k{}", index % 7), format!("{index}"))).await.expect("a put");
+    }
+    let delete = DeleteRangeRequest { key: "k3".into(), ..DeleteRangeRequest::default() };
+    engine.delete_range(delete).await.expect("a delete");
+    let puts = ["a", "b"].map(|key| RequestOp { request: Some(Request::RequestPut(put(key, "both"))) });
+    let txn = TxnRequest { success: puts.into(), ..TxnRequest::default() };
+    engine.txn(txn).await.expect("a transaction");
+}
+
+#[test]
+fn a_stop_keeps_everything() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(config(dir.path()));
+    let before = member.run(async |engine| {
+        write_a_little(engine).await;
+        state(engine).await
+    });
+    member.stop();
+    let member = Member::start(config(dir.path()));
+    assert_eq!(member.run(state), before);
+    let put = member.run(async |engine| engine.put(put("a", "1")).await).expect("it goes on");
+    assert_eq!(put.header.map(|header| header.revision), Some(before.0 + 1));
+    member.stop();
+}
+
+#[test]
+fn a_kill_costs_the_state_file_but_not_the_log() {
+    let (dir, after) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
+    let member = Member::start(lazy(dir.path()));
+    member.run(write_a_little);
+    copy(dir.path(), after.path());
+    let applied = member.engine.status().applied;
+    let before = member.run(state);
+    member.stop();
+
+    let written = applied_in(&state_file(after.path()));
+    assert!(written + 20 < applied, "the file was to lag behind entry {applied}, it is at {written}");
+    let member = Member::start(config(after.path()));
+    assert_eq!(member.run(state), before, "the log is applied again");
+    member.stop();
+}
+
+#[test]
+fn a_kill_under_load_keeps_what_was_answered_before() {
+    const WRITERS: usize = 8;
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(lazy(dir.path()));
+    // What each writer was answered last.
+    static ANSWERED: [AtomicU64; WRITERS] = [const { AtomicU64::new(0) }; WRITERS];
+    static IS_OVER: AtomicBool = AtomicBool::new(false);
+    let mut writers = member.run(async |engine| {
+        let mut writers = JoinSet::new();
+        for (index, answered) in ANSWERED.iter().enumerate() {
+            let engine = engine.clone();
+            writers.spawn(async move {
+                for n in (1u64..).take_while(|_| !IS_OVER.load(Ordering::Relaxed)) {
+                    let (key, value) = (format!("k{index}"), n.to_string());
+                    engine.put(put(key, value)).await.expect("puts are answered");
+                    answered.store(n, Ordering::Release);
+                }
+            });
+        }
+        writers
+    });
+    let copies = [(); 3].map(|()| {
+        member.run(async |engine| while engine.put(put("x", "y")).await.is_err() {});
+        let promised = ANSWERED.each_ref().map(|answered| answered.load(Ordering::Acquire));
+        let to = tempfile::tempdir().expect("a directory");
+        copy(dir.path(), to.path());
+        (promised, to)
+    });
+    IS_OVER.store(true, Ordering::Relaxed);
+    member.run(async |_| while writers.join_next().await.is_some_and(|writer| writer.is_ok()) {});
+    member.stop();
+
+    for (promised, dir) in copies {
+        let member = Member::start(config(dir.path()));
+        let (_, rows, _) = member.run(state);
+        let rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.key, row.value)).collect();
+        for (index, promised) in promised.into_iter().enumerate() {
+            let value = rows.get(format!("k{index}").as_bytes());
+            let found = value.map_or(0, |value| String::from_utf8_lossy(value).parse().expect("a number"));
+            assert!(promised <= found, "writer {index}: {promised} was answered, {found} is there");
+        }
+        member.stop();
+    }
+}
+
+#[test]
+fn requests_under_way_at_a_stop_are_answered_or_refused() {
+    const REQUESTS: usize = 200;
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(config(dir.path()));
+    let answered = member.run(async |engine| {
+        let mut puts = JoinSet::new();
+        for index in 0..REQUESTS {
+            let engine = engine.clone();
+            puts.spawn(async move {
+                let key = format!("k{index:03}");
+                match engine.put(put(key.clone(), "v")).await {
+                    Ok(_) => Some(key),
+                    Err(RequestError::Stopped | RequestError::Dropped) => None,
+                    Err(error) => panic!("failed to {error}"),
+                }
+            });
+        }
+        // Some are through by now, others have not even begun.
+        let first = puts.join_next().await.expect("there are many").expect("no panic");
+        engine.stop().await;
+        let rest = puts.join_all().await;
+        rest.into_iter().chain([first]).flatten().collect::<Vec<_>>()
+    });
+    member.stop();
+
+    let member = Member::start(config(dir.path()));
+    let (_, rows, _) = member.run(state);
+    for key in &answered {
+        assert!(rows.iter().any(|row| row.key == key.as_bytes()), "{key} was answered");
+    }
+    member.stop();
+}
+
+#[test]
+fn a_stopped_member_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(config(dir.path()));
+    member.run(async |engine| {
+        engine.stop().await;
+        engine.stop().await;
+        let put = engine.put(put("a", "1")).await;
+        assert!(matches!(put, Err(RequestError::Stopped)), "{put:?}");
+        let range = engine.range(RangeRequest { key: "a".into(), ..RangeRequest::default() }).await;
+        assert!(matches!(range, Err(RequestError::Stopped)), "{range:?}");
+        let publish = engine.publish().await;
+        assert!(matches!(publish, Err(RequestError::Stopped)), "{publish:?}");
+        assert!(matches!(engine.flush().await, Err(RequestError::Stopped)));
+    });
+}

@@ -1,0 +1,58 @@
+//! The log does not grow for ever.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use api_proto::etcdserverpb::RangeRequest;
+use ferretcd_engine::Config;
+
+use crate::support::*;
+
+fn segments(dir: &Path) -> BTreeSet<String> {
+    let names = fs::read_dir(dir.join("member/wal")).expect("a log");
+    let names =
+        names.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name as text"));
+    names.filter(|name| name.ends_with(".wal")).collect()
+}
+
+/// Two and a half segments of the log.
+#[test]
+fn segments_go_when_the_state_file_has_what_they_hold() {
+    const VALUE: usize = 1_500_000;
+    const PUTS: usize = 110;
+    let dir = tempfile::tempdir().expect("a directory");
+    let settings = || Config {
+        wals_max: 1,
+        snapshot_count: 10,
+        quota_bytes: -1,
+        // Only the machine's end would tell the difference.
+        unsafe_no_fsync: true,
+        ..config(dir.path())
+    };
+    let member = Member::start(settings());
+    let first = segments(dir.path());
+    member.run(async |engine| {
+        let value = bytes::Bytes::from(vec![b'v'; VALUE]);
+        for index in 0..PUTS {
+            engine.put(put(format!("k{}", index % 3), value.clone())).await.expect("a put");
+        }
+        engine.flush().await.expect("a commit");
+    });
+    member.stop();
+    let last = segments(dir.path());
+    assert_eq!(last.len(), 1, "{last:?}");
+    assert!(first.is_disjoint(&last), "{first:?}");
+
+    let member = Member::start(settings());
+    member.run(async |engine| {
+        let range = RangeRequest { keys_only: true, ..everything(0) };
+        let range = engine.range(range).await.expect("a read");
+        let versions: Vec<_> =
+            range.kvs.iter().map(|row| row.decode().expect("a stored row").version).collect();
+        assert_eq!(versions, [37, 37, 36]);
+        assert_eq!(engine.reader().revision(), 1 + PUTS as i64);
+        engine.put(put("k0", "small")).await.expect("it goes on");
+    });
+    member.stop();
+}

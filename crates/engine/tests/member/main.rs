@@ -1,0 +1,9 @@
+//! A member through its public surface, in directories of its own.
+
+mod compaction;
+mod directory;
+mod durable;
+mod log;
+mod quota;
+mod requests;
+mod support;

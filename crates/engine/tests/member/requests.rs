@@ -1,0 +1,77 @@
+//! Requests beside the key space, and those that are refused.
+
+use api_proto::CLUSTER_VERSION;
+use base::MemberId;
+use ferretcd_engine::{Config, RequestError};
+
+use crate::support::*;
+
+#[test]
+fn publishing_again_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(config(dir.path()));
+    member.run(async |engine| {
+        engine.publish().await.expect("a second time");
+        let members = engine.membership();
+        let own = members.member(engine.member_id()).expect("it is a member of its own cluster");
+        assert_eq!(
+            (&own.name[..], &own.client_urls[..]),
+            ("default", &["http://localhost:2379".to_owned()][..])
+        );
+        assert_eq!(members.members().count(), 1);
+        assert_eq!(engine.reader().revision(), 1, "that is no matter of the key space");
+    });
+    member.stop();
+
+    let elsewhere = Config { client_urls: vec!["http://elsewhere:1".to_owned()], ..config(dir.path()) };
+    let member = Member::start(elsewhere);
+    let members = member.engine.membership();
+    let own = members.member(member.engine.member_id()).expect("it is a member of its own cluster");
+    assert_eq!(own.client_urls, ["http://elsewhere:1"], "each life publishes where it is");
+    member.stop();
+}
+
+#[test]
+fn a_cluster_gets_its_version_and_keeps_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for _ in 0..2 {
+        let member = Member::start(config(dir.path()));
+        member.run(async |engine| {
+            // Each read is a turn for the task that decides it.
+            while engine.versions().cluster.is_none() {
+                engine.range(everything(0)).await.expect("a read");
+            }
+            assert_eq!(engine.versions().cluster.as_deref(), Some(CLUSTER_VERSION));
+        });
+        member.stop();
+    }
+}
+
+#[test]
+fn a_request_that_is_too_large_is_not_logged() {
+    const MAX: usize = 1000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(Config { request_bytes_max: MAX, ..config(dir.path()) });
+    member.run(async |engine| {
+        let before = engine.status().committed;
+        let refused = engine.put(put("a", vec![b'v'; MAX])).await;
+        assert!(matches!(refused, Err(RequestError::TooLarge { max: MAX })), "{refused:?}");
+        engine.put(put("a", vec![b'v'; MAX - 100])).await.expect("it has room for its head");
+        assert!(engine.status().committed <= before + 2, "this one, and perhaps the cluster's version");
+        assert_eq!(engine.reader().revision(), 2);
+    });
+    member.stop();
+}
+
+#[test]
+fn a_sole_voter_keeps_the_leadership() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let member = Member::start(config(dir.path()));
+    let (engine, own) = (&member.engine, member.engine.member_id());
+    assert!(engine.is_leader() && !engine.is_learner());
+    assert_eq!(engine.status().leader, Some(own));
+    engine.move_leader(own).expect("it has it already");
+    let nobody = engine.move_leader(MemberId(own.0 + 1));
+    assert!(matches!(nobody, Err(RequestError::BadTransferee(_))), "{nobody:?}");
+    member.stop();
+}

@@ -1,0 +1,145 @@
+//! Members to test, and words to ask them with.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use api_proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest};
+use api_proto::mvccpb::KeyValue;
+use backend::{Backend, Bucket};
+use bytes::Bytes;
+use ferretcd_engine::{AutoCompaction, Config, Engine, StartError};
+use prometheus::Registry;
+use tokio::runtime::{Builder, Runtime};
+
+/// Long enough for any machine; reached only by a member that hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One life of a member, with a runtime of its own.
+pub(crate) struct Member {
+    pub(crate) engine: Engine,
+    pub(crate) registry: Registry,
+    pub(crate) runtime: Runtime,
+}
+
+impl Member {
+    pub(crate) fn start(config: Config) -> Self {
+        Self::try_start(config, Registry::new()).unwrap_or_else(|error| panic!("failed to {error}"))
+    }
+
+    /// Returns when the member takes writes.
+    pub(crate) fn try_start(config: Config, registry: Registry) -> Result<Self, StartError> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("the system has threads and descriptors");
+        let engine = Engine::start(config, &registry, runtime.handle())?;
+        runtime.block_on(engine.publish()).expect("nobody stops it");
+        Ok(Self { engine, registry, runtime })
+    }
+
+    /// Starts where something else may hold the directory, and gives up after [`PATIENCE`].
+    pub(crate) fn start_in_time(config: Config) -> Self {
+        let (started, is_started) = sync_channel(1);
+        thread::spawn(move || started.send(Self::start(config)));
+        is_started.recv_timeout(PATIENCE).expect("nobody holds the directory")
+    }
+
+    pub(crate) fn run<T>(&self, work: impl AsyncFnOnce(&Engine) -> T) -> T {
+        self.runtime.block_on(work(&self.engine))
+    }
+
+    /// Ends it in order and lets go of everything.
+    pub(crate) fn stop(self) {
+        self.run(async |engine| engine.stop().await);
+    }
+}
+
+/// A member that writes its state file at once, in `dir`. Each call is for another life.
+pub(crate) fn config(dir: &Path) -> Config {
+    static LIVES: AtomicU64 = AtomicU64::new(1);
+    let peer_urls = vec!["http://localhost:2380".to_owned()];
+    Config {
+        name: "default".to_owned(),
+        data_dir: dir.to_owned(),
+        wal_dir: None,
+        initial_cluster: [("default".to_owned(), peer_urls.clone())].into(),
+        peer_urls,
+        client_urls: vec!["http://localhost:2379".to_owned()],
+        new_cluster: true,
+        cluster_token: "etcd-cluster".to_owned(),
+        heartbeat: Duration::from_millis(100),
+        election: Duration::from_secs(1),
+        pre_vote: true,
+        advance_ticks: true,
+        snapshot_count: 10_000,
+        catchup_entries: 5_000,
+        wals_max: 5,
+        request_bytes_max: 1_572_864,
+        quota_bytes: 0,
+        backend_interval: Duration::from_millis(1),
+        backend_batch: 10_000,
+        backend_cache_bytes: 4 << 20,
+        row_cache_bytes: 4 << 20,
+        compaction_batch: 1_000,
+        compaction_sleep: Duration::from_millis(1),
+        auto_compaction: AutoCompaction::Off,
+        slow_apply: Duration::from_secs(60),
+        unsafe_no_fsync: false,
+        // Two lives must be further apart than the number of requests in one of them.
+        boot_unix_ms: LIVES.fetch_add(1, Ordering::Relaxed) << 16,
+    }
+}
+
+/// As [`config`], but what is applied stays in memory and in the log.
+pub(crate) fn lazy(dir: &Path) -> Config {
+    Config { backend_interval: Duration::from_secs(3600), ..config(dir) }
+}
+
+pub(crate) fn put(key: impl Into<Bytes>, value: impl Into<Bytes>) -> PutRequest {
+    PutRequest { key: key.into(), value: value.into(), ..PutRequest::default() }
+}
+
+/// All keys, at a revision, 0 for the newest.
+pub(crate) fn everything(revision: i64) -> RangeRequest {
+    RangeRequest { key: vec![0].into(), range_end: vec![0].into(), revision, ..RangeRequest::default() }
+}
+
+pub(crate) fn compaction(revision: i64, physical: bool) -> CompactionRequest {
+    CompactionRequest { revision, physical }
+}
+
+/// What a client can see of the state: its revision, the newest rows, and the hash of the history.
+pub(crate) async fn state(engine: &Engine) -> (i64, Vec<KeyValue>, u32) {
+    let range = engine.range(everything(0)).await.expect("a running member answers");
+    let rows = range.kvs.iter().map(|row| row.decode().expect("a stored row")).collect();
+    let hash = engine.hash_kv(0).await.expect("nothing is compacted meanwhile").hash;
+    (range.header.expect("an answer has a header").revision, rows, hash)
+}
+
+/// What a kill at this moment would leave behind, in another directory. Of the files only the log may be written to
+/// meanwhile: its copy then ends somewhere, as it would in a crash.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a place to copy to");
+    for entry in fs::read_dir(from).expect("a directory to copy") {
+        let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).expect("an entry");
+        if from.is_dir() {
+            copy(&from, &to.join(name));
+        } else {
+            fs::copy(&from, to.join(name)).expect("a file to copy");
+        }
+    }
+}
+
+/// Opens a copy of the state file, as nobody else has it open.
+pub(crate) fn state_file(dir: &Path) -> Backend {
+    let path = dir.join("member/state.redb");
+    Backend::open(&path, &backend::Config { cache_bytes: 1 << 20 }).expect("the copy of a good file")
+}
+
+/// Up to which entry a state file holds the log.
+pub(crate) fn applied_in(backend: &Backend) -> u64 {
+    let row = backend.view().get(Bucket::Meta, b"consistent_index").expect("a readable file");
+    row.map_or(0, |row| u64::from_be_bytes(row[..].try_into().expect("eight bytes")))
+}
