@@ -218,7 +218,7 @@ fn engine_config(dir: &Path, endpoint: &str, settings: Settings) -> engine::Conf
         wals_max: 5,
         request_bytes_max: settings.request_bytes_max,
         quota_bytes: settings.quota_bytes,
-        backend_interval: Duration::from_millis(100),
+        backend_interval: Duration::from_millis(500),
         backend_batch: 10_000,
         backend_cache_bytes: 32 << 20,
         row_cache_bytes: 64 << 20,
