@@ -1,0 +1,136 @@
+//! A server with a layer of one's own: calls that don't say which team they are from are refused, the others are
+//! counted.
+//!
+//! `cargo run -p ferretcd-grpc-server --example own_layer`
+
+use std::future::ready;
+use std::io::{Write as _, stdout};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use api_proto::etcdserverpb::kv_client::KvClient;
+use api_proto::etcdserverpb::{PutRequest, RangeRequest};
+use engine::{AutoCompaction, Engine};
+use ferretcd_grpc_server::{Config, Handler, Server, serve};
+use http::Request;
+use hyper::body::Incoming;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tonic::Status;
+use tonic::transport::Channel;
+use tower::Service;
+
+/// Stands around the handler of each method.
+#[derive(Clone)]
+struct Teams {
+    inner: Handler,
+    admitted: Arc<AtomicUsize>,
+}
+
+impl Service<Request<Incoming>> for Teams {
+    type Response = <Handler as Service<Request<Incoming>>>::Response;
+    type Error = <Handler as Service<Request<Incoming>>>::Error;
+    type Future = <Handler as Service<Request<Incoming>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        if !request.headers().contains_key("team") {
+            return Box::pin(ready(Ok(Status::permission_denied("which team are you?").into_http())));
+        }
+        self.admitted.fetch_add(1, Ordering::Relaxed);
+        self.inner.call(request)
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let dir = tempfile::tempdir()?;
+    let (registry, admitted) = (Registry::new(), Arc::new(AtomicUsize::new(0)));
+    let engine = Engine::start(engine_config(dir.path()), &registry, &Handle::current())?;
+    engine.publish().await?;
+    let server = Server::new(&engine, config(), gateway_config(), &registry)?
+        .map(|inner| Handler::new(Teams { inner, admitted: Arc::clone(&admitted) }));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(vec![(listener, server)], async { drop(stopped.await) }));
+
+    let channel = Channel::from_shared(url)?.connect().await?;
+    let mut nobody = KvClient::new(channel.clone());
+    let refusal = nobody.range(RangeRequest { key: "a".into(), ..RangeRequest::default() }).await.unwrap_err();
+    let mut blue = KvClient::with_interceptor(channel, |mut request: tonic::Request<()>| {
+        request.metadata_mut().insert("team", tonic::metadata::MetadataValue::from_static("blue"));
+        Ok(request)
+    });
+    blue.put(PutRequest { key: "a".into(), ..PutRequest::default() }).await?;
+    drop((nobody, blue));
+
+    let admitted = admitted.load(Ordering::Relaxed);
+    writeln!(stdout(), "admitted {admitted}, refused with {:?}", refusal.message())?;
+    assert_eq!((admitted, refusal.message()), (1, "which team are you?"));
+    drop(stop);
+    serving.await?;
+    engine.stop().await;
+    Ok(())
+}
+
+// What etcd's flags have as their defaults.
+
+fn config() -> Config {
+    Config {
+        request_bytes_max: 1_572_864,
+        txn_ops_max: 128,
+        concurrent_streams_max: u32::MAX,
+        keepalive_interval: Some(Duration::from_secs(7200)),
+        keepalive_timeout: Duration::from_secs(20),
+        slow_request: Duration::from_millis(300),
+        extensive_metrics: false,
+        drain_timeout: Duration::from_secs(5),
+    }
+}
+
+fn gateway_config() -> gateway::Config {
+    let everyone = || vec!["*".to_owned()];
+    gateway::Config { cors: everyone(), host_whitelist: everyone(), read_timeout: Duration::from_secs(7) }
+}
+
+fn engine_config(dir: &Path) -> engine::Config {
+    let peer_urls = vec!["http://localhost:2380".to_owned()];
+    engine::Config {
+        name: "default".to_owned(),
+        data_dir: dir.to_owned(),
+        wal_dir: None,
+        initial_cluster: [("default".to_owned(), peer_urls.clone())].into(),
+        peer_urls,
+        client_urls: vec![],
+        new_cluster: true,
+        cluster_token: "etcd-cluster".to_owned(),
+        heartbeat: Duration::from_millis(100),
+        election: Duration::from_secs(1),
+        pre_vote: true,
+        advance_ticks: true,
+        snapshot_count: 10_000,
+        catchup_entries: 5_000,
+        wals_max: 5,
+        request_bytes_max: 1_572_864,
+        quota_bytes: 0,
+        backend_interval: Duration::from_millis(500),
+        backend_batch: 10_000,
+        backend_cache_bytes: 32 << 20,
+        row_cache_bytes: 64 << 20,
+        compaction_batch: 1_000,
+        compaction_sleep: Duration::from_millis(10),
+        auto_compaction: AutoCompaction::Off,
+        slow_apply: Duration::from_millis(100),
+        unsafe_no_fsync: false,
+        boot_unix_ms: 0,
+    }
+}
