@@ -1,0 +1,7 @@
+//! The port as clients see it that are not gRPC libraries: frames, windows, half-closed streams, plain HTTP.
+
+mod calls;
+mod drain;
+mod plain;
+mod slow;
+mod support;

@@ -1,0 +1,103 @@
+//! Everything on one port, and less of it on others.
+
+use std::net::SocketAddr;
+
+use ferretcd_grpc_server::{Face, serve};
+use h2::client::Builder;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use crate::support::*;
+
+/// Sends bytes of HTTP/1.1 and returns all that comes back.
+async fn http1(address: SocketAddr, request: &str) -> String {
+    let mut socket = TcpStream::connect(address).await.expect("the server accepts");
+    socket.write_all(request.as_bytes()).await.expect("the server reads");
+    socket.shutdown().await.expect("there is nothing more to say");
+    let mut response = Vec::new();
+    soon("a response", socket.read_to_end(&mut response)).await.expect("the server answers");
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+const VERSION: &str = r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}"#;
+
+/// Waits for the cluster's version, which the pages tell.
+async fn start() -> Served {
+    let served = Served::start().await;
+    while served.engine.versions().cluster.is_none() {
+        served.engine.range(everything()).await.expect("a read");
+    }
+    served
+}
+
+#[tokio::test]
+async fn one_port_speaks_everything() {
+    let served = start().await;
+    let get = "GET /version HTTP/1.1\r\nHost: server\r\n";
+    let response = http1(served.address, &format!("{get}Connection: close\r\n\r\n")).await;
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    assert!(response.ends_with(&format!("\r\n\r\n{VERSION}")), "{response}");
+
+    let pipelined = format!("{get}\r\n{get}\r\n{get}Connection: close\r\n\r\n");
+    let responses = http1(served.address, &pipelined).await;
+    assert_eq!(responses.matches(VERSION).count(), 3, "{responses}");
+
+    let client = served.client().await;
+    for _ in 0..2 {
+        let page = client.page("/version").await;
+        assert_eq!((page.head.status().as_u16(), &page.body[..]), (200, VERSION.as_bytes()));
+        assert_eq!(client.call(RANGE, &range("a")).await.outcome(), "0");
+    }
+    assert_eq!(client.page("/nowhere").await.head.status(), 404);
+    assert!(client.call("/nowhere", &range("a")).await.outcome().starts_with("12 malformed"));
+}
+
+#[tokio::test]
+async fn what_is_no_http_concerns_nobody_else() {
+    let served = start().await;
+    let client = served.client().await;
+    for noise in ["\r\n\r\n\r\n", "\u{16}\u{3}\u{1}hello", "PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n", "GET\r\n\r\n"]
+    {
+        let response = http1(served.address, noise).await;
+        assert!(response.is_empty() || response.starts_with("HTTP/1.1 400"), "{noise:?}: {response:?}");
+        assert_eq!(client.call(RANGE, &range("a")).await.outcome(), "0", "after {noise:?}");
+    }
+    // A gRPC call needs HTTP/2 for its trailers; one without is answered all the same.
+    let post = "POST /etcdserverpb.KV/Range HTTP/1.1\r\nHost: server\r\nContent-Type: application/grpc\r\n\
+                Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let response = http1(served.address, post).await;
+    assert!(response.starts_with("HTTP/1.1 "), "{response}");
+}
+
+#[tokio::test]
+async fn other_listeners_show_their_face_alone() {
+    let served = start().await;
+    let faces = [Face::Grpc, Face::Http, Face::Metrics, Face::Peers];
+    let (mut endpoints, mut addresses) = (Vec::new(), Vec::new());
+    for face in faces {
+        let listener = listen().await;
+        addresses.push(listener.local_addr().expect("it is bound"));
+        endpoints.push((listener, served.server.face(face)));
+    }
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(serve(endpoints, async { drop(stopped.await) }));
+    for (face, address) in faces.into_iter().zip(addresses) {
+        let client = Client::connect(address, &Builder::new()).await;
+        let mut shown = Vec::new();
+        for path in ["/version", "/metrics", "/health"] {
+            shown.extend((client.page(path).await.head.status() != 404).then_some(path));
+        }
+        let is_served = client.call(RANGE, &range("a")).await.outcome() == "0";
+        shown.extend(is_served.then_some(RANGE));
+        let expected: &[&str] = match face {
+            Face::Grpc => &[RANGE],
+            Face::Http => &["/version", "/metrics", "/health"],
+            Face::Metrics => &["/metrics", "/health"],
+            Face::Peers => &[],
+        };
+        assert_eq!(shown, expected, "{face:?}");
+    }
+    drop(stop);
+    soon("the end of the listeners", serving).await.expect("no panic");
+}

@@ -1,0 +1,335 @@
+//! A server on a real listener, and HTTP/2 clients that decide about every frame.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use engine::{AutoCompaction, Engine};
+use ferretcd_grpc_server::{Config, Server, serve};
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use http::{HeaderMap, Request, Response};
+use prometheus::Registry;
+use prost::Message;
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+pub(crate) const PUT: &str = "/etcdserverpb.KV/Put";
+pub(crate) const RANGE: &str = "/etcdserverpb.KV/Range";
+pub(crate) const STREAM: &str = "/etcdserverpb.KV/RangeStream";
+
+/// Long enough for any machine; reached only by a server that hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for what has to come.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} takes too long"))
+}
+
+/// A server that serves until it is told to drain.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    pub(crate) engine: Engine,
+    pub(crate) server: Server,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+    _dir: TempDir,
+}
+
+impl Served {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(config()).await
+    }
+
+    pub(crate) async fn start_with(config: Config) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let registry = Registry::new();
+        let engine = Engine::start(engine_config(dir.path()), &registry, &Handle::current());
+        let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
+        engine.publish().await.expect("nobody stops it");
+        let gateway = gateway::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
+        let server = Server::new(&engine, config, gateway, &registry).expect("an empty registry");
+        let listener = listen().await;
+        let address = listener.local_addr().expect("it is bound");
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(serve(vec![(listener, server.clone())], async {
+            let _ = stopped.await;
+        }));
+        Self { address, engine, server, stop, serving, _dir: dir }
+    }
+
+    /// Tells it to stop; the task ends when it has.
+    pub(crate) fn drain(self) -> JoinHandle<()> {
+        self.stop.send(()).expect("it serves");
+        let (engine, serving, dir) = (self.engine, self.serving, self._dir);
+        tokio::spawn(async move {
+            serving.await.expect("serving does not panic");
+            engine.stop().await;
+            drop(dir);
+        })
+    }
+
+    pub(crate) async fn put(&self, key: &str, value: impl Into<Bytes>) {
+        let put = PutRequest { key: key.to_owned().into(), value: value.into(), ..PutRequest::default() };
+        self.engine.put(put).await.expect("a put");
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(self.address, &Builder::new()).await
+    }
+}
+
+async fn dial(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).await.expect("the server accepts");
+    // As gRPC libraries do: else the system holds small frames back.
+    socket.set_nodelay(true).expect("it is a TCP socket");
+    socket
+}
+
+pub(crate) async fn listen() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the loopback device has free ports")
+}
+
+pub(crate) fn config() -> Config {
+    Config {
+        request_bytes_max: 1_572_864,
+        txn_ops_max: 128,
+        concurrent_streams_max: u32::MAX,
+        keepalive_interval: None,
+        keepalive_timeout: PATIENCE,
+        slow_request: PATIENCE,
+        extensive_metrics: false,
+        drain_timeout: PATIENCE,
+    }
+}
+
+fn engine_config(dir: &Path) -> engine::Config {
+    let peer_urls = vec!["http://localhost:2380".to_owned()];
+    engine::Config {
+        name: "default".to_owned(),
+        data_dir: dir.to_owned(),
+        wal_dir: None,
+        initial_cluster: [("default".to_owned(), peer_urls.clone())].into(),
+        peer_urls,
+        client_urls: vec![],
+        new_cluster: true,
+        cluster_token: "etcd-cluster".to_owned(),
+        heartbeat: Duration::from_millis(100),
+        election: Duration::from_secs(1),
+        pre_vote: true,
+        advance_ticks: true,
+        snapshot_count: 10_000,
+        catchup_entries: 5_000,
+        wals_max: 5,
+        request_bytes_max: 1_572_864,
+        quota_bytes: -1,
+        backend_interval: Duration::from_millis(100),
+        backend_batch: 10_000,
+        backend_cache_bytes: 4 << 20,
+        row_cache_bytes: 4 << 20,
+        compaction_batch: 1_000,
+        compaction_sleep: Duration::from_millis(10),
+        auto_compaction: AutoCompaction::Off,
+        slow_apply: PATIENCE,
+        // What is on disk is not what is tested here.
+        unsafe_no_fsync: true,
+        boot_unix_ms: 1,
+    }
+}
+
+/// One connection.
+pub(crate) struct Client {
+    pub(crate) calls: SendRequest<Bytes>,
+    pub(crate) connection: JoinHandle<Result<(), h2::Error>>,
+}
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr, builder: &Builder) -> Self {
+        Self::on(dial(address).await, builder).await
+    }
+
+    pub(crate) async fn on(
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        builder: &Builder,
+    ) -> Self {
+        let (calls, connection) = builder.handshake(io).await.expect("the client's preface can be written");
+        Self { calls, connection: tokio::spawn(connection) }
+    }
+
+    /// Begins a call; its request is what the stream gets.
+    pub(crate) async fn begin(&self, path: &str) -> (ResponseFuture, SendStream<Bytes>) {
+        let mut calls =
+            soon("room for a call", self.calls.clone().ready()).await.expect("an open connection");
+        let request = Request::post(format!("http://server{path}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .expect("a well-formed request");
+        calls.send_request(request, false).expect("the connection takes calls")
+    }
+
+    /// Sends a whole call.
+    pub(crate) async fn send(&self, path: &str, message: &impl Message) -> ResponseFuture {
+        let (response, mut request) = self.begin(path).await;
+        request.send_data(frame(message), true).expect("the call is open");
+        response
+    }
+
+    pub(crate) async fn call(&self, path: &str, message: &impl Message) -> Answer {
+        Answer::of(self.send(path, message).await).await
+    }
+
+    /// The value of a key.
+    pub(crate) async fn get(&self, key: &str) -> Bytes {
+        let range = range(key);
+        let answer = self.call(RANGE, &range).await;
+        assert_eq!(answer.outcome(), "0", "{key}");
+        let response = RangeResponse::decode(answer.message()).expect("a range response");
+        response.kvs[0].decode().expect("a row").value
+    }
+
+    /// Plain HTTP on the same connection.
+    pub(crate) async fn page(&self, path: &str) -> Answer {
+        let mut calls = self.calls.clone().ready().await.expect("an open connection");
+        let request = Request::get(format!("http://server{path}")).body(()).expect("a well-formed request");
+        let (response, _) = calls.send_request(request, true).expect("the connection takes requests");
+        Answer::of(response).await
+    }
+}
+
+pub(crate) fn range(key: &str) -> RangeRequest {
+    RangeRequest { key: key.to_owned().into(), ..RangeRequest::default() }
+}
+
+/// All keys.
+pub(crate) fn everything() -> RangeRequest {
+    RangeRequest { key: vec![0].into(), range_end: vec![0].into(), ..RangeRequest::default() }
+}
+
+/// A message as gRPC puts it into a body.
+pub(crate) fn frame(message: &impl Message) -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(0);
+    out.put_u32(u32::try_from(message.encoded_len()).expect("far below 4 GiB"));
+    message.encode(&mut out).expect("a buffer that grows");
+    out.freeze()
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) head: Response<()>,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: ResponseFuture) -> Self {
+        let (head, body) = soon("a response", response).await.expect("the call is answered").into_parts();
+        Self::read(Response::from_parts(head, ()), body).await
+    }
+
+    pub(crate) async fn read(head: Response<()>, mut stream: RecvStream) -> Self {
+        let mut body = BytesMut::new();
+        while let Some(part) = soon("a part of a body", stream.data()).await {
+            let part = part.expect("the response is not broken off");
+            stream.flow_control().release_capacity(part.len()).expect("it was received");
+            body.put(part);
+        }
+        let trailers = soon("the trailers", stream.trailers()).await.expect("the response is not broken off");
+        Self { head, body: body.freeze(), trailers: trailers.unwrap_or_default() }
+    }
+
+    /// Code and text of a gRPC call's outcome.
+    pub(crate) fn outcome(&self) -> String {
+        let field = |name| self.trailers.get(name).or_else(|| self.head.headers().get(name));
+        let text = |name| field(name).map_or("", |value| value.to_str().expect("a text in ASCII"));
+        format!("{} {}", text("grpc-status"), text("grpc-message")).trim_end().to_owned()
+    }
+
+    /// The only message.
+    pub(crate) fn message(&self) -> Bytes {
+        let [message] = &self.messages()[..] else { panic!("more or less than one message: {self:?}") };
+        message.clone()
+    }
+
+    pub(crate) fn messages(&self) -> Vec<Bytes> {
+        let mut rest = self.body.clone();
+        let mut messages = Vec::new();
+        while rest.has_remaining() {
+            assert_eq!(rest.get_u8(), 0, "nothing is compressed");
+            let length = rest.get_u32() as usize;
+            messages.push(rest.split_to(length));
+        }
+        messages
+    }
+}
+
+/// A socket whose owner can stop listening.
+pub(crate) struct Deaf {
+    socket: TcpStream,
+    ear: Ear,
+}
+
+/// Whether a [`Deaf`] socket is read, and who waits for it to be.
+#[derive(Clone, Default)]
+pub(crate) struct Ear(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Ear {
+    pub(crate) fn set(&self, hears: bool) {
+        let mut state = self.0.lock().expect("no holder panics");
+        state.0 = hears;
+        if let Some(waker) = state.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Deaf {
+    /// It hears until told otherwise.
+    pub(crate) async fn connect(address: SocketAddr) -> (Self, Ear) {
+        let socket = dial(address).await;
+        let ear = Ear::default();
+        ear.set(true);
+        (Self { socket, ear: ear.clone() }, ear)
+    }
+}
+
+impl AsyncRead for Deaf {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        {
+            let mut state = this.ear.0.lock().expect("no holder panics");
+            if !state.0 {
+                state.1 = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        Pin::new(&mut this.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write(cx, data)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+    }
+}
