@@ -27,6 +27,8 @@ const GLOBAL_QUEUE_TICKS: u32 = 8;
 const EVENT_TICKS: u32 = 31;
 /// Threads that read large ranges at the same time. More would not read faster, but hold more answers in memory.
 const BLOCKING_THREADS_MAX: usize = 16;
+/// Longer than any process lives, and still to be added to a point in time.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Pages of the state file that are kept in memory, in bytes.
 const BACKEND_CACHE_BYTES: usize = 32 << 20;
 /// Rows that are kept in memory above the state file, in bytes.
@@ -284,7 +286,7 @@ fn server_config(config: &Config) -> grpc_server::Config {
         txn_ops_max: config.limits.txn_ops_max,
         concurrent_streams_max: config.limits.concurrent_streams_max,
         keepalive_interval: config.limits.keepalive_interval,
-        keepalive_timeout: config.limits.keepalive_timeout.unwrap_or(Duration::MAX),
+        keepalive_timeout: config.limits.keepalive_timeout.unwrap_or(NEVER),
         slow_request: config.warnings.unary_request,
         extensive_metrics: config.http.extensive_metrics,
         drain_timeout: DRAIN_TIMEOUT,

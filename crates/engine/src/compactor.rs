@@ -9,6 +9,8 @@ use crate::AutoCompaction;
 const PERIOD_MAX: Duration = Duration::from_secs(3600);
 /// How often the revision is noted in one period.
 const SAMPLES_PER_PERIOD: u32 = 10;
+/// However short the retention, looking costs something.
+const SAMPLE_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Time between two compactions by revision.
 const REVISION_PERIOD: Duration = Duration::from_secs(300);
 
@@ -31,7 +33,9 @@ impl Compactor {
     pub(crate) fn interval(&self) -> Option<Duration> {
         match self.mode {
             AutoCompaction::Off => None,
-            AutoCompaction::Periodic(retention) => Some(retention.min(PERIOD_MAX) / SAMPLES_PER_PERIOD),
+            AutoCompaction::Periodic(retention) => {
+                Some((retention.min(PERIOD_MAX) / SAMPLES_PER_PERIOD).max(SAMPLE_PAUSE_MIN))
+            }
             AutoCompaction::Revision(_) => Some(REVISION_PERIOD),
         }
     }
