@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use api_proto::etcdserverpb::{
     AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest,
-    DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest,
-    TxnResponse,
+    DeleteRangeResponse, PutRequest, PutResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 use apply::{Alarm, ApplyError, Command, Request, Response};
 use backend::Backend;
 use base::{ClusterId, MemberId};
 use membership::Membership;
-use mvcc::{KvHash, ReadView, Reader};
+use mvcc::{KvHash, Reader};
 use parking_lot::Mutex;
 use raft_node::{NodeHandle, Proposal};
 use tokio::sync::oneshot;
@@ -23,6 +22,7 @@ use crate::gate::ReadGate;
 use crate::ids::RequestIds;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
+use crate::read::blocking;
 use crate::replies::Reply;
 use crate::shared::{Shared, Versions};
 use crate::start::Threads;
@@ -32,11 +32,6 @@ use crate::{Config, RequestError};
 
 /// Entries that may wait to be applied before proposals are refused.
 const BACKLOG_MAX: u64 = 5000;
-/// Ranges of a store of at most so many keys are read on the caller's thread, as are single keys; others go to
-/// a thread that may block. A limit does not help: sorting and counting look at everything.
-const INLINE_KEYS_MAX: usize = 512;
-/// How often a read at the newest revision starts over because a compaction overtook it.
-const OVERTAKEN_MAX: usize = 16;
 
 /// A handle of one member. Clones are cheap and refer to the same member.
 #[derive(Clone)]
@@ -120,87 +115,6 @@ impl Engine {
         let reply = self.propose(Request::Compaction(request)).await?;
         Ok(CompactionResponse { header: Some(self.header(reply.revision)) })
     }
-
-    /// Reads a range: unless the request says serializable, everything that was answered anywhere before
-    /// this call is seen.
-    pub async fn range(&self, request: RangeRequest) -> Result<RangeResponse, RequestError> {
-        if !request.serializable {
-            self.read_barrier().await?;
-        }
-        self.metrics().ranges.inc();
-        if request.range_end.is_empty() || self.0.reader.key_count() <= INLINE_KEYS_MAX {
-            return self.range_now(&request);
-        }
-        let engine = self.clone();
-        blocking(move || engine.range_now(&request)).await
-    }
-
-    /// Reads a range from the state as it is on this member now.
-    fn range_now(&self, request: &RangeRequest) -> Result<RangeResponse, RequestError> {
-        let mut overtaken = 0;
-        loop {
-            let view = self.0.reader.view();
-            match apply::range(&view, request) {
-                Ok(mut response) => {
-                    response.header = Some(self.header(view.revision()));
-                    return Ok(response);
-                }
-                Err(mvcc::ReadError::Compacted { .. })
-                    if request.revision <= 0 && overtaken < OVERTAKEN_MAX =>
-                {
-                    overtaken += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    async fn read_txn(&self, request: TxnRequest) -> Result<TxnResponse, RequestError> {
-        if !is_serializable(&request) {
-            self.read_barrier().await?;
-        }
-        self.metrics().ranges.inc();
-        let engine = self.clone();
-        blocking(move || engine.read_txn_now(&request)).await
-    }
-
-    fn read_txn_now(&self, request: &TxnRequest) -> Result<TxnResponse, RequestError> {
-        let reader = &self.0.reader;
-        let mut overtaken = 0;
-        loop {
-            let view = reader.view();
-            match apply::read_txn(&view, reader.compacted(), request) {
-                Ok(mut response) => {
-                    response.header = Some(self.header(view.revision()));
-                    return Ok(response);
-                }
-                // Of the view's own revision nobody has asked.
-                Err(ApplyError::Compacted { requested, .. })
-                    if requested == view.revision() && overtaken < OVERTAKEN_MAX =>
-                {
-                    overtaken += 1;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// A view for several reads at one revision, after a read index if it is to be linearizable.
-    pub async fn read_view(&self, linearizable: bool) -> Result<ReadView, RequestError> {
-        if linearizable {
-            self.read_barrier().await?;
-        }
-        Ok(self.0.reader.view())
-    }
-}
-
-/// Is the transaction content with what this member has? One without operations is.
-fn is_serializable(txn: &TxnRequest) -> bool {
-    use api_proto::etcdserverpb::request_op;
-    txn.success
-        .iter()
-        .chain(&txn.failure)
-        .all(|op| matches!(&op.request, Some(request_op::Request::RequestRange(range)) if range.serializable))
 }
 
 /// Upkeep.
@@ -360,7 +274,7 @@ impl Engine {
     }
 }
 
-/// The two ways into the log's order.
+/// The way into the log.
 impl Engine {
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
@@ -391,25 +305,6 @@ impl Engine {
         answer(receiver).await
     }
 
-    /// Waits until this member has applied everything that was committed when it was called.
-    pub(crate) async fn read_barrier(&self) -> Result<(), RequestError> {
-        let inner = &*self.0;
-        if inner.shared.is_stopping() {
-            return Err(RequestError::Stopped);
-        }
-        if inner.node.read_index_alone().is_some_and(|index| inner.gate.applied_index() >= index) {
-            return Ok(());
-        }
-        let (sender, receiver) = oneshot::channel();
-        if inner.gate.enter(Instant::now(), sender) {
-            inner.submissions.wake();
-        }
-        if inner.shared.is_stopping() {
-            return Err(RequestError::Stopped);
-        }
-        answer(receiver).await
-    }
-
     /// How long a request may wait.
     pub(crate) fn request_timeout(&self) -> Duration {
         self.0.config.request_timeout()
@@ -417,13 +312,8 @@ impl Engine {
 }
 
 /// The sender goes away without an answer only when the member stops.
-async fn answer<T>(receiver: oneshot::Receiver<Result<T, RequestError>>) -> Result<T, RequestError> {
-    receiver.await.unwrap_or(Err(RequestError::Stopped))
-}
-
-/// Runs work that may wait for a disk where it blocks nobody.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+pub(crate) async fn answer<T>(
+    receiver: oneshot::Receiver<Result<T, RequestError>>,
 ) -> Result<T, RequestError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(RequestError::Stopped))
+    receiver.await.unwrap_or(Err(RequestError::Stopped))
 }

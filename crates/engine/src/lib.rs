@@ -32,6 +32,7 @@ mod ids;
 mod inbox;
 mod metrics;
 mod quota;
+mod read;
 mod replies;
 mod shared;
 mod start;
