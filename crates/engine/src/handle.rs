@@ -1,5 +1,6 @@
 //! The member's surface: requests as futures.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Taken by the one who stops the member.
     pub(crate) threads: Mutex<Option<Threads>>,
+    /// Keeps others out of the directory. The last field, so that everything else is closed when it goes.
+    pub(crate) _lock: File,
 }
 
 /// Where the member stands in its group.

@@ -43,14 +43,13 @@ const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 /// Messages of entries under way to one follower.
 const INFLIGHT_MESSAGES_MAX: usize = 256;
 
-/// The member's threads, and the lock on its directory.
+/// The member's threads.
 pub(crate) struct Threads {
     node: Node,
     inbox: Arc<Inbox>,
     apply: JoinHandle<()>,
     flusher: Flusher,
     flush: JoinHandle<()>,
-    _lock: File,
 }
 
 impl Threads {
@@ -111,14 +110,8 @@ impl Engine {
         let handle = node.handle();
         let flush = spawn_flusher(&config, &flusher, &backend, &host, handle.clone(), first_mark);
         let apply = spawn_apply(&config, machine, &flusher, &quota, &host, handle.clone());
-        let threads = Threads {
-            node,
-            inbox: Arc::clone(&host.inbox),
-            apply,
-            flusher: flusher.clone(),
-            flush,
-            _lock: lock,
-        };
+        let threads =
+            Threads { node, inbox: Arc::clone(&host.inbox), apply, flusher: flusher.clone(), flush };
         let engine = Self(Arc::new(Inner {
             ids: RequestIds::new(identity.member_id, config.boot_unix_ms),
             config,
@@ -134,8 +127,14 @@ impl Engine {
             metrics,
             tasks: Mutex::default(),
             threads: Mutex::new(Some(threads)),
+            _lock: lock,
         }));
-        Gauges::register(&engine, registry)?;
+        if let Err(error) = Gauges::register(&engine, registry) {
+            if let Some(threads) = engine.0.threads.lock().take() {
+                threads.join();
+            }
+            return Err(error.into());
+        }
         engine.start_tasks(runtime);
         Ok(engine)
     }
