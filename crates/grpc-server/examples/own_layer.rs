@@ -65,7 +65,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let channel = Channel::from_shared(url)?.connect().await?;
     let mut nobody = KvClient::new(channel.clone());
-    let refusal = nobody.range(RangeRequest { key: "a".into(), ..RangeRequest::default() }).await.unwrap_err();
+    let refusal =
+        nobody.range(RangeRequest { key: "a".into(), ..RangeRequest::default() }).await.unwrap_err();
     let mut blue = KvClient::with_interceptor(channel, |mut request: tonic::Request<()>| {
         request.metadata_mut().insert("team", tonic::metadata::MetadataValue::from_static("blue"));
         Ok(request)
