@@ -29,6 +29,16 @@ const WINDOW_BYTES: u32 = 1 << 20;
 /// Calls of a connection that were given up before they were begun, at once. More looks like an attack.
 const RESET_STREAMS_MAX: usize = 4096;
 
+/// How far a shutdown has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    /// Nobody is accepted; running calls may finish.
+    Draining,
+    /// They had their time.
+    Closing,
+}
+
 /// Where a request came from, put beside it for the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remote(SocketAddr);
@@ -42,40 +52,47 @@ impl Remote {
 /// Serves HTTP/1 and HTTP/2 on every listener, each with its server, until `shutdown` ends. Then it accepts nobody any more, tells
 /// clients to go elsewhere and lets running calls finish, for as long as the configuration says.
 pub async fn serve(endpoints: Vec<(TcpListener, Server)>, shutdown: impl Future<Output = ()>) {
-    let (stop, stopped) = watch::channel(false);
+    let (stage, watched) = watch::channel(Stage::Serving);
     // Every task holds a sender; when the last is gone the receiver knows.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let drain_timeout = endpoints.iter().map(|(_, server)| server.config().drain_timeout).max();
     let servers: Vec<Server> = endpoints.iter().map(|(_, server)| server.clone()).collect();
     for (listener, server) in endpoints {
-        tokio::spawn(accept(server, listener, stopped.clone(), alive.clone()));
+        tokio::spawn(accept(server, listener, watched.clone(), alive.clone()));
     }
     drop(alive);
     shutdown.await;
     servers.iter().for_each(Server::stop);
-    stop.send_replace(true);
+    stage.send_replace(Stage::Draining);
     if tokio::time::timeout(drain_timeout.unwrap_or_default(), all_gone.recv()).await.is_err() {
         tracing::warn!("clients still connected after the drain timeout; closing their connections");
+        stage.send_replace(Stage::Closing);
+        // Nothing is ever sent; this ends when the last connection has.
+        let _ = all_gone.recv().await;
     }
 }
 
 async fn accept(
     server: Server,
     listener: TcpListener,
-    mut stopped: watch::Receiver<bool>,
+    mut stage: watch::Receiver<Stage>,
     alive: mpsc::Sender<()>,
 ) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            _ = stage.wait_for(|stage| *stage >= Stage::Draining) => return,
         };
         match accepted {
             Ok((stream, remote)) => {
-                let (server, stopped, alive) = (server.clone(), stopped.clone(), alive.clone());
+                let (server, alive) = (server.clone(), alive.clone());
+                let (draining, mut closing) = (stage.clone(), stage.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = connection(server, stream, remote, stopped).await {
-                        tracing::debug!(%remote, error, "connection ended");
+                    tokio::select! {
+                        ended = connection(server, stream, remote, draining) => if let Err(error) = ended {
+                            tracing::debug!(%remote, error, "connection ended");
+                        },
+                        _ = closing.wait_for(|stage| *stage == Stage::Closing) => {}
                     }
                     drop(alive);
                 });
@@ -115,7 +132,7 @@ async fn connection(
     server: Server,
     stream: TcpStream,
     remote: SocketAddr,
-    mut stopped: watch::Receiver<bool>,
+    mut stage: watch::Receiver<Stage>,
 ) -> Result<(), tonic::codegen::StdError> {
     stream.set_nodelay(true)?;
     let (stream, flush) = CoalescedStream::new(stream);
@@ -131,7 +148,7 @@ async fn connection(
         }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-    let mut told = pin!(stopped.wait_for(|stopped| *stopped));
+    let mut told = pin!(stage.wait_for(|stage| *stage >= Stage::Draining));
     let mut is_told = false;
     let turns = Turns::new();
     loop {
