@@ -39,7 +39,7 @@ fn a_cluster_gets_its_version_and_keeps_it() {
         member.run(async |engine| {
             // Each read is a turn for the task that decides it.
             while engine.versions().cluster.is_none() {
-                engine.range(everything(0)).await.expect("a read");
+                tokio::task::yield_now().await;
             }
             assert_eq!(engine.versions().cluster.as_deref(), Some(CLUSTER_VERSION));
         });

@@ -26,7 +26,8 @@ const VERSION: &str = r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"
 async fn start() -> Served {
     let served = Served::start().await;
     while served.engine.versions().cluster.is_none() {
-        served.engine.range(everything()).await.expect("a read");
+        // A read of a sole member is answered at once; who decides the version needs a turn, too.
+        tokio::task::yield_now().await;
     }
     served
 }
