@@ -132,11 +132,6 @@ impl StateMachine {
         self.store.release(main);
     }
 
-    /// Bytes of rows that are not in the state file's view yet.
-    pub fn buffered_bytes(&self) -> usize {
-        self.store.buffered_bytes()
-    }
-
     /// Applies an entry without a request: the position moves, nothing else.
     pub fn apply_empty(&mut self, index: u64, term: u64) {
         self.advance(index, term);

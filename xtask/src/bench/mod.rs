@@ -29,7 +29,7 @@ use self::options::{Options, Product};
 use self::report::Look;
 use self::result::{Cell, Metric, Results, Sample};
 use self::session::{Round, Session};
-use crate::TaskResult;
+use crate::{TaskResult, workspace_root};
 
 /// Errors are for the person at the terminal only.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -150,11 +150,6 @@ fn build_ferretcd() -> Outcome<PathBuf> {
         return Err("ferretcd does not build".into());
     }
     Ok(target_folder().join("release/ferretcd"))
-}
-
-fn workspace_root() -> PathBuf {
-    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest_dir.parent().expect("xtask is a folder of the workspace").to_owned()
 }
 
 fn target_folder() -> PathBuf {
