@@ -9,11 +9,13 @@
 //!     │                                                  rows into the caller's batch
 //!     ├───── compact, scrub                              and into the recent rows
 //!     └───── reader ──> Reader ── view ──> ReadView ── range ──> RangeResult { rows, count }
+//!                └─ history ─> History { changes, last }
 //! ```
 //!
 //! * [`Store`]: the one writer. It decides nothing about durability: the caller commits the batches.
 //! * [`WriteTxn`]: changes that become visible together. Sees its own.
 //! * [`Reader`], [`ReadView`]: any number, on any threads, each view at one revision.
+//! * [`History`]: the changes of consecutive revisions, in the order in which they happened.
 //! * [`Row`]: a key's state, as the bytes of a `mvccpb.KeyValue`, not decoded.
 //!
 //! What always holds:
@@ -52,6 +54,7 @@
 
 mod open;
 
+mod history;
 mod read;
 mod write;
 
@@ -71,6 +74,7 @@ mod error;
 pub use compact::Scrub;
 pub use error::{CompactError, Corruption, Error, OpenError, ReadError};
 pub use hash::KvHash;
+pub use history::{History, HistoryLimit};
 pub use open::Config;
 pub use read::{RangeOptions, RangeResult, ReadView, Reader, Row};
 pub use write::{Change, ChangeKind, Committed, Store, WriteTxn};

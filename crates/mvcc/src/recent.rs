@@ -26,10 +26,20 @@ impl Recent {
         Self { first: current + 1, transactions: VecDeque::new(), bytes: 0 }
     }
 
+    /// Main revision of the oldest transaction in here, or of the next one to come.
+    pub(crate) fn first(&self) -> i64 {
+        self.first
+    }
+
+    /// The rows of the transaction `main` by sub revision; none if it is not in here.
+    pub(crate) fn transaction(&self, main: i64) -> &[Bytes] {
+        let position = usize::try_from(main - self.first).ok();
+        position.and_then(|position| self.transactions.get(position)).map_or(&[], |rows| rows)
+    }
+
     /// The row of `stamp`, unless it was released (or never in here).
     pub(crate) fn get(&self, stamp: &Stamp) -> Option<&Bytes> {
-        let position = usize::try_from(stamp.main - self.first).ok()?;
-        self.transactions.get(position)?.get(stamp.sub as usize)
+        self.transaction(stamp.main).get(stamp.sub as usize)
     }
 
     /// Adds the transaction `main`, which must follow the last one.
