@@ -1,0 +1,110 @@
+//! Telling watches that are behind what they have missed.
+//!
+//! All of them are served together: a stretch of history is read once, from where the one that is furthest
+//! back stands, and told to everybody who wants some of it. So they meet, and move on as one. Two such
+//! passes run at the same time: one through what is in memory, one through what is not.
+
+use std::collections::BTreeMap;
+
+use base::KeyRange;
+use mvcc::{History, ReadError};
+
+use crate::forms::Forms;
+use crate::groups::Pick;
+use crate::history::{Previous, stretch};
+use crate::{HistoryAnswer, HistoryRequest, Hub, Outlet};
+
+/// Above so many different ranges previous values are read of all keys.
+const PREVIOUS_RANGES_MAX: usize = 64;
+
+impl<O: Outlet> Hub<O> {
+    /// Tells watches that are behind about one stretch of what is in memory. Returns whether there may be
+    /// more to tell: then call it again, after whatever is more urgent.
+    ///
+    /// Costs as [`Hub::advance`] does, for at most about 1000 changes.
+    pub fn catch_up(&mut self) -> Result<bool, ReadError> {
+        self.end_compacted();
+        let oldest = self.reader.recent_from();
+        let Some(from) = self.first_behind(oldest, self.position) else { return Ok(false) };
+        let Some(history) = self.reader.recent_history(from, &stretch(self.position)) else {
+            // It has left the memory this moment.
+            return Ok(true);
+        };
+        self.tell_behind(from, &history, &[])?;
+        Ok(true)
+    }
+
+    /// History that watches wait for and that is not in memory; `None` if there is none, and while the last
+    /// request is not answered by [`Hub::supply`].
+    pub fn wanted(&mut self) -> Option<HistoryRequest> {
+        if self.is_reading {
+            return None;
+        }
+        self.end_compacted();
+        let newest = self.position.min(self.reader.recent_from() - 1);
+        let from = self.first_behind(i64::MIN, newest)?;
+        self.is_reading = true;
+        Some(HistoryRequest { from, until: self.position, previous_of: self.previous_of(from) })
+    }
+
+    /// Tells watches that are behind about the history that was read for them. An error means that the store
+    /// can't be read any more.
+    pub fn supply(&mut self, answer: HistoryAnswer) -> Result<(), ReadError> {
+        self.is_reading = false;
+        match answer.stretch {
+            Ok(stretch) => self.tell_behind(answer.from, &stretch.history, &stretch.previous),
+            // Who wanted it is ended with the next step.
+            Err(ReadError::Compacted { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ranges whose previous values the next stretch needs.
+    fn previous_of(&self, from: i64) -> Vec<KeyRange> {
+        let mut ranges = BTreeMap::new();
+        for (_, key) in self.behind_in(from, self.position) {
+            let group = self.group_of(*key);
+            let selection = &self.groups.get(group).selection;
+            if selection.prev_kv {
+                ranges.insert(group, &selection.range);
+            }
+            if ranges.len() > PREVIOUS_RANGES_MAX {
+                return vec![KeyRange::all()];
+            }
+        }
+        ranges.into_values().cloned().collect()
+    }
+
+    /// Tells a stretch that begins with the revision `from` to everybody who wants a revision of it next.
+    fn tell_behind(&mut self, from: i64, history: &History, previous: &[Previous]) -> Result<(), ReadError> {
+        let changes = &history.changes;
+        let picks = self.groups.pick(changes, |group| group.n_behind > 0);
+        let reader = &self.reader;
+        let forms = Forms::encode(changes, &picks, &self.groups, |index| match previous.get(index) {
+            Some(Previous::Row(row)) => Ok(row.clone()),
+            Some(Previous::NotRead) | None => reader.previous_row(&changes[index]),
+        })?;
+        let main = |pick: &Pick| changes[pick.1 as usize].revision.main;
+        // Members of a group that stand at the same revision share a block.
+        let mut blocks = BTreeMap::new();
+        let concerned: Vec<_> = self.behind_in(from, history.last).copied().collect();
+        for (next, key) in concerned {
+            self.behind.remove(&(next, key));
+            let group = self.group_of(key);
+            let of_group = &picks[picks.partition_point(|pick| pick.0 < group)..];
+            let of_group = &of_group[..of_group.partition_point(|pick| pick.0 == group)];
+            let wanted = &of_group[of_group.partition_point(|pick| main(pick) < next)..];
+            if let Some(first) = wanted.first() {
+                let events =
+                    blocks.entry(*first).or_insert_with(|| forms.block(wanted, self.groups.get(group)));
+                let events = events.clone();
+                if !self.offer(key, &events, history.last) {
+                    self.park(key, main(first));
+                    continue;
+                }
+            }
+            self.continue_at(key, history.last + 1);
+        }
+        Ok(())
+    }
+}

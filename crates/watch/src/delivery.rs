@@ -1,0 +1,90 @@
+//! What a stream is told.
+
+use crate::{Events, WatchId};
+
+/// Events of one watch, in order. All that the watch wants of a revision is in one batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchBatch {
+    /// The watch.
+    pub id: WatchId,
+    /// With this batch the watch has been told everything up to this main revision.
+    pub revision: i64,
+    /// The events.
+    pub events: Events,
+    /// [`WatchSpec::fragment`](crate::WatchSpec::fragment) of the watch.
+    pub fragment: bool,
+}
+
+/// One thing that a stream is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// A watch exists now; its first event comes behind this.
+    Created {
+        /// Its id.
+        id: WatchId,
+        /// The hub's revision at that moment.
+        revision: i64,
+    },
+    /// A watch was not created.
+    Refused {
+        /// The hub's revision at that moment.
+        revision: i64,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Something happened.
+    Events(WatchBatch),
+    /// Nothing else happened up to a revision.
+    Progress {
+        /// The watch that this concerns; `None` for all of the stream.
+        id: Option<WatchId>,
+        /// Everything up to it was delivered before.
+        revision: i64,
+    },
+    /// A watch has ended because its owner wanted it; nothing of it follows.
+    Canceled {
+        /// Its id, which is free again.
+        id: WatchId,
+        /// The hub's revision at that moment.
+        revision: i64,
+    },
+    /// A watch has ended because history that it still had to be told is gone. Its id is taken until the
+    /// owner cancels it.
+    Compacted {
+        /// Its id.
+        id: WatchId,
+        /// The compacted revision.
+        compacted: i64,
+    },
+    /// The stream is over; nothing follows.
+    Ended(End),
+}
+
+/// Why a watch was not created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No key can be in its range.
+    EmptyRange,
+    /// The stream has a watch of this id.
+    DuplicateId,
+}
+
+/// Why a stream was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The cluster has no leader, and the stream insists on one.
+    NoLeader,
+    /// The member stops.
+    Stopped,
+}
+
+/// The way to the owner of a stream: a queue that the hub fills and the owner empties.
+pub trait Outlet {
+    /// Whether events may be delivered. Who says no must call [`Hub::resume`](crate::Hub::resume) once there
+    /// is room; until then the watches of the stream fall behind and cost nothing.
+    fn has_room(&mut self) -> bool;
+
+    /// Takes a delivery behind all earlier ones. Answers come whether or not there is room: a stream gets no
+    /// more of them than it gave commands.
+    fn deliver(&mut self, delivery: Delivery);
+}

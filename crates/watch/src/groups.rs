@@ -1,0 +1,173 @@
+//! Which watches a change concerns.
+//!
+//! Watches with the same selection are one group: a change is matched once for all of them, and they get the
+//! same block of events. Groups of single keys are found through a map, groups of ranges through an interval
+//! tree.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use base::KeyRange;
+use bytes::Bytes;
+use interavl::IntervalTree;
+use mvcc::Change;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::hub::WatcherKey;
+use crate::spec::Selection;
+
+/// Names a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GroupKey(u32);
+
+/// Groups that differ only in filters and form.
+type Alike = SmallVec<[GroupKey; 2]>;
+
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) selection: Selection,
+    /// Members that have been told everything.
+    pub(crate) synced: Vec<WatcherKey>,
+    /// Members that have not.
+    pub(crate) n_behind: u32,
+}
+
+/// A group and the index of a change that concerns it.
+pub(crate) type Pick = (GroupKey, u32);
+
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    groups: Slab<Group>,
+    keys: BTreeMap<Bytes, Alike>,
+    ranges: IntervalTree<Point, Alike>,
+}
+
+impl Groups {
+    /// The group of a selection; a new one has no members and must be given one.
+    pub(crate) fn enter(&mut self, selection: Selection) -> GroupKey {
+        let Self { groups, keys, ranges } = self;
+        let alike = match &selection.range {
+            KeyRange::Key(key) => keys.entry(key.clone()).or_default(),
+            range => ranges.entry(points(range)).or_insert_with(Alike::default),
+        };
+        if let Some(key) = alike.iter().find(|key| groups[key.0 as usize].selection == selection) {
+            return *key;
+        }
+        let key = GroupKey(groups.insert(Group { selection, synced: Vec::new(), n_behind: 0 }) as u32);
+        alike.push(key);
+        key
+    }
+
+    /// Forgets a group that has no members any more.
+    pub(crate) fn remove_if_empty(&mut self, key: GroupKey) {
+        let Group { synced, n_behind, .. } = self.get(key);
+        if !synced.is_empty() || *n_behind > 0 {
+            return;
+        }
+        let Group { selection, .. } = self.groups.remove(key.0 as usize);
+        let left = |alike: &mut Alike| {
+            alike.retain(|other| *other != key);
+            alike.len()
+        };
+        match &selection.range {
+            KeyRange::Key(only) => {
+                if self.keys.get_mut(only).map(left) == Some(0) {
+                    self.keys.remove(only);
+                }
+            }
+            range => {
+                let range = points(range);
+                if self.ranges.get_mut(&range).map(left) == Some(0) {
+                    self.ranges.remove(&range);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, key: GroupKey) -> &Group {
+        &self.groups[key.0 as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, key: GroupKey) -> &mut Group {
+        &mut self.groups[key.0 as usize]
+    }
+
+    /// The groups that pass `is_asked` and want one of the changes, with the changes, ordered by both.
+    pub(crate) fn pick(&self, changes: &[Change], is_asked: impl Fn(&Group) -> bool) -> Vec<Pick> {
+        let mut picks = Vec::new();
+        for (index, change) in (0..).zip(changes) {
+            let mut consider = |alike: &Alike| {
+                for key in alike {
+                    let group = self.get(*key);
+                    if is_asked(group) && group.selection.admits(change) {
+                        picks.push((*key, index));
+                    }
+                }
+            };
+            if let Some(alike) = self.keys.get(&change.key) {
+                consider(alike);
+            }
+            if !self.has_ranges() {
+                continue;
+            }
+            let around = Point::At(change.key.clone())..Point::After(change.key.clone());
+            for (_, alike) in self.ranges.iter_overlaps(&around) {
+                consider(alike);
+            }
+        }
+        picks.sort_unstable();
+        picks
+    }
+
+    fn has_ranges(&self) -> bool {
+        self.ranges.max_interval_end().is_some()
+    }
+}
+
+/// An end of an interval of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Point {
+    /// Right before the key.
+    At(Bytes),
+    /// Right behind the key.
+    After(Bytes),
+    /// Behind every key.
+    End,
+}
+
+impl Point {
+    fn parts(&self) -> Option<(&Bytes, bool)> {
+        match self {
+            Self::At(key) => Some((key, false)),
+            Self::After(key) => Some((key, true)),
+            Self::End => None,
+        }
+    }
+}
+
+impl Ord for Point {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.parts(), other.parts()) {
+            (Some(this), Some(other)) => this.cmp(&other),
+            (None, None) => Ordering::Equal,
+            (None, _) => Ordering::Greater,
+            (_, None) => Ordering::Less,
+        }
+    }
+}
+
+impl PartialOrd for Point {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+fn points(range: &KeyRange) -> Range<Point> {
+    match range {
+        KeyRange::Key(key) => Point::At(key.clone())..Point::After(key.clone()),
+        KeyRange::Interval(start, end) => Point::At(start.clone())..Point::At(end.clone()),
+        KeyRange::From(start) => Point::At(start.clone())..Point::End,
+    }
+}

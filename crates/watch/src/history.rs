@@ -1,0 +1,64 @@
+//! Reads of history that has left the memory, for others to do.
+
+use base::KeyRange;
+use bytes::Bytes;
+use mvcc::{Change, History, HistoryLimit, ReadError, Reader};
+
+/// How much is read at once. Small, because a queue of a stream may get as much on top of its bound.
+const STRETCH_CHANGES: usize = 1000;
+const STRETCH_BYTES: usize = 64 << 10;
+
+/// The limit of a stretch for watches that are behind.
+pub(crate) fn stretch(until: i64) -> HistoryLimit {
+    HistoryLimit { until, changes: STRETCH_CHANGES, bytes: STRETCH_BYTES }
+}
+
+/// History that watches wait for; see [`Hub::wanted`](crate::Hub::wanted).
+#[derive(Clone, Debug)]
+pub struct HistoryRequest {
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+    /// Keys of which previous values are wanted too.
+    pub(crate) previous_of: Vec<KeyRange>,
+}
+
+impl HistoryRequest {
+    /// Reads it. Blocks while the state file does: some milliseconds, more if the disk is slow. Can be done
+    /// on any thread; the answer is for [`Hub::supply`](crate::Hub::supply).
+    pub fn read(&self, reader: &Reader) -> HistoryAnswer {
+        HistoryAnswer { from: self.from, stretch: self.read_stretch(reader) }
+    }
+
+    fn read_stretch(&self, reader: &Reader) -> Result<Stretch, ReadError> {
+        let history = reader.history(self.from, &stretch(self.until))?;
+        let previous = history.changes.iter().map(|change| self.read_previous(reader, change));
+        Ok(Stretch { previous: previous.collect::<Result<_, _>>()?, history })
+    }
+
+    fn read_previous(&self, reader: &Reader, change: &Change) -> Result<Previous, ReadError> {
+        if !self.previous_of.iter().any(|range| range.contains(&change.key)) {
+            return Ok(Previous::NotRead);
+        }
+        reader.previous_row(change).map(Previous::Row)
+    }
+}
+
+/// What a [`HistoryRequest`] found, or why it could not.
+#[derive(Debug)]
+pub struct HistoryAnswer {
+    pub(crate) from: i64,
+    pub(crate) stretch: Result<Stretch, ReadError>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    pub(crate) history: History,
+    /// One for each change.
+    pub(crate) previous: Vec<Previous>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Previous {
+    NotRead,
+    Row(Option<Bytes>),
+}

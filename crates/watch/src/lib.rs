@@ -1,0 +1,86 @@
+//! Who is told about which change of the key space.
+//!
+//! A [`Hub`] reads the history of a [`mvcc::Store`] and tells watches of what they asked for: every change
+//! once, in order, from a revision of their choice on. It is a machine that its owner turns: it starts no
+//! thread, waits for nobody and looks at no clock.
+//!
+//! ```text
+//!                   ┌──────────────── Hub ────────────────┐
+//!  revision moved ─►│ advance    synced watches, by group │──► Outlet of each stream
+//!  create, cancel ─►│ catch_up   watches that are behind  │
+//!  HistoryAnswer  ─►│ supply                              │──► HistoryRequest
+//!                   └─────────────────────────────────────┘
+//! ```
+//!
+//! * [`WatchSpec`]: keys, start, filters. Watches live on streams; a stream has one [`Outlet`].
+//! * [`Delivery`], [`WatchBatch`], [`Events`]: what comes out.
+//! * [`HistoryRequest`], [`HistoryAnswer`]: reads of the state file, which may take long, done by whoever the
+//!   owner lets do them.
+//!
+//! A watch is *synced* when it has been told everything up to the hub's revision, else *behind*, with a next
+//! revision of its own. There are three ways to be behind, and one way out of it: the start lies in the past;
+//! the start lies in the future; the stream had no room. Watches that are behind are served together, those
+//! furthest back first, in stretches of history that are read once for all of them. One that has no room
+//! takes part in nothing until it has.
+//!
+//! What always holds:
+//!
+//! * A watch gets each change that it asked for exactly once, in the order of the revisions, all changes of
+//!   one revision in one batch. Or it is told that history is gone which it had not been told yet.
+//! * The writer of the store waits for nothing in here, and no watch waits for another.
+//! * An event is encoded once for each of its two forms, with and without the previous value; watches with
+//!   the same selection share the bytes.
+//! * [`Hub::advance`] and [`Hub::catch_up`] read only what is in memory, apart from previous values.
+//!
+//! ```
+//! use std::{cell::RefCell, rc::Rc};
+//!
+//! use backend::{Backend, Batch};
+//! use base::{KeyRange, LeaseId};
+//! use ferretcd_watch::{Delivery, Hub, Outlet, WatchSpec};
+//!
+//! #[derive(Clone, Default)]
+//! struct Queue(Rc<RefCell<Vec<Delivery>>>);
+//!
+//! impl Outlet for Queue {
+//!     fn has_room(&mut self) -> bool {
+//!         true
+//!     }
+//!     fn deliver(&mut self, delivery: Delivery) {
+//!         self.0.borrow_mut().push(delivery);
+//!     }
+//! }
+//!
+//! let mut store = mvcc::Store::open(Backend::in_memory(), &mvcc::Config { cache_bytes: 1 << 20 })?;
+//! let mut hub = Hub::new(store.reader());
+//! let queue = Queue::default();
+//! let stream = hub.open(queue.clone(), false);
+//! hub.create(stream, WatchSpec::new(KeyRange::Key("color".into())));
+//!
+//! let mut batch = Batch::default();
+//! let mut txn = store.write(&mut batch);
+//! txn.put("color".into(), "blue".into(), LeaseId::NONE);
+//! txn.commit();
+//! hub.advance()?;
+//!
+//! let deliveries = queue.0.take();
+//! assert_eq!(deliveries[0], Delivery::Created { id: 0, revision: 1 });
+//! assert!(matches!(&deliveries[1], Delivery::Events(batch) if batch.revision == 2 && batch.events.len() == 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod catch_up;
+mod delivery;
+mod events;
+mod forms;
+mod groups;
+mod history;
+mod hub;
+mod live;
+mod spec;
+
+pub use delivery::{Delivery, End, Outlet, Refusal, WatchBatch};
+pub use events::Events;
+pub use history::{HistoryAnswer, HistoryRequest};
+pub use hub::{Counts, Hub, StreamId};
+pub use spec::{WatchId, WatchSpec};

@@ -1,0 +1,71 @@
+//! Telling synced watches what has just happened.
+
+use mvcc::{History, HistoryLimit, ReadError};
+
+use crate::forms::Forms;
+use crate::{Hub, Outlet};
+
+/// How much is told at once.
+const LIVE_CHANGES: usize = 4096;
+const LIVE_BYTES: usize = 1 << 20;
+
+impl<O: Outlet> Hub<O> {
+    /// Tells synced watches of everything up to the store's current revision. A watch whose stream has no
+    /// room falls behind.
+    ///
+    /// Costs a look into the recent rows, and for each change a search among the groups. Blocks only for
+    /// previous values that are not in memory. An error means that the store can't be read any more.
+    pub fn advance(&mut self) -> Result<(), ReadError> {
+        let current = self.reader.revision();
+        while self.position < current {
+            if self.n_synced == 0 {
+                self.position = current;
+                break;
+            }
+            let limit = HistoryLimit { until: current, changes: LIVE_CHANGES, bytes: LIVE_BYTES };
+            match self.reader.recent_history(self.position + 1, &limit) {
+                Some(history) => {
+                    self.tell_synced(&history)?;
+                    self.position = history.last;
+                }
+                // The owner let so much time pass that the rows have left the memory.
+                None => self.leap(current),
+            }
+            self.sync_awaited();
+        }
+        self.sync_awaited();
+        Ok(())
+    }
+
+    fn tell_synced(&mut self, history: &History) -> Result<(), ReadError> {
+        let changes = &history.changes;
+        let picks = self.groups.pick(changes, |group| !group.synced.is_empty());
+        let forms =
+            Forms::encode(changes, &picks, &self.groups, |index| self.reader.previous_row(&changes[index]))?;
+        for of_group in picks.chunk_by(|a, b| a.0 == b.0) {
+            let (group, first) = of_group[0];
+            let events = forms.block(of_group, self.groups.get(group));
+            let mut at = 0;
+            while let Some(&key) = self.groups.get(group).synced.get(at) {
+                if self.offer(key, &events, history.last) {
+                    at += 1;
+                } else {
+                    // Another one takes its place in the list.
+                    self.unsync(key);
+                    self.park(key, changes[first as usize].revision.main);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Watches whose start has come.
+    fn sync_awaited(&mut self) {
+        let next = self.position + 1;
+        let awaited: Vec<_> = self.behind_in(next, next).copied().collect();
+        for entry in awaited {
+            self.behind.remove(&entry);
+            self.continue_at(entry.1, next);
+        }
+    }
+}
