@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use crate::config::{AutoCompaction, ClusterState, Config, Listen, Url};
+use crate::config::{AutoCompaction, BootstrapError, ClusterState, Config, Listen, Url};
 use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
 use crate::log_start;
 
@@ -46,6 +46,8 @@ enum RunError {
     #[error("catch signals: {0}")]
     Signals(io::Error),
     #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    #[error(transparent)]
     Start(#[from] engine::StartError),
     #[error("register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -71,8 +73,9 @@ pub fn run(config: Config) -> ExitCode {
         DataDir::Member => "server has already been initialized",
     };
     info!("data-dir" = %config.data_dir.display(), "dir-type" = found.as_str(), "{message}");
-    log_start(&config, found == DataDir::Member);
-    match run_member(&config) {
+    let engine_config = engine_config(&config);
+    log_start(&config, engine_config.has_log());
+    match run_member(&config, engine_config) {
         Ok(signal) => signal.end_process(),
         Err(error @ RunError::Failed(_)) => {
             error!(level = "fatal", error = explain(&error), "etcd server failed");
@@ -85,7 +88,11 @@ pub fn run(config: Config) -> ExitCode {
     }
 }
 
-fn run_member(config: &Config) -> Result<ExitSignal, RunError> {
+fn run_member(config: &Config, engine_config: engine::Config) -> Result<ExitSignal, RunError> {
+    // May wait for the name service, so before signals are caught: until then they end the process at once.
+    if !engine_config.has_log() {
+        config.check_bootstrap()?;
+    }
     // One core is left to the threads that order, log and apply.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = config.worker_threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
@@ -102,7 +109,7 @@ fn run_member(config: &Config) -> Result<ExitSignal, RunError> {
         let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
         let listeners = Listeners::bind(&config.listen)?;
         let registry = Registry::new();
-        let engine = Engine::start(engine_config(config), &registry, runtime.handle())?;
+        let engine = Engine::start(engine_config, &registry, runtime.handle())?;
         let signal = serve_member(config, listeners, &engine, &registry, &mut signals).await;
         engine.stop().await;
         info!(name = config.name, "data-dir" = %config.data_dir.display(), "closed etcd server");
@@ -241,7 +248,6 @@ fn engine_config(config: &Config) -> engine::Config {
         name: config.name.clone(),
         data_dir: config.data_dir.clone(),
         wal_dir: config.wal_dir.clone(),
-        peer_urls: texts(&config.advertise.peer),
         client_urls: texts(&config.advertise.client),
         initial_cluster: members.map(|(name, urls)| (name.clone(), texts(urls))).collect(),
         new_cluster: config.cluster.state == ClusterState::New,

@@ -94,6 +94,63 @@ fn a_configuration_that_is_refused_is_status_1() {
 }
 
 #[test]
+fn a_cluster_that_the_member_cannot_found_is_status_1() {
+    fn check(args: &[&str], error: &str) {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = format!("--data-dir={}", directory.path().display());
+        let (status, out, err) = run(&[args, &[&*data_dir]].concat(), &[]);
+        assert_eq!((status, &*out), (1, ""), "{args:?}");
+        assert!(line(&err, "starting an etcd server").contains(r#""member-initialized":false"#), "{err}");
+        let line = line(&err, "failed to start etcd server");
+        assert!(line.starts_with(r#"{"level":"fatal","ts":""#), "{line}");
+        assert!(line.ends_with(&format!(r#","error":"{error}"}}"#)), "{line}");
+        assert_eq!(directory.path().read_dir().unwrap().count(), 0, "nothing is made");
+    }
+    check(
+        &["--name=a", "--initial-cluster=b=http://10.0.0.1:1"],
+        r#"couldn't find local name \"a\" in the initial cluster configuration"#,
+    );
+    check(
+        &["--initial-advertise-peer-urls=http://10.0.0.1:1", "--initial-cluster=default=http://10.0.0.2:1"],
+        "--initial-cluster has default=http://10.0.0.2:1 but missing from \
+         --initial-advertise-peer-urls=http://10.0.0.1:1 \
+         (resolved urls: \\\"http://10.0.0.1:1\\\" != \\\"http://10.0.0.2:1\\\")",
+    );
+    check(
+        &[
+            "--initial-advertise-peer-urls=http://10.0.0.1:1,http://10.0.0.1:2",
+            "--initial-cluster=default=http://10.0.0.1:1",
+        ],
+        "--initial-advertise-peer-urls has http://10.0.0.1:2 but missing from \
+         --initial-cluster=default=http://10.0.0.1:1",
+    );
+}
+
+#[test]
+fn the_initial_cluster_does_not_count_where_there_is_a_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("wal");
+    std::fs::create_dir(&log).unwrap();
+    // Not a log that can be read, so that the program ends.
+    std::fs::write(log.join("0000000000000000-0000000000000000.wal"), "?").unwrap();
+    let (data_dir, wal_dir) = (directory.path().join("data"), log);
+    let (status, _, err) = run(
+        &[
+            "--initial-cluster=b=http://10.0.0.1:1",
+            "--listen-peer-urls=http://127.0.0.1:0",
+            "--listen-client-urls=http://127.0.0.1:0",
+            "--advertise-client-urls=http://127.0.0.1:1",
+            &format!("--data-dir={}", data_dir.display()),
+            &format!("--wal-dir={}", wal_dir.display()),
+        ],
+        &[],
+    );
+    assert_eq!(status, 1);
+    assert!(line(&err, "starting an etcd server").contains(r#""member-initialized":true"#), "{err}");
+    assert!(line(&err, "failed to start etcd server").contains(r#""error":"open the log in "#), "{err}");
+}
+
+#[test]
 fn a_flag_and_its_variable_conflict() {
     let (status, _, err) = run(&["--name=a"], &[("ETCD_NAME", "a")]);
     assert_eq!(status, 1);

@@ -4,11 +4,10 @@
 
 use std::io::{Write as _, stdout};
 use std::path::Path;
-use std::time::Duration;
 
 use api_proto::etcdserverpb::request_op::Request;
 use api_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, compare};
-use ferretcd_engine::{AutoCompaction, Config, Engine};
+use ferretcd_engine::{Config, Engine};
 use prometheus::Registry;
 use tokio::runtime::Handle;
 
@@ -47,36 +46,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What etcd's flags have as their defaults, in a directory. `life` differs in each start on it.
+/// `life` differs in each start on a directory.
 fn config(dir: &Path, life: u64) -> Config {
-    let peer_urls = vec!["http://localhost:2380".to_owned()];
-    Config {
-        name: "default".to_owned(),
-        data_dir: dir.to_owned(),
-        wal_dir: None,
-        initial_cluster: [("default".to_owned(), peer_urls.clone())].into(),
-        peer_urls,
-        client_urls: vec![],
-        new_cluster: true,
-        cluster_token: "etcd-cluster".to_owned(),
-        heartbeat: Duration::from_millis(100),
-        election: Duration::from_secs(1),
-        pre_vote: true,
-        advance_ticks: true,
-        snapshot_count: 10_000,
-        catchup_entries: 5_000,
-        wals_max: 5,
-        request_bytes_max: 1_572_864,
-        quota_bytes: 0,
-        backend_interval: Duration::from_millis(100),
-        backend_batch: 10_000,
-        backend_cache_bytes: 32 << 20,
-        row_cache_bytes: 64 << 20,
-        compaction_batch: 1_000,
-        compaction_sleep: Duration::from_millis(10),
-        auto_compaction: AutoCompaction::Off,
-        slow_apply: Duration::from_millis(100),
-        unsafe_no_fsync: false,
-        boot_unix_ms: life,
-    }
+    Config::new("default", dir, "http://localhost:2380", life)
 }

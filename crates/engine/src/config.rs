@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Everything that an [`Engine`](crate::Engine) needs to know. No field has a hidden default.
+use wal::Wal;
+
+/// Everything that an [`Engine`](crate::Engine) needs to know. No field has a hidden default; [`Config::new`] has
+/// a value for each.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The member's name in `initial_cluster`.
@@ -13,11 +16,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the log lives; `None` for `wal` in the member's directory.
     pub wal_dir: Option<PathBuf>,
-    /// The member's own peer URLs, as text.
-    pub peer_urls: Vec<String>,
     /// Where clients reach the member; told to the cluster.
     pub client_urls: Vec<String>,
-    /// Names and peer URLs of the members that a new cluster starts with.
+    /// Names and peer URLs of the members that a new cluster starts with. Member ids are made of the texts, which
+    /// are taken as they are.
     pub initial_cluster: BTreeMap<String, Vec<String>>,
     /// Whether a member without data may start a new cluster.
     pub new_cluster: bool,
@@ -78,6 +80,54 @@ pub enum AutoCompaction {
 const QUOTA_BYTES: i64 = 2 << 30;
 
 impl Config {
+    /// A member that founds a cluster of its own, known to it by `peer_url`. `boot_unix_ms` must grow from one
+    /// start on a directory to the next, see the field.
+    ///
+    /// Everything else is as etcd's flags have it by default, but for `backend_interval`, which is five times as
+    /// long, and the caches, for which etcd has no flags.
+    pub fn new(
+        name: impl Into<String>,
+        data_dir: impl Into<PathBuf>,
+        peer_url: impl Into<String>,
+        boot_unix_ms: u64,
+    ) -> Self {
+        let name = name.into();
+        Self {
+            initial_cluster: [(name.clone(), vec![peer_url.into()])].into(),
+            name,
+            data_dir: data_dir.into(),
+            wal_dir: None,
+            client_urls: vec!["http://localhost:2379".to_owned()],
+            new_cluster: true,
+            cluster_token: "etcd-cluster".to_owned(),
+            heartbeat: Duration::from_millis(100),
+            election: Duration::from_secs(1),
+            pre_vote: true,
+            advance_ticks: true,
+            snapshot_count: 10_000,
+            catchup_entries: 5_000,
+            wals_max: 5,
+            request_bytes_max: 1_572_864,
+            quota_bytes: 0,
+            backend_interval: Duration::from_millis(500),
+            backend_batch: 10_000,
+            backend_cache_bytes: 32 << 20,
+            row_cache_bytes: 64 << 20,
+            compaction_batch: 1_000,
+            compaction_sleep: Duration::from_millis(10),
+            auto_compaction: AutoCompaction::Off,
+            slow_apply: Duration::from_millis(100),
+            unsafe_no_fsync: false,
+            boot_unix_ms,
+        }
+    }
+
+    /// Whether the member has a log. If so, a start goes on from it, and what a new cluster would be made of
+    /// (`initial_cluster`, `new_cluster`, `cluster_token`) does not count. Reads the log's directory.
+    pub fn has_log(&self) -> bool {
+        Wal::exists(&self.wal_path())
+    }
+
     /// How long a request may wait for its answer.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(5) + 2 * self.election

@@ -44,18 +44,6 @@ pub enum StartError {
         /// The member's name.
         name: String,
     },
-    /// The member's own URLs differ from those that the initial cluster gives it.
-    #[error(
-        "start: --initial-cluster has {name}={listed} but missing from --initial-advertise-peer-urls={advertised}"
-    )]
-    UrlsDiffer {
-        /// The member's name.
-        name: String,
-        /// What the cluster says.
-        listed: String,
-        /// What the member says.
-        advertised: String,
-    },
     /// More members than this version can run.
     #[error(
         "start a cluster of {members} members: this version runs clusters of one member; leave --initial-cluster at this member alone"

@@ -193,7 +193,7 @@ fn open_log(config: &Config, applied: &Applied) -> Result<(Wal, Recovered, Ident
     let path = config.wal_path();
     let wal_error = |source| StartError::Wal { path: path.clone(), source };
     let wal_config = || wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: config.unsafe_no_fsync };
-    if !Wal::exists(&path) {
+    if !config.has_log() {
         if applied.index > 0 {
             return Err(StartError::LogBehind { applied: applied.index, last: 0 });
         }
@@ -204,6 +204,8 @@ fn open_log(config: &Config, applied: &Applied) -> Result<(Wal, Recovered, Ident
     if is_unborn {
         // Either just created, or a crash came between the creation and the first entries.
         let (_, member) = first_member(config)?;
+        // The log's identity stays, should the settings be others than at its creation.
+        let member = Member { id: MemberId(recovered.metadata.node_id), ..member };
         let context = Bytes::from(member.to_json());
         raft_node::bootstrap(&mut wal, &[(member.id, context)])?;
         drop(wal);
@@ -235,23 +237,15 @@ fn create_log(config: &Config, path: &Path, wal_config: wal::Config) -> Result<(
 /// The one member that a new cluster starts with, and the cluster's id.
 fn first_member(config: &Config) -> Result<(ClusterId, Member), StartError> {
     let name = &config.name;
-    let listed =
+    let urls =
         config.initial_cluster.get(name).ok_or_else(|| StartError::NameMissing { name: name.clone() })?;
     if config.initial_cluster.len() > 1 {
         return Err(StartError::SeveralMembers { members: config.initial_cluster.len() });
     }
-    let sorted = |urls: &[String]| {
-        let mut urls = urls.to_vec();
-        urls.sort_unstable();
-        urls
-    };
-    let (listed, advertised) = (sorted(listed), sorted(&config.peer_urls));
-    if listed != advertised {
-        let (listed, advertised) = (listed.join(","), advertised.join(","));
-        return Err(StartError::UrlsDiffer { name: name.clone(), listed, advertised });
-    }
-    let id = initial_member_id(&listed, &config.cluster_token);
-    let member = Member { id, peer_urls: listed, name: name.clone(), ..Member::default() };
+    let mut peer_urls = urls.clone();
+    peer_urls.sort_unstable();
+    let id = initial_member_id(&peer_urls, &config.cluster_token);
+    let member = Member { id, peer_urls, name: name.clone(), ..Member::default() };
     Ok((cluster_id(&[id]), member))
 }
 

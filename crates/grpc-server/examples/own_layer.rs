@@ -6,7 +6,6 @@
 use std::future::ready;
 use std::io::{Write as _, stdout};
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use api_proto::etcdserverpb::kv_client::KvClient;
 use api_proto::etcdserverpb::{PutRequest, RangeRequest};
-use engine::{AutoCompaction, Engine};
+use engine::Engine;
 use ferretcd_grpc_server::{Config, Handler, Server, serve};
 use http::Request;
 use hyper::body::Incoming;
@@ -54,7 +53,8 @@ impl Service<Request<Incoming>> for Teams {
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let (registry, admitted) = (Registry::new(), Arc::new(AtomicUsize::new(0)));
-    let engine = Engine::start(engine_config(dir.path()), &registry, &Handle::current())?;
+    let engine_config = engine::Config::new("default", dir.path(), "http://localhost:2380", 0);
+    let engine = Engine::start(engine_config, &registry, &Handle::current())?;
     engine.publish().await?;
     let server = Server::new(&engine, config(), gateway_config(), &registry)?
         .map(|inner| Handler::new(Teams { inner, admitted: Arc::clone(&admitted) }));
@@ -101,37 +101,4 @@ fn config() -> Config {
 fn gateway_config() -> gateway::Config {
     let everyone = || vec!["*".to_owned()];
     gateway::Config { cors: everyone(), host_whitelist: everyone(), read_timeout: Duration::from_secs(7) }
-}
-
-fn engine_config(dir: &Path) -> engine::Config {
-    let peer_urls = vec!["http://localhost:2380".to_owned()];
-    engine::Config {
-        name: "default".to_owned(),
-        data_dir: dir.to_owned(),
-        wal_dir: None,
-        initial_cluster: [("default".to_owned(), peer_urls.clone())].into(),
-        peer_urls,
-        client_urls: vec![],
-        new_cluster: true,
-        cluster_token: "etcd-cluster".to_owned(),
-        heartbeat: Duration::from_millis(100),
-        election: Duration::from_secs(1),
-        pre_vote: true,
-        advance_ticks: true,
-        snapshot_count: 10_000,
-        catchup_entries: 5_000,
-        wals_max: 5,
-        request_bytes_max: 1_572_864,
-        quota_bytes: 0,
-        backend_interval: Duration::from_millis(500),
-        backend_batch: 10_000,
-        backend_cache_bytes: 32 << 20,
-        row_cache_bytes: 64 << 20,
-        compaction_batch: 1_000,
-        compaction_sleep: Duration::from_millis(10),
-        auto_compaction: AutoCompaction::Off,
-        slow_apply: Duration::from_millis(100),
-        unsafe_no_fsync: false,
-        boot_unix_ms: 0,
-    }
 }

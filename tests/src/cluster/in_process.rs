@@ -197,37 +197,12 @@ impl Member {
 }
 
 fn engine_config(dir: &Path, endpoint: &str, settings: Settings) -> engine::Config {
-    let name = "default".to_owned();
-    // Nobody listens there: a sole member has no peers.
-    let peer_urls = vec!["http://127.0.0.1:2380".to_owned()];
     engine::Config {
-        data_dir: dir.to_owned(),
-        wal_dir: None,
         client_urls: vec![endpoint.to_owned()],
-        initial_cluster: [(name.clone(), peer_urls.clone())].into(),
-        peer_urls,
-        name,
-        new_cluster: true,
-        cluster_token: "etcd-cluster".to_owned(),
-        heartbeat: Duration::from_millis(100),
-        election: Duration::from_secs(1),
-        pre_vote: true,
-        advance_ticks: true,
-        snapshot_count: 10_000,
-        catchup_entries: 5_000,
-        wals_max: 5,
         request_bytes_max: settings.request_bytes_max,
         quota_bytes: settings.quota_bytes,
-        backend_interval: Duration::from_millis(500),
-        backend_batch: 10_000,
-        backend_cache_bytes: 32 << 20,
-        row_cache_bytes: 64 << 20,
-        compaction_batch: 1000,
-        compaction_sleep: Duration::from_millis(10),
-        auto_compaction: engine::AutoCompaction::Off,
-        slow_apply: Duration::from_millis(100),
-        unsafe_no_fsync: false,
-        boot_unix_ms: unix_ms(),
+        // Nobody listens at the peer URL: a sole member has no peers.
+        ..engine::Config::new("default", dir, "http://127.0.0.1:2380", unix_ms())
     }
 }
 

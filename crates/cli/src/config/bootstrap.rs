@@ -3,27 +3,25 @@
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
-use super::{ClusterState, Config, Url, initial_cluster};
+use super::{ClusterState, Config, Scheme, Url, initial_cluster};
 
-/// A cluster that the member can't found or join.
+/// A cluster that the member can't found or join. The texts are etcd's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BootstrapError {
-    /// There is no member at all.
-    #[error("initial cluster unset and no discovery URL found")]
-    NoCluster,
-    /// This member is not among them.
+    /// The member is not in the initial cluster.
     #[error("couldn't find local name {0:?} in the initial cluster configuration")]
     NotListed(String),
-    /// Two members have the same URL.
-    #[error("initial cluster {0} has duplicate url")]
-    DuplicateUrl(String),
     /// The initial cluster knows this member by URLs that it does not advertise.
-    #[error("--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={advertised}")]
+    #[error(
+        "--initial-cluster has {missing} but missing from --initial-advertise-peer-urls={advertised} ({reason})"
+    )]
     NotAdvertised {
         /// The missing ones, as `name=url`.
         missing: String,
         /// Those it advertises.
         advertised: String,
+        /// Why names and addresses did not make up for the difference.
+        reason: UrlMismatch,
     },
     /// The member advertises URLs that the initial cluster does not have.
     #[error("--initial-advertise-peer-urls has {missing} but missing from --initial-cluster={cluster}")]
@@ -32,6 +30,38 @@ pub enum BootstrapError {
         missing: String,
         /// The initial cluster.
         cluster: String,
+    },
+    /// Two members have the same URL, or one has it twice.
+    #[error("initial cluster {0} has duplicate url")]
+    DuplicateUrl(String),
+}
+
+/// Two lists of URLs that don't lead to the same places.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlMismatch {
+    /// One is longer.
+    #[error("len([{advertised}]) != len([{listed}])")]
+    Count {
+        /// The URLs that the member advertises, each in quotes.
+        advertised: String,
+        /// Those that the initial cluster has for it.
+        listed: String,
+    },
+    /// The addresses are others.
+    #[error("resolved urls: {advertised:?} != {listed:?}")]
+    Addresses {
+        /// The first advertised URL that has no counterpart, with an address for its host.
+        advertised: String,
+        /// The listed URL in its place.
+        listed: String,
+    },
+    /// A host has no address.
+    #[error("failed to resolve {url:?} ({error})")]
+    Unresolved {
+        /// The URL.
+        url: String,
+        /// What the name service says.
+        error: String,
     },
 }
 
@@ -43,34 +73,40 @@ impl Config {
     /// block on it.
     pub fn check_bootstrap(&self) -> Result<(), BootstrapError> {
         let members = &self.cluster.initial_cluster;
-        if members.is_empty() {
-            return Err(BootstrapError::NoCluster);
-        }
         let Some(listed) = members.get(&self.name) else {
             return Err(BootstrapError::NotListed(self.name.clone()));
         };
+        // A joining member is known to the running cluster by its URLs, which is checked there.
+        if self.cluster.state == ClusterState::New {
+            self.check_advertised(listed)?;
+        }
         let mut seen = BTreeSet::new();
         if !members.values().flatten().all(|url| seen.insert(url)) {
             return Err(BootstrapError::DuplicateUrl(initial_cluster::format(members)));
         }
-        // A joining member is known to the running cluster by its URLs, which is checked there.
-        if self.cluster.state == ClusterState::Existing || same_places(listed, &self.advertise.peer) {
-            return Ok(());
-        }
-        Err(self.mismatch(listed))
+        Ok(())
     }
 
-    fn mismatch(&self, listed: &[Url]) -> BootstrapError {
+    fn check_advertised(&self, listed: &[Url]) -> Result<(), BootstrapError> {
         let advertised = &self.advertise.peer;
+        let Err(reason) = same_places(advertised, listed) else {
+            return Ok(());
+        };
         let not_advertised: Vec<_> = listed.iter().filter(|url| !advertised.contains(url)).collect();
-        if not_advertised.is_empty() {
-            let missing = join(advertised.iter().filter(|url| !listed.contains(url)), "");
-            let cluster = self.cluster.initial_cluster_text();
-            BootstrapError::NotInCluster { missing, cluster }
-        } else {
+        if !not_advertised.is_empty() {
             let missing = join(not_advertised, &format!("{}=", self.name));
-            BootstrapError::NotAdvertised { missing, advertised: join(advertised, "") }
+            return Err(BootstrapError::NotAdvertised { missing, advertised: join(advertised, ""), reason });
         }
+        let not_listed: Vec<_> = advertised.iter().filter(|url| !listed.contains(url)).collect();
+        if !not_listed.is_empty() {
+            let missing = join(not_listed, "");
+            return Err(BootstrapError::NotInCluster {
+                missing,
+                cluster: self.cluster.initial_cluster_text(),
+            });
+        }
+        // What is left is a URL that is listed twice, and has an error of its own.
+        Ok(())
     }
 }
 
@@ -79,70 +115,172 @@ fn join<'a>(urls: impl IntoIterator<Item = &'a Url>, prefix: &str) -> String {
 }
 
 /// Whether two lists of URLs are equal, or lead to the same addresses.
-fn same_places(a: &[Url], b: &[Url]) -> bool {
-    if a == b {
-        return true;
+fn same_places(advertised: &[Url], listed: &[Url]) -> Result<(), UrlMismatch> {
+    if advertised.len() != listed.len() {
+        let quoted = |urls: &[Url]| urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(" ");
+        return Err(UrlMismatch::Count { advertised: quoted(advertised), listed: quoted(listed) });
     }
-    let resolve = |urls: &[Url]| urls.iter().map(resolve).collect::<Option<BTreeSet<_>>>();
-    a.len() == b.len() && resolve(a).is_some_and(|places| Some(places) == resolve(b))
+    if advertised == listed {
+        return Ok(());
+    }
+    let places = |urls: &[Url]| urls.iter().map(Place::of).collect::<Result<Vec<_>, _>>();
+    let (mut strangers, mut unmet) = (places(advertised)?, places(listed)?);
+    strangers.retain(|place| match unmet.iter().position(|other| place.is(other)) {
+        Some(index) => {
+            unmet.remove(index);
+            false
+        }
+        None => true,
+    });
+    match (strangers.into_iter().next(), unmet.into_iter().next()) {
+        (Some(stranger), Some(other)) => {
+            Err(UrlMismatch::Addresses { advertised: stranger.text, listed: other.text })
+        }
+        _ => Ok(()),
+    }
 }
 
-/// The scheme and the addresses of a URL; `None` if its host has none.
-fn resolve(url: &Url) -> Option<(&'static str, BTreeSet<SocketAddr>)> {
-    if url.scheme().is_unix() {
-        return None;
+/// Where a URL leads to.
+struct Place {
+    scheme: Scheme,
+    /// All addresses of the host; empty for a Unix socket and for `localhost`, which is not resolved, as in etcd.
+    addresses: Vec<SocketAddr>,
+    /// The URL with the first address for its host; the only identity of a place without addresses.
+    text: String,
+}
+impl Place {
+    fn of(url: &Url) -> Result<Self, UrlMismatch> {
+        let addresses: Vec<_> = if url.scheme().is_unix() || url.host() == "localhost" {
+            Vec::new()
+        } else {
+            let unresolved = |error: std::io::Error| UrlMismatch::Unresolved {
+                url: url.as_str().to_owned(),
+                error: error.to_string(),
+            };
+            (url.host(), url.port()).to_socket_addrs().map_err(unresolved)?.collect()
+        };
+        let text = match addresses.first() {
+            Some(address) => format!("{}://{address}", url.scheme()),
+            None => url.as_str().to_owned(),
+        };
+        Ok(Self { scheme: url.scheme(), addresses, text })
     }
-    let addresses: BTreeSet<_> = (url.host(), url.port()).to_socket_addrs().ok()?.collect();
-    Some((url.scheme().as_str(), addresses)).filter(|(_, addresses)| !addresses.is_empty())
+
+    /// Whether both can be the same. One address in common is enough, because a name may have several.
+    fn is(&self, other: &Self) -> bool {
+        let meets = || self.addresses.iter().any(|address| other.addresses.contains(address));
+        self.text == other.text || (self.scheme == other.scheme && meets())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::config::build::tests::config;
 
-    fn check(flags: &[&str], expected: Result<(), &str>) {
-        let result = config(flags).check_bootstrap().map_err(|error| error.to_string());
-        assert_eq!(result, expected.map_err(str::to_owned), "{flags:?}");
+    fn outcome(advertised: &str, cluster: &str, more: &[&str]) -> Result<(), String> {
+        let urls = format!("--initial-advertise-peer-urls={advertised}");
+        let cluster = format!("--initial-cluster={cluster}");
+        let flags = [&["--name=a", &*urls, &*cluster], more].concat();
+        config(&flags).check_bootstrap().map_err(|error| error.to_string())
+    }
+
+    fn check(advertised: &str, cluster: &str, expected: Result<(), &str>) {
+        let context = format!("{advertised} in {cluster}");
+        assert_eq!(outcome(advertised, cluster, &[]), expected.map_err(str::to_owned), "{context}");
+    }
+
+    #[test]
+    fn the_cluster_follows_the_other_flags() {
+        for flags in [
+            &[][..],
+            &["--name=a"],
+            &["--name=a", "--initial-advertise-peer-urls=http://10.0.0.1:1,http://10.0.0.1:2"],
+        ] {
+            assert_eq!(config(flags).check_bootstrap(), Ok(()), "{flags:?}");
+        }
     }
 
     #[test]
     fn the_member_has_to_be_in_its_cluster() {
-        check(&[], Ok(()));
-        check(&["--name=a"], Ok(()));
-        check(&["--name=a", "--initial-advertise-peer-urls=http://10.0.0.1:1,http://10.0.0.1:2"], Ok(()));
-        check(&["--initial-cluster="], Err("initial cluster unset and no discovery URL found"));
+        let unlisted = Err("couldn't find local name \"a\" in the initial cluster configuration");
+        check("http://10.0.0.1:1", "", unlisted);
+        check("http://10.0.0.1:1", "b=http://10.0.0.1:1", unlisted);
+        check("http://10.0.0.1:1", "a=http://10.0.0.1:1,b=http://10.0.0.2:1", Ok(()));
         check(
-            &["--name=a", "--initial-cluster=b=http://localhost:2380"],
-            Err("couldn't find local name \"a\" in the initial cluster configuration"),
+            "http://10.0.0.1:1",
+            "a=http://10.0.0.1:1,b=http://10.0.0.1:1",
+            Err("initial cluster a=http://10.0.0.1:1,b=http://10.0.0.1:1 has duplicate url"),
         );
         check(
-            &["--initial-cluster=default=http://h:1,b=http://h:1"],
-            Err("initial cluster b=http://h:1,default=http://h:1 has duplicate url"),
+            "http://10.0.0.1:1",
+            "a=http://10.0.0.1:1,a=http://10.0.0.1:1",
+            Err("initial cluster a=http://10.0.0.1:1,a=http://10.0.0.1:1 has duplicate url"),
+        );
+    }
+
+    #[test]
+    fn the_urls_have_to_agree() {
+        check(
+            "http://127.0.0.1:1",
+            "a=http://10.0.0.1:1",
+            Err("--initial-cluster has a=http://10.0.0.1:1 but missing from \
+                 --initial-advertise-peer-urls=http://127.0.0.1:1 \
+                 (resolved urls: \"http://127.0.0.1:1\" != \"http://10.0.0.1:1\")"),
         );
         check(
-            &["--initial-cluster=default=http://10.0.0.1:2380"],
-            Err("--initial-cluster has default=http://10.0.0.1:2380 but missing from \
-                 --initial-advertise-peer-urls=http://localhost:2380"),
+            "http://10.0.0.1:1",
+            "a=http://10.0.0.1:1,a=http://10.0.0.1:2",
+            Err("--initial-cluster has a=http://10.0.0.1:2 but missing from \
+                 --initial-advertise-peer-urls=http://10.0.0.1:1 \
+                 (len([\"http://10.0.0.1:1\"]) != len([\"http://10.0.0.1:1\" \"http://10.0.0.1:2\"]))"),
         );
         check(
-            &[
-                "--initial-advertise-peer-urls=http://10.0.0.1:1,http://10.0.0.1:2",
-                "--initial-cluster=default=http://10.0.0.1:1",
-            ],
+            "http://10.0.0.1:1,http://10.0.0.1:3",
+            "a=http://10.0.0.1:1,a=http://10.0.0.1:2",
+            Err("--initial-cluster has a=http://10.0.0.1:2 but missing from \
+                 --initial-advertise-peer-urls=http://10.0.0.1:1,http://10.0.0.1:3 \
+                 (resolved urls: \"http://10.0.0.1:3\" != \"http://10.0.0.1:2\")"),
+        );
+        check(
+            "http://10.0.0.1:1,http://10.0.0.1:2",
+            "a=http://10.0.0.1:1",
             Err("--initial-advertise-peer-urls has http://10.0.0.1:2 but missing from \
-                 --initial-cluster=default=http://10.0.0.1:1"),
+                 --initial-cluster=a=http://10.0.0.1:1"),
+        );
+        // Both differences at once: the cluster's comes first.
+        check(
+            "https://10.0.0.1:1",
+            "a=http://10.0.0.1:1,b=http://10.0.0.1:1",
+            Err("--initial-cluster has a=http://10.0.0.1:1 but missing from \
+                 --initial-advertise-peer-urls=https://10.0.0.1:1 \
+                 (resolved urls: \"https://10.0.0.1:1\" != \"http://10.0.0.1:1\")"),
         );
     }
 
     #[test]
     fn addresses_count_where_texts_differ() {
+        check("http://[::1]:1", "a=http://[0:0:0:0:0:0:0:1]:1", Ok(()));
+        // Every machine knows this name without asking another; only its usual spelling is not looked up.
+        check("http://127.0.0.1:1", "a=http://LOCALHOST:1", Ok(()));
+        check("http://127.0.0.1:1,http://10.0.0.1:1", "a=http://LOCALHOST:1,a=http://10.0.0.1:1", Ok(()));
         check(
-            &[
-                "--initial-advertise-peer-urls=http://[::1]:1",
-                "--initial-cluster=default=http://[0:0:0:0:0:0:0:1]:1",
-            ],
-            Ok(()),
+            "http://127.0.0.1:1",
+            "a=http://localhost:1",
+            Err("--initial-cluster has a=http://localhost:1 but missing from \
+                 --initial-advertise-peer-urls=http://127.0.0.1:1 \
+                 (resolved urls: \"http://127.0.0.1:1\" != \"http://localhost:1\")"),
         );
-        check(&["--initial-cluster-state=existing", "--initial-cluster=default=http://10.0.0.1:1"], Ok(()));
+        let unknown = outcome("http://127.0.0.1:1", "a=http://no..name:1", &[]).unwrap_err();
+        assert!(
+            unknown.contains("=http://127.0.0.1:1 (failed to resolve \"http://no..name:1\" ("),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn the_running_cluster_knows_the_urls_of_one_that_joins() {
+        let existing = ["--initial-cluster-state=existing"];
+        assert_eq!(outcome("http://127.0.0.1:1", "a=http://10.0.0.1:1", &existing), Ok(()));
+        assert!(outcome("http://127.0.0.1:1", "b=http://127.0.0.1:1", &existing).is_err());
     }
 }

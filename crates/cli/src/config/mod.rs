@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use bootstrap::BootstrapError;
+pub use bootstrap::{BootstrapError, UrlMismatch};
 pub(crate) use build::build;
 pub use compaction::AutoCompaction;
 pub use gates::{FeatureGates, GateError, Stage};

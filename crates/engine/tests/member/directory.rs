@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
+use base::{ClusterId, MemberId};
 use ferretcd_engine::{Config, StartError};
 use prometheus::{IntGauge, Registry};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use wal::{Metadata, Wal};
 
 use crate::support::*;
 
@@ -34,11 +36,6 @@ fn settings_that_fit_no_cluster_of_one_are_refused() {
         r#"start: couldn't find local name "other" in the initial cluster configuration"#,
     );
     check(
-        |config| config.peer_urls = vec!["http://b:1".to_owned(), "http://a:1".to_owned()],
-        "start: --initial-cluster has default=http://localhost:2380 but missing from \
-         --initial-advertise-peer-urls=http://a:1,http://b:1",
-    );
-    check(
         |config| drop(config.initial_cluster.insert("b".to_owned(), vec!["http://b:1".to_owned()])),
         "start a cluster of 2 members: this version runs clusters of one member; leave --initial-cluster at this \
          member alone",
@@ -62,6 +59,22 @@ fn a_member_that_is_there_needs_no_settings_of_a_new_cluster() {
         ..config(dir.path())
     });
     assert_eq!((member.engine.member_id(), member.engine.cluster_id()), (id, cluster));
+    member.stop();
+}
+
+/// What a crash leaves behind that comes between the making of the log and its first entries.
+#[test]
+fn a_log_without_entries_keeps_its_identity() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let settings = config(dir.path());
+    assert!(!settings.has_log());
+    let wal_config = wal::Config { segment_bytes: 64_000_000, unsafe_no_fsync: true };
+    let identity = Metadata { node_id: 7, cluster_id: 9 };
+    drop(Wal::create(&dir.path().join("member/wal"), identity, wal_config).expect("a new log"));
+    assert!(settings.has_log());
+    let member = Member::start(settings);
+    assert_eq!((member.engine.member_id(), member.engine.cluster_id()), (MemberId(7), ClusterId(9)));
+    member.run(async |engine| engine.put(put("k", "v")).await.expect("a put"));
     member.stop();
 }
 

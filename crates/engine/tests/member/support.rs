@@ -11,7 +11,7 @@ use api_proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest};
 use api_proto::mvccpb::KeyValue;
 use backend::{Backend, Bucket};
 use bytes::Bytes;
-use ferretcd_engine::{AutoCompaction, Config, Engine, StartError};
+use ferretcd_engine::{Config, Engine, StartError};
 use prometheus::Registry;
 use tokio::runtime::{Builder, Runtime};
 
@@ -59,36 +59,15 @@ impl Member {
 /// A member that writes its state file at once, in `dir`. Each call is for another life.
 pub(crate) fn config(dir: &Path) -> Config {
     static LIVES: AtomicU64 = AtomicU64::new(1);
-    let peer_urls = vec!["http://localhost:2380".to_owned()];
+    // Two lives must be further apart than the number of requests in one of them.
+    let life = LIVES.fetch_add(1, Ordering::Relaxed) << 16;
     Config {
-        name: "default".to_owned(),
-        data_dir: dir.to_owned(),
-        wal_dir: None,
-        initial_cluster: [("default".to_owned(), peer_urls.clone())].into(),
-        peer_urls,
-        client_urls: vec!["http://localhost:2379".to_owned()],
-        new_cluster: true,
-        cluster_token: "etcd-cluster".to_owned(),
-        heartbeat: Duration::from_millis(100),
-        election: Duration::from_secs(1),
-        pre_vote: true,
-        advance_ticks: true,
-        snapshot_count: 10_000,
-        catchup_entries: 5_000,
-        wals_max: 5,
-        request_bytes_max: 1_572_864,
-        quota_bytes: 0,
         backend_interval: Duration::from_millis(1),
-        backend_batch: 10_000,
         backend_cache_bytes: 4 << 20,
         row_cache_bytes: 4 << 20,
-        compaction_batch: 1_000,
         compaction_sleep: Duration::from_millis(1),
-        auto_compaction: AutoCompaction::Off,
         slow_apply: Duration::from_secs(60),
-        unsafe_no_fsync: false,
-        // Two lives must be further apart than the number of requests in one of them.
-        boot_unix_ms: LIVES.fetch_add(1, Ordering::Relaxed) << 16,
+        ..Config::new("default", dir, "http://localhost:2380", life)
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use engine::{AutoCompaction, Engine};
+use engine::Engine;
 use ferretcd_grpc_server::{Config, Server, serve};
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
@@ -115,36 +115,16 @@ pub(crate) fn config() -> Config {
 }
 
 fn engine_config(dir: &Path) -> engine::Config {
-    let peer_urls = vec!["http://localhost:2380".to_owned()];
     engine::Config {
-        name: "default".to_owned(),
-        data_dir: dir.to_owned(),
-        wal_dir: None,
-        initial_cluster: [("default".to_owned(), peer_urls.clone())].into(),
-        peer_urls,
         client_urls: vec![],
-        new_cluster: true,
-        cluster_token: "etcd-cluster".to_owned(),
-        heartbeat: Duration::from_millis(100),
-        election: Duration::from_secs(1),
-        pre_vote: true,
-        advance_ticks: true,
-        snapshot_count: 10_000,
-        catchup_entries: 5_000,
-        wals_max: 5,
-        request_bytes_max: 1_572_864,
         quota_bytes: -1,
         backend_interval: Duration::from_millis(100),
-        backend_batch: 10_000,
         backend_cache_bytes: 4 << 20,
         row_cache_bytes: 4 << 20,
-        compaction_batch: 1_000,
-        compaction_sleep: Duration::from_millis(10),
-        auto_compaction: AutoCompaction::Off,
         slow_apply: PATIENCE,
         // What is on disk is not what is tested here.
         unsafe_no_fsync: true,
-        boot_unix_ms: 1,
+        ..engine::Config::new("default", dir, "http://localhost:2380", 1)
     }
 }
 
