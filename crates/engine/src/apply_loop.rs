@@ -22,6 +22,7 @@ use crate::quota::{Quota, fits};
 use crate::replies::{Dispatcher, Replies, Reply, ReplyTo};
 use crate::shared::Shared;
 use crate::waiters::Waiters;
+use crate::watch::Watching;
 
 /// Entries that are applied before anybody is told.
 const ENTRIES_PER_TURN: usize = 1024;
@@ -33,6 +34,7 @@ pub(crate) struct ApplyLoop {
     pub(crate) node: NodeHandle,
     pub(crate) shared: Arc<Shared>,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) watching: Arc<Watching>,
     pub(crate) gate: Arc<ReadGate>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) quota: Quota,
@@ -178,6 +180,7 @@ impl ApplyLoop {
         if !turn.replies.is_empty() {
             self.dispatcher.send(Replies::Proposals(turn.replies));
         }
+        self.watching.revision_moved();
     }
 
     fn report_slow(&self, took: Duration, n_entries: usize) {

@@ -29,6 +29,7 @@ use crate::shared::{Shared, Versions};
 use crate::start::Threads;
 use crate::submit::Submissions;
 use crate::waiters::Waiters;
+use crate::watch::Watching;
 use crate::{Config, RequestError};
 
 /// Entries that may wait to be applied before proposals are refused.
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) node: NodeHandle,
     pub(crate) submissions: Submissions,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) watching: Arc<Watching>,
     pub(crate) gate: Arc<ReadGate>,
     pub(crate) flusher: Flusher,
     pub(crate) shared: Arc<Shared>,

@@ -11,7 +11,10 @@
 //!                                                                 state file writer
 //! ```
 //!
+//! Watches have a thread beside these, which reads what the apply thread has made visible.
+//!
 //! * [`Engine`]: a cheap handle; every request of the API that concerns the state is a method.
+//! * [`WatchSession`]: a stream of watches and what they are told.
 //! * [`Config`]: plain data; nothing here reads flags, files or the environment.
 //! * [`Status`], [`Versions`]: what a probe or an operator wants to know.
 //!
@@ -39,7 +42,9 @@ mod start;
 mod submit;
 mod tasks;
 mod waiters;
+mod watch;
 
+pub use self::watch::WatchSession;
 pub use config::{AutoCompaction, Config};
 pub use error::{RequestError, StartError, explain};
 pub use handle::{Engine, Status};

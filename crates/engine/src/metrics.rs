@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     pub(crate) scrub_pause: Histogram,
     pub(crate) scrubbed_rows: IntCounter,
     pub(crate) ranges: IntCounter,
+    pub(crate) watch_events: IntCounter,
     puts: IntCounter,
     deletes: IntCounter,
     txns: IntCounter,
@@ -79,6 +80,7 @@ impl Metrics {
                 "Revisions removed by compactions.",
             )?,
             ranges: counter("etcd_mvcc_range_total", "Ranges read, also inside transactions.")?,
+            watch_events: counter("etcd_debugging_mvcc_events_total", "Events given to watch streams.")?,
             puts: counter("etcd_mvcc_put_total", "Keys put.")?,
             deletes: counter("etcd_mvcc_delete_total", "Ranges deleted.")?,
             txns: counter("etcd_mvcc_txn_total", "Transactions.")?,
@@ -123,6 +125,14 @@ const GAUGES: &[(&str, &str, Read)] = &[
     ("etcd_debugging_mvcc_keys_total", "Keys in the index.", |e| e.reader().key_count() as i64),
     ("etcd_debugging_mvcc_current_revision", "The newest revision.", |e| e.reader().revision()),
     ("etcd_debugging_mvcc_compact_revision", "The compacted revision.", |e| e.reader().compacted()),
+    ("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", |e| e.0.watching.counts().streams as i64),
+    ("etcd_debugging_mvcc_watcher_total", "Watches.", |e| e.0.watching.counts().watchers as i64),
+    ("etcd_debugging_mvcc_slow_watcher_total", "Watches that are behind.", |e| {
+        e.0.watching.counts().behind as i64
+    }),
+    ("etcd_debugging_mvcc_pending_events_total", "Events that wait for their stream.", |e| {
+        e.0.watching.pending_events() as i64
+    }),
 ];
 
 impl Gauges {

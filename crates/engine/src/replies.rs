@@ -3,6 +3,8 @@
 //! Waking a task from another thread costs a few microseconds, waking it from a worker of the runtime next
 //! to nothing. So the threads hand whole batches of answers to one task, which hands them out.
 
+use std::task::Waker;
+
 use tokio::sync::{mpsc, oneshot};
 
 use crate::RequestError;
@@ -26,6 +28,8 @@ pub(crate) enum Replies {
     Proposals(Vec<(ReplyTo<Reply>, Result<Reply, RequestError>)>),
     /// Reads that may go ahead now.
     Reads(Vec<ReplyTo<()>>),
+    /// Readers of watch streams whose queues have something for them.
+    Wakers(Vec<Waker>),
 }
 
 impl Replies {
@@ -42,6 +46,7 @@ impl Replies {
                     let _ = to.send(Ok(()));
                 }
             }
+            Self::Wakers(readers) => readers.into_iter().for_each(Waker::wake),
         }
     }
 }

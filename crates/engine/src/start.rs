@@ -32,6 +32,7 @@ use crate::quota::Quota;
 use crate::replies::Dispatcher;
 use crate::shared::Shared;
 use crate::submit::Submissions;
+use crate::watch::{WatchThreads, Watching};
 use crate::{Config, Engine, StartError, conf_state};
 
 /// Size of a segment of the log; etcd's.
@@ -48,6 +49,7 @@ pub(crate) struct Threads {
     node: Node,
     inbox: Arc<Inbox>,
     apply: JoinHandle<()>,
+    watches: WatchThreads,
     flusher: Flusher,
     flush: JoinHandle<()>,
 }
@@ -58,9 +60,10 @@ impl Threads {
         self.node.stop();
         self.inbox.stop();
         let applied = self.apply.join();
+        let watched = self.watches.join();
         self.flusher.stop();
         let flushed = self.flush.join();
-        applied.and(flushed).expect("the member's threads do not panic");
+        applied.and(watched).and(flushed).expect("the member's threads do not panic");
     }
 }
 
@@ -109,15 +112,19 @@ impl Engine {
         let flusher = Flusher::new(Pace { interval: config.backend_interval, rows: config.backend_batch });
         let handle = node.handle();
         let flush = spawn_flusher(&config, &flusher, &backend, &host, handle.clone(), first_mark);
-        let apply = spawn_apply(&config, machine, &flusher, &quota, &host, handle.clone());
-        let threads =
-            Threads { node, inbox: Arc::clone(&host.inbox), apply, flusher: flusher.clone(), flush };
+        let watching = Arc::new(Watching::new(metrics.watch_events.clone()));
+        let watches =
+            WatchThreads::start(&watching, reader.clone(), host.dispatcher.clone(), Arc::clone(&shared));
+        let apply = spawn_apply(&config, machine, &flusher, &quota, &watching, &host, handle.clone());
+        let inbox = Arc::clone(&host.inbox);
+        let threads = Threads { node, inbox, apply, watches, flusher: flusher.clone(), flush };
         let engine = Self(Arc::new(Inner {
             ids: RequestIds::new(identity.member_id, config.boot_unix_ms),
             config,
             node: handle,
             submissions: Submissions::default(),
             waiters: Arc::clone(&host.waiters),
+            watching,
             gate,
             flusher,
             shared,
@@ -335,6 +342,7 @@ fn spawn_apply(
     machine: StateMachine,
     flusher: &Flusher,
     quota: &Quota,
+    watching: &Arc<Watching>,
     host: &EngineHost,
     node: NodeHandle,
 ) -> JoinHandle<()> {
@@ -355,6 +363,7 @@ fn spawn_apply(
         node,
         shared: Arc::clone(&host.shared),
         waiters: Arc::clone(&host.waiters),
+        watching: Arc::clone(watching),
         gate: Arc::clone(&host.gate),
         dispatcher: host.dispatcher.clone(),
         quota: quota.clone(),
@@ -365,6 +374,6 @@ fn spawn_apply(
     spawn("apply", move || apply.run())
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system can start a thread")
 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::compactor::Compactor;
+use crate::watch::LeaderCheck;
 use crate::{Engine, RequestError};
 
 /// How often overdue requests are looked for, and how long a read index is waited for.
@@ -31,6 +32,7 @@ impl Engine {
             runtime.spawn(self.clone().watch_version()),
             runtime.spawn(self.clone().watch_quota()),
             runtime.spawn(self.clone().auto_compact()),
+            runtime.spawn(self.clone().watch_leader()),
         ];
         self.0.tasks.lock().extend(tasks);
     }
@@ -138,6 +140,17 @@ impl Engine {
             };
             if let Err(error) = self.alarm(request).await {
                 tracing::warn!(%error, "failed to raise the NOSPACE alarm");
+            }
+        }
+    }
+
+    /// Ends watch streams that require a leader when there has been none for a while.
+    async fn watch_leader(self) {
+        let mut check = LeaderCheck::default();
+        loop {
+            sleep(self.config().election).await;
+            if check.is_lost(self.status().leader.is_some()) {
+                self.0.watching.leader_lost();
             }
         }
     }

@@ -7,3 +7,4 @@ mod log;
 mod quota;
 mod requests;
 mod support;
+mod watch;

@@ -1,0 +1,169 @@
+//! What waits for the thread `watch`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+
+use ::watch::HistoryAnswer;
+use parking_lot::{Condvar, Mutex};
+
+use super::link::Link;
+
+/// Every cause of work of the thread, apart from a revision that moved: it looks for that at every turn.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// Streams with commands; new and closed ones are among them. At most one entry for each.
+    pub(super) noted: Vec<Arc<Link>>,
+    /// To the request that is under way.
+    pub(super) answer: Option<HistoryAnswer>,
+    /// Streams that require a leader must end.
+    pub(super) is_leaderless: bool,
+    /// All streams must end, and from now on new ones at once.
+    pub(super) is_ended: bool,
+    /// Nothing comes after this.
+    pub(super) stop: bool,
+}
+
+/// Filled by sessions, the apply thread, the history thread and the engine's tasks; emptied by the thread
+/// `watch`.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    /// Sessions that have not been dropped.
+    n_sessions: AtomicUsize,
+    /// Whether the store has moved since the thread last looked.
+    has_moved: AtomicBool,
+    /// Whether the thread sleeps, or is about to.
+    is_asleep: AtomicBool,
+    work: Mutex<Work>,
+    wake: Condvar,
+}
+
+impl Inbox {
+    /// The thread must hear of moved revisions from now on.
+    pub(super) fn enter(&self) {
+        self.n_sessions.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn leave(&self) {
+        self.n_sessions.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Called after readers see the new revision.
+    pub(super) fn revision_moved(&self) {
+        // A session that this does not see yet is noted later than the revision was published, so that the
+        // turn of its first command sees the revision. The fence in `take` is the other half of that.
+        fence(Ordering::SeqCst);
+        if self.n_sessions.load(Ordering::SeqCst) == 0 || self.has_moved.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if self.is_asleep.load(Ordering::SeqCst) {
+            // Who is about to sleep holds the lock until he does.
+            drop(self.work.lock());
+            self.wake.notify_one();
+        }
+    }
+
+    /// Has the thread look at a link. Returns whether there still is a thread.
+    #[must_use]
+    pub(super) fn note(&self, link: &Arc<Link>) -> bool {
+        let mut work = self.work.lock();
+        if work.stop {
+            return false;
+        }
+        work.noted.push(Arc::clone(link));
+        self.wake.notify_one();
+        true
+    }
+
+    pub(super) fn answer(&self, answer: HistoryAnswer) {
+        self.add(|work| work.answer = Some(answer));
+    }
+
+    pub(super) fn leader_lost(&self) {
+        self.add(|work| work.is_leaderless = true);
+    }
+
+    pub(super) fn end(&self) {
+        self.add(|work| work.is_ended = true);
+    }
+
+    /// The thread ends after its next turn; whatever is noted later is not seen any more.
+    pub(super) fn stop(&self) {
+        self.add(|work| {
+            work.is_ended = true;
+            work.stop = true;
+        });
+    }
+
+    fn add(&self, change: impl FnOnce(&mut Work)) {
+        change(&mut self.work.lock());
+        self.wake.notify_one();
+    }
+
+    /// Takes everything; if the thread `is_idle`, waits for something to come.
+    pub(super) fn take(&self, is_idle: bool) -> Work {
+        let mut work = self.work.lock();
+        while is_idle && work.is_empty() {
+            self.is_asleep.store(true, Ordering::SeqCst);
+            if self.has_moved.load(Ordering::SeqCst) {
+                break;
+            }
+            self.wake.wait(&mut work);
+        }
+        self.is_asleep.store(false, Ordering::SeqCst);
+        self.has_moved.store(false, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let taken = std::mem::take(&mut *work);
+        work.stop = taken.stop;
+        taken
+    }
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        let must_end = self.is_leaderless || self.is_ended || self.stop;
+        self.noted.is_empty() && self.answer.is_none() && !must_end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_taken_together() {
+        let inbox = Inbox::default();
+        let links = [Arc::new(Link::new(false)), Arc::new(Link::new(true))];
+        for link in &links {
+            assert!(inbox.note(link));
+        }
+        inbox.leader_lost();
+        let work = inbox.take(true);
+        assert_eq!(work.noted.iter().map(|link| link.requires_leader).collect::<Vec<_>>(), [false, true]);
+        assert_eq!((work.is_leaderless, work.is_ended, work.stop), (true, false, false));
+        assert!(inbox.take(false).is_empty());
+    }
+
+    #[test]
+    fn a_moved_revision_wakes_only_for_sessions() {
+        let inbox = Inbox::default();
+        inbox.revision_moved();
+        assert!(!inbox.has_moved.load(Ordering::Relaxed));
+        inbox.enter();
+        inbox.revision_moved();
+        assert!(inbox.take(true).is_empty(), "it does not sleep");
+        assert!(!inbox.has_moved.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn nothing_comes_after_the_stop() {
+        let inbox = Inbox::default();
+        inbox.end();
+        let work = inbox.take(true);
+        assert!(work.is_ended && !work.stop);
+        assert!(inbox.note(&Arc::new(Link::new(false))));
+        inbox.stop();
+        let work = inbox.take(true);
+        assert!(work.noted.len() == 1 && work.is_ended && work.stop);
+        assert!(!inbox.note(&Arc::new(Link::new(false))));
+    }
+}

@@ -1,0 +1,321 @@
+//! The two queues between one stream's reader and the thread `watch`.
+//!
+//! Both directions are behind one small lock: whoever has something for the other side leaves it here, and
+//! wakes the other side only if that doesn't know yet that there is something.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use ::watch::{Delivery, End, Outlet, StreamId, WatchId, WatchSpec};
+use parking_lot::Mutex;
+
+/// Bytes of deliveries above which no events are taken in. What comes in as one may exceed it.
+const BYTES_MAX: usize = 32 << 10;
+/// Commands and answers that may be on their way. Clients that send more wait.
+const COMMANDS_MAX: usize = 64;
+/// A queue that a burst has grown is given back beyond this.
+const DELIVERIES_KEPT: usize = 16;
+
+/// What a stream's reader wants of the hub.
+#[derive(Debug)]
+pub(super) enum Command {
+    Create(WatchSpec),
+    Cancel(WatchId),
+    Progress,
+    Tick,
+    /// There is room again.
+    Resume,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) requires_leader: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// In the order in which the hub gets them.
+    commands: Vec<Command>,
+    /// In the order in which the hub gave them.
+    deliveries: Vec<Delivery>,
+    /// What the deliveries take, and how many events they have.
+    bytes: usize,
+    events: usize,
+    /// Whom to wake when there is something to take. Nobody while the reader is awake.
+    reader: Option<Waker>,
+    /// Whether the reader waits until commands have been taken.
+    awaits_room: bool,
+    /// Whether the hub was told that there is no room.
+    is_starved: bool,
+    /// Whether the thread knows that there is something here for it.
+    is_noted: bool,
+    /// Whether the reader has gone.
+    is_closed: bool,
+    /// The hub's name of the stream; only the thread uses it.
+    stream: Option<StreamId>,
+}
+
+/// What the thread finds at a link.
+#[derive(Debug)]
+pub(super) struct Orders {
+    pub(super) stream: Option<StreamId>,
+    pub(super) commands: Vec<Command>,
+    pub(super) is_closed: bool,
+    /// A reader that waited for its commands to be taken.
+    pub(super) reader: Option<Waker>,
+}
+
+/// The reader's side. Functions that return a `bool` say whether the thread has to be told of the link.
+impl Link {
+    pub(super) fn new(requires_leader: bool) -> Self {
+        // Who makes it notes it.
+        let state = State { is_noted: true, ..State::default() };
+        Self { requires_leader, state: Mutex::new(state) }
+    }
+
+    /// Whether a command may be sent. If not, the reader is woken when there is room.
+    pub(super) fn has_room(&self) -> bool {
+        let mut state = self.state.lock();
+        state.awaits_room = state.commands.len() + state.deliveries.len() >= COMMANDS_MAX;
+        !state.awaits_room
+    }
+
+    #[must_use]
+    pub(super) fn send(&self, command: Command) -> bool {
+        let mut state = self.state.lock();
+        state.commands.push(command);
+        state.note()
+    }
+
+    /// Takes all deliveries and tells how many events they are. Pending means that there were none, and that
+    /// the reader is woken when there are.
+    pub(super) fn poll_take(&self, cx: &mut Context<'_>, into: &mut Vec<Delivery>) -> (Poll<usize>, bool) {
+        let mut state = self.state.lock();
+        if state.deliveries.is_empty() {
+            match &mut state.reader {
+                Some(reader) => reader.clone_from(cx.waker()),
+                reader => *reader = Some(cx.waker().clone()),
+            }
+            return (Poll::Pending, false);
+        }
+        if into.is_empty() {
+            let kept = if into.capacity() > DELIVERIES_KEPT { Vec::new() } else { std::mem::take(into) };
+            *into = std::mem::replace(&mut state.deliveries, kept);
+        } else {
+            into.append(&mut state.deliveries);
+        }
+        state.bytes = 0;
+        let events = std::mem::take(&mut state.events);
+        let must_note = std::mem::take(&mut state.is_starved) && {
+            state.commands.push(Command::Resume);
+            state.note()
+        };
+        (Poll::Ready(events), must_note)
+    }
+
+    /// Tells the number of events that nobody will take.
+    pub(super) fn close(&self) -> (usize, bool) {
+        let mut state = self.state.lock();
+        let events = state.events;
+        let State { stream, is_noted, .. } = *state;
+        *state = State { stream, is_noted, is_closed: true, ..State::default() };
+        (events, state.note())
+    }
+
+    /// The last delivery, from elsewhere than the thread.
+    pub(super) fn end(&self, end: End) {
+        let reader = self.state.lock().push(Delivery::Ended(end));
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+/// The thread's side.
+impl Link {
+    pub(super) fn take_orders(&self) -> Orders {
+        let mut state = self.state.lock();
+        state.is_noted = false;
+        let reader = if state.awaits_room { state.reader.take() } else { None };
+        Orders {
+            stream: state.stream,
+            commands: std::mem::take(&mut state.commands),
+            is_closed: state.is_closed,
+            reader,
+        }
+    }
+
+    pub(super) fn set_stream(&self, stream: StreamId) {
+        self.state.lock().stream = Some(stream);
+    }
+}
+
+impl State {
+    /// Whether the thread doesn't know yet.
+    fn note(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_noted, true)
+    }
+
+    /// Returns the reader if it has to be woken.
+    fn push(&mut self, delivery: Delivery) -> Option<Waker> {
+        if self.is_closed {
+            return None;
+        }
+        self.bytes += size_of::<Delivery>();
+        if let Delivery::Events(batch) = &delivery {
+            self.bytes += batch.events.as_bytes().len();
+            self.events += batch.events.len();
+        }
+        self.deliveries.push(delivery);
+        self.reader.take()
+    }
+}
+
+/// What all outlets of a hub add to in one turn of the thread.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Readers who have to be woken.
+    pub(super) readers: RefCell<Vec<Waker>>,
+    /// Events delivered since the start.
+    pub(super) events: Cell<u64>,
+}
+
+/// The hub's way to a stream.
+#[derive(Debug)]
+pub(super) struct LinkOutlet {
+    pub(super) link: Arc<Link>,
+    pub(super) outcome: Rc<Outcome>,
+}
+
+impl Outlet for LinkOutlet {
+    fn has_room(&mut self) -> bool {
+        let mut state = self.link.state.lock();
+        state.is_starved = state.bytes >= BYTES_MAX;
+        !state.is_starved
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        let mut state = self.link.state.lock();
+        let before = state.events;
+        let reader = state.push(delivery);
+        let events = state.events - before;
+        drop(state);
+        self.outcome.events.update(|sum| sum + events as u64);
+        self.outcome.readers.borrow_mut().extend(reader);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Alarm(AtomicUsize);
+
+    impl Wake for Alarm {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    struct Ends {
+        link: Arc<Link>,
+        outlet: LinkOutlet,
+        alarm: Arc<Alarm>,
+    }
+
+    impl Ends {
+        /// A link that the thread knows of and has looked at.
+        fn new() -> Self {
+            let link = Arc::new(Link::new(false));
+            let outlet = LinkOutlet { link: Arc::clone(&link), outcome: Rc::default() };
+            assert!(link.take_orders().commands.is_empty());
+            Self { link, outlet, alarm: Arc::default() }
+        }
+
+        fn take(&self) -> (Vec<Delivery>, bool) {
+            let waker = Waker::from(Arc::clone(&self.alarm));
+            let mut deliveries = Vec::new();
+            let (_, must_note) = self.link.poll_take(&mut Context::from_waker(&waker), &mut deliveries);
+            (deliveries, must_note)
+        }
+
+        fn progress(revision: i64) -> Delivery {
+            Delivery::Progress { id: None, revision }
+        }
+
+        /// How often the reader was woken.
+        fn wake_ups(&self) -> usize {
+            self.outlet.outcome.readers.take().into_iter().for_each(Waker::wake);
+            self.alarm.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn the_reader_is_woken_once_for_all_that_comes() {
+        let mut ends = Ends::new();
+        assert_eq!(ends.take(), (vec![], false));
+        ends.outlet.deliver(Ends::progress(1));
+        ends.outlet.deliver(Ends::progress(2));
+        assert_eq!(ends.wake_ups(), 1);
+        assert_eq!(ends.take().0, [Ends::progress(1), Ends::progress(2)]);
+        ends.outlet.deliver(Ends::progress(3));
+        assert_eq!(ends.wake_ups(), 1, "it did not say that it sleeps");
+    }
+
+    #[test]
+    fn the_thread_is_told_once_for_all_commands() {
+        let ends = Ends::new();
+        assert!(ends.link.send(Command::Progress));
+        assert!(!ends.link.send(Command::Cancel(7)));
+        let commands = ends.link.take_orders().commands;
+        assert!(matches!(commands[..], [Command::Progress, Command::Cancel(7)]), "{commands:?}");
+        assert!(ends.link.send(Command::Tick));
+    }
+
+    #[test]
+    fn a_starved_hub_is_told_when_there_is_room() {
+        let mut ends = Ends::new();
+        let mut n = 0;
+        while ends.outlet.has_room() {
+            ends.outlet.deliver(Ends::progress(n));
+            n += 1;
+        }
+        assert!(n >= 100, "{n} deliveries fill the queue");
+        assert!(ends.take().1, "the thread must look");
+        assert!(matches!(ends.link.take_orders().commands[..], [Command::Resume]));
+        assert!(ends.outlet.has_room());
+        ends.outlet.deliver(Ends::progress(0));
+        assert!(!ends.take().1, "nobody starved");
+    }
+
+    #[test]
+    fn commands_wait_for_room() {
+        let ends = Ends::new();
+        while ends.link.has_room() {
+            let _ = ends.link.send(Command::Cancel(1));
+        }
+        assert_eq!(ends.take(), (vec![], false));
+        let orders = ends.link.take_orders();
+        assert_eq!(orders.commands.len(), COMMANDS_MAX);
+        assert!(orders.reader.is_some(), "nothing else would wake it");
+        assert!(ends.link.has_room());
+    }
+
+    #[test]
+    fn nothing_is_left_for_a_reader_that_has_gone() {
+        let mut ends = Ends::new();
+        ends.outlet.deliver(Ends::progress(1));
+        assert_eq!(ends.link.close(), (0, true));
+        ends.outlet.deliver(Ends::progress(2));
+        assert_eq!(ends.take(), (vec![], false));
+        assert!(ends.link.take_orders().is_closed);
+    }
+}

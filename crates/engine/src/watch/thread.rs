@@ -1,0 +1,132 @@
+//! The thread `watch`: the only one that touches the hub.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+
+use ::watch::{End, HistoryRequest, Hub};
+use mvcc::{ReadError, Reader};
+
+use super::Watching;
+use super::inbox::Work;
+use super::link::{Command, Link, LinkOutlet, Orders, Outcome};
+use crate::replies::{Dispatcher, Replies};
+use crate::shared::Shared;
+
+/// The hub and all it needs. Each turn takes what waits, tells what is new, and lets the readers know at its
+/// end, all at once.
+pub(super) struct WatchThread {
+    hub: Hub<LinkOutlet>,
+    watching: Arc<Watching>,
+    /// Has room for the one request that the hub has under way.
+    requests: SyncSender<HistoryRequest>,
+    dispatcher: Dispatcher,
+    shared: Arc<Shared>,
+    outcome: Rc<Outcome>,
+    /// New streams are ended at once.
+    is_ended: bool,
+}
+
+impl WatchThread {
+    pub(super) fn new(
+        watching: Arc<Watching>,
+        reader: Reader,
+        requests: SyncSender<HistoryRequest>,
+        dispatcher: Dispatcher,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let hub = Hub::new(reader);
+        Self { hub, watching, requests, dispatcher, shared, outcome: Rc::default(), is_ended: false }
+    }
+
+    /// Runs until stopped, or until the store cannot be read any more.
+    pub(super) fn run(mut self) {
+        let mut is_idle = true;
+        loop {
+            let work = self.watching.inbox.take(is_idle);
+            let is_last = work.stop;
+            match self.turn(work) {
+                Ok(has_more) => is_idle = !has_more,
+                Err(_) if is_last => {}
+                Err(error) => {
+                    self.shared.fail(&error);
+                    // One more turn, for those who have come meanwhile.
+                    self.watching.inbox.stop();
+                }
+            }
+            self.tell();
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Does everything that waited, and one step for the watches that are behind. Returns whether there may be
+    /// another step.
+    fn turn(&mut self, work: Work) -> Result<bool, ReadError> {
+        // Before the commands: a watch from now on must not be told what was answered before it was asked for.
+        let advanced = self.hub.advance();
+        for link in work.noted {
+            self.obey(&link);
+        }
+        if work.is_leaderless {
+            self.hub.end_all(End::NoLeader);
+        }
+        self.is_ended |= work.is_ended;
+        if self.is_ended {
+            self.hub.end_all(End::Stopped);
+        }
+        advanced?;
+        if let Some(answer) = work.answer {
+            self.hub.supply(answer)?;
+        }
+        let has_more = self.hub.catch_up()?;
+        if let Some(request) = self.hub.wanted() {
+            self.requests
+                .try_send(request)
+                .expect("one request is under way, and its thread ends after this one");
+        }
+        Ok(has_more)
+    }
+
+    /// Does what a stream's reader wants.
+    fn obey(&mut self, link: &Arc<Link>) {
+        let Orders { stream, commands, is_closed, reader } = link.take_orders();
+        if is_closed {
+            if let Some(stream) = stream {
+                self.hub.close(stream);
+            }
+            return;
+        }
+        let stream = stream.unwrap_or_else(|| {
+            let outlet = LinkOutlet { link: Arc::clone(link), outcome: Rc::clone(&self.outcome) };
+            let stream = self.hub.open(outlet, link.requires_leader);
+            link.set_stream(stream);
+            stream
+        });
+        self.outcome.readers.borrow_mut().extend(reader);
+        for command in commands {
+            match command {
+                Command::Create(spec) => self.hub.create(stream, spec),
+                Command::Cancel(id) => self.hub.cancel(stream, id),
+                Command::Progress => self.hub.progress(stream),
+                Command::Tick => self.hub.tick(stream),
+                Command::Resume => self.hub.resume(stream),
+            }
+        }
+    }
+
+    /// Shows the counts and wakes the readers that have got something.
+    fn tell(&self) {
+        let (tally, counts) = (&self.watching.tally, self.hub.counts());
+        tally.streams.store(counts.streams, Ordering::Relaxed);
+        tally.watchers.store(counts.watchers, Ordering::Relaxed);
+        tally.behind.store(counts.behind, Ordering::Relaxed);
+        tally.delivered.store(self.outcome.events.get(), Ordering::Relaxed);
+        let readers = self.outcome.readers.take();
+        if !readers.is_empty() {
+            self.dispatcher.send(Replies::Wakers(readers));
+        }
+    }
+}
