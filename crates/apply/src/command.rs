@@ -4,7 +4,8 @@
 //! here, so that a put costs what a put weighs.
 
 use api_proto::etcdserverpb::{
-    AlarmRequest, CompactionRequest, DeleteRangeRequest, PutRequest, RequestHeader, TxnRequest,
+    AlarmRequest, CompactionRequest, DeleteRangeRequest, LeaseCheckpointRequest, LeaseGrantRequest,
+    LeaseRevokeRequest, PutRequest, RequestHeader, TxnRequest,
 };
 use api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,10 +19,15 @@ mod field {
     pub(super) const DELETE_RANGE: u32 = 5;
     pub(super) const TXN: u32 = 6;
     pub(super) const COMPACTION: u32 = 7;
+    pub(super) const LEASE_GRANT: u32 = 8;
+    pub(super) const LEASE_REVOKE: u32 = 9;
     pub(super) const ALARM: u32 = 10;
+    pub(super) const LEASE_CHECKPOINT: u32 = 11;
     pub(super) const HEADER: u32 = 100;
     pub(super) const CLUSTER_VERSION_SET: u32 = 1300;
     pub(super) const CLUSTER_MEMBER_ATTR_SET: u32 = 1301;
+    /// ferretcd's own.
+    pub(super) const LEASE_EXPIRE: u32 = 10_001;
 }
 
 /// A request to the state machine, and who waits for its answer.
@@ -48,12 +54,28 @@ pub enum Request {
     Txn(TxnRequest),
     /// Drops history.
     Compaction(CompactionRequest),
+    /// Creates a lease.
+    LeaseGrant(LeaseGrantRequest),
+    /// Ends a lease, and deletes its keys.
+    LeaseRevoke(LeaseRevokeRequest),
+    /// Remembers how much time leases have left.
+    LeaseCheckpoint(LeaseCheckpointRequest),
+    /// Ends leases whose time is over, each at a revision of its own.
+    LeaseExpire(LeaseExpireRequest),
     /// Lists, raises or takes back alarms.
     Alarm(AlarmRequest),
     /// Sets the cluster version.
     ClusterVersionSet(ClusterVersionSetRequest),
     /// A member tells its name and client URLs.
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest),
+}
+
+/// Many leases in one entry, where etcd writes an entry for each.
+#[derive(Clone, PartialEq, Message)]
+pub struct LeaseExpireRequest {
+    /// The leases. One that has ended meanwhile is left out.
+    #[prost(int64, repeated, tag = "1")]
+    pub ids: Vec<i64>,
 }
 
 /// Bytes are no command.
@@ -77,6 +99,10 @@ impl Command {
             Request::DeleteRange(request) => encode(field::DELETE_RANGE, request, &header),
             Request::Txn(request) => encode(field::TXN, request, &header),
             Request::Compaction(request) => encode(field::COMPACTION, request, &header),
+            Request::LeaseGrant(request) => encode(field::LEASE_GRANT, request, &header),
+            Request::LeaseRevoke(request) => encode(field::LEASE_REVOKE, request, &header),
+            Request::LeaseCheckpoint(request) => encode(field::LEASE_CHECKPOINT, request, &header),
+            Request::LeaseExpire(request) => encode(field::LEASE_EXPIRE, request, &header),
             Request::Alarm(request) => encode(field::ALARM, request, &header),
             Request::ClusterVersionSet(request) => encode(field::CLUSTER_VERSION_SET, request, &header),
             Request::ClusterMemberAttrSet(request) => {
@@ -120,6 +146,10 @@ fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost:
         field::DELETE_RANGE => Request::DeleteRange(submessage(bytes)?),
         field::TXN => Request::Txn(submessage(bytes)?),
         field::COMPACTION => Request::Compaction(submessage(bytes)?),
+        field::LEASE_GRANT => Request::LeaseGrant(submessage(bytes)?),
+        field::LEASE_REVOKE => Request::LeaseRevoke(submessage(bytes)?),
+        field::LEASE_CHECKPOINT => Request::LeaseCheckpoint(submessage(bytes)?),
+        field::LEASE_EXPIRE => Request::LeaseExpire(submessage(bytes)?),
         field::ALARM => Request::Alarm(submessage(bytes)?),
         field::CLUSTER_VERSION_SET => Request::ClusterVersionSet(submessage(bytes)?),
         field::CLUSTER_MEMBER_ATTR_SET => Request::ClusterMemberAttrSet(submessage(bytes)?),
@@ -158,7 +188,7 @@ fn encode<M: Message>(tag: u32, request: &M, header: &RequestHeader) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::{InternalRaftRequest, RequestOp, request_op};
+    use api_proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint, RequestOp, request_op};
 
     use super::*;
 
@@ -189,12 +219,23 @@ mod tests {
         check(Request::DeleteRange(DeleteRangeRequest { key: "k".into(), ..DeleteRangeRequest::default() }));
         check(Request::Txn(TxnRequest::default()));
         check(Request::Compaction(CompactionRequest { revision: 4, physical: true }));
+        check(Request::LeaseGrant(LeaseGrantRequest { id: 7, ttl: 60 }));
+        check(Request::LeaseRevoke(LeaseRevokeRequest { id: 7 }));
+        check(Request::LeaseCheckpoint(LeaseCheckpointRequest {
+            checkpoints: vec![LeaseCheckpoint { id: 7, remaining_ttl: 3 }],
+        }));
         check(Request::Alarm(AlarmRequest { action: 1, member_id: 7, alarm: 1 }));
         check(Request::ClusterVersionSet(ClusterVersionSetRequest { ver: "3.7.0".into() }));
         check(Request::ClusterMemberAttrSet(ClusterMemberAttrSetRequest {
             member_id: 7,
             ..ClusterMemberAttrSetRequest::default()
         }));
+    }
+
+    #[test]
+    fn expiry_is_read_back() {
+        let command = command(Request::LeaseExpire(LeaseExpireRequest { ids: vec![1, -2, i64::MAX] }));
+        assert_eq!(Command::decode(command.encode()), Ok(command));
     }
 
     /// A transaction of transactions, with a put at its bottom.
@@ -242,8 +283,8 @@ mod tests {
     fn other_bytes_are_refused() {
         assert!(matches!(Command::decode(Bytes::from_static(b"\xff\xff")), Err(DecodeError::Malformed(_))));
         assert_eq!(Command::decode(Bytes::new()), Err(DecodeError::UnknownRequest(vec![])));
-        let lease = Bytes::from_static(b"\x42\x02\x08\x05");
-        assert_eq!(Command::decode(lease), Err(DecodeError::UnknownRequest(vec![8])));
+        let unknown = Bytes::from_static(b"\x62\x02\x08\x05");
+        assert_eq!(Command::decode(unknown), Err(DecodeError::UnknownRequest(vec![12])));
         let cut_off = Bytes::from_static(b"\x22\x7f\x0a");
         assert!(matches!(Command::decode(cut_off), Err(DecodeError::Malformed(_))));
     }

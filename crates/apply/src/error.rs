@@ -9,6 +9,9 @@ pub enum ApplyError {
     /// A put names a lease that nobody was granted.
     #[error("apply: the lease does not exist")]
     LeaseNotFound,
+    /// A lease could not be granted.
+    #[error("apply: {0}")]
+    Grant(#[from] lease::GrantError),
     /// The revision is compacted.
     #[error("apply: revision {requested} is compacted, the oldest is {compacted}")]
     Compacted {
@@ -93,6 +96,9 @@ pub enum OpenError {
     /// The key space.
     #[error(transparent)]
     Mvcc(#[from] mvcc::OpenError),
+    /// The leases.
+    #[error(transparent)]
+    Lease(#[from] lease::OpenError),
     /// The members.
     #[error(transparent)]
     Membership(#[from] membership::OpenError),

@@ -6,6 +6,7 @@ use api_proto::etcdserverpb::{RequestOp, request_op};
 use api_proto::mvccpb::KeyValue;
 use base::{KeyRange, LeaseId};
 use bytes::Bytes;
+use lease::Leases;
 use mvcc::{RangeOptions, ReadError, Row, WriteTxn};
 
 use crate::ApplyError;
@@ -34,9 +35,9 @@ fn op_cost(op: &RequestOp) -> u64 {
 }
 
 /// Refuses a put that cannot be done on the state of `source`.
-pub(crate) fn check_put(source: &impl Source, put: &PutRequest) -> Result<(), ApplyError> {
-    if put.lease != 0 {
-        // Nobody can have been granted a lease: the log knows no request that grants one.
+pub(crate) fn check_put(source: &impl Source, leases: &Leases, put: &PutRequest) -> Result<(), ApplyError> {
+    let lease = LeaseId(put.lease);
+    if !lease.is_none() && !leases.contains(lease) {
         return Err(ApplyError::LeaseNotFound);
     }
     if (put.ignore_value || put.ignore_lease) && current(source, &put.key, true)?.is_none() {

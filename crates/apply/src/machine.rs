@@ -4,22 +4,33 @@ use api_proto::STORAGE_VERSION;
 use api_proto::etcdserverpb::{AlarmType, CompactionRequest, DeleteRangeResponse, PutResponse, TxnResponse};
 use api_proto::membershippb::ClusterMemberAttrSetRequest;
 use backend::{Backend, Batch, Bucket};
-use base::MemberId;
+use base::{LeaseId, MemberId};
 use bytes::Bytes;
+use lease::{LeaseReader, Leases};
 use membership::{Change, Member, Membership};
 use mvcc::{Scrub, Store, WriteTxn};
 use serde::Deserialize;
 
 use crate::alarm::Alarms;
-use crate::{Alarm, Applied, ApplyError, Command, Fault, OpenError, Request, kv, txn};
+use crate::{Alarm, Applied, ApplyError, Command, Fault, OpenError, Request, kv, leases, txn};
 
 const STORAGE_VERSION_ROW: &[u8] = b"storageVersion";
 const AUTH_REVISION_ROW: &[u8] = b"authRevision";
 
+/// Settings of the stores.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Of the key space.
+    pub mvcc: mvcc::Config,
+    /// Of the leases; the same on every member.
+    pub lease: lease::Config,
+}
+
 /// The stores, and the position in the log that they are at.
 #[derive(Debug)]
 pub struct StateMachine {
-    store: Store,
+    pub(crate) store: Store,
+    pub(crate) leases: Leases,
     membership: Membership,
     alarms: Alarms,
     applied: Applied,
@@ -54,6 +65,17 @@ pub enum Response {
         /// Whether the proposer wants to wait for the removal.
         physical: bool,
     },
+    /// To [`Request::LeaseGrant`].
+    LeaseGrant {
+        /// The lease.
+        id: LeaseId,
+        /// The time to live that it has, in seconds.
+        ttl: i64,
+    },
+    /// To [`Request::LeaseRevoke`] and [`Request::LeaseExpire`]: the leases that were ended.
+    LeasesRevoked(Vec<LeaseId>),
+    /// To [`Request::LeaseCheckpoint`].
+    LeasesCheckpointed,
     /// To [`Request::Alarm`]: the alarms that the answer names.
     Alarm(Vec<Alarm>),
     /// To commands about the cluster and its members: done.
@@ -90,15 +112,17 @@ impl StateMachine {
     /// Opens the stores in a state file and rebuilds what lives in memory. Reads every row of the key
     /// space once. A file that is new gets the rows that every etcd database has, at the next commit of
     /// `batch`.
-    pub fn open(backend: Backend, config: &mvcc::Config, batch: &mut Batch) -> Result<Self, OpenError> {
+    pub fn open(backend: Backend, config: &Config, batch: &mut Batch) -> Result<Self, OpenError> {
         if backend.view().get(Bucket::Auth, AUTH_REVISION_ROW)?.is_none() {
             batch.put(Bucket::Auth, AUTH_REVISION_ROW, Bytes::copy_from_slice(&1_u64.to_be_bytes()));
         }
+        let mut leases = Leases::open(&backend, config.lease)?;
         Ok(Self {
             membership: Membership::open(&backend)?,
             alarms: Alarms::open(&backend)?,
             applied: Applied::open(&backend)?,
-            store: Store::open(backend, config)?,
+            store: Store::open_with(backend, &config.mvcc, |key, lease| leases.attach([(key, lease)]))?,
+            leases,
         })
     }
 
@@ -110,6 +134,11 @@ impl StateMachine {
     /// A handle for reading the key space beside the writer.
     pub fn reader(&self) -> mvcc::Reader {
         self.store.reader()
+    }
+
+    /// A handle for reading the leases beside the writer.
+    pub fn lease_reader(&self) -> LeaseReader {
+        self.leases.reader()
     }
 
     /// The key space's newest revision.
@@ -189,22 +218,27 @@ impl StateMachine {
         self.refuse_under_alarm(request)?;
         match request {
             Request::Put(put) => self
-                .write(batch, |txn| {
-                    kv::check_put(txn, put)?;
+                .write(batch, |txn, leases| {
+                    kv::check_put(txn, leases, put)?;
                     kv::put(txn, put)
                 })
                 .map(Response::Put),
             Request::DeleteRange(delete) => {
-                self.write(batch, |txn| kv::delete_range(txn, delete)).map(Response::DeleteRange)
+                self.write(batch, |txn, _| kv::delete_range(txn, delete)).map(Response::DeleteRange)
             }
             Request::Txn(request) => {
                 let compacted = self.store.compacted();
-                self.write(batch, |txn| txn::execute_txn(txn, request, compacted)).map(Response::Txn)
+                self.write(batch, |txn, leases| txn::execute_txn(txn, request, leases, compacted))
+                    .map(Response::Txn)
             }
             Request::Compaction(CompactionRequest { revision, physical }) => {
                 self.store.compact(*revision, batch)?;
                 Ok(Response::Compaction { revision: *revision, physical: *physical })
             }
+            Request::LeaseGrant(request) => self.grant(request, batch),
+            Request::LeaseRevoke(request) => self.revoke(request, batch),
+            Request::LeaseExpire(request) => self.expire(request, batch),
+            Request::LeaseCheckpoint(request) => Ok(self.checkpoint(request, batch)),
             Request::Alarm(request) => Ok(Response::Alarm(self.alarms.execute(request, batch))),
             Request::ClusterVersionSet(request) => {
                 self.membership.set_version(request.ver.clone(), batch);
@@ -219,7 +253,13 @@ impl StateMachine {
     fn refuse_under_alarm(&self, request: &Request) -> Result<(), ApplyError> {
         let concerns_keys = matches!(
             request,
-            Request::Put(_) | Request::DeleteRange(_) | Request::Txn(_) | Request::Compaction(_)
+            Request::Put(_)
+                | Request::DeleteRange(_)
+                | Request::Txn(_)
+                | Request::Compaction(_)
+                | Request::LeaseGrant(_)
+                | Request::LeaseRevoke(_)
+                | Request::LeaseExpire(_)
         );
         if concerns_keys && self.alarms.is_active(AlarmType::Corrupt) {
             return Err(ApplyError::Corrupt);
@@ -232,15 +272,18 @@ impl StateMachine {
 
     /// Does work in one write transaction. What is refused is refused before the first change, so an error
     /// behind changes is a fault, after which nothing is applied any more.
-    fn write<T>(
+    pub(crate) fn write<T>(
         &mut self,
         batch: &mut Batch,
-        work: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, ApplyError>,
+        work: impl FnOnce(&mut WriteTxn<'_>, &Leases) -> Result<T, ApplyError>,
     ) -> Result<T, ApplyError> {
         let mut txn = self.store.write(batch);
-        let result = work(&mut txn);
+        let result = work(&mut txn, &self.leases);
         match &result {
-            Ok(_) => drop(txn.commit()),
+            Ok(_) => {
+                let changes = txn.commit().changes;
+                self.leases.attach(changes.iter().map(|change| (&change.key[..], change.lease)));
+            }
             Err(error) => {
                 let is_fault = matches!(error, ApplyError::Fault(_));
                 assert!(is_fault || txn.revision() == txn.base_revision(), "refused before the first change");
@@ -290,7 +333,11 @@ fn cost(request: &Request) -> u64 {
     match request {
         Request::Put(put) => kv::put_cost(put),
         Request::Txn(txn) => kv::txn_cost(txn),
-        Request::DeleteRange(_)
+        Request::LeaseGrant(_) => leases::GRANT_COST,
+        Request::LeaseRevoke(_)
+        | Request::LeaseExpire(_)
+        | Request::LeaseCheckpoint(_)
+        | Request::DeleteRange(_)
         | Request::Compaction(_)
         | Request::Alarm(_)
         | Request::ClusterVersionSet(_)

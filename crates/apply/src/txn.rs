@@ -14,6 +14,7 @@ use api_proto::etcdserverpb::{
 use api_proto::mvccpb::KeyValue;
 use base::KeyRange;
 use bytes::Bytes;
+use lease::Leases;
 use mvcc::{RangeOptions, ReadView, WriteTxn};
 
 use crate::ApplyError;
@@ -56,11 +57,12 @@ fn as_range(op: &RequestOp) -> Option<&RangeRequest> {
 pub(crate) fn execute_txn(
     txn: &mut WriteTxn<'_>,
     request: &TxnRequest,
+    leases: &Leases,
     compacted: i64,
 ) -> Result<TxnResponse, ApplyError> {
     let mut path = Vec::new();
     choose(txn, request, &mut path)?;
-    check(txn, request, compacted, &mut path.iter().copied())?;
+    check(txn, request, leases, compacted, &mut path.iter().copied())?;
     run(txn, request, &mut path.iter().copied())
 }
 
@@ -79,14 +81,15 @@ fn choose(source: &impl Source, txn: &TxnRequest, path: &mut Vec<bool>) -> Resul
 fn check(
     source: &impl Source,
     txn: &TxnRequest,
+    leases: &Leases,
     compacted: i64,
     path: &mut impl Iterator<Item = bool>,
 ) -> Result<(), ApplyError> {
     for op in branch(txn, next(path)) {
         match &op.request {
             Some(Request::RequestRange(range)) => check_range(range, source.revision(), compacted)?,
-            Some(Request::RequestPut(put)) => kv::check_put(source, put)?,
-            Some(Request::RequestTxn(nested)) => check(source, nested, compacted, path)?,
+            Some(Request::RequestPut(put)) => kv::check_put(source, leases, put)?,
+            Some(Request::RequestTxn(nested)) => check(source, nested, leases, compacted, path)?,
             Some(Request::RequestDeleteRange(_)) | None => {}
         }
     }

@@ -15,13 +15,14 @@ use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVe
 use backend::{Backend, Batch};
 use base::MemberId;
 use bytes::Bytes;
-use ferretcd_apply::{ApplyError, Command, MemberChange, Outcome, Request, StateMachine, backend_hash};
+use ferretcd_apply::{ApplyError, Command, Config, MemberChange, Outcome, Request, StateMachine, backend_hash};
 use membership::Member as Description;
 use mvcc::Scrub;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const CONFIG: mvcc::Config = mvcc::Config { cache_bytes: 1 << 16 };
+const CONFIG: Config =
+    Config { mvcc: mvcc::Config { cache_bytes: 1 << 16 }, lease: lease::Config { ttl_min: 2 } };
 /// The only member; the first entry of the log adds it.
 const MEMBER: MemberId = MemberId(7);
 

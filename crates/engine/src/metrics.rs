@@ -92,7 +92,14 @@ impl Metrics {
             Ok(Response::Put(_)) => self.puts.inc(),
             Ok(Response::DeleteRange(_)) => self.deletes.inc(),
             Ok(Response::Txn(_)) => self.txns.inc(),
-            Ok(Response::Compaction { .. } | Response::Alarm(_) | Response::Done) => {}
+            Ok(
+                Response::Compaction { .. }
+                | Response::LeaseGrant { .. }
+                | Response::LeasesRevoked(_)
+                | Response::LeasesCheckpointed
+                | Response::Alarm(_)
+                | Response::Done,
+            ) => {}
             Err(_) => self.proposals_failed.inc(),
         }
     }

@@ -187,8 +187,11 @@ fn open_state(config: &Config) -> Result<(Backend, StateMachine), StartError> {
     let took = format!("{:?}", started.elapsed());
     tracing::info!(path = %path.display(), took, "opened backend db");
     let mut first_rows = Batch::default();
-    let mvcc_config = mvcc::Config { cache_bytes: config.row_cache_bytes };
-    let machine = StateMachine::open(backend.clone(), &mvcc_config, &mut first_rows)?;
+    let machine_config = apply::Config {
+        mvcc: mvcc::Config { cache_bytes: config.row_cache_bytes },
+        lease: lease::Config { ttl_min: config.lease_ttl_min() },
+    };
+    let machine = StateMachine::open(backend.clone(), &machine_config, &mut first_rows)?;
     if !first_rows.is_empty() {
         backend.commit(&first_rows)?;
     }

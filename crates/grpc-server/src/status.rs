@@ -4,6 +4,7 @@
 use api_proto::errors::{Code, Error, Untyped};
 use apply::ApplyError;
 use engine::RequestError;
+use lease::GrantError;
 use membership::ChangeError;
 use tonic::Status;
 
@@ -60,7 +61,9 @@ impl From<ApplyError> for Refusal {
     fn from(error: ApplyError) -> Self {
         let error = match error {
             ApplyError::KeyNotFound => Error::KeyNotFound,
-            ApplyError::LeaseNotFound => Error::LeaseNotFound,
+            ApplyError::LeaseNotFound | ApplyError::Grant(GrantError::NoId) => Error::LeaseNotFound,
+            ApplyError::Grant(GrantError::Exists(_)) => Error::LeaseExist,
+            ApplyError::Grant(GrantError::TtlTooLarge(_)) => Error::LeaseTTLTooLarge,
             ApplyError::Compacted { .. } => Error::Compacted,
             ApplyError::Future { .. } => Error::FutureRev,
             ApplyError::NoSpace => Error::NoSpace,

@@ -89,7 +89,7 @@ impl Reader {
             let fields = Fields::parse(&row).expect("a row in memory was encoded by this store");
             // A put always has its revision in the row.
             let kind = if fields.mod_revision == 0 { ChangeKind::Delete } else { ChangeKind::Put };
-            Change { revision, kind, key: row.slice_ref(fields.key), row }
+            Change { revision, kind, key: row.slice_ref(fields.key), lease: fields.lease, row }
         });
         Some(History { changes: changes.collect(), last: last.max(from - 1) })
     }
@@ -140,7 +140,7 @@ impl Reader {
         }
         let changes = stretch.rows.into_iter().zip(kinds).map(|((revision, row), kind)| {
             let fields = Fields::parse(&row).ok_or(Corruption::Row { revision })?;
-            Ok(Change { revision, kind, key: row.slice_ref(fields.key), row })
+            Ok(Change { revision, kind, key: row.slice_ref(fields.key), lease: fields.lease, row })
         });
         let changes = changes.collect::<Result<_, ReadError>>()?;
         Ok(History { changes, last: last.max(from - 1) })

@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use backend::{Backend, Bucket, View};
-use base::Revision;
+use base::{LeaseId, Revision};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
@@ -31,10 +31,21 @@ impl Store {
     /// Opens the store in `backend`: reads all rows once, in order, which takes about a second per million.
     /// An interrupted compaction is in effect at once and goes on with [`Store::scrub`].
     pub fn open(backend: Backend, config: &Config) -> Result<Self, OpenError> {
+        Self::open_with(backend, config, |_, _| ())
+    }
+
+    /// As [`Store::open`], and shows `visit` each change on the way, in order: the key, and the lease that it
+    /// was put with, [`LeaseId::NONE`] if it was put without or deleted. So whoever keeps account of the keys
+    /// of leases needs no pass of his own.
+    pub fn open_with(
+        backend: Backend,
+        config: &Config,
+        visit: impl FnMut(&[u8], LeaseId),
+    ) -> Result<Self, OpenError> {
         let view = backend.view();
         let finished = Marker::Finished.read::<OpenError>(&view)?;
         let scheduled = Marker::Scheduled.read::<OpenError>(&view)?;
-        let (index, newest) = read_rows(&view)?;
+        let (index, newest) = read_rows(&view, visit)?;
         let compacted = finished.max(scheduled);
         let current = newest.max(compacted).max(FIRST_REVISION);
         Ok(Self {
@@ -46,17 +57,22 @@ impl Store {
 }
 
 /// The index, and the largest main revision (0 if there is no row).
-fn read_rows(view: &View) -> Result<(Index, i64), OpenError> {
+fn read_rows(view: &View, mut visit: impl FnMut(&[u8], LeaseId)) -> Result<(Index, i64), OpenError> {
     let mut keys = Keys::new();
     let mut newest = 0;
     for row in view.range(Bucket::Key, (Bound::Unbounded, Bound::Unbounded))? {
         let (row_key, value) = row?;
-        newest = add_row(&mut keys, &row_key, &value)?.main;
+        newest = add_row(&mut keys, &row_key, &value, &mut visit)?.main;
     }
     Ok((Index::from_keys(keys), newest))
 }
 
-fn add_row(keys: &mut Keys, row_key: &Bytes, value: &[u8]) -> Result<Revision, Corruption> {
+fn add_row(
+    keys: &mut Keys,
+    row_key: &Bytes,
+    value: &[u8],
+    visit: &mut impl FnMut(&[u8], LeaseId),
+) -> Result<Revision, Corruption> {
     let (revision, tombstone) = row::parse_key(row_key)?;
     let fields = Fields::parse(value).ok_or(Corruption::Row { revision })?;
     let stamp = match tombstone {
@@ -68,5 +84,6 @@ fn add_row(keys: &mut Keys, row_key: &Bytes, value: &[u8]) -> Result<Revision, C
         Some(key) if key.newest().revision() < revision => key.push(stamp),
         Some(_) => return Err(Corruption::Order { revision }),
     }
+    visit(fields.key, fields.lease);
     Ok(revision)
 }

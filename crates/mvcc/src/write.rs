@@ -96,7 +96,7 @@ impl WriteTxn<'_> {
             lease,
         };
         let row = fields.encode();
-        self.changes.push(Change { revision, kind: ChangeKind::Put, key, row });
+        self.changes.push(Change { revision, kind: ChangeKind::Put, key, lease, row });
         revision
     }
 
@@ -109,6 +109,7 @@ impl WriteTxn<'_> {
         self.changes.extend((first.sub..).zip(keys).map(|(sub, key)| Change {
             revision: Revision::new(first.main, sub),
             kind: ChangeKind::Delete,
+            lease: LeaseId::NONE,
             row: Fields::tombstone(&key).encode(),
             key,
         }));
@@ -176,6 +177,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The key.
     pub key: Bytes,
+    /// The lease that it was put with; none if it was put without or deleted.
+    pub lease: LeaseId,
     /// The row's value as stored: a protobuf `mvccpb.KeyValue`, for a deletion with the key alone.
     pub row: Bytes,
 }

@@ -125,7 +125,7 @@ mod tests {
     use api_proto::EncodedKeyValue;
     use api_proto::etcdserverpb::WatchResponse;
     use api_proto::mvccpb::{Event, KeyValue, event::EventType};
-    use base::Revision;
+    use base::{LeaseId, Revision};
     use prost::Message;
 
     use super::*;
@@ -143,7 +143,13 @@ mod tests {
 
     fn change(kind: ChangeKind, main: i64, sub: i64, row: &KeyValue) -> Change {
         let encoded = row.encode_to_vec().into();
-        Change { revision: Revision::new(main, sub), kind, key: row.key.clone(), row: encoded }
+        Change {
+            revision: Revision::new(main, sub),
+            kind,
+            key: row.key.clone(),
+            lease: LeaseId::NONE,
+            row: encoded,
+        }
     }
 
     fn event(kind: EventType, kv: KeyValue, prev_kv: Option<KeyValue>) -> Event {

@@ -1,0 +1,71 @@
+//! Requests about leases.
+
+use api_proto::etcdserverpb::{LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest};
+use backend::Batch;
+use base::{KeyRange, LeaseId};
+
+use crate::{ApplyError, LeaseExpireRequest, Response, StateMachine};
+
+/// What a lease is reckoned to add to the state file, in bytes.
+pub const GRANT_COST: u64 = 64;
+
+impl StateMachine {
+    pub(crate) fn grant(
+        &mut self,
+        request: &LeaseGrantRequest,
+        batch: &mut Batch,
+    ) -> Result<Response, ApplyError> {
+        let id = LeaseId(request.id);
+        let ttl = self.leases.grant(id, request.ttl, batch)?;
+        Ok(Response::LeaseGrant { id, ttl })
+    }
+
+    pub(crate) fn revoke(
+        &mut self,
+        request: &LeaseRevokeRequest,
+        batch: &mut Batch,
+    ) -> Result<Response, ApplyError> {
+        let id = LeaseId(request.id);
+        if !self.leases.contains(id) {
+            return Err(ApplyError::LeaseNotFound);
+        }
+        self.end(id, batch)?;
+        Ok(Response::LeasesRevoked(vec![id]))
+    }
+
+    pub(crate) fn expire(
+        &mut self,
+        request: &LeaseExpireRequest,
+        batch: &mut Batch,
+    ) -> Result<Response, ApplyError> {
+        let mut ended = Vec::with_capacity(request.ids.len());
+        for &id in &request.ids {
+            let id = LeaseId(id);
+            if self.leases.contains(id) {
+                self.end(id, batch)?;
+                ended.push(id);
+            }
+        }
+        Ok(Response::LeasesRevoked(ended))
+    }
+
+    pub(crate) fn checkpoint(&mut self, request: &LeaseCheckpointRequest, batch: &mut Batch) -> Response {
+        for checkpoint in &request.checkpoints {
+            self.leases.checkpoint(LeaseId(checkpoint.id), checkpoint.remaining_ttl, batch);
+        }
+        Response::LeasesCheckpointed
+    }
+
+    /// Deletes the keys of a lease at one revision, if it has any, and the lease.
+    fn end(&mut self, id: LeaseId, batch: &mut Batch) -> Result<(), ApplyError> {
+        let keys = self.leases.keys(id);
+        self.write(batch, |txn, _| {
+            for key in keys {
+                txn.delete_range(&KeyRange::Key(key));
+            }
+            Ok(())
+        })?;
+        self.leases.revoke(id, batch);
+        Ok(())
+    }
+}
