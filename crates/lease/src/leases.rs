@@ -216,7 +216,7 @@ mod tests {
         leases.attach([(&b"a"[..], LeaseId(1)), (b"b", LeaseId(1)), (b"a", LeaseId(2))]);
         assert_eq!((keys(&leases, 1), keys(&leases, 2)), (vec!["b".into()], vec!["a".into()]));
         leases.attach([(&b"a"[..], LeaseId::NONE), (b"never", LeaseId::NONE)]);
-        assert_eq!(keys(&leases, 2), [Bytes::new(); 0]);
+        assert!(keys(&leases, 2).is_empty());
     }
 
     #[test]
