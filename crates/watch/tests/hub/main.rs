@@ -1,0 +1,5 @@
+//! The hub from the outside: random steps against a model, and its rules one by one.
+
+mod random;
+mod rules;
+mod world;

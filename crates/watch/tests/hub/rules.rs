@@ -1,0 +1,356 @@
+//! The rules that random steps don't show: what is shared, what is bounded, what costs nothing.
+
+use base::KeyRange;
+use bytes::Bytes;
+use ferretcd_watch::{Delivery, End, Refusal, WatchBatch, WatchSpec};
+
+use crate::world::{World, Write};
+
+const NO_BOUND: usize = usize::MAX;
+
+fn key(key: &'static str) -> WatchSpec {
+    WatchSpec::new(KeyRange::Key(key.into()))
+}
+
+fn all() -> WatchSpec {
+    WatchSpec::new(KeyRange::all())
+}
+
+fn from(start: i64, spec: WatchSpec) -> WatchSpec {
+    WatchSpec { start, ..spec }
+}
+
+fn interval(start: &'static str, end: &'static str) -> WatchSpec {
+    WatchSpec::new(KeyRange::Interval(start.into(), end.into()))
+}
+
+/// A world whose history, revisions 2 to `last`, is in the state file alone.
+fn with_stored_history(last: i64) -> World {
+    let mut world = World::new();
+    while world.store.revision() < last {
+        let number = world.store.revision();
+        world.put(["a", "b", "c"][number as usize % 3], &number.to_string());
+    }
+    world.commit_and_release();
+    world.advance();
+    world
+}
+
+/// The revision of each batch.
+fn revisions(batches: &[WatchBatch]) -> Vec<i64> {
+    batches.iter().map(|batch| batch.revision).collect()
+}
+
+#[test]
+fn watches_of_one_group_share_their_events() {
+    let mut world = World::new();
+    let streams: Vec<_> = (0..10).map(|_| world.open(NO_BOUND, false)).collect();
+    let past = world.put("a", "0");
+    world.commit_and_release();
+    world.advance();
+    for n in 0..1_000 {
+        world.create(streams[n % 10], from(if n < 500 { past } else { 0 }, key("a")));
+    }
+    world.settle();
+    world.put("a", "1");
+    world.advance();
+    let batches: Vec<_> = streams.iter().flat_map(|&stream| world.seen_events(stream)).collect();
+    let blocks = |revision: i64| -> Vec<&Bytes> {
+        let of_revision = batches.iter().filter(|batch| batch.revision == revision);
+        of_revision.map(|batch| batch.events.as_bytes()).collect()
+    };
+    for (revision, n_expected) in [(past, 500), (past + 1, 1_000)] {
+        let blocks = blocks(revision);
+        assert_eq!(blocks.len(), n_expected);
+        assert!(blocks.iter().all(|block| block.as_ptr() == blocks[0].as_ptr()), "one block for all");
+    }
+}
+
+#[test]
+fn an_event_is_encoded_once_for_each_of_its_forms() {
+    let mut world = World::new();
+    let stream = world.open(NO_BOUND, false);
+    for spec in [key("b"), all(), interval("a", "c"), WatchSpec { no_delete: true, ..key("b") }] {
+        world.create(stream, spec.clone());
+        world.create(stream, WatchSpec { prev_kv: true, ..spec });
+    }
+    world.put("b", "1");
+    world.advance();
+    let batches = world.seen_events(stream);
+    assert_eq!(batches.len(), 8);
+    for prev_kv in [0, 1] {
+        let mut blocks = batches.iter().filter(|batch| batch.id % 2 == prev_kv);
+        let first = blocks.next().unwrap().events.as_bytes().as_ptr();
+        assert!(blocks.all(|batch| batch.events.as_bytes().as_ptr() == first));
+    }
+}
+
+#[test]
+fn ids_are_chosen_around_those_in_use() {
+    let mut world = World::new();
+    let stream = world.open(NO_BOUND, false);
+    let cases = [(0, Ok(0)), (1, Ok(1)), (3, Ok(3)), (0, Ok(2)), (0, Ok(4)), (-5, Ok(-5))];
+    for (id, expected) in cases {
+        assert_eq!(world.create(stream, WatchSpec { id, ..all() }), Some(expected));
+    }
+    world.cancel(stream, 2);
+    assert_eq!(world.create(stream, all()), Some(Ok(5)), "a free id is not chosen again");
+    assert_eq!(world.create(stream, WatchSpec { id: 2, ..all() }), Some(Ok(2)), "but may be asked for");
+    assert_eq!(world.create(stream, WatchSpec { id: 2, ..all() }), Some(Err(Refusal::DuplicateId)));
+    let empty = WatchSpec { id: 2, ..interval("b", "b") };
+    assert_eq!(world.create(stream, empty), Some(Err(Refusal::EmptyRange)));
+    let other = world.open(NO_BOUND, false);
+    assert_eq!(world.create(other, WatchSpec { id: 2, ..all() }), Some(Ok(2)), "ids belong to a stream");
+}
+
+#[test]
+fn a_future_start_waits_and_leaves_out_what_comes_before() {
+    let mut world = World::new();
+    let stream = world.open(NO_BOUND, false);
+    world.create(stream, WatchSpec { progress_notify: true, ..from(4, all()) });
+    world.progress(stream);
+    world.tick(stream);
+    for value in ["2", "3"] {
+        assert!(!world.ask() && !world.catch_up(), "the future is not read");
+        assert_eq!(world.seen(stream).len(), usize::from(value == "2"), "nothing but that it was created");
+        world.put("a", value);
+        world.advance();
+    }
+    assert_eq!(world.seen(stream), [Delivery::Progress { id: None, revision: 3 }]);
+    world.put("a", "4");
+    world.advance();
+    assert_eq!(revisions(&world.seen_events(stream)), [4]);
+}
+
+#[test]
+fn a_start_that_is_jumped_over_is_history() {
+    let mut world = World::new();
+    let stream = world.open(NO_BOUND, false);
+    world.create(stream, from(4, all()));
+    for value in ["2", "3", "4", "5"] {
+        world.put("a", value);
+    }
+    world.settle();
+    let batches = world.seen_events(stream);
+    assert_eq!(batches.iter().map(|batch| batch.events.len()).sum::<usize>(), 2);
+}
+
+#[test]
+fn a_stuck_stream_costs_nothing_and_loses_nothing() {
+    let mut world = World::new();
+    let (stuck, other) = (world.open(1, false), world.open(NO_BOUND, false));
+    for stream in [stuck, other] {
+        world.create(stream, all());
+    }
+    world.create(stuck, key("z"));
+    for n in 0..50 {
+        world.put("a", &n.to_string());
+        world.advance();
+        assert!(!world.catch_up(), "nothing is read for a stream that can't take it");
+        world.commit_and_release();
+        assert!(!world.ask());
+    }
+    assert_eq!(revisions(&world.seen_events(stuck)), [2]);
+    assert_eq!(revisions(&world.seen_events(other)), (2..52).collect::<Vec<_>>());
+    assert_eq!(world.hub.counts().behind, 1, "whom the changes don't concern is not behind");
+
+    world.set_capacity(stuck, NO_BOUND);
+    world.resume(stuck);
+    assert!(!world.catch_up());
+    assert_eq!(world.settle(), 1, "what it missed is read at once");
+    assert_eq!(revisions(&world.seen_events(stuck)), [51]);
+}
+
+#[test]
+fn history_is_read_once_for_all_who_lag() {
+    let mut world = with_stored_history(2_500);
+    let streams: Vec<_> = (0..20).map(|_| world.open(NO_BOUND, false)).collect();
+    for n in 0..60 {
+        let spec = [key("a"), key("b"), all(), interval("b", "d")][n % 4].clone();
+        let start = if n < 30 { 2 } else { 2 + 10 * n as i64 };
+        world.create(streams[n % 20], WatchSpec { prev_kv: n % 3 == 0, ..from(start, spec) });
+    }
+    let n_reads = world.settle();
+    assert!(n_reads <= 3, "{n_reads} reads for 2500 revisions");
+    assert_eq!(world.hub.counts().behind, 0);
+}
+
+#[test]
+fn catching_up_goes_in_bounded_steps() {
+    let mut world = World::new();
+    let stream = world.open(NO_BOUND, false);
+    for n in 0..5_000 {
+        world.put("a", &n.to_string());
+    }
+    world.advance();
+    world.create(stream, from(2, all()));
+    let mut n_events = 0;
+    while world.catch_up() {
+        let of_step: usize = world.seen_events(stream).iter().map(|batch| batch.events.len()).sum();
+        assert!(of_step <= 1_000, "{of_step} events in one step");
+        n_events += of_step;
+    }
+    assert_eq!(n_events, 5_000);
+    assert!(!world.ask());
+}
+
+#[test]
+fn a_large_transaction_stays_whole() {
+    let mut world = World::new();
+    let stream = world.open(NO_BOUND, false);
+    world.create(stream, all());
+    let puts = (0..5_000).map(|n| Write::Put(format!("{n:05}").into(), "v".into()));
+    let large = world.write(&puts.collect::<Vec<_>>());
+    world.put("a", "v");
+    world.advance();
+    world.create(stream, from(large, WatchSpec { prev_kv: true, ..all() }));
+    world.commit_and_release();
+    world.settle();
+    let batches = world.seen_events(stream);
+    let lens = |id| batches.iter().filter(|batch| batch.id == id).map(|batch| batch.events.len()).collect();
+    let (live, later): (Vec<_>, Vec<_>) = (lens(0), lens(1));
+    assert_eq!((live, later), (vec![5_000, 1], vec![5_000, 1]));
+}
+
+#[test]
+fn a_compacted_watch_keeps_its_id_until_it_is_canceled() {
+    let mut world = with_stored_history(10);
+    let stream = world.open(NO_BOUND, false);
+    world.compact(5);
+    let id = 7;
+    world.create(stream, WatchSpec { id, progress_notify: true, ..from(4, all()) });
+    world.create(stream, from(5, all()));
+    world.progress(stream);
+    assert!(!world.catch_up());
+    assert_eq!(world.seen(stream).pop(), Some(Delivery::Compacted { id, compacted: 5 }));
+    world.settle();
+    let seen = world.seen(stream);
+    assert!(matches!(&seen[0], Delivery::Events(batch) if batch.revision == 10 && batch.events.len() == 6));
+    let progress = Delivery::Progress { id: None, revision: 10 };
+    assert_eq!(seen[1..], [progress], "an ended watch holds back no progress");
+
+    assert_eq!(world.create(stream, WatchSpec { id, ..all() }), Some(Err(Refusal::DuplicateId)));
+    world.put("a", "v");
+    world.settle();
+    assert_eq!(world.hub.counts().watchers, 1);
+    world.cancel(stream, id);
+    assert_eq!(world.seen(stream).pop(), Some(Delivery::Canceled { id, revision: 11 }));
+    assert_eq!(world.create(stream, WatchSpec { id, ..all() }), Some(Ok(id)));
+}
+
+#[test]
+fn a_compaction_while_history_is_read_ends_who_is_below_it() {
+    for is_read_before in [false, true] {
+        let mut world = with_stored_history(10);
+        let stream = world.open(NO_BOUND, false);
+        world.create(stream, from(2, key("a")));
+        assert!(world.ask() && !world.ask());
+        if is_read_before {
+            world.read();
+        }
+        world.compact(8);
+        world.read();
+        world.supply();
+        world.settle();
+        let seen = world.seen(stream);
+        match is_read_before {
+            true => assert!(matches!(&seen[1..], [Delivery::Events(_)]), "what was read is told"),
+            false => assert_eq!(seen[1..], [Delivery::Compacted { id: 0, compacted: 8 }]),
+        }
+    }
+}
+
+#[test]
+fn an_answer_may_come_when_nobody_wants_it_any_more() {
+    let mut world = with_stored_history(10);
+    let (closed, open) = (world.open(NO_BOUND, false), world.open(NO_BOUND, false));
+    world.create(closed, from(2, all()));
+    assert!(world.ask());
+    world.close(closed);
+    world.create(open, from(6, key("a")));
+    world.read();
+    world.supply();
+    assert_eq!(world.hub.counts().behind, 0, "who came meanwhile takes what was read for others");
+    assert_eq!(revisions(&world.seen_events(open)), [10]);
+}
+
+#[test]
+fn a_hub_that_was_not_turned_for_long_loses_nothing() {
+    let mut world = World::new();
+    let stream = world.open(NO_BOUND, false);
+    world.create(stream, all());
+    for n in 0..10 {
+        world.put("a", &n.to_string());
+        world.put("b", &n.to_string());
+        world.commit_and_release();
+    }
+    world.put("a", "in memory");
+    world.settle();
+    let n_events: usize = world.seen_events(stream).iter().map(|batch| batch.events.len()).sum();
+    assert_eq!(n_events, 21);
+}
+
+#[test]
+fn progress_waits_for_every_watch() {
+    let mut world = with_stored_history(10);
+    let stream = world.open(NO_BOUND, false);
+    world.progress(stream);
+    assert_eq!(world.seen(stream), [], "without a watch there is nothing to tell");
+    world.create(stream, all());
+    world.create(stream, from(3, key("b")));
+    world.seen(stream);
+    world.progress(stream);
+    world.progress(stream);
+    assert_eq!(world.seen(stream), [], "one watch is behind");
+    world.settle();
+    let seen = world.seen(stream);
+    assert!(matches!(seen[0], Delivery::Events(_)));
+    assert_eq!(seen[1..], [Delivery::Progress { id: None, revision: 10 }], "one answer for all questions");
+    world.create(stream, from(3, key("b")));
+    world.progress(stream);
+    world.cancel(stream, 2);
+    assert_eq!(world.seen(stream).pop(), Some(Delivery::Progress { id: None, revision: 10 }));
+}
+
+#[test]
+fn a_tick_tells_quiet_watches_that_asked_for_it() {
+    let mut world = World::new();
+    let stream = world.open(NO_BOUND, false);
+    world.create(stream, WatchSpec { progress_notify: true, ..key("a") });
+    world.create(stream, WatchSpec { progress_notify: true, ..key("b") });
+    world.create(stream, key("b"));
+    world.put("a", "v");
+    world.advance();
+    world.seen(stream);
+    let progress = |id| Delivery::Progress { id: Some(id), revision: 2 };
+    world.tick(stream);
+    assert_eq!(world.seen(stream), [progress(1)]);
+    world.tick(stream);
+    assert_eq!(world.seen(stream), [progress(0), progress(1)]);
+}
+
+#[test]
+fn the_end_concerns_those_who_wanted_it_so() {
+    let mut world = World::new();
+    let (needs_leader, other) = (world.open(NO_BOUND, true), world.open(NO_BOUND, false));
+    for stream in [needs_leader, other] {
+        world.create(stream, all());
+    }
+    world.end_all(End::NoLeader);
+    world.end_all(End::NoLeader);
+    assert_eq!(world.seen(needs_leader).last(), Some(&Delivery::Ended(End::NoLeader)));
+    world.put("a", "v");
+    world.settle();
+    assert_eq!(world.seen_events(other).len(), 1);
+    assert_eq!(world.create(needs_leader, all()), None);
+    world.cancel(needs_leader, 0);
+    world.progress(needs_leader);
+    world.tick(needs_leader);
+    world.end_all(End::Stopped);
+    assert_eq!(world.seen(needs_leader), [], "an ended stream is told nothing");
+    assert_eq!(world.seen(other), [Delivery::Ended(End::Stopped)]);
+    assert_eq!(world.hub.counts().streams, 2);
+    world.close(needs_leader);
+    world.close(other);
+    assert_eq!(world.hub.counts().streams, 0);
+}
