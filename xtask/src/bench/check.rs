@@ -7,7 +7,7 @@ use api_proto::etcdserverpb::kv_client::KvClient;
 use tonic::transport::Endpoint;
 
 use super::Outcome;
-use super::workload::{PREFIX, PREFIX_END};
+use super::requests::{PREFIX, PREFIX_END};
 
 /// How far a store has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,15 @@ impl State {
         })?;
         let revision = response.header.ok_or("an answer without a header")?.revision;
         Ok(Self { revision: revision.try_into()?, keys: response.count.try_into()? })
+    }
+
+    /// Is the revision what the answers said?
+    pub(super) fn check_revision(self, expected: u64) -> Outcome<()> {
+        if self.revision == expected {
+            return Ok(());
+        }
+        Err(format!("by the answers the store is at revision {expected}, but it is at {}", self.revision)
+            .into())
     }
 
     /// Is the state what `written` new keys, each by a request of its own, make of this one?

@@ -3,18 +3,22 @@
 //! Both run with default settings on the same disk, in turn; every number is a median over rounds. With two
 //! cores each server has one for itself and the load generator the other, so that rates are per core.
 //!
-//! [`workload`] says what is asked, [`load`] asks it, [`server`] runs a process, [`session`] measures one life of
-//! it, [`report`] compares.
+//! [`workload`] says what is measured and [`requests`] what is asked, [`load`] asks it, [`watch`] watches, [`server`]
+//! runs a process, [`session`] measures one life of it, [`report`] compares.
 
 mod check;
+mod http2;
 mod load;
 mod machine;
 mod options;
 mod process;
 mod report;
+mod requests;
 mod result;
 mod server;
 mod session;
+mod stamp;
+mod watch;
 mod workload;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -122,7 +126,8 @@ fn take(results: &mut Results, cell: Cell, product: Product, round: Round) {
 fn announce(bar: &ProgressBar, cell: Cell, product: Product, sample: &Sample) {
     bar.inc(1);
     if bar.is_hidden() {
-        let rate = sample.get(&Metric::Rate).copied().unwrap_or_default();
+        let rates = [Metric::Events, Metric::Rate, Metric::Created];
+        let rate = rates.iter().find_map(|metric| sample.get(metric)).copied().unwrap_or_default();
         let (product, workload, clients) = (product.name(), cell.workload.name(), cell.clients);
         // A closed stderr leaves nobody to tell.
         let _ = writeln!(std::io::stderr(), "{workload} {clients} {product}: {rate:.0}/s");

@@ -12,7 +12,10 @@ usage: cargo xtask bench [WORKLOAD...] [options]
 
 The same load on ferretcd and on etcd in one run, alternated; medians, ratios first.
 
-workloads: put range range-serializable list txn memory   (all of them when none is named)
+workloads (all of them when none is named):
+  kv                   put range range-serializable list txn memory
+  watching             watch watch-keys watch-catchup watch-behind watch-stalled watch-flood watch-idle
+                       watch-idle-streams
 
   --seconds N          measured time of one load (5)
   --rounds N           how often each server is measured (3); memory is measured once
@@ -22,6 +25,9 @@ workloads: put range range-serializable list txn memory   (all of them when none
   --keys N             keys that range and list read from (100000)
   --memory-keys N      keys of the memory workload (1000000)
   --value-bytes N      (256)
+  --watchers N         watchers of watch, watch-keys, -behind, -stalled and -flood (1000)
+  --history N          revisions that watch-catchup, -behind and -stalled find (500000)
+  --idle-watchers N    watchers of watch-idle and watch-idle-streams (10000)
   --only SERVER        measure ferretcd or etcd alone
   --ferretcd PATH      measure this binary instead of building target/release/ferretcd
   --etcd PATH          the etcd to compare with (etcd)
@@ -60,6 +66,10 @@ pub(super) struct Options {
     pub(super) keys: u64,
     pub(super) memory_keys: u64,
     pub(super) value_bytes: usize,
+    pub(super) watchers: usize,
+    /// Revisions of the store that is watched from its beginning.
+    pub(super) history: u64,
+    pub(super) idle_watchers: usize,
     /// In the order of measurement within a round.
     pub(super) products: Vec<Product>,
     pub(super) ferretcd: Option<PathBuf>,
@@ -82,6 +92,9 @@ impl Default for Options {
             keys: 100_000,
             memory_keys: 1_000_000,
             value_bytes: 256,
+            watchers: 1000,
+            history: 500_000,
+            idle_watchers: 10_000,
             products: vec![Product::Ferretcd, Product::Etcd],
             ferretcd: None,
             etcd: PathBuf::from("etcd"),
@@ -101,7 +114,12 @@ impl Options {
         let mut words = words.iter().copied();
         while let Some(word) = words.next() {
             if !word.starts_with('-') {
-                workloads.push(Workload::named(word).ok_or_else(|| format!("no workload {word}\n{USAGE}"))?);
+                let group = Workload::group(word);
+                if group.is_empty() {
+                    return Err(format!("no workload {word}\n{USAGE}").into());
+                }
+                workloads.retain(|workload| !group.contains(workload));
+                workloads.extend(group);
                 continue;
             }
             let (name, attached) = match word.split_once('=') {
@@ -143,6 +161,9 @@ impl Options {
             }
             "--keys" => self.keys = positive(name, value)? as u64,
             "--memory-keys" => self.memory_keys = positive(name, value)? as u64,
+            "--watchers" => self.watchers = positive(name, value)?,
+            "--history" => self.history = positive(name, value)? as u64,
+            "--idle-watchers" => self.idle_watchers = positive(name, value)?,
             "--value-bytes" => self.value_bytes = number(name, value)?,
             "--only" => {
                 self.products = [Product::Ferretcd, Product::Etcd]
@@ -192,6 +213,16 @@ mod tests {
                 workloads: vec![Workload::Put, Workload::List],
                 window: Duration::from_millis(2500),
                 clients: vec![1, 64],
+                ..Options::default()
+            },
+        );
+        check(
+            "watch-keys watching --watchers 10 --history 20 --idle-watchers 30",
+            Options {
+                workloads: Workload::group("watching"),
+                watchers: 10,
+                history: 20,
+                idle_watchers: 30,
                 ..Options::default()
             },
         );

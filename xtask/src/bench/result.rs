@@ -46,6 +46,30 @@ pub(super) enum Metric {
     Others,
     /// Wrong answers, missing answers, and scheduled requests that were never sent.
     Failed,
+    /// Events delivered to watchers per second, to all of them together.
+    Events,
+    /// Microseconds from the sending of a put until a watcher had its event.
+    DelayP50,
+    DelayP99,
+    DelayMax,
+    /// Processor microseconds of the server per delivered event. The puts are part of it.
+    EventCpu,
+    /// Processor microseconds of the load generator per delivered event, puts included.
+    EventGeneratorCpu,
+    /// Bytes on the watchers' connections per delivered event.
+    EventBytes,
+    /// Percent of the events that had not arrived some time after the last put.
+    Undelivered,
+    /// Puts per second on the same server and data without the watchers.
+    RateWithout,
+    /// Percent of that rate that the watchers take.
+    Loss,
+    /// MiB by which the resident memory was at most higher than before the watchers came, puts included.
+    Growth,
+    /// Watchers created per second.
+    Created,
+    /// Bytes that each watcher has added to the resident memory.
+    BytesPerWatcher,
 }
 
 impl Metric {
@@ -70,13 +94,28 @@ impl Metric {
             Metric::RestartedMemory => "restarted MiB",
             Metric::Others => "others %",
             Metric::Failed => "failed",
+            Metric::Events => "events/s",
+            Metric::DelayP50 => "delay p50 µs",
+            Metric::DelayP99 => "delay p99 µs",
+            Metric::DelayMax => "delay max µs",
+            Metric::EventCpu => "CPU µs/event",
+            Metric::EventGeneratorCpu => "generator µs/event",
+            Metric::EventBytes => "bytes/event",
+            Metric::Undelivered => "undelivered %",
+            Metric::RateWithout => "without watchers",
+            Metric::Loss => "loss %",
+            Metric::Growth => "growth MiB",
+            Metric::Created => "watchers/s",
+            Metric::BytesPerWatcher => "RSS bytes/watcher",
         }
     }
 
     /// One number for several rounds.
     fn combine(self, values: &[f64]) -> f64 {
         match self {
-            Metric::Max | Metric::Others => values.iter().copied().fold(0.0, f64::max),
+            Metric::Max | Metric::Others | Metric::DelayMax | Metric::Undelivered => {
+                values.iter().copied().fold(0.0, f64::max)
+            }
             Metric::Failed => values.iter().sum(),
             _ => median(values),
         }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::load::{Load, Pace, Span};
 use super::machine::Placement;
-use super::workload::Requests;
+use super::requests::Requests;
 use super::{Outcome, pause};
 
 const START_TIME_MAX: Duration = Duration::from_secs(300);

@@ -1,10 +1,9 @@
-//! The load generator: one thread, one epoll set, a handful of connections.
+//! The load generator: one thread and a handful of connections.
 //!
 //! It shares the machine with the server it measures, so it is made to cost little: requests are copied from a
 //! template, everything for a connection goes out in one write, and answers are counted rather than decoded.
 
 mod connection;
-mod frame;
 mod source;
 mod tally;
 #[cfg(test)]
@@ -16,13 +15,14 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use rustix::event::{Timespec, epoll};
 
 use self::connection::Connection;
 use self::source::Source;
 use self::tally::Tally;
 use super::Outcome;
-use super::workload::Requests;
+use super::http2::Readiness;
+use super::requests::Requests;
+use super::watch::Watchers;
 
 /// After sending has stopped, answers are awaited this long.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(60);
@@ -112,22 +112,36 @@ impl Load {
         requests: &mut Requests,
         on_mark: impl FnMut(Mark) -> Outcome<()>,
     ) -> Outcome<Seen> {
+        self.run_beside(None, address, requests, on_mark)
+    }
+
+    /// Does so while clients watch, and tells their tally the window. Events that are under way when the last
+    /// request is answered are left to the caller.
+    pub(super) fn run_beside(
+        self,
+        watchers: Option<&mut Watchers>,
+        address: SocketAddr,
+        requests: &mut Requests,
+        on_mark: impl FnMut(Mark) -> Outcome<()>,
+    ) -> Outcome<Seen> {
         // Timers of the schedule fire when they are due, not up to 50 µs later.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         let n_connections = self.connections.min(self.clients);
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let mut readiness = Readiness::new()?;
         let mut connections = Vec::with_capacity(n_connections);
         for number in 0..n_connections {
             let share = self.clients / n_connections + usize::from(number < self.clients % n_connections);
             let connection = Connection::open(address, requests, share)?;
-            epoll::add(&epoll, &connection, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
+            readiness.add(&connection)?;
             connections.push(connection);
         }
+        if let Some(watchers) = &watchers {
+            readiness.add(&**watchers)?;
+        }
         let run = Run {
-            clogged: vec![false; n_connections],
             connections,
-            epoll,
-            events: Vec::with_capacity(n_connections),
+            readiness,
+            watchers,
             source: Source::new(self, requests, Instant::now()),
             tally: Tally::new(),
             n_clients: self.clients as u64,
@@ -139,10 +153,9 @@ impl Load {
 
 struct Run<'a> {
     connections: Vec<Connection>,
-    /// For which connections epoll waits until they can be written.
-    clogged: Vec<bool>,
-    epoll: rustix::fd::OwnedFd,
-    events: Vec<epoll::Event>,
+    /// By number the connections, then the watchers.
+    readiness: Readiness,
+    watchers: Option<&'a mut Watchers>,
     source: Source<'a>,
     tally: Tally,
     n_clients: u64,
@@ -164,10 +177,16 @@ impl Run<'_> {
         on_mark(Mark::Begin)?;
         let window_begin = Instant::now();
         self.tally.open_window(window_begin);
+        if let Some(watchers) = &mut self.watchers {
+            watchers.tally_mut().open_window(window_begin);
+        }
 
         self.until(window_begin.checked_add(window))?;
         let window_end = Instant::now();
         self.tally.close_window(window_end);
+        if let Some(watchers) = &mut self.watchers {
+            watchers.tally_mut().close_window(window_end);
+        }
         on_mark(Mark::End)?;
 
         self.source.stop(window_end);
@@ -220,7 +239,7 @@ impl Run<'_> {
             let connection = &mut self.connections[self.turn];
             if connection.has_room() {
                 let Some(start) = self.source.take(now) else { break };
-                connection.send(self.source.requests.next(), start);
+                connection.send(self.source.requests.next(start), start);
                 n_full = 0;
             } else {
                 n_full += 1;
@@ -235,35 +254,26 @@ impl Run<'_> {
 
     /// Waits for answers until `end`, takes them in, and sends the requests that they make room for.
     fn step(&mut self, end: Option<Instant>) -> Outcome<()> {
-        let timeout = end.map(|end| {
-            let left = end.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
-        });
-        self.events.clear();
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for at in 0..self.events.len() {
-            let event = self.events[at];
-            let number = event.data.u64() as usize;
-            if event.flags.difference(epoll::EventFlags::OUT).is_empty() {
-                self.flush(number)?;
+        for at in 0..self.readiness.wait(end)? {
+            let ready = self.readiness.ready(at);
+            let Some(connection) = self.connections.get_mut(ready.number) else {
+                self.watchers.as_deref_mut().map_or(Ok(()), Watchers::turn)?;
                 continue;
+            };
+            if ready.readable {
+                let mut now = None;
+                connection.receive(|answer| {
+                    now = Some(answer.end);
+                    self.tally.count(answer);
+                })?;
+                let now = now.unwrap_or_else(Instant::now);
+                while connection.has_room()
+                    && let Some(start) = self.source.take(now)
+                {
+                    connection.send(self.source.requests.next(start), start);
+                }
             }
-            let connection = &mut self.connections[number];
-            let mut now = None;
-            connection.receive(|answer| {
-                now = Some(answer.end);
-                self.tally.count(answer);
-            })?;
-            let now = now.unwrap_or_else(Instant::now);
-            while connection.has_room()
-                && let Some(start) = self.source.take(now)
-            {
-                connection.send(self.source.requests.next(), start);
-            }
-            self.flush(number)?;
+            self.flush(ready.number)?;
         }
         Ok(())
     }
@@ -271,16 +281,7 @@ impl Run<'_> {
     /// Writes a connection's requests; what the socket does not take waits until it does.
     fn flush(&mut self, number: usize) -> Outcome<()> {
         let connection = &mut self.connections[number];
-        if !connection.is_clogged() {
-            return Ok(());
-        }
         connection.flush()?;
-        if connection.is_clogged() != self.clogged[number] {
-            self.clogged[number] = connection.is_clogged();
-            let mut interest = epoll::EventFlags::IN;
-            interest.set(epoll::EventFlags::OUT, self.clogged[number]);
-            epoll::modify(&self.epoll, &*connection, epoll::EventData::new_u64(number as u64), interest)?;
-        }
-        Ok(())
+        self.readiness.set_clogged(number, &*connection, connection.is_clogged())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::workload::Requests;
+use super::super::requests::Requests;
 use super::tally::Tally;
 use super::{Load, Pace, Span};
 

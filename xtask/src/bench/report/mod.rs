@@ -48,10 +48,43 @@ const MEMORY_METRICS: [Metric; 9] = [
     Metric::Rate,
     Metric::Failed,
 ];
+const WATCH_METRICS: [Metric; 18] = [
+    Metric::Events,
+    Metric::DelayP50,
+    Metric::DelayP99,
+    Metric::DelayMax,
+    Metric::Undelivered,
+    Metric::EventCpu,
+    Metric::EventBytes,
+    Metric::Rate,
+    Metric::RateWithout,
+    Metric::Loss,
+    Metric::P50,
+    Metric::P99,
+    Metric::Max,
+    Metric::PeakMemory,
+    Metric::Growth,
+    Metric::EventGeneratorCpu,
+    Metric::Others,
+    Metric::Failed,
+];
+const IDLE_METRICS: [Metric; 5] =
+    [Metric::BytesPerWatcher, Metric::Memory, Metric::AnonymousMemory, Metric::Created, Metric::Failed];
 /// What the summary compares, where it was measured.
 const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
 const COMPARED_MEMORY: [Metric; 5] =
     [Metric::PeakMemory, Metric::AnonymousMemory, Metric::Disk, Metric::Restart, Metric::RestartedMemory];
+const COMPARED_WATCH: [Metric; 8] = [
+    Metric::Events,
+    Metric::DelayP50,
+    Metric::DelayP99,
+    Metric::EventCpu,
+    Metric::Rate,
+    Metric::Loss,
+    Metric::PeakMemory,
+    Metric::Growth,
+];
+const COMPARED_IDLE: [Metric; 3] = [Metric::BytesPerWatcher, Metric::Memory, Metric::Created];
 
 /// More processor time than this, in percent of a core, is not the kernel's housekeeping.
 const OTHERS_MAX: f64 = 20.0;
@@ -64,10 +97,11 @@ pub(super) fn text(results: &Results, setting: &[String], look: Look) -> String 
         let _ = writeln!(text, "{bullet}{line}");
     }
     section(&mut text, "Ratios, ferretcd to etcd", summary(results), look);
-    let (memory, loads): (Vec<Cell>, Vec<Cell>) =
-        results.cells().into_iter().partition(|cell| cell.workload == Workload::Memory);
-    section(&mut text, "Loads", details(results, &loads, &LOAD_METRICS), look);
-    section(&mut text, "Memory", details(results, &memory, &MEMORY_METRICS), look);
+    for part in Part::ALL {
+        let cells: Vec<Cell> =
+            results.cells().into_iter().filter(|cell| Part::of(cell.workload) == part).collect();
+        section(&mut text, part.title(), details(results, &cells, part.metrics()), look);
+    }
     let most = results.samples.values().flatten().filter_map(|sample| sample.get(&Metric::Others));
     let most = most.copied().fold(0.0, f64::max);
     if most > OTHERS_MAX {
@@ -80,6 +114,57 @@ pub(super) fn text(results: &Results, setting: &[String], look: Look) -> String 
         let _ = writeln!(text, "\nFAILED: {failure}");
     }
     text
+}
+
+/// A table of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Loads,
+    Memory,
+    Watch,
+    Idle,
+}
+
+impl Part {
+    const ALL: [Part; 4] = [Part::Loads, Part::Memory, Part::Watch, Part::Idle];
+
+    /// Where the details of a workload belong.
+    fn of(workload: Workload) -> Self {
+        match (workload.watches(), workload.rests()) {
+            (false, false) => Part::Loads,
+            (false, true) => Part::Memory,
+            (true, false) => Part::Watch,
+            (true, true) => Part::Idle,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Part::Loads => "Loads",
+            Part::Memory => "Memory",
+            Part::Watch => "Watch",
+            Part::Idle => "Idle watchers",
+        }
+    }
+
+    fn metrics(self) -> &'static [Metric] {
+        match self {
+            Part::Loads => &LOAD_METRICS,
+            Part::Memory => &MEMORY_METRICS,
+            Part::Watch => &WATCH_METRICS,
+            Part::Idle => &IDLE_METRICS,
+        }
+    }
+
+    /// What of it the summary compares.
+    fn compared(self) -> &'static [Metric] {
+        match self {
+            Part::Loads => &COMPARED,
+            Part::Memory => &COMPARED_MEMORY,
+            Part::Watch => &COMPARED_WATCH,
+            Part::Idle => &COMPARED_IDLE,
+        }
+    }
 }
 
 fn section(text: &mut String, title: &str, (header, rows): Rows, look: Look) {
@@ -111,13 +196,13 @@ fn summary(results: &Results) -> Rows {
     let header = ["workload", "clients", "measure", "ferretcd", "etcd", "ratio", "target", ""];
     let mut rows = Vec::new();
     for cell in results.cells() {
-        let compared: &[Metric] =
-            if cell.workload == Workload::Memory { &COMPARED_MEMORY } else { &COMPARED };
-        for metric in compared {
-            let Some(ratio) = results.ratio(cell, *metric) else { continue };
-            let value = |product| results.value(cell, product, *metric).map(number).unwrap_or_default();
+        for metric in Part::of(cell.workload).compared() {
+            let of = |product| results.value(cell, product, *metric);
+            let (Some(ours), Some(theirs)) = (of(Product::Ferretcd), of(Product::Etcd)) else { continue };
+            // A loss is a ratio by itself, and etcd's can be 0 or, by noise, less.
+            let ratio = results.ratio(cell, *metric).filter(|_| *metric != Metric::Loss);
             let target = Target::of(cell, *metric).filter(|_| !results.paced);
-            let verdict = match target.map(|target| target.is_met(ratio)) {
+            let verdict = match target.map(|target| target.is_met(ours, ratio)) {
                 Some(true) => "met",
                 Some(false) => "MISSED",
                 None => "",
@@ -126,9 +211,9 @@ fn summary(results: &Results) -> Rows {
                 cell.workload.name().to_owned(),
                 cell.clients.to_string(),
                 metric.title().to_owned(),
-                value(Product::Ferretcd),
-                value(Product::Etcd),
-                format!("{ratio:.2}"),
+                number(ours),
+                number(theirs),
+                ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
                 target.map(|target| target.to_string()).unwrap_or_default(),
                 verdict.to_owned(),
             ]);
@@ -162,8 +247,8 @@ fn details(results: &Results, cells: &[Cell], metrics: &[Metric]) -> Rows {
 fn number(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
-        _ if value < 10.0 => format!("{value:.2}"),
-        _ if value < 100.0 => format!("{value:.1}"),
+        _ if value.abs() < 10.0 => format!("{value:.2}"),
+        _ if value.abs() < 100.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
 }

@@ -5,11 +5,14 @@ use std::fmt;
 use super::super::result::{Cell, Metric};
 use super::super::workload::Workload;
 
-/// A bound on the ratio of ferretcd's value to etcd's.
+/// A bound on the ratio of ferretcd's value to etcd's, or on the value itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Target {
     AtLeast(f64),
     AtMost(f64),
+    /// A ratio of at least the first, or a value of at least the second.
+    AtLeastOrValue(f64, f64),
+    ValueAtMost(f64),
 }
 
 impl Target {
@@ -22,16 +25,25 @@ impl Target {
             (Workload::Put, Metric::Written) => Some(Target::AtMost(1.0)),
             (Workload::Range | Workload::List, Metric::Rate) => Some(Target::AtLeast(4.0)),
             (Workload::Memory, Metric::PeakMemory) => Some(Target::AtMost(0.5)),
+            (Workload::Watch, Metric::Events) => Some(Target::AtLeast(5.0)),
+            (Workload::WatchCatchup, Metric::Events) => Some(Target::AtLeastOrValue(5.0, 1e6)),
+            (Workload::WatchBehind | Workload::WatchStalled, Metric::Loss) => Some(Target::ValueAtMost(5.0)),
+            (Workload::WatchIdle | Workload::WatchIdleStreams, Metric::BytesPerWatcher) => {
+                Some(Target::AtMost(0.5))
+            }
             _ => None,
         }
     }
 
-    /// Judges the ratio as it is printed: what differs in the third digit is noise.
-    pub(super) fn is_met(self, ratio: f64) -> bool {
-        let ratio = (ratio * 100.0).round() / 100.0;
+    /// Judges the numbers as they are printed: what differs in the third digit is noise.
+    pub(super) fn is_met(self, value: f64, ratio: Option<f64>) -> bool {
+        let rounded = |number: f64| (number * 100.0).round() / 100.0;
+        let ratio = |is_good: &dyn Fn(f64) -> bool| ratio.map(rounded).is_some_and(is_good);
         match self {
-            Target::AtLeast(bound) => ratio >= bound,
-            Target::AtMost(bound) => ratio <= bound,
+            Target::AtLeast(bound) => ratio(&|ratio| ratio >= bound),
+            Target::AtMost(bound) => ratio(&|ratio| ratio <= bound),
+            Target::AtLeastOrValue(bound, least) => value >= least || ratio(&|ratio| ratio >= bound),
+            Target::ValueAtMost(most) => rounded(value) <= most,
         }
     }
 }
@@ -41,6 +53,31 @@ impl fmt::Display for Target {
         match self {
             Target::AtLeast(bound) => write!(f, ">= {bound:.2}"),
             Target::AtMost(bound) => write!(f, "<= {bound:.2}"),
+            Target::AtLeastOrValue(bound, least) => write!(f, ">= {bound:.2} or {least}"),
+            Target::ValueAtMost(most) => write!(f, "{most} at most"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_on_ratios_or_values() {
+        for (target, value, ratio, expected) in [
+            (Target::AtLeast(5.0), 10.0, Some(4.996), true),
+            (Target::AtLeast(5.0), 10.0, Some(4.99), false),
+            (Target::AtMost(0.5), 10.0, Some(0.51), false),
+            // Nothing to compare with.
+            (Target::AtMost(0.5), 10.0, None, false),
+            (Target::AtLeastOrValue(5.0, 1e6), 2e6, None, true),
+            (Target::AtLeastOrValue(5.0, 1e6), 2e5, Some(6.0), true),
+            (Target::AtLeastOrValue(5.0, 1e6), 2e5, Some(4.0), false),
+            (Target::ValueAtMost(5.0), -3.0, None, true),
+            (Target::ValueAtMost(5.0), 5.1, Some(0.1), false),
+        ] {
+            assert_eq!(target.is_met(value, ratio), expected, "{target} {value} {ratio:?}");
         }
     }
 }

@@ -1,19 +1,22 @@
 //! One life of a server and the loads that are put on it.
 
+mod moment;
+mod watch;
+
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
+use self::moment::Moment;
 use super::Outcome;
 use super::check::State;
 use super::load::{Load, Mark, Pace, Seen, Span};
-use super::machine::{Placement, busy, disk_bytes};
+use super::machine::{Placement, disk_bytes};
 use super::options::Options;
 use super::process::{Memory, Usage};
+use super::requests::Requests;
 use super::result::{Cell, Metric, Sample};
 use super::server::Server;
-use super::workload::{Requests, Workload};
+use super::workload::Workload;
 
 /// Load before the window, so that connections, caches and the server's heap are warm.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -28,32 +31,29 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Splits a run into sessions. Reads share a store; each load that writes gets an empty one, or the faster
-    /// server would have to carry more data than the slower one.
+    /// Splits a run into sessions. Reads share a store, and so do loads that need much history, because that
+    /// takes long to write; each other load that writes gets an empty one, or the faster server would have to
+    /// carry more data than the slower one.
     pub(super) fn plan(options: &Options) -> Vec<Self> {
-        let loads = |workload: &Workload| {
-            let workload = *workload;
-            options.clients.iter().map(move |clients| Cell { workload, clients: *clients })
-        };
-        let (reads, rest): (Vec<Workload>, Vec<Workload>) =
-            options.workloads.iter().partition(|workload| workload.reads_only());
-        let (memory, writes): (Vec<Workload>, Vec<Workload>) =
-            rest.into_iter().partition(|workload| *workload == Workload::Memory);
-
-        let mut sessions: Vec<Self> =
-            writes.iter().flat_map(loads).map(|cell| Self { cells: vec![cell] }).collect();
-        if !reads.is_empty() {
-            sessions.push(Self { cells: reads.iter().flat_map(loads).collect() });
+        let mut sessions: Vec<Self> = Vec::new();
+        let mut shared: Vec<(Store, Self)> = Vec::new();
+        for workload in &options.workloads {
+            let cells = cells(*workload, options);
+            match Store::of(*workload) {
+                Store::Own => sessions.extend(cells.into_iter().map(|cell| Self { cells: vec![cell] })),
+                store => match shared.iter_mut().find(|(other, _)| *other == store) {
+                    Some((_, session)) => session.cells.extend(cells),
+                    None => shared.push((store, Self { cells })),
+                },
+            }
         }
-        if let Some(workload) = memory.first() {
-            sessions.push(Self { cells: vec![Cell { workload: *workload, clients: LOADING_CLIENTS }] });
-        }
+        sessions.extend(shared.into_iter().map(|(_, session)| session));
         sessions
     }
 
-    /// How often it is worth repeating; what memory it takes does not vary.
+    /// How often it is worth repeating.
     pub(super) fn rounds(&self, options: &Options) -> usize {
-        if self.cells[0].workload == Workload::Memory { 1 } else { options.rounds }
+        if self.cells[0].workload.rests() { 1 } else { options.rounds }
     }
 
     /// Runs the loads on a fresh server and gives what came of each to `on_round`.
@@ -67,17 +67,19 @@ impl Session {
     ) -> Outcome<()> {
         let mut server = Server::start(program, data_dir, placement)?;
         let result = self.cells.iter().try_for_each(|cell| {
-            if cell.workload == Workload::Memory {
-                on_round(*cell, measure_memory(&mut server, options)?);
-                return Ok(());
-            }
-            if cell.workload.reads_only() && State::of(server.address())?.keys == 0 {
-                load_keys(&server, options.keys, options)?;
+            let n_keys = if cell.workload.needs_history() { options.history } else { options.keys };
+            if Store::of(cell.workload) != Store::Own && State::of(server.address())?.keys == 0 {
+                load_keys(&server, n_keys, options)?;
                 // Reads find a store that was opened, not one that was just written: etcd 3.4 would copy its
                 // buffer of recent writes for each of them, which more than doubles their cost.
                 server.crash_and_restart()?;
             }
-            on_round(*cell, measure(&server, *cell, options)?);
+            let round = match cell.workload {
+                Workload::Memory => measure_memory(&mut server, options),
+                workload if workload.watches() => watch::measure(&mut server, *cell, options),
+                _ => measure(&server, *cell, options),
+            };
+            on_round(*cell, round?);
             Ok(())
         });
         result.map_err(|error: Box<dyn std::error::Error>| match server.last_words() {
@@ -85,6 +87,36 @@ impl Session {
             words => format!("{error}; the server's last words:\n{words}").into(),
         })
     }
+}
+
+/// Whose data a load finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Store {
+    Own,
+    /// The one of all loads that read keys.
+    Keys,
+    /// The one of all loads that need much history.
+    History,
+}
+
+impl Store {
+    fn of(workload: Workload) -> Self {
+        match workload {
+            workload if workload.reads_only() => Store::Keys,
+            workload if workload.needs_history() => Store::History,
+            _ => Store::Own,
+        }
+    }
+}
+
+/// The loads of a workload.
+fn cells(workload: Workload, options: &Options) -> Vec<Cell> {
+    let clients = match workload {
+        Workload::Memory => vec![LOADING_CLIENTS],
+        workload if workload.watches() => watch::clients(workload, options),
+        _ => options.clients.clone(),
+    };
+    clients.into_iter().map(|clients| Cell { workload, clients }).collect()
 }
 
 /// What came of one load.
@@ -112,33 +144,29 @@ fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
     let mut marks = Vec::with_capacity(2);
     let seen = load.run(server.address(), &mut requests, |mark| {
         debug_assert_eq!(mark == Mark::Begin, marks.is_empty());
-        marks.push((Usage::of(pid)?, own_cpu(), busy()?));
+        marks.push(Moment::now(pid)?);
         Ok(())
     })?;
-    let [(begin, own_begin, busy_begin), (end, own_end, busy_end)] = marks[..] else {
-        unreachable!("a load has two marks")
-    };
+    let [begin, end] = &marks[..] else { unreachable!("a load has two marks") };
+    let costs = begin.until(end);
     let settled = Usage::when_settled(pid)?;
     let memory = Memory::of(pid)?;
     check(before, State::of(server.address())?, cell.workload, &seen)?;
 
     let answered = seen.answered_in_window.max(1) as f64;
-    let server_cpu = (end.cpu - begin.cpu).as_secs_f64();
-    let own_cpu = (own_end - own_begin).as_secs_f64();
-    let others = (busy_end - busy_begin).as_secs_f64() - server_cpu - own_cpu;
     let mut sample = latencies(&seen);
     sample.extend([
         (Metric::Rate, seen.answered_in_window as f64 / seen.window.as_secs_f64()),
-        (Metric::ServerCpu, server_cpu * 1e6 / answered),
-        (Metric::GeneratorCpu, own_cpu * 1e6 / answered),
+        (Metric::ServerCpu, costs.server * 1e6 / answered),
+        (Metric::GeneratorCpu, costs.generator * 1e6 / answered),
         (
             Metric::Written,
-            (settled.written_bytes - begin.written_bytes) as f64
+            (settled.written_bytes - begin.usage.written_bytes) as f64
                 / 1.024
                 / seen.answered_since_window.max(1) as f64,
         ),
         (Metric::PeakMemory, memory.peak as f64 / MIB),
-        (Metric::Others, others.max(0.0) * 100.0 / seen.window.as_secs_f64()),
+        (Metric::Others, costs.others_percent()),
         (Metric::Failed, (seen.failed + seen.unsent) as f64),
     ]);
     Ok(Round { sample, failure: seen.failure() })
@@ -212,33 +240,54 @@ fn latencies(seen: &Seen) -> Sample {
     ])
 }
 
-/// Processor time of this thread, which is the generator.
-fn own_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn plan(options: &Options) -> Vec<Vec<(&'static str, usize)>> {
+        let names = |session: &Session| {
+            session.cells.iter().map(|cell| (cell.workload.name(), cell.clients)).collect()
+        };
+        Session::plan(options).iter().map(names).collect()
+    }
+
     #[test]
     fn writes_get_a_store_each_and_reads_share_one() {
-        let options = Options { clients: vec![1, 64], ..Options::default() };
-        let plan: Vec<Vec<(&str, usize)>> = Session::plan(&options)
-            .iter()
-            .map(|session| session.cells.iter().map(|cell| (cell.workload.name(), cell.clients)).collect())
-            .collect();
+        let workloads = Workload::group("kv");
+        let options = Options { clients: vec![1, 64], workloads, ..Options::default() };
         let reads = ["range", "range-serializable", "list"];
         assert_eq!(
-            plan,
+            plan(&options),
             [
                 vec![("put", 1)],
                 vec![("put", 64)],
                 vec![("txn", 1)],
                 vec![("txn", 64)],
-                reads.iter().flat_map(|name| [(*name, 1), (*name, 64)]).collect(),
                 vec![("memory", LOADING_CLIENTS)],
+                reads.iter().flat_map(|name| [(*name, 1), (*name, 64)]).collect(),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_needs_history_shares_it() {
+        let options = Options { workloads: Workload::group("watching"), ..Options::default() };
+        assert_eq!(
+            plan(&options),
+            [
+                vec![("watch", 1)],
+                vec![("watch", 64)],
+                vec![("watch-keys", 64)],
+                vec![("watch-flood", 64)],
+                vec![("watch-idle", 10_000)],
+                vec![("watch-idle-streams", 10_000)],
+                vec![
+                    ("watch-catchup", 1),
+                    ("watch-catchup", 10),
+                    ("watch-catchup", 100),
+                    ("watch-behind", 64),
+                    ("watch-stalled", 64)
+                ],
             ]
         );
     }

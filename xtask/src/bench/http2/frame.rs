@@ -1,46 +1,48 @@
-//! The few HTTP/2 frames that a client of unary calls needs (RFC 9113), and the header block of a call (RFC 7541).
+//! The few HTTP/2 frames that a client of gRPC needs (RFC 9113), and the header block of a call (RFC 7541).
 
 /// Bytes before the payload of each frame.
-pub(super) const HEAD_BYTES: usize = 9;
+pub(in super::super) const HEAD_BYTES: usize = 9;
 /// The largest payload unless the receiver allows more, which this client neither does nor uses.
-pub(super) const PAYLOAD_BYTES_MAX: usize = 16_384;
+pub(in super::super) const PAYLOAD_BYTES_MAX: usize = 16_384;
 /// The largest flow-control window.
-pub(super) const WINDOW_MAX: u32 = (1 << 31) - 1;
+pub(in super::super) const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// The window of a connection, and of a stream unless SETTINGS say otherwise, when it begins.
-pub(super) const WINDOW_DEFAULT: u32 = 65_535;
+pub(in super::super) const WINDOW_DEFAULT: u32 = 65_535;
 
-pub(super) const DATA: u8 = 0;
-pub(super) const HEADERS: u8 = 1;
-pub(super) const RST_STREAM: u8 = 3;
-pub(super) const SETTINGS: u8 = 4;
-pub(super) const PING: u8 = 6;
-pub(super) const GOAWAY: u8 = 7;
-pub(super) const WINDOW_UPDATE: u8 = 8;
+pub(in super::super) const DATA: u8 = 0;
+pub(in super::super) const HEADERS: u8 = 1;
+pub(in super::super) const RST_STREAM: u8 = 3;
+pub(in super::super) const SETTINGS: u8 = 4;
+pub(in super::super) const PING: u8 = 6;
+pub(in super::super) const GOAWAY: u8 = 7;
+pub(in super::super) const WINDOW_UPDATE: u8 = 8;
 
-pub(super) const END_STREAM: u8 = 1;
-pub(super) const END_HEADERS: u8 = 4;
+pub(in super::super) const END_STREAM: u8 = 1;
+pub(in super::super) const END_HEADERS: u8 = 4;
+/// Of DATA and HEADERS.
+pub(in super::super) const PADDED: u8 = 8;
 /// Of SETTINGS and PING.
-pub(super) const ACK: u8 = 1;
+pub(in super::super) const ACK: u8 = 1;
 
-pub(super) const HEADER_TABLE_SIZE: u16 = 1;
-pub(super) const ENABLE_PUSH: u16 = 2;
-pub(super) const MAX_CONCURRENT_STREAMS: u16 = 3;
-pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
+pub(in super::super) const HEADER_TABLE_SIZE: u16 = 1;
+pub(in super::super) const ENABLE_PUSH: u16 = 2;
+pub(in super::super) const MAX_CONCURRENT_STREAMS: u16 = 3;
+pub(in super::super) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// What a client says before its first frame.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What stands before a payload.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
-    pub(super) length: usize,
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
+pub(in super::super) struct Head {
+    pub(in super::super) length: usize,
+    pub(in super::super) kind: u8,
+    pub(in super::super) flags: u8,
+    pub(in super::super) stream: u32,
 }
 
 impl Head {
-    pub(super) fn read(bytes: &[u8; HEAD_BYTES]) -> Self {
+    pub(in super::super) fn read(bytes: &[u8; HEAD_BYTES]) -> Self {
         let [a, b, c, kind, flags, stream @ ..] = *bytes;
         Self {
             length: u32::from_be_bytes([0, a, b, c]) as usize,
@@ -50,7 +52,7 @@ impl Head {
         }
     }
 
-    pub(super) fn write(self, out: &mut Vec<u8>) {
+    pub(in super::super) fn write(self, out: &mut Vec<u8>) {
         debug_assert!(self.length <= PAYLOAD_BYTES_MAX);
         let [_, a, b, c] = (self.length as u32).to_be_bytes();
         let [d, e, f, g] = self.stream.to_be_bytes();
@@ -58,26 +60,27 @@ impl Head {
     }
 }
 
-/// Writes what opens a connection: the answers' flow control never has to wait for this client.
-pub(super) fn write_preface(out: &mut Vec<u8>) {
+/// Writes what opens a connection. The peer may send `window` bytes on each stream, and as much as there can be
+/// on all of them together.
+pub(in super::super) fn write_preface(out: &mut Vec<u8>, window: u32) {
     out.extend_from_slice(PREFACE);
-    let settings = [(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, WINDOW_MAX)];
+    let settings = [(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, window)];
     Head { length: settings.len() * 6, kind: SETTINGS, flags: 0, stream: 0 }.write(out);
     for (name, value) in settings {
         out.extend_from_slice(&name.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
     }
-    write_window_update(out, WINDOW_MAX - WINDOW_DEFAULT);
+    write_window_update(out, 0, WINDOW_MAX - WINDOW_DEFAULT);
 }
 
-/// Lets the peer send that much more on the connection.
-pub(super) fn write_window_update(out: &mut Vec<u8>, increment: u32) {
-    Head { length: 4, kind: WINDOW_UPDATE, flags: 0, stream: 0 }.write(out);
+/// Lets the peer send that much more on a stream, or with 0 on the connection.
+pub(in super::super) fn write_window_update(out: &mut Vec<u8>, stream: u32, increment: u32) {
+    Head { length: 4, kind: WINDOW_UPDATE, flags: 0, stream }.write(out);
     out.extend_from_slice(&increment.to_be_bytes());
 }
 
 /// The names and values of a SETTINGS payload.
-pub(super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ {
+pub(in super::super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ {
     payload.chunks_exact(6).map(|each| {
         (u16::from_be_bytes([each[0], each[1]]), u32::from_be_bytes([each[2], each[3], each[4], each[5]]))
     })
@@ -85,7 +88,7 @@ pub(super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ 
 
 /// The header block of a connection's first call: it puts each field into the server's table, as gRPC clients
 /// do, so that [`LATER_CALLS`] can name them by number.
-pub(super) fn first_call(path: &str, authority: &str) -> Vec<u8> {
+pub(in super::super) fn first_call(path: &str, authority: &str) -> Vec<u8> {
     let mut block = vec![METHOD_POST, SCHEME_HTTP];
     // A name of the static table by its number, or 0 and the name itself.
     for (name_index, name, value) in
@@ -101,7 +104,7 @@ pub(super) fn first_call(path: &str, authority: &str) -> Vec<u8> {
 }
 
 /// The header block of every other call on that connection. The table numbers its entries from the newest, 62.
-pub(super) const LATER_CALLS: [u8; 6] =
+pub(in super::super) const LATER_CALLS: [u8; 6] =
     [METHOD_POST, SCHEME_HTTP, 0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62];
 
 /// Entries of the static table.

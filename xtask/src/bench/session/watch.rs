@@ -1,0 +1,326 @@
+//! Loads with watchers.
+
+use std::time::{Duration, Instant};
+
+use super::super::Outcome;
+use super::super::check::State;
+use super::super::load::{Load, Pace, Seen, Span};
+use super::super::options::Options;
+use super::super::process::{Memory, Usage};
+use super::super::requests::Requests;
+use super::super::result::{Cell, Metric, Sample};
+use super::super::server::Server;
+use super::super::watch::{Plan, Reading, Subject, Waited, Watchers};
+use super::super::workload::Workload;
+use super::moment::{Costs, Moment};
+use super::{LOADING_CLIENTS, MIB, Round, WARM_UP, latencies};
+
+/// Events are awaited no longer than this after the last put.
+const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
+/// Watchers that read all history are given this long.
+const CATCH_UP_TIME_MAX: Duration = Duration::from_secs(15);
+/// When nothing has arrived for so long, nothing will.
+const QUIET: Duration = Duration::from_secs(10);
+/// When nothing has arrived for so long, streams without a window have what they take.
+const STALLED: Duration = Duration::from_secs(1);
+/// The first revision that a put can have.
+const FIRST_REVISION: i64 = 2;
+/// Connections of watchers, and streams of watchers that share them.
+const CONNECTIONS: usize = 10;
+const IDLE_STREAMS: usize = 100;
+const IDLE_CONNECTIONS: usize = 100;
+
+/// The sizes in which a workload is measured: of those without writers the watchers, of the others the writers.
+pub(super) fn clients(workload: Workload, options: &Options) -> Vec<usize> {
+    match workload {
+        Workload::Watch => vec![1, 64],
+        Workload::WatchCatchup => vec![1, 10, 100],
+        Workload::WatchIdle | Workload::WatchIdleStreams => vec![options.idle_watchers],
+        _ => vec![64],
+    }
+}
+
+/// Puts one load on the server.
+pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Outcome<Round> {
+    let n = options.watchers;
+    let streams = |streams: usize, subject| Plan {
+        connections: CONNECTIONS,
+        streams,
+        watches: n.div_ceil(streams),
+        subject,
+        start_revision: 0,
+        reading: Reading::Always,
+    };
+    match cell.workload {
+        Workload::Watch => {
+            let requests = Requests::stamped(1, options.value_bytes);
+            measure_delivery(server, cell, options, &streams(n, Subject::OneKey), requests)
+        }
+        Workload::WatchKeys => {
+            let plan = streams(CONNECTIONS.min(n), Subject::OwnKey);
+            let requests = Requests::stamped((plan.streams * plan.watches) as u64, options.value_bytes);
+            measure_delivery(server, cell, options, &plan, requests)
+        }
+        Workload::WatchCatchup => {
+            let plan = Plan {
+                start_revision: FIRST_REVISION,
+                watches: 1,
+                ..streams(cell.clients, Subject::Everything)
+            };
+            server.crash_and_restart()?;
+            measure_catch_up(server, &plan)
+        }
+        Workload::WatchBehind => {
+            let plan = Plan { start_revision: FIRST_REVISION, ..streams(n, Subject::Everything) };
+            server.crash_and_restart()?;
+            measure_loss(server, cell, options, plan)
+        }
+        Workload::WatchStalled => {
+            let plan = Plan { start_revision: FIRST_REVISION, ..streams(n, Subject::Everything) };
+            server.crash_and_restart()?;
+            measure_loss(server, cell, options, Plan { reading: Reading::Never, ..plan })
+        }
+        Workload::WatchFlood => {
+            let plan = streams(n, Subject::Everything);
+            measure_loss(server, cell, options, Plan { reading: Reading::Never, ..plan })
+        }
+        Workload::WatchIdle => {
+            let streams = IDLE_STREAMS.min(cell.clients);
+            let plan = Plan { streams, watches: cell.clients.div_ceil(streams), ..idle_plan(CONNECTIONS) };
+            measure_idle(server, options, &plan)
+        }
+        Workload::WatchIdleStreams => {
+            let plan = Plan { streams: cell.clients, ..idle_plan(IDLE_CONNECTIONS) };
+            measure_idle(server, options, &plan)
+        }
+        other => unreachable!("{} has no watchers", other.name()),
+    }
+}
+
+fn idle_plan(connections: usize) -> Plan {
+    Plan {
+        connections,
+        streams: 1,
+        watches: 1,
+        subject: Subject::OwnKey,
+        start_revision: 0,
+        reading: Reading::Always,
+    }
+}
+
+/// Puts while clients watch the same keys.
+fn measure_delivery(
+    server: &Server,
+    cell: Cell,
+    options: &Options,
+    plan: &Plan,
+    mut requests: Requests,
+) -> Outcome<Round> {
+    let pid = server.pid();
+    let before = State::of(server.address())?;
+    Usage::when_settled(pid)?;
+    Memory::forget_peak(pid);
+    let mut watchers = Watchers::open(server.address(), plan)?;
+    watchers.await_created()?;
+
+    // One key is written over one connection, as by one process.
+    let connections = if plan.subject == Subject::OneKey { 1 } else { options.connections };
+    let (seen, costs) = put(server, cell.clients, connections, options, &mut requests, Some(&mut watchers))?;
+    let each = if plan.subject == Subject::OneKey { watchers.len() as u64 } else { 1 };
+    let expected = seen.answered * each;
+    let waited = watchers.until(DELIVERY_TIME_MAX, QUIET, |tally| tally.n_events() >= expected)?;
+    let memory = Memory::of(pid)?;
+    let tally = watchers.tally();
+    if seen.failed == 0 {
+        let revision = before.revision + seen.answered;
+        State::of(server.address())?.check_revision(revision)?;
+    }
+
+    let mut sample = latencies(&seen);
+    let micros = |quantile| tally.delays().value_at_quantile(quantile) as f64 / 1e3;
+    sample.extend([
+        (Metric::DelayP50, micros(0.5)),
+        (Metric::DelayP99, micros(0.99)),
+        (Metric::DelayMax, micros(1.0)),
+        (Metric::Undelivered, percent(expected.saturating_sub(tally.n_events()), expected)),
+        (Metric::PeakMemory, memory.peak as f64 / MIB),
+    ]);
+    sample.extend(put_metrics(&seen, &costs));
+    sample.extend(event_metrics(&watchers, tally.n_in_window(), seen.window, &costs));
+    let failure = seen.failure().or_else(|| failure(&watchers, expected, waited));
+    Ok(Round { sample, failure })
+}
+
+/// Lets clients read all history, and nothing else.
+fn measure_catch_up(server: &Server, plan: &Plan) -> Outcome<Round> {
+    let pid = server.pid();
+    let state = State::of(server.address())?;
+    Usage::when_settled(pid)?;
+    Memory::forget_peak(pid);
+
+    let each = state.revision + 1 - FIRST_REVISION.unsigned_abs();
+    let expected = each * plan.streams as u64;
+    let (begin, start) = (Moment::now(pid)?, Instant::now());
+    let mut watchers = Watchers::open(server.address(), plan)?;
+    let waited = watchers.until(CATCH_UP_TIME_MAX, QUIET, |tally| tally.n_events() >= expected)?;
+    let time = start.elapsed();
+    let costs = begin.until(&Moment::now(pid)?);
+    let memory = Memory::of(pid)?;
+
+    let n_events = watchers.tally().n_events();
+    let mut sample = event_metrics(&watchers, n_events, time, &costs);
+    sample.extend([
+        (Metric::Undelivered, percent(expected.saturating_sub(n_events), expected)),
+        (Metric::PeakMemory, memory.peak as f64 / MIB),
+        (Metric::Others, costs.others_percent()),
+        (Metric::Failed, 0.0),
+    ]);
+    Ok(Round { sample, failure: failure(&watchers, expected, waited) })
+}
+
+/// Puts without, with, and again without the watchers.
+fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> Outcome<Round> {
+    let pid = server.pid();
+    let mut requests = cell.workload.requests(options.keys, options.value_bytes);
+    let mut phase = |watchers: Option<&mut Watchers>| {
+        Usage::when_settled(pid)?;
+        let before = State::of(server.address())?;
+        let (seen, costs) = put(server, cell.clients, options.connections, options, &mut requests, watchers)?;
+        if seen.failed == 0 {
+            State::of(server.address())?.check_revision(before.revision + seen.answered)?;
+        }
+        Outcome::Ok((seen, costs))
+    };
+    let (first, _) = phase(None)?;
+
+    let revision = i64::try_from(State::of(server.address())?.revision)?;
+    let start_revision = if plan.start_revision == 0 { revision + 1 } else { plan.start_revision };
+    let before = Usage::when_settled(pid).and_then(|_| Memory::of(pid))?;
+    Memory::forget_peak(pid);
+    let mut watchers = Watchers::open(server.address(), &Plan { start_revision, ..plan })?;
+    watchers.await_created()?;
+    if plan.reading == Reading::Never && plan.start_revision != 0 {
+        watchers.until(CATCH_UP_TIME_MAX, STALLED, |_| false)?;
+    }
+    let (seen, costs) = phase(Some(&mut watchers))?;
+    let memory = Memory::of(pid)?;
+    let fault = watchers.tally().fault().map(str::to_owned);
+    let n_in_window = watchers.tally().n_in_window();
+    let mut sample = latencies(&seen);
+    sample.extend(put_metrics(&seen, &costs));
+    sample.extend(event_metrics(&watchers, n_in_window, seen.window, &costs));
+    drop(watchers);
+
+    let (last, _) = phase(None)?;
+    let without = f64::midpoint(rate(&first), rate(&last));
+    sample.extend([
+        (Metric::RateWithout, without),
+        (Metric::Loss, (1.0 - rate(&seen) / without) * 100.0),
+        (Metric::PeakMemory, memory.peak as f64 / MIB),
+        (Metric::Growth, memory.peak.saturating_sub(before.resident) as f64 / MIB),
+    ]);
+    // A server that is busy with watchers may let requests time out. That is a loss, and no failure of the run.
+    let failure = first.failure().or(fault);
+    Ok(Round { sample, failure })
+}
+
+/// Creates watchers and looks at the memory that they take. Then each gets one event.
+fn measure_idle(server: &Server, options: &Options, plan: &Plan) -> Outcome<Round> {
+    let pid = server.pid();
+    Usage::when_settled(pid)?;
+    let before = Memory::of(pid)?;
+    let begin = Instant::now();
+    let mut watchers = Watchers::open(server.address(), plan)?;
+    watchers.await_created()?;
+    let time = begin.elapsed();
+    Usage::when_settled(pid)?;
+    let memory = Memory::of(pid)?;
+
+    let n_watchers = watchers.len() as u64;
+    let load = Load {
+        clients: LOADING_CLIENTS,
+        connections: options.connections,
+        pace: Pace::Closed,
+        span: Span::Requests(n_watchers),
+    };
+    let mut requests = Requests::stamped(n_watchers, options.value_bytes);
+    let seen = load.run_beside(Some(&mut watchers), server.address(), &mut requests, |_| Ok(()))?;
+    let waited = watchers.until(DELIVERY_TIME_MAX, QUIET, |tally| tally.n_events() >= n_watchers)?;
+    let n_watchers_f = n_watchers as f64;
+    let sample = Sample::from([
+        (Metric::Created, n_watchers_f / time.as_secs_f64()),
+        (Metric::BytesPerWatcher, memory.resident.saturating_sub(before.resident) as f64 / n_watchers_f),
+        (Metric::Memory, memory.resident as f64 / MIB),
+        (Metric::AnonymousMemory, memory.anonymous as f64 / MIB),
+        (Metric::Failed, 0.0),
+    ]);
+    Ok(Round { sample, failure: seen.failure().or_else(|| failure(&watchers, n_watchers, waited)) })
+}
+
+/// Puts for the measured time; what it has cost.
+fn put(
+    server: &Server,
+    clients: usize,
+    connections: usize,
+    options: &Options,
+    requests: &mut Requests,
+    watchers: Option<&mut Watchers>,
+) -> Outcome<(Seen, Costs)> {
+    let load = Load {
+        clients,
+        connections,
+        pace: Pace::Closed,
+        span: Span::Time { warm_up: WARM_UP, window: options.window },
+    };
+    let mut marks = Vec::with_capacity(2);
+    let seen = load.run_beside(watchers, server.address(), requests, |_| {
+        marks.push(Moment::now(server.pid())?);
+        Ok(())
+    })?;
+    let [begin, end] = &marks[..] else { unreachable!("a load has two marks") };
+    Ok((seen, begin.until(end)))
+}
+
+fn put_metrics(seen: &Seen, costs: &Costs) -> Sample {
+    Sample::from([
+        (Metric::Rate, rate(seen)),
+        (Metric::Others, costs.others_percent()),
+        (Metric::Failed, (seen.failed + seen.unsent) as f64),
+    ])
+}
+
+/// Of `n_events` that arrived in `time`.
+fn event_metrics(watchers: &Watchers, n_events: u64, time: Duration, costs: &Costs) -> Sample {
+    let events = (Metric::Events, n_events as f64 / time.as_secs_f64());
+    if n_events == 0 {
+        return Sample::from([events]);
+    }
+    let n = n_events as f64;
+    let n_in_all = watchers.tally().n_events() as f64;
+    Sample::from([
+        events,
+        (Metric::EventCpu, costs.server * 1e6 / n),
+        (Metric::EventGeneratorCpu, costs.generator * 1e6 / n),
+        (Metric::EventBytes, watchers.received() as f64 / n_in_all),
+    ])
+}
+
+fn rate(seen: &Seen) -> f64 {
+    seen.answered_in_window as f64 / seen.window.as_secs_f64()
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    part as f64 * 100.0 / whole.max(1) as f64
+}
+
+/// What went wrong with the events, if anything did. Slowness is not wrong.
+fn failure(watchers: &Watchers, expected: u64, waited: Waited) -> Option<String> {
+    let tally = watchers.tally();
+    let n_events = tally.n_events();
+    match tally.fault() {
+        Some(fault) => Some(fault.to_owned()),
+        None if n_events > expected => Some(format!("{n_events} events arrived of {expected}")),
+        None if waited == Waited::Quiet => Some(format!("{n_events} events of {expected}, and no more came")),
+        None => None,
+    }
+}
