@@ -6,6 +6,7 @@
 //!   it was asked of ferretcd. [`InProcess`] is ferretcd again, composed from its crates without its command line.
 //! - [`scenario`] runs suites that are text: requests with the answers they get, as data.
 //! - [`Clients`] and [`raw`] reach the services with and without generated code.
+//! - [`ClientProgram`] runs suites that are programs of their own: other people's clients.
 //! - [`Random`] makes what is random repeatable.
 //! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills.
 //!
@@ -33,6 +34,7 @@ mod alone;
 mod client;
 mod cluster;
 mod every_target;
+mod interop;
 mod random;
 pub mod raw;
 pub mod report;
@@ -43,4 +45,5 @@ pub use cluster::{
     Cluster, Etcd34, Etcd37, Ferretcd, InProcess, Killable, Kind, Missing, Options, Process, Program,
     Release, StartError,
 };
+pub use interop::ClientProgram;
 pub use random::Random;

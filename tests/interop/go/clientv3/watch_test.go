@@ -1,0 +1,290 @@
+package clientv3
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/mirror"
+)
+
+// changes is a small history of the keys a to c: each element one revision.
+func changes(prefix string) [][]clientv3.Op {
+	a, b, c := prefix+"a", prefix+"b", prefix+"c"
+	return [][]clientv3.Op{
+		{clientv3.OpPut(a, "1")},
+		{clientv3.OpPut(b, "1")},
+		{clientv3.OpPut(a, "2")},
+		{clientv3.OpDelete(a)},
+		{clientv3.OpPut(c, "1"), clientv3.OpPut(a, "3"), clientv3.OpPut(b, "2")},
+		{clientv3.OpDelete(prefix, clientv3.WithPrefix())},
+		{clientv3.OpPut(b, "3")},
+		{clientv3.OpPut(b, "3")},
+	}
+}
+
+var selections = []struct {
+	name     string
+	key      string
+	options  func(prefix string) []clientv3.OpOption
+	expected []string
+}{
+	{"one key", "a", nil, []string{
+		"+1 put a=1 v1", "+3 put a=2 v2", "+4 delete a", "+5 put a=3 v1", "+6 delete a",
+	}},
+	{"prefix", "", func(string) []clientv3.OpOption {
+		return []clientv3.OpOption{clientv3.WithPrefix()}
+	}, []string{
+		"+1 put a=1 v1", "+2 put b=1 v1", "+3 put a=2 v2", "+4 delete a",
+		"+5 put c=1 v1", "+5 put a=3 v1", "+5 put b=2 v2",
+		"+6 delete a", "+6 delete b", "+6 delete c", "+7 put b=3 v1", "+8 put b=3 v2",
+	}},
+	{"range", "b", func(prefix string) []clientv3.OpOption {
+		return []clientv3.OpOption{clientv3.WithRange(prefix + "c")}
+	}, []string{
+		"+2 put b=1 v1", "+5 put b=2 v2", "+6 delete b", "+7 put b=3 v1", "+8 put b=3 v2",
+	}},
+	{"from key", "b", func(string) []clientv3.OpOption {
+		return []clientv3.OpOption{clientv3.WithFromKey()}
+	}, []string{
+		"+2 put b=1 v1", "+5 put c=1 v1", "+5 put b=2 v2",
+		"+6 delete b", "+6 delete c", "+7 put b=3 v1", "+8 put b=3 v2",
+	}},
+	{"previous values", "", func(string) []clientv3.OpOption {
+		return []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithPrevKV()}
+	}, []string{
+		"+1 put a=1 v1", "+2 put b=1 v1", "+3 put a=2 v2 (was 1 v1)", "+4 delete a (was 2 v2)",
+		"+5 put c=1 v1", "+5 put a=3 v1", "+5 put b=2 v2 (was 1 v1)",
+		"+6 delete a (was 3 v1)", "+6 delete b (was 2 v2)", "+6 delete c (was 1 v1)",
+		"+7 put b=3 v1", "+8 put b=3 v2 (was 3 v1)",
+	}},
+	{"no puts", "", func(string) []clientv3.OpOption {
+		return []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithFilterPut()}
+	}, []string{
+		"+4 delete a", "+6 delete a", "+6 delete b", "+6 delete c",
+	}},
+	{"no deletes", "", func(string) []clientv3.OpOption {
+		return []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithFilterDelete(), clientv3.WithPrevKV()}
+	}, []string{
+		"+1 put a=1 v1", "+2 put b=1 v1", "+3 put a=2 v2 (was 1 v1)",
+		"+5 put c=1 v1", "+5 put a=3 v1", "+5 put b=2 v2 (was 1 v1)",
+		"+7 put b=3 v1", "+8 put b=3 v2 (was 3 v1)",
+	}},
+	{"fragments", "", func(string) []clientv3.OpOption {
+		return []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithFragment()}
+	}, []string{
+		"+1 put a=1 v1", "+2 put b=1 v1", "+3 put a=2 v2", "+4 delete a",
+		"+5 put c=1 v1", "+5 put a=3 v1", "+5 put b=2 v2",
+		"+6 delete a", "+6 delete b", "+6 delete c", "+7 put b=3 v1", "+8 put b=3 v2",
+	}},
+}
+
+// Every selection sees the same whether its watch is opened before the
+// changes, after them, or in their middle.
+func TestSelections(t *testing.T) {
+	openings := []struct {
+		name string
+		// before is how many of the changes are made before the watch.
+		before  int
+		fromNow bool
+	}{
+		{"from now on", 0, true},
+		{"from the past", len(changes("")), false},
+		{"from the past to the present", 4, false},
+		{"from the future", 0, false},
+	}
+	for _, opening := range openings {
+		t.Run(opening.name, func(t *testing.T) {
+			for _, selection := range selections {
+				t.Run(selection.name, func(t *testing.T) {
+					client, prefix := connect(t), prefix(t)
+					history := changes(prefix)
+					base := currentRevision(t, client)
+					for _, ops := range history[:opening.before] {
+						commit(t, client, ops...)
+					}
+					var options []clientv3.OpOption
+					if selection.options != nil {
+						options = selection.options(prefix)
+					}
+					if !opening.fromNow {
+						options = append(options, clientv3.WithRev(base+1))
+					}
+					ctx, cancel := context.WithCancel(t.Context())
+					responses := client.Watch(ctx, prefix+selection.key, options...)
+					for _, ops := range history[opening.before:] {
+						commit(t, client, ops...)
+					}
+					events := nextEvents(t, responses, len(selection.expected))
+					events = append(events, rest(t, cancel, responses)...)
+					expect(t, lines(base, prefix, events), selection.expected)
+				})
+			}
+		})
+	}
+}
+
+func TestFutureRevision(t *testing.T) {
+	client, prefix := connect(t), prefix(t)
+	base := currentRevision(t, client)
+	responses := client.Watch(t.Context(), prefix+"k", clientv3.WithRev(base+3))
+	for _, value := range []string{"1", "2", "3", "4"} {
+		put(t, client, prefix+"k", value)
+	}
+	expect(t, lines(base, prefix, nextEvents(t, responses, 2)), []string{"+3 put k=3 v3", "+4 put k=4 v4"})
+}
+
+func TestCreatedNotify(t *testing.T) {
+	client, prefix := connect(t), prefix(t)
+	base := put(t, client, prefix+"k", "1")
+	told := client.Watch(t.Context(), prefix+"k", clientv3.WithCreatedNotify(), clientv3.WithRev(base))
+	untold := client.Watch(t.Context(), prefix+"k", clientv3.WithRev(base))
+	if created := next(t, told); !created.Created || created.Header.Revision != base || len(created.Events) != 0 {
+		t.Errorf("the first response is %+v", created)
+	}
+	for _, responses := range []clientv3.WatchChan{told, untold} {
+		expect(t, lines(base, prefix, nextEvents(t, responses, 1)), []string{"+0 put k=1 v1"})
+	}
+}
+
+func TestEmptyRangeIsRefused(t *testing.T) {
+	client, prefix := connect(t), prefix(t)
+	responses := client.Watch(t.Context(), prefix+"b", clientv3.WithRange(prefix+"a"))
+	const reason = "mvcc: watcher range is empty"
+	response, open := nextIfOpen(t, responses)
+	if !open || !response.Canceled || response.Err() == nil || response.Err().Error() != reason {
+		t.Errorf("%v: %+v", response.Err(), response)
+	}
+	if _, open := nextIfOpen(t, responses); open {
+		t.Error("there is something after the refusal")
+	}
+	// The stream is of use all the same.
+	responses = client.Watch(t.Context(), prefix+"a")
+	put(t, client, prefix+"a", "")
+	nextEvent(t, responses)
+}
+
+func TestRequireLeader(t *testing.T) {
+	client, prefix := connect(t), prefix(t)
+	responses := client.Watch(clientv3.WithRequireLeader(t.Context()), prefix, clientv3.WithPrefix())
+	base := put(t, client, prefix+"k", "1")
+	expect(t, lines(base, prefix, nextEvents(t, responses, 1)), []string{"+0 put k=1 v1"})
+}
+
+// Ten watches share a stream. One after the other is canceled; those that
+// are left go on, and the server forgets those that are gone.
+func TestCancelOneOfMany(t *testing.T) {
+	const watches = 10
+	var streams atomic.Int64
+	client, prefix := connect(t, countWatchStreams(&streams)), prefix(t)
+	before := gauge(t, "etcd_debugging_mvcc_watcher_total")
+	var responses [watches]clientv3.WatchChan
+	var cancels [watches]context.CancelFunc
+	for i := range watches {
+		var ctx context.Context
+		ctx, cancels[i] = context.WithCancel(t.Context())
+		responses[i] = client.Watch(ctx, prefix, clientv3.WithPrefix())
+	}
+	waitForGauge(t, "etcd_debugging_mvcc_watcher_total", before+watches)
+	for canceled := range watches - 1 {
+		if events := rest(t, cancels[canceled], responses[canceled]); len(events) != 0 {
+			t.Errorf("watch %d has more events: %v", canceled, events)
+		}
+		waitForGauge(t, "etcd_debugging_mvcc_watcher_total", before+watches-1-canceled)
+		base := put(t, client, prefix+"k", "")
+		for i := canceled + 1; i < watches; i++ {
+			if event := nextEvent(t, responses[i]); event.Kv.ModRevision != base {
+				t.Errorf("watch %d has %v instead of revision %d", i, event, base)
+			}
+		}
+	}
+	if n := streams.Load(); n != 1 {
+		t.Errorf("the client opened %d streams for one context", n)
+	}
+}
+
+// Closing the client ends its watches, there and here.
+func TestCloseClient(t *testing.T) {
+	before := gauge(t, "etcd_debugging_mvcc_watch_stream_total")
+	client, prefix := connect(t), prefix(t)
+	responses := client.Watch(t.Context(), prefix, clientv3.WithPrefix())
+	waitForGauge(t, "etcd_debugging_mvcc_watch_stream_total", before+1)
+	client.Close()
+	for open := true; open; {
+		_, open = nextIfOpen(t, responses)
+	}
+	waitForGauge(t, "etcd_debugging_mvcc_watch_stream_total", before)
+}
+
+// etcd's mirror library: a copy of what is there, then what changes.
+func TestMirror(t *testing.T) {
+	client, prefix := connect(t), prefix(t)
+	put(t, client, prefix+"a", "1")
+	base := put(t, client, prefix+"b", "1")
+	syncer := mirror.NewSyncer(client, prefix, 0)
+	answers, errs := syncer.SyncBase(t.Context())
+	var keys []string
+	for answer := range answers {
+		keys = append(keys, keysOf(answer.Kvs)...)
+	}
+	if err := <-errs; err != nil {
+		t.Fatal(err)
+	}
+	expect(t, keys, []string{prefix + "a", prefix + "b"})
+	put(t, client, prefix+"b", "2")
+	updates := syncer.SyncUpdates(t.Context())
+	put(t, client, prefix+"c", "1")
+	expect(t, lines(base, prefix, nextEvents(t, updates, 2)), []string{"+1 put b=2 v2", "+2 put c=1 v1"})
+}
+
+// gauge reads a metric of the server.
+func gauge(t *testing.T, name string) int {
+	t.Helper()
+	if endpoint == "" {
+		t.Skip("INTEROP_ENDPOINT does not name a server")
+	}
+	answer, err := http.Get(strings.TrimSuffix(endpoint, "/") + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("no metric %s", name)
+	}
+	value, err := strconv.ParseFloat(string(found[1]), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(value)
+}
+
+// waitForGauge waits until the metric has the value: what changes it is not
+// answered.
+func waitForGauge(t *testing.T, name string, expected int) {
+	t.Helper()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	deadline := time.Now().Add(patience)
+	for {
+		value := gauge(t, name)
+		if value == expected {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is %d and does not become %d", name, value, expected)
+		}
+		<-poll.C
+	}
+}

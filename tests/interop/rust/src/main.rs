@@ -1,0 +1,32 @@
+//! The crate `etcd-client` against the server that `INTEROP_ENDPOINT` names. The expectations are those of etcd 3.7.1,
+//! which has to be started, as the server under test has, with `--watch-progress-notify-interval=200ms`.
+//!
+//! The argument chooses the cases: `calls`, or `restarts`, which ask the caller to restart the server. The suites in
+//! `tests/tests/interop.rs` run both. A case that fails panics.
+
+mod calls;
+mod restarts;
+mod support;
+
+use std::env;
+use std::process::ExitCode;
+
+use support::Server;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Ok(endpoint) = env::var("INTEROP_ENDPOINT") else {
+        println!("INTEROP_ENDPOINT does not name a server");
+        return ExitCode::FAILURE;
+    };
+    let mut server = Server::new(endpoint);
+    match env::args().nth(1).as_deref() {
+        Some("calls") => calls::run(&server).await,
+        Some("restarts") => restarts::run(&mut server).await,
+        _ => {
+            println!("usage: etcd-client calls|restarts");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

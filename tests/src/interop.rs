@@ -1,0 +1,108 @@
+//! Suites that are programs of their own: other people's clients, run against a server of this crate.
+//!
+//! The program finds the server's URL in `INTEROP_ENDPOINT` and ends with status 0 when all is as it expects. It may
+//! have the server restarted meanwhile: for a line `server: kill9` or `server: stop` that it writes it reads a line
+//! `up URL` when the server is back.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::alone::alone;
+use crate::{Killable, Options, report};
+
+/// A program that takes longer hangs.
+const DONE_WITHIN: Duration = Duration::from_secs(240);
+
+/// A client that has to be built before it can be run.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientProgram {
+    /// Where it is, relative to `target/interop`.
+    pub path: &'static str,
+    /// The command that builds it, from the root of the workspace.
+    pub build: &'static str,
+}
+
+impl ClientProgram {
+    /// Starts a server and runs the program against it. Panics, with what both have written, when the program fails.
+    /// A program that was not built is skipped with a line on stderr.
+    pub async fn run<C: Killable>(self, arguments: &[&str], options: &Options) {
+        let what = format!("{} {}", self.path, arguments.join(" "));
+        let executable = interop_dir().join(self.path);
+        if !executable.is_file() {
+            let reason = format!("failed to find {}; build it with `{}`", executable.display(), self.build);
+            return report::skipped(&format!("{what} on {}", C::KIND.name), &reason);
+        }
+        if !report::available::<C>(&what) {
+            return;
+        }
+        let mut server = C::start(options).await.unwrap_or_else(|error| panic!("failed to {error}"));
+        let mut output = String::new();
+        let run = converse(&executable, arguments, &mut server, &mut output);
+        let failure = match timeout(DONE_WITHIN, run).await {
+            Ok(Ok(status)) if status.success() => return,
+            Ok(Ok(status)) => format!("it ended with {status}"),
+            Ok(Err(error)) => format!("failed to speak with it: {error}"),
+            Err(_) => format!("it did not end in {DONE_WITHIN:?}"),
+        };
+        panic!("{what} on {}: {failure}\n{output}\nThe server's log:\n{}", C::KIND.name, server.logs());
+    }
+}
+
+/// Runs the program to its end and collects what it writes, restarting the server when it asks for that.
+async fn converse<C: Killable>(
+    executable: &Path,
+    arguments: &[&str],
+    server: &mut C,
+    output: &mut String,
+) -> std::io::Result<ExitStatus> {
+    let mut child = spawn(executable, arguments, &server.endpoint())?;
+    let mut stdin = child.stdin.take().expect("it is a pipe");
+    let errors = tokio::spawn(read(child.stderr.take().expect("it is a pipe")));
+    let mut lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
+    while let Some(line) = lines.next_line().await? {
+        output.push_str(&line);
+        output.push('\n');
+        match line.strip_prefix("server: ") {
+            Some("kill9") => server.kill9().await?,
+            Some("stop") => server.stop().await?,
+            Some(other) => panic!("the program asks for `{other}`"),
+            None => continue,
+        }
+        server.restart().await.map_err(std::io::Error::other)?;
+        stdin.write_all(format!("up {}\n", server.endpoint()).as_bytes()).await?;
+    }
+    output.push_str(&errors.await.expect("reading does not panic"));
+    child.wait().await
+}
+
+fn spawn(executable: &Path, arguments: &[&str], endpoint: &str) -> std::io::Result<Child> {
+    let mut command = Command::new(executable);
+    command
+        .args(arguments)
+        .env("INTEROP_ENDPOINT", endpoint)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    alone(|| command.spawn())
+}
+
+async fn read(mut pipe: impl AsyncRead + Unpin) -> String {
+    let mut bytes = Vec::new();
+    // What came before an error is what there is.
+    let _ = pipe.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `target/interop`: the test executable is in `target/debug/deps` or `target/release/deps`.
+fn interop_dir() -> PathBuf {
+    let executable = env::current_exe().expect("the system tells a process its executable");
+    let target = executable.ancestors().nth(3).expect("test executables are in target/PROFILE/deps");
+    target.join("interop")
+}
