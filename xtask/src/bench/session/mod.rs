@@ -22,6 +22,8 @@ use super::workload::Workload;
 const WARM_UP: Duration = Duration::from_millis(500);
 /// Outstanding requests while keys are loaded.
 const LOADING_CLIENTS: usize = 64;
+/// The same while history is written, which is not measured.
+const HISTORY_CLIENTS: usize = 1000;
 const MIB: f64 = 1_048_576.0;
 
 /// Loads for one server, in this order.
@@ -67,9 +69,12 @@ impl Session {
     ) -> Outcome<()> {
         let mut server = Server::start(program, data_dir, placement)?;
         let result = self.cells.iter().try_for_each(|cell| {
-            let n_keys = if cell.workload.needs_history() { options.history } else { options.keys };
-            if Store::of(cell.workload) != Store::Own && State::of(server.address())?.keys == 0 {
-                load_keys(&server, n_keys, options)?;
+            let store = Store::of(cell.workload);
+            if store != Store::Own && State::of(server.address())?.keys == 0 {
+                match store {
+                    Store::History => load_keys(&server, options.history, HISTORY_CLIENTS, options)?,
+                    _ => load_keys(&server, options.keys, LOADING_CLIENTS, options)?,
+                };
                 // Reads find a store that was opened, not one that was just written: etcd 3.4 would copy its
                 // buffer of recent writes for each of them, which more than doubles their cost.
                 server.crash_and_restart()?;
@@ -176,7 +181,7 @@ fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
 fn measure_memory(server: &mut Server, options: &Options) -> Outcome<Round> {
     let keys = options.memory_keys;
     let empty = Memory::of(server.pid())?;
-    let seen = load_keys(server, keys, options)?;
+    let seen = load_keys(server, keys, LOADING_CLIENTS, options)?;
     Usage::when_settled(server.pid())?;
     let memory = Memory::of(server.pid())?;
     let disk = disk_bytes(&server.data_dir())?;
@@ -204,14 +209,10 @@ fn measure_memory(server: &mut Server, options: &Options) -> Outcome<Round> {
 }
 
 /// Writes the keys `0..keys` and makes sure that they are there.
-fn load_keys(server: &Server, keys: u64, options: &Options) -> Outcome<Seen> {
+fn load_keys(server: &Server, keys: u64, clients: usize, options: &Options) -> Outcome<Seen> {
     let before = State::of(server.address())?;
-    let load = Load {
-        clients: LOADING_CLIENTS,
-        connections: options.connections,
-        pace: Pace::Closed,
-        span: Span::Requests(keys),
-    };
+    let load =
+        Load { clients, connections: options.connections, pace: Pace::Closed, span: Span::Requests(keys) };
     let seen = load.run(server.address(), &mut Requests::put(keys, options.value_bytes), |_| Ok(()))?;
     if let Some(failure) = seen.failure() {
         return Err(format!("keys were not loaded: {failure}").into());
