@@ -5,6 +5,7 @@
 //!
 //! - [`Error`]: the errors that clients have types for.
 //! - [`Untyped`]: the others with a fixed text.
+//! - [`CancelReason`]: why a watch is refused, told inside a response.
 //! - [`Code`]: gRPC's status codes.
 //!
 //! The calls of the lock and election services answer every error with [`Code::Unknown`], whatever its own code.
@@ -76,6 +77,30 @@ impl Error {
         match self {
             Self::MemberNotEnoughStarted | Self::RequestTooManyRequests => Code::Unknown,
             error => error.code(),
+        }
+    }
+}
+
+/// Why a watch could not be created. It is no status, because the stream goes on: the text stands in
+/// `WatchResponse.cancel_reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CancelReason {
+    /// The start revision is negative.
+    Compacted,
+    /// The range ends before it begins.
+    EmptyRange,
+    /// The stream has a watch of the id.
+    DuplicateId,
+}
+
+impl CancelReason {
+    /// The exact text.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Compacted => Error::Compacted.message(),
+            Self::EmptyRange => "mvcc: watcher range is empty",
+            Self::DuplicateId => "mvcc: duplicate watch ID provided on the WatchStream",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What reading the configuration has to say, kept until there is a log to say it in.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -21,6 +22,7 @@ pub(crate) enum Notice {
     DefaultCatchupEntries { entries: u64 },
     LargeRequests { bytes: u64 },
     LargeQuota { bytes: u64 },
+    ShortWatchProgress { min: Duration },
     AdvertisedHost { host: String },
     JournalUnavailable,
 }
@@ -88,6 +90,10 @@ impl Notice {
                 "quota-size-bytes" = bytes,
                 "recommended-quota-size-bytes" = crate::config::RECOMMENDED_QUOTA_BYTES_MAX,
                 "quota exceeds the recommended maximum"
+            ),
+            Self::ShortWatchProgress { min } => warn!(
+                "min-watch-progress-notify-interval" = format!("{min:?}"),
+                "the interval of progress notices is too short; using the shortest"
             ),
             Self::AdvertisedHost { host } => info!(host, "detected default host for advertise"),
             Self::JournalUnavailable => {

@@ -293,6 +293,7 @@ fn server_config(config: &Config) -> grpc_server::Config {
         concurrent_streams_max: config.limits.concurrent_streams_max,
         keepalive_interval: config.limits.keepalive_interval,
         keepalive_timeout: config.limits.keepalive_timeout.unwrap_or(NEVER),
+        watch_progress_interval: config.watch_progress_interval,
         slow_request: config.warnings.unary_request,
         extensive_metrics: config.http.extensive_metrics,
         drain_timeout: DRAIN_TIMEOUT,

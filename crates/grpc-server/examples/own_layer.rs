@@ -92,6 +92,7 @@ fn config() -> Config {
         concurrent_streams_max: u32::MAX,
         keepalive_interval: Some(Duration::from_secs(7200)),
         keepalive_timeout: Duration::from_secs(20),
+        watch_progress_interval: Duration::from_secs(600),
         slow_request: Duration::from_millis(300),
         extensive_metrics: false,
         drain_timeout: Duration::from_secs(5),

@@ -23,8 +23,12 @@ use crate::{Config, Server};
 
 /// Pause after the system has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What one stream or connection may receive before the reader has taken it, in bytes.
-const WINDOW_BYTES: u32 = 1 << 20;
+/// What one stream may receive before the reader has taken it, in bytes.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// The same for all streams of a connection. The HTTP/2 library derives from it how many small frames may wait,
+/// and breaks the connection when there are more: it must be enough for a client that sends some thousand
+/// requests on a watch stream without waiting for answers.
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
 /// Calls of a connection that were given up before they were begun, at once. More looks like an attack.
 const RESET_STREAMS_MAX: usize = 4096;
@@ -39,13 +43,23 @@ enum Stage {
     Closing,
 }
 
-/// Where a request came from, put beside it for the log.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Remote(SocketAddr);
+/// The connection that a request came on, put beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    remote: SocketAddr,
+    /// Calls that the connection may have something to send for.
+    running: Arc<AtomicUsize>,
+}
 
-impl Remote {
-    pub(crate) fn of(extensions: &Extensions) -> Option<SocketAddr> {
-        extensions.get::<Self>().map(|remote| remote.0)
+impl Connection {
+    /// Where the request came from.
+    pub(crate) fn remote(extensions: &Extensions) -> Option<SocketAddr> {
+        extensions.get::<Self>().map(|connection| connection.remote)
+    }
+
+    /// Counts a call whose response goes on after its head.
+    pub(crate) fn begin_call(extensions: &Extensions) -> Option<Running> {
+        extensions.get::<Self>().map(|connection| Running::new(&connection.running))
     }
 }
 
@@ -112,8 +126,9 @@ fn is_about_one_client(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A call that is not answered yet.
-struct Running(Arc<AtomicUsize>);
+/// A call that is not answered yet, or not to its end.
+#[derive(Debug)]
+pub(crate) struct Running(Arc<AtomicUsize>);
 
 impl Running {
     fn new(running: &Arc<AtomicUsize>) -> Self {
@@ -139,7 +154,7 @@ async fn connection(
     let http = http(server.config());
     let running = Arc::new(AtomicUsize::new(0));
     let service = service_fn(|mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Remote(remote));
+        request.extensions_mut().insert(Connection { remote, running: Arc::clone(&running) });
         let (answer, call) = (server.answer(request), Running::new(&running));
         async move {
             let response = answer.await;
@@ -178,8 +193,8 @@ fn http(config: &Config) -> auto::Builder<TokioExecutor> {
     http.http1().timer(TokioTimer::new());
     http.http2()
         .timer(TokioTimer::new())
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(config.concurrent_streams_max)
         // Clients give up calls in bursts, for example when a request of many parts is cancelled.
         .max_pending_accept_reset_streams(RESET_STREAMS_MAX)

@@ -16,6 +16,8 @@ pub struct Config {
     pub keepalive_interval: Option<Duration>,
     /// How long the answer to a ping may take before the connection is closed.
     pub keepalive_timeout: Duration,
+    /// How often a watch that asked for it is told that nothing has happened.
+    pub watch_progress_interval: Duration,
     /// A unary call that takes longer is logged as a warning.
     pub slow_request: Duration,
     /// Whether to measure how long calls take.

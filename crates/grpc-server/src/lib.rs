@@ -1,8 +1,9 @@
 //! The etcd v3 services on an engine, and the port they are served on.
 //!
-//! One file per service; handlers check the form of a request, call the [`Engine`](engine::Engine) and
-//! answer. The layers of [`interceptors`] stand around them in the order of etcd's own chain: log, auth,
-//! metrics, and quota around the key space alone. One file, `status.rs`, turns errors into statuses.
+//! One file per service, a directory for Watch; handlers check the form of a request, call the
+//! [`Engine`](engine::Engine) and answer. The layers of [`interceptors`] stand around them in the order of
+//! etcd's own chain: log, auth, metrics, and quota around the key space alone. One file, `status.rs`, turns
+//! errors into statuses.
 //!
 //! * [`Server`]: all services of one member as one tower service; [`Server::map`] puts layers of one's own
 //!   around it.
@@ -25,6 +26,7 @@ mod server;
 mod status;
 mod texts;
 mod turns;
+mod watch;
 
 pub use accept::serve;
 pub use config::Config;

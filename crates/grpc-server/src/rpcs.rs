@@ -16,6 +16,7 @@ pub(crate) const RPCS: &[Rpc] = &[
     Rpc::new("/etcdserverpb.KV/DeleteRange", RpcKind::Unary),
     Rpc::new(TXN, RpcKind::Unary),
     Rpc::new("/etcdserverpb.KV/Compact", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Watch/Watch", RpcKind::BidiStream),
     Rpc::new("/etcdserverpb.Cluster/MemberAdd", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Cluster/MemberRemove", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Cluster/MemberUpdate", RpcKind::Unary),

@@ -26,7 +26,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
-use crate::accept::Remote;
+use crate::accept::Connection;
 use crate::admit::Room;
 use crate::cluster::ClusterService;
 use crate::door::Door;
@@ -34,6 +34,7 @@ use crate::health::{HealthService, Pages};
 use crate::kv::KvService;
 use crate::maintenance::MaintenanceService;
 use crate::status::status;
+use crate::watch::WatchService;
 use crate::{Config, deadline, rpcs, texts};
 
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
@@ -54,6 +55,7 @@ pub struct Server(Arc<Inner>);
 struct Inner {
     /// By the whole path of a call.
     methods: HashMap<&'static str, Arc<dyn Call>>,
+    engine: Engine,
     pages: Router,
     gateway: Gateway,
     health: HealthService,
@@ -95,7 +97,7 @@ impl Server {
         let log = LogLayer::new(LogConfig {
             rpcs: rpcs::RPCS,
             warning_unary_request_duration: config.slow_request,
-            remote: Remote::of,
+            remote: Connection::remote,
         });
         let auth = AuthLayer::new(Arc::new(Door { engine: engine.clone() }));
         let metrics = MetricsConfig { rpcs: rpcs::RPCS, extensive: config.extensive_metrics };
@@ -120,14 +122,18 @@ impl Server {
             .max_decoding_message_size(message_bytes_max);
         let cluster = ClusterServer::new(ClusterService { engine: engine.clone() })
             .max_decoding_message_size(message_bytes_max);
+        let interval = config.watch_progress_interval;
+        let watch = WatchService::register(engine.clone(), message_bytes_max, interval, registry)?;
         let mut methods = HashMap::new();
         add(&mut methods, chain.clone().layer(quota).service(kv));
+        add(&mut methods, chain.service(watch));
         add(&mut methods, chain.service(maintenance));
         add(&mut methods, chain.service(cluster));
         add(&mut methods, chain.service(HealthServer::new(health.clone())));
         let gateway = Gateway::register(Arc::new(Pages { engine: engine.clone() }), gateway, registry)?;
         let pages = gateway.router(Listener::Plain);
-        Ok(Self(Arc::new(Inner { methods, pages, gateway, health, message_bytes_max, config })))
+        let engine = engine.clone();
+        Ok(Self(Arc::new(Inner { methods, engine, pages, gateway, health, message_bytes_max, config })))
     }
 
     /// The server as it is seen through another kind of listener.
@@ -160,9 +166,11 @@ impl Server {
         &self.0.config
     }
 
-    /// The gRPC health service says from now on that the server does not serve.
+    /// The gRPC health service says from now on that the server does not serve, and watches, which would go
+    /// on for ever, are ended.
     pub(crate) fn stop(&self) {
         self.0.health.stop();
+        self.0.engine.end_watches();
     }
 
     /// Answers one request of whatever kind.

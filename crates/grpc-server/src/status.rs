@@ -1,7 +1,8 @@
 //! The only place where an error becomes a gRPC status. Clients compare the texts, so they come from the
 //! catalogue, letter by letter.
 
-use api_proto::errors::{Code, Error, Untyped};
+use ::watch::End;
+use api_proto::errors::{CancelReason, Code, Error, Untyped};
 use apply::ApplyError;
 use engine::RequestError;
 use lease::GrantError;
@@ -81,6 +82,23 @@ impl From<ApplyError> for Refusal {
     }
 }
 
+impl From<End> for Refusal {
+    fn from(end: End) -> Self {
+        Self::Typed(match end {
+            End::NoLeader => Error::NoLeader,
+            End::Stopped => Error::Stopped,
+        })
+    }
+}
+
+/// Why a watch could not be created; told in a response, because the stream goes on.
+pub(crate) fn cancel_reason(refusal: ::watch::Refusal) -> CancelReason {
+    match refusal {
+        ::watch::Refusal::EmptyRange => CancelReason::EmptyRange,
+        ::watch::Refusal::DuplicateId => CancelReason::DuplicateId,
+    }
+}
+
 impl From<mvcc::ReadError> for Refusal {
     fn from(error: mvcc::ReadError) -> Self {
         ApplyError::from(error).into()
@@ -123,6 +141,8 @@ mod tests {
         );
         check(RequestError::LeaderChanged, Unavailable, "etcdserver: leader changed");
         check(RequestError::Stopped, Unavailable, "etcdserver: server stopped");
+        check(End::NoLeader, Unavailable, "etcdserver: no leader");
+        check(End::Stopped, Unavailable, "etcdserver: server stopped");
         check(RequestError::NotLeader(MemberId(1)), FailedPrecondition, "etcdserver: not leader");
         check(
             RequestError::BadTransferee(MemberId(1)),

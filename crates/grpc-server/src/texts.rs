@@ -36,7 +36,8 @@ pub(crate) fn reword(response: Response<Body>, message_bytes_max: usize) -> Resp
     }
 }
 
-fn reworded(status: &Status, message_bytes_max: usize) -> Option<Status> {
+/// An error of the library's in etcd's words; `None` for any other.
+pub(crate) fn reworded(status: &Status, message_bytes_max: usize) -> Option<Status> {
     let text = status.message();
     if let Some(found) = text.strip_prefix(TOO_LARGE) {
         let size = found.split(' ').next().unwrap_or_default();

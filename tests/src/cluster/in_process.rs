@@ -122,26 +122,30 @@ struct Settings {
     quota_bytes: i64,
     request_bytes_max: usize,
     txn_ops_max: usize,
+    election_ms: u64,
 }
 
 const QUOTA_BYTES: &str = "--quota-backend-bytes";
 const REQUEST_BYTES_MAX: &str = "--max-request-bytes";
 const TXN_OPS_MAX: &str = "--max-txn-ops";
+const ELECTION_MS: &str = "--election-timeout";
 
 impl Settings {
     fn from_flags(flags: &[String]) -> Result<Self, StartError> {
-        let mut settings = Self { quota_bytes: 0, request_bytes_max: 1_572_864, txn_ops_max: 128 };
+        let mut settings =
+            Self { quota_bytes: 0, request_bytes_max: 1_572_864, txn_ops_max: 128, election_ms: 1000 };
         for flag in flags {
             let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
             let understood = match name {
                 QUOTA_BYTES => set(&mut settings.quota_bytes, value),
                 REQUEST_BYTES_MAX => set(&mut settings.request_bytes_max, value),
                 TXN_OPS_MAX => set(&mut settings.txn_ops_max, value),
+                ELECTION_MS => set(&mut settings.election_ms, value),
                 _ => None,
             };
             understood.ok_or_else(|| StartError::UnknownFlag {
                 flag: flag.clone(),
-                known: &[QUOTA_BYTES, REQUEST_BYTES_MAX, TXN_OPS_MAX],
+                known: &[QUOTA_BYTES, REQUEST_BYTES_MAX, TXN_OPS_MAX, ELECTION_MS],
             })?;
         }
         Ok(settings)
@@ -201,6 +205,7 @@ fn engine_config(dir: &Path, endpoint: &str, settings: Settings) -> engine::Conf
         client_urls: vec![endpoint.to_owned()],
         request_bytes_max: settings.request_bytes_max,
         quota_bytes: settings.quota_bytes,
+        election: Duration::from_millis(settings.election_ms),
         // Nobody listens at the peer URL: a sole member has no peers.
         ..engine::Config::new("default", dir, "http://127.0.0.1:2380", unix_ms())
     }
@@ -213,6 +218,7 @@ fn server_config(settings: Settings) -> grpc_server::Config {
         concurrent_streams_max: u32::MAX,
         keepalive_interval: Some(Duration::from_secs(7200)),
         keepalive_timeout: Duration::from_secs(20),
+        watch_progress_interval: Duration::from_secs(600),
         slow_request: Duration::from_millis(300),
         extensive_metrics: false,
         drain_timeout: Duration::from_secs(5),

@@ -18,6 +18,8 @@ const DEFAULT_SNAPSHOT_COUNT: u64 = 10_000;
 /// 50 KB of writing, and what a restart has to apply again is at most this much more.
 const BATCH_INTERVAL: Duration = Duration::from_millis(500);
 const DEFAULT_CATCHUP_ENTRIES: u64 = 5_000;
+const DEFAULT_WATCH_PROGRESS: Duration = Duration::from_secs(600);
+const WATCH_PROGRESS_MIN: Duration = Duration::from_millis(100);
 const DEFAULT_UNARY_WARNING: Duration = Duration::from_millis(300);
 
 /// Checks the settings and resolves every default. Pushes what is worth a log line.
@@ -67,6 +69,7 @@ pub(crate) fn build(
             apply: settings.duration("warning-apply-duration").at_least_zero(),
             unary_request: span(settings, "warning-unary-request-duration").unwrap_or(DEFAULT_UNARY_WARNING),
         },
+        watch_progress_interval: watch_progress_interval(settings, notices),
         feature_gates: FeatureGates::parse(&settings.text("feature-gates"))?,
         worker_threads: to_usize(settings.uint("worker-threads")),
     };
@@ -189,6 +192,14 @@ fn limits(settings: &Settings, notices: &mut Vec<Notice>) -> Limits {
     }
 }
 
+fn watch_progress_interval(settings: &Settings, notices: &mut Vec<Notice>) -> Duration {
+    let interval = span(settings, "watch-progress-notify-interval").unwrap_or(DEFAULT_WATCH_PROGRESS);
+    if interval < WATCH_PROGRESS_MIN {
+        notices.push(Notice::ShortWatchProgress { min: WATCH_PROGRESS_MIN });
+    }
+    interval.max(WATCH_PROGRESS_MIN)
+}
+
 /// A duration, where zero and less mean that there is none.
 fn span(settings: &Settings, name: &str) -> Option<Duration> {
     Some(settings.duration(name).at_least_zero()).filter(|duration| !duration.is_zero())
@@ -264,6 +275,20 @@ pub(super) mod tests {
         assert_eq!(config.warnings.unary_request, Duration::from_millis(300));
         assert_eq!(config.warnings.apply, Duration::ZERO);
         assert_eq!(config.storage.batch_limit, 10_000);
+    }
+
+    #[test]
+    fn watches_are_not_told_their_progress_all_the_time() {
+        let check = |flag: &str, expected: Duration, is_adjusted: bool| {
+            let (config, notices) = try_config(&[flag]).unwrap();
+            assert_eq!(config.watch_progress_interval, expected, "{flag}");
+            let notice = Notice::ShortWatchProgress { min: WATCH_PROGRESS_MIN };
+            assert_eq!(notices.contains(&notice), is_adjusted, "{flag}");
+        };
+        check("--watch-progress-notify-interval=0", DEFAULT_WATCH_PROGRESS, false);
+        check("--watch-progress-notify-interval=3s", Duration::from_secs(3), false);
+        check("--watch-progress-notify-interval=100ms", WATCH_PROGRESS_MIN, false);
+        check("--watch-progress-notify-interval=1ms", WATCH_PROGRESS_MIN, true);
     }
 
     #[test]

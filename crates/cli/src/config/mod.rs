@@ -50,6 +50,8 @@ pub struct Config {
     pub http: Http,
     /// What counts as slow.
     pub warnings: Warnings,
+    /// How often idle watches that asked for it are told so; at least 100 ms.
+    pub watch_progress_interval: Duration,
     /// Which gates are open.
     pub feature_gates: FeatureGates,
     /// Threads of the async runtime; `None` lets the server choose.

@@ -270,7 +270,7 @@ pub static FLAGS: [Flag; 129] = [
         "Time between comparisons of all members' data; 0 for never."),
     flag(Monitoring, "compact-hash-check-time", Duration, "1m0s", NoEffect,
         "Time between comparisons of all members' compaction hashes."),
-    flag(Monitoring, "watch-progress-notify-interval", Duration, "0s", NoEffect,
+    flag(Monitoring, "watch-progress-notify-interval", Duration, "0s", Effective,
         "Time between progress notices to idle watchers, 100ms at least; 0 for 10m."),
     flag(Monitoring, "downgrade-check-time", Duration, "5s", NoEffect,
         "Time between looks at a running downgrade; 0 for never."),

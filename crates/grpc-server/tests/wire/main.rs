@@ -5,3 +5,4 @@ mod drain;
 mod plain;
 mod slow;
 mod support;
+mod watch;

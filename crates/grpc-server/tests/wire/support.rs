@@ -108,6 +108,7 @@ pub(crate) fn config() -> Config {
         concurrent_streams_max: u32::MAX,
         keepalive_interval: None,
         keepalive_timeout: PATIENCE,
+        watch_progress_interval: PATIENCE,
         slow_request: PATIENCE,
         extensive_metrics: false,
         drain_timeout: PATIENCE,

@@ -1,0 +1,112 @@
+//! What clients ask for.
+
+use ::watch::{WatchId, WatchSpec};
+use api_proto::errors::CancelReason;
+use api_proto::etcdserverpb::watch_create_request::FilterType;
+use api_proto::etcdserverpb::watch_request::RequestUnion;
+use api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
+use base::KeyRange;
+use bytes::Bytes;
+
+/// A request that was understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Create(WatchSpec),
+    /// A creation that cannot be.
+    Refused(CancelReason),
+    Cancel(WatchId),
+    Progress,
+    /// Nothing, or something that this version of the protocol has no word for.
+    Nothing,
+}
+
+impl From<WatchRequest> for Wish {
+    fn from(request: WatchRequest) -> Self {
+        match request.request_union {
+            Some(RequestUnion::CreateRequest(create)) => Self::create(create),
+            Some(RequestUnion::CancelRequest(cancel)) => Self::Cancel(cancel.watch_id),
+            Some(RequestUnion::ProgressRequest(_)) => Self::Progress,
+            None => Self::Nothing,
+        }
+    }
+}
+
+impl Wish {
+    /// The start is looked at before the caller's right to read the range would be, and the range last, by the
+    /// hub.
+    fn create(request: WatchCreateRequest) -> Self {
+        let WatchCreateRequest { key, range_end, start_revision, .. } = request;
+        if start_revision < 0 {
+            return Self::Refused(CancelReason::Compacted);
+        }
+        let key = if key.is_empty() { Bytes::from_static(&[0]) } else { key };
+        let filters = |filter: FilterType| request.filters.contains(&filter.into());
+        Self::Create(WatchSpec {
+            id: request.watch_id,
+            range: KeyRange::from_wire(key, range_end),
+            start: start_revision,
+            no_put: filters(FilterType::Noput),
+            no_delete: filters(FilterType::Nodelete),
+            prev_kv: request.prev_kv,
+            progress_notify: request.progress_notify,
+            fragment: request.fragment,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api_proto::etcdserverpb::{WatchCancelRequest, WatchProgressRequest};
+
+    use super::*;
+
+    fn check(request: RequestUnion, expected: Wish) {
+        assert_eq!(Wish::from(WatchRequest { request_union: Some(request) }), expected);
+    }
+
+    fn create(request: WatchCreateRequest, expected: WatchSpec) {
+        check(RequestUnion::CreateRequest(request), Wish::Create(expected));
+    }
+
+    #[test]
+    fn requests_are_understood() {
+        check(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: -7 }), Wish::Cancel(-7));
+        check(RequestUnion::ProgressRequest(WatchProgressRequest {}), Wish::Progress);
+        assert_eq!(Wish::from(WatchRequest::default()), Wish::Nothing);
+        let negative = WatchCreateRequest {
+            start_revision: -1,
+            key: "b".into(),
+            range_end: "a".into(),
+            ..WatchCreateRequest::default()
+        };
+        check(RequestUnion::CreateRequest(negative), Wish::Refused(CancelReason::Compacted));
+    }
+
+    #[test]
+    fn creations_have_etcds_conventions() {
+        let all = WatchCreateRequest {
+            range_end: vec![0].into(),
+            start_revision: 5,
+            // Unknown ones among them.
+            filters: vec![1, 9, 0],
+            prev_kv: true,
+            progress_notify: true,
+            fragment: true,
+            watch_id: 3,
+            ..WatchCreateRequest::default()
+        };
+        let spec = WatchSpec {
+            id: 3,
+            range: KeyRange::all(),
+            start: 5,
+            no_put: true,
+            no_delete: true,
+            prev_kv: true,
+            progress_notify: true,
+            fragment: true,
+        };
+        create(all, spec);
+        let one = WatchCreateRequest { key: "a".into(), filters: vec![1], ..WatchCreateRequest::default() };
+        create(one, WatchSpec { no_delete: true, ..WatchSpec::new(KeyRange::Key("a".into())) });
+    }
+}

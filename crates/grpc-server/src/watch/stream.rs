@@ -1,0 +1,158 @@
+//! One watch stream: requests in, responses out, polled by the task of its call.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use ::watch::Delivery;
+use api_proto::errors::CancelReason;
+use api_proto::etcdserverpb::WatchRequest;
+use bytes::Bytes;
+use engine::WatchSession;
+use tokio_stream::Stream;
+use tonic::Status;
+use tonic::codec::Streaming;
+
+use super::Shared;
+use super::chunks::Chunks;
+use super::metrics::Sent;
+use super::requests::Wish;
+use super::responses::Responses;
+use super::ticker::Ticker;
+use crate::accept::Running;
+use crate::texts;
+
+/// The state of a stream. Everything that it waits for wakes the one task that polls it.
+#[derive(Debug)]
+pub(super) struct WatchStream {
+    shared: Arc<Shared>,
+    session: WatchSession,
+    /// `None` when the client has sent its last one; its watches go on.
+    requests: Option<Streaming<WatchRequest>>,
+    /// Creations whose answer is to come.
+    n_creating: usize,
+    /// The answer to a creation that was refused while others wait for theirs: clients tell them apart by
+    /// their order. No request is read meanwhile.
+    refusal: Option<CancelReason>,
+    /// Taken from the session; empty but during a poll.
+    deliveries: Vec<Delivery>,
+    out: Chunks,
+    /// Since a watch has asked for progress.
+    ticker: Option<Ticker>,
+    /// How the stream ends, once everything is sent.
+    end: Option<Status>,
+    _call: Option<Running>,
+}
+
+impl WatchStream {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        requests: Streaming<WatchRequest>,
+        requires_leader: bool,
+        call: Option<Running>,
+    ) -> Self {
+        Self {
+            session: shared.engine.watch(requires_leader),
+            shared,
+            requests: Some(requests),
+            n_creating: 0,
+            refusal: None,
+            deliveries: Vec::new(),
+            out: Chunks::default(),
+            ticker: None,
+            end: None,
+            _call: call,
+        }
+    }
+
+    /// The next bytes for the client, or how the stream ends. Nothing is taken from the session before the
+    /// connection has taken what there was, so a client that does not read leaves its events to the hub.
+    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
+        loop {
+            if let Some(chunk) = self.out.pop() {
+                return Poll::Ready(Ok(chunk));
+            }
+            if let Some(status) = self.end.take() {
+                return Poll::Ready(Err(status));
+            }
+            if self.session.poll_deliveries(cx, &mut self.deliveries).is_ready() {
+                self.respond();
+                continue;
+            }
+            self.poll_requests(cx);
+            self.poll_ticker(cx);
+            if self.out.is_empty() && self.end.is_none() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Turns deliveries into responses.
+    fn respond(&mut self) {
+        let is_answer =
+            |delivery: &&Delivery| matches!(delivery, Delivery::Created { .. } | Delivery::Refused { .. });
+        if self.n_creating > 0 {
+            self.n_creating -= self.deliveries.iter().filter(is_answer).count();
+        }
+        self.write(|responses, deliveries| responses.write_all(deliveries));
+        self.deliveries.clear();
+    }
+
+    /// Measures the writing of responses; an error ends the stream.
+    fn write(&mut self, write: impl FnOnce(&mut Responses<'_>, &[Delivery]) -> Result<(), Status>) {
+        let started = Instant::now();
+        let mut responses = Responses {
+            out: &mut self.out,
+            header: self.shared.engine.header(0),
+            fragment_bytes: self.shared.message_bytes_max,
+            sent: Sent::default(),
+        };
+        self.end = write(&mut responses, &self.deliveries).err();
+        self.shared.metrics.observe(responses.sent, started);
+    }
+
+    /// Does what the client asks for, while there is room for more of it.
+    fn poll_requests(&mut self, cx: &mut Context<'_>) {
+        while self.out.is_empty() && self.session.has_room() {
+            if let Some(reason) = self.refusal.take_if(|_| self.n_creating == 0) {
+                let revision = self.shared.engine.reader().revision();
+                return self.write(|responses, _| responses.write_refusal(revision, reason));
+            }
+            let Some(requests) = self.requests.as_mut().filter(|_| self.refusal.is_none()) else { return };
+            match Pin::new(requests).poll_next(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(request))) => self.grant(request.into()),
+                Poll::Ready(None) => self.requests = None,
+                Poll::Ready(Some(Err(status))) => {
+                    let reworded = texts::reworded(&status, self.shared.message_bytes_max);
+                    self.end = Some(reworded.unwrap_or(status));
+                    self.requests = None;
+                }
+            }
+        }
+    }
+
+    fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Create(spec) => {
+                if spec.progress_notify {
+                    let interval = self.shared.progress_interval;
+                    self.ticker.get_or_insert_with(|| Ticker::new(interval));
+                }
+                self.n_creating += 1;
+                self.session.create(spec);
+            }
+            Wish::Refused(reason) => self.refusal = Some(reason),
+            Wish::Cancel(id) => self.session.cancel(id),
+            Wish::Progress => self.session.progress(),
+            Wish::Nothing => {}
+        }
+    }
+
+    fn poll_ticker(&mut self, cx: &mut Context<'_>) {
+        while self.ticker.as_mut().is_some_and(|ticker| ticker.poll_tick(cx).is_ready()) {
+            self.session.tick();
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Watch streams: what is answered to what, many at once, clients that don't read, and every way to end.
+
+use std::time::Duration;
+
+use api_proto::etcdserverpb::watch_request::RequestUnion;
+use api_proto::etcdserverpb::{
+    PutRequest, RequestOp, ResponseHeader, TxnRequest, WatchCancelRequest, WatchCreateRequest,
+    WatchProgressRequest, WatchRequest, WatchResponse, request_op,
+};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use ferretcd_grpc_server::Config;
+use h2::client::Builder;
+use h2::{Reason, RecvStream, SendStream};
+use http::HeaderMap;
+use prost::Message as _;
+use tokio::task::yield_now;
+
+use crate::support::*;
+
+const WATCH: &str = "/etcdserverpb.Watch/Watch";
+
+/// A watch stream, seen from the client.
+struct Stream {
+    requests: SendStream<Bytes>,
+    responses: RecvStream,
+    /// Received and not looked at.
+    rest: BytesMut,
+}
+
+impl Stream {
+    async fn open(client: &Client) -> Self {
+        let (response, requests) = client.begin(WATCH).await;
+        let response = soon("a response", response).await.expect("the call is answered");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "application/grpc");
+        Self { requests, responses: response.into_body(), rest: BytesMut::new() }
+    }
+
+    /// With a watch of one key, which has been created.
+    async fn of_key(client: &Client, key: &'static str) -> Self {
+        let mut stream = Self::open(client).await;
+        stream.create(key_watch(key));
+        let response = stream.next().await;
+        assert!(response.created && response.watch_id == 0, "{response:?}");
+        stream
+    }
+
+    fn send(&mut self, request: RequestUnion) {
+        let request = WatchRequest { request_union: Some(request) };
+        self.requests.send_data(frame(&request), false).expect("the call is open");
+    }
+
+    fn create(&mut self, create: WatchCreateRequest) {
+        self.send(RequestUnion::CreateRequest(create));
+    }
+
+    /// The next response; `None` at the end of the stream.
+    async fn try_next(&mut self) -> Option<WatchResponse> {
+        loop {
+            if let Some(mut message) = self.rest.get(5..) {
+                assert_eq!(self.rest[0], 0, "nothing is compressed");
+                let len = (&self.rest[1..5]).get_u32() as usize;
+                if message.len() >= len {
+                    message = &message[..len];
+                    let response = WatchResponse::decode(message).expect("a watch response");
+                    self.rest.advance(5 + len);
+                    return Some(response);
+                }
+            }
+            let part = soon("a part of a response", self.responses.data()).await?;
+            let part = part.expect("the stream is not broken off");
+            self.responses.flow_control().release_capacity(part.len()).expect("it was received");
+            self.rest.put(part);
+        }
+    }
+
+    async fn next(&mut self) -> WatchResponse {
+        self.try_next().await.expect("the stream goes on")
+    }
+
+    /// Reads until so many events of watch 0 have come; they must be of puts in a row. Returns the responses.
+    async fn puts(&mut self, expected: usize) -> Vec<WatchResponse> {
+        let (mut responses, mut n_events, mut before) = (Vec::new(), 0, None);
+        while n_events < expected {
+            let response = self.next().await;
+            assert_eq!((response.watch_id, response.created, response.canceled), (0, false, false));
+            for event in &response.events {
+                let kv = event.kv.as_ref().expect("an event has a key").decode().expect("a row");
+                assert!(before.is_none_or(|before| kv.mod_revision == before + 1), "no gap, no repetition");
+                before = Some(kv.mod_revision);
+            }
+            assert!(response.fragment || before <= response.header.map(|header| header.revision));
+            n_events += response.events.len();
+            responses.push(response);
+        }
+        assert_eq!(n_events, expected);
+        responses
+    }
+
+    /// Code and text that the stream ended with.
+    async fn outcome(mut self) -> String {
+        assert_eq!(self.try_next().await, None);
+        let trailers = soon("the trailers", self.responses.trailers()).await.expect("an end in order");
+        let trailers: HeaderMap = trailers.expect("gRPC has trailers");
+        let text = |name| trailers.get(name).map_or("", |value| value.to_str().expect("a text in ASCII"));
+        let message = text("grpc-message").replace("%20", " ");
+        format!("{} {message}", text("grpc-status")).trim_end().to_owned()
+    }
+}
+
+fn key_watch(key: &'static str) -> WatchCreateRequest {
+    WatchCreateRequest { key: key.into(), ..WatchCreateRequest::default() }
+}
+
+/// A client whose library lets much wait to be read.
+fn patient() -> Builder {
+    let mut builder = Builder::new();
+    builder.data_frame_budget(usize::MAX).initial_connection_window_size(1 << 30);
+    builder
+}
+
+/// Waits until the server counts so many watches.
+async fn watches(served: &Served, expected: &str) {
+    let client = served.client().await;
+    let counted = async {
+        let line = format!("\netcd_debugging_mvcc_watcher_total {expected}\n");
+        while !String::from_utf8_lossy(&client.page("/metrics").await.body).contains(&line) {
+            yield_now().await;
+        }
+    };
+    soon("the number of watches", counted).await;
+}
+
+#[tokio::test]
+async fn requests_are_answered_in_order() {
+    let served = Served::start().await;
+    for _ in 0..5 {
+        served.put("a", "value").await;
+    }
+    let compaction = api_proto::etcdserverpb::CompactionRequest { revision: 4, physical: false };
+    served.engine.compact(compaction).await.expect("a compaction");
+    let client = served.client().await;
+    let mut stream = Stream::open(&client).await;
+    let create = |watch_id, key: &'static str, range_end: &'static str, start_revision| {
+        let key = key_watch(key);
+        RequestUnion::CreateRequest(WatchCreateRequest {
+            watch_id,
+            range_end: range_end.into(),
+            start_revision,
+            ..key
+        })
+    };
+    let requests = [
+        create(7, "a", "", 0),
+        create(0, "a", "", -1),
+        create(7, "b", "", 0),
+        create(0, "b", "a", 0),
+        create(0, "", "\0", 0),
+        RequestUnion::ProgressRequest(WatchProgressRequest {}),
+        RequestUnion::CancelRequest(WatchCancelRequest { watch_id: 99 }),
+        RequestUnion::CancelRequest(WatchCancelRequest { watch_id: 7 }),
+        create(0, "a", "", 3),
+    ];
+    requests.into_iter().for_each(|request| stream.send(request));
+    let header = served.engine.header(6);
+    let answer = |watch_id| WatchResponse { header: Some(header), watch_id, ..WatchResponse::default() };
+    let created = |watch_id| WatchResponse { created: true, ..answer(watch_id) };
+    let refused =
+        |text: &str| WatchResponse { canceled: true, cancel_reason: text.to_owned(), ..created(-1) };
+    let compacted = WatchResponse {
+        header: Some(ResponseHeader { revision: 0, ..header }),
+        canceled: true,
+        compact_revision: 4,
+        ..answer(1)
+    };
+    for expected in [
+        created(7),
+        refused("etcdserver: mvcc: required revision has been compacted"),
+        refused("mvcc: duplicate watch ID provided on the WatchStream"),
+        refused("mvcc: watcher range is empty"),
+        created(0),
+        answer(-1),
+        WatchResponse { canceled: true, ..answer(7) },
+        created(1),
+        compacted,
+    ] {
+        assert_eq!(stream.next().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_understood_ends_the_stream() {
+    let served = Served::start().await;
+    let client = served.client().await;
+    let mut malformed = Stream::of_key(&client, "a").await;
+    malformed.requests.send_data(Bytes::from_static(b"\0\0\0\0\x02\x0a\x09"), false).expect("it is open");
+    let outcome = malformed.outcome().await;
+    assert!(outcome.starts_with("13 grpc: error unmarshalling request: "), "{outcome}");
+
+    let mut large = Stream::of_key(&client, "a").await;
+    large.requests.send_data(Bytes::from_static(b"\0\0\x20\0\x01"), false).expect("it is open");
+    let expected = "8 grpc: received message larger than max (2097153 vs. 2097152)";
+    assert_eq!(large.outcome().await, expected);
+    watches(&served, "0").await;
+
+    let mut calls = client.calls.clone().ready().await.expect("an open connection");
+    let request = http::Request::post(format!("http://server{WATCH}"))
+        .header("content-type", "application/grpc")
+        .header("grpc-encoding", "gzip")
+        .body(())
+        .expect("a well-formed request");
+    let (response, _) = calls.send_request(request, false).expect("the connection takes calls");
+    let refused = Answer::of(response).await.outcome();
+    assert!(refused.starts_with("12 Content%20is%20compressed%20with%20%60gzip%60"), "{refused}");
+}
+
+#[tokio::test]
+async fn many_streams_share_a_connection() {
+    const STREAMS: usize = 200;
+    const PUTS: usize = 20;
+    let served = Served::start().await;
+    let client = Client::connect(served.address, &patient()).await;
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(Stream::of_key(&client, "a").await);
+    }
+    watches(&served, "200").await;
+    for _ in 0..PUTS {
+        let put = PutRequest { key: "a".into(), ..PutRequest::default() };
+        assert_eq!(client.call(PUT, &put).await.outcome(), "0");
+    }
+    for stream in &mut streams {
+        stream.puts(PUTS).await;
+    }
+    assert_eq!(client.call(RANGE, &range("a")).await.outcome(), "0");
+}
+
+#[tokio::test]
+async fn watches_outlive_the_last_request() {
+    let served = Served::start().await;
+    let client = served.client().await;
+    let mut stream = Stream::of_key(&client, "a").await;
+    stream.requests.send_data(Bytes::new(), true).expect("the call is open");
+    for _ in 0..3 {
+        served.put("a", "value").await;
+        stream.puts(1).await;
+    }
+}
+
+/// Memory of this process in use, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it tells of memory");
+    let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kilobytes << 10
+}
+
+/// Clients that read nothing: by frames, since their window stays shut, or by the socket.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_does_not_read_holds_up_nobody_and_misses_nothing() {
+    const STREAMS: usize = 10;
+    const PUTS: usize = 300;
+    const SIZE: usize = 30_000;
+    let served = Served::start().await;
+    let (socket, ear) = Deaf::connect(served.address).await;
+    let mut wide = patient();
+    wide.initial_window_size(1 << 20);
+    let deaf = Client::on(socket, &wide).await;
+    let mut narrow = patient();
+    narrow.initial_window_size(16_384);
+    let shut = Client::connect(served.address, &narrow).await;
+    let quick = served.client().await;
+    let mut streams = Vec::new();
+    for client in [&deaf, &shut] {
+        for _ in 0..STREAMS {
+            streams.push(Stream::of_key(client, "a").await);
+        }
+    }
+    let mut reader = Stream::of_key(&quick, "a").await;
+    ear.set(false);
+
+    let before = resident();
+    for _ in 0..PUTS {
+        served.put("a", vec![b'v'; SIZE]).await;
+        reader.puts(1).await;
+    }
+    let grown = resident().saturating_sub(before);
+    // The rows themselves are in memory once or twice.
+    assert!(grown < STREAMS * PUTS * SIZE / 2, "{grown} bytes for {STREAMS} streams of each kind");
+
+    ear.set(true);
+    let readers =
+        streams.into_iter().map(|mut stream| tokio::spawn(async move { stream.puts(PUTS).await.len() }));
+    for reader in readers.collect::<Vec<_>>() {
+        assert!(reader.await.expect("nothing is missing") > 0);
+    }
+}
+
+#[tokio::test]
+async fn many_requests_at_once_are_all_answered() {
+    const WATCHES: usize = 5000;
+    let served = Served::start().await;
+    let client = Client::connect(served.address, &patient()).await;
+    let mut stream = Stream::open(&client).await;
+    for _ in 0..WATCHES {
+        stream.create(key_watch("a"));
+    }
+    for id in 0..WATCHES as i64 {
+        let response = stream.next().await;
+        assert_eq!((response.created, response.watch_id), (true, id));
+    }
+    served.put("a", "value").await;
+    let mut told = vec![false; WATCHES];
+    for _ in 0..WATCHES {
+        let response = stream.next().await;
+        assert_eq!(response.events.len(), 1);
+        assert!(!std::mem::replace(&mut told[response.watch_id as usize], true), "each watch is told once");
+    }
+}
+
+#[tokio::test]
+async fn a_reset_ends_the_watches_of_a_stream() {
+    let served = Served::start().await;
+    let client = served.client().await;
+    let mut gone = Stream::of_key(&client, "a").await;
+    let mut stays = Stream::of_key(&client, "a").await;
+    watches(&served, "2").await;
+    gone.requests.send_reset(Reason::CANCEL);
+    watches(&served, "1").await;
+    served.put("a", "value").await;
+    stays.puts(1).await;
+}
+
+#[tokio::test]
+async fn a_connection_takes_its_watches_along() {
+    let served = Served::start().await;
+    let client = served.client().await;
+    let _streams = (Stream::of_key(&client, "a").await, Stream::of_key(&client, "b").await);
+    watches(&served, "2").await;
+    client.connection.abort();
+    watches(&served, "0").await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_ends_its_watches_at_once() {
+    // No time to drain is needed for them, or this would be too late.
+    let served = Served::start_with(Config { drain_timeout: PATIENCE * 10, ..config() }).await;
+    let (client, idle) = (served.client().await, served.client().await);
+    let streams = [Stream::of_key(&client, "a").await, Stream::open(&idle).await];
+    let drained = served.drain();
+    for stream in streams {
+        assert_eq!(stream.outcome().await, "14 etcdserver: server stopped");
+    }
+    soon("the end of the server", drained).await.expect("no panic");
+    soon("the end of the connection", client.connection).await.expect("no panic").expect("an end in order");
+}
+
+#[tokio::test]
+async fn large_responses_are_cut_where_that_is_allowed() {
+    const OPS: usize = 20;
+    // Messages have at most 612 KiB.
+    let served = Served::start_with(Config { request_bytes_max: 100 << 10, ..config() }).await;
+    let client = served.client().await;
+    let all = WatchCreateRequest { key: "k".into(), range_end: "l".into(), ..WatchCreateRequest::default() };
+    let mut whole = Stream::open(&client).await;
+    whole.create(all.clone());
+    let mut cut = Stream::open(&client).await;
+    cut.create(WatchCreateRequest { fragment: true, ..all });
+    for stream in [&mut whole, &mut cut] {
+        assert!(stream.next().await.created);
+    }
+    let put = |index| {
+        let put = PutRequest {
+            key: format!("k{index}").into(),
+            value: vec![b'v'; 70_000].into(),
+            ..PutRequest::default()
+        };
+        RequestOp { request: Some(request_op::Request::RequestPut(put)) }
+    };
+    let txn = TxnRequest { success: (0..OPS).map(put).collect(), ..TxnRequest::default() };
+    served.engine.txn(txn).await.expect("the engine's own limit is larger");
+
+    let response = whole.next().await;
+    assert_eq!((response.events.len(), response.fragment), (OPS, false));
+    let mut parts = Vec::new();
+    while parts.last().is_none_or(|part: &WatchResponse| part.fragment) {
+        parts.push(cut.next().await);
+    }
+    assert_eq!(parts.iter().map(|part| part.events.len()).collect::<Vec<_>>(), [8, 8, 4]);
+    assert!(parts.iter().all(|part| part.encoded_len() < 612 << 10 && part.header == response.header));
+    assert_eq!(parts.into_iter().flat_map(|part| part.events).collect::<Vec<_>>(), response.events);
+}
+
+#[tokio::test]
+async fn idle_watches_are_told_their_progress() {
+    let interval = Duration::from_millis(20);
+    let served = Served::start_with(Config { watch_progress_interval: interval, ..config() }).await;
+    let client = served.client().await;
+    let mut stream = Stream::open(&client).await;
+    stream.create(WatchCreateRequest { progress_notify: true, ..key_watch("a") });
+    stream.create(key_watch("a"));
+    assert!(stream.next().await.created && stream.next().await.created);
+    for _ in 0..3 {
+        let notice = stream.next().await;
+        let header = Some(served.engine.header(1));
+        assert_eq!(notice, WatchResponse { header, ..WatchResponse::default() });
+    }
+}
