@@ -69,16 +69,7 @@ impl Session {
     ) -> Outcome<()> {
         let mut server = Server::start(program, data_dir, placement)?;
         let result = self.cells.iter().try_for_each(|cell| {
-            let store = Store::of(cell.workload);
-            if store != Store::Own && State::of(server.address())?.keys == 0 {
-                match store {
-                    Store::History => load_keys(&server, options.history, HISTORY_CLIENTS, options)?,
-                    _ => load_keys(&server, options.keys, LOADING_CLIENTS, options)?,
-                };
-                // Reads find a store that was opened, not one that was just written: etcd 3.4 would copy its
-                // buffer of recent writes for each of them, which more than doubles their cost.
-                server.crash_and_restart()?;
-            }
+            Store::of(cell.workload).fill(&mut server, options)?;
             let round = match cell.workload {
                 Workload::Memory => measure_memory(&mut server, options),
                 workload if workload.watches() => watch::measure(&mut server, *cell, options),
@@ -111,6 +102,21 @@ impl Store {
             workload if workload.needs_history() => Store::History,
             _ => Store::Own,
         }
+    }
+
+    /// Writes what the loads shall find, unless it is there.
+    fn fill(self, server: &mut Server, options: &Options) -> Outcome<()> {
+        if self == Store::Own || State::of(server.address())?.keys > 0 {
+            return Ok(());
+        }
+        if self == Store::History {
+            return load_keys(server, options.history, HISTORY_CLIENTS, options).map(drop);
+        }
+        load_keys(server, options.keys, LOADING_CLIENTS, options)?;
+        // Reads find a store that was opened, not one that was just written: etcd 3.4 would copy its buffer of
+        // recent writes for each of them, which more than doubles their cost.
+        server.crash_and_restart()?;
+        Ok(())
     }
 }
 

@@ -40,82 +40,53 @@ pub(super) fn clients(workload: Workload, options: &Options) -> Vec<usize> {
     }
 }
 
-/// Puts one load on the server.
+/// Puts one load on the server. One that needs much history finds a store that was opened, not one that was just
+/// written.
 pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Outcome<Round> {
-    let n = options.watchers;
-    let streams = |streams: usize, subject| Plan {
+    if cell.workload.needs_history() {
+        server.crash_and_restart()?;
+    }
+    let plan = plan(cell, options);
+    match cell.workload {
+        Workload::Watch | Workload::WatchKeys => measure_delivery(server, cell, options, &plan),
+        Workload::WatchCatchup => measure_catch_up(server, &plan),
+        Workload::WatchIdle | Workload::WatchIdleStreams => measure_idle(server, options, &plan),
+        _ => measure_loss(server, cell, options, plan),
+    }
+}
+
+/// The watchers of a workload.
+fn plan(cell: Cell, options: &Options) -> Plan {
+    let plan = Plan {
         connections: CONNECTIONS,
-        streams,
-        watches: n.div_ceil(streams),
-        subject,
+        streams: options.watchers,
+        watches: 1,
+        subject: Subject::Everything,
         start_revision: 0,
         reading: Reading::Always,
     };
+    let behind = Plan { start_revision: FIRST_REVISION, ..plan };
+    let share = |watchers: usize, streams: usize| {
+        let streams = streams.min(watchers);
+        Plan { streams, watches: watchers.div_ceil(streams), subject: Subject::OwnKey, ..plan }
+    };
     match cell.workload {
-        Workload::Watch => {
-            let requests = Requests::stamped(1, options.value_bytes);
-            measure_delivery(server, cell, options, &streams(n, Subject::OneKey), requests)
-        }
-        Workload::WatchKeys => {
-            let plan = streams(CONNECTIONS.min(n), Subject::OwnKey);
-            let requests = Requests::stamped((plan.streams * plan.watches) as u64, options.value_bytes);
-            measure_delivery(server, cell, options, &plan, requests)
-        }
-        Workload::WatchCatchup => {
-            let plan = Plan {
-                start_revision: FIRST_REVISION,
-                watches: 1,
-                ..streams(cell.clients, Subject::Everything)
-            };
-            server.crash_and_restart()?;
-            measure_catch_up(server, &plan)
-        }
-        Workload::WatchBehind => {
-            let plan = Plan { start_revision: FIRST_REVISION, ..streams(n, Subject::Everything) };
-            server.crash_and_restart()?;
-            measure_loss(server, cell, options, plan)
-        }
-        Workload::WatchStalled => {
-            let plan = Plan { start_revision: FIRST_REVISION, ..streams(n, Subject::Everything) };
-            server.crash_and_restart()?;
-            measure_loss(server, cell, options, Plan { reading: Reading::Never, ..plan })
-        }
-        Workload::WatchFlood => {
-            let plan = streams(n, Subject::Everything);
-            measure_loss(server, cell, options, Plan { reading: Reading::Never, ..plan })
-        }
-        Workload::WatchIdle => {
-            let streams = IDLE_STREAMS.min(cell.clients);
-            let plan = Plan { streams, watches: cell.clients.div_ceil(streams), ..idle_plan(CONNECTIONS) };
-            measure_idle(server, options, &plan)
-        }
+        Workload::Watch => Plan { subject: Subject::OneKey, ..plan },
+        Workload::WatchKeys => share(options.watchers, CONNECTIONS),
+        Workload::WatchCatchup => Plan { streams: cell.clients, ..behind },
+        Workload::WatchBehind => behind,
+        Workload::WatchStalled => Plan { reading: Reading::Never, ..behind },
+        Workload::WatchFlood => Plan { reading: Reading::Never, ..plan },
+        Workload::WatchIdle => share(cell.clients, IDLE_STREAMS),
         Workload::WatchIdleStreams => {
-            let plan = Plan { streams: cell.clients, ..idle_plan(IDLE_CONNECTIONS) };
-            measure_idle(server, options, &plan)
+            Plan { connections: IDLE_CONNECTIONS, ..share(cell.clients, cell.clients) }
         }
         other => unreachable!("{} has no watchers", other.name()),
     }
 }
 
-fn idle_plan(connections: usize) -> Plan {
-    Plan {
-        connections,
-        streams: 1,
-        watches: 1,
-        subject: Subject::OwnKey,
-        start_revision: 0,
-        reading: Reading::Always,
-    }
-}
-
 /// Puts while clients watch the same keys.
-fn measure_delivery(
-    server: &Server,
-    cell: Cell,
-    options: &Options,
-    plan: &Plan,
-    mut requests: Requests,
-) -> Outcome<Round> {
+fn measure_delivery(server: &Server, cell: Cell, options: &Options, plan: &Plan) -> Outcome<Round> {
     let pid = server.pid();
     let before = State::of(server.address())?;
     Usage::when_settled(pid)?;
@@ -124,9 +95,12 @@ fn measure_delivery(
     watchers.await_created()?;
 
     // One key is written over one connection, as by one process.
-    let connections = if plan.subject == Subject::OneKey { 1 } else { options.connections };
+    let (connections, keys, each) = match plan.subject {
+        Subject::OneKey => (1, 1, watchers.len() as u64),
+        _ => (options.connections, watchers.len() as u64, 1),
+    };
+    let mut requests = Requests::stamped(keys, options.value_bytes);
     let (seen, costs) = put(server, cell.clients, connections, options, &mut requests, Some(&mut watchers))?;
-    let each = if plan.subject == Subject::OneKey { watchers.len() as u64 } else { 1 };
     let expected = seen.answered * each;
     let waited = watchers.until(DELIVERY_TIME_MAX, QUIET, |tally| tally.n_events() >= expected)?;
     let memory = Memory::of(pid)?;
@@ -227,6 +201,8 @@ fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> O
 /// Creates watchers and looks at the memory that they take. Then each gets one event.
 fn measure_idle(server: &Server, options: &Options, plan: &Plan) -> Outcome<Round> {
     let pid = server.pid();
+    // The first watcher brings the code into memory that all of them share.
+    Watchers::open(server.address(), &Plan { streams: 1, watches: 1, ..*plan })?.await_created()?;
     Usage::when_settled(pid)?;
     let before = Memory::of(pid)?;
     let begin = Instant::now();

@@ -187,12 +187,20 @@ impl<'a> Field<'a> {
 }
 
 fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut rest = *bytes;
     let mut value = 0;
-    for (at, byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[at + 1..];
+    let mut shift = 0;
+    // A plain loop: iterators are calls in a build without optimised dependencies, and this runs for every field.
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        value |= u64::from(byte & 0x7f) << shift;
+        if *byte < 0x80 {
+            *bytes = rest;
             return Some(value);
+        }
+        shift += 7;
+        if shift == 70 {
+            break;
         }
     }
     None

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
-use super::super::requests::key_number;
+use super::super::requests::{PREFIX, key_number};
 use super::super::stamp;
 use super::message::{Answer, Event};
 
@@ -105,8 +105,11 @@ impl Tally {
         if place != expected {
             self.fail(|| format!("watcher {watcher} got {place} where {expected} comes next"));
         }
-        let number = key_number(event.key);
-        if event.is_delete || number.is_none() || key.is_some() && key != number {
+        let is_its_matter = match key {
+            Some(key) => key_number(event.key) == Some(key),
+            None => event.key.starts_with(PREFIX.as_bytes()),
+        };
+        if event.is_delete || !is_its_matter {
             self.fail(|| format!("watcher {watcher} was told about something that is not its matter"));
         }
         if let Some((begin, end)) = self.window
