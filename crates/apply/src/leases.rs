@@ -50,10 +50,10 @@ impl StateMachine {
     }
 
     pub(crate) fn checkpoint(&mut self, request: &LeaseCheckpointRequest, batch: &mut Batch) -> Response {
-        for checkpoint in &request.checkpoints {
-            self.leases.checkpoint(LeaseId(checkpoint.id), checkpoint.remaining_ttl, batch);
-        }
-        Response::LeasesCheckpointed
+        let checkpoints = request.checkpoints.iter().map(|row| (LeaseId(row.id), row.remaining_ttl));
+        Response::LeasesCheckpointed(
+            checkpoints.filter(|(id, left)| self.leases.checkpoint(*id, *left, batch)).collect(),
+        )
     }
 
     /// Deletes the keys of a lease at one revision, if it has any, and the lease.

@@ -74,8 +74,9 @@ pub enum Response {
     },
     /// To [`Request::LeaseRevoke`] and [`Request::LeaseExpire`]: the leases that were ended.
     LeasesRevoked(Vec<LeaseId>),
-    /// To [`Request::LeaseCheckpoint`].
-    LeasesCheckpointed,
+    /// To [`Request::LeaseCheckpoint`]: the leases that there are, and the seconds that they have left, 0 for
+    /// their full time.
+    LeasesCheckpointed(Vec<(LeaseId, i64)>),
     /// To [`Request::Alarm`]: the alarms that the answer names.
     Alarm(Vec<Alarm>),
     /// To commands about the cluster and its members: done.

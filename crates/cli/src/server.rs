@@ -267,6 +267,7 @@ fn engine_config(config: &Config) -> engine::Config {
         row_cache_bytes: ROW_CACHE_BYTES,
         compaction_batch: config.compaction.batch_limit,
         compaction_sleep: config.compaction.sleep_interval,
+        lease_checkpoint: config.feature_gates.is_enabled("LeaseCheckpoint"),
         auto_compaction: match config.compaction.auto {
             AutoCompaction::Off => engine::AutoCompaction::Off,
             AutoCompaction::Periodic(retention) => engine::AutoCompaction::Periodic(retention),

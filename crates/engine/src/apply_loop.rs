@@ -17,6 +17,7 @@ use crate::conf_state;
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
 use crate::inbox::{Inbox, Work};
+use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::{Quota, fits};
 use crate::replies::{Dispatcher, Replies, Reply, ReplyTo};
@@ -35,6 +36,7 @@ pub(crate) struct ApplyLoop {
     pub(crate) shared: Arc<Shared>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) watching: Arc<Watching>,
+    pub(crate) lessor: Arc<Lessor>,
     pub(crate) gate: Arc<ReadGate>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) quota: Quota,
@@ -144,9 +146,15 @@ impl ApplyLoop {
         let Outcome { id, revision, cost, result } = outcome;
         self.metrics.count(&result);
         turn.changed_members |= matches!(result, Ok(Response::Done | Response::Alarm(_)));
-        if matches!(result, Ok(Response::Compaction { .. })) {
-            self.scrubber.started = Instant::now();
-            self.scrubber.next = Some(self.scrubber.started);
+        match &result {
+            Ok(Response::Compaction { .. }) => {
+                self.scrubber.started = Instant::now();
+                self.scrubber.next = Some(self.scrubber.started);
+            }
+            Ok(Response::LeaseGrant { id, ttl }) => self.lessor.granted(*id, *ttl),
+            Ok(Response::LeasesRevoked(ids)) => self.lessor.revoked(ids),
+            Ok(Response::LeasesCheckpointed(checkpoints)) => self.lessor.checkpointed(checkpoints),
+            _ => {}
         }
         let result = result.map(|response| Reply { revision, response }).map_err(RequestError::from);
         // The write stays; only its answer says that there was no room, and the alarm keeps more away.

@@ -55,6 +55,8 @@ pub struct Config {
     pub compaction_batch: usize,
     /// Pause between two steps of a compaction.
     pub compaction_sleep: Duration,
+    /// Whether the leader remembers in the log how much time long leases have left.
+    pub lease_checkpoint: bool,
     /// What history is dropped without being asked.
     pub auto_compaction: AutoCompaction,
     /// An apply batch that takes longer is logged.
@@ -115,6 +117,7 @@ impl Config {
             row_cache_bytes: 64 << 20,
             compaction_batch: 1_000,
             compaction_sleep: Duration::from_millis(10),
+            lease_checkpoint: true,
             auto_compaction: AutoCompaction::Off,
             slow_apply: Duration::from_millis(100),
             unsafe_no_fsync: false,

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
 use crate::ids::RequestIds;
+use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
 use crate::read::blocking;
@@ -46,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) submissions: Submissions,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) watching: Arc<Watching>,
+    pub(crate) lessor: Arc<Lessor>,
     pub(crate) gate: Arc<ReadGate>,
     pub(crate) flusher: Flusher,
     pub(crate) shared: Arc<Shared>,
@@ -285,8 +287,20 @@ impl Engine {
         &self.0.metrics
     }
 
-    /// Proposes a request and waits for its outcome.
-    pub(crate) async fn propose(&self, request: Request) -> Result<Reply, RequestError> {
+    /// Proposes a request at once; the future waits for its outcome. As long as this member leads, the log has
+    /// requests in the order of these calls.
+    pub(crate) fn propose(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<Reply, RequestError>> + Send + use<> {
+        let submitted = self.submit_request(request);
+        async { answer(submitted?).await }
+    }
+
+    fn submit_request(
+        &self,
+        request: Request,
+    ) -> Result<oneshot::Receiver<Result<Reply, RequestError>>, RequestError> {
         let inner = &*self.0;
         if inner.shared.is_stopping() {
             return Err(RequestError::Stopped);
@@ -307,7 +321,7 @@ impl Engine {
         if inner.shared.is_stopping() {
             return Err(RequestError::Stopped);
         }
-        answer(receiver).await
+        Ok(receiver)
     }
 
     /// How long a request may wait.

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use base::MemberId;
 use parking_lot::Mutex;
-use raft_node::{Committed, Host, NodeHandle, Persisted, ReadToken, Status};
+use raft_node::{Committed, Host, NodeHandle, Persisted, ReadToken, Role, Status};
 
 use crate::RequestError;
 use crate::gate::ReadGate;
 use crate::inbox::Inbox;
+use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::replies::{Dispatcher, Replies};
 use crate::shared::Shared;
@@ -23,6 +24,7 @@ pub(crate) struct EngineHost {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) gate: Arc<ReadGate>,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) lessor: Arc<Lessor>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<Metrics>,
@@ -57,6 +59,8 @@ impl Host for EngineHost {
     }
 
     fn role_changed(&self, status: &Status) {
+        let term = (status.role == Role::Leader).then_some(status.term);
+        self.shared.leading.send_if_modified(|leading| std::mem::replace(leading, term) != term);
         let leader = status.leader;
         let mut last = self.last_leader.lock();
         if leader == *last {

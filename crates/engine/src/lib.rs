@@ -33,6 +33,7 @@ mod handle;
 mod host;
 mod ids;
 mod inbox;
+mod lease;
 mod metrics;
 mod quota;
 mod read;

@@ -31,6 +31,11 @@ pub(crate) struct Metrics {
     pub(crate) scrubbed_rows: IntCounter,
     pub(crate) ranges: IntCounter,
     pub(crate) watch_events: IntCounter,
+    pub(crate) leases_expired: IntCounter,
+    pub(crate) lease_renewed: IntCounter,
+    leases_granted: IntCounter,
+    leases_revoked: IntCounter,
+    lease_ttl: Histogram,
     puts: IntCounter,
     deletes: IntCounter,
     txns: IntCounter,
@@ -81,6 +86,11 @@ impl Metrics {
             )?,
             ranges: counter("etcd_mvcc_range_total", "Ranges read, also inside transactions.")?,
             watch_events: counter("etcd_debugging_mvcc_events_total", "Events given to watch streams.")?,
+            leases_expired: counter("etcd_debugging_server_lease_expired_total", "Leases that expired.")?,
+            lease_renewed: counter("etcd_debugging_lease_renewed_total", "Renewals of leases.")?,
+            leases_granted: counter("etcd_debugging_lease_granted_total", "Leases granted.")?,
+            leases_revoked: counter("etcd_debugging_lease_revoked_total", "Leases ended.")?,
+            lease_ttl: histogram("etcd_debugging_lease_ttl_total", "Times to live granted.", 1.0, 24)?,
             puts: counter("etcd_mvcc_put_total", "Keys put.")?,
             deletes: counter("etcd_mvcc_delete_total", "Ranges deleted.")?,
             txns: counter("etcd_mvcc_txn_total", "Transactions.")?,
@@ -92,11 +102,14 @@ impl Metrics {
             Ok(Response::Put(_)) => self.puts.inc(),
             Ok(Response::DeleteRange(_)) => self.deletes.inc(),
             Ok(Response::Txn(_)) => self.txns.inc(),
+            Ok(Response::LeaseGrant { ttl, .. }) => {
+                self.leases_granted.inc();
+                self.lease_ttl.observe(*ttl as f64);
+            }
+            Ok(Response::LeasesRevoked(ids)) => self.leases_revoked.inc_by(ids.len() as u64),
             Ok(
                 Response::Compaction { .. }
-                | Response::LeaseGrant { .. }
-                | Response::LeasesRevoked(_)
-                | Response::LeasesCheckpointed
+                | Response::LeasesCheckpointed(_)
                 | Response::Alarm(_)
                 | Response::Done,
             ) => {}

@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) cluster_id: ClusterId,
     pub(crate) membership: ArcSwap<Membership>,
     pub(crate) alarms: ArcSwap<Vec<Alarm>>,
+    /// The term that this member leads in, if it leads.
+    pub(crate) leading: watch::Sender<Option<u64>>,
     /// When the last leader was lost.
     pub(crate) leader_lost: Mutex<Option<Instant>>,
     pub(crate) is_stopping: AtomicBool,
@@ -45,6 +47,7 @@ impl Shared {
             cluster_id,
             membership: ArcSwap::from_pointee(machine.membership().clone()),
             alarms: ArcSwap::from_pointee(machine.alarms()),
+            leading: watch::Sender::new(None),
             leader_lost: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
             nospace: Notify::new(),

@@ -27,6 +27,7 @@ use crate::handle::Inner;
 use crate::host::EngineHost;
 use crate::ids::RequestIds;
 use crate::inbox::Inbox;
+use crate::lease::Lessor;
 use crate::metrics::{Gauges, Metrics};
 use crate::quota::Quota;
 use crate::replies::Dispatcher;
@@ -97,6 +98,7 @@ impl Engine {
             inbox: Arc::default(),
             gate: Arc::clone(&gate),
             waiters: Arc::default(),
+            lessor: Arc::new(Lessor::new(machine.lease_reader(), Instant::now())),
             dispatcher: Dispatcher::start(runtime),
             shared: Arc::clone(&shared),
             metrics: Arc::clone(&metrics),
@@ -125,6 +127,7 @@ impl Engine {
             submissions: Submissions::default(),
             waiters: Arc::clone(&host.waiters),
             watching,
+            lessor: Arc::clone(&host.lessor),
             gate,
             flusher,
             shared,
@@ -367,6 +370,7 @@ fn spawn_apply(
         shared: Arc::clone(&host.shared),
         waiters: Arc::clone(&host.waiters),
         watching: Arc::clone(watching),
+        lessor: Arc::clone(&host.lessor),
         gate: Arc::clone(&host.gate),
         dispatcher: host.dispatcher.clone(),
         quota: quota.clone(),

@@ -29,6 +29,7 @@ impl Engine {
         let tasks = [
             runtime.spawn(self.clone().submit()),
             runtime.spawn(self.clone().sweep()),
+            runtime.spawn(self.clone().expire_leases()),
             runtime.spawn(self.clone().watch_version()),
             runtime.spawn(self.clone().watch_quota()),
             runtime.spawn(self.clone().auto_compact()),

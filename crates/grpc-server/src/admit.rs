@@ -20,12 +20,13 @@ pub(crate) struct Room {
 
 impl Admit for Room {
     fn near_limit(&self, path: &str) -> bool {
-        matches!(path, rpcs::PUT | rpcs::TXN)
+        matches!(path, rpcs::PUT | rpcs::TXN | rpcs::LEASE_GRANT)
             && self.engine.quota_room().is_some_and(|room| room <= self.cost_max)
     }
 
     fn admit(&self, path: &str, message: &Bytes) -> Result<(), Status> {
         let cost = match path {
+            rpcs::LEASE_GRANT => Ok(apply::GRANT_COST),
             rpcs::PUT => PutRequest::decode(message.clone()).map(|put| apply::put_cost(&put)),
             _ => TxnRequest::decode(message.clone()).map(|txn| apply::txn_cost(&txn)),
         };

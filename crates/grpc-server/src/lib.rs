@@ -20,6 +20,7 @@ mod deadline;
 mod door;
 mod health;
 mod kv;
+mod lease;
 mod maintenance;
 mod rpcs;
 mod server;

@@ -5,6 +5,7 @@ use interceptors::{Rpc, RpcKind};
 pub(crate) const PUT: &str = "/etcdserverpb.KV/Put";
 pub(crate) const RANGE: &str = "/etcdserverpb.KV/Range";
 pub(crate) const TXN: &str = "/etcdserverpb.KV/Txn";
+pub(crate) const LEASE_GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 pub(crate) const STATUS: &str = "/etcdserverpb.Maintenance/Status";
 pub(crate) const SNAPSHOT: &str = "/etcdserverpb.Maintenance/Snapshot";
 
@@ -17,6 +18,11 @@ pub(crate) const RPCS: &[Rpc] = &[
     Rpc::new(TXN, RpcKind::Unary),
     Rpc::new("/etcdserverpb.KV/Compact", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Watch/Watch", RpcKind::BidiStream),
+    Rpc::new(LEASE_GRANT, RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Lease/LeaseRevoke", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Lease/LeaseKeepAlive", RpcKind::BidiStream),
+    Rpc::new("/etcdserverpb.Lease/LeaseTimeToLive", RpcKind::Unary),
+    Rpc::new("/etcdserverpb.Lease/LeaseLeases", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Cluster/MemberAdd", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Cluster/MemberRemove", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Cluster/MemberUpdate", RpcKind::Unary),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use api_proto::errors::Untyped;
 use api_proto::etcdserverpb::cluster_server::ClusterServer;
 use api_proto::etcdserverpb::kv_server::KvServer;
+use api_proto::etcdserverpb::lease_server::LeaseServer;
 use api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use axum::Router;
 use engine::Engine;
@@ -32,6 +33,7 @@ use crate::cluster::ClusterService;
 use crate::door::Door;
 use crate::health::{HealthService, Pages};
 use crate::kv::KvService;
+use crate::lease::LeaseService;
 use crate::maintenance::MaintenanceService;
 use crate::status::status;
 use crate::watch::WatchService;
@@ -125,7 +127,11 @@ impl Server {
         let interval = config.watch_progress_interval;
         let watch = WatchService::register(engine.clone(), message_bytes_max, interval, registry)?;
         let mut methods = HashMap::new();
-        add(&mut methods, chain.clone().layer(quota).service(kv));
+        let lease = LeaseServer::new(LeaseService { engine: engine.clone() })
+            .max_decoding_message_size(message_bytes_max)
+            .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
+        add(&mut methods, chain.clone().layer(quota.clone()).service(kv));
+        add(&mut methods, chain.clone().layer(quota).service(lease));
         add(&mut methods, chain.service(watch));
         add(&mut methods, chain.service(maintenance));
         add(&mut methods, chain.service(cluster));

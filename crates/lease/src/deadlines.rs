@@ -1,17 +1,16 @@
 //! The leader's half: when leases end.
 //!
-//! A heap has each lease once, under a moment that is never later than its deadline. A renewal changes the
-//! deadline alone, so it costs a search and a store; when the lease comes up in the heap too early it goes
-//! back in under its deadline. So a lease costs the heap one step per time to live, however often it is
+//! A queue has each lease once, under a moment that is never later than its deadline. A renewal changes the
+//! deadline alone, so it costs a search and a store; when the lease comes up in the queue too early it goes
+//! back in under its deadline. So a lease costs the queue one step per time to live, however often it is
 //! renewed.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use base::LeaseId;
 
-use crate::TTL_MAX;
+use crate::{Lease, TTL_MAX};
 
 /// How long the revoke of an expired lease may take before the lease is reported again.
 const REVOKE_PATIENCE: Millis = 3_000;
@@ -21,7 +20,9 @@ const CHECKPOINT_INTERVAL: Millis = 5 * 60 * 1_000;
 /// Milliseconds since the clock's start: half the size of an `Instant`.
 type Millis = u64;
 
-type Queue = BinaryHeap<Reverse<(Millis, LeaseId)>>;
+/// Leases by the moment to look at them. Not a heap: a lease that is revoked leaves it at once, however far
+/// its end.
+type Queue = BTreeSet<(Millis, LeaseId)>;
 
 /// When the leases of a cluster end, as its leader counts. Knows nothing while its member doesn't lead.
 ///
@@ -31,9 +32,9 @@ pub struct Deadlines {
     start: Instant,
     is_leading: bool,
     leases: BTreeMap<LeaseId, Countdown>,
-    /// When to look at a lease next. An entry that its lease doesn't know of means nothing.
+    /// When to look at each lease next.
     queue: Queue,
-    /// When to checkpoint a lease next.
+    /// When to checkpoint each long lease next.
     checkpoints: Queue,
 }
 
@@ -42,13 +43,13 @@ struct Countdown {
     /// Granted, in seconds.
     ttl: i64,
     deadline: Millis,
-    /// Its entry in the queue; others are of leases that had the id before.
+    /// Its place in the queue: never behind the deadline, until it was reported as expired.
     queued: Millis,
-    /// The same among the checkpoints, if it has one.
+    /// Its place among the checkpoints, if it is a long one.
     checkpoint: Millis,
     /// Whether it was reported as expired.
     is_expired: bool,
-    /// Whether the log has a checkpoint that a renewal makes wrong.
+    /// Whether the log has a checkpoint that a renewal makes wrong, or is about to.
     is_checkpointed: bool,
 }
 
@@ -65,8 +66,10 @@ pub enum Renewal {
     },
     /// Its time was over, and its revoke is on the way.
     Expired,
-    /// There is no such lease, or its member doesn't lead.
+    /// There is no such lease.
     Unknown,
+    /// The member doesn't lead, so it can't tell.
+    NotLeading,
 }
 
 impl Deadlines {
@@ -82,26 +85,19 @@ impl Deadlines {
     }
 
     /// The member begins to lead: each lease gets what it had left, as far as is known, and `extend` on top
-    /// for the time without a leader. Leases come as id, granted seconds, and seconds left (0 if all).
+    /// for the time without a leader.
     pub fn lead(
         &mut self,
         now: Instant,
         extend: Duration,
-        leases: impl IntoIterator<Item = (LeaseId, i64, i64)>,
+        leases: impl IntoIterator<Item = (LeaseId, Lease)>,
     ) {
-        let from = self.millis(now + extend);
+        self.resign();
         self.is_leading = true;
-        self.leases = leases
-            .into_iter()
-            .map(|(id, ttl, remaining)| {
-                let left = if remaining > 0 { remaining } else { ttl };
-                (id, Countdown::new(ttl, from, left, remaining > 0))
-            })
-            .collect();
-        let entry = |at: Millis, id: &LeaseId| Reverse((at, *id));
-        self.queue = self.leases.iter().map(|(id, lease)| entry(lease.queued, id)).collect();
-        let long = self.leases.iter().filter(|(_, lease)| lease.is_long());
-        self.checkpoints = long.map(|(id, lease)| entry(lease.checkpoint, id)).collect();
+        let from = self.millis_up(now + extend);
+        for (id, lease) in leases {
+            self.insert(id, Countdown::new(lease, from));
+        }
     }
 
     /// The member leads no longer: nothing expires any more.
@@ -116,32 +112,38 @@ impl Deadlines {
 
     /// A lease was granted.
     pub fn grant(&mut self, id: LeaseId, ttl: i64, now: Instant) {
-        if !self.is_leading {
-            return;
+        if self.is_leading {
+            let now = self.millis_up(now);
+            self.insert(id, Countdown::new(Lease { ttl, remaining: 0 }, now));
         }
-        let lease = Countdown::new(ttl, self.millis(now), ttl, false);
-        self.queue.push(Reverse((lease.queued, id)));
-        if lease.is_long() {
-            self.checkpoints.push(Reverse((lease.checkpoint, id)));
-        }
-        self.leases.insert(id, lease);
     }
 
     /// A lease was revoked.
     pub fn revoke(&mut self, id: LeaseId) {
-        self.leases.remove(&id);
+        if let Some(lease) = self.leases.remove(&id) {
+            self.queue.remove(&(lease.queued, id));
+            self.checkpoints.remove(&(lease.checkpoint, id));
+        }
     }
 
     /// Gives a lease its full time again. Costs a search among the leases.
     pub fn renew(&mut self, id: LeaseId, now: Instant) -> Renewal {
-        let now = self.millis(now);
+        let (now, from) = (self.millis(now), self.millis_up(now));
+        if !self.is_leading {
+            return Renewal::NotLeading;
+        }
         let Some(lease) = self.leases.get_mut(&id) else { return Renewal::Unknown };
         if lease.is_expired || lease.deadline <= now {
             return Renewal::Expired;
         }
-        lease.deadline = now + millis_of(lease.ttl);
-        let was_checkpointed = std::mem::take(&mut lease.is_checkpointed);
-        Renewal::Renewed { ttl: lease.ttl, was_checkpointed }
+        lease.deadline = from + millis_of(lease.ttl);
+        // Only if it had more than its full time, from a change of the leader.
+        if lease.deadline < lease.queued {
+            self.queue.remove(&(lease.queued, id));
+            lease.queued = lease.deadline;
+            self.queue.insert((lease.queued, id));
+        }
+        Renewal::Renewed { ttl: lease.ttl, was_checkpointed: lease.is_checkpointed }
     }
 
     /// Seconds until a lease ends, without the fraction; negative while it waits for its revoke.
@@ -157,15 +159,15 @@ impl Deadlines {
         let now = self.millis(now);
         let mut expired = Vec::new();
         while expired.len() < max
-            && let Some(&Reverse((due, id))) = self.queue.peek()
+            && let Some(&(due, id)) = self.queue.first()
             && due <= now
         {
-            self.queue.pop();
-            let Some(lease) = self.leases.get_mut(&id).filter(|lease| lease.queued == due) else { continue };
-            let is_over = lease.is_expired || lease.deadline <= now;
-            lease.queued = if is_over { now + REVOKE_PATIENCE } else { lease.deadline };
-            self.queue.push(Reverse((lease.queued, id)));
-            if is_over {
+            self.queue.pop_first();
+            let lease = self.leases.get_mut(&id).expect("the queue has no others");
+            let was_renewed = !lease.is_expired && due < lease.deadline;
+            lease.queued = if was_renewed { lease.deadline } else { now + REVOKE_PATIENCE };
+            self.queue.insert((lease.queued, id));
+            if !was_renewed {
                 lease.is_expired = true;
                 expired.push(id);
             }
@@ -173,29 +175,33 @@ impl Deadlines {
         expired
     }
 
-    /// When [`Deadlines::expired`] or [`Deadlines::checkpoints`] should be called next; `None` if there is
-    /// nothing to wait for.
+    /// The earliest moment at which [`Deadlines::expired`] may have something; `None` if there is no lease.
     pub fn next(&self) -> Option<Instant> {
-        let due = |queue: &Queue| queue.peek().map(|Reverse((due, _))| *due);
-        let next = [due(&self.queue), due(&self.checkpoints)].into_iter().flatten().min()?;
-        Some(self.start + Duration::from_millis(next))
+        let (due, _) = self.queue.first()?;
+        Some(self.start + Duration::from_millis(*due))
     }
 
-    /// Leases whose remaining time is to be remembered in the log, at most `max`, with the seconds left.
+    /// All leases, those that end first at the front; `None` if the member doesn't lead.
+    pub fn by_deadline(&self) -> Option<Vec<LeaseId>> {
+        let mut leases: Vec<_> = self.leases.iter().map(|(id, lease)| (lease.deadline, *id)).collect();
+        leases.sort_unstable();
+        self.is_leading.then(|| leases.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// Leases whose remaining time is to be remembered in the log, at most `max`, with the seconds left. From
+    /// now on their renewals say so; what these write must come behind in the log.
     pub fn checkpoints(&mut self, now: Instant, max: usize) -> Vec<(LeaseId, i64)> {
         let now = self.millis(now);
         let mut due = Vec::new();
         while due.len() < max
-            && let Some(&Reverse((at, id))) = self.checkpoints.peek()
+            && let Some(&(at, id)) = self.checkpoints.first()
             && at <= now
         {
-            self.checkpoints.pop();
-            let Some(lease) = self.leases.get_mut(&id).filter(|lease| lease.checkpoint == at) else {
-                continue;
-            };
+            self.checkpoints.pop_first();
+            let lease = self.leases.get_mut(&id).expect("the queue has no others");
             // Also while it is short of time: a renewal may make it long again.
             lease.checkpoint = now + CHECKPOINT_INTERVAL;
-            self.checkpoints.push(Reverse((lease.checkpoint, id)));
+            self.checkpoints.insert((lease.checkpoint, id));
             let left = lease.deadline.saturating_sub(now);
             let left = left.div_ceil(1_000).cast_signed();
             if left > 0 && left < lease.ttl {
@@ -206,17 +212,45 @@ impl Deadlines {
         due
     }
 
+    /// A checkpoint came out of the log: so many seconds were left, or with 0 the full time.
+    pub fn checkpointed(&mut self, id: LeaseId, remaining: i64) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.is_checkpointed = remaining > 0;
+        }
+    }
+
+    fn insert(&mut self, id: LeaseId, lease: Countdown) {
+        // The member may begin to lead between a grant and the report of it.
+        self.revoke(id);
+        self.queue.insert((lease.queued, id));
+        if lease.is_long() {
+            self.checkpoints.insert((lease.checkpoint, id));
+        }
+        self.leases.insert(id, lease);
+    }
+
     fn millis(&self, at: Instant) -> Millis {
         at.saturating_duration_since(self.start).as_millis() as Millis
+    }
+
+    /// Rounded up, for what is counted from: nothing ends early, not even by a fraction.
+    fn millis_up(&self, at: Instant) -> Millis {
+        at.saturating_duration_since(self.start).as_nanos().div_ceil(1_000_000) as Millis
     }
 }
 
 impl Countdown {
-    /// A lease that has `left` of its `ttl` seconds at `now`.
-    fn new(ttl: i64, now: Millis, left: i64, is_checkpointed: bool) -> Self {
-        let deadline = now + millis_of(left);
-        let checkpoint = now + CHECKPOINT_INTERVAL;
-        Self { ttl, deadline, queued: deadline, checkpoint, is_expired: false, is_checkpointed }
+    /// Counts from what the log knows to be left.
+    fn new(lease: Lease, now: Millis) -> Self {
+        let deadline = now + millis_of(lease.counts_from());
+        Self {
+            ttl: lease.ttl,
+            deadline,
+            queued: deadline,
+            checkpoint: now + CHECKPOINT_INTERVAL,
+            is_expired: false,
+            is_checkpointed: lease.remaining > 0,
+        }
     }
 
     /// Whether it takes part in checkpoints.

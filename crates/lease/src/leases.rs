@@ -106,12 +106,13 @@ impl Leases {
     }
 
     /// Remembers that so many seconds are left of a lease, or with 0 that it has its full time again. Adds
-    /// its row to `batch`. An id without a lease is ignored: it may have ended meanwhile.
-    pub fn checkpoint(&mut self, id: LeaseId, remaining: i64, batch: &mut Batch) {
+    /// its row to `batch`. Returns whether there is such a lease: it may have ended meanwhile.
+    pub fn checkpoint(&mut self, id: LeaseId, remaining: i64, batch: &mut Batch) -> bool {
         let mut state = self.shared.write();
-        let Some(lease) = state.leases.get_mut(&id) else { return };
+        let Some(lease) = state.leases.get_mut(&id) else { return false };
         lease.remaining = remaining;
         store(id, *lease, batch);
+        true
     }
 
     /// Keys were put with these leases, or with [`LeaseId::NONE`], or deleted, which is [`LeaseId::NONE`]
@@ -227,8 +228,8 @@ mod tests {
         for (id, ttl) in [(1, 10), (2, 20), (3, 30), (-4, 40)] {
             leases.grant(LeaseId(id), ttl, &mut batch).expect("a free id");
         }
-        leases.checkpoint(LeaseId(2), 7, &mut batch);
-        leases.checkpoint(LeaseId(9), 7, &mut batch);
+        assert!(leases.checkpoint(LeaseId(2), 7, &mut batch));
+        assert!(!leases.checkpoint(LeaseId(9), 7, &mut batch));
         assert!(leases.revoke(LeaseId(3), &mut batch));
         assert!(!leases.revoke(LeaseId(3), &mut batch));
         backend.commit(&batch).expect("memory");

@@ -19,7 +19,8 @@ const GATES: [(&str, Stage); 9] = [
     ("CompactHashCheck", Stage::Alpha),
     ("FastLeaseKeepAlive", Stage::Beta),
     ("InitialCorruptCheck", Stage::Alpha),
-    ("LeaseCheckpoint", Stage::Alpha),
+    // Alpha in etcd: there a lease has its whole time again whenever the leader changes.
+    ("LeaseCheckpoint", Stage::Beta),
     ("LeaseCheckpointPersist", Stage::Alpha),
     ("PriorityRequest", Stage::Alpha),
     ("SetMemberLocalAddr", Stage::Alpha),
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn gates_and_groups() {
-        let beta = ["FastLeaseKeepAlive", "TxnModeWriteWithSharedBuffer"];
+        let beta = ["FastLeaseKeepAlive", "LeaseCheckpoint", "TxnModeWriteWithSharedBuffer"];
         assert_eq!(open(""), beta);
         assert_eq!(open("FastLeaseKeepAlive=false"), beta[1..]);
         assert_eq!(open("AllBeta=false"), [""; 0]);
@@ -142,7 +143,7 @@ mod tests {
         check("LeaseCheckpoint", "missing bool value for LeaseCheckpoint");
         check("LeaseCheckpoint=on", "invalid value of LeaseCheckpoint=on, err: parse error");
         check(
-            "LeaseCheckpointPersist=true",
+            "LeaseCheckpoint=false,LeaseCheckpointPersist=true",
             "enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint",
         );
     }

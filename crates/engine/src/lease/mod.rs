@@ -1,0 +1,71 @@
+//! Leases of a running member: who counts down, who asks, and what becomes of those whose time is over.
+//!
+//! The replicated half lives in the state machine. Here is the leader's half, [`Deadlines`], behind a lock
+//! that is held for a search at a time: the apply thread reports grants and revokes, keep-alives renew, and
+//! one task proposes the end of what has expired.
+
+mod expiry;
+mod requests;
+
+use std::time::{Duration, Instant};
+
+use ::lease::{Deadlines, LeaseReader, Renewal};
+use base::LeaseId;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The leader's countdown, and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Lessor {
+    reader: LeaseReader,
+    deadlines: Mutex<Deadlines>,
+    /// Told when leases were revoked, and when the member begins or ceases to lead.
+    changed: Notify,
+}
+
+impl Lessor {
+    pub(crate) fn new(reader: LeaseReader, now: Instant) -> Self {
+        Self { reader, deadlines: Mutex::new(Deadlines::new(now)), changed: Notify::new() }
+    }
+
+    /// The lease is in the state machine; called before anybody is told.
+    pub(crate) fn granted(&self, id: LeaseId, ttl: i64) {
+        self.deadlines.lock().grant(id, ttl, Instant::now());
+    }
+
+    /// The leases are out of the state machine.
+    pub(crate) fn revoked(&self, ids: &[LeaseId]) {
+        let mut deadlines = self.deadlines.lock();
+        ids.iter().for_each(|id| deadlines.revoke(*id));
+        drop(deadlines);
+        self.changed.notify_waiters();
+    }
+
+    /// The state machine has taken note of what leases have left.
+    pub(crate) fn checkpointed(&self, checkpoints: &[(LeaseId, i64)]) {
+        let mut deadlines = self.deadlines.lock();
+        checkpoints.iter().for_each(|(id, remaining)| deadlines.checkpointed(*id, *remaining));
+    }
+
+    /// Begins to count down. Takes some 100 ns for each lease, during which grants wait.
+    fn lead(&self, extend: Duration) {
+        // Locked first: a lease that is granted meanwhile is reported when its grant gets the lock.
+        let mut deadlines = self.deadlines.lock();
+        deadlines.lead(Instant::now(), extend, self.reader.all());
+        drop(deadlines);
+        self.changed.notify_waiters();
+    }
+
+    fn resign(&self) {
+        self.deadlines.lock().resign();
+        self.changed.notify_waiters();
+    }
+
+    fn is_leading(&self) -> bool {
+        self.deadlines.lock().is_leading()
+    }
+
+    fn renew(&self, id: LeaseId) -> Renewal {
+        self.deadlines.lock().renew(id, Instant::now())
+    }
+}

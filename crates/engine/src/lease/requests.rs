@@ -1,0 +1,142 @@
+//! What clients ask about leases.
+
+use std::pin::pin;
+
+use ::lease::Renewal;
+use api_proto::etcdserverpb::{
+    LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse,
+    LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus, LeaseTimeToLiveRequest,
+    LeaseTimeToLiveResponse,
+};
+use apply::{Request, Response};
+use base::LeaseId;
+use tokio::time::{Instant, timeout_at};
+
+use crate::read::blocking;
+use crate::{Engine, RequestError};
+
+/// Leases. Answers come with their header.
+impl Engine {
+    /// Grants a lease; durable on return. Without an id the member chooses one.
+    pub async fn lease_grant(
+        &self,
+        mut request: LeaseGrantRequest,
+    ) -> Result<LeaseGrantResponse, RequestError> {
+        while request.id == 0 {
+            request.id = (self.0.ids.next() & i64::MAX.cast_unsigned()).cast_signed();
+        }
+        let reply = self.propose(Request::LeaseGrant(request)).await?;
+        let Response::LeaseGrant { id, ttl } = reply.response else {
+            unreachable!("grants are answered as grants")
+        };
+        let header = Some(self.header(reply.revision));
+        Ok(LeaseGrantResponse { header, id: id.0, ttl, ..LeaseGrantResponse::default() })
+    }
+
+    /// Ends a lease and deletes its keys, all at one revision; durable on return.
+    pub async fn lease_revoke(
+        &self,
+        request: LeaseRevokeRequest,
+    ) -> Result<LeaseRevokeResponse, RequestError> {
+        let reply = self.propose(Request::LeaseRevoke(request)).await?;
+        Ok(LeaseRevokeResponse { header: Some(self.header(reply.revision)) })
+    }
+
+    /// Gives a lease its full time again. Nothing is written, unless the log holds that less time was left.
+    /// A lease that is unknown or over is answered with a time to live of 0; by then its keys are gone.
+    pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<LeaseKeepAliveResponse, RequestError> {
+        let ttl = self.renew(id).await?;
+        let header = Some(self.header(self.reader().revision()));
+        Ok(LeaseKeepAliveResponse { header, id: id.0, ttl })
+    }
+
+    /// What is left of a lease, and on request its keys.
+    pub async fn lease_time_to_live(
+        &self,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, RequestError> {
+        self.await_countdown().await?;
+        let id = LeaseId(request.id);
+        let lessor = &self.0.lessor;
+        let remaining = {
+            let deadlines = lessor.deadlines.lock();
+            if !deadlines.is_leading() {
+                return Err(RequestError::LeaderChanged);
+            }
+            deadlines.remaining(id, std::time::Instant::now())
+        };
+        let found = remaining.zip(lessor.reader.get(id));
+        let (ttl, granted_ttl) = found.map_or((-1, 0), |(remaining, lease)| (remaining, lease.ttl));
+        let keys = if request.keys && found.is_some() {
+            let reader = lessor.reader.clone();
+            blocking(move || Ok(reader.keys(id))).await?
+        } else {
+            Vec::new()
+        };
+        let header = Some(self.header(self.reader().revision()));
+        Ok(LeaseTimeToLiveResponse { header, id: id.0, ttl, granted_ttl, keys })
+    }
+
+    /// All leases that this member knows of; on the leader those that end first come first.
+    pub async fn lease_leases(&self) -> Result<LeaseLeasesResponse, RequestError> {
+        let engine = self.clone();
+        let ids = blocking(move || Ok(engine.0.lessor.ids())).await?;
+        let leases = ids.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
+        Ok(LeaseLeasesResponse { header: Some(self.header(self.reader().revision())), leases })
+    }
+
+    /// Returns the time to live in seconds; 0 if there is no such lease any more.
+    async fn renew(&self, id: LeaseId) -> Result<i64, RequestError> {
+        let lessor = &self.0.lessor;
+        let deadline = Instant::now() + self.request_timeout();
+        loop {
+            self.await_countdown().await?;
+            let mut changed = pin!(lessor.changed.notified());
+            changed.as_mut().enable();
+            match lessor.renew(id) {
+                Renewal::Renewed { ttl, was_checkpointed } => {
+                    if was_checkpointed {
+                        self.clear_checkpoint(id).await?;
+                    }
+                    self.metrics().lease_renewed.inc();
+                    return Ok(ttl);
+                }
+                Renewal::Unknown => return Ok(0),
+                Renewal::NotLeading => {}
+                // Its revoke is on the way: who hears that a lease is over may rely on its keys being gone.
+                Renewal::Expired => {
+                    timeout_at(deadline, changed).await.map_err(|_| RequestError::Timeout)?;
+                }
+            }
+        }
+    }
+
+    /// Before the answer: else another leader would count from what was left, which is less than promised.
+    async fn clear_checkpoint(&self, id: LeaseId) -> Result<(), RequestError> {
+        let checkpoints = vec![LeaseCheckpoint { id: id.0, remaining_ttl: 0 }];
+        self.propose(Request::LeaseCheckpoint(LeaseCheckpointRequest { checkpoints })).await.map(drop)
+    }
+
+    /// Waits until this member leads for sure, and counts down what it leads.
+    async fn await_countdown(&self) -> Result<(), RequestError> {
+        self.read_barrier().await?;
+        let lessor = &self.0.lessor;
+        let deadline = Instant::now() + self.request_timeout();
+        loop {
+            let mut changed = pin!(lessor.changed.notified());
+            changed.as_mut().enable();
+            if lessor.is_leading() {
+                return Ok(());
+            }
+            timeout_at(deadline, changed).await.map_err(|_| RequestError::Timeout)?;
+        }
+    }
+}
+
+impl super::Lessor {
+    /// The ids of all leases, in the order in which they end if that is known here.
+    fn ids(&self) -> Vec<LeaseId> {
+        let by_deadline = self.deadlines.lock().by_deadline();
+        by_deadline.unwrap_or_else(|| self.reader.all().into_iter().map(|(id, _)| id).collect())
+    }
+}
