@@ -35,7 +35,7 @@ enum Op {
 
 #[derive(Clone, Debug)]
 enum Write {
-    Put(Bytes, Bytes),
+    Put(Bytes, Bytes, i64),
     Delete(KeyRange),
 }
 
@@ -45,7 +45,8 @@ fn key() -> impl Strategy<Value = Bytes> {
 
 fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
-        4 => (key(), "[x-z]{0,9}").prop_map(|(key, value)| Write::Put(key, value.into())),
+        4 => (key(), "[x-z]{0,9}", 0..3i64)
+            .prop_map(|(key, value, lease)| Write::Put(key, value.into(), lease)),
         1 => key().prop_map(|key| Write::Delete(KeyRange::Key(key))),
         1 => key().prop_map(|key| Write::Delete(KeyRange::From(key))),
     ]
@@ -147,7 +148,7 @@ impl Run {
         let mut txn = self.store.write(&mut self.batch);
         for write in writes {
             match write {
-                Write::Put(key, value) => _ = txn.put(key.clone(), value.clone(), LeaseId::NONE),
+                Write::Put(key, value, lease) => _ = txn.put(key.clone(), value.clone(), LeaseId(*lease)),
                 Write::Delete(range) => _ = txn.delete_range(range),
             }
         }
@@ -266,7 +267,7 @@ proptest! {
 fn the_order_of_what_is_read_does_not_depend_on_where_it_is() {
     let mut run = Run::new();
     for value in ["1", "2", "3", "4"] {
-        run.write(&[Write::Put("a".into(), value.into()), Write::Put("b".into(), value.into())]);
+        run.write(&["a", "b"].map(|key| Write::Put(key.into(), value.into(), 0)));
     }
     let in_memory = run.store.reader().history(2, &NO_LIMIT).unwrap();
     run.commit();

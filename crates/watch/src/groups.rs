@@ -171,3 +171,93 @@ fn points(range: &KeyRange) -> Range<Point> {
         KeyRange::From(start) => Point::At(start.clone())..Point::End,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base::{LeaseId, Revision};
+    use mvcc::ChangeKind;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key() -> impl Strategy<Value = Bytes> {
+        prop_oneof![
+            4 => "[a-d]{0,3}".prop_map(Bytes::from),
+            1 => prop::collection::vec(prop::sample::select(&[0, b'a', 0xff][..]), 0..3).prop_map(Bytes::from),
+        ]
+    }
+
+    fn range() -> impl Strategy<Value = KeyRange> {
+        let range = prop_oneof![
+            key().prop_map(KeyRange::Key),
+            (key(), key()).prop_map(|(start, end)| KeyRange::Interval(start, end)),
+            key().prop_map(KeyRange::From),
+        ];
+        range.prop_filter("the hub refuses empty ranges", |range| !range.is_empty())
+    }
+
+    fn selection() -> impl Strategy<Value = Selection> {
+        let rarely = || prop::bool::weighted(0.2);
+        (range(), rarely(), rarely(), any::<bool>())
+            .prop_map(|(range, no_put, no_delete, prev_kv)| Selection { range, no_put, no_delete, prev_kv })
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        (key(), any::<bool>()).prop_map(|(key, is_put)| Change {
+            revision: Revision::new(2, 0),
+            kind: if is_put { ChangeKind::Put } else { ChangeKind::Delete },
+            key,
+            lease: LeaseId::NONE,
+            row: Bytes::new(),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn groups_get_the_changes_of_their_ranges(
+            selections in prop::collection::vec((selection(), any::<bool>()), 0..60),
+            changes in prop::collection::vec(change(), 0..20),
+        ) {
+            let mut groups = Groups::default();
+            let enter = |groups: &mut Groups, selection: &Selection| {
+                let key = groups.enter(selection.clone());
+                groups.get_mut(key).n_behind += 1;
+                key
+            };
+            let leave = |groups: &mut Groups, key| {
+                groups.get_mut(key).n_behind -= 1;
+                groups.remove_if_empty(key);
+            };
+            let members: Vec<_> = selections
+                .iter()
+                .map(|(selection, stays)| (enter(&mut groups, selection), selection, stays))
+                .collect();
+            for (key, ..) in members.iter().filter(|(.., stays)| !**stays) {
+                leave(&mut groups, *key);
+            }
+            let staying: BTreeMap<_, _> = members
+                .iter()
+                .filter(|(.., stays)| **stays)
+                .map(|(key, selection, _)| (*key, *selection))
+                .collect();
+            let mut expected = Vec::new();
+            for (key, selection) in &staying {
+                prop_assert_eq!(&groups.get(*key).selection, *selection);
+                for (index, change) in (0..).zip(&changes) {
+                    if selection.range.contains(&change.key) && selection.admits(change) {
+                        expected.push((*key, index));
+                    }
+                }
+            }
+            prop_assert_eq!(groups.pick(&changes, |_| true), expected);
+            prop_assert_eq!(groups.pick(&changes, |_| false), []);
+
+            for (key, ..) in members.iter().filter(|(.., stays)| **stays) {
+                leave(&mut groups, *key);
+            }
+            prop_assert!(groups.groups.is_empty() && groups.keys.is_empty() && !groups.has_ranges());
+        }
+    }
+}

@@ -123,6 +123,28 @@ fn a_future_start_waits_and_leaves_out_what_comes_before() {
 }
 
 #[test]
+fn starts_outside_of_all_bounds() {
+    let mut world = with_stored_history(5);
+    let stream = world.open(NO_BOUND, false);
+    for start in [i64::MAX, i64::MIN, -2, -1, 1] {
+        world.create(stream, from(start, all()));
+    }
+    world.settle();
+    let seen = world.seen(stream);
+    let compacted = |id| Delivery::Compacted { id, compacted: -1 };
+    assert!(seen.contains(&compacted(1)) && seen.contains(&compacted(2)), "negative ones are gone for ever");
+    let n_events = |id| {
+        let of_watch = seen.iter().filter_map(|delivery| match delivery {
+            Delivery::Events(batch) if batch.id == id => Some(batch.events.len()),
+            _ => None,
+        });
+        of_watch.sum::<usize>()
+    };
+    assert_eq!([0, 3, 4].map(n_events), [0, 4, 4]);
+    assert_eq!(world.hub.counts().behind, 1);
+}
+
+#[test]
 fn a_start_that_is_jumped_over_is_history() {
     let mut world = World::new();
     let stream = world.open(NO_BOUND, false);
@@ -184,6 +206,7 @@ fn catching_up_goes_in_bounded_steps() {
     }
     world.advance();
     world.create(stream, from(2, all()));
+    assert!(!world.ask(), "what is in memory is not read from the state file");
     let mut n_events = 0;
     while world.catch_up() {
         let of_step: usize = world.seen_events(stream).iter().map(|batch| batch.events.len()).sum();
@@ -267,7 +290,7 @@ fn an_answer_may_come_when_nobody_wants_it_any_more() {
     world.create(closed, from(2, all()));
     assert!(world.ask());
     world.close(closed);
-    world.create(open, from(6, key("a")));
+    world.create(open, from(6, key("b")));
     world.read();
     world.supply();
     assert_eq!(world.hub.counts().behind, 0, "who came meanwhile takes what was read for others");

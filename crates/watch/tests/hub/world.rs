@@ -219,7 +219,7 @@ impl World {
         state.take_answer(answer);
         if let Ok(id) = expected {
             let start = if spec.start == 0 { revision + 1 } else { spec.start };
-            let watch = Watch { spec, start, told: start - 1, is_over: false, is_quiet: true };
+            let watch = Watch { spec, start, told: start.saturating_sub(1), is_over: false, is_quiet: true };
             state.watches.insert(id, watch);
         }
         self.check_deliveries();
