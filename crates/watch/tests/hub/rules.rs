@@ -218,6 +218,29 @@ fn catching_up_goes_in_bounded_steps() {
 }
 
 #[test]
+fn a_burst_is_told_in_parts() {
+    let mut world = World::new();
+    let (narrow, wide) = (world.open(100, false), world.open(NO_BOUND, false));
+    for stream in [narrow, wide] {
+        world.create(stream, WatchSpec { prev_kv: true, ..all() });
+        // Some of them wait for the revision with which a part begins.
+        for start in 3..63 {
+            world.create(stream, from(start, all()));
+        }
+    }
+    let large = "v".repeat(40_000);
+    for _ in 2..62 {
+        world.put("a", &large);
+    }
+    world.advance();
+    let batches = world.seen_events(wide);
+    assert!(batches.iter().filter(|batch| batch.id == 0).count() > 1);
+    assert!(batches.iter().all(|batch| batch.events.as_bytes().len() < 4 << 20), "no part is much too large");
+    world.commit_and_release();
+    world.finish();
+}
+
+#[test]
 fn a_large_transaction_stays_whole() {
     let mut world = World::new();
     let stream = world.open(NO_BOUND, false);
