@@ -5,6 +5,7 @@ use std::time::Duration;
 use api_proto::etcdserverpb::kv_client::KvClient;
 use api_proto::etcdserverpb::lease_client::LeaseClient;
 use api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use api_proto::etcdserverpb::watch_client::WatchClient;
 use tonic::transport::{Channel, Endpoint, Error};
 
 use crate::Cluster;
@@ -18,6 +19,8 @@ pub struct Clients {
     pub lease: LeaseClient<Channel>,
     /// Status, hashes, alarms.
     pub maintenance: MaintenanceClient<Channel>,
+    /// Watches.
+    pub watch: WatchClient<Channel>,
 }
 
 /// A server that doesn't answer in this time fails the suite instead of hanging it.
@@ -35,7 +38,8 @@ impl Clients {
         Ok(Self {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             lease: LeaseClient::new(channel.clone()),
-            maintenance: MaintenanceClient::new(channel),
+            maintenance: MaintenanceClient::new(channel.clone()),
+            watch: WatchClient::new(channel).max_decoding_message_size(usize::MAX),
         })
     }
 }

@@ -5,7 +5,8 @@
 //!   [`Etcd37`] built from its Go module. The real ones are the reference: every expectation was met by them before
 //!   it was asked of ferretcd. [`InProcess`] is ferretcd again, composed from its crates without its command line.
 //! - [`scenario`] runs suites that are text: requests with the answers they get, as data.
-//! - [`Clients`] and [`raw`] reach the services with and without generated code.
+//! - [`Clients`] and [`raw`] reach the services with and without generated code; [`Renewals`] and [`Observer`] are
+//!   the streams by which a lease is kept and its end is seen.
 //! - [`ClientProgram`] runs suites that are programs of their own: other people's clients.
 //! - [`Random`] makes what is random repeatable.
 //! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills.
@@ -35,6 +36,7 @@ mod client;
 mod cluster;
 mod every_target;
 mod interop;
+mod leases;
 mod random;
 pub mod raw;
 pub mod report;
@@ -46,4 +48,5 @@ pub use cluster::{
     Release, StartError,
 };
 pub use interop::ClientProgram;
+pub use leases::{Observer, Renewals, Seen};
 pub use random::Random;

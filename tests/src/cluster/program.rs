@@ -77,7 +77,7 @@ const BUILD_ETCD37: &str =
 pub struct Ferretcd;
 
 impl Program for Ferretcd {
-    const KIND: Kind = Kind { name: "ferretcd", release: Release::V3_7, reference: false, lacks: &["lease"] };
+    const KIND: Kind = Kind { name: "ferretcd", release: Release::V3_7, reference: false, lacks: &[] };
 
     fn locate() -> Result<PathBuf, Missing> {
         const VARIABLE: &str = "FERRETCD_BIN";

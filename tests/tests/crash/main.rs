@@ -106,4 +106,5 @@ async fn suite<C: Killable>(file: &str) {
 on_every_process! {
     kill9 => kills(1),
     cases => suite("kv/killed.txt"),
+    lease_cases => suite("kv/lease_killed.txt"),
 }

@@ -10,12 +10,15 @@
 //! | `fill PREFIX N` | `size=N` value bytes; puts `PREFIX0000`.. |
 //! | `hashkv R`, `hash`, `status`, `alarms` | |
 //! | `alarm N`, `disarm N` | raises or clears an alarm of this member by number |
-//! | `grant ID`, `revoke ID`, `attached ID` | `ttl=N` |
+//! | `grant ID` | `ttl=N`; with ID 0 the server assigns one, which isn't shown |
+//! | `revoke ID`, `attached ID`, `left ID`, `leases` | of what is left of a lease it is shown whether it is about all |
+//! | `keepalive ID ID ..` | one after the other on one stream, which is half closed then |
 //! | `restart`, `kill9` | the latter kills the server, then starts it again; of [`KillSession`] alone |
 //!
 //! Words are written as in [`words`](super::words). Options of all requests: `meta:NAME=VALUE` adds metadata.
 
 mod answer;
+mod lease;
 mod request;
 
 use api_proto::etcdserverpb as pb;
@@ -40,6 +43,11 @@ impl<C: Cluster> Session<C> for KvSession {
 
     async fn open(cluster: &C) -> Self {
         let mut clients = connect(cluster).await;
+        let leases = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await;
+        for lease in leases.expect("leases can be asked for").into_inner().leases {
+            let revoke = pb::LeaseRevokeRequest { id: lease.id };
+            clients.lease.lease_revoke(revoke).await.expect("nobody else ends leases");
+        }
         let zero = Bytes::from_static(&[0]);
         let all = pb::DeleteRangeRequest { key: zero.clone(), range_end: zero, prev_kv: false };
         let wiped = clients.kv.delete_range(all).await.expect("deleting everything is always allowed");
@@ -71,7 +79,7 @@ impl KvSession {
             words.iter().copied().partition(|word| word.starts_with("meta:"));
         let base = self.shown.base;
         let shown = &self.shown;
-        let Clients { kv, lease, maintenance } = &mut self.clients;
+        let Clients { kv, lease, maintenance, .. } = &mut self.clients;
         Ok(match *verb {
             "put" => shown.put(&kv.put(with(&metadata, request::put(&words))).await?.into_inner()),
             "range" => {
@@ -136,24 +144,8 @@ impl KvSession {
                 };
                 shown.alarm(&maintenance.alarm(with(&metadata, message)).await?.into_inner())
             }
-            "grant" => {
-                let message = request::grant(&words);
-                let answer = lease.lease_grant(with(&metadata, message)).await?.into_inner();
-                let mut out = shown.header_alone(answer.header.as_ref());
-                out.push(format!("lease {} ttl {}", answer.id, answer.ttl));
-                out
-            }
-            "revoke" => {
-                let message = pb::LeaseRevokeRequest { id: number(words[0]) };
-                let answer = lease.lease_revoke(with(&metadata, message)).await?;
-                shown.header_alone(answer.into_inner().header.as_ref())
-            }
-            "attached" => {
-                let message = pb::LeaseTimeToLiveRequest { id: number(words[0]), keys: true };
-                let answer = lease.lease_time_to_live(with(&metadata, message)).await?.into_inner();
-                let mut keys: Vec<_> = answer.keys.iter().map(|key| words::show_bytes(key)).collect();
-                keys.sort();
-                vec![format!("granted {} keys [{}]", answer.granted_ttl, keys.join(" "))]
+            "grant" | "revoke" | "attached" | "left" | "leases" | "keepalive" => {
+                lease::perform(lease, shown, verb, &words, &metadata).await?
             }
             "restart" => {
                 cluster.stop().await.expect("a running server can be stopped");

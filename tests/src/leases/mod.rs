@@ -1,0 +1,7 @@
+//! The two streams around leases: one that keeps them, one that shows how they end.
+
+mod observer;
+mod renewals;
+
+pub use observer::{Observer, Seen};
+pub use renewals::Renewals;

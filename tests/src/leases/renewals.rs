@@ -1,0 +1,53 @@
+//! A keep-alive stream.
+
+use api_proto::etcdserverpb as pb;
+use api_proto::etcdserverpb::lease_client::LeaseClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+/// A keep-alive stream. Answers come in the order of the renewals; dropping it cancels the call.
+#[derive(Debug)]
+pub struct Renewals {
+    /// None after the half close.
+    requests: Option<mpsc::Sender<pb::LeaseKeepAliveRequest>>,
+    answers: Streaming<pb::LeaseKeepAliveResponse>,
+}
+
+impl Renewals {
+    /// Opens a stream and renews these leases, of which there is at least one: a server need not say that it has
+    /// taken the call before it answers the first.
+    pub async fn begin(lease: &mut LeaseClient<Channel>, ids: &[i64]) -> Result<Self, Status> {
+        let (requests, taken) = mpsc::channel(ids.len());
+        for &id in ids {
+            requests.send(pb::LeaseKeepAliveRequest { id }).await.expect("there is room for all");
+        }
+        let answers = lease.lease_keep_alive(ReceiverStream::new(taken)).await?.into_inner();
+        Ok(Self { requests: Some(requests), answers })
+    }
+
+    /// Sends a renewal. A stream that has ended says so in [`Renewals::next`] only.
+    pub async fn send(&mut self, id: i64) {
+        let requests = self.requests.as_ref().expect("nothing is sent after the half close");
+        let _ = requests.send(pb::LeaseKeepAliveRequest { id }).await;
+    }
+
+    /// Says that no more renewals come.
+    pub fn half_close(&mut self) {
+        self.requests = None;
+    }
+
+    /// The next answer; none when the server has ended the stream without an error.
+    pub async fn next(&mut self) -> Result<Option<pb::LeaseKeepAliveResponse>, Status> {
+        self.answers.message().await
+    }
+
+    /// Renews a lease: the seconds it has again, 0 if there is none.
+    pub async fn renew(&mut self, id: i64) -> Result<i64, Status> {
+        self.send(id).await;
+        let answer = self.next().await?.ok_or_else(|| Status::aborted("the server ended the stream"))?;
+        assert_eq!(answer.id, id, "answers come in order");
+        Ok(answer.ttl)
+    }
+}

@@ -1,0 +1,100 @@
+//! Requests about leases.
+
+use api_proto::etcdserverpb as pb;
+use api_proto::etcdserverpb::lease_client::LeaseClient;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::super::words::{self, number};
+use super::{Shown, request, with};
+use crate::Renewals;
+
+/// How much less than all may be left of a lease that a case granted or renewed, in seconds.
+const CASE_SECONDS: i64 = 60;
+
+/// Performs one of the requests, with metadata.
+pub(super) async fn perform(
+    lease: &mut LeaseClient<Channel>,
+    shown: &Shown,
+    verb: &str,
+    words: &[&str],
+    metadata: &[&str],
+) -> Result<Vec<String>, Status> {
+    let id = words.first().map_or(0, |word| number(word));
+    Ok(match verb {
+        "grant" => {
+            let answer = lease.lease_grant(with(metadata, request::grant(words))).await?.into_inner();
+            let assigned = id == 0 && answer.id > 0;
+            let id = if assigned { "assigned".to_owned() } else { answer.id.to_string() };
+            let lease = format!("lease {id} ttl {}", answer.ttl);
+            [shown.header_alone(answer.header.as_ref()), vec![lease]].concat()
+        }
+        "revoke" => {
+            let answer = lease.lease_revoke(with(metadata, pb::LeaseRevokeRequest { id })).await?;
+            shown.header_alone(answer.into_inner().header.as_ref())
+        }
+        "attached" => {
+            let message = pb::LeaseTimeToLiveRequest { id, keys: true };
+            let answer = lease.lease_time_to_live(with(metadata, message)).await?.into_inner();
+            let mut keys: Vec<_> = answer.keys.iter().map(|key| words::show_bytes(key)).collect();
+            keys.sort();
+            vec![format!("granted {} keys [{}]", answer.granted_ttl, keys.join(" "))]
+        }
+        "left" => {
+            let message = pb::LeaseTimeToLiveRequest { id, keys: false };
+            let answer = lease.lease_time_to_live(with(metadata, message)).await?.into_inner();
+            let left = show_left(answer.ttl, answer.granted_ttl);
+            let mut line = format!("lease {} granted {} left {left}", answer.id, answer.granted_ttl);
+            if !answer.keys.is_empty() {
+                line.push_str(" and keys");
+            }
+            [shown.header_alone(answer.header.as_ref()), vec![line]].concat()
+        }
+        "leases" => {
+            let answer = lease.lease_leases(with(metadata, pb::LeaseLeasesRequest {})).await?.into_inner();
+            let ids: Vec<_> = answer.leases.iter().map(|lease| lease.id.to_string()).collect();
+            [shown.header_alone(answer.header.as_ref()), vec![format!("leases [{}]", ids.join(" "))]].concat()
+        }
+        "keepalive" => {
+            let ids: Vec<_> = words.iter().map(|word| number(word)).collect();
+            keep_alive(lease, shown, &ids).await?
+        }
+        other => unreachable!("{other} is not about leases"),
+    })
+}
+
+/// Time passes while a case runs, and a new leader adds up to an election timeout.
+fn show_left(left: i64, granted: i64) -> String {
+    if left > 0 && (granted - CASE_SECONDS..=granted + 1).contains(&left) {
+        "most".to_owned()
+    } else {
+        left.to_string()
+    }
+}
+
+/// Renews all, one after the other on one stream, and says how the stream ends after that.
+async fn keep_alive(
+    lease: &mut LeaseClient<Channel>,
+    shown: &Shown,
+    ids: &[i64],
+) -> Result<Vec<String>, Status> {
+    let mut renewals = Renewals::begin(lease, ids).await?;
+    renewals.half_close();
+    let mut out = Vec::new();
+    loop {
+        match renewals.next().await {
+            Ok(Some(answer)) => {
+                out.extend(shown.header_alone(answer.header.as_ref()));
+                out.push(format!("lease {} ttl {}", answer.id, answer.ttl));
+            }
+            Ok(None) => {
+                out.push("end".to_owned());
+                return Ok(out);
+            }
+            Err(status) => {
+                out.push(format!("error {:?}: {}", status.code(), status.message()));
+                return Ok(out);
+            }
+        }
+    }
+}
