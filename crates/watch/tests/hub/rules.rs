@@ -175,7 +175,6 @@ fn a_stuck_stream_costs_nothing_and_loses_nothing() {
     assert_eq!(revisions(&world.seen_events(stuck)), [2]);
     assert_eq!(revisions(&world.seen_events(other)), (2..52).collect::<Vec<_>>());
     assert_eq!(world.hub.counts().behind, 1, "whom the changes don't concern is not behind");
-
     world.set_capacity(stuck, NO_BOUND);
     world.resume(stuck);
     assert!(!world.catch_up());
@@ -274,7 +273,6 @@ fn a_compacted_watch_keeps_its_id_until_it_is_canceled() {
     assert!(matches!(&seen[0], Delivery::Events(batch) if batch.revision == 10 && batch.events.len() == 6));
     let progress = Delivery::Progress { id: None, revision: 10 };
     assert_eq!(seen[1..], [progress], "an ended watch holds back no progress");
-
     assert_eq!(world.create(stream, WatchSpec { id, ..all() }), Some(Err(Refusal::DuplicateId)));
     world.put("a", "v");
     world.settle();

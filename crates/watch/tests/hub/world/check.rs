@@ -1,0 +1,170 @@
+//! What may be delivered, and what must have been.
+
+use api_proto::EncodedKeyValue;
+use api_proto::etcdserverpb::WatchResponse;
+use api_proto::mvccpb::{Event, KeyValue, event::EventType};
+use bytes::Bytes;
+use ferretcd_watch::{Counts, Delivery, WatchBatch};
+use mvcc::{Change, ChangeKind};
+use prost::Message;
+
+use super::World;
+use super::stream::{Stream, Watch};
+
+impl World {
+    pub(super) fn check_deliveries(&mut self) {
+        for index in 0..self.streams.len() {
+            let Some(mut stream) = self.streams[index].take() else { continue };
+            for delivery in stream.take_fresh() {
+                assert!(!stream.is_over, "nothing after the end: {delivery:?}");
+                self.check_delivery(&mut stream, &delivery);
+                stream.seen.push(delivery);
+            }
+            let has_watches = stream.live().next().is_some();
+            if !has_watches {
+                stream.is_owed_progress = false;
+            }
+            self.streams[index] = Some(stream);
+        }
+        let Counts { streams, watchers, .. } = self.hub.counts();
+        assert_eq!(streams, self.streams.iter().flatten().count());
+        assert_eq!(
+            watchers,
+            self.streams.iter().flatten().map(|stream| stream.live().count()).sum::<usize>()
+        );
+    }
+
+    fn check_delivery(&self, stream: &mut Stream, delivery: &Delivery) {
+        match delivery {
+            Delivery::Events(batch) => {
+                let watch = stream.watches.get_mut(&batch.id).expect("events of a watch that exists");
+                self.check_events(watch, batch);
+            }
+            Delivery::Progress { id: None, revision } => {
+                assert!(std::mem::take(&mut stream.is_owed_progress), "nobody asked for progress");
+                assert!(stream.live().next().is_some(), "progress of a stream without watches");
+                for watch in stream.watches.values_mut().filter(|watch| !watch.is_over) {
+                    self.tell_nothing(watch, *revision);
+                }
+            }
+            Delivery::Compacted { id, compacted } => {
+                let watch = stream.watches.get_mut(id).expect("the end of a watch that exists");
+                assert!(!watch.is_over, "a watch ends once");
+                assert!(*compacted <= self.reader.compacted());
+                let next = watch.told + 1;
+                assert!(next < *compacted, "{id} wants {next}, which is not gone at {compacted}");
+                watch.is_over = true;
+            }
+            answer => panic!("an answer that nobody asked for: {answer:?}"),
+        }
+    }
+
+    fn check_events(&self, watch: &mut Watch, batch: &WatchBatch) {
+        assert!(!watch.is_over, "nothing after the end");
+        assert!(batch.revision <= self.reader.revision());
+        assert_eq!(batch.fragment, watch.spec.fragment);
+        let expected = self.wanted(watch, batch.revision);
+        let found = WatchResponse::decode(batch.events.as_bytes().clone()).unwrap().events;
+        let (n_found, n_expected) = (found.len(), expected.len());
+        assert_eq!(n_found, batch.events.len());
+        for (found, change) in found.iter().zip(&expected) {
+            self.check_event(found, change, watch.spec.prev_kv);
+        }
+        assert_eq!(n_found, n_expected, "all events of {}..={}", watch.told + 1, batch.revision);
+        assert_ne!(n_found, 0, "no batch without events");
+        let encoded = WatchResponse { events: found, ..WatchResponse::default() }.encode_to_vec();
+        assert!(batch.events.as_bytes() == &encoded, "the encoding is the canonical one");
+        watch.told = batch.revision;
+        watch.is_quiet = false;
+    }
+
+    fn check_event(&self, found: &Event, change: &Change, prev_kv: bool) {
+        let mut kv = KeyValue::decode(change.row.clone()).unwrap();
+        kv.mod_revision = change.revision.main;
+        assert!(found.kv.as_ref().unwrap().decode().unwrap() == kv, "{found:?} instead of {change:?}");
+        let kind = match change.kind {
+            ChangeKind::Put => EventType::Put,
+            ChangeKind::Delete => EventType::Delete,
+        };
+        assert_eq!(found.r#type(), kind);
+        let before = change.revision.main - 1;
+        let previous = self.row_at(&change.key, before).filter(|_| prev_kv);
+        match found.prev_kv.as_ref().map(EncodedKeyValue::as_bytes) {
+            None => assert!(
+                previous.is_none() || before < self.reader.compacted(),
+                "{change:?} misses its previous value"
+            ),
+            found => assert!(found == previous, "{found:?} was before {change:?} instead of {previous:?}"),
+        }
+    }
+
+    /// The row that a key had at a revision.
+    fn row_at(&self, key: &Bytes, main: i64) -> Option<&Bytes> {
+        let mut of_key = self.changes.iter().filter(|change| change.key == key);
+        let newest = of_key.rfind(|change| change.revision.main <= main)?;
+        (newest.kind == ChangeKind::Put).then_some(&newest.row)
+    }
+
+    /// What a watch has not been told of the revisions up to `last`.
+    fn wanted(&self, watch: &Watch, last: i64) -> Vec<&Change> {
+        let Watch { spec, told, .. } = watch;
+        let is_wanted = |change: &&Change| {
+            let is_filtered = if change.kind == ChangeKind::Put { spec.no_put } else { spec.no_delete };
+            (told + 1..=last).contains(&change.revision.main)
+                && spec.range.contains(&change.key)
+                && !is_filtered
+        };
+        self.changes.iter().filter(is_wanted).collect()
+    }
+
+    /// The watch learns that there was nothing up to `revision`.
+    pub(super) fn tell_nothing(&self, watch: &mut Watch, revision: i64) {
+        assert!(revision <= self.reader.revision());
+        assert!(watch.start <= revision + 1, "a watch from {} on has no progress at {revision}", watch.start);
+        let missing = self.wanted(watch, revision);
+        assert!(missing.is_empty(), "progress at {revision} before {missing:?}");
+        watch.told = watch.told.max(revision);
+    }
+
+    /// Nothing is left to do: whoever had room was told everything.
+    pub(super) fn check_rest(&mut self) {
+        assert!(!self.catch_up() && !self.ask());
+        let position = self.position;
+        let mut n_behind = 0;
+        for index in 0..self.streams.len() {
+            let Some(mut stream) = self.streams[index].take() else { continue };
+            let was_refused = stream.was_refused();
+            let mut is_waiting = false;
+            for watch in stream.watches.values_mut().filter(|watch| !watch.is_over) {
+                let is_future = watch.start > position + 1;
+                n_behind += usize::from(is_future);
+                is_waiting |= is_future;
+                if !was_refused && !is_future {
+                    self.tell_nothing(watch, position);
+                }
+            }
+            assert!(was_refused || is_waiting || !stream.is_owed_progress, "progress was not told");
+            self.streams[index] = Some(stream);
+        }
+        if !self.streams.iter().flatten().any(Stream::was_refused) {
+            assert_eq!(self.hub.counts().behind, n_behind);
+        }
+        for index in 0..self.streams.len() {
+            self.check_tick_at_rest(index);
+        }
+    }
+
+    /// At rest each watch that asked for progress is told of it with a tick.
+    fn check_tick_at_rest(&mut self, index: usize) {
+        let Some(stream) = &mut self.streams[index] else { return };
+        if stream.was_refused() {
+            return;
+        }
+        let asked =
+            |watch: &&Watch| watch.spec.progress_notify && watch.is_quiet && watch.start <= self.position + 1;
+        let n_expected = stream.live().filter(asked).count();
+        let n_before = stream.seen.len();
+        self.tick(index);
+        assert_eq!(self.stream_mut(index).seen.len() - n_before, n_expected, "a tick at rest");
+    }
+}
