@@ -262,3 +262,35 @@ impl Countdown {
 fn millis_of(seconds: i64) -> Millis {
     seconds.clamp(0, TTL_MAX).cast_unsigned() * 1_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However often leases are renewed, and however far off the end of one that is gone.
+    #[test]
+    fn the_queues_have_each_lease_once() {
+        const LEASES: i64 = 100_000;
+        const TTL: i64 = 600;
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let ids = || (0..LEASES).map(LeaseId);
+        let mut deadlines = Deadlines::new(start);
+        deadlines.lead(start, Duration::from_secs(10), []);
+        ids().for_each(|id| deadlines.grant(id, TTL, start));
+        for round in 1..5 {
+            ids().for_each(|id| _ = deadlines.renew(id, after(round * 100)));
+            assert_eq!(deadlines.next(), Some(after(600)), "a renewal leaves the queue alone");
+        }
+        assert_eq!(deadlines.expired(after(600), 500), []);
+        assert_eq!(deadlines.next(), Some(after(1000)), "all have been moved");
+        deadlines.checkpoints(after(600), 500);
+        for id in ids().skip(10) {
+            deadlines.revoke(id);
+            deadlines.grant(id, TTL_MAX, after(600));
+            deadlines.revoke(id);
+        }
+        let sizes = [deadlines.leases.len(), deadlines.queue.len(), deadlines.checkpoints.len()];
+        assert_eq!(sizes, [10; 3]);
+    }
+}
