@@ -8,14 +8,19 @@
 use api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use api_proto::etcdserverpb::request_op::Request as Op;
 use api_proto::etcdserverpb::{
-    AlarmRequest, AlarmType, CompactionRequest, Compare, DeleteRangeRequest, PutRequest, RangeRequest,
-    RequestOp, TxnRequest,
+    AlarmRequest, AlarmType, CompactionRequest, Compare, DeleteRangeRequest, LeaseCheckpoint,
+    LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp,
+    TxnRequest,
 };
 use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use backend::{Backend, Batch};
-use base::MemberId;
+use base::{LeaseId, MemberId};
 use bytes::Bytes;
-use ferretcd_apply::{ApplyError, Command, Config, MemberChange, Outcome, Request, StateMachine, backend_hash};
+use ferretcd_apply::{
+    ApplyError, Command, Config, LeaseExpireRequest, MemberChange, Outcome, Request, StateMachine,
+    backend_hash,
+};
+use lease::Lease;
 use membership::Member as Description;
 use mvcc::Scrub;
 use proptest::collection::vec;
@@ -72,6 +77,12 @@ impl Member {
         self.machine.scrub(limit, &mut self.batch).expect("own rows")
     }
 
+    /// The leases and their keys.
+    fn leases(&self) -> Vec<(LeaseId, Lease, Vec<Bytes>)> {
+        let reader = self.machine.lease_reader();
+        reader.all().into_iter().map(|(id, lease)| (id, lease, reader.keys(id))).collect()
+    }
+
     /// Brings everything that was begun to its end; returns the state of the file, the history and the index.
     fn settle(&mut self) -> (u32, u32, Vec<Bytes>) {
         self.commit();
@@ -110,6 +121,11 @@ fn key() -> impl Strategy<Value = Bytes> {
     (0..6u8).prop_map(|n| vec![b'a' + n].into())
 }
 
+/// Often one that nobody was granted.
+fn lease_id() -> impl Strategy<Value = i64> {
+    -1..3i64
+}
+
 /// One key, an interval, or everything from a key on.
 fn range_end() -> impl Strategy<Value = Bytes> {
     prop_oneof![4 => Just(Bytes::new()), 2 => key(), 1 => Just(Bytes::from_static(&[0]))]
@@ -118,11 +134,10 @@ fn range_end() -> impl Strategy<Value = Bytes> {
 prop_compose! {
     fn put()(
         key in key(), value in "[a-z]{0,3}", prev_kv: bool, ignore_value in prop::bool::weighted(0.2),
-        ignore_lease in prop::bool::weighted(0.2), has_lease in prop::bool::weighted(0.05),
+        ignore_lease in prop::bool::weighted(0.2), lease in prop_oneof![3 => Just(0), 2 => lease_id()],
     ) -> PutRequest {
-        // Nobody has granted a lease, so a put that names one is refused.
         let value = if ignore_value { Bytes::new() } else { value.into() };
-        let lease = i64::from(has_lease && !ignore_lease);
+        let lease = if ignore_lease { 0 } else { lease };
         PutRequest { key, value, lease, prev_kv, ignore_value, ignore_lease }
     }
 }
@@ -144,6 +159,7 @@ prop_compose! {
         key in key(), range_end in range_end(), (target, union) in prop_oneof![
             (0..3i64).prop_map(|n| (CompareTarget::Version, TargetUnion::Version(n))),
             (0..40i64).prop_map(|n| (CompareTarget::Mod, TargetUnion::ModRevision(n))),
+            lease_id().prop_map(|id| (CompareTarget::Lease, TargetUnion::Lease(id))),
             "[a-z]{0,1}".prop_map(|text| (CompareTarget::Value, TargetUnion::Value(text.into()))),
         ], result in 0..4i32,
     ) -> Compare {
@@ -180,6 +196,20 @@ fn txn(depth: u32) -> impl Strategy<Value = TxnRequest> {
     })
 }
 
+fn lease_request() -> impl Strategy<Value = Request> {
+    let grant = (lease_id(), -1..20i64).prop_map(|(id, ttl)| LeaseGrantRequest { id, ttl });
+    let checkpoint =
+        (lease_id(), 0..20i64).prop_map(|(id, left)| LeaseCheckpoint { id, remaining_ttl: left });
+    prop_oneof![
+        6 => grant.prop_map(Request::LeaseGrant),
+        2 => lease_id().prop_map(|id| Request::LeaseRevoke(LeaseRevokeRequest { id })),
+        1 => vec(lease_id(), 0..4).prop_map(|ids| Request::LeaseExpire(LeaseExpireRequest { ids })),
+        1 => vec(checkpoint, 0..4).prop_map(|checkpoints| {
+            Request::LeaseCheckpoint(LeaseCheckpointRequest { checkpoints })
+        }),
+    ]
+}
+
 fn request() -> impl Strategy<Value = Request> {
     let alarm = (0..3i32, prop_oneof![8 => Just(AlarmType::Nospace), 1 => Just(AlarmType::Corrupt)]);
     let attributes = Attributes { name: "m".to_owned(), client_urls: vec!["http://c:1".to_owned()] };
@@ -188,6 +218,7 @@ fn request() -> impl Strategy<Value = Request> {
         20 => put().prop_map(Request::Put),
         6 => delete().prop_map(Request::DeleteRange),
         12 => txn(1).prop_map(Request::Txn),
+        15 => lease_request(),
         6 => (0..40i64, any::<bool>()).prop_map(|(revision, physical)| {
             Request::Compaction(CompactionRequest { revision, physical })
         }),
@@ -217,11 +248,11 @@ proptest! {
         let mut undisturbed = Member::open(Backend::in_memory());
         let mut expected = Vec::new();
         for _ in &log {
-            let (rows, revision) = (undisturbed.batch.len(), undisturbed.machine.revision());
+            let trace = |member: &Member| (member.batch.len(), member.machine.revision(), member.leases());
+            let before = trace(&undisturbed);
             let outcome = undisturbed.apply_next(&log);
             if outcome.result.is_err() {
-                let after = (undisturbed.batch.len(), undisturbed.machine.revision());
-                prop_assert_eq!(after, (rows, revision), "refused, and still something is written");
+                prop_assert_eq!(trace(&undisturbed), before, "refused, and still something has changed");
             }
             expected.push(format!("{outcome:?}"));
         }
@@ -243,12 +274,14 @@ proptest! {
         }
         prop_assert_eq!(disturbed.machine.applied(), undisturbed.machine.applied());
         prop_assert_eq!(disturbed.machine.alarms(), undisturbed.machine.alarms());
+        prop_assert_eq!(disturbed.leases(), undisturbed.leases());
         let members = [&disturbed, &undisturbed].map(|member| format!("{:?}", member.machine.membership()));
         prop_assert_eq!(&members[0], &members[1]);
         let expected = undisturbed.settle();
         prop_assert_eq!(&disturbed.settle(), &expected);
         disturbed.crash();
         prop_assert_eq!(&disturbed.settle(), &expected, "what is committed outlives the process");
+        prop_assert_eq!(disturbed.leases(), undisturbed.leases(), "the keys tell their leases");
     }
 }
 
@@ -264,6 +297,7 @@ fn alarms_refuse_by_kind() {
             let command = Command { id: index, username: String::new(), auth_revision: 0, request }.encode();
             member.machine.apply(index, 1, command, &mut member.batch).expect("a readable entry").result
         };
+        apply(Request::LeaseGrant(LeaseGrantRequest { id: 1, ttl: 60 })).expect("a free id");
         apply(Request::Alarm(raise)).expect("alarms can be raised");
         let answer = match apply(request.clone()) {
             Ok(_) => "done",
@@ -284,6 +318,10 @@ fn alarms_refuse_by_kind() {
         check(alarm, Request::Txn(txn(Op::RequestDeleteRange(delete()))), growing_only);
         check(alarm, Request::DeleteRange(delete()), growing_only);
         check(alarm, Request::Compaction(CompactionRequest { revision: 1, physical: false }), growing_only);
+        check(alarm, Request::LeaseGrant(LeaseGrantRequest { id: 2, ttl: 60 }), refused);
+        check(alarm, Request::LeaseRevoke(LeaseRevokeRequest { id: 1 }), growing_only);
+        check(alarm, Request::LeaseExpire(LeaseExpireRequest { ids: vec![1] }), growing_only);
+        check(alarm, Request::LeaseCheckpoint(LeaseCheckpointRequest::default()), "done");
         check(alarm, Request::Alarm(AlarmRequest::default()), "done");
         check(alarm, Request::ClusterVersionSet(version()), "done");
     }
