@@ -18,7 +18,7 @@ use super::{LOADING_CLIENTS, MIB, Round, WARM_UP, latencies};
 /// Events are awaited no longer than this after the last put.
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
 /// Watchers that read all history are given this long.
-const CATCH_UP_TIME_MAX: Duration = Duration::from_secs(15);
+const CATCH_UP_TIME_MAX: Duration = Duration::from_secs(20);
 /// When nothing has arrived for so long, nothing will.
 const QUIET: Duration = Duration::from_secs(10);
 /// When nothing has arrived for so long, streams without a window have what they take.
