@@ -1,34 +1,21 @@
 //! The gRPC health service, and what the HTTP pages ask.
 
-use std::sync::Arc;
-
 use api_proto::etcdserverpb::{AlarmType, RangeRequest};
 use engine::Engine;
 use gateway::{Alarm, AlarmKind, BoxFuture, Versions};
-use tokio::sync::watch;
 use tokio_stream::StreamExt;
-use tokio_stream::wrappers::WatchStream;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, async_trait};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
+use crate::drain::Drain;
+
 /// Tells whether the server as a whole serves; it has no word for single services.
 #[derive(Clone, Debug)]
 pub(crate) struct HealthService {
-    is_serving: Arc<watch::Sender<bool>>,
-}
-
-impl HealthService {
-    pub(crate) fn new() -> Self {
-        Self { is_serving: Arc::new(watch::Sender::new(true)) }
-    }
-
-    /// From now on the answer is that the server does not serve.
-    pub(crate) fn stop(&self) {
-        self.is_serving.send_replace(false);
-    }
+    pub(crate) drain: Drain,
 }
 
 fn answer(status: ServingStatus) -> HealthCheckResponse {
@@ -48,7 +35,7 @@ impl Health for HealthService {
         if !request.get_ref().service.is_empty() {
             return Err(Status::not_found("unknown service"));
         }
-        Ok(Response::new(serving(*self.is_serving.borrow())))
+        Ok(Response::new(serving(!self.drain.has_begun())))
     }
 
     type WatchStream = BoxStream<HealthCheckResponse>;
@@ -58,10 +45,10 @@ impl Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let is_known = request.get_ref().service.is_empty();
-        let changes = WatchStream::new(self.is_serving.subscribe()).map(move |is_serving| {
-            Ok(if is_known { serving(is_serving) } else { answer(ServingStatus::ServiceUnknown) })
+        let changes = self.drain.changes().map(move |drains| {
+            Ok(if is_known { serving(!drains) } else { answer(ServingStatus::ServiceUnknown) })
         });
-        Ok(Response::new(Box::pin(changes)))
+        Ok(Response::new(Box::pin(self.drain.end(changes))))
     }
 }
 

@@ -14,12 +14,14 @@ use engine::{Engine, RequestError};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+use crate::drain::Drain;
 use crate::status::status;
 
 /// Serves the leases of a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct LeaseService {
     pub(crate) engine: Engine,
+    pub(crate) drain: Drain,
 }
 
 #[async_trait]
@@ -53,7 +55,7 @@ impl Lease for LeaseService {
                 renewed.map_err(|error| refuse_renewal(&engine, error))
             }
         });
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(self.drain.end(Box::pin(answers)))))
     }
 
     async fn lease_time_to_live(

@@ -18,6 +18,7 @@ mod coalesce;
 mod config;
 mod deadline;
 mod door;
+mod drain;
 mod health;
 mod kv;
 mod lease;

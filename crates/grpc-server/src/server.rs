@@ -31,6 +31,7 @@ use crate::accept::Connection;
 use crate::admit::Room;
 use crate::cluster::ClusterService;
 use crate::door::Door;
+use crate::drain::Drain;
 use crate::health::{HealthService, Pages};
 use crate::kv::KvService;
 use crate::lease::LeaseService;
@@ -60,7 +61,7 @@ struct Inner {
     engine: Engine,
     pages: Router,
     gateway: Gateway,
-    health: HealthService,
+    drain: Drain,
     message_bytes_max: usize,
     config: Config,
 }
@@ -112,7 +113,7 @@ impl Server {
         );
         let chain = ServiceBuilder::new().layer(log).layer(auth).layer(metrics);
 
-        let health = HealthService::new();
+        let drain = Drain::new();
         let kv = KvServer::new(KvService {
             engine: engine.clone(),
             txn_ops_max: config.txn_ops_max,
@@ -127,7 +128,7 @@ impl Server {
         let interval = config.watch_progress_interval;
         let watch = WatchService::register(engine.clone(), message_bytes_max, interval, registry)?;
         let mut methods = HashMap::new();
-        let lease = LeaseServer::new(LeaseService { engine: engine.clone() })
+        let lease = LeaseServer::new(LeaseService { engine: engine.clone(), drain: drain.clone() })
             .max_decoding_message_size(message_bytes_max)
             .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
         add(&mut methods, chain.clone().layer(quota.clone()).service(kv));
@@ -135,11 +136,11 @@ impl Server {
         add(&mut methods, chain.service(watch));
         add(&mut methods, chain.service(maintenance));
         add(&mut methods, chain.service(cluster));
-        add(&mut methods, chain.service(HealthServer::new(health.clone())));
+        add(&mut methods, chain.service(HealthServer::new(HealthService { drain: drain.clone() })));
         let gateway = Gateway::register(Arc::new(Pages { engine: engine.clone() }), gateway, registry)?;
         let pages = gateway.router(Listener::Plain);
         let engine = engine.clone();
-        Ok(Self(Arc::new(Inner { methods, engine, pages, gateway, health, message_bytes_max, config })))
+        Ok(Self(Arc::new(Inner { methods, engine, pages, gateway, drain, message_bytes_max, config })))
     }
 
     /// The server as it is seen through another kind of listener.
@@ -172,10 +173,10 @@ impl Server {
         &self.0.config
     }
 
-    /// The gRPC health service says from now on that the server does not serve, and watches, which would go
-    /// on for ever, are ended.
+    /// The gRPC health service says from now on that the server does not serve, and streams that would go on
+    /// for ever are ended.
     pub(crate) fn stop(&self) {
-        self.0.health.stop();
+        self.0.drain.begin();
         self.0.engine.end_watches();
     }
 
