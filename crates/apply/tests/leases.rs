@@ -188,7 +188,7 @@ impl Model {
 
 fn request(op: &Op) -> Request {
     match op {
-        Op::Write(key, write) => match operation(*key, *write) {
+        Op::Write(key, write) => match operation(key, *write) {
             Operation::RequestPut(put) => Request::Put(put),
             Operation::RequestDeleteRange(delete) => Request::DeleteRange(delete),
             other => unreachable!("{other:?} is not a write of a key"),
@@ -216,7 +216,7 @@ fn request(op: &Op) -> Request {
 }
 
 fn txn(writes: &BTreeMap<Key, Write>) -> TxnRequest {
-    let ops = writes.iter().map(|(key, write)| RequestOp { request: Some(operation(*key, *write)) });
+    let ops = writes.iter().map(|(key, write)| RequestOp { request: Some(operation(key, *write)) });
     TxnRequest { success: ops.collect(), ..TxnRequest::default() }
 }
 
