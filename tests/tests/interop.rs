@@ -31,3 +31,4 @@ macro_rules! suites {
 }
 
 suites! { etcd37: ferretcd_tests::Process<ferretcd_tests::Etcd37> }
+suites! { ferretcd: ferretcd_tests::Process<ferretcd_tests::Ferretcd> }

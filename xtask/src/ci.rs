@@ -22,8 +22,9 @@ enum Action {
         args: &'static [&'static str],
         variable: Option<(&'static str, &'static str)>,
     },
-    /// A subcommand that does not come with cargo, and how to get it.
+    /// Cargo, too, but only where this program is in PATH, which comes neither with cargo nor as a dependency.
     Extra {
+        needs: &'static str,
         args: &'static [&'static str],
         install: &'static str,
     },
@@ -33,10 +34,18 @@ enum Action {
 /// The quick ones first: they fail most often.
 const STEPS: &[Step] = &[
     Step { name: "format", action: Action::Cargo { args: &["fmt", "--all", "--check"], variable: None } },
+    Step {
+        name: "format of etcd-client's suite",
+        action: Action::Cargo {
+            args: &["fmt", "--manifest-path", "tests/interop/rust/Cargo.toml", "--check"],
+            variable: None,
+        },
+    },
     Step { name: "tidy", action: Action::Tidy },
     Step {
         name: "deny",
         action: Action::Extra {
+            needs: "cargo-deny",
             args: &["deny", "--locked", "check", "bans", "licenses", "sources"],
             install: "cargo install cargo-deny --locked",
         },
@@ -53,6 +62,24 @@ const STEPS: &[Step] = &[
         action: Action::Cargo {
             args: &["doc", "--workspace", "--no-deps", "--locked"],
             variable: Some(("RUSTDOCFLAGS", "-D warnings")),
+        },
+    },
+    Step {
+        name: "clippy of etcd-client's suite",
+        action: Action::Extra {
+            needs: "protoc",
+            args: &[
+                "clippy",
+                "--locked",
+                "--manifest-path",
+                "tests/interop/rust/Cargo.toml",
+                "--target-dir",
+                "target/interop/rust",
+                "--",
+                "-D",
+                "warnings",
+            ],
+            install: "apt-get install protobuf-compiler libprotobuf-dev",
         },
     },
 ];
@@ -105,9 +132,9 @@ fn perform(step: &Step) -> std::io::Result<Verdict> {
     writeln!(stdout, "\n==> {}: {}", step.name, step.action.command_line())?;
     match &step.action {
         Action::Cargo { args, variable } => succeeds(cargo(args).envs(*variable)),
-        Action::Extra { args, install } => {
-            if !cargo(&[args[0], "--version"]).output()?.status.success() {
-                writeln!(stdout, "skipped, not installed: {install}")?;
+        Action::Extra { needs, args, install } => {
+            if !in_path(needs) {
+                writeln!(stdout, "skipped, {needs} is not installed: {install}")?;
                 return Ok(Verdict::Skipped);
             }
             succeeds(&mut cargo(args))
@@ -126,6 +153,11 @@ fn cargo(args: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     cargo.args(args).current_dir(workspace_root());
     cargo
+}
+
+fn in_path(program: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .any(|dir| dir.join(program).is_file())
 }
 
 fn succeeds(command: &mut Command) -> std::io::Result<Verdict> {
@@ -189,7 +221,7 @@ mod tests {
     fn steps_can_be_repeated_by_hand() {
         let lines: Vec<String> = STEPS.iter().map(|step| step.action.command_line()).collect();
         assert_eq!(lines[0], "cargo fmt --all --check");
-        assert_eq!(lines[4], "RUSTDOCFLAGS=\"-D warnings\" cargo doc --workspace --no-deps --locked");
+        assert_eq!(lines[5], "RUSTDOCFLAGS=\"-D warnings\" cargo doc --workspace --no-deps --locked");
     }
 
     #[test]

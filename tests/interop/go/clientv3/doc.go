@@ -8,6 +8,6 @@
 //
 //	INTEROP_ENDPOINT=http://127.0.0.1:2379 go test -v ./...
 //
-// where tests that need a restart are skipped. The tests share one server and
-// run one after another, each under a prefix of its own.
+// where tests that need a restart are skipped. The tests have the server for
+// themselves and run one after another, each under a prefix of its own.
 package clientv3

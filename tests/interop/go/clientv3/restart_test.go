@@ -25,12 +25,13 @@ type writer struct {
 }
 
 func startWriter(t *testing.T, client *clientv3.Client, prefix string) *writer {
-	ctx, stop := context.WithCancel(t.Context())
+	stopped, stop := context.WithCancel(context.Background())
 	w := &writer{stop: stop, grown: make(chan struct{})}
 	w.done.Go(func() {
-		for i := 0; ctx.Err() == nil; i++ {
-			// An answer that got lost is not waited for long.
-			call, cancel := context.WithTimeout(ctx, 2*time.Second)
+		for i := 0; stopped.Err() == nil; i++ {
+			// An answer that got lost is not waited for long. The last one
+			// is: what is canceled may happen yet.
+			call, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			answer, err := client.Txn(call).Then(
 				clientv3.OpPut(fmt.Sprintf("%s%d", prefix, i%7), fmt.Sprint(i)),
 				clientv3.OpPut(prefix+"last", fmt.Sprint(i)),

@@ -149,7 +149,7 @@ func manyKey(prefix string, i int) string {
 
 // A long history, from its beginning and by many at once, while it grows.
 func TestLongHistory(t *testing.T) {
-	const revisions, watches = 3000, 8
+	const revisions, watches = 1600, 8
 	client, prefix := connect(t), prefix(t)
 	base := currentRevision(t, client)
 	value := strings.Repeat("x", 1000)

@@ -2,7 +2,9 @@ package clientv3
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -13,6 +15,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/mirror"
+	"go.etcd.io/etcd/client/v3/naming/endpoints"
 )
 
 // changes is a small history of the keys a to c: each element one revision.
@@ -184,7 +187,7 @@ func TestCancelOneOfMany(t *testing.T) {
 	const watches = 10
 	var streams atomic.Int64
 	client, prefix := connect(t, countWatchStreams(&streams)), prefix(t)
-	before := gauge(t, "etcd_debugging_mvcc_watcher_total")
+	waitForGauge(t, "etcd_debugging_mvcc_watcher_total", 0)
 	var responses [watches]clientv3.WatchChan
 	var cancels [watches]context.CancelFunc
 	for i := range watches {
@@ -192,12 +195,12 @@ func TestCancelOneOfMany(t *testing.T) {
 		ctx, cancels[i] = context.WithCancel(t.Context())
 		responses[i] = client.Watch(ctx, prefix, clientv3.WithPrefix())
 	}
-	waitForGauge(t, "etcd_debugging_mvcc_watcher_total", before+watches)
+	waitForGauge(t, "etcd_debugging_mvcc_watcher_total", watches)
 	for canceled := range watches - 1 {
 		if events := rest(t, cancels[canceled], responses[canceled]); len(events) != 0 {
 			t.Errorf("watch %d has more events: %v", canceled, events)
 		}
-		waitForGauge(t, "etcd_debugging_mvcc_watcher_total", before+watches-1-canceled)
+		waitForGauge(t, "etcd_debugging_mvcc_watcher_total", watches-1-canceled)
 		base := put(t, client, prefix+"k", "")
 		for i := canceled + 1; i < watches; i++ {
 			if event := nextEvent(t, responses[i]); event.Kv.ModRevision != base {
@@ -212,15 +215,15 @@ func TestCancelOneOfMany(t *testing.T) {
 
 // Closing the client ends its watches, there and here.
 func TestCloseClient(t *testing.T) {
-	before := gauge(t, "etcd_debugging_mvcc_watch_stream_total")
+	waitForGauge(t, "etcd_debugging_mvcc_watch_stream_total", 0)
 	client, prefix := connect(t), prefix(t)
 	responses := client.Watch(t.Context(), prefix, clientv3.WithPrefix())
-	waitForGauge(t, "etcd_debugging_mvcc_watch_stream_total", before+1)
+	waitForGauge(t, "etcd_debugging_mvcc_watch_stream_total", 1)
 	client.Close()
 	for open := true; open; {
 		_, open = nextIfOpen(t, responses)
 	}
-	waitForGauge(t, "etcd_debugging_mvcc_watch_stream_total", before)
+	waitForGauge(t, "etcd_debugging_mvcc_watch_stream_total", 0)
 }
 
 // etcd's mirror library: a copy of what is there, then what changes.
@@ -242,6 +245,115 @@ func TestMirror(t *testing.T) {
 	updates := syncer.SyncUpdates(t.Context())
 	put(t, client, prefix+"c", "1")
 	expect(t, lines(base, prefix, nextEvents(t, updates, 2)), []string{"+1 put b=2 v2", "+2 put c=1 v1"})
+}
+
+// etcd's naming library, by which gRPC clients find their servers: a table
+// that follows what is registered.
+func TestEndpoints(t *testing.T) {
+	client := connect(t)
+	service := strings.TrimSuffix(prefix(t), "/")
+	manager, err := endpoints.NewManager(client, service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := service+"/1", service+"/2"
+	if err = manager.AddEndpoint(t.Context(), first, endpoints.Endpoint{Addr: "127.0.0.1:1"}); err != nil {
+		t.Fatal(err)
+	}
+	updates, err := manager.NewWatchChannel(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = manager.AddEndpoint(t.Context(), second, endpoints.Endpoint{Addr: "127.0.0.1:2"}); err != nil {
+		t.Fatal(err)
+	}
+	if err = manager.DeleteEndpoint(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for len(found) < 3 {
+		select {
+		case batch := <-updates:
+			for _, update := range batch {
+				found = append(found, fmt.Sprintf("%d %s %s", update.Op, update.Key, update.Endpoint.Addr))
+			}
+		case <-time.After(patience):
+			t.Fatalf("no update after %v", found)
+		}
+	}
+	expect(t, found, []string{"0 " + first + " 127.0.0.1:1", "0 " + second + " 127.0.0.1:2", "1 " + first + " "})
+}
+
+// What Kubernetes does: list, then watch from the revision of the list. Many
+// begin at different moments of a writer's work; all come to the same state.
+func TestListAndWatch(t *testing.T) {
+	const followers, writes = 20, 400
+	client, prefix := connect(t), prefix(t)
+	states := make(chan map[string]string, followers)
+	follow := func() {
+		list, err := client.Get(t.Context(), prefix, clientv3.WithPrefix())
+		if err != nil {
+			t.Error(err)
+			states <- nil
+			return
+		}
+		state := make(map[string]string)
+		for _, kv := range list.Kvs {
+			state[string(kv.Key)] = string(kv.Value)
+		}
+		ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(t.Context()))
+		defer cancel()
+		for response := range client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(list.Header.Revision+1), clientv3.WithPrevKV(), clientv3.WithProgressNotify()) {
+			for _, event := range response.Events {
+				key := string(event.Kv.Key)
+				before, existed := state[key]
+				if existed != (event.PrevKv != nil) || existed && before != string(event.PrevKv.Value) {
+					t.Errorf("revision %d replaces %v, known is %q", event.Kv.ModRevision, event.PrevKv, before)
+				}
+				switch {
+				case key == prefix+"end":
+					states <- state
+					return
+				case event.Type == clientv3.EventTypePut:
+					state[key] = string(event.Kv.Value)
+				default:
+					delete(state, key)
+				}
+			}
+		}
+		t.Error("the watch was closed")
+		states <- nil
+	}
+	for i := range writes {
+		if i%(writes/followers) == 0 {
+			go follow()
+		}
+		key := fmt.Sprintf("%s%d", prefix, i*7%31)
+		if i%3 == 2 {
+			commit(t, client, clientv3.OpDelete(key))
+		} else {
+			put(t, client, key, strconv.Itoa(i))
+		}
+	}
+	expected := make(map[string]string)
+	list, err := client.Get(t.Context(), prefix, clientv3.WithPrefix())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kv := range list.Kvs {
+		expected[string(kv.Key)] = string(kv.Value)
+	}
+	put(t, client, prefix+"end", "")
+	for range followers {
+		select {
+		case state := <-states:
+			if !maps.Equal(state, expected) {
+				t.Errorf("a follower has %v instead of %v", state, expected)
+			}
+		case <-time.After(patience):
+			t.Fatal("a follower does not come to the end")
+		}
+	}
 }
 
 // gauge reads a metric of the server.
@@ -271,7 +383,7 @@ func gauge(t *testing.T, name string) int {
 }
 
 // waitForGauge waits until the metric has the value: what changes it is not
-// answered.
+// answered. Watches of the test before may still be on their way out.
 func waitForGauge(t *testing.T, name string, expected int) {
 	t.Helper()
 	poll := time.NewTicker(5 * time.Millisecond)

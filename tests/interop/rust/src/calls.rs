@@ -27,6 +27,7 @@ pub(crate) async fn run(server: &Server) {
         periodic_progress,
         fragments,
         slow_reader,
+        overtaken_by_compaction,
         compacted,
     }
 }
@@ -222,9 +223,26 @@ async fn fragments(server: &Server, prefix: &str) {
     }
 }
 
+/// Many times what the buffers between a server and a client that does not read can hold.
+const UNREAD: usize = 500;
+
+/// Puts a key of the prefix [`UNREAD`] times, with 40 kB each. Gives the first revision.
+async fn write_much(server: &Server, prefix: &str) -> i64 {
+    let mut writer = server.connect().await;
+    let (key, value) = (format!("{prefix}a"), "x".repeat(40_000));
+    let base = put(&mut writer, &key, &value).await;
+    for _ in 1..UNREAD {
+        put(&mut writer, &key, &value).await;
+    }
+    base
+}
+
+fn nth(base: i64, i: usize) -> i64 {
+    base + i64::try_from(i).expect("small")
+}
+
 /// A client that does not read for a long while holds nobody up and misses nothing.
 async fn slow_reader(server: &Server, prefix: &str) {
-    const PUTS: usize = 2000;
     let mut streams = Vec::new();
     for _ in 0..4 {
         // Streams of one connection share its window: what isn't read of one would hold up the others.
@@ -235,17 +253,37 @@ async fn slow_reader(server: &Server, prefix: &str) {
         let id = created(&mut stream).await;
         streams.push((id, stream));
     }
-    let mut writer = server.connect().await;
-    let value = "x".repeat(10_000);
-    let base = put(&mut writer, &format!("{prefix}a"), &value).await;
-    for _ in 1..PUTS {
-        put(&mut writer, &format!("{prefix}a"), &value).await;
-    }
+    let base = write_much(server, prefix).await;
     for (id, stream) in &mut streams {
-        for (i, event) in events(stream, *id, PUTS).await.iter().enumerate() {
-            assert_eq!(mod_revision(event), base + i64::try_from(i).expect("small"));
+        for (i, event) in events(stream, *id, UNREAD).await.iter().enumerate() {
+            assert_eq!(mod_revision(event), nth(base, i));
         }
     }
+}
+
+/// A client that does not read for so long that what it has not got is compacted is told where it can go on.
+async fn overtaken_by_compaction(server: &Server, prefix: &str) {
+    let mut client = server.connect().await;
+    let options = WatchOptions::new().with_prefix().with_fragment();
+    let mut stream = client.watch(prefix, Some(options)).await.expect("watch");
+    let id = created(&mut stream).await;
+    let base = write_much(server, prefix).await;
+    let last = nth(base, UNREAD - 1);
+    server.connect().await.compact(last, None).await.expect("compact");
+    let mut seen = 0;
+    loop {
+        let response = next(&mut stream).await;
+        assert_eq!(response.watch_id(), id);
+        for event in response.events() {
+            assert_eq!(mod_revision(event), nth(base, seen));
+            seen += 1;
+        }
+        if response.canceled() {
+            assert_eq!((response.compact_revision(), response.cancel_reason()), (last, ""));
+            break;
+        }
+    }
+    assert!(seen < UNREAD, "everything was seen");
 }
 
 async fn compacted(server: &Server, prefix: &str) {
