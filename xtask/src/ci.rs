@@ -65,6 +65,24 @@ const STEPS: &[Step] = &[
         },
     },
     Step {
+        name: "deny of etcd-client's suite",
+        action: Action::Extra {
+            needs: "cargo-deny",
+            args: &[
+                "deny",
+                "--locked",
+                "--manifest-path",
+                "tests/interop/rust/Cargo.toml",
+                "--config",
+                "deny.toml",
+                "check",
+                "licenses",
+                "sources",
+            ],
+            install: "cargo install cargo-deny --locked",
+        },
+    },
+    Step {
         name: "clippy of etcd-client's suite",
         action: Action::Extra {
             needs: "protoc",
