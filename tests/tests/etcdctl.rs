@@ -15,5 +15,6 @@ async fn suite<C: Cluster>(file: &str) {
 on_every_target! {
     put_get => suite("etcdctl/put_get.txt"),
     del_txn => suite("etcdctl/del_txn.txt"),
+    lease => suite("etcdctl/lease.txt"),
     maintenance => suite("etcdctl/maintenance.txt"),
 }

@@ -2,6 +2,7 @@
 //! enforce itself.
 
 mod burst;
+mod page;
 
 use std::io;
 
@@ -10,6 +11,7 @@ use http::{HeaderMap, Request, StatusCode};
 use tokio::net::TcpStream;
 
 pub use burst::cancelled_at_once;
+pub use page::page;
 
 /// What a server sent back.
 #[derive(Debug)]

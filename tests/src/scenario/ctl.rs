@@ -1,18 +1,22 @@
 //! The language of etcdctl.
 //!
 //! A request is a command line without the program's name, behind `http` if the endpoint is to be given as a URL
-//! and not as host and port; lines below it that begin with `<` are its stdin. The
-//! answer shows stdout lines behind `|`, stderr lines behind `!` (`\` ends a line without a line feed) and the exit
-//! status when it isn't 0. A protobuf answer is shown decoded. What differs from run to run is replaced: ids,
+//! and not as host and port; lines below it that begin with `<` are its stdin, one with `&` a command line to be run
+//! once the first has written a line. `LEASE1` stands for the lease that the case was granted first, in answers too.
+//!
+//! The answer shows stdout lines behind `|`, stderr lines behind `!` (`\` ends a line without a line feed) and the
+//! exit status when it isn't 0. A protobuf answer is shown decoded. What differs from run to run is replaced: ids,
 //! terms, log indices, sizes, durations, addresses; log lines of the client library are left out.
 
 use std::io;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use api_proto::etcdserverpb as pb;
 use prost::Message as _;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::kv::Shown;
 use super::run::Session;
@@ -21,6 +25,9 @@ use crate::alone::alone;
 use crate::cluster::in_path;
 use crate::{Clients, Cluster, Missing};
 
+/// A command that takes longer hangs.
+const DONE_WITHIN: Duration = Duration::from_secs(60);
+
 /// Runs stock etcdctl. Every case has a cluster of its own, so revisions in the output are what they are.
 #[derive(Debug)]
 pub struct CtlSession {
@@ -28,6 +35,8 @@ pub struct CtlSession {
     shown: Shown,
     /// What is found in the output, and what is shown for it.
     replacements: Vec<(String, &'static str)>,
+    /// The leases that were granted, in etcdctl's form.
+    leases: Vec<String>,
 }
 
 impl CtlSession {
@@ -67,25 +76,30 @@ impl<C: Cluster> Session<C> for CtlSession {
         ];
         // In an empty store the first revision is 1: shown as offsets from 0 they are absolute.
         let shown = Shown::new(&pb::ResponseHeader { revision: 0, ..header });
-        Self { endpoint: endpoint.trim_start_matches("http://").to_owned(), shown, replacements }
+        let endpoint = endpoint.trim_start_matches("http://").to_owned();
+        Self { endpoint, shown, replacements, leases: Vec::new() }
     }
 
     async fn execute(&mut self, _: &mut C, request: &[String]) -> Vec<String> {
-        let words: Vec<String> = words::words(&request[0])
-            .into_iter()
-            .map(|word| String::from_utf8(words::bytes(word).into()).expect("arguments are text"))
-            .collect();
-        let stdin: String = request[1..]
-            .iter()
-            .map(|line| {
-                line.strip_prefix('<').expect("stdin lines begin with <").trim_start().to_owned() + "\n"
-            })
-            .collect();
+        let words = self.arguments(&request[0]);
+        let (mut stdin, mut meanwhile) = (String::new(), None);
+        for line in &request[1..] {
+            match (line.strip_prefix('<'), line.strip_prefix('&')) {
+                (Some(line), _) => stdin += &(self.with_ids(line.trim_start()) + "\n"),
+                (_, Some(command)) => meanwhile = Some(self.arguments(command)),
+                _ => panic!("lines below a command begin with < or &"),
+            }
+        }
         let (endpoint, words) = match words.split_first() {
             Some((first, rest)) if first == "http" => (format!("http://{}", self.endpoint), rest),
             _ => (self.endpoint.clone(), &words[..]),
         };
-        let output = run(&endpoint, words, &stdin).await.expect("etcdctl runs");
+        let output = run(&endpoint, words, &stdin, meanwhile.as_deref());
+        let output =
+            timeout(DONE_WITHIN, output).await.expect("etcdctl comes to an end").expect("etcdctl runs");
+        if words.iter().any(|word| word == "grant") {
+            self.leases.extend(granted(&String::from_utf8_lossy(&output.stdout)));
+        }
         self.show(words, &output)
     }
 
@@ -94,7 +108,23 @@ impl<C: Cluster> Session<C> for CtlSession {
     }
 }
 
-async fn run(endpoint: &str, words: &[String], stdin: &str) -> io::Result<Output> {
+/// The id in the answer to a grant.
+fn granted(stdout: &str) -> Option<String> {
+    let after = |before: &str| stdout.split_once(before).map(|(_, after)| after);
+    if let Some(id) = after("\"ID\":").or_else(|| after("\"ID\" : ")) {
+        let id = id.split(|c: char| !c.is_ascii_digit()).next()?;
+        return Some(format!("{:016x}", id.parse::<i64>().ok()?));
+    }
+    after("lease ")?.split_once(" granted").map(|(id, _)| id.to_owned())
+}
+
+/// Runs a command to its end, and another one once it has written a line.
+async fn run(
+    endpoint: &str,
+    words: &[String],
+    stdin: &str,
+    meanwhile: Option<&[String]>,
+) -> io::Result<Output> {
     let mut etcdctl = Command::new("etcdctl");
     etcdctl
         .env("ETCDCTL_API", "3")
@@ -110,16 +140,39 @@ async fn run(endpoint: &str, words: &[String], stdin: &str) -> io::Result<Output
     // A command that reads nothing may be gone already.
     let _ = pipe.write_all(stdin.as_bytes()).await;
     drop(pipe);
-    child.wait_with_output().await
+    let Some(meanwhile) = meanwhile else { return child.wait_with_output().await };
+    let mut pipe = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let mut stdout = Vec::new();
+    pipe.read_until(b'\n', &mut stdout).await?;
+    let other = Box::pin(run(endpoint, meanwhile, "", None)).await?;
+    assert!(other.status.success(), "{meanwhile:?}: {other:?}");
+    let (rest, output) = tokio::join!(pipe.read_to_end(&mut stdout), child.wait_with_output());
+    rest?;
+    Ok(Output { stdout, ..output? })
 }
 
 impl CtlSession {
+    /// The words of a command line, leases by their ids.
+    fn arguments(&self, line: &str) -> Vec<String> {
+        let text = |word| String::from_utf8(words::bytes(word).into()).expect("arguments are text");
+        words::words(&self.with_ids(line)).into_iter().map(text).collect()
+    }
+
+    fn with_ids(&self, line: &str) -> String {
+        let leases = self.leases.iter().enumerate();
+        leases.fold(line.to_owned(), |line, (index, id)| line.replace(&lease_name(index), id))
+    }
+
     fn show(&self, words: &[String], output: &Output) -> Vec<String> {
         let mut lines = if words.iter().any(|word| word == "protobuf") && output.status.success() {
             self.decoded(&words[0], &output.stdout)
         } else {
             self.lines('|', &output.stdout)
         };
+        if words.iter().any(|word| word == "timetolive") {
+            // What was granted has the same name in other answers.
+            lines.iter_mut().for_each(|line| *line = without_value(line, "\"TTL\" : "));
+        }
         lines.extend(self.lines('!', &output.stderr));
         if !output.status.success() {
             lines.push(match output.status.code() {
@@ -145,6 +198,11 @@ impl CtlSession {
     fn lines(&self, mark: char, output: &[u8]) -> Vec<String> {
         let text = String::from_utf8_lossy(output).into_owned();
         let text = self.replacements.iter().fold(text, |text, (from, to)| text.replace(from, to));
+        let leases = self.leases.iter().enumerate();
+        let text = leases.fold(text, |text, (index, id)| {
+            let number = i64::from_str_radix(id, 16).expect("ids are in hexadecimal").to_string();
+            text.replace(id, &lease_name(index)).replace(&number, &lease_name(index))
+        });
         let mut lines: Vec<_> = text
             .lines()
             .filter(|line| !line.starts_with("{\"level\":"))
@@ -176,18 +234,32 @@ fn steady(line: &str) -> String {
         "\"took\":\"",
         "\"Took\" : ",
         "took = ",
+        "remaining(",
+        "\"ttl\":",
         "http://127.0.0.1:",
     ];
-    let mut line = BEFORE.iter().fold(line.to_owned(), |line, before| match line.split_once(before) {
-        Some((head, tail)) => format!("{head}{before}N{}", tail.trim_start_matches(is_of_a_value)),
-        None => line,
-    });
+    let mut line = BEFORE.iter().fold(line.to_owned(), |line, before| without_value(&line, before));
     // The one line of plain `endpoint status`: endpoint, id, version, size, leader, learner, term, index, applied.
     let cells: Vec<&str> = line.split(", ").collect();
     if let [endpoint, id, version, _, leader, learner, _, _, _, errors] = cells[..] {
         line = format!("{endpoint}, {id}, {version}, N, {leader}, {learner}, N, N, N, {errors}");
     }
     line
+}
+
+/// Replaces the value behind a text, unless it is negative: that is no measured one.
+fn without_value(line: &str, before: &str) -> String {
+    match line.split_once(before) {
+        Some((head, tail)) if !tail.starts_with('-') => {
+            format!("{head}{before}N{}", tail.trim_start_matches(is_of_a_value))
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// What stands for a lease in scenarios.
+fn lease_name(index: usize) -> String {
+    format!("LEASE{}", index + 1)
 }
 
 /// Digits, a decimal point and units such as `ms`.

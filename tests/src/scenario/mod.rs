@@ -23,8 +23,9 @@
 //! ```
 //!
 //! `...` at the end of an expected line accepts any rest. [`KvSession`] knows the requests of the gRPC services,
-//! [`KillSession`] also how to kill the server, [`CtlSession`] the requests of etcdctl; their module texts list them. With `UPDATE_SCENARIOS=etcd-3.7` (or `etcd-3.4`)
-//! in the environment a run against that etcd writes its answers into the file instead of comparing them; read the
+//! [`KillSession`] also how to kill the server, which to [`AbruptSession`] every restart is, [`CtlSession`] the
+//! requests of etcdctl; their module texts list them. With `UPDATE_SCENARIOS=etcd-3.7` (or `etcd-3.4`) in the
+//! environment a run against that etcd writes its answers into the file instead of comparing them; read the
 //! difference before you keep it.
 
 mod ctl;
@@ -34,5 +35,5 @@ mod text;
 mod words;
 
 pub use ctl::CtlSession;
-pub use kv::{KillSession, KvSession};
+pub use kv::{AbruptSession, KillSession, KvSession};
 pub use run::{Session, run};

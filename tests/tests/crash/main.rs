@@ -16,7 +16,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use ferretcd_tests::scenario::{KillSession, run};
+use ferretcd_tests::scenario::{AbruptSession, KillSession, run};
 use ferretcd_tests::{Clients, Cluster, Killable, Options, Random, on_every_process, report};
 use tokio::task::JoinSet;
 
@@ -103,8 +103,13 @@ async fn suite<C: Killable>(file: &str) {
     run::<C, KillSession>(file).await;
 }
 
+/// What is true of restarts is true of kills.
+async fn abrupt<C: Killable>(file: &str) {
+    run::<C, AbruptSession>(file).await;
+}
+
 on_every_process! {
     kill9 => kills(1),
     cases => suite("kv/killed.txt"),
-    lease_cases => suite("kv/lease_killed.txt"),
+    lease_cases => abrupt("kv/lease_durable.txt"),
 }

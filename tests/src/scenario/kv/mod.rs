@@ -187,6 +187,29 @@ impl<C: Killable> Session<C> for KillSession {
     }
 }
 
+/// A [`KvSession`] whose restarts are kills: what is expected after the ones is expected after the others.
+#[derive(Debug)]
+pub struct AbruptSession(KillSession);
+
+impl<C: Killable> Session<C> for AbruptSession {
+    const FRESH: bool = true;
+
+    async fn open(cluster: &C) -> Self {
+        Self(KillSession::open(cluster).await)
+    }
+
+    async fn execute(&mut self, cluster: &mut C, request: &[String]) -> Vec<String> {
+        if request[0] != "restart" {
+            return self.0.execute(cluster, request).await;
+        }
+        self.0.execute(cluster, &["kill9".to_owned()]).await
+    }
+
+    fn failed(answer: &[String]) -> bool {
+        <KillSession as Session<C>>::failed(answer)
+    }
+}
+
 async fn connect(cluster: &impl Cluster) -> Clients {
     match Clients::connect(cluster).await {
         Ok(clients) => clients,

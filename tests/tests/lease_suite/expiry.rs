@@ -1,0 +1,215 @@
+//! Leases that nobody renews any more, and their keys.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferretcd_tests::{Clients, Cluster, Observer, Random, Renewals, Seen};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+
+use super::{DEADLINE, Granted, LATE, assert_gone, grant, left, put, rows, start};
+
+/// The shortest that all servers grant with their default timeouts.
+const TTL: i64 = 2;
+
+/// All at the same time on one server, because most of it is waiting.
+pub(crate) async fn expiry<C: Cluster>() {
+    let Some((_cluster, clients)) = start::<C>("the expiry of leases").await else { return };
+    tokio::join!(
+        on_time(clients.clone()),
+        kept(clients.clone()),
+        what_is_attached(clients.clone()),
+        truthful(clients.clone()),
+    );
+}
+
+/// Waits for changes until there are as many.
+async fn changes(observer: &mut Observer, count: usize) -> Vec<(Instant, Seen)> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let next =
+            timeout(DEADLINE, observer.next()).await.unwrap_or_else(|_| panic!("no more than {all:?}"));
+        let next = next.expect("the watch goes on");
+        let now = Instant::now();
+        all.extend(next.into_iter().map(|change| (now, change)));
+    }
+    assert_eq!(all.len(), count, "more than expected");
+    all
+}
+
+/// Leases end not before their time and soon after it, each with its keys at one revision, in byte order.
+async fn on_time(mut clients: Clients) {
+    const LEASES: usize = 24;
+    let mut observer = Observer::begin(&mut clients, "ends/", 0).await.expect("a watch can be made");
+    let mut leases: BTreeMap<i64, (Granted, Vec<String>)> = BTreeMap::new();
+    for index in 0..LEASES {
+        let lease = grant(&mut clients, 0, TTL).await;
+        let keys: Vec<_> = (0..index % 4).map(|key| format!("ends/{index:02}/{key}")).collect();
+        for key in keys.iter().rev() {
+            put(&mut clients, key, lease.id).await.expect("the lease is there");
+        }
+        leases.insert(lease.id, (lease, keys));
+    }
+    let keys: usize = leases.values().map(|(_, keys)| keys.len()).sum();
+    let puts = changes(&mut observer, keys).await;
+    let deletions = changes(&mut observer, keys).await;
+    let revisions = ended_at(&puts, &deletions);
+
+    let mut lateness: Vec<_> = revisions
+        .iter()
+        .map(|(id, (seen, _, ended))| {
+            let (lease, keys) = &leases[id];
+            assert_eq!(ended, keys, "the keys of one lease");
+            lease.late(*seen)
+        })
+        .collect();
+    lateness.sort_unstable();
+    assert_eq!(lateness.len(), LEASES * 3 / 4, "leases with keys");
+    // A busy machine may hold single ones up, but not most.
+    assert!(lateness[lateness.len() / 2] < LATE, "too late: {lateness:?}");
+    assert!(lateness.last().is_some_and(|last| *last < 2 * LATE), "too late: {lateness:?}");
+    let distinct: std::collections::BTreeSet<_> =
+        revisions.values().map(|(_, revision, _)| revision).collect();
+    assert_eq!(distinct.len(), revisions.len(), "each lease ends at a revision of its own");
+
+    assert_eq!(rows(&mut clients, "ends/").await, []);
+    for &id in leases.keys() {
+        await_end(&mut clients, id).await;
+        assert_gone(&mut clients, id).await;
+    }
+}
+
+/// When each lease was seen to end, at which revision, and which keys it had.
+fn ended_at(
+    puts: &[(Instant, Seen)],
+    deletions: &[(Instant, Seen)],
+) -> BTreeMap<i64, (Instant, i64, Vec<String>)> {
+    let rows: BTreeMap<&Bytes, _> = puts.iter().map(|(_, put)| (&put.key, &put.row)).collect();
+    let mut ended: BTreeMap<i64, (Instant, i64, Vec<String>)> = BTreeMap::new();
+    let mut last = 0;
+    for (seen, change) in deletions {
+        assert!(change.revision >= last, "revisions rise");
+        last = change.revision;
+        assert_eq!(change.row, None, "only deletions follow the puts");
+        assert_eq!(&change.before, rows[&change.key], "a watch is told what was there");
+        let lease = change.before.as_ref().map_or(0, |row| row.lease);
+        let key = String::from_utf8_lossy(&change.key).into_owned();
+        let (_, revision, keys) = ended.entry(lease).or_insert((*seen, change.revision, Vec::new()));
+        assert_eq!(*revision, change.revision, "all keys of lease {lease} go at once");
+        keys.push(key);
+    }
+    ended
+}
+
+async fn await_end(clients: &mut Clients, id: i64) {
+    let mut polls = interval(Duration::from_millis(50));
+    let ended = timeout(DEADLINE, async {
+        while left(clients, id).await != (-1, 0) {
+            polls.tick().await;
+        }
+    });
+    ended.await.unwrap_or_else(|_| panic!("lease {id} does not end"));
+}
+
+/// A lease lives as long as it is renewed, and its full time after that.
+async fn kept(mut clients: Clients) {
+    let mut observer = Observer::begin(&mut clients, "kept/", 0).await.expect("a watch can be made");
+    let mut lease = grant(&mut clients, 0, TTL).await;
+    put(&mut clients, "kept/a", lease.id).await.expect("the lease is there");
+    assert_eq!(changes(&mut observer, 1).await[0].1.row.as_ref().map(|row| row.lease), Some(lease.id));
+    let mut renewals = Renewals::begin(&mut clients.lease, &[lease.id]).await.expect("the stream opens");
+    renewals.next().await.expect("an answer").expect("the stream goes on");
+    let until = Instant::now() + 2 * lease.ttl;
+    let mut pace = interval(lease.ttl / 5);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while Instant::now() < until {
+        pace.tick().await;
+        let sent = Instant::now();
+        assert_eq!(renewals.renew(lease.id).await.expect("an answer"), TTL);
+        lease = lease.renewed(sent);
+        assert_eq!(rows(&mut clients, "kept/").await.len(), 1);
+    }
+    let (seen, change) = changes(&mut observer, 1).await.remove(0);
+    assert_eq!(change.row, None);
+    assert!(lease.late(seen) < 2 * LATE, "too late: {:?}", lease.late(seen));
+    assert_eq!(renewals.renew(lease.id).await.expect("an answer"), 0, "nothing is left to renew");
+    let other = grant(&mut clients, lease.id, 600).await;
+    assert_eq!(renewals.renew(other.id).await.expect("an answer"), 600, "the stream goes on");
+    renewals.half_close();
+    assert_eq!(renewals.next().await.expect("no error"), None);
+}
+
+/// A lease takes the keys whose last put named it, and no others.
+async fn what_is_attached(mut clients: Clients) {
+    let mut observer = Observer::begin(&mut clients, "attached/", 0).await.expect("a watch can be made");
+    let short = grant(&mut clients, 0, TTL).await.id;
+    let long = grant(&mut clients, 0, 600).await.id;
+    // Key and leases of its puts; 0 is none.
+    let puts = [
+        ("attached/alone", vec![short]),
+        ("attached/freed", vec![short, 0]),
+        ("attached/late", vec![0, short]),
+        ("attached/moved", vec![short, long]),
+        ("attached/other", vec![long]),
+        ("attached/taken", vec![long, 0, short]),
+    ];
+    let mut count = 0;
+    for (key, leases) in &puts {
+        for &lease in leases {
+            put(&mut clients, key, lease).await.expect("the lease is there");
+            count += 1;
+        }
+    }
+    changes(&mut observer, count).await;
+    let gone = changes(&mut observer, 3).await;
+    let gone: Vec<_> = gone.iter().map(|(_, change)| (&change.key[..], change.row.is_some())).collect();
+    assert_eq!(
+        gone,
+        [(&b"attached/alone"[..], false), (b"attached/late", false), (b"attached/taken", false)]
+    );
+    let stay: Vec<_> =
+        rows(&mut clients, "attached/").await.into_iter().map(|row| (row.key, row.lease)).collect();
+    let expected = [("attached/freed", 0), ("attached/moved", long), ("attached/other", long)];
+    assert_eq!(stay, expected.map(|(key, lease)| (Bytes::from_static(key.as_bytes()), lease)));
+}
+
+/// Renewals around the end of a lease: one that is answered with time gives that time, one that is answered with
+/// none comes after the end of the keys.
+async fn truthful(mut clients: Clients) {
+    const LEASES: u64 = 48;
+    let mut random = Random::new(1);
+    let mut running = JoinSet::new();
+    for index in 0..LEASES {
+        let key = format!("truth/{index:02}");
+        let lease = grant(&mut clients, 0, TTL).await;
+        put(&mut clients, &key, lease.id).await.expect("the lease is there");
+        // From shortly before the end to when every server has revoked it.
+        let at =
+            lease.sent + lease.ttl + Duration::from_millis(random.below(900)) - Duration::from_millis(200);
+        running.spawn(renew_at(clients.clone(), lease, key, at));
+    }
+    let renewed = running.join_all().await.into_iter().filter(|renewed| *renewed).count();
+    // Some too late, some not: else nothing was tried.
+    assert!((1..48).contains(&renewed), "{renewed} of {LEASES} were renewed");
+}
+
+async fn renew_at(mut clients: Clients, lease: Granted, key: String, at: Instant) -> bool {
+    let mut observer = Observer::begin(&mut clients, &key, 0).await.expect("a watch can be made");
+    sleep_until(at.into()).await;
+    let sent = Instant::now();
+    let mut renewals = Renewals::begin(&mut clients.lease, &[lease.id]).await.expect("the stream opens");
+    let answer = renewals.next().await.expect("an answer").expect("the stream goes on");
+    if answer.ttl == 0 {
+        assert_eq!(rows(&mut clients, &key).await, [], "a lease that is over has no keys");
+        assert_gone(&mut clients, lease.id).await;
+        changes(&mut observer, 1).await;
+        return false;
+    }
+    let lease = lease.renewed(sent);
+    assert_eq!(answer.ttl, TTL);
+    assert_eq!(rows(&mut clients, &key).await.len(), 1, "a renewed lease has its keys");
+    let (seen, _) = changes(&mut observer, 1).await.remove(0);
+    lease.late(seen);
+    true
+}

@@ -1,0 +1,131 @@
+//! The Lease service and what it does to keys, on every target.
+//!
+//! What can be said as requests and answers is in `scenarios/kv/lease*.txt`; here is what needs the time, several
+//! streams or several clients.
+
+mod expiry;
+mod metrics;
+mod races;
+mod restart;
+
+use std::time::{Duration, Instant};
+
+use api_proto::etcdserverpb as pb;
+use api_proto::mvccpb::KeyValue;
+use ferretcd_tests::scenario::{KvSession, run};
+use ferretcd_tests::{Clients, Cluster, Options, on_every_process, on_every_target, report};
+use tonic::{Code, Status};
+
+use self::expiry::expiry;
+use self::metrics::metrics;
+use self::races::races;
+use self::restart::kept_over_a_restart;
+
+/// What is awaited takes some seconds at most, also on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How much too late a lease may end: the servers look for expired ones two times a second and more.
+const LATE: Duration = Duration::from_millis(1500);
+
+/// A server with a client, if there is one on this machine.
+async fn start<C: Cluster>(what: &str) -> Option<(C, Clients)> {
+    if !report::available::<C>(what) {
+        return None;
+    }
+    let cluster = C::start(&Options::default()).await.unwrap_or_else(|error| panic!("failed to {error}"));
+    let clients = connect(&cluster).await;
+    Some((cluster, clients))
+}
+
+async fn connect(cluster: &impl Cluster) -> Clients {
+    Clients::connect(cluster).await.expect("a ready server accepts connections")
+}
+
+/// A lease and when it began, as exactly as a client can know.
+#[derive(Clone, Copy, Debug)]
+struct Granted {
+    id: i64,
+    ttl: Duration,
+    /// Its time did not begin before this.
+    sent: Instant,
+    /// And not after that.
+    answered: Instant,
+}
+
+impl Granted {
+    /// The lease has its full time again.
+    fn renewed(self, sent: Instant) -> Self {
+        Self { sent, answered: Instant::now(), ..self }
+    }
+
+    /// How much after its end something was seen. Panics if the end had not come.
+    fn late(&self, seen: Instant) -> Duration {
+        assert!(seen >= self.sent + self.ttl, "{self:?} has ended {:?} early", self.sent + self.ttl - seen);
+        seen.saturating_duration_since(self.answered + self.ttl)
+    }
+}
+
+async fn grant(clients: &mut Clients, id: i64, ttl: i64) -> Granted {
+    let sent = Instant::now();
+    let answer =
+        clients.lease.lease_grant(pb::LeaseGrantRequest { id, ttl }).await.expect("a free id").into_inner();
+    assert_eq!(answer.ttl, ttl, "the time asked for is above the least");
+    let ttl = Duration::from_secs(ttl.cast_unsigned());
+    Granted { id: answer.id, ttl, sent, answered: Instant::now() }
+}
+
+async fn revoke(clients: &mut Clients, id: i64) -> Result<i64, Status> {
+    let answer = clients.lease.lease_revoke(pb::LeaseRevokeRequest { id }).await?.into_inner();
+    Ok(answer.header.expect("every answer has a header").revision)
+}
+
+/// Returns the revision of the put.
+async fn put(clients: &mut Clients, key: &str, lease: i64) -> Result<i64, Status> {
+    let put = pb::PutRequest { key: key.to_owned().into(), value: "v".into(), lease, ..Default::default() };
+    let answer = clients.kv.put(put).await?.into_inner();
+    Ok(answer.header.expect("every answer has a header").revision)
+}
+
+/// The rows of all keys with a prefix.
+async fn rows(clients: &mut Clients, prefix: &str) -> Vec<KeyValue> {
+    let (key, range_end) = (prefix.to_owned().into(), format!("{prefix}\u{7f}").into());
+    let range = pb::RangeRequest { key, range_end, ..Default::default() };
+    let answer = clients.kv.range(range).await.expect("reads are answered").into_inner();
+    answer.kvs.iter().map(|row| row.decode().expect("a row")).collect()
+}
+
+/// Seconds left and seconds granted.
+async fn left(clients: &mut Clients, id: i64) -> (i64, i64) {
+    let request = pb::LeaseTimeToLiveRequest { id, keys: false };
+    let answer = clients.lease.lease_time_to_live(request).await.expect("no lease is no error").into_inner();
+    assert_eq!(answer.id, id);
+    (answer.ttl, answer.granted_ttl)
+}
+
+/// Whoever asks finds no such lease.
+async fn assert_gone(clients: &mut Clients, id: i64) {
+    assert_eq!(left(clients, id).await, (-1, 0), "lease {id}");
+    let all = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await.expect("leases can be asked for");
+    assert!(all.into_inner().leases.iter().all(|lease| lease.id != id), "lease {id} is listed");
+    let again = revoke(clients, id).await.expect_err("there is nothing to revoke");
+    assert_eq!(again.code(), Code::NotFound);
+}
+
+async fn suite<C: Cluster>(file: &str) {
+    run::<C, KvSession>(file).await;
+}
+
+on_every_target! {
+    calls => suite("kv/lease.txt"),
+    durable => suite("kv/lease_durable.txt"),
+    ends => expiry(),
+    raced => races(),
+    counted => metrics(),
+}
+
+mod over {
+    use super::{kept_over_a_restart, on_every_process};
+
+    on_every_process! {
+        restarts => kept_over_a_restart(),
+    }
+}
