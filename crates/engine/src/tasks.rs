@@ -180,6 +180,7 @@ impl Engine {
     /// return at once.
     pub async fn stop(&self) {
         self.0.shared.is_stopping.store(true, Ordering::Release);
+        self.0.lessor.wake();
         let Some(threads) = self.0.threads.lock().take() else { return };
         let engine = self.clone();
         // Not on the runtime's blocking threads: those may all be busy with reads.

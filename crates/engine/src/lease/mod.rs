@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 pub(crate) struct Lessor {
     reader: LeaseReader,
     deadlines: Mutex<Deadlines>,
-    /// Told when leases were revoked, and when the member begins or ceases to lead.
+    /// Told when leases were revoked, when the member begins or ceases to lead, and when it stops.
     changed: Notify,
 }
 
@@ -38,7 +38,7 @@ impl Lessor {
         let mut deadlines = self.deadlines.lock();
         ids.iter().for_each(|id| deadlines.revoke(*id));
         drop(deadlines);
-        self.changed.notify_waiters();
+        self.wake();
     }
 
     /// The state machine has taken note of what leases have left.
@@ -53,11 +53,16 @@ impl Lessor {
         let mut deadlines = self.deadlines.lock();
         deadlines.lead(Instant::now(), extend, self.reader.all());
         drop(deadlines);
-        self.changed.notify_waiters();
+        self.wake();
     }
 
     fn resign(&self) {
         self.deadlines.lock().resign();
+        self.wake();
+    }
+
+    /// Has everybody who waits for a change look again.
+    pub(crate) fn wake(&self) {
         self.changed.notify_waiters();
     }
 

@@ -93,6 +93,9 @@ impl Engine {
             self.await_countdown().await?;
             let mut changed = pin!(lessor.changed.notified());
             changed.as_mut().enable();
+            if self.0.shared.is_stopping() {
+                return Err(RequestError::Stopped);
+            }
             match lessor.renew(id) {
                 Renewal::Renewed { ttl, was_checkpointed } => {
                     if was_checkpointed {
@@ -125,6 +128,9 @@ impl Engine {
         loop {
             let mut changed = pin!(lessor.changed.notified());
             changed.as_mut().enable();
+            if self.0.shared.is_stopping() {
+                return Err(RequestError::Stopped);
+            }
             if lessor.is_leading() {
                 return Ok(());
             }

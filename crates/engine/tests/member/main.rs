@@ -3,6 +3,8 @@
 mod compaction;
 mod directory;
 mod durable;
+mod lease;
+mod lease_storm;
 mod log;
 mod quota;
 mod requests;
