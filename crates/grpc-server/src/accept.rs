@@ -30,6 +30,10 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// requests on a watch stream without waiting for answers.
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
+/// Bytes of one response that wait in the HTTP/2 library above which it asks for no more of it. Pieces are
+/// taken whole, so only streams notice: what they leave unsent stays where it is shared.
+const SEND_BUFFER_BYTES: usize = 16 << 10;
+
 /// Calls of a connection that were given up before they were begun, at once. More looks like an attack.
 const RESET_STREAMS_MAX: usize = 4096;
 
@@ -195,6 +199,7 @@ fn http(config: &Config) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_concurrent_streams(config.concurrent_streams_max)
         // Clients give up calls in bursts, for example when a request of many parts is cancelled.
         .max_pending_accept_reset_streams(RESET_STREAMS_MAX)

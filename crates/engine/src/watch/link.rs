@@ -12,7 +12,7 @@ use ::watch::{Delivery, End, Outlet, StreamId, WatchId, WatchSpec};
 use parking_lot::Mutex;
 
 /// Bytes of deliveries above which no events are taken in. What comes in as one may exceed it.
-const BYTES_MAX: usize = 32 << 10;
+const BYTES_MAX: usize = 16 << 10;
 /// Commands and answers that may be on their way. Clients that send more wait.
 const COMMANDS_MAX: usize = 64;
 /// A queue that a burst has grown is given back beyond this.
