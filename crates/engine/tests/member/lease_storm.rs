@@ -15,7 +15,7 @@ use crate::support::*;
 
 const LEASES: i64 = 8_000;
 /// In seconds.
-const TTL: i64 = 3;
+const TTL: i64 = 2;
 /// Leases whose keys are put by one request.
 const GROUP: i64 = 200;
 /// Groups that are under way at once: requests wait for each other, but none is refused.
