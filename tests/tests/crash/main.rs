@@ -8,10 +8,12 @@
 //! - a revision never stands for two contents, and nothing that a read showed is gone;
 //! - the hash of the history up to a revision is what it was.
 //!
-//! A failure names its seed and round.
+//! A failure names its seed and round. What is asked of leases is in `storm.rs`.
 
 mod ledger;
+mod promises;
 mod rows;
+mod storm;
 mod writer;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use ferretcd_tests::{Clients, Cluster, Killable, Options, Random, on_every_proce
 use tokio::task::JoinSet;
 
 use self::ledger::Ledger;
+use self::storm::storms;
 use self::writer::{Load, Writer};
 
 const WRITERS: usize = 8;
@@ -111,5 +114,6 @@ async fn abrupt<C: Killable>(file: &str) {
 on_every_process! {
     kill9 => kills(1),
     cases => suite("kv/killed.txt"),
+    storm => storms(1),
     lease_cases => abrupt("kv/lease_durable.txt"),
 }

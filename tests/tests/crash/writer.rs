@@ -42,7 +42,7 @@ impl Load {
         }
     }
 
-    fn count(&self) {
+    pub(crate) fn count(&self) {
         let answered = self.answered.fetch_add(1, Ordering::SeqCst) + 1;
         if answered == self.target {
             self.over.store(true, Ordering::SeqCst);
