@@ -2,9 +2,10 @@
 //! tests compare them.
 
 use api_proto::errors::Code;
-use http::{Response, Uri};
+use http::{HeaderValue, Response, Uri};
 use tonic::Status;
 use tonic::body::Body;
+use tonic::metadata::MetadataValue;
 
 /// How the library's texts begin.
 const TOO_LARGE: &str = "Error, decoded message length too large: found ";
@@ -34,6 +35,21 @@ pub(crate) fn reword(response: Response<Body>, message_bytes_max: usize) -> Resp
         Some(status) => status.into_http(),
         None => response,
     }
+}
+
+/// Why messages in a compressed form are not read, in the library's own words.
+pub(crate) fn compressed(encoding: &HeaderValue) -> Status {
+    let encoding = encoding.as_bytes().escape_ascii();
+    let text = format!("Content is compressed with `{encoding}` which isn't supported");
+    let mut status = Status::new(Code::Unimplemented.into(), text);
+    status.metadata_mut().insert("grpc-accept-encoding", MetadataValue::from_static("identity"));
+    status
+}
+
+/// Why a message is not sent.
+pub(crate) fn too_large_to_send(bytes: usize, max: usize) -> Status {
+    let text = format!("grpc: trying to send message larger than max ({bytes} vs. {max})");
+    Status::new(Code::ResourceExhausted.into(), text)
 }
 
 /// An error of the library's in etcd's words; `None` for any other.

@@ -35,6 +35,7 @@ use tower::Service;
 use self::metrics::SendMetrics;
 use self::stream::WatchStream;
 use crate::accept::Connection;
+use crate::texts;
 
 /// Bytes that a stream of requests has as a buffer while none comes: few clients send a second one.
 const REQUEST_BUFFER_BYTES: usize = 0;
@@ -97,8 +98,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let response = match compression(request.headers()) {
-            Some(refused) => refused.into_http(),
+        // As the library does for the other services.
+        let encoding = request.headers().get("grpc-encoding").filter(|encoding| *encoding != "identity");
+        let response = match encoding {
+            Some(encoding) => texts::compressed(encoding).into_http(),
             None => {
                 let mut response = Response::new(WatchBody(Some(self.open(request))));
                 let content_type = HeaderValue::from_static("application/grpc");
@@ -108,16 +111,6 @@ where
         };
         ready(Ok(response))
     }
-}
-
-/// Refuses requests in a form that no service here reads, as the library does for the others.
-fn compression(headers: &HeaderMap) -> Option<Status> {
-    let encoding = headers.get("grpc-encoding").filter(|encoding| *encoding != "identity")?;
-    let text =
-        format!("Content is compressed with `{}` which isn't supported", encoding.as_bytes().escape_ascii());
-    let mut status = Status::unimplemented(text);
-    status.metadata_mut().insert("grpc-accept-encoding", "identity".parse().expect("a word"));
-    Some(status)
 }
 
 /// The responses of one call; without a stream an empty body.

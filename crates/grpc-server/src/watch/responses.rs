@@ -14,11 +14,12 @@ use api_proto::etcdserverpb::{ResponseHeader, WatchResponse};
 use bytes::{BufMut, Bytes};
 use prost::Message;
 use prost::encoding::decode_varint;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::chunks::Chunks;
 use super::metrics::Sent;
 use crate::status::{cancel_reason, status};
+use crate::texts;
 
 /// The id in responses that do not concern one watch.
 const NO_WATCH: i64 = -1;
@@ -133,9 +134,7 @@ impl Responses<'_> {
     ) -> Result<(), Status> {
         let bytes = message_bytes(head, blocks.clone());
         if bytes > MESSAGE_BYTES_MAX {
-            let text =
-                format!("grpc: trying to send message larger than max ({bytes} vs. {MESSAGE_BYTES_MAX})");
-            return Err(Status::new(Code::ResourceExhausted, text));
+            return Err(texts::too_large_to_send(bytes, MESSAGE_BYTES_MAX));
         }
         let buffer = self.out.buffer();
         buffer.put_u8(0);

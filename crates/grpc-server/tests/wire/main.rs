@@ -6,3 +6,4 @@ mod plain;
 mod slow;
 mod support;
 mod watch;
+mod watch_stream;

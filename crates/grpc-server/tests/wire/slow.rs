@@ -44,14 +44,6 @@ async fn a_client_that_does_not_read_holds_up_nobody_else() {
     }
 }
 
-/// Memory of this process in use, in bytes.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it tells of memory");
-    let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kilobytes << 10
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn streams_that_nobody_reads_cost_a_few_pieces_each() {
     const STREAMS: usize = 8;
