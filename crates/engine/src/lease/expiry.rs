@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
 use apply::{LeaseExpireRequest, Request, Response};
 use base::LeaseId;
+use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::read::blocking;
@@ -76,7 +77,9 @@ impl Engine {
             }
             let expired = lessor.deadlines.lock().expired(Instant::now(), LEASES_PER_ENTRY);
             if expired.is_empty() {
-                break;
+                // All that came up had been renewed; there may be more of them.
+                yield_now().await;
+                continue;
             }
             endings.push_back((expired.len(), self.end_leases(&expired)));
             if endings.len() >= ENTRIES_AHEAD
