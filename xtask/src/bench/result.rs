@@ -60,6 +60,8 @@ pub(super) enum Metric {
     EventBytes,
     /// Percent of the events that had not arrived some time after the last put.
     Undelivered,
+    /// Percent of the watchers that the server had confirmed when the puts began.
+    Confirmed,
     /// Puts per second on the same server and data without the watchers.
     RateWithout,
     /// Percent of that rate that the watchers take.
@@ -102,6 +104,7 @@ impl Metric {
             Metric::EventGeneratorCpu => "generator µs/event",
             Metric::EventBytes => "bytes/event",
             Metric::Undelivered => "undelivered %",
+            Metric::Confirmed => "created %",
             Metric::RateWithout => "without watchers",
             Metric::Loss => "loss %",
             Metric::Growth => "growth MiB",

@@ -48,7 +48,7 @@ const MEMORY_METRICS: [Metric; 9] = [
     Metric::Rate,
     Metric::Failed,
 ];
-const WATCH_METRICS: [Metric; 18] = [
+const WATCH_METRICS: [Metric; 19] = [
     Metric::Events,
     Metric::DelayP50,
     Metric::DelayP99,
@@ -56,6 +56,7 @@ const WATCH_METRICS: [Metric; 18] = [
     Metric::Undelivered,
     Metric::EventCpu,
     Metric::EventBytes,
+    Metric::Confirmed,
     Metric::Rate,
     Metric::RateWithout,
     Metric::Loss,

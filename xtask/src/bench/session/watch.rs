@@ -17,6 +17,8 @@ use super::{LOADING_CLIENTS, MIB, Round, WARM_UP, latencies};
 
 /// Events are awaited no longer than this after the last put.
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
+/// Watchers whose creation is not what is measured are awaited this long.
+const CREATE_TIME_MAX: Duration = Duration::from_secs(20);
 /// Watchers that read all history are given this long.
 const CATCH_UP_TIME_MAX: Duration = Duration::from_secs(20);
 /// When nothing has arrived for so long, nothing will.
@@ -136,7 +138,9 @@ fn measure_catch_up(server: &Server, plan: &Plan) -> Outcome<Round> {
     let expected = each * plan.streams as u64;
     let (begin, start) = (Moment::now(pid)?, Instant::now());
     let mut watchers = Watchers::open(server.address(), plan)?;
-    let waited = watchers.until(CATCH_UP_TIME_MAX, QUIET, |tally| tally.n_events() >= expected)?;
+    // Between two batches etcd can be quiet for long, so that only slowness is told, as what is undelivered.
+    let waited =
+        watchers.until(CATCH_UP_TIME_MAX, CATCH_UP_TIME_MAX, |tally| tally.n_events() >= expected)?;
     let time = start.elapsed();
     let costs = begin.until(&Moment::now(pid)?);
     let memory = Memory::of(pid)?;
@@ -172,7 +176,10 @@ fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> O
     let before = Usage::when_settled(pid).and_then(|_| Memory::of(pid))?;
     Memory::forget_peak(pid);
     let mut watchers = Watchers::open(server.address(), &Plan { start_revision, ..plan })?;
-    watchers.await_created()?;
+    // A server that serves those who are behind may have no time to let others in.
+    let n_watchers = watchers.len();
+    watchers.until(CREATE_TIME_MAX, CREATE_TIME_MAX, |tally| tally.n_created() == n_watchers)?;
+    let created = watchers.tally().n_created();
     if plan.reading == Reading::Never && plan.start_revision != 0 {
         watchers.until(CATCH_UP_TIME_MAX, STALLED, |_| false)?;
     }
@@ -188,6 +195,7 @@ fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> O
     let (last, _) = phase(None)?;
     let without = f64::midpoint(rate(&first), rate(&last));
     sample.extend([
+        (Metric::Confirmed, percent(created as u64, n_watchers as u64)),
         (Metric::RateWithout, without),
         (Metric::Loss, (1.0 - rate(&seen) / without) * 100.0),
         (Metric::PeakMemory, memory.peak as f64 / MIB),
