@@ -19,12 +19,12 @@ pub struct Clients {
     pub lease: LeaseClient<Channel>,
     /// Status, hashes, alarms.
     pub maintenance: MaintenanceClient<Channel>,
-    /// Watches.
+    /// Watches; [`WatchStream`](crate::WatchStream) is handier.
     pub watch: WatchClient<Channel>,
 }
 
 /// A server that doesn't answer in this time fails the suite instead of hanging it.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 impl Clients {
     /// Connects to a running cluster. Answers of any size are accepted.
@@ -34,12 +34,26 @@ impl Clients {
 
     /// Connects to a URL such as `http://127.0.0.1:2379`.
     pub async fn connect_to(url: &str) -> Result<Self, Error> {
-        let channel = Endpoint::from_shared(url.to_owned())?.timeout(ANSWER_WITHIN).connect().await?;
-        Ok(Self {
+        Ok(Self::on(Endpoint::from_shared(url.to_owned())?.timeout(ANSWER_WITHIN).connect().await?))
+    }
+
+    /// Connects with HTTP/2 windows of 64 KiB per call, the least a client can give, and room for `calls` of them
+    /// to be full at once. So little is on its way to a call that stops reading.
+    pub async fn connect_narrow(cluster: &impl Cluster, calls: u32) -> Result<Self, Error> {
+        const WINDOW: u32 = 65_535;
+        let endpoint = Endpoint::from_shared(cluster.endpoint())?
+            .timeout(ANSWER_WITHIN)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW.saturating_mul(calls.saturating_add(1)));
+        Ok(Self::on(endpoint.connect().await?))
+    }
+
+    fn on(channel: Channel) -> Self {
+        Self {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             lease: LeaseClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel.clone()),
             watch: WatchClient::new(channel).max_decoding_message_size(usize::MAX),
-        })
+        }
     }
 }

@@ -6,7 +6,9 @@
 //!   it was asked of ferretcd. [`InProcess`] is ferretcd again, composed from its crates without its command line.
 //! - [`scenario`] runs suites that are text: requests with the answers they get, as data.
 //! - [`Clients`] and [`raw`] reach the services with and without generated code; [`Renewals`] and [`Observer`] are
-//!   the streams by which a lease is kept and its end is seen.
+//!   the streams by which a lease is kept and its end is seen, [`WatchStream`] is one by which watches are told.
+//! - [`history`] says what watches may tell, and checks it.
+//! - [`Metrics`] and [`resident_bytes`] look at a server from outside.
 //! - [`ClientProgram`] runs suites that are programs of their own: other people's clients.
 //! - [`Random`] makes what is random repeatable.
 //! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills.
@@ -35,12 +37,15 @@ mod alone;
 mod client;
 mod cluster;
 mod every_target;
+pub mod history;
 mod interop;
 mod leases;
+mod measure;
 mod random;
 pub mod raw;
 pub mod report;
 pub mod scenario;
+mod watch;
 
 pub use client::Clients;
 pub use cluster::{
@@ -49,4 +54,6 @@ pub use cluster::{
 };
 pub use interop::ClientProgram;
 pub use leases::{Observer, Renewals, Seen};
+pub use measure::{Metrics, resident_bytes};
 pub use random::Random;
+pub use watch::{Event, NO_WATCH, Response, WatchStream};

@@ -10,6 +10,11 @@ pub fn skipped(what: &str, reason: &str) {
     let _ = std::io::stderr().write_all(format!("SKIPPED {what}: {reason}\n").as_bytes());
 }
 
+/// Says on stderr what was measured; nothing fails by it.
+pub fn measured(what: &str, value: &str) {
+    let _ = std::io::stderr().write_all(format!("MEASURED {what}: {value}\n").as_bytes());
+}
+
 /// Whether the target can be had on this machine; says so if not. A missing ferretcd is a failure, not a skip.
 pub fn available<C: Cluster>(what: &str) -> bool {
     match C::available() {

@@ -16,5 +16,6 @@ on_every_target! {
     put_get => suite("etcdctl/put_get.txt"),
     del_txn => suite("etcdctl/del_txn.txt"),
     lease => suite("etcdctl/lease.txt"),
+    watch => suite("etcdctl/watch.txt"),
     maintenance => suite("etcdctl/maintenance.txt"),
 }

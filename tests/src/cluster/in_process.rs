@@ -123,17 +123,25 @@ struct Settings {
     request_bytes_max: usize,
     txn_ops_max: usize,
     election_ms: u64,
+    watch_progress: Duration,
 }
 
 const QUOTA_BYTES: &str = "--quota-backend-bytes";
 const REQUEST_BYTES_MAX: &str = "--max-request-bytes";
 const TXN_OPS_MAX: &str = "--max-txn-ops";
 const ELECTION_MS: &str = "--election-timeout";
+/// Understood in milliseconds, such as `100ms`.
+const WATCH_PROGRESS: &str = "--watch-progress-notify-interval";
 
 impl Settings {
     fn from_flags(flags: &[String]) -> Result<Self, StartError> {
-        let mut settings =
-            Self { quota_bytes: 0, request_bytes_max: 1_572_864, txn_ops_max: 128, election_ms: 1000 };
+        let mut settings = Self {
+            quota_bytes: 0,
+            request_bytes_max: 1_572_864,
+            txn_ops_max: 128,
+            election_ms: 1000,
+            watch_progress: Duration::from_secs(600),
+        };
         for flag in flags {
             let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
             let understood = match name {
@@ -141,11 +149,12 @@ impl Settings {
                 REQUEST_BYTES_MAX => set(&mut settings.request_bytes_max, value),
                 TXN_OPS_MAX => set(&mut settings.txn_ops_max, value),
                 ELECTION_MS => set(&mut settings.election_ms, value),
+                WATCH_PROGRESS => milliseconds(value).map(|interval| settings.watch_progress = interval),
                 _ => None,
             };
             understood.ok_or_else(|| StartError::UnknownFlag {
                 flag: flag.clone(),
-                known: &[QUOTA_BYTES, REQUEST_BYTES_MAX, TXN_OPS_MAX, ELECTION_MS],
+                known: &[QUOTA_BYTES, REQUEST_BYTES_MAX, TXN_OPS_MAX, ELECTION_MS, WATCH_PROGRESS],
             })?;
         }
         Ok(settings)
@@ -155,6 +164,10 @@ impl Settings {
 fn set<T: FromStr>(setting: &mut T, value: &str) -> Option<()> {
     *setting = value.parse().ok()?;
     Some(())
+}
+
+fn milliseconds(value: &str) -> Option<Duration> {
+    value.strip_suffix("ms")?.parse().ok().map(Duration::from_millis)
 }
 
 /// A member that serves nobody yet.
@@ -218,7 +231,7 @@ fn server_config(settings: Settings) -> grpc_server::Config {
         concurrent_streams_max: u32::MAX,
         keepalive_interval: Some(Duration::from_secs(7200)),
         keepalive_timeout: Duration::from_secs(20),
-        watch_progress_interval: Duration::from_secs(600),
+        watch_progress_interval: settings.watch_progress,
         slow_request: Duration::from_millis(300),
         extensive_metrics: false,
         drain_timeout: Duration::from_secs(5),
@@ -244,6 +257,7 @@ mod tests {
         check("--snapshot-count=1");
         check("--max-txn-ops=many");
         check("--max-txn-ops");
+        check("--watch-progress-notify-interval=1s");
         let settings = Settings::from_flags(&["--quota-backend-bytes=-1".to_owned()]).expect("known");
         assert_eq!((settings.quota_bytes, settings.txn_ops_max), (-1, 128));
     }

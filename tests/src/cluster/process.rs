@@ -50,7 +50,7 @@ impl<P: Program> Process<P> {
             .arg(format!("--initial-advertise-peer-urls={peer}"))
             .arg(format!("--initial-cluster=default={peer}"))
             .args(P::FLAGS)
-            .args(&self.options.flags)
+            .args(self.options.flags.iter().map(|flag| renamed::<P>(flag)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -187,6 +187,15 @@ impl<P: Program> Killable for Process<P> {
         assert!(self.child.is_none(), "only a server that is down can be restarted");
         self.launch(|run| run.ready || run.lines >= lines).await?;
         Ok(self.kill9().await?)
+    }
+}
+
+/// A flag in the spelling of the program.
+fn renamed<P: Program>(flag: &str) -> String {
+    let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
+    match P::RENAMED.iter().find(|(usual, _)| *usual == name) {
+        Some((_, own)) => format!("{own}={value}"),
+        None => flag.to_owned(),
     }
 }
 

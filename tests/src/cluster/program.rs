@@ -16,6 +16,9 @@ pub trait Program: Send + Sync + 'static {
     /// Flags that only this target is given, to make it start faster.
     const FLAGS: &'static [&'static str] = &[];
 
+    /// Flags that are spelled otherwise by this target: the name in etcd 3.7, and its own.
+    const RENAMED: &'static [(&'static str, &'static str)] = &[];
+
     /// Finds the executable.
     fn locate() -> Result<PathBuf, Missing>;
 }
@@ -100,6 +103,8 @@ pub struct Etcd34;
 impl Program for Etcd34 {
     const KIND: Kind = Kind { name: "etcd-3.4", release: Release::V3_4, reference: true, lacks: &[] };
     const FLAGS: &'static [&'static str] = FAST_TICKS;
+    const RENAMED: &'static [(&'static str, &'static str)] =
+        &[("--watch-progress-notify-interval", "--experimental-watch-progress-notify-interval")];
 
     fn locate() -> Result<PathBuf, Missing> {
         in_path("etcd", "etcd-server")

@@ -2,7 +2,9 @@
 //!
 //! A request is a command line without the program's name, behind `http` if the endpoint is to be given as a URL
 //! and not as host and port; lines below it that begin with `<` are its stdin, one with `&` a command line to be run
-//! once the first has written a line. `LEASE1` stands for the lease that the case was granted first, in answers too.
+//! once the first has written a line. A command behind `until N` goes on until it has written `N` lines and is ended
+//! then; below it `after N put a 1` is a command line for when it has written that many, and `after N < progress` is
+//! further stdin. `LEASE1` stands for the lease that the case was granted first, in answers too.
 //!
 //! The answer shows stdout lines behind `|`, stderr lines behind `!` (`\` ends a line without a line feed) and the
 //! exit status when it isn't 0. A protobuf answer is shown decoded. What differs from run to run is replaced: ids,
@@ -15,12 +17,13 @@ use std::time::Duration;
 use api_proto::etcdserverpb as pb;
 use prost::Message as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::kv::Shown;
 use super::run::Session;
-use super::words;
+use super::until::{Step, What, until};
+use super::words::{self, number};
 use crate::alone::alone;
 use crate::cluster::in_path;
 use crate::{Clients, Cluster, Missing};
@@ -82,6 +85,11 @@ impl<C: Cluster> Session<C> for CtlSession {
 
     async fn execute(&mut self, _: &mut C, request: &[String]) -> Vec<String> {
         let words = self.arguments(&request[0]);
+        if let [until, lines, words @ ..] = &words[..]
+            && until == "until"
+        {
+            return self.until(number(lines), words, &request[1..]).await;
+        }
         let (mut stdin, mut meanwhile) = (String::new(), None);
         for line in &request[1..] {
             match (line.strip_prefix('<'), line.strip_prefix('&')) {
@@ -118,13 +126,7 @@ fn granted(stdout: &str) -> Option<String> {
     after("lease ")?.split_once(" granted").map(|(id, _)| id.to_owned())
 }
 
-/// Runs a command to its end, and another one once it has written a line.
-async fn run(
-    endpoint: &str,
-    words: &[String],
-    stdin: &str,
-    meanwhile: Option<&[String]>,
-) -> io::Result<Output> {
+fn spawn(endpoint: &str, words: &[String]) -> io::Result<Child> {
     let mut etcdctl = Command::new("etcdctl");
     etcdctl
         .env("ETCDCTL_API", "3")
@@ -135,7 +137,17 @@ async fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = alone(|| etcdctl.spawn())?;
+    alone(|| etcdctl.spawn())
+}
+
+/// Runs a command to its end, and another one once it has written a line.
+pub(super) async fn run(
+    endpoint: &str,
+    words: &[String],
+    stdin: &str,
+    meanwhile: Option<&[String]>,
+) -> io::Result<Output> {
+    let mut child = spawn(endpoint, words)?;
     let mut pipe = child.stdin.take().expect("stdin is piped");
     // A command that reads nothing may be gone already.
     let _ = pipe.write_all(stdin.as_bytes()).await;
@@ -152,6 +164,32 @@ async fn run(
 }
 
 impl CtlSession {
+    /// Lets a command go on until it has written so many lines.
+    async fn until(&self, lines: usize, words: &[String], below: &[String]) -> Vec<String> {
+        let step = |line: &String| {
+            if let Some(line) = line.strip_prefix('<') {
+                return Step { after: 0, what: What::Tell(line.trim_start().to_owned()) };
+            }
+            match &self.arguments(line)[..] {
+                [after, lines, mark, words @ ..] if after == "after" && mark == "<" => {
+                    Step { after: number(lines), what: What::Tell(words.join(" ")) }
+                }
+                [after, lines, words @ ..] if after == "after" => {
+                    Step { after: number(lines), what: What::Run(words.to_vec()) }
+                }
+                other => panic!("lines below until begin with < or after, not as {other:?}"),
+            }
+        };
+        let steps = below.iter().map(step).collect();
+        let child = spawn(&self.endpoint, words).expect("etcdctl runs");
+        let written = until(&self.endpoint, lines, child, steps);
+        let written = written.await.expect("etcdctl can be ended");
+        let mut out = self.lines('|', written.stdout.as_bytes());
+        out.extend(self.lines('!', written.stderr.as_bytes()));
+        out.extend(written.complaint);
+        out
+    }
+
     /// The words of a command line, leases by their ids.
     fn arguments(&self, line: &str) -> Vec<String> {
         let text = |word| String::from_utf8(words::bytes(word).into()).expect("arguments are text");

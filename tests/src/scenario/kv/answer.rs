@@ -6,6 +6,7 @@
 use api_proto::EncodedKeyValue;
 use api_proto::etcdserverpb as pb;
 use api_proto::etcdserverpb::response_op::Response;
+use api_proto::mvccpb::KeyValue;
 
 use super::super::words::{Base, show_bytes};
 
@@ -33,7 +34,7 @@ impl Shown {
         self.member_id
     }
 
-    fn header(&self, header: Option<&pb::ResponseHeader>) -> String {
+    pub(in crate::scenario) fn header(&self, header: Option<&pb::ResponseHeader>) -> String {
         let Some(header) = header else { return "no header".to_owned() };
         if *header == pb::ResponseHeader::default() {
             return "empty header".to_owned();
@@ -61,10 +62,10 @@ impl Shown {
     }
 
     fn row(&self, row: &EncodedKeyValue) -> String {
-        let row = match row.decode() {
-            Ok(row) => row,
-            Err(error) => return format!("broken row: {error}"),
-        };
+        row.decode().map_or_else(|error| format!("broken row: {error}"), |row| self.decoded_row(&row))
+    }
+
+    pub(in crate::scenario) fn decoded_row(&self, row: &KeyValue) -> String {
         let (create, modified) = (self.base.show(row.create_revision), self.base.show(row.mod_revision));
         let mut out = format!(
             "{}={} create {create} mod {modified} ver {}",

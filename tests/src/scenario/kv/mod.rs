@@ -34,8 +34,8 @@ use crate::{Clients, Cluster, Killable};
 /// Performs requests over gRPC and shows answers with revisions relative to the start of the case.
 #[derive(Debug)]
 pub struct KvSession {
-    clients: Clients,
-    shown: Shown,
+    pub(super) clients: Clients,
+    pub(super) shown: Shown,
 }
 
 impl<C: Cluster> Session<C> for KvSession {
@@ -218,7 +218,7 @@ async fn connect(cluster: &impl Cluster) -> Clients {
 }
 
 /// Adds the `meta:name=value` words to a message.
-fn with<T>(words: &[&str], message: T) -> Request<T> {
+pub(super) fn with<T>(words: &[&str], message: T) -> Request<T> {
     let mut request = Request::new(message);
     for word in words {
         let (name, value) = words::option(word.trim_start_matches("meta:"));

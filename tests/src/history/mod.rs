@@ -1,0 +1,99 @@
+//! What watches may tell, checked over recorded histories.
+//!
+//! A [`Record`] is the truth: every change, as the only writer of a store knows it. A [`History`] is what one watch
+//! was told, over all the calls that it took to tell it: whoever loses a call asks again from the revision behind
+//! the last one that it knows. [`check`] compares the two and names the first promise that was broken:
+//!
+//! | promise | broken by |
+//! |---|---|
+//! | ordered, unique | [`Violation::Repeated`], [`Violation::Disorder`] |
+//! | reliable, also across calls | [`Violation::Missing`], [`Violation::Invented`] |
+//! | atomic | [`Violation::Torn`] |
+//! | bookmarkable: progress with a revision comes behind all events up to it | [`Violation::Bookmark`] |
+//! | rows before the change | [`Violation::Previous`] |
+//! | headers not behind their events, the same in all fragments | [`Violation::Header`] |
+//! | ended only by a compaction, and only if that took what comes next | [`Violation::Ended`] |
+
+mod check;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use api_proto::etcdserverpb as pb;
+use api_proto::etcdserverpb::watch_create_request::FilterType;
+use bytes::Bytes;
+
+pub use self::check::{Violation, check};
+pub use self::record::{Operation, Record};
+use crate::Event;
+
+/// What a watch was asked to tell.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// First key.
+    pub key: Bytes,
+    /// As in requests.
+    pub range_end: Bytes,
+    /// As in requests: 0 for what comes next.
+    pub start: i64,
+    /// Without puts.
+    pub no_put: bool,
+    /// Without deletes.
+    pub no_delete: bool,
+    /// With rows as they were.
+    pub prev_kv: bool,
+}
+
+impl Asked {
+    /// A request for it, from this revision on.
+    pub fn request(&self, watch_id: i64, start_revision: i64) -> pb::WatchCreateRequest {
+        let filters = [(self.no_put, FilterType::Noput), (self.no_delete, FilterType::Nodelete)];
+        pb::WatchCreateRequest {
+            key: self.key.clone(),
+            range_end: self.range_end.clone(),
+            start_revision,
+            filters: filters.iter().filter(|(is, _)| *is).map(|(_, filter)| (*filter).into()).collect(),
+            prev_kv: self.prev_kv,
+            watch_id,
+            ..Default::default()
+        }
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        let filtered = if event.is_delete { self.no_delete } else { self.no_put };
+        !filtered && record::is_within(&event.row.key, &self.key, &self.range_end)
+    }
+}
+
+/// One thing that a watch was told, or that happened to it.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// The watch was created, by a store at this revision.
+    Created(i64),
+    /// Events.
+    Events {
+        /// Revision of the header.
+        header: i64,
+        /// Those of one response.
+        events: Vec<Event>,
+        /// The next response goes on with them.
+        fragment: bool,
+    },
+    /// There is nothing more up to this revision.
+    Progress(i64),
+    /// The watch was ended, because everything below this revision was compacted. It was asked for again from there.
+    Compacted(i64),
+    /// The call was lost. It was asked for again, behind the last revision that was known.
+    Lost,
+}
+
+/// What one watch was told.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// What it was asked at first.
+    pub asked: Asked,
+    /// A revision that the store had when it was asked: nothing up to here is told to a watch for what comes next.
+    pub floor: i64,
+    /// In the order it came.
+    pub seen: Vec<Seen>,
+}

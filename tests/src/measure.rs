@@ -1,0 +1,73 @@
+//! What a server says, and the system says of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use tokio::time::{interval, timeout};
+
+use crate::client::ANSWER_WITHIN;
+use crate::{Cluster, Killable, raw};
+
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The values of `/metrics` at one moment, by name with labels.
+#[derive(Clone, Debug)]
+pub struct Metrics(BTreeMap<String, f64>);
+
+impl Metrics {
+    /// Asks for them.
+    pub async fn of(cluster: &impl Cluster) -> io::Result<Self> {
+        let page = raw::page(&cluster.endpoint(), "/metrics").await?;
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let values = lines.filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        Ok(Self(values.collect()))
+    }
+
+    /// Asks again and again until they are as they should be.
+    ///
+    /// # Panics
+    ///
+    /// When they are not within 30 s.
+    pub async fn until(cluster: &impl Cluster, what: &str, reached: impl Fn(&Self) -> bool) -> Self {
+        let mut last = None;
+        let wait = async {
+            let mut again = interval(LOOK_AGAIN);
+            loop {
+                again.tick().await;
+                let now = Self::of(cluster).await.expect("a running server tells its metrics");
+                if reached(&now) {
+                    return now;
+                }
+                last = Some(now);
+            }
+        };
+        let reached = timeout(ANSWER_WITHIN, wait).await;
+        reached
+            .unwrap_or_else(|_| panic!("{what} does not come; there are {:#?}", last.map(Self::of_watches)))
+    }
+
+    /// Those that have to do with watches.
+    fn of_watches(self) -> BTreeMap<String, f64> {
+        let is_of_watches = |name: &str| name.contains("watch") || name.starts_with("etcd_debugging_mvcc");
+        self.0.into_iter().filter(|(name, _)| is_of_watches(name) && !name.contains("bucket")).collect()
+    }
+
+    /// One value, none if there is no such metric.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).copied()
+    }
+}
+
+/// The memory of a running server that is not swapped out, the `VmRSS` of Linux.
+pub fn resident_bytes(server: &impl Killable) -> io::Result<u64> {
+    let pid = server.pid().ok_or(io::ErrorKind::NotFound)?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.map(|kib| kib * 1024).ok_or(io::ErrorKind::InvalidData.into())
+}
