@@ -8,6 +8,10 @@ use bytes::{Bytes, BytesMut};
 /// its own.
 const SHARED_BYTES_MIN: usize = 16 << 10;
 
+/// What is handed over at once, if it comes from one of those. While a thousand streams read history, the calls
+/// between them wait until each has had its turn.
+const PIECE_BYTES_MAX: usize = 16 << 10;
+
 /// A queue of bytes.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
@@ -41,14 +45,20 @@ impl Chunks {
         self.whole.extend([before, shared.clone()].into_iter().filter(|chunk| !chunk.is_empty()));
     }
 
-    /// Takes the next piece; the buffer goes with it and is not kept.
+    /// Takes the next piece. The buffer goes as a whole and is not kept.
     pub(super) fn pop(&mut self) -> Option<Bytes> {
-        let next = self.whole.pop_front();
+        let Some(first) = self.whole.front_mut() else {
+            return (!self.buffer.is_empty()).then(|| std::mem::take(&mut self.buffer).freeze());
+        };
+        let piece = first.split_to(first.len().min(PIECE_BYTES_MAX));
+        if first.is_empty() {
+            self.whole.pop_front();
+        }
         if self.whole.is_empty() {
             // What one burst needed is not kept either.
             self.whole = VecDeque::new();
         }
-        next.or_else(|| (!self.buffer.is_empty()).then(|| std::mem::take(&mut self.buffer).freeze()))
+        Some(piece)
     }
 }
 
@@ -58,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_order_is_kept_and_large_pieces_are_not_copied() {
-        let large = Bytes::from(vec![7; SHARED_BYTES_MIN]);
+        let large = Bytes::from(vec![7; PIECE_BYTES_MAX]);
         let mut chunks = Chunks::default();
         chunks.push(&large);
         chunks.buffer().extend_from_slice(b"a");
@@ -68,5 +78,15 @@ mod tests {
         let taken: Vec<_> = std::iter::from_fn(|| chunks.pop()).collect();
         assert_eq!(taken, [large.clone(), "ab".into(), large.clone(), "c".into()]);
         assert!(taken[0].as_ptr() == large.as_ptr() && chunks.is_empty());
+    }
+
+    #[test]
+    fn no_piece_is_too_large() {
+        let large = Bytes::from_iter((0..=255_u8).cycle().take(2 * PIECE_BYTES_MAX + 5));
+        let mut chunks = Chunks::default();
+        chunks.push(&large);
+        let taken: Vec<_> = std::iter::from_fn(|| chunks.pop()).collect();
+        assert_eq!(taken.iter().map(Bytes::len).collect::<Vec<_>>(), [PIECE_BYTES_MAX, PIECE_BYTES_MAX, 5]);
+        assert!(taken.concat() == large && chunks.is_empty());
     }
 }
