@@ -4,18 +4,16 @@
 //! same block of events. Groups of single keys are found through a map, groups of ranges through an interval
 //! tree.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use base::KeyRange;
 use bytes::Bytes;
-use interavl::IntervalTree;
 use mvcc::Change;
 use slab::Slab;
 use smallvec::SmallVec;
 
 use crate::hub::WatcherKey;
+use crate::ranges::{End, Ranges, Span};
 use crate::spec::Selection;
 
 /// Names a group.
@@ -41,7 +39,7 @@ pub(crate) type Pick = (GroupKey, u32);
 pub(crate) struct Groups {
     groups: Slab<Group>,
     keys: BTreeMap<Bytes, Alike>,
-    ranges: IntervalTree<Point, Alike>,
+    ranges: Ranges<Alike>,
 }
 
 impl Groups {
@@ -50,7 +48,7 @@ impl Groups {
         let Self { groups, keys, ranges } = self;
         let alike = match &selection.range {
             KeyRange::Key(key) => keys.entry(key.clone()).or_default(),
-            range => ranges.entry(points(range)).or_insert_with(Alike::default),
+            range => ranges.entry(span(range)),
         };
         if let Some(key) = alike.iter().find(|key| groups[key.0 as usize].selection == selection) {
             return *key;
@@ -78,9 +76,9 @@ impl Groups {
                 }
             }
             range => {
-                let range = points(range);
-                if self.ranges.get_mut(&range).map(left) == Some(0) {
-                    self.ranges.remove(&range);
+                let span = span(range);
+                if self.ranges.get_mut(&span).map(left) == Some(0) {
+                    self.ranges.remove(&span);
                 }
             }
         }
@@ -109,66 +107,18 @@ impl Groups {
             if let Some(alike) = self.keys.get(&change.key) {
                 consider(alike);
             }
-            if !self.has_ranges() {
-                continue;
-            }
-            let around = Point::At(change.key.clone())..Point::After(change.key.clone());
-            for (_, alike) in self.ranges.iter_overlaps(&around) {
-                consider(alike);
-            }
+            self.ranges.find(&change.key, consider);
         }
         picks.sort_unstable();
         picks
     }
-
-    fn has_ranges(&self) -> bool {
-        self.ranges.max_interval_end().is_some()
-    }
 }
 
-/// An end of an interval of keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Point {
-    /// Right before the key.
-    At(Bytes),
-    /// Right behind the key.
-    After(Bytes),
-    /// Behind every key.
-    End,
-}
-
-impl Point {
-    fn parts(&self) -> Option<(&Bytes, bool)> {
-        match self {
-            Self::At(key) => Some((key, false)),
-            Self::After(key) => Some((key, true)),
-            Self::End => None,
-        }
-    }
-}
-
-impl Ord for Point {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self.parts(), other.parts()) {
-            (Some(this), Some(other)) => this.cmp(&other),
-            (None, None) => Ordering::Equal,
-            (None, _) => Ordering::Greater,
-            (_, None) => Ordering::Less,
-        }
-    }
-}
-
-impl PartialOrd for Point {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-fn points(range: &KeyRange) -> Range<Point> {
+fn span(range: &KeyRange) -> Span {
     match range {
-        KeyRange::Key(key) => Point::At(key.clone())..Point::After(key.clone()),
-        KeyRange::Interval(start, end) => Point::At(start.clone())..Point::At(end.clone()),
-        KeyRange::From(start) => Point::At(start.clone())..Point::End,
+        KeyRange::Key(_) => unreachable!("single keys have a map of their own"),
+        KeyRange::Interval(start, end) => (start.clone(), End::Before(end.clone())),
+        KeyRange::From(start) => (start.clone(), End::Never),
     }
 }
 
@@ -257,7 +207,7 @@ mod tests {
             for (key, ..) in members.iter().filter(|(.., stays)| **stays) {
                 leave(&mut groups, *key);
             }
-            prop_assert!(groups.groups.is_empty() && groups.keys.is_empty() && !groups.has_ranges());
+            prop_assert!(groups.groups.is_empty() && groups.keys.is_empty() && groups.ranges.is_empty());
         }
     }
 }

@@ -77,6 +77,7 @@ mod groups;
 mod history;
 mod hub;
 mod live;
+mod ranges;
 mod spec;
 
 pub use delivery::{Delivery, End, Outlet, Refusal, WatchBatch};
