@@ -131,10 +131,7 @@ impl Check<'_> {
             }
             Seen::Events { header, events, fragment } => self.events(*header, events, *fragment)?,
             Seen::Progress(revision) => {
-                if let Some(missing) = self.missing(*revision) {
-                    return Err(Violation::Bookmark { revision: *revision, missing });
-                }
-                self.position = self.position.max(*revision);
+                self.bookmark(*revision)?;
                 self.floor = None;
             }
             Seen::Compacted(compacted) => {
@@ -169,7 +166,17 @@ impl Check<'_> {
             return Ok(());
         }
         let events = mem::take(&mut self.fragments);
-        self.whole(&events)
+        self.whole(&events)?;
+        if self.history.headers_are_bookmarks { self.bookmark(header) } else { Ok(()) }
+    }
+
+    /// Everything up to this revision is said to be told.
+    fn bookmark(&mut self, revision: i64) -> Result<(), Violation> {
+        if let Some(missing) = self.missing(revision) {
+            return Err(Violation::Bookmark { revision, missing });
+        }
+        self.position = self.position.max(revision);
+        Ok(())
     }
 
     /// A complete response.

@@ -94,6 +94,8 @@ pub struct History {
     pub asked: Asked,
     /// A revision that the store had when it was asked: nothing up to here is told to a watch for what comes next.
     pub floor: i64,
+    /// The server promises that headers of events are bookmarks, too. etcd's are not while a watch catches up.
+    pub headers_are_bookmarks: bool,
     /// In the order it came.
     pub seen: Vec<Seen>,
 }

@@ -46,7 +46,7 @@ fn told(record: &Record, asked: Asked) -> History {
             seen.push(Seen::Events { header: revision, events, fragment: false });
         }
     }
-    History { asked, floor: 0, seen }
+    History { asked, floor: 0, headers_are_bookmarks: false, seen }
 }
 
 /// Changes the history as a server with a fault would, and says what has to come of it.
@@ -205,6 +205,21 @@ fn progress_that_overtakes_is_noticed() {
     check_broken(at(4, 5), Ok(8));
     check_broken(at(4, 6), Err(Violation::Bookmark { revision: 6, missing: 6 }));
     check_broken(at(5, 6), Ok(8));
+}
+
+#[test]
+fn headers_that_overtake_are_noticed_where_they_are_bookmarks() {
+    let header = |revision: i64, are_bookmarks: bool| {
+        move |_: &mut Record, history: &mut History| {
+            history.headers_are_bookmarks = are_bookmarks;
+            if let Seen::Events { header, .. } = &mut history.seen[3] {
+                *header = revision;
+            }
+        }
+    };
+    check_broken(header(6, false), Ok(8));
+    check_broken(header(5, true), Ok(8));
+    check_broken(header(6, true), Err(Violation::Bookmark { revision: 6, missing: 6 }));
 }
 
 #[test]

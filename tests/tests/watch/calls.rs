@@ -129,6 +129,38 @@ async fn slow_reader<C: Cluster>() {
     }
 }
 
+/// A reader whose next revision is compacted meanwhile gets what was on its way, in order, and then the end of its
+/// watch.
+async fn slow_reader_of_compacted<C: Cluster>() {
+    const PUTS: usize = 2000;
+    let Some(cluster) = start::<C>("a slow reader of compacted revisions", &[]).await else { return };
+    let mut slow = WatchStream::open(&connect_narrow(&cluster, 1).await);
+    slow.created(prefix("k")).await;
+    let mut clients = connect(&cluster).await;
+    write_many(&clients, PUTS, 2048).await;
+    let revision = put(&mut clients, "k", "last").await;
+    let compaction = pb::CompactionRequest { revision, physical: true };
+    clients.kv.compact(compaction).await.expect("compactions are answered");
+
+    let mut next = 2;
+    let end = loop {
+        let response = slow.response().await;
+        if response.canceled {
+            break response;
+        }
+        for event in response.events {
+            assert_eq!(event.row.mod_revision, next);
+            next += 1;
+        }
+    };
+    assert!(next < revision, "4 MB were read by a reader that did not read");
+    assert_eq!((end.watch_id, end.compact_revision, end.revision()), (0, revision, 0));
+    assert_eq!((end.cancel_reason.as_str(), end.events), ("", vec![]));
+    // The stream goes on.
+    slow.created(pb::WatchCreateRequest { start_revision: revision, ..prefix("k") }).await;
+    assert_eq!(slow.response().await.events.len(), 1);
+}
+
 /// Puts of eight clients at a time, on keys that begin with `k`.
 pub(crate) async fn write_many(clients: &Clients, puts: usize, value_bytes: usize) {
     let mut writers = JoinSet::new();
@@ -267,6 +299,7 @@ on_every_target! {
     large_fragments => fragments(),
     large_event => one_large_event(),
     slow => slow_reader(),
+    slow_compacted => slow_reader_of_compacted(),
     at_once => many_creations_at_once(),
     unusual => unusual_calls(),
     late => deadline(),

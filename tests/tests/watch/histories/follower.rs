@@ -29,7 +29,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(random: &mut Random, record: &Record) -> Self {
+    pub(super) fn new(random: &mut Random, record: &Record, headers_are_bookmarks: bool) -> Self {
         let revision = record.revision();
         let number = |random: &mut Random, below: i64| {
             i64::try_from(random.below(u64::try_from(below.max(1)).expect("positive"))).expect("small")
@@ -50,7 +50,7 @@ impl Follower {
             prev_kv: random.below(2) == 0,
         };
         Self {
-            history: History { asked, floor: revision, seen: Vec::new() },
+            history: History { asked, floor: revision, headers_are_bookmarks, seen: Vec::new() },
             fragment: random.below(2) == 0,
             progress_notify: random.below(3) == 0,
             id: 0,
@@ -91,7 +91,8 @@ impl Follower {
             return false;
         }
         if let Some(last) = response.events.last().filter(|_| !response.fragment) {
-            self.next = last.row.mod_revision + 1;
+            let told = if self.history.headers_are_bookmarks { revision } else { last.row.mod_revision };
+            self.next = told + 1;
         }
         let Response { events, fragment, .. } = response;
         self.history.seen.push(Seen::Events { header: revision, events, fragment });

@@ -63,7 +63,7 @@ impl<C: Cluster> Run<C> {
     fn add_call(&mut self) {
         let record = &self.writer.record;
         let followers = (0..=self.random.below(WATCHES_PER_CALL))
-            .map(|_| Follower::new(&mut self.random, record))
+            .map(|_| Follower::new(&mut self.random, record, !C::KIND.reference))
             .collect();
         // A progress response of etcd 3.4 says nothing about other responses.
         let asks_progress = C::KIND.release >= Release::V3_7;
