@@ -4,7 +4,7 @@
 //! back stands, and told to everybody who wants some of it. So they meet, and move on as one. Two such
 //! passes run at the same time: one through what is in memory, one through what is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::KeyRange;
 use mvcc::{History, ReadError};
@@ -78,7 +78,17 @@ impl<O: Outlet> Hub<O> {
     /// Tells a stretch that begins with the revision `from` to everybody who wants a revision of it next.
     fn tell_behind(&mut self, from: i64, history: &History, previous: &[Previous]) -> Result<(), ReadError> {
         let changes = &history.changes;
-        let picks = self.groups.pick(changes, |group| group.n_behind > 0);
+        let concerned: Vec<_> = self.behind_in(from, history.last).copied().collect();
+        let asked: BTreeSet<_> = concerned.iter().map(|(_, key)| self.group_of(*key)).collect();
+        let mut picks = self.groups.pick(changes, |key, _| asked.contains(&key));
+        // Who came after the request, and wants previous values that it did not ask for, waits for the next one:
+        // to read them here would hold up everybody.
+        let is_unread = |pick: &&Pick| {
+            let is_wanted = self.groups.get(pick.0).selection.prev_kv;
+            is_wanted && matches!(previous.get(pick.1 as usize), Some(Previous::NotRead))
+        };
+        let late: BTreeSet<_> = picks.iter().filter(is_unread).map(|(group, _)| *group).collect();
+        picks.retain(|(group, _)| !late.contains(group));
         let reader = &self.reader;
         let forms = Forms::encode(changes, &picks, &self.groups, |index| match previous.get(index) {
             Some(Previous::Row(row)) => Ok(row.clone()),
@@ -87,10 +97,12 @@ impl<O: Outlet> Hub<O> {
         let main = |pick: &Pick| changes[pick.1 as usize].revision.main;
         // Members of a group that stand at the same revision share a block.
         let mut blocks = BTreeMap::new();
-        let concerned: Vec<_> = self.behind_in(from, history.last).copied().collect();
         for (next, key) in concerned {
-            self.behind.remove(&(next, key));
             let group = self.group_of(key);
+            if late.contains(&group) {
+                continue;
+            }
+            self.behind.remove(&(next, key));
             let of_group = &picks[picks.partition_point(|pick| pick.0 < group)..];
             let of_group = &of_group[..of_group.partition_point(|pick| pick.0 == group)];
             let wanted = &of_group[of_group.partition_point(|pick| main(pick) < next)..];

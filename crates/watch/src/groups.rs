@@ -93,13 +93,13 @@ impl Groups {
     }
 
     /// The groups that pass `is_asked` and want one of the changes, with the changes, ordered by both.
-    pub(crate) fn pick(&self, changes: &[Change], is_asked: impl Fn(&Group) -> bool) -> Vec<Pick> {
+    pub(crate) fn pick(&self, changes: &[Change], is_asked: impl Fn(GroupKey, &Group) -> bool) -> Vec<Pick> {
         let mut picks = Vec::new();
         for (index, change) in (0..).zip(changes) {
             let mut consider = |alike: &Alike| {
                 for key in alike {
                     let group = self.get(*key);
-                    if is_asked(group) && group.selection.admits(change) {
+                    if is_asked(*key, group) && group.selection.admits(change) {
                         picks.push((*key, index));
                     }
                 }
@@ -201,8 +201,8 @@ mod tests {
                     }
                 }
             }
-            prop_assert_eq!(groups.pick(&changes, |_| true), expected);
-            prop_assert_eq!(groups.pick(&changes, |_| false), []);
+            prop_assert_eq!(groups.pick(&changes, |_, _| true), expected);
+            prop_assert_eq!(groups.pick(&changes, |_, _| false), []);
 
             for (key, ..) in members.iter().filter(|(.., stays)| **stays) {
                 leave(&mut groups, *key);

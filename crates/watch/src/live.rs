@@ -39,7 +39,7 @@ impl<O: Outlet> Hub<O> {
 
     fn tell_synced(&mut self, history: &History) -> Result<(), ReadError> {
         let changes = &history.changes;
-        let picks = self.groups.pick(changes, |group| !group.synced.is_empty());
+        let picks = self.groups.pick(changes, |_, group| !group.synced.is_empty());
         let forms =
             Forms::encode(changes, &picks, &self.groups, |index| self.reader.previous_row(&changes[index]))?;
         for of_group in picks.chunk_by(|a, b| a.0 == b.0) {

@@ -319,6 +319,42 @@ fn an_answer_may_come_when_nobody_wants_it_any_more() {
 }
 
 #[test]
+fn previous_values_are_read_only_for_those_who_are_told() {
+    let mut world = with_stored_history(10);
+    let stuck = world.open(0, false);
+    world.create(stuck, WatchSpec { prev_kv: true, ..from(9, all()) });
+    let stream = world.open(NO_BOUND, false);
+    world.create(stream, WatchSpec { prev_kv: true, ..from(20, all()) });
+    world.put("b", "in memory");
+    world.advance();
+    // What was before the revisions 9 and 11.
+    world.lose(6);
+    world.lose(8);
+    for start in [9, 11] {
+        world.create(stream, from(start, all()));
+        world.settle();
+        assert_eq!(revisions(&world.seen_events(stream)).last(), Some(&11));
+    }
+}
+
+#[test]
+fn previous_values_that_were_not_asked_for_are_waited_for() {
+    let mut world = with_stored_history(10);
+    let stream = world.open(NO_BOUND, false);
+    world.create(stream, from(2, key("a")));
+    assert!(world.ask());
+    world.create(stream, WatchSpec { prev_kv: true, ..from(3, key("b")) });
+    world.create(stream, from(3, key("c")));
+    world.read();
+    world.supply();
+    assert_eq!(world.hub.counts().behind, 1);
+    assert!(world.seen_events(stream).iter().all(|batch| batch.id != 1));
+    assert_eq!(world.settle(), 1, "the next read is for it");
+    assert_eq!(world.hub.counts().behind, 0);
+    assert_eq!(revisions(&world.seen_events(stream)), [10]);
+}
+
+#[test]
 fn a_hub_that_was_not_turned_for_long_loses_nothing() {
     let mut world = World::new();
     let stream = world.open(NO_BOUND, false);

@@ -4,8 +4,8 @@
 mod check;
 mod stream;
 
-use backend::{Backend, Batch};
-use base::{KeyRange, LeaseId};
+use backend::{Backend, Batch, Bucket};
+use base::{KeyRange, LeaseId, Revision};
 use bytes::Bytes;
 use ferretcd_watch::{
     Delivery, End, HistoryAnswer, HistoryRequest, Hub, Refusal, WatchBatch, WatchId, WatchSpec,
@@ -92,6 +92,12 @@ impl World {
     pub(crate) fn commit_and_release(&mut self) {
         self.commit();
         self.release(i64::MAX);
+    }
+
+    /// Takes the row of a put out of the state file, so that reading it fails. The history doesn't show it.
+    pub(crate) fn lose(&mut self, main: i64) {
+        self.batch.delete(Bucket::Key, Revision::new(main, 0).to_bytes().to_vec());
+        self.commit();
     }
 
     pub(crate) fn compact(&mut self, revision: i64) {
