@@ -14,6 +14,10 @@ use crate::groups::Pick;
 use crate::history::{Previous, stretch};
 use crate::{HistoryAnswer, HistoryRequest, Hub, Outlet};
 
+/// Once a stretch has brought so many bytes to watches the others have to wait for the next one, so that no
+/// stretch takes long. In number many more watches are served at a time than this seems to say: most of what
+/// is read concerns few.
+const TOLD_BYTES: usize = 1 << 20;
 /// Above so many different ranges previous values are read of all keys.
 const PREVIOUS_RANGES_MAX: usize = 64;
 
@@ -97,7 +101,11 @@ impl<O: Outlet> Hub<O> {
         let main = |pick: &Pick| changes[pick.1 as usize].revision.main;
         // Members of a group that stand at the same revision share a block.
         let mut blocks = BTreeMap::new();
+        let mut told_bytes = 0;
         for (next, key) in concerned {
+            if told_bytes >= TOLD_BYTES {
+                break;
+            }
             let group = self.group_of(key);
             if late.contains(&group) {
                 continue;
@@ -110,6 +118,7 @@ impl<O: Outlet> Hub<O> {
                 let events =
                     blocks.entry(*first).or_insert_with(|| forms.block(wanted, self.groups.get(group)));
                 let events = events.clone();
+                told_bytes += events.as_bytes().len();
                 if !self.offer(key, &events, history.last) {
                     self.park(key, main(first));
                     continue;

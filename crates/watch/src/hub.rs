@@ -106,6 +106,11 @@ impl<O: Outlet> Hub<O> {
         }
     }
 
+    /// Everything up to this revision has been told to watches that are synced.
+    pub fn revision(&self) -> i64 {
+        self.position
+    }
+
     /// How many streams and watches there are.
     pub fn counts(&self) -> Counts {
         Counts { streams: self.streams.len(), watchers: self.n_synced + self.n_behind, behind: self.n_behind }

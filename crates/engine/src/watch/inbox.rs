@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::time::{Duration, Instant};
 
 use ::watch::HistoryAnswer;
 use parking_lot::{Condvar, Mutex};
@@ -13,14 +14,24 @@ use super::link::Link;
 pub(super) struct Work {
     /// Streams with commands; new and closed ones are among them. At most one entry for each.
     pub(super) noted: Vec<Arc<Link>>,
-    /// To the request that is under way.
-    pub(super) answer: Option<HistoryAnswer>,
+    /// To the request that is under way, and how long it took.
+    pub(super) answer: Option<(HistoryAnswer, Duration)>,
     /// Streams that require a leader must end.
     pub(super) is_leaderless: bool,
     /// All streams must end, and from now on new ones at once.
     pub(super) is_ended: bool,
     /// Nothing comes after this.
     pub(super) stop: bool,
+}
+
+/// How long the thread waits for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It has work already.
+    No,
+    /// It will have some.
+    Until(Instant),
+    Forever,
 }
 
 /// Filled by sessions, the apply thread, the history thread and the engine's tasks; emptied by the thread
@@ -74,8 +85,8 @@ impl Inbox {
         true
     }
 
-    pub(super) fn answer(&self, answer: HistoryAnswer) {
-        self.add(|work| work.answer = Some(answer));
+    pub(super) fn answer(&self, answer: HistoryAnswer, took: Duration) {
+        self.add(|work| work.answer = Some((answer, took)));
     }
 
     pub(super) fn leader_lost(&self) {
@@ -99,15 +110,19 @@ impl Inbox {
         self.wake.notify_one();
     }
 
-    /// Takes everything; if the thread `is_idle`, waits for something to come.
-    pub(super) fn take(&self, is_idle: bool) -> Work {
+    /// Takes everything, and before that waits as it is told for something to come.
+    pub(super) fn take(&self, wait: Wait) -> Work {
         let mut work = self.work.lock();
-        while is_idle && work.is_empty() {
+        while wait != Wait::No && work.is_empty() {
             self.is_asleep.store(true, Ordering::SeqCst);
             if self.has_moved.load(Ordering::SeqCst) {
                 break;
             }
-            self.wake.wait(&mut work);
+            match wait {
+                Wait::Until(end) if self.wake.wait_until(&mut work, end).timed_out() => break,
+                Wait::Until(_) => {}
+                Wait::No | Wait::Forever => self.wake.wait(&mut work),
+            }
         }
         self.is_asleep.store(false, Ordering::SeqCst);
         self.has_moved.store(false, Ordering::SeqCst);
@@ -137,10 +152,10 @@ mod tests {
             assert!(inbox.note(link));
         }
         inbox.leader_lost();
-        let work = inbox.take(true);
+        let work = inbox.take(Wait::Forever);
         assert_eq!(work.noted.iter().map(|link| link.requires_leader).collect::<Vec<_>>(), [false, true]);
         assert_eq!((work.is_leaderless, work.is_ended, work.stop), (true, false, false));
-        assert!(inbox.take(false).is_empty());
+        assert!(inbox.take(Wait::No).is_empty());
     }
 
     #[test]
@@ -150,7 +165,7 @@ mod tests {
         assert!(!inbox.has_moved.load(Ordering::Relaxed));
         inbox.enter();
         inbox.revision_moved();
-        assert!(inbox.take(true).is_empty(), "it does not sleep");
+        assert!(inbox.take(Wait::Forever).is_empty(), "it does not sleep");
         assert!(!inbox.has_moved.load(Ordering::Relaxed));
     }
 
@@ -158,11 +173,11 @@ mod tests {
     fn nothing_comes_after_the_stop() {
         let inbox = Inbox::default();
         inbox.end();
-        let work = inbox.take(true);
+        let work = inbox.take(Wait::Forever);
         assert!(work.is_ended && !work.stop);
         assert!(inbox.note(&Arc::new(Link::new(false))));
         inbox.stop();
-        let work = inbox.take(true);
+        let work = inbox.take(Wait::Forever);
         assert!(work.noted.len() == 1 && work.is_ended && work.stop);
         assert!(!inbox.note(&Arc::new(Link::new(false))));
     }

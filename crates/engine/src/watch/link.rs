@@ -182,6 +182,15 @@ pub(super) struct Outcome {
     pub(super) readers: RefCell<Vec<Waker>>,
     /// Events delivered since the start.
     pub(super) events: Cell<u64>,
+    deliveries: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl Outcome {
+    /// Deliveries since the start, and the bytes of their events.
+    pub(super) fn sums(&self) -> (u64, u64) {
+        (self.deliveries.get(), self.bytes.get())
+    }
 }
 
 /// The hub's way to a stream.
@@ -199,6 +208,10 @@ impl Outlet for LinkOutlet {
     }
 
     fn deliver(&mut self, delivery: Delivery) {
+        if let Delivery::Events(batch) = &delivery {
+            self.outcome.bytes.update(|sum| sum + batch.events.as_bytes().len() as u64);
+        }
+        self.outcome.deliveries.update(|sum| sum + 1);
         let mut state = self.link.state.lock();
         let before = state.events;
         let reader = state.push(delivery);

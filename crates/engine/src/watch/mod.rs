@@ -13,6 +13,7 @@
 mod inbox;
 mod leader;
 mod link;
+mod pace;
 mod session;
 mod thread;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use ::watch::{Counts, End, HistoryRequest};
 use mvcc::Reader;
@@ -128,7 +130,10 @@ impl WatchThreads {
         let history = {
             let (watching, reader) = (Arc::clone(watching), reader.clone());
             spawn("watch-history", move || {
-                wanted.into_iter().for_each(|request| watching.inbox.answer(request.read(&reader)));
+                for request in wanted {
+                    let begun = Instant::now();
+                    watching.inbox.answer(request.read(&reader), begun.elapsed());
+                }
             })
         };
         let watch = {

@@ -4,13 +4,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
+use std::time::Instant;
 
 use ::watch::{End, HistoryRequest, Hub};
 use mvcc::{ReadError, Reader};
 
 use super::Watching;
-use super::inbox::Work;
+use super::inbox::{Wait, Work};
 use super::link::{Command, Link, LinkOutlet, Orders, Outcome};
+use super::pace::{Pace, Served};
 use crate::replies::{Dispatcher, Replies};
 use crate::shared::Shared;
 
@@ -24,6 +26,7 @@ pub(super) struct WatchThread {
     dispatcher: Dispatcher,
     shared: Arc<Shared>,
     outcome: Rc<Outcome>,
+    pace: Pace,
     /// New streams are ended at once.
     is_ended: bool,
 }
@@ -37,17 +40,26 @@ impl WatchThread {
         shared: Arc<Shared>,
     ) -> Self {
         let hub = Hub::new(reader);
-        Self { hub, watching, requests, dispatcher, shared, outcome: Rc::default(), is_ended: false }
+        Self {
+            hub,
+            watching,
+            requests,
+            dispatcher,
+            shared,
+            outcome: Rc::default(),
+            pace: Pace::new(),
+            is_ended: false,
+        }
     }
 
     /// Runs until stopped, or until the store cannot be read any more.
     pub(super) fn run(mut self) {
-        let mut is_idle = true;
+        let mut wait = Wait::Forever;
         loop {
-            let work = self.watching.inbox.take(is_idle);
+            let work = self.watching.inbox.take(wait);
             let is_last = work.stop;
             match self.turn(work) {
-                Ok(has_more) => is_idle = !has_more,
+                Ok(next) => wait = next,
                 Err(_) if is_last => {}
                 Err(error) => {
                     self.shared.fail(&error);
@@ -62,11 +74,16 @@ impl WatchThread {
         }
     }
 
-    /// Does everything that waited, and one step for the watches that are behind. Returns whether there may be
-    /// another step.
-    fn turn(&mut self, work: Work) -> Result<bool, ReadError> {
+    /// Does everything that waited, and one step for the watches that are behind. Returns how long to wait for
+    /// the next turn.
+    fn turn(&mut self, work: Work) -> Result<Wait, ReadError> {
+        let now = Instant::now();
+        let before = self.hub.revision();
         // Before the commands: a watch from now on must not be told what was answered before it was asked for.
         let advanced = self.hub.advance();
+        if self.hub.revision() > before {
+            self.pace.wrote(now);
+        }
         for link in work.noted {
             self.obey(&link);
         }
@@ -78,16 +95,27 @@ impl WatchThread {
             self.hub.end_all(End::Stopped);
         }
         advanced?;
-        if let Some(answer) = work.answer {
+        if let Some((answer, read)) = work.answer {
+            let (deliveries, bytes) = self.outcome.sums();
             self.hub.supply(answer)?;
+            let sums = self.outcome.sums();
+            let served = Served { read, deliveries: sums.0 - deliveries, bytes: sums.1 - bytes };
+            self.pace.served(now, served);
         }
         let has_more = self.hub.catch_up()?;
-        if let Some(request) = self.hub.wanted() {
+        let pause = self.pace.wait_until(now);
+        if pause.is_none()
+            && let Some(request) = self.hub.wanted()
+        {
             self.requests
                 .try_send(request)
                 .expect("one request is under way, and its thread ends after this one");
         }
-        Ok(has_more)
+        Ok(match pause {
+            _ if has_more => Wait::No,
+            Some(end) => Wait::Until(end),
+            None => Wait::Forever,
+        })
     }
 
     /// Does what a stream's reader wants.
