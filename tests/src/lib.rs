@@ -53,7 +53,7 @@ pub use cluster::{
     Release, StartError,
 };
 pub use interop::ClientProgram;
-pub use leases::{Observer, Renewals, Seen};
+pub use leases::{Observer, Renewals};
 pub use measure::{Metrics, resident_bytes};
 pub use random::Random;
 pub use watch::{Event, NO_WATCH, Response, WatchStream};

@@ -3,5 +3,5 @@
 mod observer;
 mod renewals;
 
-pub use observer::{Observer, Seen};
+pub use observer::Observer;
 pub use renewals::Renewals;

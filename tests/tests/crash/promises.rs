@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use api_proto::etcdserverpb as pb;
 use bytes::Bytes;
-use ferretcd_tests::{Clients, Observer, Seen};
+use ferretcd_tests::{Clients, Event, Observer};
 use tokio::time::{interval, timeout};
 
 /// Seconds that leases live.
@@ -36,13 +36,13 @@ impl Lease {
 /// What one watch has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Sight {
-    changes: Vec<Seen>,
+    changes: Vec<Event>,
     pub(crate) deletions: usize,
 }
 
 impl Sight {
-    pub(crate) fn add(&mut self, changes: Vec<Seen>) {
-        self.deletions += changes.iter().filter(|change| change.row.is_none()).count();
+    pub(crate) fn add(&mut self, changes: Vec<Event>) {
+        self.deletions += changes.iter().filter(|change| change.is_delete).count();
         self.changes.extend(changes);
     }
 }
@@ -61,7 +61,7 @@ pub(crate) struct Promises {
     /// The revision before the first change of the round.
     base: i64,
     pub(crate) leases: Vec<Lease>,
-    seen: Vec<Seen>,
+    seen: Vec<Event>,
     /// Keys without a lease.
     pub(crate) plain: Vec<String>,
     /// When the server was killed last.
@@ -115,7 +115,7 @@ impl Promises {
 
     /// The revision up to which everything has been seen.
     pub(crate) fn seen_until(&self) -> i64 {
-        self.seen.last().map_or(self.base, |change| change.revision)
+        self.seen.last().map_or(self.base, |change| change.row.mod_revision)
     }
 
     pub(crate) fn saw(&mut self, sight: &Sight) {
@@ -147,8 +147,8 @@ impl Promises {
 
         let put: BTreeMap<&Bytes, i64> = history
             .iter()
-            .filter(|change| change.row.is_some())
-            .map(|change| (&change.key, change.revision))
+            .filter(|change| !change.is_delete)
+            .map(|change| (&change.row.key, change.row.mod_revision))
             .collect();
         let alive: BTreeSet<i64> = state.there.values().copied().collect();
         for lease in &self.leases {
@@ -195,26 +195,24 @@ impl Promises {
     }
 
     /// What the changes of this round amount to. Panics where they are impossible.
-    fn state(&self, changes: &[Seen]) -> State {
+    fn state(&self, changes: &[Event]) -> State {
         let keys: BTreeMap<i64, &Vec<Bytes>> =
             self.leases.iter().map(|lease| (lease.id, &lease.keys)).collect();
         let mut state = State::default();
-        let changes: Vec<_> = changes.iter().filter(|change| change.key != MARK.as_bytes()).collect();
-        for together in changes.chunk_by(|a, b| a.revision == b.revision) {
+        let changes: Vec<_> = changes.iter().filter(|change| change.row.key != MARK.as_bytes()).collect();
+        for together in changes.chunk_by(|a, b| a.row.mod_revision == b.row.mod_revision) {
             let mut ended = Vec::new();
             for change in together {
-                match &change.row {
-                    Some(row) => {
-                        let old = state.there.insert(change.key.clone(), row.lease);
-                        let new = old.is_none() && !state.gone.contains(&change.key);
-                        assert!(new, "{self}: {change:?} brings a key back");
-                    }
-                    None => {
-                        let lease = state.there.remove(&change.key);
-                        assert!(lease.is_some(), "{self}: {change:?} deletes what is not there");
-                        state.gone.insert(change.key.clone());
-                        ended.push((lease.unwrap_or_default(), change.key.clone()));
-                    }
+                let key = &change.row.key;
+                if change.is_delete {
+                    let lease = state.there.remove(key);
+                    assert!(lease.is_some(), "{self}: {change:?} deletes what is not there");
+                    state.gone.insert(key.clone());
+                    ended.push((lease.unwrap_or_default(), key.clone()));
+                } else {
+                    let old = state.there.insert(key.clone(), change.row.lease);
+                    let is_new = old.is_none() && !state.gone.contains(key);
+                    assert!(is_new, "{self}: {change:?} brings a key back");
                 }
             }
             if let Some((lease, _)) = ended.first().cloned() {
@@ -253,13 +251,13 @@ async fn put(clients: &mut Clients, key: &str) -> i64 {
 }
 
 /// Every change from one revision to another, at which there is one.
-async fn history(clients: &mut Clients, from: i64, until: i64) -> Vec<Seen> {
-    let mut observer = Observer::begin(clients, "storm/", from).await.expect("a watch can be made");
-    let mut history: Vec<Seen> = Vec::new();
-    while history.last().is_none_or(|change| change.revision < until) {
+async fn history(clients: &mut Clients, from: i64, until: i64) -> Vec<Event> {
+    let mut observer = Observer::begin(clients, "storm/", from).await;
+    let mut history: Vec<Event> = Vec::new();
+    while history.last().is_none_or(|change| change.row.mod_revision < until) {
         history.extend(observer.next().await.expect("the watch goes on"));
     }
-    history.retain(|change| change.revision <= until);
+    history.retain(|change| change.row.mod_revision <= until);
     history
 }
 

@@ -124,8 +124,8 @@ async fn start_again<C: Killable>(cluster: &mut C, promises: &mut Promises, rand
 }
 
 /// Watches until the server is gone.
-async fn observe(mut clients: Clients, from: i64, seen: watch::Sender<Sight>, killed: Arc<AtomicBool>) {
-    let mut observer = Observer::begin(&mut clients, "storm/", from).await.expect("a watch can be made");
+async fn observe(clients: Clients, from: i64, seen: watch::Sender<Sight>, killed: Arc<AtomicBool>) {
+    let mut observer = Observer::begin(&clients, "storm/", from).await;
     loop {
         match observer.next().await {
             Ok(changes) => seen.send_modify(|sight| sight.add(changes)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferretcd_tests::{Clients, Cluster, Observer, Random, Renewals, Seen};
+use ferretcd_tests::{Clients, Cluster, Event, Observer, Random, Renewals};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
@@ -25,7 +25,7 @@ pub(crate) async fn expiry<C: Cluster>() {
 }
 
 /// Waits for changes until there are as many.
-async fn changes(observer: &mut Observer, count: usize) -> Vec<(Instant, Seen)> {
+async fn changes(observer: &mut Observer, count: usize) -> Vec<(Instant, Event)> {
     let mut all = Vec::new();
     while all.len() < count {
         let next =
@@ -41,7 +41,7 @@ async fn changes(observer: &mut Observer, count: usize) -> Vec<(Instant, Seen)> 
 /// Leases end not before their time and soon after it, each with its keys at one revision, in byte order.
 async fn on_time(mut clients: Clients) {
     const LEASES: usize = 24;
-    let mut observer = Observer::begin(&mut clients, "ends/", 0).await.expect("a watch can be made");
+    let mut observer = Observer::begin(&clients, "ends/", 0).await;
     let mut leases: BTreeMap<i64, (Granted, Vec<String>)> = BTreeMap::new();
     for index in 0..LEASES {
         let lease = grant(&mut clients, 0, TTL).await;
@@ -82,21 +82,21 @@ async fn on_time(mut clients: Clients) {
 
 /// When each lease was seen to end, at which revision, and which keys it had.
 fn ended_at(
-    puts: &[(Instant, Seen)],
-    deletions: &[(Instant, Seen)],
+    puts: &[(Instant, Event)],
+    deletions: &[(Instant, Event)],
 ) -> BTreeMap<i64, (Instant, i64, Vec<String>)> {
-    let rows: BTreeMap<&Bytes, _> = puts.iter().map(|(_, put)| (&put.key, &put.row)).collect();
+    let rows: BTreeMap<&Bytes, _> = puts.iter().map(|(_, put)| (&put.row.key, &put.row)).collect();
     let mut ended: BTreeMap<i64, (Instant, i64, Vec<String>)> = BTreeMap::new();
     let mut last = 0;
     for (seen, change) in deletions {
-        assert!(change.revision >= last, "revisions rise");
-        last = change.revision;
-        assert_eq!(change.row, None, "only deletions follow the puts");
-        assert_eq!(&change.before, rows[&change.key], "a watch is told what was there");
-        let lease = change.before.as_ref().map_or(0, |row| row.lease);
-        let key = String::from_utf8_lossy(&change.key).into_owned();
-        let (_, revision, keys) = ended.entry(lease).or_insert((*seen, change.revision, Vec::new()));
-        assert_eq!(*revision, change.revision, "all keys of lease {lease} go at once");
+        assert!(change.row.mod_revision >= last, "revisions rise");
+        last = change.row.mod_revision;
+        assert!(change.is_delete, "only deletions follow the puts");
+        assert_eq!(change.prev.as_ref(), Some(rows[&change.row.key]), "a watch is told what was there");
+        let lease = change.prev.as_ref().map_or(0, |row| row.lease);
+        let key = String::from_utf8_lossy(&change.row.key).into_owned();
+        let (_, revision, keys) = ended.entry(lease).or_insert((*seen, change.row.mod_revision, Vec::new()));
+        assert_eq!(*revision, change.row.mod_revision, "all keys of lease {lease} go at once");
         keys.push(key);
     }
     ended
@@ -114,10 +114,10 @@ async fn await_end(clients: &mut Clients, id: i64) {
 
 /// A lease lives as long as it is renewed, and its full time after that.
 async fn kept(mut clients: Clients) {
-    let mut observer = Observer::begin(&mut clients, "kept/", 0).await.expect("a watch can be made");
+    let mut observer = Observer::begin(&clients, "kept/", 0).await;
     let mut lease = grant(&mut clients, 0, TTL).await;
     put(&mut clients, "kept/a", lease.id).await.expect("the lease is there");
-    assert_eq!(changes(&mut observer, 1).await[0].1.row.as_ref().map(|row| row.lease), Some(lease.id));
+    assert_eq!(changes(&mut observer, 1).await[0].1.row.lease, lease.id);
     let mut renewals = Renewals::begin(&mut clients.lease, &[lease.id]).await.expect("the stream opens");
     renewals.next().await.expect("an answer").expect("the stream goes on");
     let until = Instant::now() + 2 * lease.ttl;
@@ -131,7 +131,7 @@ async fn kept(mut clients: Clients) {
         assert_eq!(rows(&mut clients, "kept/").await.len(), 1);
     }
     let (seen, change) = changes(&mut observer, 1).await.remove(0);
-    assert_eq!(change.row, None);
+    assert!(change.is_delete, "{change:?}");
     assert!(lease.late(seen) < 2 * LATE, "too late: {:?}", lease.late(seen));
     assert_eq!(renewals.renew(lease.id).await.expect("an answer"), 0, "nothing is left to renew");
     let other = grant(&mut clients, lease.id, 600).await;
@@ -142,7 +142,7 @@ async fn kept(mut clients: Clients) {
 
 /// A lease takes the keys whose last put named it, and no others.
 async fn what_is_attached(mut clients: Clients) {
-    let mut observer = Observer::begin(&mut clients, "attached/", 0).await.expect("a watch can be made");
+    let mut observer = Observer::begin(&clients, "attached/", 0).await;
     let short = grant(&mut clients, 0, TTL).await.id;
     let long = grant(&mut clients, 0, 600).await.id;
     // Key and leases of its puts; 0 is none.
@@ -163,11 +163,8 @@ async fn what_is_attached(mut clients: Clients) {
     }
     changes(&mut observer, count).await;
     let gone = changes(&mut observer, 3).await;
-    let gone: Vec<_> = gone.iter().map(|(_, change)| (&change.key[..], change.row.is_some())).collect();
-    assert_eq!(
-        gone,
-        [(&b"attached/alone"[..], false), (b"attached/late", false), (b"attached/taken", false)]
-    );
+    let gone: Vec<_> = gone.iter().map(|(_, change)| (&change.row.key[..], change.is_delete)).collect();
+    assert_eq!(gone, [(&b"attached/alone"[..], true), (b"attached/late", true), (b"attached/taken", true)]);
     let stay: Vec<_> =
         rows(&mut clients, "attached/").await.into_iter().map(|row| (row.key, row.lease)).collect();
     let expected = [("attached/freed", 0), ("attached/moved", long), ("attached/other", long)];
@@ -195,7 +192,7 @@ async fn truthful(mut clients: Clients) {
 }
 
 async fn renew_at(mut clients: Clients, lease: Granted, key: String, at: Instant) -> bool {
-    let mut observer = Observer::begin(&mut clients, &key, 0).await.expect("a watch can be made");
+    let mut observer = Observer::begin(&clients, &key, 0).await;
     sleep_until(at.into()).await;
     let sent = Instant::now();
     let mut renewals = Renewals::begin(&mut clients.lease, &[lease.id]).await.expect("the stream opens");

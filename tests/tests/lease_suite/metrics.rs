@@ -1,27 +1,22 @@
 //! What is counted.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use api_proto::etcdserverpb as pb;
-use ferretcd_tests::{Cluster, Renewals, raw};
-use tokio::time::{interval, timeout};
+use ferretcd_tests::{Cluster, Metrics, Renewals};
 
-use super::{DEADLINE, grant, put, revoke, start};
+use super::{grant, put, revoke, start};
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 6] = [
     "etcd_debugging_lease_granted_total",
     "etcd_debugging_lease_revoked_total",
     "etcd_debugging_lease_renewed_total",
     "etcd_debugging_server_lease_expired_total",
     "etcd_debugging_lease_ttl_total_count",
     "etcd_debugging_lease_ttl_total_sum",
-    "etcd_debugging_lease_ttl_total_bucket",
 ];
 
 pub(crate) async fn metrics<C: Cluster>() {
     let Some((cluster, mut clients)) = start::<C>("metrics of leases").await else { return };
-    assert_eq!(scalars(&cluster).await, [0.0; 6], "all are there from the start");
+    assert_eq!(values(&now(&cluster).await), [0.0; 6], "all are there from the start");
 
     let kept = grant(&mut clients, 0, 600).await.id;
     let revoked = grant(&mut clients, 0, 700).await.id;
@@ -34,53 +29,39 @@ pub(crate) async fn metrics<C: Cluster>() {
     for _ in 0..3 {
         renewals.next().await.expect("an answer").expect("the stream goes on");
     }
-    assert_eq!(scalars(&cluster).await, [2.0, 1.0, 2.0, 0.0, 2.0, 1300.0]);
+    assert_eq!(values(&now(&cluster).await), [2.0, 1.0, 2.0, 0.0, 2.0, 1300.0]);
 
     grant(&mut clients, 0, 2).await;
     let ended = [3.0, 2.0, 2.0, 1.0, 3.0, 1302.0];
-    let mut polls = interval(Duration::from_millis(50));
-    let seen = timeout(DEADLINE, async {
-        while scalars(&cluster).await != ended {
-            polls.tick().await;
-        }
-    });
-    if seen.await.is_err() {
-        panic!("{:?} instead of {ended:?}", scalars(&cluster).await);
+    let metrics = Metrics::until(&cluster, "the end of a lease", |metrics| values(metrics) == ended).await;
+    assert_buckets(&metrics, &[2.0, 600.0, 700.0]);
+}
+
+async fn now(cluster: &impl Cluster) -> Metrics {
+    Metrics::of(cluster).await.expect("a running server tells its metrics")
+}
+
+/// The values of [`NAMES`].
+fn values(metrics: &Metrics) -> [f64; 6] {
+    NAMES.map(|name| metrics.get(name).unwrap_or_else(|| panic!("{name} is not among the metrics")))
+}
+
+/// There is a bucket for each power of two from 1 s on, 24 of them, and one for all.
+fn assert_buckets(metrics: &Metrics, times: &[f64]) {
+    let bucket =
+        |bound: &str| metrics.get(&format!("etcd_debugging_lease_ttl_total_bucket{{le=\"{bound}\"}}"));
+    for bound in (0..24).map(|power| 2f64.powi(power)) {
+        let count = times.iter().filter(|time| **time <= bound).count() as f64;
+        let found = bucket(&bound.to_string()).or_else(|| bucket(&with_exponent(bound)));
+        assert_eq!(found, Some(count), "up to {bound} s");
     }
-    assert_eq!(buckets(&cluster).await, expected_buckets(&[2.0, 600.0, 700.0]));
+    assert_eq!(bucket("+Inf"), Some(times.len() as f64));
+    assert_eq!(bucket("16777216").or_else(|| bucket(&with_exponent(16_777_216.0))), None);
 }
 
-/// The metrics of leases that are one number, in the order of [`NAMES`].
-async fn scalars(cluster: &impl Cluster) -> [f64; 6] {
-    let all = page(cluster).await;
-    let value = |name: &str| *all.get(name).unwrap_or_else(|| panic!("{name} is not among the metrics"));
-    std::array::from_fn(|index| value(NAMES[index]))
-}
-
-/// The upper bounds of the buckets of [`NAMES`]'s last with their counts. How a bound is written is left to the
-/// library.
-async fn buckets(cluster: &impl Cluster) -> Vec<(f64, f64)> {
-    let before = format!("{}{{le=\"", NAMES[6]);
-    let bound = |name: &str| name.strip_prefix(&before)?.strip_suffix("\"}")?.parse().ok();
-    let all = page(cluster).await;
-    let mut buckets: Vec<_> = all.iter().filter_map(|(name, count)| Some((bound(name)?, *count))).collect();
-    buckets.sort_by(|a, b| f64::total_cmp(&a.0, &b.0));
-    buckets
-}
-
-/// A bucket for each power of two from 1 s on, 24 of them, and one for all.
-fn expected_buckets(values: &[f64]) -> Vec<(f64, f64)> {
-    let bounds = (0..24).map(|power| 2f64.powi(power)).chain([f64::INFINITY]);
-    bounds.map(|bound| (bound, values.iter().filter(|value| **value <= bound).count() as f64)).collect()
-}
-
-async fn page(cluster: &impl Cluster) -> BTreeMap<String, f64> {
-    let text = raw::page(&cluster.endpoint(), "/metrics").await.expect("there is a page of metrics");
-    let lines = text.lines().filter(|line| line.starts_with("etcd_debugging_"));
-    lines
-        .filter_map(|line| {
-            let (name, value) = line.rsplit_once(' ')?;
-            Some((name.to_owned(), value.parse().expect("a metric is a number")))
-        })
-        .collect()
+/// As Go's library writes a million and more.
+fn with_exponent(number: f64) -> String {
+    let text = format!("{number:e}");
+    let (digits, exponent) = text.split_once('e').expect("that is the form");
+    format!("{digits}e+{exponent:0>2}")
 }

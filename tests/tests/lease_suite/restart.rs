@@ -35,14 +35,13 @@ async fn kept_over<C: Killable>(kill: bool) {
     let ready = Instant::now();
     let mut clients = connect(&cluster).await;
     assert_eq!(left(&mut clients, left_alone.id).await.1, TTL);
-    let mut observer =
-        Observer::begin(&mut clients, "over/left", revision + 1).await.expect("a watch can be made");
+    let mut observer = Observer::begin(&clients, "over/left", revision + 1).await;
     let mut renewing = clients.clone();
     let (seen, _) = tokio::join!(
         async {
             let ended =
                 timeout(DEADLINE, observer.next()).await.expect("the lease ends").expect("the watch goes on");
-            assert_eq!((&ended[0].key[..], ended.len()), (&b"over/left alone"[..], 1));
+            assert_eq!((&ended[0].row.key[..], ended.len()), (&b"over/left alone"[..], 1));
             Instant::now()
         },
         renew_for(&mut renewing, kept, Duration::from_secs(TTL.cast_unsigned() + 2)),
