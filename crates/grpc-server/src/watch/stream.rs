@@ -23,6 +23,9 @@ use super::ticker::Ticker;
 use crate::accept::Running;
 use crate::texts;
 
+/// Requests of one stream that are looked at in a row; then others have their turn.
+const REQUESTS_MAX: usize = 256;
+
 /// The state of a stream. Everything that it waits for wakes the one task that polls it.
 #[derive(Debug)]
 pub(super) struct WatchStream {
@@ -37,6 +40,9 @@ pub(super) struct WatchStream {
     refusal: Option<CancelReason>,
     /// Taken from the session; empty but during a poll.
     deliveries: Vec<Delivery>,
+    /// Whether the last poll of the session had some. Requests are looked at when it had none, and else with
+    /// the second one in a row: a quiet stream is spared a look at them for each event.
+    was_told: bool,
     out: Chunks,
     /// Since a watch has asked for progress.
     ticker: Option<Ticker>,
@@ -59,6 +65,7 @@ impl WatchStream {
             n_creating: 0,
             refusal: None,
             deliveries: Vec::new(),
+            was_told: false,
             out: Chunks::default(),
             ticker: None,
             end: None,
@@ -76,13 +83,18 @@ impl WatchStream {
             if let Some(status) = self.end.take() {
                 return Poll::Ready(Err(status));
             }
-            if self.session.poll_deliveries(cx, &mut self.deliveries).is_ready() {
+            let is_told = self.session.poll_deliveries(cx, &mut self.deliveries).is_ready();
+            if is_told {
                 self.respond();
+            }
+            // To a client that reads slowly there is always more to tell, and still it may want a watch canceled.
+            let was_told = std::mem::replace(&mut self.was_told, is_told);
+            if self.end.is_some() || is_told && !was_told {
                 continue;
             }
             self.poll_requests(cx);
             self.poll_ticker(cx);
-            if self.out.is_empty() && self.end.is_none() {
+            if !is_told && self.out.is_empty() && self.end.is_none() {
                 return Poll::Pending;
             }
         }
@@ -114,7 +126,10 @@ impl WatchStream {
 
     /// Does what the client asks for, while there is room for more of it.
     fn poll_requests(&mut self, cx: &mut Context<'_>) {
-        while self.out.is_empty() && self.session.has_room() {
+        for _ in 0..REQUESTS_MAX {
+            if !self.session.has_room() {
+                return;
+            }
             if let Some(reason) = self.refusal.take_if(|_| self.n_creating == 0) {
                 let revision = self.shared.engine.reader().revision();
                 return self.write(|responses, _| responses.write_refusal(revision, reason));
@@ -131,6 +146,7 @@ impl WatchStream {
                 }
             }
         }
+        cx.waker().wake_by_ref();
     }
 
     fn grant(&mut self, wish: Wish) {

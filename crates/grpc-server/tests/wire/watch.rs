@@ -16,16 +16,24 @@ use tokio::task::yield_now;
 use crate::support::*;
 use crate::watch_stream::*;
 
-/// Waits until the server counts so many watches.
-async fn watches(served: &Served, expected: &str) {
+/// Waits until the metrics are as they should be.
+async fn metrics(served: &Served, what: &str, is_wanted: impl Fn(&str) -> bool) {
     let client = served.client().await;
-    let counted = async {
-        let line = format!("\netcd_debugging_mvcc_watcher_total {expected}\n");
-        while !String::from_utf8_lossy(&client.page("/metrics").await.body).contains(&line) {
+    let shown = async {
+        while !is_wanted(&String::from_utf8_lossy(&client.page("/metrics").await.body)) {
             yield_now().await;
         }
     };
-    soon("the number of watches", counted).await;
+    soon(what, shown).await;
+}
+
+fn counts_watches(page: &str, expected: &str) -> bool {
+    page.contains(&format!("\netcd_debugging_mvcc_watcher_total {expected}\n"))
+}
+
+/// Waits until the server counts so many watches.
+async fn watches(served: &Served, expected: &str) {
+    metrics(served, "the number of watches", |page| counts_watches(page, expected)).await;
 }
 
 #[tokio::test]
@@ -182,6 +190,54 @@ async fn who_does_not_read_holds_up_nobody_and_misses_nothing() {
         streams.into_iter().map(|mut stream| tokio::spawn(async move { stream.puts(PUTS).await.len() }));
     for reader in readers.collect::<Vec<_>>() {
         assert!(reader.await.expect("nothing is missing") > 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_reads_slowly_can_cancel() {
+    const PUTS: usize = 200;
+    let served = Served::start().await;
+    for _ in 0..PUTS {
+        served.put("a", vec![b'v'; 20_000]).await;
+    }
+    let mut narrow = patient();
+    narrow.initial_window_size(16_384);
+    let client = Client::connect(served.address, &narrow).await;
+    let mut stream = Stream::open(&client).await;
+    stream.create(WatchCreateRequest { start_revision: 2, ..key_watch("a") });
+    assert!(stream.next().await.created);
+    let mut n_events = 0;
+    let is_refilled = |page: &str| {
+        counts_watches(page, "0") || !page.contains("\netcd_debugging_mvcc_pending_events_total 0\n")
+    };
+    for round in 0.. {
+        // The server never finds that it has nothing to tell.
+        metrics(&served, "more events, or the end", is_refilled).await;
+        if round == 3 {
+            stream.send(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: 0 }));
+        }
+        let response = stream.next().await;
+        if response.canceled {
+            break;
+        }
+        n_events += response.events.len();
+    }
+    assert!(n_events < PUTS / 2, "{n_events} events were told before");
+}
+
+#[tokio::test]
+async fn who_asks_for_nothing_very_often_gets_answers() {
+    let served = Served::start().await;
+    let client = Client::connect(served.address, &patient()).await;
+    let mut stream = Stream::of_key(&client, "a").await;
+    for _ in 0..10 {
+        let nothing = Bytes::from(vec![0; 5 * 1_000]);
+        stream.requests.send_data(nothing, false).expect("the call is open");
+        stream.create(key_watch("b"));
+    }
+    for id in 1..=10 {
+        let response = stream.next().await;
+        assert_eq!((response.created, response.watch_id), (true, id));
     }
 }
 
