@@ -2,8 +2,8 @@
 //!
 //! The crate turns sorted rows into an image and an image into sorted rows. It changes no file in place, reads no
 //! nested buckets and at most [`BUCKETS_MAX`] of the others, and knows nothing of what rows mean. It is not a
-//! database: the ports of one, bbolt-rs and boltdb, trust the pages they map into memory and write only their own
-//! files, while here the bytes may be hostile and the image may have to go into a socket.
+//! database: bbolt-rs, the port of one, follows unchecked positions in files that it maps into memory and writes only its
+//! own files, while here the bytes may be hostile and the image may have to go into a socket.
 //!
 //! - [`Source`] is what an image is made of: sorted buckets of sorted rows that can be read twice.
 //! - [`Plan`] is the outcome of the first reading: how the image will be laid out, so how large it is.
