@@ -12,7 +12,7 @@ use mvcc::Change;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::hub::WatcherKey;
+use crate::places::WatcherKey;
 use crate::ranges::{End, Ranges, Span};
 use crate::spec::Selection;
 

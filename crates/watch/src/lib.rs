@@ -77,11 +77,14 @@ mod groups;
 mod history;
 mod hub;
 mod live;
+mod places;
 mod ranges;
 mod spec;
+mod stream;
 
 pub use delivery::{Delivery, End, Outlet, Refusal, WatchBatch};
 pub use events::Events;
 pub use history::{HistoryAnswer, HistoryRequest};
-pub use hub::{Counts, Hub, StreamId};
+pub use hub::{Counts, Hub};
 pub use spec::{WatchId, WatchSpec};
+pub use stream::StreamId;

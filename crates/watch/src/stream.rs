@@ -1,0 +1,56 @@
+//! A stream: the way to its owner, and its watches by their ids.
+
+use std::collections::BTreeMap;
+
+use crate::places::WatcherKey;
+use crate::{Outlet, Refusal, WatchId, WatchSpec};
+
+/// Names a stream of a hub, until it is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub(crate) u32);
+
+#[derive(Debug)]
+pub(crate) struct Stream<O> {
+    pub(crate) outlet: O,
+    pub(crate) requires_leader: bool,
+    pub(crate) is_over: bool,
+    pub(crate) watchers: BTreeMap<WatchId, WatcherKey>,
+    /// Where the search for a free id begins.
+    pub(crate) next_id: WatchId,
+    pub(crate) n_synced: usize,
+    pub(crate) n_behind: usize,
+    /// Whether manual progress was asked for and could not be told yet.
+    pub(crate) owes_progress: bool,
+    /// Whether the outlet said that it has no room.
+    pub(crate) is_full: bool,
+    /// Watches that are behind and wait for room.
+    pub(crate) parked: Vec<WatcherKey>,
+}
+
+impl<O: Outlet> Stream<O> {
+    pub(crate) fn has_room(&mut self) -> bool {
+        self.is_full = self.is_full || !self.outlet.has_room();
+        !self.is_full
+    }
+
+    pub(crate) fn choose_id(&mut self, spec: &WatchSpec) -> Result<WatchId, Refusal> {
+        if spec.range.is_empty() {
+            return Err(Refusal::EmptyRange);
+        }
+        if spec.id != 0 {
+            let is_free = !self.watchers.contains_key(&spec.id);
+            return is_free.then_some(spec.id).ok_or(Refusal::DuplicateId);
+        }
+        while self.watchers.contains_key(&self.next_id) {
+            self.next_id += 1;
+        }
+        self.next_id += 1;
+        Ok(self.next_id - 1)
+    }
+}
+
+impl StreamId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
