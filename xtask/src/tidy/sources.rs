@@ -83,7 +83,8 @@ fn attributes(file: &File) -> Vec<Finding> {
 }
 
 fn impurities(file: &File, name: &str) -> Vec<Finding> {
-    file.code()
+    // Unit tests play the world outside, which has a clock.
+    before_tests(file)
         .filter_map(|(number, line)| {
             let word = IMPURE.iter().find(|word| contains_word(line, word))?;
             Some(file.at(number, format!("{name} is synchronous and deterministic: take `{word}` out of it")))
@@ -109,11 +110,15 @@ fn statuses(file: &File) -> Vec<Finding> {
         return Vec::new();
     }
     // Unit tests stand in for whoever answers with a status.
-    file.code()
-        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
+    before_tests(file)
         .filter(|(_, line)| makes_status(line))
         .map(|(number, _)| file.at(number, "let crates/grpc-server/src/status.rs make the status"))
         .collect()
+}
+
+/// The code of a file up to its unit tests.
+fn before_tests(file: &File) -> impl Iterator<Item = (usize, &str)> {
+    file.code().take_while(|(_, line)| !line.starts_with("#[cfg(test)]"))
 }
 
 fn makes_status(line: &str) -> bool {
@@ -165,6 +170,7 @@ mod tests {
         check(path, "std::thread::panicking();\nstd::thread::spawn(run);", &[2]);
         check("crates/engine/src/tasks.rs", "async fn run() {}", &[]);
         check("crates/mvcc/tests/model.rs", "let now = Instant::now();", &[]);
+        check(path, "#[cfg(test)]\nmod tests { use std::time::Instant; fn f() { Instant::now(); } }", &[]);
         check("crates/api-proto/src/generated/a.rs", "async fn put() {}", &[]);
     }
 
