@@ -110,7 +110,7 @@ impl<O: Outlet> Hub<O> {
             if late.contains(&group) {
                 continue;
             }
-            self.behind.remove(&(next, key));
+            self.leave_queue(next, key);
             let of_group = &picks[picks.partition_point(|pick| pick.0 < group)..];
             let of_group = &of_group[..of_group.partition_point(|pick| pick.0 == group)];
             let wanted = &of_group[of_group.partition_point(|pick| main(pick) < next)..];

@@ -79,7 +79,7 @@ impl<O: Outlet> Hub<O> {
             n_behind: 0,
             owes_progress: false,
             is_full: false,
-            parked: Vec::new(),
+            parked: BTreeSet::new(),
         };
         StreamId(self.streams.insert(stream) as u32)
     }
@@ -157,14 +157,8 @@ impl<O: Outlet> Hub<O> {
 
     /// The outlet of a stream, which had said that it has no room, has room again.
     pub fn resume(&mut self, stream: StreamId) {
-        let state = &mut self.streams[stream.index()];
-        state.is_full = false;
-        for key in std::mem::take(&mut state.parked) {
-            let watcher = &mut self.watchers[key.index()];
-            let Place::Parked(next) = watcher.place else { unreachable!("the list has parked watches only") };
-            watcher.place = Place::Behind(next);
-            self.behind.insert((next, key));
-        }
+        self.streams[stream.index()].is_full = false;
+        self.unpark(stream);
     }
 
     /// Ends all streams, or for [`End::NoLeader`] those that require a leader, with [`Delivery::Ended`]. An

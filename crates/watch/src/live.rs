@@ -63,9 +63,9 @@ impl<O: Outlet> Hub<O> {
     fn sync_awaited(&mut self) {
         let next = self.position + 1;
         let awaited: Vec<_> = self.behind_in(next, next).copied().collect();
-        for entry in awaited {
-            self.behind.remove(&entry);
-            self.continue_at(entry.1, next);
+        for (_, key) in awaited {
+            self.leave_queue(next, key);
+            self.continue_at(key, next);
         }
     }
 }

@@ -4,6 +4,10 @@ use crate::groups::GroupKey;
 use crate::stream::StreamId;
 use crate::{Delivery, Events, Hub, Outlet, WatchBatch, WatchId};
 
+/// Watches that a stream gets into the queue at once when it has room again. Most streams have fewer, and the room
+/// is seldom enough for so many.
+const UNPARKED_MAX: usize = 1024;
+
 /// Names a watch within the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WatcherKey(pub(crate) u32);
@@ -27,7 +31,7 @@ pub(crate) enum Place {
     Synced(u32),
     /// It wants this revision next.
     Behind(i64),
-    /// The same, and the stream has no room.
+    /// The same, and it waits until its stream has room.
     Parked(i64),
     /// It gets nothing any more and belongs to no group.
     Over,
@@ -62,7 +66,34 @@ impl<O: Outlet> Hub<O> {
     pub(crate) fn park(&mut self, key: WatcherKey, next: i64) {
         let watcher = &mut self.watchers[key.index()];
         watcher.place = Place::Parked(next);
-        self.streams[watcher.stream.index()].parked.push(key);
+        self.streams[watcher.stream.index()].parked.insert((next, key));
+    }
+
+    /// Lets watches of a stream that has room again into the queue. Not all of them: if there are very many, each
+    /// time that their client reads a little would cost as much as telling all of them.
+    pub(crate) fn unpark(&mut self, stream: StreamId) {
+        for _ in 0..UNPARKED_MAX {
+            if !self.unpark_one(stream) {
+                return;
+            }
+        }
+    }
+
+    /// Lets the parked watch that is furthest back into the queue, if there is one and its stream has room.
+    fn unpark_one(&mut self, stream: StreamId) -> bool {
+        let state = &mut self.streams[stream.index()];
+        if state.is_full {
+            return false;
+        }
+        let Some((next, key)) = state.parked.pop_first() else { return false };
+        self.watchers[key.index()].place = Place::Behind(next);
+        self.behind.insert((next, key))
+    }
+
+    /// Takes a watch out of the queue.
+    pub(crate) fn leave_queue(&mut self, next: i64, key: WatcherKey) {
+        self.behind.remove(&(next, key));
+        _ = self.unpark_one(self.watchers[key.index()].stream);
     }
 
     /// A watch that is behind has been told everything.
@@ -115,19 +146,17 @@ impl<O: Outlet> Hub<O> {
         self.streams[stream.index()].n_synced -= 1;
     }
 
-    /// A watch gets nothing any more. A parked one must be taken from its stream's list if that stays.
+    /// A watch gets nothing any more.
     pub(crate) fn end_watcher(&mut self, key: WatcherKey) {
         let Watcher { group, stream, place, .. } = self.watchers[key.index()];
         match place {
             Place::Over => return,
             Place::Synced(_) => self.leave_synced(key),
-            Place::Behind(_) | Place::Parked(_) => {
-                if let Place::Behind(next) = place {
-                    self.behind.remove(&(next, key));
+            Place::Behind(next) | Place::Parked(next) => {
+                if !self.streams[stream.index()].parked.remove(&(next, key)) {
+                    self.leave_queue(next, key);
                 }
-                let state = &mut self.streams[stream.index()];
-                state.parked.retain(|parked| *parked != key);
-                state.n_behind -= 1;
+                self.streams[stream.index()].n_behind -= 1;
                 self.n_behind -= 1;
                 self.groups.get_mut(group).n_behind -= 1;
             }
@@ -148,7 +177,7 @@ impl<O: Outlet> Hub<O> {
             if self.streams[self.watchers[key.index()].stream.index()].has_room() {
                 return Some(next);
             }
-            self.behind.remove(&(next, key));
+            self.leave_queue(next, key);
             self.park(key, next);
         }
     }

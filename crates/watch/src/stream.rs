@@ -1,6 +1,6 @@
 //! A stream: the way to its owner, and its watches by their ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::places::WatcherKey;
 use crate::{Outlet, Refusal, WatchId, WatchSpec};
@@ -23,8 +23,9 @@ pub(crate) struct Stream<O> {
     pub(crate) owes_progress: bool,
     /// Whether the outlet said that it has no room.
     pub(crate) is_full: bool,
-    /// Watches that are behind and wait for room.
-    pub(crate) parked: Vec<WatcherKey>,
+    /// Watches that are behind and wait for room, by the next revision that each wants. While there is room some
+    /// of the stream are in the hub's queue, and each that leaves it lets one of these in.
+    pub(crate) parked: BTreeSet<(i64, WatcherKey)>,
 }
 
 impl<O: Outlet> Stream<O> {

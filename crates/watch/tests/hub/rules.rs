@@ -183,6 +183,26 @@ fn a_stuck_stream_costs_nothing_and_loses_nothing() {
 }
 
 #[test]
+fn very_many_watches_of_one_stream_go_on_when_it_has_room() {
+    let mut world = with_stored_history(10);
+    world.put("a", "in memory");
+    world.advance();
+    let stream = world.open(0, false);
+    for n in 0..4_000 {
+        world.create(stream, from(2 + n % 10, key(["a", "z"][n as usize % 2])));
+    }
+    world.settle();
+    for id in 0..1_000 {
+        world.cancel(stream, id);
+    }
+    assert_eq!(world.hub.counts().behind, 3_000);
+    world.set_capacity(stream, NO_BOUND);
+    world.resume(stream);
+    world.settle();
+    assert_eq!(world.hub.counts().behind, 0);
+}
+
+#[test]
 fn history_is_read_once_for_all_who_lag() {
     let mut world = with_stored_history(2_500);
     let streams: Vec<_> = (0..20).map(|_| world.open(NO_BOUND, false)).collect();
