@@ -2,12 +2,47 @@
 
 use std::net::SocketAddr;
 
-use api_proto::etcdserverpb::RangeRequest;
 use api_proto::etcdserverpb::kv_client::KvClient;
-use tonic::transport::Endpoint;
+use api_proto::etcdserverpb::lease_client::LeaseClient;
+use api_proto::etcdserverpb::{LeaseRevokeRequest, RangeRequest, RangeResponse};
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
 
 use super::Outcome;
-use super::requests::{PREFIX, PREFIX_END};
+use super::requests::{LEASED_PREFIX, LEASED_PREFIX_END, PREFIX, PREFIX_END};
+
+/// An ordinary client, for one request at a time.
+pub(super) struct Client {
+    runtime: Runtime,
+    channel: Channel,
+}
+
+impl Client {
+    pub(super) fn connect(address: SocketAddr) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        let channel = runtime.block_on(endpoint.connect())?;
+        Ok(Self { runtime, channel })
+    }
+
+    /// Keys that are attached to leases.
+    pub(super) fn count_leased(&self) -> Outcome<u64> {
+        Ok(self.count(LEASED_PREFIX, LEASED_PREFIX_END)?.count.try_into()?)
+    }
+
+    pub(super) fn revoke(&self, lease: i64) -> Outcome<()> {
+        let mut client = LeaseClient::new(self.channel.clone());
+        self.runtime.block_on(client.lease_revoke(LeaseRevokeRequest { id: lease }))?;
+        Ok(())
+    }
+
+    fn count(&self, key: &'static str, range_end: &'static str) -> Outcome<RangeResponse> {
+        let (key, range_end) = (key.into(), range_end.into());
+        let request = RangeRequest { key, range_end, count_only: true, ..RangeRequest::default() };
+        let mut client = KvClient::new(self.channel.clone());
+        Ok(self.runtime.block_on(client.range(request))?.into_inner())
+    }
+}
 
 /// How far a store has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +54,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn of(address: SocketAddr) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let response = runtime.block_on(async {
-            let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
-            let mut client = KvClient::new(channel);
-            let (key, range_end) = (PREFIX.into(), PREFIX_END.into());
-            let request = RangeRequest { key, range_end, count_only: true, ..RangeRequest::default() };
-            Outcome::Ok(client.range(request).await?.into_inner())
-        })?;
+        let response = Client::connect(address)?.count(PREFIX, PREFIX_END)?;
         let revision = response.header.ok_or("an answer without a header")?.revision;
         Ok(Self { revision: revision.try_into()?, keys: response.count.try_into()? })
     }
@@ -38,6 +66,14 @@ impl State {
         }
         Err(format!("by the answers the store is at revision {expected}, but it is at {}", self.revision)
             .into())
+    }
+
+    /// Is this the state that is expected?
+    pub(super) fn check_is(self, expected: State) -> Outcome<()> {
+        if self == expected {
+            return Ok(());
+        }
+        Err(format!("by the answers the store is at {expected:?}, but it is at {self:?}").into())
     }
 
     /// Is the state what `written` new keys, each by a request of its own, make of this one?

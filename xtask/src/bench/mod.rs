@@ -12,6 +12,7 @@ mod load;
 mod machine;
 mod options;
 mod process;
+mod protobuf;
 mod report;
 mod requests;
 mod result;
@@ -126,7 +127,7 @@ fn take(results: &mut Results, cell: Cell, product: Product, round: Round) {
 fn announce(bar: &ProgressBar, cell: Cell, product: Product, sample: &Sample) {
     bar.inc(1);
     if bar.is_hidden() {
-        let rates = [Metric::Events, Metric::Rate, Metric::Created];
+        let rates = [Metric::Events, Metric::Granted, Metric::Rate, Metric::Created];
         let rate = rates.iter().find_map(|metric| sample.get(metric)).copied().unwrap_or_default();
         let (product, workload, clients) = (product.name(), cell.workload.name(), cell.clients);
         // A closed stderr leaves nobody to tell.

@@ -16,18 +16,23 @@ workloads (all of them when none is named):
   kv                   put range range-serializable list txn memory
   watching             watch watch-keys watch-catchup watch-behind watch-stalled watch-flood watch-idle
                        watch-idle-streams
+  leasing              lease-keep-alive lease-expiry lease-revoke
 
   --seconds N          measured time of one load (5)
-  --rounds N           how often each server is measured (3); memory is measured once
+  --rounds N           how often each server is measured (3); memory and lease-expiry are measured once
   --clients A,B,...    outstanding requests (1,64,1000)
   --connections N      TCP connections that the clients share (10)
-  --open-loop RATE     send RATE requests/s on a schedule; latency counts from the scheduled time
+  --open-loop RATE     send RATE requests/s on a schedule; latency counts from the scheduled time;
+                       lease-expiry always does so (1000)
   --keys N             keys that range and list read from (100000)
   --memory-keys N      keys of the memory workload (1000000)
   --value-bytes N      (256)
   --watchers N         watchers of watch, watch-keys, -behind, -stalled and -flood (1000)
   --history N          revisions that watch-catchup, -behind and -stalled find (500000)
   --idle-watchers N    watchers of watch-idle and watch-idle-streams (10000)
+  --leases N           leases that lease-expiry abandons, each with a key (100000)
+  --lease-ttl N        seconds that they live, at least 2; granting them must not take as long (60)
+  --leased-keys N      keys of the lease that lease-revoke revokes (100000)
   --only SERVER        measure ferretcd or etcd alone
   --ferretcd PATH      measure this binary instead of building target/release/ferretcd
   --etcd PATH          the etcd to compare with (etcd)
@@ -36,6 +41,11 @@ workloads (all of them when none is named):
                        and the generator the second, with another number nothing is pinned
   --json FILE          also write every sample to FILE
   --markdown           print Markdown tables";
+
+/// Servers with default settings make a shorter lease as long as this.
+const LEASE_TTL_MIN: u64 = 2;
+/// Nobody waits longer than a day.
+const LEASE_TTL_MAX: u64 = 86_400;
 
 /// One of the two programs that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +80,12 @@ pub(super) struct Options {
     /// Revisions of the store that is watched from its beginning.
     pub(super) history: u64,
     pub(super) idle_watchers: usize,
+    /// Leases that are abandoned.
+    pub(super) leases: u64,
+    /// How long they live, in seconds.
+    pub(super) lease_ttl: u64,
+    /// Keys of the lease that is revoked.
+    pub(super) leased_keys: u64,
     /// In the order of measurement within a round.
     pub(super) products: Vec<Product>,
     pub(super) ferretcd: Option<PathBuf>,
@@ -95,6 +111,9 @@ impl Default for Options {
             watchers: 1000,
             history: 500_000,
             idle_watchers: 10_000,
+            leases: 100_000,
+            lease_ttl: 60,
+            leased_keys: 100_000,
             products: vec![Product::Ferretcd, Product::Etcd],
             ferretcd: None,
             etcd: PathBuf::from("etcd"),
@@ -164,6 +183,16 @@ impl Options {
             "--watchers" => self.watchers = positive(name, value)?,
             "--history" => self.history = positive(name, value)? as u64,
             "--idle-watchers" => self.idle_watchers = positive(name, value)?,
+            "--leases" => self.leases = positive(name, value)? as u64,
+            "--lease-ttl" => {
+                self.lease_ttl = number(name, value)?;
+                if !(LEASE_TTL_MIN..=LEASE_TTL_MAX).contains(&self.lease_ttl) {
+                    return Err(
+                        format!("{name} must be from {LEASE_TTL_MIN} to {LEASE_TTL_MAX} seconds").into()
+                    );
+                }
+            }
+            "--leased-keys" => self.leased_keys = positive(name, value)? as u64,
             "--value-bytes" => self.value_bytes = number(name, value)?,
             "--only" => {
                 self.products = [Product::Ferretcd, Product::Etcd]
@@ -227,6 +256,16 @@ mod tests {
             },
         );
         check(
+            "leasing --leases 10 --lease-ttl 2 --leased-keys 30",
+            Options {
+                workloads: vec![Workload::LeaseKeepAlive, Workload::LeaseExpiry, Workload::LeaseRevoke],
+                leases: 10,
+                lease_ttl: 2,
+                leased_keys: 30,
+                ..Options::default()
+            },
+        );
+        check(
             "--only etcd --no-pin --open-loop 1000 --markdown",
             Options {
                 products: vec![Product::Etcd],
@@ -250,6 +289,9 @@ mod tests {
             "--open-loop 0",
             "--open-loop NaN",
             "--only redis",
+            "--leases 0",
+            "--lease-ttl 1",
+            "--lease-ttl 2.5",
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
             assert!(Options::parse(&words).is_err(), "{line}");

@@ -6,7 +6,8 @@
 use std::time::Instant;
 
 use api_proto::etcdserverpb::{
-    Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, compare, request_op,
+    Compare, LeaseGrantRequest, LeaseKeepAliveRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    compare, request_op,
 };
 
 use super::stamp::{self, STAMP_BYTES};
@@ -15,6 +16,16 @@ use super::stamp::{self, STAMP_BYTES};
 pub(super) const PREFIX: &str = "bench/";
 /// The end of the range of all keys with [`PREFIX`].
 pub(super) const PREFIX_END: &str = "bench0";
+
+/// Where the keys begin that are attached to leases, and the end of their range. They don't count as the run's keys,
+/// which are never deleted.
+pub(super) const LEASED_PREFIX: &str = "lease/";
+pub(super) const LEASED_PREFIX_END: &str = "lease0";
+
+/// Added to the numbers of leases, so that all ids take the same bytes.
+const LEASE_ID_BASE: i64 = 1 << 55;
+/// Bytes of these ids.
+const LEASE_ID_BYTES: usize = 8;
 
 /// Keys that one list returns.
 const LIST_KEYS: u64 = 1000;
@@ -26,7 +37,7 @@ const MARK: u8 = b'#';
 /// Stands where the stamp belongs.
 const STAMP_MARK: u8 = b'@';
 
-/// An endless sequence of requests that differ in the digits of their key.
+/// An endless sequence of requests that differ in a number: the digits of their key, the id of their lease, or both.
 #[derive(Debug)]
 pub(super) struct Requests {
     path: &'static str,
@@ -35,10 +46,13 @@ pub(super) struct Requests {
     /// Where in `message` the digits of the key stand.
     digits_at: Vec<usize>,
     n_digits: usize,
+    /// Where the lease's id stands, if there is one that differs.
+    lease_at: Option<usize>,
     /// Where the value's stamp stands, if it has one.
     stamp_at: Option<usize>,
     order: Order,
     answer_bytes_min: usize,
+    streamed: bool,
 }
 
 #[derive(Debug)]
@@ -93,6 +107,35 @@ impl Requests {
         Self::new("/etcdserverpb.KV/Put", &put_request(value), KEY_DIGITS, Order::each(keys), 0)
     }
 
+    /// Grants of the leases `0..leases`, each once, for `ttl` seconds.
+    pub(super) fn grant(leases: u64, ttl: u64) -> Self {
+        let ttl = i64::try_from(ttl).expect("a lease lives at most a day");
+        let request = LeaseGrantRequest { ttl, id: LEASE_ID_BASE };
+        // The tag and the id; an answer that refuses has neither.
+        let answer_bytes_min = 1 + LEASE_ID_BYTES;
+        Self::new("/etcdserverpb.Lease/LeaseGrant", &request, 0, Order::each(leases), answer_bytes_min)
+            .with_leases()
+    }
+
+    /// Puts of the leased keys `0..keys`, each once and attached to the lease with its number.
+    pub(super) fn attach(keys: u64, value_bytes: usize) -> Self {
+        Self::attach_to_one(keys, value_bytes).with_leases()
+    }
+
+    /// Puts of the leased keys `0..keys`, each once and attached to lease 0.
+    pub(super) fn attach_to_one(keys: u64, value_bytes: usize) -> Self {
+        let key = marked(LEASED_PREFIX, "", KEY_DIGITS).into();
+        let request = PutRequest { key, lease: lease_id(0), ..put_request(value(value_bytes)) };
+        Self::new("/etcdserverpb.KV/Put", &request, KEY_DIGITS, Order::each(keys), 0)
+    }
+
+    /// Renewals of the leases whose number [`Self::numbered`] is given, on a stream for each.
+    pub(super) fn keep_alive() -> Self {
+        let request = LeaseKeepAliveRequest { id: LEASE_ID_BASE };
+        let requests = Self::new("/etcdserverpb.Lease/LeaseKeepAlive", &request, 0, Order::each(1), 0);
+        Self { streamed: true, ..requests.with_leases() }
+    }
+
     /// Linearizable reads of a key, whether it exists or not.
     pub(super) fn probe() -> Self {
         Self::range(false, 1, 0)
@@ -102,7 +145,7 @@ impl Requests {
         let absent = Compare {
             result: compare::CompareResult::Equal.into(),
             target: compare::CompareTarget::Create.into(),
-            key: marked("", KEY_DIGITS).into(),
+            key: marked(PREFIX, "", KEY_DIGITS).into(),
             target_union: Some(compare::TargetUnion::CreateRevision(0)),
             ..Compare::default()
         };
@@ -121,9 +164,9 @@ impl Requests {
 
     pub(super) fn list(keys: u64, row_bytes: usize) -> Self {
         let request = RangeRequest {
-            key: marked("", LIST_DIGITS).into(),
+            key: marked(PREFIX, "", LIST_DIGITS).into(),
             // The character after the last digit: what lies between begins with the same digits.
-            range_end: marked(":", LIST_DIGITS).into(),
+            range_end: marked(PREFIX, ":", LIST_DIGITS).into(),
             ..RangeRequest::default()
         };
         // A last list that is not full would answer with less.
@@ -143,14 +186,26 @@ impl Requests {
         let mut message = vec![0];
         message.extend_from_slice(&length.to_be_bytes());
         request.encode(&mut message).expect("a vector takes as much as it is given");
-        let digits_at = message
-            .windows(n_digits)
-            .enumerate()
-            .filter(|(_, window)| window.iter().all(|byte| *byte == MARK))
-            .map(|(at, _)| at)
-            .collect();
+        // Without digits there is nothing to find.
+        let windows = message.windows(n_digits.max(1)).enumerate();
+        let digits_at =
+            windows.filter(|(_, window)| window.iter().all(|byte| *byte == MARK)).map(|(at, _)| at).collect();
         let stamp_at = message.windows(STAMP_BYTES).position(|window| window == [STAMP_MARK; STAMP_BYTES]);
-        Self { path, message, digits_at, n_digits, stamp_at, order, answer_bytes_min }
+        let (lease_at, streamed) = (None, false);
+        Self { path, message, digits_at, n_digits, lease_at, stamp_at, order, answer_bytes_min, streamed }
+    }
+
+    /// The same with ids of leases that differ.
+    fn with_leases(self) -> Self {
+        let id = varint(lease_id(0));
+        let lease_at = self.message.windows(LEASE_ID_BYTES).position(|window| window == id);
+        debug_assert!(lease_at.is_some());
+        Self { lease_at, ..self }
+    }
+
+    /// Do they go over streams that stay open, one for each number, instead of being calls of their own?
+    pub(super) fn are_streamed(&self) -> bool {
+        self.streamed
     }
 
     /// The method's path, the same for all requests.
@@ -170,7 +225,16 @@ impl Requests {
 
     /// The next message, to be copied before the one after it is asked for. `now` goes into its stamp.
     pub(super) fn next(&mut self, now: Instant) -> &[u8] {
-        let mut number = self.order.next();
+        let number = self.order.next();
+        self.numbered(number, now)
+    }
+
+    /// The message with a number, as [`Self::next`].
+    pub(super) fn numbered(&mut self, number: u64, now: Instant) -> &[u8] {
+        if let Some(at) = self.lease_at {
+            self.message[at..at + LEASE_ID_BYTES].copy_from_slice(&varint(lease_id(number)));
+        }
+        let mut number = number;
         let mut digits = [b'0'; KEY_DIGITS];
         for digit in digits[..self.n_digits].iter_mut().rev() {
             *digit = b'0' + (number % 10) as u8;
@@ -190,6 +254,19 @@ fn gcd(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// The id of the lease with a number, which is less than 2⁵⁵.
+pub(super) fn lease_id(number: u64) -> i64 {
+    LEASE_ID_BASE + i64::try_from(number).expect("there are not as many leases")
+}
+
+/// An id as it stands in a message: seven bits in each byte, the lowest first.
+fn varint(id: i64) -> [u8; LEASE_ID_BYTES] {
+    std::array::from_fn(|at| {
+        let more = if at + 1 < LEASE_ID_BYTES { 0x80 } else { 0 };
+        (id >> (7 * at)) as u8 & 0x7f | more
+    })
+}
+
 /// The key with a number.
 pub(super) fn key(number: u64) -> String {
     format!("{PREFIX}{number:0KEY_DIGITS$}")
@@ -204,17 +281,17 @@ pub(super) fn key_number(key: &[u8]) -> Option<u64> {
 }
 
 fn put_request(value: Vec<u8>) -> PutRequest {
-    PutRequest { key: marked("", KEY_DIGITS).into(), value: value.into(), ..PutRequest::default() }
+    PutRequest { key: marked(PREFIX, "", KEY_DIGITS).into(), value: value.into(), ..PutRequest::default() }
 }
 
 fn range_request() -> RangeRequest {
-    RangeRequest { key: marked("", KEY_DIGITS).into(), ..RangeRequest::default() }
+    RangeRequest { key: marked(PREFIX, "", KEY_DIGITS).into(), ..RangeRequest::default() }
 }
 
 /// A key whose digits are to be filled in.
-fn marked(end: &str, n_digits: usize) -> String {
+fn marked(prefix: &str, end: &str, n_digits: usize) -> String {
     let digits = char::from(MARK).to_string().repeat(n_digits);
-    format!("{PREFIX}{digits}{end}")
+    format!("{prefix}{digits}{end}")
 }
 
 /// Letters without a visible pattern.
@@ -262,6 +339,42 @@ mod tests {
         assert_eq!(key_number(key(123).as_bytes()), Some(123));
         for other in ["bench/", "bench/00000000000a", "bench/0000000000123", "Bench/000000000123"] {
             assert_eq!(key_number(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn each_lease_is_granted_and_gets_a_key() {
+        let (mut grants, mut puts) = (Requests::grant(300, 60), Requests::attach(300, 256));
+        let granted: BTreeSet<_> = (0..300).map(|_| decoded::<LeaseGrantRequest>(&mut grants).id).collect();
+        assert_eq!((granted.len(), granted.last()), (300, Some(&lease_id(299))));
+        assert_eq!(decoded::<LeaseGrantRequest>(&mut grants).ttl, 60);
+        let attached: BTreeSet<_> = (0..300)
+            .map(|_| {
+                let put: PutRequest = decoded(&mut puts);
+                let number = u64::try_from(put.lease - LEASE_ID_BASE).unwrap();
+                assert_eq!(put.key, format!("{LEASED_PREFIX}{number:0KEY_DIGITS$}"));
+                put.lease
+            })
+            .collect();
+        assert_eq!(attached, granted);
+
+        let mut puts = Requests::attach_to_one(300, 256);
+        let mut keys = BTreeSet::new();
+        for _ in 0..300 {
+            let put: PutRequest = decoded(&mut puts);
+            assert_eq!(put.lease, lease_id(0));
+            keys.insert(put.key);
+        }
+        assert_eq!(keys.len(), 300);
+    }
+
+    #[test]
+    fn renewals_name_their_lease() {
+        let mut requests = Requests::keep_alive();
+        for number in [0, 1, 127, 128, 1_000_000, (1 << 55) - 1] {
+            let bytes = requests.numbered(number, Instant::now());
+            let request = <LeaseKeepAliveRequest as prost::Message>::decode(&bytes[5..]).unwrap();
+            assert_eq!(request.id, lease_id(number));
         }
     }
 

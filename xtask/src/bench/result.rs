@@ -72,6 +72,17 @@ pub(super) enum Metric {
     Created,
     /// Bytes that each watcher has added to the resident memory.
     BytesPerWatcher,
+    /// Leases granted per second.
+    Granted,
+    /// Bytes that each lease with its key has added to the resident memory.
+    BytesPerLease,
+    /// Seconds from the deadline of the last lease until all leased keys were gone, or until they were waited for no
+    /// longer.
+    Gone,
+    /// Percent of the leased keys that were left then.
+    Left,
+    /// Milliseconds that the revoking of a lease took.
+    Revoke,
 }
 
 impl Metric {
@@ -110,13 +121,18 @@ impl Metric {
             Metric::Growth => "growth MiB",
             Metric::Created => "watchers/s",
             Metric::BytesPerWatcher => "RSS bytes/watcher",
+            Metric::Granted => "grants/s",
+            Metric::BytesPerLease => "RSS bytes/lease",
+            Metric::Gone => "gone after s",
+            Metric::Left => "left %",
+            Metric::Revoke => "revoke ms",
         }
     }
 
     /// One number for several rounds.
     fn combine(self, values: &[f64]) -> f64 {
         match self {
-            Metric::Max | Metric::Others | Metric::DelayMax | Metric::Undelivered => {
+            Metric::Max | Metric::Others | Metric::DelayMax | Metric::Undelivered | Metric::Left => {
                 values.iter().copied().fold(0.0, f64::max)
             }
             Metric::Failed => values.iter().sum(),

@@ -33,10 +33,16 @@ pub(super) enum Workload {
     WatchIdle,
     /// The same, each on a stream of its own.
     WatchIdleStreams,
+    /// Clients that renew a lease each, on a long-lived stream each.
+    LeaseKeepAlive,
+    /// Many leases that nobody renews, and puts while they end.
+    LeaseExpiry,
+    /// Puts while a lease with many keys is revoked.
+    LeaseRevoke,
 }
 
 impl Workload {
-    pub(super) const ALL: [Workload; 14] = [
+    pub(super) const ALL: [Workload; 17] = [
         Workload::Put,
         Workload::Range,
         Workload::RangeSerializable,
@@ -51,6 +57,9 @@ impl Workload {
         Workload::WatchFlood,
         Workload::WatchIdle,
         Workload::WatchIdleStreams,
+        Workload::LeaseKeepAlive,
+        Workload::LeaseExpiry,
+        Workload::LeaseRevoke,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -69,6 +78,9 @@ impl Workload {
             Workload::WatchFlood => "watch-flood",
             Workload::WatchIdle => "watch-idle",
             Workload::WatchIdleStreams => "watch-idle-streams",
+            Workload::LeaseKeepAlive => "lease-keep-alive",
+            Workload::LeaseExpiry => "lease-expiry",
+            Workload::LeaseRevoke => "lease-revoke",
         }
     }
 
@@ -77,21 +89,32 @@ impl Workload {
         Self::ALL
             .into_iter()
             .filter(|workload| match word {
-                "kv" => !workload.watches(),
+                "kv" => !workload.watches() && !workload.leases(),
                 "watching" => workload.watches(),
+                "leasing" => workload.leases(),
                 _ => workload.name() == word,
             })
             .collect()
     }
 
-    /// Does it leave the store as it found it, and is it made of requests only?
+    /// Does it read keys, and nothing else?
     pub(super) fn reads_only(self) -> bool {
         matches!(self, Workload::Range | Workload::RangeSerializable | Workload::List)
     }
 
+    /// Does it leave the keys as it found them?
+    pub(super) fn keeps_keys(self) -> bool {
+        self.reads_only() || self == Workload::LeaseKeepAlive
+    }
+
     /// Are there watchers?
     pub(super) fn watches(self) -> bool {
-        self >= Workload::Watch
+        (Workload::Watch..=Workload::WatchIdleStreams).contains(&self)
+    }
+
+    /// Are there leases?
+    pub(super) fn leases(self) -> bool {
+        self >= Workload::LeaseKeepAlive
     }
 
     /// Does it need a store with much history?
@@ -99,9 +122,14 @@ impl Workload {
         matches!(self, Workload::WatchCatchup | Workload::WatchBehind | Workload::WatchStalled)
     }
 
-    /// Is it about memory at rest? That does not vary, so one round is enough.
+    /// Is it about memory at rest?
     pub(super) fn rests(self) -> bool {
         matches!(self, Workload::Memory | Workload::WatchIdle | Workload::WatchIdleStreams)
+    }
+
+    /// Is one round enough, because the numbers do not vary, or because it is made of waiting?
+    pub(super) fn needs_one_round(self) -> bool {
+        self.rests() || self == Workload::LeaseExpiry
     }
 
     /// Requests of this load against a store of the keys `0..keys`.
@@ -112,6 +140,7 @@ impl Workload {
             Workload::Range => Requests::range(false, keys, row_bytes),
             Workload::RangeSerializable => Requests::range(true, keys, row_bytes),
             Workload::List => Requests::list(keys, row_bytes),
+            Workload::LeaseKeepAlive => Requests::keep_alive(),
             _ => Requests::put(10_u64.pow(KEY_DIGITS as u32), value_bytes),
         }
     }

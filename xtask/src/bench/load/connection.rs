@@ -1,10 +1,11 @@
-//! One connection of the load generator: unary gRPC calls, cheap.
+//! One connection of the load generator: unary gRPC calls, cheap, or [`Streams`] that stay open.
 //!
-//! Answers are counted, not decoded. An answer is right when its message is complete and long enough: gRPC
+//! Answers of unary calls are counted, not decoded. An answer is right when its message is complete and long enough: gRPC
 //! servers send no message with an error status.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use super::super::Outcome;
 use super::super::http2::frame::{self, Head};
 use super::super::http2::{GRPC_HEAD_BYTES, Wire};
 use super::super::requests::Requests;
+use super::streams::Streams;
 
 /// How one request ended.
 #[derive(Clone, Copy, Debug)]
@@ -27,17 +29,24 @@ pub(super) struct Answer {
 pub(super) struct Connection {
     wire: Wire,
     calls: Calls,
-    n_open_max: usize,
     message_bytes: usize,
 }
 
-/// The calls of a connection.
+/// What goes over a connection.
 #[derive(Debug)]
-struct Calls {
+enum Calls {
+    Unary(Unary),
+    Streamed(Streams),
+}
+
+/// Calls of one request each.
+#[derive(Debug)]
+struct Unary {
     /// By age, `None` when answered; the front one has the stream id `oldest`.
     by_age: VecDeque<Option<Call>>,
     oldest: u32,
     n_open: usize,
+    n_open_max: usize,
     answer_bytes_min: usize,
 }
 
@@ -48,31 +57,46 @@ struct Call {
 }
 
 impl Connection {
-    /// Connects and waits for the server's greeting. At most `n_open_max` calls will be open at a time, or fewer
-    /// if the server does not allow as many.
-    pub(super) fn open(address: SocketAddr, requests: &Requests, n_open_max: usize) -> Outcome<Self> {
+    /// Connects and waits for the server's greeting. The clients with these numbers share the connection: at most
+    /// as many calls will be open at a time, or fewer if the server does not allow as many; of requests that are
+    /// streamed, each client has a stream.
+    pub(super) fn open(address: SocketAddr, requests: &Requests, clients: Range<usize>) -> Outcome<Self> {
         // The answers' flow control never has to wait for this client.
         let wire = Wire::open(address, requests.path(), frame::WINDOW_MAX)?;
         if wire.stream_window() < requests.message_bytes() {
             return Err("a request is larger than the server's window for a stream".into());
         }
-        let calls = Calls {
-            by_age: VecDeque::new(),
-            oldest: 1,
-            n_open: 0,
-            answer_bytes_min: requests.answer_bytes_min() + GRPC_HEAD_BYTES,
+        let n_max = wire.n_streams_max();
+        let calls = if !requests.are_streamed() {
+            Calls::Unary(Unary {
+                by_age: VecDeque::new(),
+                oldest: 1,
+                n_open: 0,
+                n_open_max: clients.len().min(n_max),
+                answer_bytes_min: requests.answer_bytes_min() + GRPC_HEAD_BYTES,
+            })
+        } else if clients.len() <= n_max {
+            Calls::Streamed(Streams::new(clients))
+        } else {
+            return Err(format!("the server allows {n_max} streams on a connection").into());
         };
-        Ok(Self { wire, calls, n_open_max, message_bytes: requests.message_bytes() })
+        Ok(Self { wire, calls, message_bytes: requests.message_bytes() })
     }
 
     /// May [`Self::send`] be called?
     pub(super) fn has_room(&self) -> bool {
-        self.calls.n_open < self.n_open_max.min(self.wire.n_streams_max())
-            && self.wire.send_window() >= self.message_bytes as u64
+        let is_free = match &self.calls {
+            Calls::Unary(unary) => unary.n_open < unary.n_open_max,
+            Calls::Streamed(streams) => streams.has_room(&self.wire, self.message_bytes),
+        };
+        is_free && self.wire.send_window() >= self.message_bytes as u64
     }
 
     pub(super) fn n_open(&self) -> usize {
-        self.calls.n_open
+        match &self.calls {
+            Calls::Unary(unary) => unary.n_open,
+            Calls::Streamed(streams) => streams.n_open(),
+        }
     }
 
     /// Are there bytes that the socket did not take?
@@ -80,12 +104,17 @@ impl Connection {
         self.wire.is_clogged()
     }
 
-    /// Appends a request to what the next [`Self::flush`] writes. Its latency counts from `start`.
-    pub(super) fn send(&mut self, message: &[u8], start: Instant) {
+    /// Appends the next request to what the next [`Self::flush`] writes. Its latency counts from `start`.
+    pub(super) fn send(&mut self, requests: &mut Requests, start: Instant) {
         debug_assert!(self.has_room());
-        let stream = self.calls.begin(start);
-        self.wire.begin(stream);
-        self.wire.send(stream, message, true);
+        match &mut self.calls {
+            Calls::Unary(unary) => {
+                let stream = unary.begin(start);
+                self.wire.begin(stream);
+                self.wire.send(stream, requests.next(start), true);
+            }
+            Calls::Streamed(streams) => streams.send(&mut self.wire, requests, start),
+        }
     }
 
     /// Writes as much as the socket takes.
@@ -93,20 +122,27 @@ impl Connection {
         self.wire.flush()
     }
 
-    /// Reads once and reports each call that ended.
+    /// Reads once and reports each request that was answered.
     pub(super) fn receive(&mut self, mut report: impl FnMut(Answer)) -> Outcome<()> {
         let calls = &mut self.calls;
         self.wire.receive(|head, payload, end| {
-            if let Some((call, ok)) = calls.frame(head, payload.len()) {
-                report(Answer { start: call.start, end, ok });
+            let answered = match calls {
+                Calls::Unary(unary) => unary.frame(head, payload.len()).map(|(call, ok)| (call.start, ok)),
+                Calls::Streamed(streams) => streams.frame(head, payload)?,
+            };
+            if let Some((start, ok)) = answered {
+                report(Answer { start, end, ok });
             }
             Ok(())
         })?;
+        if let Calls::Streamed(streams) = calls {
+            streams.widen(&mut self.wire);
+        }
         Ok(())
     }
 }
 
-impl Calls {
+impl Unary {
     /// The id of the stream for another call.
     fn begin(&mut self, start: Instant) -> u32 {
         let stream = self.oldest + 2 * self.by_age.len() as u32;

@@ -5,6 +5,7 @@
 
 mod connection;
 mod source;
+mod streams;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ use super::watch::Watchers;
 
 /// After sending has stopped, answers are awaited this long.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(60);
+/// Whether a window shall end early is asked this often.
+const LOOK_TIME: Duration = Duration::from_millis(10);
 /// The window begins after this long even if some clients have no answer yet.
 const WARM_UP_MAX: Duration = Duration::from_secs(10);
 
@@ -115,11 +118,33 @@ impl Load {
         self.run_beside(None, address, requests, on_mark)
     }
 
+    /// Does so until `is_over` says so, which ends the window early.
+    pub(super) fn run_until(
+        self,
+        is_over: &dyn Fn() -> bool,
+        address: SocketAddr,
+        requests: &mut Requests,
+        on_mark: impl FnMut(Mark) -> Outcome<()>,
+    ) -> Outcome<Seen> {
+        self.run_with(None, is_over, address, requests, on_mark)
+    }
+
     /// Does so while clients watch, and tells their tally the window. Events that are under way when the last
     /// request is answered are left to the caller.
     pub(super) fn run_beside(
         self,
         watchers: Option<&mut Watchers>,
+        address: SocketAddr,
+        requests: &mut Requests,
+        on_mark: impl FnMut(Mark) -> Outcome<()>,
+    ) -> Outcome<Seen> {
+        self.run_with(watchers, &|| false, address, requests, on_mark)
+    }
+
+    fn run_with(
+        self,
+        watchers: Option<&mut Watchers>,
+        is_over: &dyn Fn() -> bool,
         address: SocketAddr,
         requests: &mut Requests,
         on_mark: impl FnMut(Mark) -> Outcome<()>,
@@ -130,8 +155,8 @@ impl Load {
         let mut readiness = Readiness::new()?;
         let mut connections = Vec::with_capacity(n_connections);
         for number in 0..n_connections {
-            let share = self.clients / n_connections + usize::from(number < self.clients % n_connections);
-            let connection = Connection::open(address, requests, share)?;
+            let begin = |number| self.clients * number / n_connections;
+            let connection = Connection::open(address, requests, begin(number)..begin(number + 1))?;
             readiness.add(&connection)?;
             connections.push(connection);
         }
@@ -147,7 +172,7 @@ impl Load {
             n_clients: self.clients as u64,
             turn: 0,
         };
-        run.until_done(self.span, on_mark)
+        run.until_done(self.span, is_over, on_mark)
     }
 }
 
@@ -164,7 +189,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn until_done(mut self, span: Span, mut on_mark: impl FnMut(Mark) -> Outcome<()>) -> Outcome<Seen> {
+    fn until_done(
+        mut self,
+        span: Span,
+        is_over: &dyn Fn() -> bool,
+        mut on_mark: impl FnMut(Mark) -> Outcome<()>,
+    ) -> Outcome<Seen> {
         let begin = Instant::now();
         let (warm_up, window) = match span {
             Span::Requests(_) => (Duration::ZERO, Duration::MAX),
@@ -181,7 +211,11 @@ impl Run<'_> {
             watchers.tally_mut().open_window(window_begin);
         }
 
-        self.until(window_begin.checked_add(window))?;
+        let longest = window_begin.checked_add(window);
+        while !is_over() && longest.is_none_or(|end| Instant::now() < end) && !self.is_done() {
+            let next_look = window_begin.elapsed() + LOOK_TIME;
+            self.until([longest, window_begin.checked_add(next_look)].into_iter().flatten().min())?;
+        }
         let window_end = Instant::now();
         self.tally.close_window(window_end);
         if let Some(watchers) = &mut self.watchers {
@@ -219,12 +253,17 @@ impl Run<'_> {
                 return Ok(());
             }
             let room_left = self.send_in_turn(now)?;
-            if self.source.is_dry() && self.n_open() == 0 {
+            if self.is_done() {
                 return Ok(());
             }
             let next_due = self.source.next_due().filter(|_| room_left);
             self.step([end, next_due].into_iter().flatten().min())?;
         }
+    }
+
+    /// Is the source dry and everything answered?
+    fn is_done(&self) -> bool {
+        self.source.is_dry() && self.n_open() == 0
     }
 
     fn n_open(&self) -> usize {
@@ -239,7 +278,7 @@ impl Run<'_> {
             let connection = &mut self.connections[self.turn];
             if connection.has_room() {
                 let Some(start) = self.source.take(now) else { break };
-                connection.send(self.source.requests.next(start), start);
+                connection.send(self.source.requests, start);
                 n_full = 0;
             } else {
                 n_full += 1;
@@ -270,7 +309,7 @@ impl Run<'_> {
                 while connection.has_room()
                     && let Some(start) = self.source.take(now)
                 {
-                    connection.send(self.source.requests.next(start), start);
+                    connection.send(self.source.requests, start);
                 }
             }
             self.flush(ready.number)?;

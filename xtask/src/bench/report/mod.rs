@@ -71,6 +71,20 @@ const WATCH_METRICS: [Metric; 19] = [
 ];
 const IDLE_METRICS: [Metric; 5] =
     [Metric::BytesPerWatcher, Metric::Memory, Metric::AnonymousMemory, Metric::Created, Metric::Failed];
+const LEASE_METRICS: [Metric; 12] = [
+    Metric::Granted,
+    Metric::BytesPerLease,
+    Metric::Gone,
+    Metric::Left,
+    Metric::Revoke,
+    Metric::Rate,
+    Metric::P50,
+    Metric::P99,
+    Metric::Max,
+    Metric::PeakMemory,
+    Metric::Others,
+    Metric::Failed,
+];
 /// What the summary compares, where it was measured.
 const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
 const COMPARED_MEMORY: [Metric; 5] =
@@ -86,6 +100,16 @@ const COMPARED_WATCH: [Metric; 8] = [
     Metric::Growth,
 ];
 const COMPARED_IDLE: [Metric; 3] = [Metric::BytesPerWatcher, Metric::Memory, Metric::Created];
+const COMPARED_LEASES: [Metric; 8] = [
+    Metric::Granted,
+    Metric::BytesPerLease,
+    Metric::Gone,
+    Metric::Left,
+    Metric::Revoke,
+    Metric::P50,
+    Metric::P99,
+    Metric::Max,
+];
 
 /// More processor time than this, in percent of a core, is not the kernel's housekeeping.
 const OTHERS_MAX: f64 = 20.0;
@@ -124,14 +148,17 @@ enum Part {
     Memory,
     Watch,
     Idle,
+    Leases,
 }
 
 impl Part {
-    const ALL: [Part; 4] = [Part::Loads, Part::Memory, Part::Watch, Part::Idle];
+    const ALL: [Part; 5] = [Part::Loads, Part::Memory, Part::Watch, Part::Idle, Part::Leases];
 
     /// Where the details of a workload belong.
     fn of(workload: Workload) -> Self {
         match (workload.watches(), workload.rests()) {
+            // Renewals are measured like any other request.
+            (false, false) if workload.leases() && workload != Workload::LeaseKeepAlive => Part::Leases,
             (false, false) => Part::Loads,
             (false, true) => Part::Memory,
             (true, false) => Part::Watch,
@@ -145,6 +172,7 @@ impl Part {
             Part::Memory => "Memory",
             Part::Watch => "Watch",
             Part::Idle => "Idle watchers",
+            Part::Leases => "Leases",
         }
     }
 
@@ -154,6 +182,7 @@ impl Part {
             Part::Memory => &MEMORY_METRICS,
             Part::Watch => &WATCH_METRICS,
             Part::Idle => &IDLE_METRICS,
+            Part::Leases => &LEASE_METRICS,
         }
     }
 
@@ -164,6 +193,7 @@ impl Part {
             Part::Memory => &COMPARED_MEMORY,
             Part::Watch => &COMPARED_WATCH,
             Part::Idle => &COMPARED_IDLE,
+            Part::Leases => &COMPARED_LEASES,
         }
     }
 }
@@ -276,6 +306,18 @@ mod tests {
             let text = text(&results(ours, theirs), &[], Look::Plain);
             assert!(text.contains(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_server_leaves_behind_is_judged_by_the_time() {
+        let cell = Cell { workload: Workload::LeaseExpiry, clients: 1000 };
+        let mut results = Results::default();
+        for (product, gone, left) in [(Product::Ferretcd, 2.5, 0.0), (Product::Etcd, 60.0, 40.0)] {
+            let sample = Sample::from([(Metric::Gone, gone), (Metric::Left, left)]);
+            results.samples.insert((cell, product), vec![sample]);
+        }
+        let text = text(&results, &[], Look::Plain);
+        assert!(text.contains("10 at most  met") && text.contains("Leases"), "{text}");
     }
 
     #[test]

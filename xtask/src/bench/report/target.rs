@@ -31,6 +31,10 @@ impl Target {
             (Workload::WatchIdle | Workload::WatchIdleStreams, Metric::BytesPerWatcher) => {
                 Some(Target::AtMost(0.5))
             }
+            (Workload::LeaseKeepAlive, Metric::Rate) => Some(Target::AtLeast(3.0)),
+            (Workload::LeaseExpiry, Metric::Gone) => Some(Target::ValueAtMost(10.0)),
+            // Microseconds.
+            (Workload::LeaseExpiry, Metric::P99) => Some(Target::ValueAtMost(50_000.0)),
             _ => None,
         }
     }

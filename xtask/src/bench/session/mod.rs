@@ -1,5 +1,6 @@
 //! One life of a server and the loads that are put on it.
 
+mod lease;
 mod moment;
 mod watch;
 
@@ -55,7 +56,7 @@ impl Session {
 
     /// How often it is worth repeating.
     pub(super) fn rounds(&self, options: &Options) -> usize {
-        if self.cells[0].workload.rests() { 1 } else { options.rounds }
+        if self.cells[0].workload.needs_one_round() { 1 } else { options.rounds }
     }
 
     /// Runs the loads on a fresh server and gives what came of each to `on_round`.
@@ -73,6 +74,7 @@ impl Session {
             let round = match cell.workload {
                 Workload::Memory => measure_memory(&mut server, options),
                 workload if workload.watches() => watch::measure(&mut server, *cell, options),
+                workload if workload.leases() => lease::measure(&server, *cell, options),
                 _ => measure(&server, *cell, options),
             };
             on_round(*cell, round?);
@@ -125,6 +127,7 @@ fn cells(workload: Workload, options: &Options) -> Vec<Cell> {
     let clients = match workload {
         Workload::Memory => vec![LOADING_CLIENTS],
         workload if workload.watches() => watch::clients(workload, options),
+        workload if workload.leases() => lease::clients(workload, options),
         _ => options.clients.clone(),
     };
     clients.into_iter().map(|clients| Cell { workload, clients }).collect()
@@ -233,7 +236,7 @@ fn check(before: State, after: State, workload: Workload, seen: &Seen) -> Outcom
     if seen.failed > 0 {
         return Ok(());
     }
-    before.check_after(if workload.reads_only() { 0 } else { seen.answered }, after)
+    before.check_after(if workload.keeps_keys() { 0 } else { seen.answered }, after)
 }
 
 fn latencies(seen: &Seen) -> Sample {
@@ -274,6 +277,24 @@ mod tests {
                 reads.iter().flat_map(|name| [(*name, 1), (*name, 64)]).collect(),
             ]
         );
+    }
+
+    #[test]
+    fn each_load_with_leases_has_a_store() {
+        let options = Options { workloads: Workload::group("leasing"), ..Options::default() };
+        assert_eq!(
+            plan(&options),
+            [
+                vec![("lease-keep-alive", 1)],
+                vec![("lease-keep-alive", 64)],
+                vec![("lease-keep-alive", 1000)],
+                vec![("lease-expiry", 1000)],
+                vec![("lease-revoke", 64)],
+            ]
+        );
+        let rounds: Vec<usize> =
+            Session::plan(&options).iter().map(|session| session.rounds(&options)).collect();
+        assert_eq!(rounds, [3, 3, 3, 1, 3]);
     }
 
     #[test]
