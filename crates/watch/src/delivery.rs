@@ -84,7 +84,7 @@ pub trait Outlet {
     /// is room; until then the watches of the stream fall behind and cost nothing.
     fn has_room(&mut self) -> bool;
 
-    /// Takes a delivery behind all earlier ones. Answers come whether or not there is room: a stream gets no
-    /// more of them than it gave commands.
+    /// Takes a delivery behind all earlier ones. Everything but events comes whether or not there is room: one
+    /// answer for each command, for a tick one from each watch, and one at the end of a watch or stream.
     fn deliver(&mut self, delivery: Delivery);
 }

@@ -27,9 +27,10 @@ impl Engine {
 /// A stream of watches. Commands go in at any time; what comes of them, and the events of all watches, come
 /// out of one queue in the order in which the hub gave them. Dropping the session closes the stream.
 ///
-/// The queue is bounded: of a stream that nobody polls at most some tens of kilobytes are kept, the rest is
-/// read again from the history when there is room. So the bound on commands, [`has_room`](Self::has_room), is
-/// the caller's to keep.
+/// The queue is bounded: of a stream that nobody polls at most 16 KiB are kept and what came in one piece with the
+/// last of them, which is a stretch of history or a large transaction; the rest is read again from the history when
+/// there is room. Answers are kept whether there is room or not. So the bound on commands,
+/// [`has_room`](Self::has_room), is the caller's to keep.
 ///
 /// ```
 /// use std::future::poll_fn;
