@@ -1,8 +1,17 @@
 //! The caller's deadline, which gRPC sends as the header `grpc-timeout`.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use api_proto::errors::Untyped;
+use bytes::Bytes;
 use http::HeaderMap;
+use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::Status;
+
+use crate::status::{status, trailers};
 
 const HEADER: &str = "grpc-timeout";
 /// Digits that the protocol allows.
@@ -24,6 +33,45 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
         "u" => Some(Duration::from_micros(amount)),
         "n" => Some(Duration::from_nanos(amount)),
         _ => None,
+    }
+}
+
+/// The answer to a call whose deadline has passed.
+pub(crate) fn exceeded() -> Status {
+    status(Untyped::ContextDeadlineExceeded)
+}
+
+/// A stream of answers that ends at the caller's deadline.
+#[derive(Debug)]
+pub(crate) struct Bounded {
+    /// `None` once the stream has ended.
+    body: Option<tonic::body::Body>,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Bounded {
+    pub(crate) fn new(body: tonic::body::Body, deadline: Instant) -> Self {
+        Self { body: Some(body), deadline: Box::pin(sleep_until(deadline)) }
+    }
+}
+
+impl Body for Bounded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let Some(body) = &mut this.body else { return Poll::Ready(None) };
+        // First: a stream that always has something must end too.
+        if this.deadline.as_mut().poll(cx).is_ready() {
+            this.body = None;
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers(&exceeded())))));
+        }
+        Pin::new(body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 }
 

@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use api_proto::errors::Untyped;
 use api_proto::etcdserverpb::cluster_server::ClusterServer;
 use api_proto::etcdserverpb::kv_server::KvServer;
 use api_proto::etcdserverpb::lease_server::LeaseServer;
@@ -17,9 +16,10 @@ use gateway::{Gateway, Listener};
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use interceptors::{
-    AuthLayer, LogConfig, LogLayer, MetricsConfig, MetricsLayer, QuotaConfig, QuotaLayer, Rpc,
+    AuthLayer, LogConfig, LogLayer, MetricsConfig, MetricsLayer, QuotaConfig, QuotaLayer, RpcKind,
 };
 use prometheus::Registry;
+use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
@@ -30,13 +30,13 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::accept::Connection;
 use crate::admit::Room;
 use crate::cluster::ClusterService;
+use crate::deadline::Bounded;
 use crate::door::Door;
 use crate::drain::Drain;
 use crate::health::{HealthService, Pages};
 use crate::kv::KvService;
 use crate::lease::LeaseService;
 use crate::maintenance::MaintenanceService;
-use crate::status::status;
 use crate::watch::WatchService;
 use crate::{Config, deadline, rpcs, texts};
 
@@ -57,7 +57,7 @@ pub struct Server(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     /// By the whole path of a call.
-    methods: HashMap<&'static str, Arc<dyn Call>>,
+    methods: HashMap<&'static str, Method>,
     engine: Engine,
     pages: Router,
     gateway: Gateway,
@@ -163,8 +163,8 @@ impl Server {
     pub fn map(&self, layer: impl Fn(Handler) -> Handler) -> Self {
         let mut inner = Inner::clone(&self.0);
         for method in inner.methods.values_mut() {
-            let handler = layer(BoxCloneSyncService::new(Shared(Arc::clone(method))));
-            *method = Arc::new(Erased(handler));
+            let handler = layer(BoxCloneSyncService::new(Shared(Arc::clone(&method.service))));
+            method.service = Arc::new(Erased(handler));
         }
         Self(Arc::new(inner))
     }
@@ -190,15 +190,19 @@ impl Server {
             let response = texts::unimplemented(request.uri(), |service| self.has_service(service));
             return Box::pin(std::future::ready(Ok(response)));
         };
-        let timeout = deadline::timeout(request.headers());
-        let answer = method.call(request);
+        let deadline = deadline::timeout(request.headers()).map(|timeout| Instant::now() + timeout);
+        let (answer, streams) = (method.service.call(request), method.streams);
         let message_bytes_max = self.0.message_bytes_max;
         Box::pin(async move {
-            let Ok(response) = match timeout {
-                None => answer.await,
-                Some(timeout) => tokio::time::timeout(timeout, answer)
-                    .await
-                    .unwrap_or_else(|_| Ok(status(Untyped::ContextDeadlineExceeded).into_http())),
+            let Some(deadline) = deadline else {
+                let Ok(response) = answer.await;
+                return Ok(texts::reword(response, message_bytes_max));
+            };
+            let response = match timeout_at(deadline, answer).await {
+                // The only message of other calls is there already.
+                Ok(Ok(response)) if streams => response.map(|body| Body::new(Bounded::new(body, deadline))),
+                Ok(Ok(response)) => response,
+                Err(_) => deadline::exceeded().into_http(),
             };
             Ok(texts::reword(response, message_bytes_max))
         })
@@ -207,6 +211,14 @@ impl Server {
     fn has_service(&self, name: &str) -> bool {
         rpcs::RPCS.iter().any(|rpc| rpc.service() == name && self.0.methods.contains_key(rpc.path()))
     }
+}
+
+/// One method of a service.
+#[derive(Clone)]
+struct Method {
+    service: Arc<dyn Call>,
+    /// Whether it may answer with many messages.
+    streams: bool,
 }
 
 /// A service that is called without being cloned first, which would copy all of its layers to the heap.
@@ -249,15 +261,17 @@ impl Service<Request<Incoming>> for Shared {
 }
 
 /// Enters a service under the paths of all of its methods.
-fn add<S, B>(methods: &mut HashMap<&'static str, Arc<dyn Call>>, service: S)
+fn add<S, B>(methods: &mut HashMap<&'static str, Method>, service: S)
 where
     S: NamedService,
     Erased<S>: Call + 'static,
     S: Service<Request<Incoming>, Response = Response<B>>,
 {
     let service: Arc<dyn Call> = Arc::new(Erased(service));
-    let paths = rpcs::RPCS.iter().filter(|rpc| rpc.service() == S::NAME).map(Rpc::path);
-    methods.extend(paths.map(|path| (path, Arc::clone(&service))));
+    for rpc in rpcs::RPCS.iter().filter(|rpc| rpc.service() == S::NAME) {
+        let streams = matches!(rpc.kind(), RpcKind::ServerStream | RpcKind::BidiStream);
+        methods.insert(rpc.path(), Method { service: Arc::clone(&service), streams });
+    }
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {

@@ -5,6 +5,7 @@ use ::watch::End;
 use api_proto::errors::{CancelReason, Code, Error, Untyped};
 use apply::ApplyError;
 use engine::RequestError;
+use http::{HeaderMap, HeaderValue};
 use lease::GrantError;
 use membership::ChangeError;
 use tonic::Status;
@@ -18,6 +19,16 @@ pub(crate) fn status(error: impl Into<Refusal>) -> Status {
             Status::new(Code::Unimplemented.into(), format!("this version of ferretcd does not {what}"))
         }
     }
+}
+
+/// A status as the end of a stream of answers.
+pub(crate) fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    // Its texts are the catalogue's or the library's; without one the code is still right.
+    if status.add_header(&mut trailers).is_err() {
+        trailers.insert(Status::GRPC_STATUS, HeaderValue::from(status.code() as i32));
+    }
+    trailers
 }
 
 /// An error of the catalogue, or what the catalogue has no word for.

@@ -19,7 +19,7 @@ pub struct Counts {
     pub streams: usize,
     /// Watches that have not ended.
     pub watchers: usize,
-    /// Those of them that are behind.
+    /// Those of them that have not been told of everything that has happened.
     pub behind: usize,
 }
 
@@ -34,6 +34,8 @@ pub struct Hub<O> {
     pub(crate) groups: Groups,
     pub(crate) n_synced: usize,
     pub(crate) n_behind: usize,
+    /// Those behind that wait for a revision to come.
+    pub(crate) n_awaiting: usize,
     /// Watches that are behind, by the next revision that each wants, but for parked ones. Those that wait
     /// for a revision to come are at the end.
     pub(crate) behind: BTreeSet<(i64, WatcherKey)>,
@@ -52,6 +54,7 @@ impl<O: Outlet> Hub<O> {
             groups: Groups::default(),
             n_synced: 0,
             n_behind: 0,
+            n_awaiting: 0,
             behind: BTreeSet::new(),
             is_reading: false,
         }
@@ -64,7 +67,11 @@ impl<O: Outlet> Hub<O> {
 
     /// How many streams and watches there are.
     pub fn counts(&self) -> Counts {
-        Counts { streams: self.streams.len(), watchers: self.n_synced + self.n_behind, behind: self.n_behind }
+        Counts {
+            streams: self.streams.len(),
+            watchers: self.n_synced + self.n_behind,
+            behind: self.n_behind - self.n_awaiting,
+        }
     }
 
     /// Opens a stream. One that `requires_leader` is ended when there is none, see [`Hub::end_all`].

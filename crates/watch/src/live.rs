@@ -19,14 +19,14 @@ impl<O: Outlet> Hub<O> {
         let current = self.reader.revision();
         while self.position < current {
             if self.n_synced == 0 {
-                self.position = current;
+                self.move_to(current);
                 break;
             }
             let limit = HistoryLimit { until: current, changes: LIVE_CHANGES, bytes: LIVE_BYTES };
             match self.reader.recent_history(self.position + 1, &limit) {
                 Some(history) => {
                     self.tell_synced(&history)?;
-                    self.position = history.last;
+                    self.move_to(history.last);
                 }
                 // The owner let so much time pass that the rows have left the memory.
                 None => self.leap(current),

@@ -60,6 +60,21 @@ impl<O: Outlet> Hub<O> {
         }
         self.watchers[key.index()].place = Place::Behind(next);
         self.behind.insert((next, key));
+        self.n_awaiting += usize::from(self.is_to_come(next));
+    }
+
+    /// Whether a watch that wants this revision next waits for it to come.
+    fn is_to_come(&self, next: i64) -> bool {
+        next > self.position.saturating_add(1)
+    }
+
+    /// Everything up to `position` has been told, or left to who is behind.
+    pub(crate) fn move_to(&mut self, position: i64) {
+        if self.n_awaiting > 0 {
+            let come = self.behind_in(self.position + 2, position.saturating_add(1)).count();
+            self.n_awaiting -= come;
+        }
+        self.position = position;
     }
 
     /// Lets a watch that is behind, and not in the queue, wait for room.
@@ -93,6 +108,7 @@ impl<O: Outlet> Hub<O> {
     /// Takes a watch out of the queue.
     pub(crate) fn leave_queue(&mut self, next: i64, key: WatcherKey) {
         self.behind.remove(&(next, key));
+        self.n_awaiting -= usize::from(self.is_to_come(next));
         _ = self.unpark_one(self.watchers[key.index()].stream);
     }
 
@@ -123,7 +139,8 @@ impl<O: Outlet> Hub<O> {
 
     /// The hub goes to `position` without having told anybody what lies between.
     pub(crate) fn leap(&mut self, position: i64) {
-        let next = std::mem::replace(&mut self.position, position) + 1;
+        let next = self.position + 1;
+        self.move_to(position);
         let is_synced = |(_, watcher): &(usize, &Watcher)| matches!(watcher.place, Place::Synced(_));
         let synced: Vec<_> =
             self.watchers.iter().filter(is_synced).map(|(index, _)| WatcherKey(index as u32)).collect();

@@ -22,10 +22,9 @@ use std::time::Duration;
 use api_proto::etcdserverpb::WatchRequest;
 use bytes::Bytes;
 use engine::Engine;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body::{Body, Frame};
 use interceptors::Metadata;
-use tonic::Status;
 use tonic::codec::{BufferSettings, Streaming};
 use tonic::codegen::StdError;
 use tonic::server::NamedService;
@@ -35,6 +34,7 @@ use tower::Service;
 use self::metrics::SendMetrics;
 use self::stream::WatchStream;
 use crate::accept::Connection;
+use crate::status::trailers;
 use crate::texts;
 
 /// Bytes that a stream of requests has as a buffer while none comes: few clients send a second one.
@@ -140,13 +140,4 @@ impl Body for WatchBody {
     fn is_end_stream(&self) -> bool {
         self.0.is_none()
     }
-}
-
-fn trailers(status: &Status) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    // Its texts are the catalogue's or the library's; without one the code is still right.
-    if status.add_header(&mut trailers).is_err() {
-        trailers.insert(Status::GRPC_STATUS, HeaderValue::from(status.code() as i32));
-    }
-    trailers
 }
