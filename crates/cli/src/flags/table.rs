@@ -279,8 +279,8 @@ pub static FLAGS: [Flag; 129] = [
     flag(Monitoring, "warning-unary-request-duration", Duration, "300ms", Effective,
         "Log a warning when answering a request takes longer; 0 for 300ms."),
 
-    flag(Features, "feature-gates", Text, "", NoEffect,
-        "Switches for behaviour that isn't settled yet: A=true,B=false."),
+    flag(Features, "feature-gates", Text, "", Effective,
+        "Switches for behaviour that isn't settled yet: A=true,B=false. In this version only LeaseCheckpoint has an effect."),
     flag(Features, "unsafe-no-fsync", Bool, "false", Effective,
         "Don't wait for the disk. A crash of the machine can lose acknowledged writes and the member."),
     flag(Features, "force-new-cluster", Bool, "false", NoEffect,
