@@ -11,6 +11,7 @@ mod http2;
 mod load;
 mod machine;
 mod options;
+mod order;
 mod process;
 mod protobuf;
 mod report;

@@ -1,10 +1,10 @@
 //! The generator against a server made with the `h2` crate, which is strict about the protocol.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use api_proto::etcdserverpb::PutRequest;
+use api_proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutRequest};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
@@ -12,6 +12,7 @@ use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
+use super::super::requests::lease_id;
 use super::*;
 
 /// How the server treats a request.
@@ -200,4 +201,93 @@ fn a_schedule_does_not_wait_for_answers() {
     assert_eq!(tally.latencies.len(), 7);
     let longest = Duration::from_nanos(tally.latencies.max());
     assert!(longest.abs_diff(second * 47 / 10) < second / 100, "{longest:?}");
+}
+
+/// The ids of the leases that were to be renewed, by stream, in order.
+type Asked = Arc<Mutex<BTreeMap<u32, Vec<i64>>>>;
+
+/// Answers each renewal with this TTL.
+fn serve_renewals(ttl: i64) -> (SocketAddr, Asked, Runtime) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(BTreeMap::new()));
+    let all_asked = asked.clone();
+    runtime.spawn(async move {
+        let mut n_streams = 0;
+        while let Ok((socket, _)) = listener.accept().await {
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            let asked = asked.clone();
+            n_streams += 1000;
+            let mut number = n_streams;
+            tokio::spawn(async move {
+                while let Some(Ok((request, respond))) = connection.accept().await {
+                    assert_eq!(request.uri().path(), "/etcdserverpb.Lease/LeaseKeepAlive");
+                    tokio::spawn(renew(number, request.into_body(), respond, ttl, asked.clone()));
+                    number += 1;
+                }
+            });
+        }
+    });
+    (address, all_asked, runtime)
+}
+
+async fn renew(stream: u32, mut body: RecvStream, mut respond: SendResponse<Bytes>, ttl: i64, asked: Asked) {
+    let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+    let mut answers = respond.send_response(head, false).unwrap();
+    let mut bytes = Vec::new();
+    while let Some(Ok(data)) = body.data().await {
+        body.flow_control().release_capacity(data.len()).unwrap();
+        bytes.extend_from_slice(&data);
+        // Requests are as long as each other, and none is sent before the one before it is answered.
+        let Some(message) = bytes.get(5..14) else { continue };
+        assert_eq!(bytes.len(), 14);
+        let id = LeaseKeepAliveRequest::decode(message).unwrap().id;
+        bytes.clear();
+        asked.lock().unwrap().entry(stream).or_default().push(id);
+        let response = LeaseKeepAliveResponse { id, ttl, ..LeaseKeepAliveResponse::default() };
+        let mut answer = vec![0];
+        answer.extend_from_slice(&u32::try_from(response.encoded_len()).unwrap().to_be_bytes());
+        response.encode(&mut answer).unwrap();
+        answers.send_data(answer.into(), false).unwrap();
+    }
+}
+
+#[test]
+fn each_client_renews_its_lease_on_a_stream_of_its_own() {
+    // The last ones are more than a stream's first window has room for.
+    for (clients, n_renewals) in [(1, 100), (20, 1000), (2, 12_000)] {
+        let (address, asked, _runtime) = serve_renewals(600);
+        let load = closed(clients, Span::Requests(n_renewals));
+        let seen = load.run(address, &mut Requests::keep_alive(), |_| Ok(())).unwrap();
+        assert_eq!((seen.answered, seen.failure()), (n_renewals, None));
+        let asked = asked.lock().unwrap();
+        let mut leases: Vec<i64> = asked.values().map(|ids| ids[0]).collect();
+        leases.sort_unstable();
+        assert!(leases.iter().copied().eq((0..clients as u64).map(lease_id)), "{leases:?}");
+        assert!(asked.values().all(|ids| ids.iter().all(|id| *id == ids[0])));
+        assert_eq!(asked.values().map(Vec::len).sum::<usize>() as u64, n_renewals);
+    }
+}
+
+#[test]
+fn a_lease_that_has_ended_is_a_failure() {
+    let (address, _asked, _runtime) = serve_renewals(0);
+    let load = closed(3, Span::Requests(10));
+    let seen = load.run(address, &mut Requests::keep_alive(), |_| Ok(())).unwrap();
+    assert_eq!((seen.answered, seen.failed), (0, 10));
+}
+
+#[test]
+fn a_window_ends_when_it_is_over() {
+    let served = serve(100, &[Reply::Good]);
+    let span = Span::Time { warm_up: Duration::ZERO, window: DRAIN_TIME_MAX };
+    for pace in [Pace::Closed, Pace::Open(1000.0)] {
+        let load = Load { pace, ..closed(8, span) };
+        let is_over = || !served.keys.lock().unwrap().is_empty();
+        let seen =
+            load.run_until(&is_over, served.address, &mut Requests::put(1000, 16), |_| Ok(())).unwrap();
+        assert!(seen.window < DRAIN_TIME_MAX, "{:?}", seen.window);
+        assert_eq!(seen.answered, served.keys.lock().unwrap().drain(..).count() as u64);
+    }
 }

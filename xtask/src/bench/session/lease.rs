@@ -115,7 +115,9 @@ fn measure_expiry(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
         (Metric::Others, others),
         (Metric::Failed, (seen.failed + seen.unsent) as f64),
     ]);
-    Ok(Round { sample, failure: seen.failure() })
+    // A server that is busy with the ending of leases may let puts wait in vain. That is a result, and no failure of
+    // the run.
+    Ok(Round { sample, failure: None })
 }
 
 /// The ending of many leases.
