@@ -1,7 +1,7 @@
 //! What waits for the thread `watch`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use ::watch::HistoryAnswer;
@@ -38,8 +38,8 @@ pub(super) enum Wait {
 /// `watch`.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    /// Sessions that have not been dropped.
-    n_sessions: AtomicUsize,
+    /// Whether the thread wants to hear of moved revisions.
+    listens: AtomicBool,
     /// Whether the store has moved since the thread last looked.
     has_moved: AtomicBool,
     /// Whether the thread sleeps, or is about to.
@@ -49,21 +49,19 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// The thread must hear of moved revisions from now on.
-    pub(super) fn enter(&self) {
-        self.n_sessions.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(super) fn leave(&self) {
-        self.n_sessions.fetch_sub(1, Ordering::SeqCst);
+    /// Whether the thread must hear of moved revisions from now on. If so it has to look at the revision once more
+    /// after this call: it may have moved unheard.
+    pub(super) fn listen(&self, listens: bool) {
+        self.listens.store(listens, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
     /// Called after readers see the new revision.
     pub(super) fn revision_moved(&self) {
-        // A session that this does not see yet is noted later than the revision was published, so that the
-        // turn of its first command sees the revision. The fence in `take` is the other half of that.
+        // The other half of the fences in `listen` and `take`: either this sees that the thread listens, or the
+        // thread sees the revision.
         fence(Ordering::SeqCst);
-        if self.n_sessions.load(Ordering::SeqCst) == 0 || self.has_moved.swap(true, Ordering::SeqCst) {
+        if !self.listens.load(Ordering::SeqCst) || self.has_moved.swap(true, Ordering::SeqCst) {
             return;
         }
         if self.is_asleep.load(Ordering::SeqCst) {
@@ -159,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_revision_wakes_only_for_sessions() {
+    fn a_moved_revision_wakes_only_who_listens() {
         let inbox = Inbox::default();
         inbox.revision_moved();
         assert!(!inbox.has_moved.load(Ordering::Relaxed));
-        inbox.enter();
+        inbox.listen(true);
         inbox.revision_moved();
         assert!(inbox.take(Wait::Forever).is_empty(), "it does not sleep");
         assert!(!inbox.has_moved.load(Ordering::Relaxed));

@@ -68,7 +68,6 @@ pub struct WatchSession {
 
 impl WatchSession {
     pub(super) fn open(watching: &Arc<Watching>, requires_leader: bool) -> Self {
-        watching.inbox.enter();
         let session = Self { link: Arc::new(Link::new(requires_leader)), watching: Arc::clone(watching) };
         session.note(true);
         session
@@ -125,6 +124,5 @@ impl Drop for WatchSession {
         let (events, must_note) = self.link.close();
         self.watching.tally.dropped.fetch_add(events as u64, Ordering::Relaxed);
         self.note(must_note);
-        self.watching.inbox.leave();
     }
 }

@@ -4,10 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::watch::{End, HistoryRequest, Hub};
 use mvcc::{ReadError, Reader};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Watching;
 use super::inbox::{Wait, Work};
@@ -16,10 +17,17 @@ use super::pace::{Pace, Served};
 use crate::replies::{Dispatcher, Replies};
 use crate::shared::Shared;
 
+/// What all threads of this process have used of the processors.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
+}
+
 /// The hub and all it needs. Each turn takes what waits, tells what is new, and lets the readers know at its
 /// end, all at once.
 pub(super) struct WatchThread {
     hub: Hub<LinkOutlet>,
+    reader: Reader,
     watching: Arc<Watching>,
     /// Has room for the one request that the hub has under way.
     requests: SyncSender<HistoryRequest>,
@@ -39,9 +47,10 @@ impl WatchThread {
         dispatcher: Dispatcher,
         shared: Arc<Shared>,
     ) -> Self {
-        let hub = Hub::new(reader);
+        let hub = Hub::new(reader.clone());
         Self {
             hub,
+            reader,
             watching,
             requests,
             dispatcher,
@@ -59,7 +68,7 @@ impl WatchThread {
             let work = self.watching.inbox.take(wait);
             let is_last = work.stop;
             match self.turn(work) {
-                Ok(next) => wait = next,
+                Ok(next) => wait = self.listen(next),
                 Err(_) if is_last => {}
                 Err(error) => {
                     self.shared.fail(&error);
@@ -100,7 +109,7 @@ impl WatchThread {
             self.hub.supply(answer)?;
             let sums = self.outcome.sums();
             let served = Served { read, deliveries: sums.0 - deliveries, bytes: sums.1 - bytes };
-            self.pace.served(now, served);
+            self.pace.served(now, processor_time(), served);
         }
         let has_more = self.hub.catch_up()?;
         let pause = self.pace.wait_until(now);
@@ -116,6 +125,15 @@ impl WatchThread {
             Some(end) => Wait::Until(end),
             None => Wait::Forever,
         })
+    }
+
+    /// Hears of moved revisions from now on only if a watch is told of them at once: those that are behind cost
+    /// writers no wake-up.
+    fn listen(&self, wait: Wait) -> Wait {
+        let counts = self.hub.counts();
+        let listens = counts.watchers > counts.behind;
+        self.watching.inbox.listen(listens);
+        if listens && self.reader.revision() > self.hub.revision() { Wait::No } else { wait }
     }
 
     /// Does what a stream's reader wants.
