@@ -14,6 +14,7 @@ use engine::{Engine, RequestError};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
+use crate::accept::Connection;
 use crate::drain::Drain;
 use crate::status::status;
 
@@ -48,7 +49,10 @@ impl Lease for LeaseService {
         requests: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let engine = self.engine.clone();
+        // As long as the stream lives the connection gathers its answers with those of the others.
+        let call = Connection::begin_call(requests.extensions());
         let answers = requests.into_inner().then(move |request| {
+            let _ = &call;
             let engine = engine.clone();
             async move {
                 let renewed = engine.lease_keep_alive(LeaseId(request?.id)).await;
