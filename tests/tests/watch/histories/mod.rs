@@ -10,7 +10,7 @@ mod writer;
 use std::sync::Arc;
 
 use ferretcd_tests::history::check;
-use ferretcd_tests::{Cluster, Killable, Kind, Random, Release, on_every_process, on_every_target};
+use ferretcd_tests::{Cluster, Killable, Kind, Random, Release, on_every_process, on_every_target, report};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -50,6 +50,11 @@ struct Run<C> {
 
 impl<C: Cluster> Run<C> {
     async fn start(seed: u64) -> Option<Self> {
+        if C::KIND.release < Release::V3_7 {
+            // Which a random history runs into sooner or later.
+            report::skipped("histories of watches", "etcd 3.4 loses a deletion at the compacted revision");
+            return None;
+        }
         let cluster = start::<C>("histories of watches", FLAGS).await?;
         let mut random = Random::new(seed);
         let writer = Writer::new(random.seed(), connect(&cluster).await);
