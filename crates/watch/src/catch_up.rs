@@ -14,9 +14,8 @@ use crate::groups::Pick;
 use crate::history::{Previous, stretch};
 use crate::{HistoryAnswer, HistoryRequest, Hub, Outlet};
 
-/// Once a stretch has brought so many bytes to watches the others have to wait for the next one, so that no
-/// stretch takes long. In number many more watches are served at a time than this seems to say: most of what
-/// is read concerns few.
+/// Once a stretch has brought so many bytes to watches the others wait for the next one, so that no stretch
+/// takes long.
 const TOLD_BYTES: usize = 1 << 20;
 /// Above so many different ranges previous values are read of all keys.
 const PREVIOUS_RANGES_MAX: usize = 64;

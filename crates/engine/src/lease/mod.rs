@@ -9,7 +9,7 @@ mod requests;
 
 use std::time::{Duration, Instant};
 
-use ::lease::{Deadlines, LeaseReader, Renewal};
+use ::lease::{Deadlines, LeaseReader};
 use base::LeaseId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -64,13 +64,5 @@ impl Lessor {
     /// Has everybody who waits for a change look again.
     pub(crate) fn wake(&self) {
         self.changed.notify_waiters();
-    }
-
-    fn is_leading(&self) -> bool {
-        self.deadlines.lock().is_leading()
-    }
-
-    fn renew(&self, id: LeaseId) -> Renewal {
-        self.deadlines.lock().renew(id, Instant::now())
     }
 }

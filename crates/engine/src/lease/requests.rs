@@ -1,8 +1,6 @@
 //! What clients ask about leases.
 
-use std::pin::pin;
-
-use ::lease::Renewal;
+use ::lease::{Deadlines, Renewal};
 use api_proto::etcdserverpb::{
     LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse,
     LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus, LeaseTimeToLiveRequest,
@@ -55,16 +53,12 @@ impl Engine {
         &self,
         request: LeaseTimeToLiveRequest,
     ) -> Result<LeaseTimeToLiveResponse, RequestError> {
-        self.await_countdown().await?;
         let id = LeaseId(request.id);
         let lessor = &self.0.lessor;
-        let remaining = {
-            let deadlines = lessor.deadlines.lock();
-            if !deadlines.is_leading() {
-                return Err(RequestError::LeaderChanged);
-            }
-            deadlines.remaining(id, std::time::Instant::now())
+        let look = |deadlines: &mut Deadlines| {
+            deadlines.is_leading().then(|| deadlines.remaining(id, Instant::now().into_std()))
         };
+        let remaining = self.look_at_countdown(look).await?;
         let found = remaining.zip(lessor.reader.get(id));
         let (ttl, granted_ttl) = found.map_or((-1, 0), |(remaining, lease)| (remaining, lease.ttl));
         let keys = if request.keys && found.is_some() {
@@ -87,31 +81,21 @@ impl Engine {
 
     /// Returns the time to live in seconds; 0 if there is no such lease any more.
     async fn renew(&self, id: LeaseId) -> Result<i64, RequestError> {
-        let lessor = &self.0.lessor;
-        let deadline = Instant::now() + self.request_timeout();
-        loop {
-            self.await_countdown().await?;
-            let mut changed = pin!(lessor.changed.notified());
-            changed.as_mut().enable();
-            if self.0.shared.is_stopping() {
-                return Err(RequestError::Stopped);
-            }
-            match lessor.renew(id) {
-                Renewal::Renewed { ttl, was_checkpointed } => {
-                    if was_checkpointed {
-                        self.clear_checkpoint(id).await?;
-                    }
-                    self.metrics().lease_renewed.inc();
-                    return Ok(ttl);
-                }
-                Renewal::Unknown => return Ok(0),
-                Renewal::NotLeading => {}
+        let renewal =
+            self.look_at_countdown(|deadlines| match deadlines.renew(id, Instant::now().into_std()) {
+                Renewal::Renewed { ttl, was_checkpointed } => Some((ttl, was_checkpointed)),
+                Renewal::Unknown => Some((0, false)),
                 // Its revoke is on the way: who hears that a lease is over may rely on its keys being gone.
-                Renewal::Expired => {
-                    timeout_at(deadline, changed).await.map_err(|_| RequestError::Timeout)?;
-                }
-            }
+                Renewal::Expired | Renewal::NotLeading => None,
+            });
+        let (ttl, was_checkpointed) = renewal.await?;
+        if was_checkpointed {
+            self.clear_checkpoint(id).await?;
         }
+        if ttl > 0 {
+            self.metrics().lease_renewed.inc();
+        }
+        Ok(ttl)
     }
 
     /// Before the answer: else another leader would count from what was left, which is less than promised.
@@ -120,19 +104,22 @@ impl Engine {
         self.propose(Request::LeaseCheckpoint(LeaseCheckpointRequest { checkpoints })).await.map(drop)
     }
 
-    /// Waits until this member leads for sure, and counts down what it leads.
-    async fn await_countdown(&self) -> Result<(), RequestError> {
-        self.read_barrier().await?;
+    /// Looks at the countdown while this member leads for sure; again after each change, until `look` finds something.
+    async fn look_at_countdown<T>(
+        &self,
+        mut look: impl FnMut(&mut Deadlines) -> Option<T>,
+    ) -> Result<T, RequestError> {
         let lessor = &self.0.lessor;
         let deadline = Instant::now() + self.request_timeout();
         loop {
-            let mut changed = pin!(lessor.changed.notified());
-            changed.as_mut().enable();
+            self.read_barrier().await?;
+            // Before the look: it hears of every change from here on.
+            let changed = lessor.changed.notified();
             if self.0.shared.is_stopping() {
                 return Err(RequestError::Stopped);
             }
-            if lessor.is_leading() {
-                return Ok(());
+            if let Some(found) = look(&mut lessor.deadlines.lock()) {
+                return Ok(found);
             }
             timeout_at(deadline, changed).await.map_err(|_| RequestError::Timeout)?;
         }

@@ -130,14 +130,13 @@ pub(super) struct Call {
     followers: Vec<Follower>,
     /// Reads a response only when the writer has gone on for a while.
     slow: bool,
-    asks_progress: bool,
 }
 
 impl Call {
-    pub(super) fn new(seed: u64, followers: Vec<Follower>, asks_progress: bool) -> Self {
+    pub(super) fn new(seed: u64, followers: Vec<Follower>) -> Self {
         let mut random = Random::new(seed);
         let slow = random.below(2) == 0;
-        Self { random, followers, slow, asks_progress }
+        Self { random, followers, slow }
     }
 
     pub(super) fn is_slow(&self) -> bool {
@@ -164,7 +163,7 @@ impl Call {
             let finished =
                 finished.filter(|record| self.followers.iter().all(|one| one.has_everything(record)));
             if let Some(record) = &finished
-                && (progress >= record.revision() || !self.asks_progress)
+                && progress >= record.revision()
             {
                 return self;
             }
@@ -203,7 +202,7 @@ impl Call {
                 last_id += 1;
                 follower.ask(last_id, &stream).await;
             }
-            if self.asks_progress && self.random.below(8) == 0 {
+            if self.random.below(8) == 0 {
                 stream.request_progress().await;
             }
             if self.slow {

@@ -70,9 +70,7 @@ impl<C: Cluster> Run<C> {
         let followers = (0..=self.random.below(WATCHES_PER_CALL))
             .map(|_| Follower::new(&mut self.random, record, !C::KIND.reference))
             .collect();
-        // A progress response of etcd 3.4 says nothing about other responses.
-        let asks_progress = C::KIND.release >= Release::V3_7;
-        self.calls.push(Call::new(self.random.seed(), followers, asks_progress));
+        self.calls.push(Call::new(self.random.seed(), followers));
     }
 
     /// Lets all calls follow while `work` is done.

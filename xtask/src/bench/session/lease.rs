@@ -20,7 +20,7 @@ use super::super::server::Server;
 use super::super::workload::Workload;
 use super::super::{Outcome, pause};
 use super::moment::Moment;
-use super::{MIB, Round, WARM_UP, latencies};
+use super::{MIB, Round, latencies, window_load};
 
 /// Outstanding requests while leases are granted and get their keys, and at most while leases end.
 const CLIENTS: usize = 1000;
@@ -220,12 +220,7 @@ fn measure_revoke(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
     Memory::forget_peak(pid);
     let before = State::of(server.address())?;
 
-    let load = Load {
-        clients: cell.clients,
-        connections: options.connections,
-        pace: options.open_loop.map_or(Pace::Closed, Pace::Open),
-        span: Span::Time { warm_up: WARM_UP, window: options.window },
-    };
+    let load = window_load(cell, options);
     let mut requests = cell.workload.requests(options.keys, options.value_bytes);
     let mut marks = Vec::with_capacity(2);
     let (seen, revoke_time) = std::thread::scope(|scope| {

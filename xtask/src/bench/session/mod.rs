@@ -141,6 +141,16 @@ pub(super) struct Round {
     pub(super) failure: Option<String>,
 }
 
+/// Load for a window, as the options have it.
+fn window_load(cell: Cell, options: &Options) -> Load {
+    Load {
+        clients: cell.clients,
+        connections: options.connections,
+        pace: options.open_loop.map_or(Pace::Closed, Pace::Open),
+        span: Span::Time { warm_up: WARM_UP, window: options.window },
+    }
+}
+
 /// Puts one load on the server and looks at it from all sides.
 fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
     let pid = server.pid();
@@ -148,12 +158,7 @@ fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
     Usage::when_settled(pid)?;
     Memory::forget_peak(pid);
 
-    let load = Load {
-        clients: cell.clients,
-        connections: options.connections,
-        pace: options.open_loop.map_or(Pace::Closed, Pace::Open),
-        span: Span::Time { warm_up: WARM_UP, window: options.window },
-    };
+    let load = window_load(cell, options);
     let mut requests = cell.workload.requests(options.keys, options.value_bytes);
     let mut marks = Vec::with_capacity(2);
     let seen = load.run(server.address(), &mut requests, |mark| {
