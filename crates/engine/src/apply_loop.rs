@@ -157,15 +157,12 @@ impl ApplyLoop {
             _ => {}
         }
         let result = result.map(|response| Reply { revision, response }).map_err(RequestError::from);
+        let to = self.waiters.take(id);
         // The write stays; only its answer says that there was no room, and the alarm keeps more away.
-        let result = match result {
-            Ok(_) if !fits(cost, room) => {
-                self.shared.nospace.notify_one();
-                Err(RequestError::NoSpace)
-            }
-            other => other,
-        };
-        let Some(to) = self.waiters.take(id) else { return };
+        if result.is_ok() && !fits(cost, room) {
+            return self.shared.refusals.add(to);
+        }
+        let Some(to) = to else { return };
         match result {
             Ok(reply @ Reply { response: Response::Compaction { physical: true, revision }, .. }) => {
                 self.scrubber.waiting.push((revision, to, reply));

@@ -256,13 +256,16 @@ impl Engine {
         self.0.quota.room()
     }
 
-    /// Whether the quota admits a request that is reckoned to add `cost` bytes. A refusal raises the alarm.
-    pub fn admit(&self, cost: u64) -> Result<(), RequestError> {
-        if self.0.quota.admits(cost) {
-            return Ok(());
-        }
-        self.0.shared.nospace.notify_one();
-        Err(RequestError::NoSpace)
+    /// Whether the quota admits a request that is reckoned to add `cost` bytes.
+    pub fn admits(&self, cost: u64) -> bool {
+        self.0.quota.admits(cost)
+    }
+
+    /// Raises the alarm because of a request that is not admitted. Returns, when the alarm is in force or cannot
+    /// be raised, what the request is to be answered with.
+    pub async fn refuse_for_space(&self) -> RequestError {
+        let refused = self.0.shared.refusals.register();
+        answer(refused).await.err().unwrap_or(RequestError::NoSpace)
     }
 
     /// Proposals whose answer is still to come.

@@ -40,6 +40,7 @@ mod quota;
 mod read;
 mod replies;
 mod shared;
+mod space;
 mod start;
 mod submit;
 mod tasks;

@@ -9,9 +9,10 @@ use arc_swap::ArcSwap;
 use base::{ClusterId, MemberId};
 use membership::Membership;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::explain;
+use crate::space::Refusals;
 
 /// Versions as `/version` and Status show them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +35,8 @@ pub(crate) struct Shared {
     /// When the last leader was lost.
     pub(crate) leader_lost: Mutex<Option<Instant>>,
     pub(crate) is_stopping: AtomicBool,
-    /// Told when something did not fit into the quota.
-    pub(crate) nospace: Notify,
+    /// What did not fit into the quota.
+    pub(crate) refusals: Refusals,
     /// Why the member cannot go on, once it cannot.
     pub(crate) failure: watch::Sender<Option<String>>,
 }
@@ -50,7 +51,7 @@ impl Shared {
             leading: watch::Sender::new(None),
             leader_lost: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
-            nospace: Notify::new(),
+            refusals: Refusals::default(),
             failure: watch::Sender::new(None),
         }
     }

@@ -123,25 +123,31 @@ impl Engine {
         }
     }
 
-    /// Raises this member's NOSPACE alarm when something did not fit, unless it is active.
+    /// Raises this member's NOSPACE alarm when something did not fit, unless it is active, and then answers those
+    /// who had no room.
     async fn watch_quota(self) {
+        let shared = &self.0.shared;
         loop {
-            self.0.shared.nospace.notified().await;
-            if self.0.shared.has_own_nospace() {
-                continue;
+            shared.refusals.next().await;
+            if !shared.has_own_nospace() {
+                self.raise_nospace().await;
             }
-            tracing::warn!(
-                "quota-size-bytes" = self.quota_bytes(),
-                "message exceeded backend quota; raising alarm"
-            );
-            let request = AlarmRequest {
-                action: AlarmAction::Activate as i32,
-                member_id: self.member_id().0,
-                alarm: AlarmType::Nospace as i32,
-            };
-            if let Err(error) = self.alarm(request).await {
-                tracing::warn!(%error, "failed to raise the NOSPACE alarm");
-            }
+            shared.refusals.answer_all();
+        }
+    }
+
+    async fn raise_nospace(&self) {
+        tracing::warn!(
+            "quota-size-bytes" = self.quota_bytes(),
+            "message exceeded backend quota; raising alarm"
+        );
+        let request = AlarmRequest {
+            action: AlarmAction::Activate as i32,
+            member_id: self.member_id().0,
+            alarm: AlarmType::Nospace as i32,
+        };
+        if let Err(error) = self.alarm(request).await {
+            tracing::warn!(%error, "failed to raise the NOSPACE alarm");
         }
     }
 

@@ -3,9 +3,8 @@
 use api_proto::etcdserverpb::{PutRequest, TxnRequest};
 use bytes::Bytes;
 use engine::Engine;
-use interceptors::Admit;
+use interceptors::{Admit, Refusal};
 use prost::Message;
-use tonic::Status;
 
 use crate::rpcs;
 use crate::status::status;
@@ -24,13 +23,17 @@ impl Admit for Room {
             && self.engine.quota_room().is_some_and(|room| room <= self.cost_max)
     }
 
-    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Status> {
+    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Refusal> {
         let cost = match path {
             rpcs::LEASE_GRANT => Ok(apply::GRANT_COST),
             rpcs::PUT => PutRequest::decode(message.clone()).map(|put| apply::put_cost(&put)),
             _ => TxnRequest::decode(message.clone()).map(|txn| apply::txn_cost(&txn)),
         };
         // What does not decode is refused for that, by the service.
-        cost.map_or(Ok(()), |cost| self.engine.admit(cost).map_err(status))
+        if cost.is_ok_and(|cost| !self.engine.admits(cost)) {
+            let engine = self.engine.clone();
+            return Err(Refusal::after(async move { status(engine.refuse_for_space().await) }));
+        }
+        Ok(())
     }
 }

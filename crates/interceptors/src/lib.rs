@@ -45,6 +45,7 @@ mod rpc;
 mod body;
 mod framing;
 mod quota_body;
+mod refusal;
 mod request_stats;
 mod series;
 
@@ -53,4 +54,5 @@ pub use log::{Log, LogConfig, LogFuture, LogLayer};
 pub use metadata::Metadata;
 pub use metrics::{Metrics, MetricsConfig, MetricsFuture, MetricsLayer};
 pub use quota::{Admit, Quota, QuotaConfig, QuotaFuture, QuotaLayer};
+pub use refusal::Refusal;
 pub use rpc::{Rpc, RpcKind};

@@ -7,13 +7,13 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tonic::Status;
 use tonic::server::NamedService;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::framing::only_message;
 use crate::quota_body::QuotaBody;
+use crate::refusal::Refusal;
 
 /// Knows how much room is left and what a request would take of it.
 pub trait Admit: Send + Sync + 'static {
@@ -25,8 +25,8 @@ pub trait Admit: Send + Sync + 'static {
     /// admitted: refusing its form is the service's business. Must not block.
     ///
     /// # Errors
-    /// The status that the caller gets; the service is not called.
-    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Status>;
+    /// What the caller is refused with; the service is not called.
+    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Refusal>;
 }
 
 /// The bounds of [`QuotaLayer`].
@@ -138,7 +138,7 @@ struct Weighed<S, A: ?Sized, B: Body> {
 impl<S, A: Admit + ?Sized, B: Body<Data = Bytes> + Unpin> Weighed<S, A, B> {
     /// To be called when the body has been read ahead. What is not one plain message goes on unweighed, and
     /// the service says what is wrong with it.
-    fn verdict(&self) -> Result<(), Status> {
+    fn verdict(&self) -> Result<(), Refusal> {
         match self.body.whole().and_then(only_message) {
             Some(message) => self.admit.admit(self.parts.uri.path(), &message),
             None => Ok(()),
@@ -165,6 +165,7 @@ pin_project! {
     enum State<S, A: ?Sized, B: Body, F> {
         // Boxed because it is rare and several times as large as the usual future.
         Weighing { weighed: Option<Box<Weighed<S, A, B>>> },
+        Refused { #[pin] refusal: Refusal },
         Admitted { #[pin] inner: F },
     }
 }
@@ -183,13 +184,17 @@ where
         loop {
             let slot = match state.as_mut().project() {
                 StateProjection::Admitted { inner } => return inner.poll(context),
+                StateProjection::Refused { refusal } => {
+                    return refusal.poll(context).map(|status| Ok(status.into_http()));
+                }
                 StateProjection::Weighing { weighed } => weighed,
             };
             let weighed = slot.as_mut().expect("a future is not polled after it was ready");
             ready!(weighed.body.poll_read_ahead(context, weighed.bytes_max));
             let weighed = slot.take().expect("it was there a line ago");
-            if let Err(status) = weighed.verdict() {
-                return Poll::Ready(Ok(status.into_http()));
+            if let Err(refusal) = weighed.verdict() {
+                state.set(State::Refused { refusal });
+                continue;
             }
             let Weighed { parts, body, mut service, .. } = *weighed;
             let inner = service.call(Request::from_parts(parts, body));

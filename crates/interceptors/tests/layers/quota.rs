@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferretcd_interceptors::{Admit, QuotaConfig, QuotaLayer};
+use ferretcd_interceptors::{Admit, QuotaConfig, QuotaLayer, Refusal};
 use http::{Request, Response};
 use parking_lot::Mutex;
 use tonic::{Code, Status};
@@ -23,11 +23,11 @@ impl Admit for Scales {
         path == PUT.path()
     }
 
-    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Status> {
+    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Refusal> {
         assert_eq!(path, PUT.path());
         self.weighed.lock().push(message.clone());
         match &message[..] {
-            b"heavy" => Err(Status::resource_exhausted("etcdserver: mvcc: database space exceeded")),
+            b"heavy" => Err(Status::resource_exhausted("etcdserver: mvcc: database space exceeded").into()),
             _ => Ok(()),
         }
     }

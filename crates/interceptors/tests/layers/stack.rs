@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferretcd_interceptors::{
     Admit, Auth, AuthInfo, AuthLayer, Authenticate, Log, LogConfig, LogLayer, Metrics, MetricsConfig,
-    MetricsLayer, Quota, QuotaConfig, QuotaLayer,
+    MetricsLayer, Quota, QuotaConfig, QuotaLayer, Refusal,
 };
 use http::request::Parts;
 use http::{Request, Response};
@@ -33,7 +33,7 @@ impl Admit for Tight {
         true
     }
 
-    fn admit(&self, _path: &str, _message: &Bytes) -> Result<(), Status> {
+    fn admit(&self, _path: &str, _message: &Bytes) -> Result<(), Refusal> {
         Ok(())
     }
 }
