@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -34,11 +34,12 @@ pub struct Size {
 /// [`View`] and iterator is gone.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    shared: Arc<Shared>,
+    /// One place for all clones; [`Backend::replace`] puts another file into it.
+    file: Arc<ArcSwap<OpenFile>>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct OpenFile {
     /// State of the newest successful commit.
     view: ArcSwap<View>,
     /// Held during a commit.
@@ -52,6 +53,8 @@ struct Shared {
 struct Writer {
     /// A commit failed or panicked half-way; there will be no other.
     is_poisoned: bool,
+    /// Another file has taken this one's place; there will be no other commit.
+    is_replaced: bool,
     /// As of the newest successful commit.
     totals: Totals,
 }
@@ -97,14 +100,15 @@ impl Backend {
         let opened = Totals::load(&database)
             .and_then(|totals| Ok((totals, View::open(&database, measure(&storage, totals)?)?)));
         let (totals, view) = opened.map_err(|error| error.while_opening(place))?;
-        let shared = Shared {
+        let writer = Writer { is_poisoned: false, is_replaced: false, totals };
+        let file = OpenFile {
             view: ArcSwap::from_pointee(view),
-            writer: Mutex::new(Writer { is_poisoned: false, totals }),
+            writer: Mutex::new(writer),
             was_scanned,
             storage,
             database,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { file: Arc::new(ArcSwap::from_pointee(file)) })
     }
 
     /// Makes all changes of `batch` in one transaction that is durable on return, and then lets
@@ -115,9 +119,13 @@ impl Backend {
     ///
     /// When the medium fails. It is then not known whether the changes are durable: opened again, the file
     /// has all of them or none. This backend commits no more; the views from before stay as they are.
-    /// [`Error::TooLarge`] alone leaves everything as it was.
+    /// [`Error::TooLarge`] and [`Error::Replaced`] alone leave everything as it was.
     pub fn commit(&self, batch: &Batch) -> Result<(), Error> {
-        let mut writer = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.file.load_full();
+        let mut writer = file.lock();
+        if writer.is_replaced {
+            return Err(Error::Replaced);
+        }
         if writer.is_poisoned {
             return Err(Error::Poisoned);
         }
@@ -126,33 +134,70 @@ impl Backend {
         }
         // Taken back only when the outcome is known, so that a panic poisons as well.
         writer.is_poisoned = true;
-        let committed = self.shared.commit(batch, writer.totals);
+        let committed = file.commit(batch, writer.totals);
         writer.is_poisoned = !matches!(committed, Ok(_) | Err(Error::TooLarge { .. }));
         writer.totals = committed?;
         Ok(())
+    }
+
+    /// Opens the file at `path` as [`Backend::open`] does, and lets this handle and all its clones show it from
+    /// then on. The file from before takes no more commits; views of it stay as they are and keep it open,
+    /// whatever has become of its name. Waits for a running commit.
+    ///
+    /// What was collected for the file from before must not be committed any more: the handle cannot tell
+    /// one batch from another.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::open`]. Everything is as it was then.
+    pub fn replace(&self, path: &Path, config: &Config) -> Result<(), OpenError> {
+        self.replace_by(&Self::open(path, config)?);
+        Ok(())
+    }
+
+    /// As [`Backend::replace`], with the file of another handle. Both share it then.
+    pub fn replace_by(&self, other: &Self) {
+        let new = other.file.load_full();
+        let old = self.file.load_full();
+        if !Arc::ptr_eq(&old, &new) {
+            let mut writer = old.lock();
+            writer.is_replaced = true;
+            self.file.store(new);
+        }
+    }
+
+    /// A handle of the file that is open now. Unlike a clone it goes on showing this file when the one that
+    /// it was made from shows another.
+    #[must_use]
+    pub fn pinned(&self) -> Self {
+        Self { file: Arc::new(ArcSwap::new(self.file.load_full())) }
     }
 
     /// Whether opening had to read the whole file, because its end was not even that of a crash: a commit
     /// had panicked half-way. Worth a line in the log, for it takes seconds per gigabyte.
     #[must_use]
     pub fn was_scanned(&self) -> bool {
-        self.shared.was_scanned
+        self.file.load().was_scanned
     }
 
     /// The newest committed state. Cheap: one view per commit, shared by all who ask.
     #[must_use]
     pub fn view(&self) -> Arc<View> {
-        self.shared.view.load_full()
+        self.file.load().view.load_full()
     }
 
     /// Room taken as of the last commit. Cheap: nothing is read.
     #[must_use]
     pub fn size(&self) -> Size {
-        self.shared.view.load().size()
+        self.file.load().view.load().size()
     }
 }
 
-impl Shared {
+impl OpenFile {
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn commit(&self, batch: &Batch, totals: Totals) -> Result<Totals, Error> {
         let written = commit::write(&self.database, batch, totals);
         // redb is not told of a failed write, so its success alone means nothing.

@@ -91,6 +91,10 @@ pub enum Error {
     #[error("use the database after an earlier error; open it again")]
     Poisoned,
 
+    /// Another file has taken the place of the one that was to be committed to. Nothing was changed.
+    #[error("commit to a database that was replaced by another one")]
+    Replaced,
+
     /// The bytes read can't be what was once committed.
     #[error("read the database: {detail}; restore it from a snapshot, or replace this member")]
     Corrupt {
@@ -146,7 +150,9 @@ impl Error {
         match self {
             Self::Io { action, source } => OpenError::Io { action, place, source },
             Self::Corrupt { detail } => OpenError::Corrupt { place, detail },
-            Self::Poisoned | Self::TooLarge { .. } => OpenError::Corrupt { place, detail: self.to_string() },
+            Self::Poisoned | Self::Replaced | Self::TooLarge { .. } => {
+                OpenError::Corrupt { place, detail: self.to_string() }
+            }
         }
     }
 }

@@ -17,6 +17,7 @@
 //!   belong together, such as an effect and the applied index, therefore go into one batch.
 //! * Opening takes milliseconds whatever the size, also after a kill.
 //! * A failed write or sync ends all commits; the views from before stay readable.
+//! * [`Backend::replace`] puts another file under a handle and its clones; views show what they showed before.
 //!
 //! The file is redb's; nothing of redb shows in the interface.
 //!

@@ -5,3 +5,4 @@ mod crash;
 mod model;
 mod open;
 mod readers;
+mod replace;
