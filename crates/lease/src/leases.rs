@@ -57,6 +57,19 @@ impl Leases {
         Ok(Self { config, shared: Arc::new(RwLock::new(state)) })
     }
 
+    /// Reads the leases of another state file, with the settings of these; see [`Leases::open`].
+    pub fn reopen(&self, backend: &Backend) -> Result<Self, OpenError> {
+        Self::open(backend, self.config)
+    }
+
+    /// Goes on with the leases of `other`, under the readers that there are.
+    pub fn restore(&mut self, other: Self) {
+        let new = std::mem::take(&mut *other.shared.write());
+        // What was there may take long to drop, so that happens without the lock.
+        let old = std::mem::replace(&mut *self.shared.write(), new);
+        drop(old);
+    }
+
     /// A handle for looking at the leases from any thread.
     pub fn reader(&self) -> LeaseReader {
         LeaseReader { shared: Arc::clone(&self.shared) }
@@ -235,6 +248,26 @@ mod tests {
         backend.commit(&batch).expect("memory");
         assert_eq!(open(&backend).reader().all(), leases.reader().all());
         assert_eq!(leases.reader().get(LeaseId(2)), Some(Lease { ttl: 20, remaining: 7 }));
+    }
+
+    #[test]
+    fn readers_outlive_the_state() {
+        let (mut leases, other) = (open(&Backend::in_memory()), Backend::in_memory());
+        let reader = leases.reader();
+        let mut batch = Batch::default();
+        leases.grant(LeaseId(1), 10, &mut batch).expect("a free id");
+        leases.attach([(&b"a"[..], LeaseId(1))]);
+        let mut batch = Batch::default();
+        open(&other).grant(LeaseId(2), 20, &mut batch).expect("a free id");
+        other.commit(&batch).expect("memory");
+
+        let mut reopened = leases.reopen(&other).expect("own rows");
+        reopened.attach([(&b"b"[..], LeaseId(2))]);
+        leases.restore(reopened);
+        assert_eq!(reader.all(), [(LeaseId(2), Lease { ttl: 20, remaining: 0 })]);
+        assert_eq!((reader.keys(LeaseId(1)), reader.keys(LeaseId(2))), (vec![], vec!["b".into()]));
+        leases.attach([(&b"b"[..], LeaseId::NONE)]);
+        assert!(reader.keys(LeaseId(2)).is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use crate::error::{Corruption, ReadError};
 use crate::read::Reader;
 use crate::row::{self, Fields};
+use crate::shared::Shared;
 
 /// The bucket's name opens every hash.
 const SEED: &[u8] = b"key";
@@ -109,17 +110,25 @@ impl Reader {
     /// must show all rows up to the revision: the caller commits it first. That takes about a second
     /// per million rows; no lock is held between rows, but the backend's view is held throughout.
     pub fn hash_kv(&self, revision: i64) -> Result<KvHash, ReadError> {
-        if let Some(hash) = self.shared.hashes.lock().get(revision) {
-            return Ok(KvHash { current_revision: self.revision(), ..hash });
+        let shared = self.shared();
+        let finished = shared.hashes.lock().get(revision);
+        match finished {
+            Some(hash) => Ok(KvHash { current_revision: shared.current(), ..hash }),
+            None => shared.compute_hash_kv(revision),
         }
-        self.compute_hash_kv(revision)
     }
 
     /// As [`Self::hash_kv`], but from the rows even where a compaction has left a hash.
     pub fn compute_hash_kv(&self, revision: i64) -> Result<KvHash, ReadError> {
-        let current_revision = self.revision();
+        self.shared().compute_hash_kv(revision)
+    }
+}
+
+impl Shared {
+    fn compute_hash_kv(&self, revision: i64) -> Result<KvHash, ReadError> {
+        let current_revision = self.current();
         // The view comes first: whatever a compaction has removed from it, that compaction counts below.
-        let view = self.shared.backend.view();
+        let view = self.backend.view();
         let compacted = self.compacted();
         let at = if revision == 0 { current_revision } else { revision };
         if 0 < at && at < compacted {
@@ -131,7 +140,7 @@ impl Reader {
         let hash = self.hash_rows(&view, at, compacted)?;
         if at > 0 {
             // What the index said about rows up to a later compaction was the truth only above it.
-            self.shared.check_not_compacted(at)?;
+            self.check_not_compacted(at)?;
         }
         Ok(hash.finish(at, current_revision))
     }
@@ -156,7 +165,7 @@ impl Reader {
     /// Whether the row is the value of its key at the main revision `at`.
     fn is_value_at(&self, revision: Revision, value: &Bytes, at: i64) -> Result<bool, Corruption> {
         let key = Fields::parse(value).ok_or(Corruption::Row { revision })?.key;
-        let stamp = self.shared.index.at(key, at);
+        let stamp = self.index.at(key, at);
         Ok(stamp.is_some_and(|stamp| !stamp.tombstone && stamp.revision() == revision))
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::error::{Corruption, ReadError};
 use crate::read::Reader;
 use crate::row::{self, Fields};
+use crate::shared::Shared;
 use crate::write::{Change, ChangeKind};
 
 /// How far one read of the history goes. Main revisions are never cut: the last one is read whole, and at
@@ -67,11 +68,47 @@ impl Reader {
     ///
     /// Costs some 50 ns for each change.
     pub fn recent_history(&self, from: i64, limit: &HistoryLimit) -> Option<History> {
-        let until = limit.until.min(self.shared.current());
+        self.place.load().recent_history(from, limit)
+    }
+
+    /// The oldest main revision that [`Reader::recent_history`] can begin with now.
+    pub fn recent_from(&self) -> i64 {
+        self.place.load().recent.read().first()
+    }
+
+    /// The changes from the main revision `from` on, wherever they are. Blocks while the backend reads.
+    /// History below the compacted revision is an error, also if a compaction passes `from` meanwhile. A
+    /// stretch that is partly in memory ends with what the backend has. At the compacted revision itself a
+    /// change is missing once it is removed, which happens only to one that another change of the same
+    /// transaction has replaced.
+    ///
+    /// Costs about a microsecond for each change.
+    pub fn history(&self, from: i64, limit: &HistoryLimit) -> Result<History, ReadError> {
+        self.shared().history(from, limit)
+    }
+
+    /// The row that the key of `change` had before the transaction of `change`; `None` if the key didn't
+    /// exist, or if a compaction has passed.
+    ///
+    /// Costs less than a microsecond if the row is in memory; else the backend is read.
+    pub fn previous_row(&self, change: &Change) -> Result<Option<Bytes>, ReadError> {
+        let before = change.revision.main - 1;
+        let shared = self.shared();
+        let row = shared.row_at(&change.key, before);
+        match shared.check_not_compacted(before) {
+            Ok(()) => row,
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+impl Shared {
+    fn recent_history(&self, from: i64, limit: &HistoryLimit) -> Option<History> {
+        let until = limit.until.min(self.current());
         let mut stretch = Stretch::new(limit);
         let mut last = until;
         {
-            let recent = self.shared.recent.read();
+            let recent = self.recent.read();
             if from < recent.first() {
                 return None;
             }
@@ -94,33 +131,21 @@ impl Reader {
         Some(History { changes: changes.collect(), last: last.max(from - 1) })
     }
 
-    /// The oldest main revision that [`Reader::recent_history`] can begin with now.
-    pub fn recent_from(&self) -> i64 {
-        self.shared.recent.read().first()
-    }
-
-    /// The changes from the main revision `from` on, wherever they are. Blocks while the backend reads.
-    /// History below the compacted revision is an error, also if a compaction passes `from` meanwhile. A
-    /// stretch that is partly in memory ends with what the backend has. At the compacted revision itself a
-    /// change is missing once it is removed, which happens only to one that another change of the same
-    /// transaction has replaced.
-    ///
-    /// Costs about a microsecond for each change.
-    pub fn history(&self, from: i64, limit: &HistoryLimit) -> Result<History, ReadError> {
-        self.shared.check_not_compacted(from)?;
+    fn history(&self, from: i64, limit: &HistoryLimit) -> Result<History, ReadError> {
+        self.check_not_compacted(from)?;
         if let Some(history) = self.recent_history(from, limit) {
             return Ok(history);
         }
         let history = self.stored_history(from, limit);
         // What a compaction has removed meanwhile is no corruption.
-        self.shared.check_not_compacted(from)?;
+        self.check_not_compacted(from)?;
         history
     }
 
     fn stored_history(&self, from: i64, limit: &HistoryLimit) -> Result<History, ReadError> {
         // In this order: rows leave the memory only when a view of the backend has them.
-        let stored = self.shared.recent.read().first() - 1;
-        let view = self.shared.backend.view();
+        let stored = self.recent.read().first() - 1;
+        let view = self.backend.view();
         let until = limit.until.min(stored);
         // Negative numbers come behind all others in the order of bytes.
         let start = Revision::new(from.max(0), 0).to_bytes();
@@ -146,27 +171,14 @@ impl Reader {
         Ok(History { changes, last: last.max(from - 1) })
     }
 
-    /// The row that the key of `change` had before the transaction of `change`; `None` if the key didn't
-    /// exist, or if a compaction has passed.
-    ///
-    /// Costs less than a microsecond if the row is in memory; else the backend is read.
-    pub fn previous_row(&self, change: &Change) -> Result<Option<Bytes>, ReadError> {
-        let before = change.revision.main - 1;
-        let row = self.row_at(&change.key, before);
-        match self.shared.check_not_compacted(before) {
-            Ok(()) => row,
-            Err(_) => Ok(None),
-        }
-    }
-
     fn row_at(&self, key: &[u8], main: i64) -> Result<Option<Bytes>, ReadError> {
-        let Some(stamp) = self.shared.index.at(key, main).filter(|stamp| !stamp.tombstone) else {
+        let Some(stamp) = self.index.at(key, main).filter(|stamp| !stamp.tombstone) else {
             return Ok(None);
         };
-        if let Some(row) = self.shared.recent.read().get(&stamp) {
+        if let Some(row) = self.recent.read().get(&stamp) {
             return Ok(Some(row.clone()));
         }
-        self.shared.stored_row(stamp.revision()).map(Some)
+        self.stored_row(stamp.revision()).map(Some)
     }
 }
 

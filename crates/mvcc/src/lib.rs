@@ -26,6 +26,8 @@
 //! * Reads at and above the compacted revision succeed whether or not its rows are removed yet; reads below
 //!   fail from the moment the compaction is declared.
 //! * The index, revisions and hashes depend on the rows alone, so that a reopened store is the same.
+//! * Readers outlive a state: [`Store::restore`] puts another one under them, and a view keeps the one that it
+//!   was made of. Nothing reads from both.
 //!
 //! It knows nothing of leases beyond storing their id, of watchers, users or the network. It starts no
 //! thread and looks at no clock.
@@ -52,6 +54,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod check;
 mod open;
 
 mod history;
@@ -71,6 +74,7 @@ mod shared;
 
 mod error;
 
+pub use check::HistoryCheck;
 pub use compact::Scrub;
 pub use error::{CompactError, Corruption, Error, OpenError, ReadError};
 pub use hash::KvHash;

@@ -8,6 +8,7 @@ use base::Revision;
 use bytes::Bytes;
 
 use crate::error::Corruption;
+use crate::row;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Marker {
@@ -35,8 +36,8 @@ impl Marker {
     {
         let Some(value) = view.get(Bucket::Meta, self.name().as_bytes())? else { return Ok(-1) };
         match Revision::from_bytes(&value) {
-            Ok(revision) => Ok(revision.main),
-            Err(_) => Err(Corruption::Marker { name: self.name(), value }.into()),
+            Ok(revision) if row::is_credible(revision.main) => Ok(revision.main),
+            _ => Err(Corruption::Marker { name: self.name(), value }.into()),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Opening a store: everything in memory is rebuilt from the rows.
+//! Opening and restoring a store: everything in memory is rebuilt from the rows.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use backend::{Backend, Bucket, View};
 use base::{LeaseId, Revision};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use crate::error::{Corruption, OpenError};
 use crate::index::{Index, Key, Keys};
 use crate::key_index::{KeyIndex, Stamp};
 use crate::markers::Marker;
-use crate::row::{self, Fields};
+use crate::row;
 use crate::shared::Shared;
 use crate::write::Store;
 
@@ -42,6 +43,51 @@ impl Store {
         config: &Config,
         visit: impl FnMut(&[u8], LeaseId),
     ) -> Result<Self, OpenError> {
+        Opened::read(&backend, config.cache_bytes, visit).map(Self::from)
+    }
+
+    /// Begins anew from the rows that `backend` shows now, under the readers that there are: after
+    /// [`Backend::replace`], or with another backend. Reads all rows as [`Store::open`] does.
+    ///
+    /// The new state shows to readers at once and as a whole. A view from before keeps the state that it was
+    /// made of, in memory and in the file, until it is dropped; so no read sees some of both. An interrupted
+    /// compaction that the rows tell of goes on, hashes of finished ones are forgotten. Rows that were not
+    /// committed are none of the new state: batches from before must not be committed any more.
+    ///
+    /// The state from before is left as it is on an error.
+    pub fn restore(&mut self, backend: &Backend) -> Result<(), OpenError> {
+        self.restore_with(backend, |_, _| ())
+    }
+
+    /// As [`Store::restore`], showing `visit` what [`Store::open_with`] does.
+    pub fn restore_with(
+        &mut self,
+        backend: &Backend,
+        visit: impl FnMut(&[u8], LeaseId),
+    ) -> Result<(), OpenError> {
+        let Opened { shared, compactions } = Opened::read(backend, self.shared.cache_bytes, visit)?;
+        self.released = shared.current();
+        self.compactions = compactions;
+        self.shared = Arc::new(shared);
+        self.place.store(Arc::clone(&self.shared));
+        Ok(())
+    }
+}
+
+/// What the rows of a backend say.
+struct Opened {
+    shared: Shared,
+    compactions: Compactions,
+}
+
+impl Opened {
+    fn read(
+        backend: &Backend,
+        cache_bytes: usize,
+        visit: impl FnMut(&[u8], LeaseId),
+    ) -> Result<Self, OpenError> {
+        // Of one file throughout, whatever takes its place under the handle.
+        let backend = backend.pinned();
         let view = backend.view();
         let finished = Marker::Finished.read::<OpenError>(&view)?;
         let scheduled = Marker::Scheduled.read::<OpenError>(&view)?;
@@ -49,10 +95,17 @@ impl Store {
         let compacted = finished.max(scheduled);
         let current = newest.max(compacted).max(FIRST_REVISION);
         Ok(Self {
-            shared: Arc::new(Shared::new(backend, index, config.cache_bytes, current, compacted)),
-            released: current,
+            shared: Shared::new(backend, index, cache_bytes, current, compacted),
             compactions: Compactions::resumed(finished, scheduled),
         })
+    }
+}
+
+impl From<Opened> for Store {
+    fn from(opened: Opened) -> Self {
+        let Opened { shared, compactions } = opened;
+        let (released, shared) = (shared.current(), Arc::new(shared));
+        Self { place: Arc::new(ArcSwap::new(Arc::clone(&shared))), shared, released, compactions }
     }
 }
 
@@ -73,8 +126,7 @@ fn add_row(
     value: &[u8],
     visit: &mut impl FnMut(&[u8], LeaseId),
 ) -> Result<Revision, Corruption> {
-    let (revision, tombstone) = row::parse_key(row_key)?;
-    let fields = Fields::parse(value).ok_or(Corruption::Row { revision })?;
+    let (revision, tombstone, fields) = row::parse(row_key, value)?;
     let stamp = match tombstone {
         true => Stamp::tombstone(revision),
         false => Stamp::put(revision, fields.create_revision, fields.version),

@@ -3,6 +3,7 @@
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use base::KeyRange;
 use bytes::Bytes;
 
@@ -16,41 +17,50 @@ use crate::write::Change;
 /// Keys looked at in one go. The writer waits for that long when it creates a key.
 const CHUNK_KEYS: usize = 256;
 
-/// A handle for reading from any thread while the [`Store`](crate::Store) is written to. Cheap to clone.
+/// A handle for reading from any thread while the [`Store`](crate::Store) is written to. Cheap to clone. It
+/// outlives the state that it reads: after [`Store::restore`](crate::Store::restore) it shows the new one.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) place: Arc<ArcSwap<Shared>>,
 }
 
 impl Reader {
     /// A view at the current revision: all transactions committed so far and none of the following ones.
     /// Costs next to nothing and holds nothing back; once a compaction passes its revision its reads fail.
     pub fn view(&self) -> ReadView {
-        ReadView { revision: self.shared.current(), shared: Arc::clone(&self.shared) }
+        let shared = self.shared();
+        ReadView { revision: shared.current(), shared }
     }
 
     /// The current main revision; 1 in an empty store.
     pub fn revision(&self) -> i64 {
-        self.shared.current()
+        self.place.load().current()
     }
 
     /// The compacted revision; -1 if there never was a compaction.
     pub fn compacted(&self) -> i64 {
-        self.shared.compacted()
+        self.place.load().compacted()
     }
 
     /// The number of keys that exist, counting what a running transaction has changed already.
     pub fn key_count(&self) -> usize {
-        self.shared.index.n_live()
+        self.place.load().index.n_live()
     }
 
     /// Memory held by rows that the backend's view does not have yet.
     pub fn buffered_bytes(&self) -> usize {
-        self.shared.recent.read().bytes()
+        self.place.load().recent.read().bytes()
+    }
+
+    /// The state as it is now. Whoever needs two facts of it that fit together asks once: the next call may
+    /// return the state of a restored store.
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.place.load_full()
     }
 }
 
-/// The state at one revision, see [`Reader::view`].
+/// The state at one revision, see [`Reader::view`]. It keeps the state that it was made of, also when the store
+/// is restored meanwhile.
 #[derive(Clone, Debug)]
 pub struct ReadView {
     shared: Arc<Shared>,

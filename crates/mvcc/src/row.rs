@@ -37,6 +37,22 @@ pub(crate) fn key(revision: Revision, tombstone: bool) -> Bytes {
     Bytes::copy_from_slice(&marked)
 }
 
+/// Above every main revision and version that a store can come to, and far from where adding to one
+/// overflows.
+const NUMBER_END: i64 = 1 << 62;
+
+/// Whether a main revision, or a version, is one that a store can have come to.
+pub(crate) fn is_credible(number: i64) -> bool {
+    (0..NUMBER_END).contains(&number)
+}
+
+/// Reads a row: its revision, whether it is a tombstone, and its value.
+pub(crate) fn parse<'a>(key: &Bytes, value: &'a [u8]) -> Result<(Revision, bool, Fields<'a>), Corruption> {
+    let (revision, tombstone) = parse_key(key)?;
+    let fields = Fields::parse(value).filter(|fields| is_credible(fields.version));
+    Ok((revision, tombstone, fields.ok_or(Corruption::Row { revision })?))
+}
+
 /// Reads a row key: the revision and whether it is a tombstone's.
 pub(crate) fn parse_key(bytes: &Bytes) -> Result<(Revision, bool), Corruption> {
     let (plain, tombstone) = match bytes.split_last() {
@@ -44,7 +60,9 @@ pub(crate) fn parse_key(bytes: &Bytes) -> Result<(Revision, bool), Corruption> {
         _ => (&bytes[..], false),
     };
     match Revision::from_bytes(plain) {
-        Ok(revision) if u32::try_from(revision.sub).is_ok() => Ok((revision, tombstone)),
+        Ok(revision) if is_credible(revision.main) && u32::try_from(revision.sub).is_ok() => {
+            Ok((revision, tombstone))
+        }
         _ => Err(Corruption::RowKey { key: bytes.clone() }),
     }
 }
@@ -247,12 +265,14 @@ mod tests {
             let key = key(revision, tombstone);
             assert_eq!(parse_key(&key).unwrap(), (revision, tombstone));
         }
-        let refused: [&'static [u8]; 5] = [
+        let refused: [&'static [u8]; 7] = [
             b"",
             b"t",
             b"\0\0\0\0\0\0\0\x06_\0\0\0\0\0\0\0\0x",
             b"\0\0\0\0\0\0\0\x06-\0\0\0\0\0\0\0\0t",
             b"\0\0\0\0\0\0\0\x06_\xff\0\0\0\0\0\0\0",
+            b"\x80\0\0\0\0\0\0\x06_\0\0\0\0\0\0\0\0",
+            b"\x7f\xff\xff\xff\xff\xff\xff\xff_\0\0\0\0\0\0\0\0",
         ];
         for bytes in refused {
             assert!(parse_key(&Bytes::from_static(bytes)).is_err(), "{bytes:?}");

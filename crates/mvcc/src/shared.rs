@@ -17,7 +17,9 @@ use crate::row_cache::RowCache;
 /// The state of a store behind one `Arc`. The writer alone changes index, recent rows and the two numbers;
 /// readers only add to the cache.
 pub(crate) struct Shared {
+    /// Of the file that this state belongs to, whatever takes its place elsewhere.
     pub(crate) backend: Backend,
+    pub(crate) cache_bytes: usize,
     pub(crate) index: Index,
     pub(crate) recent: RwLock<Recent>,
     pub(crate) cache: RowCache,
@@ -40,6 +42,7 @@ impl Shared {
     ) -> Self {
         Self {
             backend,
+            cache_bytes,
             index,
             recent: RwLock::new(Recent::after(current)),
             cache: RowCache::new(cache_bytes),

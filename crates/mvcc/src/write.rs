@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use backend::{Batch, Bucket};
 use base::{KeyRange, LeaseId, Revision};
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
+    /// Where readers find `shared`; changed by [`Store::restore_with`] alone.
+    pub(crate) place: Arc<ArcSwap<Shared>>,
     /// All rows up to this main revision are in the backend's view.
     pub(crate) released: i64,
     pub(crate) compactions: Compactions,
@@ -24,7 +27,7 @@ pub struct Store {
 impl Store {
     /// A handle for reading; any number, on any threads.
     pub fn reader(&self) -> Reader {
-        Reader { shared: Arc::clone(&self.shared) }
+        Reader { place: Arc::clone(&self.place) }
     }
 
     /// The current main revision; 1 in an empty store.

@@ -1,7 +1,7 @@
 //! Another file under an open handle.
 
 use std::fs;
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use ferretcd_backend::{Backend, Batch, Bucket, Config, Error, MemoryMedium, OpenError};
@@ -85,18 +85,18 @@ fn commits_beside_a_replacement_are_not_torn() {
         let (old, new) = (backend("0"), backend("new"));
         let shown = old.clone();
         let before = old.pinned();
-        let (sender, receiver) = mpsc::channel();
+        let both_run = Arc::new(Barrier::new(2));
         let writer = thread::spawn({
-            let shown = shown.clone();
+            let (shown, both_run) = (shown.clone(), Arc::clone(&both_run));
             move || {
                 let mut batch = Batch::default();
                 batch.put(Bucket::Key, "a", "1");
                 batch.put(Bucket::Meta, "a", "1");
-                sender.send(()).expect("the other end waits");
+                both_run.wait();
                 shown.commit(&batch)
             }
         });
-        receiver.recv().expect("the writer runs");
+        both_run.wait();
         shown.replace_by(&new);
         let outcome = writer.join().expect("no panic");
         let has = |backend: &Backend, bucket| backend.view().get(bucket, b"a").expect("memory").is_some();
