@@ -236,6 +236,9 @@ pub enum RowFault {
     /// A key or name that is not above the one before it.
     #[error("it is not above the one before it")]
     Order,
+    /// A row that comes before the first bucket.
+    #[error("no bucket has begun")]
+    NoBucket,
 }
 
 /// The beginning of a key as text.

@@ -7,7 +7,8 @@
 //!
 //! - [`Source`] is what an image is made of: sorted buckets of sorted rows that can be read twice.
 //! - [`Plan`] is the outcome of the first reading: how the image will be laid out, so how large it is.
-//!   [`Plan::write`] reads again and writes the image in one pass.
+//!   [`Plan::write`] reads again and writes the image in one pass; [`Plan::stream`] does so as it is read itself, of
+//!   [`Part`]s that come by themselves.
 //! - [`Reader`] walks an [`Image`], a file or bytes in memory. A [`Bucket`] of it gives its [`Rows`]. A reader is a
 //!   source, too: writing it out again leaves free pages behind.
 //! - [`HashWriter`] and [`check_trailer`] are for the SHA-256 behind an image that makes it a snapshot file.
@@ -58,4 +59,4 @@ pub use error::{Fault, ReadError, RowFault, WriteError};
 pub use format::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use read::{BUCKETS_MAX, Bucket, Buckets, Image, Reader, Rows};
 pub use trailer::{HashWriter, TRAILER_BYTES, Trailer, check_trailer};
-pub use write::{Plan, Row, Source};
+pub use write::{Part, Plan, Row, Source, Stream};

@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::node::Node;
 use crate::WriteError;
@@ -25,13 +25,13 @@ impl<W: Write> Pages<W> {
 
     /// Writes both meta pages of the state that `root` and `mark` describe. The transaction ids are those that bolt
     /// would have put into these pages.
-    pub(super) fn write_metas<E>(&mut self, root: u64, mark: u64) -> Result<(), WriteError<E>> {
+    pub(super) fn write_metas(&mut self, root: u64, mark: u64) -> io::Result<()> {
         self.buffer.clear();
         for (page, txid) in [(0, 2), (1, 1)] {
             let meta = Meta { page_bytes: PAGE_BYTES as u32, root, mark, txid };
             meta.put_page(page, &mut self.buffer);
         }
-        self.out.write_all(&self.buffer).map_err(WriteError::Io)
+        self.out.write_all(&self.buffer)
     }
 
     /// Writes a node and returns its page.
@@ -51,9 +51,13 @@ impl<W: Write> Pages<W> {
         Ok(page)
     }
 
-    /// Number of pages and checksum over them.
-    pub(super) fn finish<E>(mut self) -> Result<(u64, u32), WriteError<E>> {
+    pub(super) fn out(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Number of pages, checksum over them, and where they went.
+    pub(super) fn finish<E>(mut self) -> Result<(u64, u32, W), WriteError<E>> {
         self.out.flush().map_err(WriteError::Io)?;
-        Ok((self.next, self.crc))
+        Ok((self.next, self.crc, self.out))
     }
 }

@@ -1,13 +1,11 @@
 use std::io::{self, Write};
 
-use bytes::Bytes;
-
-use super::node::{Content, Element};
+use super::layout::Layout;
 use super::pages::Pages;
 use super::source::Source;
-use super::tree::Tree;
+use super::stream::{Part, Stream};
+use crate::WriteError;
 use crate::format::PAGE_BYTES;
-use crate::{KEY_BYTES_MAX, RowFault, VALUE_BYTES_MAX, WriteError};
 
 /// The layout of an image before it is written: what its first pages must say of the rest, and how long it will be.
 ///
@@ -17,11 +15,11 @@ use crate::{KEY_BYTES_MAX, RowFault, VALUE_BYTES_MAX, WriteError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// The page of the tree of buckets.
-    root: u64,
+    pub(super) root: u64,
     /// The number of pages.
-    mark: u64,
+    pub(super) mark: u64,
     /// Over all pages but the metas.
-    crc: u32,
+    pub(super) crc: u32,
 }
 
 impl Plan {
@@ -32,6 +30,25 @@ impl Plan {
     /// When the source fails, or has rows that an image cannot hold: wrongly ordered or too large.
     pub fn new<S: Source>(source: &S) -> Result<Self, WriteError<S::Error>> {
         lay_out(source, Pages::new(io::sink(), u64::MAX))
+    }
+
+    /// As [`Plan::new`], of rows that come by themselves instead of being asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::new`].
+    pub fn of<E>(parts: impl IntoIterator<Item = Result<Part, E>>) -> Result<Self, WriteError<E>> {
+        let mut layout = Layout::new(Pages::new(io::sink(), u64::MAX));
+        for part in parts {
+            layout.part(part.map_err(WriteError::Source)?)?;
+        }
+        let (plan, _) = layout.finish()?;
+        Ok(plan)
+    }
+
+    /// The image as a stream that is written as it is read, of the same parts that the plan was made of.
+    pub fn stream<P>(&self, parts: P) -> Stream<P> {
+        Stream::new(*self, parts)
     }
 
     /// The length in bytes of the image to be written.
@@ -49,7 +66,7 @@ impl Plan {
     /// bytes are written; after an error those that were are not an image.
     pub fn write<S: Source>(&self, source: &S, out: impl Write) -> Result<(), WriteError<S::Error>> {
         let mut pages = Pages::new(out, self.mark);
-        pages.write_metas(self.root, self.mark)?;
+        pages.write_metas(self.root, self.mark).map_err(WriteError::Io)?;
         match lay_out(source, pages)? == *self {
             true => Ok(()),
             false => Err(WriteError::Changed),
@@ -57,56 +74,15 @@ impl Plan {
     }
 }
 
-/// Gives all nodes of an image to `pages`, bucket by bucket, each after its children.
-fn lay_out<S: Source>(source: &S, mut pages: Pages<impl Write>) -> Result<Plan, WriteError<S::Error>> {
-    let mut top = Tree::new();
-    let mut last = Vec::new();
+/// Gives the rows of `source` to a layout, bucket by bucket.
+fn lay_out<S: Source>(source: &S, pages: Pages<impl Write>) -> Result<Plan, WriteError<S::Error>> {
+    let mut layout = Layout::new(pages);
     for name in source.buckets().map_err(WriteError::Source)? {
-        if let Err(fault) = check_key(&name, &mut last) {
-            return Err(WriteError::Bucket { name, fault });
+        layout.begin(name.clone())?;
+        for row in source.rows(&name).map_err(WriteError::Source)? {
+            layout.row(row.map_err(WriteError::Source)?)?;
         }
-        let content = Content::Bucket(lay_out_bucket(source, &name, &mut pages)?);
-        top.push(Element { key: name, content }, &mut pages)?;
     }
-    let root = top.finish(&mut pages)?;
-    let (mark, crc) = pages.finish()?;
-    Ok(Plan { root, mark, crc })
-}
-
-/// Returns the value of the bucket's entry.
-fn lay_out_bucket<S: Source>(
-    source: &S,
-    bucket: &Bytes,
-    pages: &mut Pages<impl Write>,
-) -> Result<Bytes, WriteError<S::Error>> {
-    let mut tree = Tree::new();
-    let mut last = Vec::new();
-    for row in source.rows(bucket).map_err(WriteError::Source)? {
-        let (key, value) = row.map_err(WriteError::Source)?;
-        if let Err(fault) = check_key(&key, &mut last).and_then(|()| check_value(&value)) {
-            return Err(WriteError::Row { bucket: bucket.clone(), key, fault });
-        }
-        tree.push(Element { key, content: Content::Row(value) }, pages)?;
-    }
-    tree.finish_bucket(pages)
-}
-
-/// Checks that `key` can come behind `last`, and puts it in its place.
-fn check_key(key: &[u8], last: &mut Vec<u8>) -> Result<(), RowFault> {
-    if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
-        return Err(RowFault::KeySize { len: key.len() });
-    }
-    if key <= &last[..] {
-        return Err(RowFault::Order);
-    }
-    last.clear();
-    last.extend_from_slice(key);
-    Ok(())
-}
-
-fn check_value(value: &[u8]) -> Result<(), RowFault> {
-    match value.len() {
-        0..=VALUE_BYTES_MAX => Ok(()),
-        len => Err(RowFault::ValueSize { len }),
-    }
+    let (plan, _) = layout.finish()?;
+    Ok(plan)
 }
