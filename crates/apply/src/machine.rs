@@ -185,19 +185,19 @@ impl StateMachine {
         Ok(Outcome { id: command.id, revision: self.store.revision(), cost: cost(&command.request), result })
     }
 
-    /// Applies a change of the members. `conf_state` is the configuration that the consensus core has from
-    /// this entry on, as JSON; `id` is that of the proposal, zero for the entries a cluster starts with.
+    /// Applies a change of the members, or refuses it with the outcome's result. The consensus core has to be
+    /// told which: it must put an accepted change into force, and none that was refused. `id` is that of the
+    /// proposal, zero for the entries a cluster starts with.
     pub fn apply_members(
         &mut self,
         (index, term): (u64, u64),
         id: u64,
         change: MemberChange,
-        conf_state: Bytes,
         batch: &mut Batch,
     ) -> Result<Outcome, Fault> {
         let result = self.change_members(index, change, batch).map(|()| Response::Done);
         self.advance(index, term);
-        self.applied.conf_state = conf_state;
+        self.applied.conf_state = self.membership.conf_state_json();
         match result {
             Err(ApplyError::Fault(fault)) => Err(fault),
             result => Ok(Outcome { id, revision: self.store.revision(), cost: 0, result }),

@@ -56,10 +56,10 @@ impl Member {
                 .expect("a readable entry");
         }
         let add = MemberChange::Add { context: entry.clone() };
-        let conf_state = Bytes::from_static(br#"{"voters":[7],"auto_leave":false}"#);
-        self.machine
-            .apply_members((index, term), 0, add, conf_state, &mut self.batch)
-            .expect("a readable entry")
+        let outcome =
+            self.machine.apply_members((index, term), 0, add, &mut self.batch).expect("a readable entry");
+        assert_eq!(self.machine.applied().conf_state, r#"{"voters":[7],"auto_leave":false}"#);
+        outcome
     }
 
     fn commit(&mut self) {

@@ -13,7 +13,6 @@ use mvcc::{KvHash, Scrub};
 use raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
 
 use crate::RequestError;
-use crate::conf_state;
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
 use crate::inbox::{Inbox, Work};
@@ -90,9 +89,8 @@ impl ApplyLoop {
         }
     }
 
-    /// Nothing is applied any more; whoever still has entries must not wait for room.
+    /// Nothing is applied any more.
     fn fail(&self, fault: &apply::Fault) {
-        self.inbox.stop();
         self.shared.fail(fault);
     }
 
@@ -130,15 +128,24 @@ impl ApplyLoop {
                 room = self.quota.room();
                 self.machine.apply(index, term, command, &mut turn.batch)?
             }
-            Payload::ConfChange { change, conf_state } => {
-                let conf_state = conf_state::to_json(&conf_state);
-                let ConfChange { id, .. } = change;
-                let change = member_change(change);
-                self.machine.apply_members((index, term), id, change, conf_state, &mut turn.batch)?
-            }
+            Payload::ConfChange { change } => self.change_members((index, term), change, turn)?,
         };
         self.settle(outcome, room, turn);
         Ok(())
+    }
+
+    /// Decides about a change of the members. The consensus core learns it before the entry counts as applied.
+    fn change_members(
+        &mut self,
+        (index, term): (u64, u64),
+        change: ConfChange,
+        turn: &mut Turn,
+    ) -> Result<Outcome, apply::Fault> {
+        let asked_for = member_change(&change);
+        let outcome =
+            self.machine.apply_members((index, term), change.id, asked_for, &mut turn.batch)?;
+        self.node.configure(index, outcome.result.is_ok().then_some(change));
+        Ok(outcome)
     }
 
     /// Notes what an outcome means for others and queues the answer for who waits for it.
@@ -259,12 +266,11 @@ impl ApplyLoop {
     }
 }
 
-fn member_change(change: ConfChange) -> MemberChange {
+fn member_change(change: &ConfChange) -> MemberChange {
+    let context = change.context.clone();
     match change.kind {
-        ConfChangeKind::AddNode | ConfChangeKind::AddLearnerNode => {
-            MemberChange::Add { context: change.context }
-        }
-        ConfChangeKind::UpdateNode => MemberChange::Update { context: change.context },
+        ConfChangeKind::AddNode | ConfChangeKind::AddLearnerNode => MemberChange::Add { context },
+        ConfChangeKind::UpdateNode => MemberChange::Update { context },
         ConfChangeKind::RemoveNode => MemberChange::Remove(change.node),
     }
 }

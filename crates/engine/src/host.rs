@@ -19,7 +19,7 @@ use crate::waiters::Waiters;
 /// A sync of the log that takes longer is logged.
 const SLOW_SYNC: Duration = Duration::from_secs(1);
 
-/// Called on the node's threads; never waits but for room in the apply thread's queue.
+/// Called on the node's threads; never waits.
 pub(crate) struct EngineHost {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) gate: Arc<ReadGate>,

@@ -9,14 +9,10 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 use raft_node::Committed;
 
-/// Entries that may wait. The consensus driver waits when they do, which happens only at start-up, when the
-/// whole log is handed out: a running member refuses proposals long before.
-const ENTRIES_MAX: usize = 16 * 1024;
-
 /// Every cause of work of the apply thread.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    /// To be applied, in the order of the log.
+    /// To be applied, in the order of the log. The consensus node bounds how many it hands out ahead.
     pub(crate) entries: Vec<Committed>,
     /// Rows of revisions up to this one can be read from the state file.
     pub(crate) flushed: Option<i64>,
@@ -29,16 +25,12 @@ pub(crate) struct Work {
 pub(crate) struct Inbox {
     work: Mutex<Work>,
     wake: Condvar,
-    room: Condvar,
 }
 
 impl Inbox {
-    /// Adds entries. Waits while too many are waiting, unless the thread is told to stop.
+    /// Adds entries.
     pub(crate) fn add_entries(&self, entries: Vec<Committed>) {
         let mut work = self.work.lock();
-        while work.entries.len() >= ENTRIES_MAX && !work.stop {
-            self.room.wait(&mut work);
-        }
         if work.entries.is_empty() {
             work.entries = entries;
         } else {
@@ -56,7 +48,6 @@ impl Inbox {
     pub(crate) fn stop(&self) {
         self.work.lock().stop = true;
         self.wake.notify_one();
-        self.room.notify_all();
     }
 
     /// Takes everything; waits for something to come, or until `deadline`. `None` means that it was reached.
@@ -74,7 +65,6 @@ impl Inbox {
         }
         let taken = std::mem::take(&mut *work);
         work.stop = taken.stop;
-        self.room.notify_all();
         Some(taken)
     }
 }

@@ -40,6 +40,8 @@ use crate::{Config, Engine, StartError, conf_state};
 const SEGMENT_BYTES: u64 = 64_000_000;
 /// Events that may wait for the consensus driver.
 const NODE_INBOX_MAX: usize = 16 * 1024;
+/// Committed entries that may be with the apply thread: twice of what makes new proposals be refused.
+const UNAPPLIED_MAX: u64 = 10_000;
 /// The largest message of entries between members, in bytes.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 /// Messages of entries under way to one follower.
@@ -293,6 +295,7 @@ fn start_node(
         max_size_per_msg: MESSAGE_BYTES_MAX,
         max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
         catchup_entries: config.catchup_entries,
+        unapplied_max: UNAPPLIED_MAX,
         inbox: NODE_INBOX_MAX,
         advance_ticks: config.advance_ticks,
     };

@@ -18,6 +18,7 @@
 //! assert_eq!(cluster_id(&[id]).to_string(), "cdf818194e3a8c32");
 //! ```
 
+mod conf_state;
 mod id;
 mod member;
 mod store;

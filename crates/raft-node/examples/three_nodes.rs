@@ -61,6 +61,7 @@ fn start(id: MemberId, handles: &Handles, host: Member) -> Result<Node, Error> {
         max_size_per_msg: 1 << 20,
         max_inflight_msgs: 256,
         catchup_entries: 5000,
+        unapplied_max: 5000,
         inbox: 4096,
         advance_ticks: true,
     };
@@ -79,16 +80,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut n_seen = 0;
     while n_seen < 3 * IDS.len() {
         let (member, entries) = applied.recv()?;
-        all[member.0 as usize - 1].applied(entries.last().map_or(0, |entry| entry.index));
+        let handle = &all[member.0 as usize - 1];
         for Committed { index, term, payload } in entries {
             writeln!(out, "member {member} applies {index} of term {term}: {payload:?}")?;
             n_seen += usize::from(matches!(payload, Payload::Normal(_)));
-            let leads = all[member.0 as usize - 1].status().role == Role::Leader;
+            let leads = handle.status().role == Role::Leader;
             if payload == Payload::Empty && leads {
                 for (token, value) in ["one", "two", "three"].into_iter().enumerate() {
-                    all[member.0 as usize - 1].propose(token as u64, value.into())?;
+                    handle.propose(token as u64, value.into())?;
                 }
             }
+            if let Payload::ConfChange { change } = payload {
+                handle.configure(index, Some(change));
+            }
+            handle.applied(index);
         }
     }
     Ok(())

@@ -50,6 +50,7 @@ fn start(dir: &Path) -> Result<(Node, Receiver<(u64, usize)>), Error> {
         max_size_per_msg: 1 << 20,
         max_inflight_msgs: 256,
         catchup_entries: 5000,
+        unapplied_max: 5000,
         inbox: 4096,
         advance_ticks: true,
     };
@@ -68,6 +69,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "bare append + sync: {}", percentiles(&mut bare))?;
     let (node, committed) = start(&dir.path().join("wal"))?;
     let handle = node.handle();
+    // The log begins with the change that adds this member.
+    let (index, _) = committed.recv()?;
+    let change = ConfChange { id: 0, kind: ConfChangeKind::AddNode, node: ME, context: Bytes::new() };
+    handle.configure(index, Some(change));
+    handle.applied(index);
     while handle.status().role != Role::Leader || handle.status().committed < 2 {
         let (index, _) = committed.recv()?;
         handle.applied(index);

@@ -26,6 +26,9 @@ pub struct Config {
     pub max_inflight_msgs: usize,
     /// Applied entries kept in memory for followers that lag.
     pub catchup_entries: u64,
+    /// Entries handed out and not yet reported as applied; beyond them no more are handed out, and everything
+    /// else goes on. Not zero.
+    pub unapplied_max: u64,
     /// How many proposals, configuration changes, reads and peer messages may each wait for the driver before
     /// they are refused.
     pub inbox: usize,
@@ -42,6 +45,7 @@ impl Config {
             ("election_ticks", self.election_ticks >= 2),
             ("max_size_per_msg", self.max_size_per_msg <= MAX_UNCOMMITTED_BYTES),
             ("max_inflight_msgs", self.max_inflight_msgs > 0),
+            ("unapplied_max", self.unapplied_max > 0),
             ("inbox", self.inbox > 0),
         ];
         match checks.into_iter().find(|(_, valid)| !valid) {

@@ -1,5 +1,7 @@
 //! The decisions of a node: events in, effects out.
 
+use std::collections::VecDeque;
+
 use base::MemberId;
 use raft::eraftpb::{self, EntryType, MessageType};
 use raft::{RawNode, StateRole};
@@ -35,10 +37,16 @@ pub struct Core {
     spread: (u64, StateRole, u64),
     /// The last hard state given to the disk.
     hard_state: wal::HardState,
+    /// Committed and durable entries behind `handed_out`. They share their payloads with the log in memory.
+    backlog: VecDeque<eraftpb::Entry>,
     /// The last committed entry given to the member.
     handed_out: u64,
     /// The last configuration change among those.
     conf_change: u64,
+    /// That change, while the member has not said what becomes of it. It is the last entry handed out then.
+    unconfigured: Option<u64>,
+    /// The last entry that the member reported as applied. The raft core may be told only later.
+    applied: u64,
     /// Whether the first election of a sole voter is still to be started.
     election_due: bool,
     /// What the last report of the role said.
@@ -79,8 +87,11 @@ impl Core {
             n_ticks: 0,
             spread: (raw.raft.term, raw.raft.state, u64::MAX),
             hard_state: translate::hard_state_to_wal(&raw.raft.hard_state()),
+            backlog: VecDeque::new(),
             handed_out: applied.index,
             conf_change: 0,
+            unconfigured: None,
+            applied: applied.index,
             election_due: config.advance_ticks,
             reported: status(&raw),
             over: false,
@@ -108,7 +119,8 @@ impl Core {
                 self.outbox.synced(number);
                 self.settle();
             }
-            Event::Applied(index) => self.applied(index),
+            Event::Configure { index, change } => self.configure(index, change.as_ref()),
+            Event::Applied(index) => self.report_applied(index),
             Event::TransferLeader(to) => self.raw.transfer_leader(to.0),
         }
         self.spread_elections();
@@ -120,6 +132,7 @@ impl Core {
             while !self.over && self.raw.has_ready() {
                 self.take_ready();
             }
+            self.hand_out();
             if self.over || !self.go_on() {
                 break;
             }
@@ -145,9 +158,18 @@ impl Core {
         !self.over && raft.state == StateRole::Leader && self.is_sole_voter() && raft.commit_to_current_term()
     }
 
-    /// The last configuration change handed out that is not applied yet. While there is one, no further change
-    /// is accepted and no election is started, so the member should report its progress at once.
-    pub fn unapplied_conf_change(&self) -> Option<u64> {
+    /// The applied index that the core waits for, so that its report should not wait for another event: that of
+    /// a configuration change, before which no further change is accepted and no election is started, or one
+    /// that makes room for committed entries.
+    pub fn awaited_applied(&self) -> Option<u64> {
+        if self.over || self.unconfigured.is_some() {
+            return None;
+        }
+        let room = (!self.backlog.is_empty()).then(|| self.handed_out - self.config.unapplied_max / 2);
+        self.unapplied_conf_change().into_iter().chain(room).min()
+    }
+
+    fn unapplied_conf_change(&self) -> Option<u64> {
         (self.conf_change > self.raw.raft.raft_log.applied).then_some(self.conf_change)
     }
 
@@ -250,8 +272,15 @@ impl Core {
         self.raw.read_index(context);
     }
 
-    fn applied(&mut self, index: u64) {
-        let index = index.min(self.handed_out);
+    fn report_applied(&mut self, index: u64) {
+        self.applied = self.applied.max(index.min(self.handed_out));
+        self.advance_applied();
+    }
+
+    /// Tells the raft core what is applied, but nothing from an undecided configuration change on: it would take
+    /// the next change and start elections before this one is in force.
+    fn advance_applied(&mut self) {
+        let index = self.unconfigured.map_or(self.applied, |change| self.applied.min(change - 1));
         if index > self.raw.raft.raft_log.applied {
             self.raw.advance_apply_to(index);
             // Entries may be dropped only up to what the core was told to be applied: it reads them again.
@@ -285,7 +314,7 @@ impl Core {
             let tokens = self.reads.finish(&read.request_ctx);
             self.effects.reads.extend(tokens.into_iter().map(|token| (token, read.index)));
         }
-        self.commit(committed);
+        self.backlog.extend(committed);
     }
 
     /// Sends or holds a batch's messages: `leading` those of a leader, `following` those of anybody else.
@@ -324,38 +353,45 @@ impl Core {
         }
     }
 
-    fn commit(&mut self, entries: Vec<eraftpb::Entry>) {
-        self.effects.committed.reserve(entries.len());
-        for entry in entries {
+    /// Gives committed entries to the member, as far as it keeps up. A configuration change is the last one until
+    /// the member has decided about it: behind its own removal it has no business with what the others do.
+    fn hand_out(&mut self) {
+        while !self.over
+            && self.unconfigured.is_none()
+            && self.handed_out - self.applied < self.config.unapplied_max
+            && let Some(entry) = self.backlog.pop_front()
+        {
             let (index, term) = (entry.index, entry.term);
-            match self.payload(entry) {
-                Ok(payload) => self.effects.committed.push(Committed { index, term, payload }),
+            let payload = match payload(entry) {
+                Ok(payload) => payload,
                 Err(error) => return self.fail(error),
+            };
+            if matches!(payload, Payload::ConfChange { .. }) {
+                self.conf_change = index;
+                self.unconfigured = Some(index);
             }
             self.handed_out = index;
-            // A removed member has no business with what the others did afterwards.
-            if self.over {
-                return;
-            }
+            self.effects.committed.push(Committed { index, term, payload });
         }
     }
 
-    fn payload(&mut self, entry: eraftpb::Entry) -> Result<Payload, Error> {
-        Ok(match entry.get_entry_type() {
-            EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
-            EntryType::EntryNormal => Payload::Normal(entry.data),
-            EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
-                let change = translate::conf_change(&entry)?;
-                let conf_state = self.change_configuration(entry.index, &change);
-                Payload::ConfChange { change, conf_state }
-            }
-        })
+    /// The member's decision about the configuration change at `index`.
+    fn configure(&mut self, index: u64, change: Option<&ConfChange>) {
+        if self.unconfigured != Some(index) {
+            return;
+        }
+        self.unconfigured = None;
+        if let Some(change) = change {
+            self.change_configuration(change);
+        }
+        if !self.over {
+            self.advance_applied();
+        }
     }
 
-    /// Puts a committed change into force and returns the configuration after it. A change that cannot be, like
-    /// the removal of the last voter, has no effect on any member.
-    fn change_configuration(&mut self, index: u64, change: &ConfChange) -> wal::ConfState {
-        self.conf_change = index;
+    /// Puts a change into force. One that cannot be, like the removal of the last voter, has no effect on any
+    /// member.
+    fn change_configuration(&mut self, change: &ConfChange) {
         if let Some(transition) = change.to_transition()
             && let Err(error) = self.raw.apply_conf_change(&transition)
         {
@@ -364,7 +400,6 @@ impl Core {
         let status = self.status();
         let is_own_removal = change.kind == ConfChangeKind::RemoveNode && change.node == self.config.id;
         self.over = is_own_removal && !status.is_voter && !status.is_learner;
-        translate::conf_state_to_wal(self.raw.raft.prs().conf().to_conf_state())
     }
 
     /// Starts what had to wait for a state that has come about meanwhile. Returns whether it did something.
@@ -434,6 +469,16 @@ impl Core {
         self.effects.failed = Some(error);
         self.over = true;
     }
+}
+
+fn payload(entry: eraftpb::Entry) -> Result<Payload, Error> {
+    Ok(match entry.get_entry_type() {
+        EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
+        EntryType::EntryNormal => Payload::Normal(entry.data),
+        EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
+            Payload::ConfChange { change: translate::conf_change(&entry)? }
+        }
+    })
 }
 
 fn status(raw: &RawNode<MemoryLog>) -> Status {

@@ -75,8 +75,11 @@ impl Driver {
         Ok(())
     }
 
-    fn feed(&mut self, taken: Lanes) {
+    fn feed(&mut self, mut taken: Lanes) {
         self.take_done(&taken);
+        for (index, change) in std::mem::take(&mut taken.configured) {
+            self.core.handle(Event::Configure { index, change });
+        }
         self.take_applied();
         self.tick_if_due();
         for message in taken.messages {
@@ -142,8 +145,8 @@ impl Driver {
         }
         if !effects.committed.is_empty() {
             self.host.committed(effects.committed);
-            self.watch_applied();
         }
+        self.watch_applied();
         for (token, index) in effects.reads {
             self.host.read_ready(token, index);
         }
@@ -188,10 +191,11 @@ impl Driver {
         self.queue.put(Batch { hard_state, checkpoint: Some(checkpoint), ..Batch::default() });
     }
 
-    /// Asks to be woken when the last configuration change is applied: the next one and elections wait for it.
+    /// Asks to be woken when what the core waits for is applied.
     fn watch_applied(&mut self) {
-        self.shared.inbox.await_applied(self.core.unapplied_conf_change());
-        if self.core.unapplied_conf_change().is_some_and(|index| self.shared.inbox.applied() >= index) {
+        let awaited = self.core.awaited_applied();
+        self.shared.inbox.await_applied(awaited);
+        if awaited.is_some_and(|index| self.shared.inbox.applied() >= index) {
             self.shared.inbox.set_applied(self.shared.inbox.applied());
         }
     }

@@ -25,6 +25,13 @@ pub enum Event {
     ReadIndex(Vec<ReadToken>),
     /// Everything in [`Persist`]s up to this number is durable.
     Persisted(u64),
+    /// What becomes of the configuration change that was handed out last.
+    Configure {
+        /// The index of its entry; ignored unless that entry waits for this.
+        index: u64,
+        /// What to put into force; `None` if the member has refused the change.
+        change: Option<ConfChange>,
+    },
     /// The member has applied the entries up to this index.
     Applied(u64),
     /// Hand the leadership to this member.

@@ -68,6 +68,13 @@ impl NodeHandle {
         self.shared.inbox.request(|lanes| &mut lanes.messages, message)
     }
 
+    /// Decides about the configuration change handed out with the entry at `index`: it is in force with the next
+    /// thing that the node does, or refused if `change` is `None`. Every member must decide alike. To be called
+    /// before [`Self::applied`] with that index; no further entry is handed out before.
+    pub fn configure(&self, index: u64, change: Option<ConfChange>) {
+        self.shared.inbox.put(|lanes| lanes.configured.push((index, change)));
+    }
+
     /// Reports that the member has applied the entries up to `index`. Cheap: the node looks at it when it is
     /// awake, and is woken only if it waits for just that. Lower indices than before are ignored.
     pub fn applied(&self, index: u64) {

@@ -12,7 +12,9 @@ use crate::{ConfChange, Error, Message};
 /// order in which things happened; none may wait for the node.
 pub trait Host: Send + Sync + 'static {
     /// Entries are committed and durable here. They come in log order, each exactly once, starting behind
-    /// [`Applied::index`].
+    /// [`Applied::index`]. A configuration change is the last one until
+    /// [`configure`](crate::NodeHandle::configure) was called for it, and not more than
+    /// [`Config::unapplied_max`](crate::Config::unapplied_max) are handed out and not reported as applied.
     fn committed(&self, entries: Vec<Committed>);
 
     /// A read asked for with `token` is linearizable as soon as the entries up to `index` are applied.
@@ -74,12 +76,10 @@ pub enum Payload {
     Empty,
     /// A proposal's bytes.
     Normal(Bytes),
-    /// A change of the configuration, already in force in the raft core.
+    /// A change of the configuration, not in force yet: the member decides whether it is possible.
     ConfChange {
         /// The change.
         change: ConfChange,
-        /// The configuration after it, to be stored together with the entry's index.
-        conf_state: wal::ConfState,
     },
 }
 

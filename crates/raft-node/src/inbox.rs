@@ -37,6 +37,8 @@ pub(crate) struct Lanes {
     pub(crate) messages: Vec<Message>,
     pub(crate) reads: Vec<ReadToken>,
     pub(crate) transfer: Option<MemberId>,
+    /// Decisions about configuration changes; one change is undecided at a time.
+    pub(crate) configured: Vec<(u64, Option<ConfChange>)>,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) done: Vec<Done>,
     pub(crate) failed: Option<Error>,
@@ -164,6 +166,7 @@ impl Lanes {
             || !self.reads.is_empty()
             || !self.conf_changes.is_empty()
             || self.transfer.is_some()
+            || !self.configured.is_empty()
             || self.checkpoint.is_some()
             || self.failed.is_some()
             || self.nudged

@@ -14,6 +14,8 @@
 //!
 //! Invariants:
 //! * Entries are handed out in log order, each once, and only when they are committed and durable here.
+//! * Whether a committed change of the members is possible is decided by whoever applies it. It is in force before
+//!   the entry counts as applied.
 //! * No message that promises something about the log or a vote leaves before that is durable; see the `outbox`
 //!   module for the rule and its one short cut.
 //! * The log on disk is written in one order by one thread; after a failed write or sync nothing more is done.
@@ -35,6 +37,7 @@
 //!     max_size_per_msg: 1 << 20,
 //!     max_inflight_msgs: 256,
 //!     catchup_entries: 5000,
+//!     unapplied_max: 5000,
 //!     inbox: 4096,
 //!     advance_ticks: true,
 //! };
@@ -93,4 +96,4 @@ pub use event::{Effects, Event, Persist, Proposal};
 pub use handle::NodeHandle;
 pub use host::{Applied, Committed, Host, NoPeers, Payload, Persisted, ReadToken, Role, Status, Transport};
 pub use message::Message;
-pub use node::{Node, bootstrap};
+pub use node::{Node, bootstrap, founding_entries};

@@ -15,10 +15,18 @@ use crate::inbox::Inbox;
 use crate::log_thread::{self, LogQueue};
 use crate::{Applied, ConfChange, ConfChangeKind, Config, Core, Error, Host, NodeHandle, Transport};
 
-/// Writes the entries that every member of a new cluster starts with: one configuration change per member,
-/// ascending by id, all of term 1 and committed. The contexts are the members' descriptions. Everything is
-/// durable on return; open the log again to start a node on it.
+/// Writes [`founding_entries`] to a new log. Everything is durable on return; open the log again to start a node
+/// on it.
 pub fn bootstrap(wal: &mut Wal, members: &[(MemberId, Bytes)]) -> Result<(), Error> {
+    let (entries, hard_state) = founding_entries(members);
+    wal.append(&entries, Some(hard_state))?;
+    wal.sync()?;
+    Ok(())
+}
+
+/// The entries that the log of every member of a new cluster starts with: one configuration change per member,
+/// ascending by id, all of term 1 and committed. The contexts are the members' descriptions.
+pub fn founding_entries(members: &[(MemberId, Bytes)]) -> (Vec<wal::Entry>, wal::HardState) {
     let mut members: Vec<_> = members.iter().collect();
     members.sort_by_key(|(member, _)| *member);
     let entries: Vec<_> = members
@@ -31,9 +39,7 @@ pub fn bootstrap(wal: &mut Wal, members: &[(MemberId, Bytes)]) -> Result<(), Err
         })
         .collect();
     let commit = entries.len() as u64;
-    wal.append(&entries, Some(wal::HardState { term: 1, vote: 0, commit }))?;
-    wal.sync()?;
-    Ok(())
+    (entries, wal::HardState { term: 1, vote: 0, commit })
 }
 
 /// A running node: its driver and its log thread. Dropping it stops it as [`Self::stop`] does.

@@ -56,18 +56,3 @@ pub(crate) fn conf_state_from_wal(state: &wal::ConfState) -> eraftpb::ConfState 
     translated.set_learners(state.learners.clone());
     translated
 }
-
-/// The library keeps members in hash sets; sorted, equal configurations are equal bytes on every member.
-pub(crate) fn conf_state_to_wal(mut state: eraftpb::ConfState) -> wal::ConfState {
-    let sorted = |mut members: Vec<u64>| {
-        members.sort_unstable();
-        members
-    };
-    wal::ConfState {
-        voters: sorted(state.take_voters()),
-        learners: sorted(state.take_learners()),
-        voters_outgoing: sorted(state.take_voters_outgoing()),
-        learners_next: sorted(state.take_learners_next()),
-        auto_leave: state.auto_leave,
-    }
-}

@@ -21,6 +21,7 @@ pub(crate) fn config(id: u64) -> Config {
         max_size_per_msg: 1 << 20,
         max_inflight_msgs: 256,
         catchup_entries: 1_000_000,
+        unapplied_max: 5000,
         inbox: 1024,
         advance_ticks: true,
     }
@@ -86,6 +87,24 @@ pub(crate) fn add_voter(index: u64, member: u64) -> Entry {
     Entry { term: 1, index, kind: EntryKind::ConfChange, data: data.into() }
 }
 
+/// The configuration after a change, or `None` if the member refuses the change.
+pub(crate) fn decide(conf_state: &ConfState, change: &ConfChange) -> Option<ConfState> {
+    let node = change.node.0;
+    let mut after = conf_state.clone();
+    after.voters.retain(|id| *id != node);
+    after.learners.retain(|id| *id != node);
+    match change.kind {
+        ConfChangeKind::AddNode => after.voters.push(node),
+        ConfChangeKind::AddLearnerNode => after.learners.push(node),
+        ConfChangeKind::RemoveNode => {}
+        ConfChangeKind::UpdateNode => return Some(conf_state.clone()),
+    }
+    after.voters.sort_unstable();
+    after.learners.sort_unstable();
+    let is_demotion = change.kind == ConfChangeKind::AddLearnerNode && conf_state.voters.contains(&node);
+    (!after.voters.is_empty() && !is_demotion).then_some(after)
+}
+
 /// A core, its disk and everything it has said.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -134,11 +153,11 @@ impl Member {
 
     /// The configuration as of the applied state.
     pub(crate) fn conf_state(&self) -> ConfState {
-        let last = self.applied.iter().rev().find_map(|entry| match &entry.payload {
-            Payload::ConfChange { conf_state, .. } => Some(conf_state.clone()),
+        let changes = self.applied.iter().filter_map(|entry| match &entry.payload {
+            Payload::ConfChange { change } => Some(change),
             _ => None,
         });
-        last.unwrap_or_default()
+        changes.fold(ConfState::default(), |before, change| decide(&before, change).unwrap_or(before))
     }
 
     /// Takes in an event and applies at once what it commits.
@@ -203,6 +222,10 @@ impl Member {
             }
             for entry in effects.committed {
                 assert_eq!(entry.index, self.applied.len() as u64 + 1, "entries come in order, once");
+                if let Payload::ConfChange { change } = &entry.payload {
+                    let decision = decide(&self.conf_state(), change).map(|_| change.clone());
+                    self.core.handle(Event::Configure { index: entry.index, change: decision });
+                }
                 self.applied.push(entry);
             }
             self.core.handle(Event::Applied(self.applied.len() as u64));

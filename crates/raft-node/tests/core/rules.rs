@@ -1,7 +1,10 @@
 //! The rules that keep an asynchronous log safe, each in the smallest cluster that shows it.
 
 use base::MemberId;
-use ferretcd_raft_node::{Applied, ConfChangeKind, Core, Error, Event, Payload, Persist, ReadToken, Role};
+use ferretcd_raft_node::{
+    Applied, Committed, ConfChange, ConfChangeKind, Core, Error, Event, Payload, Persist, Proposal,
+    ReadToken, Role,
+};
 use wal::{ConfState, Entry, EntryKind, HardState, Recovered, SnapshotMark};
 
 use crate::harness::{Disk, ELECTION_TICKS, Member, add_voter, cluster, config, deliver, elect};
@@ -134,9 +137,8 @@ fn a_removed_leader_falls_silent() {
     members[0].propose(2, "after the removal");
     deliver(&mut members);
     let removal = members[0].applied.last().unwrap();
-    assert!(
-        matches!(&removal.payload, Payload::ConfChange { conf_state, .. } if conf_state.voters == [2, 3])
-    );
+    assert!(matches!(&removal.payload, Payload::ConfChange { .. }), "{removal:?}");
+    assert_eq!(members[0].conf_state().voters, [2, 3]);
     assert!(!members[0].status().is_voter);
 
     // Everything that would make the library panic.
@@ -217,15 +219,14 @@ fn an_update_changes_no_quorum_and_keeps_its_bytes() {
     members[0].tick(1);
     deliver(&mut members);
     for member in &members {
-        let Payload::ConfChange { change, conf_state } = &member.applied.last().unwrap().payload else {
-            panic!()
-        };
+        let Payload::ConfChange { change } = &member.applied.last().unwrap().payload else { panic!() };
         assert_eq!(
             (change.id, change.kind, &change.context[..]),
             (7, ConfChangeKind::UpdateNode, &b"{}"[..])
         );
-        assert_eq!(conf_state.learners, [2], "an update does not promote");
     }
+    assert!(members[1].status().is_learner, "an update does not promote");
+
     let on_disk = members[1].disk.entries.last().unwrap();
     assert_eq!(on_disk.kind, EntryKind::ConfChange);
     assert_eq!(
@@ -233,6 +234,89 @@ fn an_update_changes_no_quorum_and_keeps_its_bytes() {
         [0x08, 7, 0x10, 2, 0x18, 2, 0x22, 2, b'{', b'}'][..],
         "the disk has etcd's form"
     );
+}
+
+/// Syncs until nothing is left to sync; returns what was handed out.
+fn run_alone(core: &mut Core, disk: &mut Disk) -> Vec<Committed> {
+    let mut committed = Vec::new();
+    loop {
+        let effects = core.take_effects();
+        assert_eq!(effects.dropped, []);
+        committed.extend(effects.committed);
+        disk.queue.extend(effects.persist);
+        match disk.flush(disk.queue.len()) {
+            Some(number) => core.handle(Event::Persisted(number)),
+            None => return committed,
+        }
+    }
+}
+
+/// A leader that has the change in its hands as the entry behind its first one, and has not decided.
+fn undecided(kind: ConfChangeKind, node: u64) -> (Core, ConfChange) {
+    let mut disk = Disk::bootstrapped(&[1]);
+    let mut core = Core::new(config(1), disk.recovered(), &applied(1, &[1], &[]), 1).unwrap();
+    let change = ConfChange { id: 7, kind, node: MemberId(node), context: "{}".into() };
+    let mut committed = run_alone(&mut core, &mut disk);
+    core.handle(Event::Applied(2));
+    core.handle(Event::ConfChange { token: 7, change: change.clone() });
+    let proposals = (0..3).map(|token| Proposal { token, data: "behind".into() }).collect();
+    core.handle(Event::Propose(proposals));
+    committed.extend(run_alone(&mut core, &mut disk));
+    let kinds: Vec<_> = committed.into_iter().map(|entry| entry.payload).collect();
+    assert_eq!(kinds, [Payload::Empty, Payload::ConfChange { change: change.clone() }]);
+    (core, change)
+}
+
+#[test]
+fn what_follows_a_change_waits_for_the_decision() {
+    let (mut core, change) = undecided(ConfChangeKind::AddLearnerNode, 2);
+    // However early it is said, the change is not applied before it is decided.
+    core.handle(Event::Applied(3));
+    core.handle(Event::ConfChange { token: 8, change: change.clone() });
+    assert_eq!(core.take_effects().dropped, [8], "the change before is not in force");
+    core.handle(Event::Configure { index: 2, change: None });
+    assert!(core.take_effects().committed.is_empty(), "that was about another entry");
+    core.handle(Event::Configure { index: 3, change: Some(change.clone()) });
+    assert_eq!(core.take_effects().committed.len(), 3);
+    core.handle(Event::ConfChange { token: 9, change });
+    assert_eq!(core.take_effects().dropped, []);
+}
+
+#[test]
+fn a_refused_change_leaves_the_configuration() {
+    let (mut core, _) = undecided(ConfChangeKind::RemoveNode, 1);
+    core.handle(Event::Configure { index: 3, change: None });
+    core.handle(Event::Applied(3));
+    assert_eq!((core.take_effects().committed.len(), core.status().is_voter), (3, true));
+    assert_eq!(core.status().role, Role::Leader);
+}
+
+#[test]
+fn an_impossible_change_has_no_effect() {
+    let (mut core, change) = undecided(ConfChangeKind::RemoveNode, 1);
+    core.handle(Event::Configure { index: 3, change: Some(change) });
+    assert_eq!((core.take_effects().committed.len(), core.status().is_voter), (3, true));
+}
+
+#[test]
+fn a_member_that_applies_slowly_is_given_no_more_than_it_can_take() {
+    let mut settings = config(1);
+    settings.unapplied_max = 4;
+    let hard_state = HardState { term: 1, vote: 0, commit: 20 };
+    let disk = Disk { hard_state, entries: entries(1..=20), ..Disk::default() };
+    let mut core = Core::new(settings, disk.recovered(), &applied(1, &[1, 2], &[]), 1).unwrap();
+    let mut check = |applied, given: &[u64], awaited| {
+        core.handle(Event::Applied(applied));
+        let indices: Vec<_> = core.take_effects().committed.iter().map(|entry| entry.index).collect();
+        assert_eq!((&indices[..], core.awaited_applied()), (given, awaited));
+    };
+    check(1, &[2, 3, 4, 5], Some(3));
+    check(2, &[6], Some(4));
+    check(2, &[], Some(4));
+    check(4, &[7, 8], Some(6));
+    check(100, &[9, 10, 11, 12], Some(10));
+    check(12, &[13, 14, 15, 16], Some(14));
+    check(16, &[17, 18, 19, 20], None);
 }
 
 #[test]
@@ -371,7 +455,7 @@ fn large_batches_travel_in_pieces() {
     let mut members = cluster(2);
     let proposals = (0..5).map(|token| {
         let data = vec![b'x'; 600 << 10].into();
-        ferretcd_raft_node::Proposal { token, data }
+        Proposal { token, data }
     });
     members[1].handle(Event::Propose(proposals.collect()));
     assert_eq!(members[1].sent_kinds(), ["MsgProp"; 3]);

@@ -13,7 +13,7 @@ use ferretcd_raft_node::{
 };
 use wal::ConfState;
 
-use crate::harness::{Disk, config};
+use crate::harness::{Disk, config, decide};
 
 const TICK_MS: u64 = 100;
 const FAULTS_MS: u64 = 15_000;
@@ -347,10 +347,14 @@ impl Cluster {
         assert_eq!(member.applied.len(), position, "member {id} hands out an entry twice or too early");
         assert!(member.disk.entries.len() > position, "member {id} hands out an entry that is not durable");
         let before = member.applied.last().map(|(_, conf_state)| conf_state.clone()).unwrap_or_default();
-        let after = match &entry.payload {
-            Payload::ConfChange { conf_state, .. } => conf_state.clone(),
-            _ => before,
-        };
+        let mut after = before;
+        if let Payload::ConfChange { change } = &entry.payload {
+            let decision = decide(&after, change);
+            let running = member.running.as_mut().expect("it applies");
+            let change = decision.is_some().then(|| change.clone());
+            running.core.handle(Event::Configure { index: entry.index, change });
+            after = decision.unwrap_or(after);
+        }
         if let Payload::Normal(data) = &entry.payload {
             let value = u64::from_be_bytes(data[..].try_into().expect("values have eight bytes"));
             if member.running.as_mut().is_some_and(|running| running.writes.remove(&value).is_some()) {
@@ -461,7 +465,7 @@ impl Cluster {
         self.at(pause, Happening::Restart { member: id });
     }
 
-    /// Proposes to add, promote or remove somebody, keeping between one and five voters.
+    /// Proposes to add, promote or remove somebody, keeping between two and five voters once there are two.
     fn change_members(&mut self, at: u64) {
         let member = &self.members[&at];
         let Some((_, conf)) = member.applied.last() else { return };
@@ -475,9 +479,10 @@ impl Cluster {
                 (if as_learner { ConfChangeKind::AddLearnerNode } else { ConfChangeKind::AddNode }, id)
             }
             1 if !learners.is_empty() => (ConfChangeKind::AddNode, learners[0]),
-            2 if voters.len() > 1 => {
+            // Of two voters, the one that stays may forget in a crash that the other has left, and needs its vote.
+            2 if voters.len() > 2 => {
                 let position = self.random.below(voters.len() as u64) as usize;
-                // A leader must not remove itself: of two voters, the other one may never learn that it is alone.
+                // A leader hands over before it is removed.
                 if voters[position] == at || !self.is_leader(at) {
                     return;
                 }
