@@ -18,11 +18,48 @@ struct ConfState {
 impl Membership {
     /// The voters and the others that receive the log, ascending; equal bytes for equal members.
     pub fn conf_state_json(&self) -> Bytes {
-        let ids = |is_learner| {
-            let chosen = self.members().filter(move |member| member.is_learner == is_learner);
-            chosen.map(|member| member.id.0).collect()
+        let conf_state = ConfState {
+            voters: self.voters().map(|id| id.0).collect(),
+            learners: self.non_voters().map(|id| id.0).collect(),
+            auto_leave: false,
         };
-        let conf_state = ConfState { voters: ids(false), learners: ids(true), auto_leave: false };
         serde_json::to_vec(&conf_state).expect("numbers and lists of them").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backend::Batch;
+    use base::MemberId;
+
+    use super::*;
+    use crate::{Change, Member};
+
+    #[test]
+    fn the_text_is_etcds() {
+        let mut membership = Membership::default();
+        assert_eq!(membership.conf_state_json(), r#"{"auto_leave":false}"#);
+        let mut change = |change| {
+            membership.change(change, &mut Batch::default()).expect("possible");
+            membership.conf_state_json()
+        };
+        let member =
+            |id| Member { id: MemberId(id), peer_urls: vec![format!("http://m{id}:1")], ..Member::default() };
+        assert_eq!(
+            change(Change::add(member(6_898_171_603_489_705_232))),
+            r#"{"voters":[6898171603489705232],"auto_leave":false}"#
+        );
+        // Who is joining gets the log like a learner.
+        let learner = Member { is_learner: true, ..member(7) };
+        let joining = Member { is_joining: true, ..member(5) };
+        change(Change::add(learner));
+        assert_eq!(
+            change(Change::add(joining)),
+            r#"{"voters":[6898171603489705232],"learners":[5,7],"auto_leave":false}"#
+        );
+        assert_eq!(
+            change(Change::Promote(MemberId(5))),
+            r#"{"voters":[5,6898171603489705232],"learners":[7],"auto_leave":false}"#
+        );
     }
 }

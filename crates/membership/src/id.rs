@@ -17,6 +17,13 @@ pub fn initial_member_id(peer_urls: &[String], cluster_token: &str) -> MemberId 
     MemberId(leading_u64(hash))
 }
 
+/// The id of a member that is added to a running cluster: its peer URLs, in any order, and the time of the
+/// request in seconds since 1970, so that a member that was removed may come back under another id.
+pub fn added_member_id(peer_urls: &[String], unix_seconds: u64) -> MemberId {
+    // Where the members of a new cluster have its token.
+    initial_member_id(peer_urls, &unix_seconds.to_string())
+}
+
 /// The id of a cluster, fixed for its life by the members it was started with, in any order.
 pub fn cluster_id(initial_members: &[MemberId]) -> ClusterId {
     let mut ids = initial_members.to_vec();
@@ -57,6 +64,12 @@ mod tests {
             &["8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48"],
             "ef37ad9dc622a7c4",
         );
+    }
+
+    #[test]
+    fn an_added_member_has_the_id_that_etcd_gave_it() {
+        let urls = ["http://127.0.0.1:39999".to_owned(), "http://127.0.0.1:39998".to_owned()];
+        assert_eq!(added_member_id(&urls, 1_795_182_361).to_string(), "747c6568548d34f0");
     }
 
     #[test]

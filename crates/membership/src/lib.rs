@@ -6,9 +6,13 @@
 //!
 //! * [`Member`]: one member as every other one sees it.
 //! * [`Membership`]: the members now, those removed for ever, the cluster version.
-//! * [`initial_member_id`], [`cluster_id`]: ids, derived as etcd derives them.
+//! * [`Change`]: one change, and its form in the log, which etcd reads and writes too.
+//! * [`initial_member_id`], [`added_member_id`], [`cluster_id`]: ids, derived as etcd derives them.
+//! * [`TooRisky`]: why a change had better not be proposed; [`decide_version`]: what the cluster can do.
+//! * [`Url`]: where a member is reached.
 //!
-//! Invariants: an id is never used twice, not even after its removal; rows are byte for byte etcd's.
+//! Invariants: an id is never used twice, not even after its removal; somebody always votes; rows are byte for
+//! byte etcd's, but for a field of our own while a member is joining.
 //!
 //! ```
 //! use ferretcd_membership::{cluster_id, initial_member_id};
@@ -18,11 +22,19 @@
 //! assert_eq!(cluster_id(&[id]).to_string(), "cdf818194e3a8c32");
 //! ```
 
+mod change;
 mod conf_state;
 mod id;
 mod member;
 mod store;
+mod strict;
+mod url;
+mod version;
 
-pub use id::{cluster_id, initial_member_id};
+pub use change::{Change, ChangeError};
+pub use id::{added_member_id, cluster_id, initial_member_id};
 pub use member::Member;
-pub use store::{Change, ChangeError, Membership, OpenError};
+pub use store::{Membership, OpenError};
+pub use strict::{Contact, TooRisky};
+pub use url::{Scheme, Url, UrlError};
+pub use version::{Version, VersionError, decide_version};

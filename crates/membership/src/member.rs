@@ -15,6 +15,9 @@ pub struct Member {
     /// Whether it replicates without a vote.
     #[serde(rename = "isLearner", default, skip_serializing_if = "is_false")]
     pub is_learner: bool,
+    /// Whether it is to vote and does not yet: it is getting the log first. A field of our own; etcd skips it.
+    #[serde(rename = "isJoining", default, skip_serializing_if = "is_false")]
+    pub is_joining: bool,
     /// Empty until the member has started once.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
@@ -24,6 +27,16 @@ pub struct Member {
 }
 
 impl Member {
+    /// Whether it counts in quorums.
+    pub fn is_voter(&self) -> bool {
+        !self.is_learner && !self.is_joining
+    }
+
+    /// Whether it has told the cluster about itself, which it does when it has started.
+    pub fn is_started(&self) -> bool {
+        !self.name.is_empty()
+    }
+
     /// The JSON text that etcd stores: fields in its order, empty ones left out, and `<`, `>`, `&` escaped
     /// as Go's encoder escapes them.
     pub fn to_json(&self) -> String {
@@ -40,7 +53,7 @@ impl Member {
 
 /// Go's encoder escapes these even in plain JSON. They occur only inside strings, so replacing them in the
 /// finished text is safe.
-fn escape_like_go(json: &str) -> String {
+pub(crate) fn escape_like_go(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
@@ -56,7 +69,7 @@ fn escape_like_go(json: &str) -> String {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
-fn is_false(value: &bool) -> bool {
+pub(crate) fn is_false(value: &bool) -> bool {
     !value
 }
 
@@ -101,13 +114,17 @@ mod tests {
                 peer_urls: peer_urls.clone(),
                 name: "m1".to_owned(),
                 client_urls,
-                is_learner: false,
+                ..Member::default()
             },
             r#"{"id":6898171603489705232,"peerURLs":["http://127.0.0.1:34380"],"name":"m1","clientURLs":["http://127.0.0.1:34379"]}"#,
         );
         check(
             &Member { id: MemberId(7), peer_urls: vec![], is_learner: true, ..Member::default() },
             r#"{"id":7,"peerURLs":null,"isLearner":true}"#,
+        );
+        check(
+            &Member { id: MemberId(7), peer_urls: vec![], is_joining: true, ..Member::default() },
+            r#"{"id":7,"peerURLs":null,"isJoining":true}"#,
         );
         check(
             &Member { id: MemberId(7), peer_urls, name: "<a&b>".to_owned(), ..Member::default() },

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use backend::{Backend, Batch, Bucket};
 use base::MemberId;
 
-use crate::Member;
+use crate::{Change, ChangeError, Member};
 
 /// Row of bucket `cluster` that holds the cluster version.
 const CLUSTER_VERSION: &[u8] = b"clusterVersion";
@@ -20,39 +20,6 @@ pub struct Membership {
     removed: BTreeSet<MemberId>,
     /// `X.Y.0`, or empty while the cluster has not decided it.
     version: String,
-}
-
-/// One change of the members, as an applied configuration change tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A voter or learner joins.
-    Add(Member),
-    /// A learner becomes a voter.
-    Promote(MemberId),
-    /// A member's peer URLs change.
-    UpdatePeerUrls(MemberId, Vec<String>),
-    /// A member leaves and never comes back under this id.
-    Remove(MemberId),
-}
-
-/// Why a [`Change`] was refused. Nothing has been changed then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeError {
-    /// The id is a member's already.
-    #[error("change the members: id {0} is in use")]
-    IdExists(MemberId),
-    /// The id was removed earlier.
-    #[error("change the members: id {0} was removed from the cluster")]
-    IdRemoved(MemberId),
-    /// Nobody has the id.
-    #[error("change the members: no member has id {0}")]
-    NotFound(MemberId),
-    /// A URL belongs to another member.
-    #[error("change the members: a peer URL is in use by member {0}")]
-    PeerUrlExists(MemberId),
-    /// Only a learner can be promoted.
-    #[error("change the members: member {0} is no learner")]
-    NotLearner(MemberId),
 }
 
 /// Why the stored members could not be read.
@@ -103,6 +70,17 @@ impl Membership {
         self.members.get(&id)
     }
 
+    /// Ids of those who count in quorums, ascending. With [`Self::non_voters`] it is the configuration of the
+    /// consensus core.
+    pub fn voters(&self) -> impl Iterator<Item = MemberId> {
+        self.members().filter(|member| member.is_voter()).map(|member| member.id)
+    }
+
+    /// Ids of those who get the log and do not count, ascending: learners, and members that are joining.
+    pub fn non_voters(&self) -> impl Iterator<Item = MemberId> {
+        self.members().filter(|member| !member.is_voter()).map(|member| member.id)
+    }
+
     /// Whether the id was removed earlier.
     pub fn is_removed(&self, id: MemberId) -> bool {
         self.removed.contains(&id)
@@ -113,16 +91,18 @@ impl Membership {
         (!self.version.is_empty()).then_some(self.version.as_str())
     }
 
-    /// Changes the members and adds the rows of the change to `batch`.
+    /// Changes the members and adds the rows of the change to `batch`; refuses what etcd refuses. A refusal
+    /// depends on nothing but earlier changes and this one, so all members come to the same.
     pub fn change(&mut self, change: Change, batch: &mut Batch) -> Result<(), ChangeError> {
         match change {
-            Change::Add(member) => self.add(member, batch),
+            Change::Add { member, learners_max } => self.add(member, learners_max, batch),
             Change::Promote(id) => {
                 let member = self.existing(id)?;
-                if !member.is_learner {
+                if member.is_voter() {
                     return Err(ChangeError::NotLearner(id));
                 }
                 member.is_learner = false;
+                member.is_joining = false;
                 store(member, batch);
                 Ok(())
             }
@@ -136,6 +116,9 @@ impl Membership {
             }
             Change::Remove(id) => {
                 self.existing(id)?;
+                if self.voters().eq([id]) {
+                    return Err(ChangeError::LastVoter(id));
+                }
                 self.members.remove(&id);
                 self.removed.insert(id);
                 batch.delete(Bucket::Members, row_key(id));
@@ -166,7 +149,7 @@ impl Membership {
         self.version = version;
     }
 
-    fn add(&mut self, member: Member, batch: &mut Batch) -> Result<(), ChangeError> {
+    fn add(&mut self, member: Member, learners_max: usize, batch: &mut Batch) -> Result<(), ChangeError> {
         if self.removed.contains(&member.id) {
             return Err(ChangeError::IdRemoved(member.id));
         }
@@ -174,6 +157,10 @@ impl Membership {
             return Err(ChangeError::IdExists(member.id));
         }
         self.refuse_foreign_urls(member.id, &member.peer_urls)?;
+        let learners = self.members().filter(|member| member.is_learner).count();
+        if member.is_learner && learners >= learners_max {
+            return Err(ChangeError::TooManyLearners { learners, max: learners_max });
+        }
         store(&member, batch);
         self.members.insert(member.id, member);
         Ok(())
@@ -220,6 +207,10 @@ mod tests {
         Member { id: MemberId(id), peer_urls: vec![url.to_owned()], is_learner, ..Member::default() }
     }
 
+    fn add(id: u64, url: &str, is_learner: bool) -> Change {
+        Change::add(member(id, url, is_learner))
+    }
+
     /// Applies changes one by one and checks each answer, then that a reopened store is the same.
     fn check(changes: Vec<(Change, Result<(), ChangeError>)>, members: &[Member]) {
         let backend = Backend::in_memory();
@@ -240,10 +231,10 @@ mod tests {
         let (one, two) = (MemberId(1), MemberId(2));
         check(
             vec![
-                (Change::Add(member(1, "http://a", false)), Ok(())),
-                (Change::Add(member(1, "http://b", false)), Err(ChangeError::IdExists(one))),
-                (Change::Add(member(2, "http://a", false)), Err(ChangeError::PeerUrlExists(one))),
-                (Change::Add(member(2, "http://b", true)), Ok(())),
+                (add(1, "http://a", false), Ok(())),
+                (add(1, "http://b", false), Err(ChangeError::IdExists(one))),
+                (add(2, "http://a", false), Err(ChangeError::PeerUrlExists(one))),
+                (add(2, "http://b", true), Ok(())),
                 (Change::UpdatePeerUrls(two, vec!["http://a".into()]), Err(ChangeError::PeerUrlExists(one))),
                 (Change::UpdatePeerUrls(two, vec!["http://c".into()]), Ok(())),
                 (Change::Promote(one), Err(ChangeError::NotLearner(one))),
@@ -251,9 +242,52 @@ mod tests {
                 (Change::Promote(MemberId(9)), Err(ChangeError::NotFound(MemberId(9)))),
                 (Change::Remove(one), Ok(())),
                 (Change::Remove(one), Err(ChangeError::IdRemoved(one))),
-                (Change::Add(member(1, "http://z", false)), Err(ChangeError::IdRemoved(one))),
+                (add(1, "http://z", false), Err(ChangeError::IdRemoved(one))),
             ],
             &[member(2, "http://c", false)],
+        );
+    }
+
+    #[test]
+    fn learners_and_members_that_join_become_voters() {
+        let joining = Member { is_joining: true, ..member(3, "http://c", false) };
+        let (three, nine) = (MemberId(3), MemberId(9));
+        check(
+            vec![
+                (add(1, "http://a", false), Ok(())),
+                (add(2, "http://b", true), Ok(())),
+                (add(4, "http://d", true), Err(ChangeError::TooManyLearners { learners: 1, max: 1 })),
+                (Change::Add { member: member(4, "http://d", true), learners_max: 2 }, Ok(())),
+                (Change::add(joining), Ok(())),
+                (Change::Promote(three), Ok(())),
+                (Change::Promote(three), Err(ChangeError::NotLearner(three))),
+                (Change::Promote(nine), Err(ChangeError::NotFound(nine))),
+            ],
+            &[
+                member(1, "http://a", false),
+                member(2, "http://b", true),
+                member(3, "http://c", false),
+                member(4, "http://d", true),
+            ],
+        );
+    }
+
+    #[test]
+    fn somebody_has_to_vote() {
+        let joining = Member { is_joining: true, ..member(3, "http://c", false) };
+        let (one, three) = (MemberId(1), MemberId(3));
+        check(
+            vec![
+                (add(1, "http://a", false), Ok(())),
+                (add(2, "http://b", true), Ok(())),
+                (Change::add(joining), Ok(())),
+                (Change::Remove(one), Err(ChangeError::LastVoter(one))),
+                (Change::Promote(three), Ok(())),
+                (Change::Remove(one), Ok(())),
+                (Change::Remove(three), Err(ChangeError::LastVoter(three))),
+                (Change::Remove(MemberId(2)), Ok(())),
+            ],
+            &[member(3, "http://c", false)],
         );
     }
 
@@ -263,7 +297,7 @@ mod tests {
         let mut membership = Membership::open(&backend).expect("empty");
         assert_eq!(membership.version(), None);
         let mut batch = Batch::default();
-        membership.change(Change::Add(member(1, "http://a", false)), &mut batch).expect("new");
+        membership.change(add(1, "http://a", false), &mut batch).expect("new");
         membership
             .set_attributes(MemberId(1), "m1".into(), vec!["http://c".into()], &mut batch)
             .expect("a member");
