@@ -86,6 +86,8 @@ impl From<ApplyError> for Refusal {
             }
             ApplyError::Membership(ChangeError::PeerUrlExists(_)) => Error::PeerURLExist,
             ApplyError::Membership(ChangeError::NotLearner(_)) => Error::MemberNotLearner,
+            ApplyError::Membership(ChangeError::TooManyLearners { .. }) => Error::TooManyLearners,
+            ApplyError::Membership(ChangeError::LastVoter(_)) => Error::MemberNotEnoughStarted,
             // The member has logged it and is on its way out.
             ApplyError::Fault(_) => Error::Stopped,
         };
