@@ -7,9 +7,8 @@ use backend::{Backend, Batch, Bucket};
 use base::{LeaseId, MemberId};
 use bytes::Bytes;
 use lease::{LeaseReader, Leases};
-use membership::{Change, Member, Membership};
+use membership::{Change, Membership};
 use mvcc::{Scrub, Store, WriteTxn};
-use serde::Deserialize;
 
 use crate::alarm::Alarms;
 use crate::{Alarm, Applied, ApplyError, Command, Fault, OpenError, Request, kv, leases, txn};
@@ -98,15 +97,6 @@ pub enum MemberChange {
     },
     /// Removes a member for ever.
     Remove(MemberId),
-}
-
-/// The JSON context of a configuration change.
-#[derive(Deserialize)]
-struct Context {
-    #[serde(flatten)]
-    member: Member,
-    #[serde(rename = "isPromote", default)]
-    is_promote: bool,
 }
 
 impl StateMachine {
@@ -311,19 +301,11 @@ impl StateMachine {
         change: MemberChange,
         batch: &mut Batch,
     ) -> Result<(), ApplyError> {
-        let parse = |context: &[u8]| -> Result<Context, Fault> {
-            serde_json::from_slice(context).map_err(|source| Fault::Member { index, source })
-        };
+        let unreadable = |source| Fault::Member { index, source };
         let change = match change {
             MemberChange::Remove(id) => Change::Remove(id),
-            MemberChange::Update { context } => {
-                let member = parse(&context)?.member;
-                Change::UpdatePeerUrls(member.id, member.peer_urls)
-            }
-            MemberChange::Add { context } => match parse(&context)? {
-                Context { member, is_promote: true } => Change::Promote(member.id),
-                Context { member, is_promote: false } => Change::Add(member),
-            },
+            MemberChange::Update { context } => Change::from_update(&context).map_err(unreadable)?,
+            MemberChange::Add { context } => Change::from_addition(&context).map_err(unreadable)?,
         };
         Ok(self.membership.change(change, batch)?)
     }
