@@ -1,6 +1,6 @@
 //! How far the log has been applied, as the state file remembers it.
 
-use backend::{Backend, Batch, Bucket};
+use backend::{Batch, Bucket, View};
 use bytes::Bytes;
 
 use crate::OpenError;
@@ -23,8 +23,7 @@ pub struct Applied {
 
 impl Applied {
     /// Reads what [`Self::store`] wrote.
-    pub(crate) fn open(backend: &Backend) -> Result<Self, OpenError> {
-        let view = backend.view();
+    pub(crate) fn read(view: &View) -> Result<Self, OpenError> {
         let number = |key: &[u8]| match view.get(Bucket::Meta, key)? {
             None => Ok(0),
             Some(value) => value[..].try_into().map(u64::from_be_bytes).map_err(|_| OpenError::Corrupt {
@@ -55,18 +54,20 @@ impl Applied {
 
 #[cfg(test)]
 mod tests {
+    use backend::Backend;
+
     use super::*;
 
     #[test]
     fn the_position_survives() {
         let backend = Backend::in_memory();
-        assert_eq!(Applied::open(&backend).expect("empty"), Applied::default());
+        assert_eq!(Applied::read(&backend.view()).expect("empty"), Applied::default());
         let applied =
             Applied { index: 7, term: 2, conf_state: r#"{"voters":[1],"auto_leave":false}"#.into() };
         let mut batch = Batch::default();
         applied.store(&mut batch);
         backend.commit(&batch).expect("memory");
-        assert_eq!(Applied::open(&backend).expect("own rows"), applied);
+        assert_eq!(Applied::read(&backend.view()).expect("own rows"), applied);
     }
 
     #[test]
@@ -75,7 +76,7 @@ mod tests {
         let mut batch = Batch::default();
         batch.put(Bucket::Meta, INDEX, "short");
         backend.commit(&batch).expect("memory");
-        let error = Applied::open(&backend).expect_err("broken").to_string();
+        let error = Applied::read(&backend.view()).expect_err("broken").to_string();
         assert!(error.contains("consistent_index"), "{error}");
     }
 }

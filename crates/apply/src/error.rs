@@ -113,4 +113,12 @@ pub enum OpenError {
         /// Key of the row.
         row: String,
     },
+    /// A state that was to be restored is older than the one that is there.
+    #[error("restore the state at index {index}: applied is {applied}")]
+    Older {
+        /// Index of the last entry applied in the state to be restored.
+        index: u64,
+        /// Index of the last entry applied here.
+        applied: u64,
+    },
 }

@@ -7,6 +7,7 @@
 //!
 //! * [`Command`]: the request in an entry, with the id by which its proposer waits for the answer.
 //! * [`StateMachine`] → [`Outcome`]: applying it.
+//! * [`snapshot`]: the whole state as a stream of bytes, such bytes as a state file, and going on with that.
 //! * [`range`], [`read_txn`]: the same reads outside the log, on a [`mvcc::ReadView`].
 //!
 //! Invariant: everything that can be refused is refused before the first change, so a refused command
@@ -23,6 +24,8 @@ mod machine;
 mod range;
 mod stream;
 mod txn;
+
+pub mod snapshot;
 
 pub use alarm::Alarm;
 pub use applied::Applied;

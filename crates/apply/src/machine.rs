@@ -30,9 +30,9 @@ pub struct Config {
 pub struct StateMachine {
     pub(crate) store: Store,
     pub(crate) leases: Leases,
-    membership: Membership,
-    alarms: Alarms,
-    applied: Applied,
+    pub(crate) membership: Membership,
+    pub(crate) alarms: Alarms,
+    pub(crate) applied: Applied,
 }
 
 /// What became of one command.
@@ -111,7 +111,7 @@ impl StateMachine {
         Ok(Self {
             membership: Membership::open(&backend)?,
             alarms: Alarms::open(&backend)?,
-            applied: Applied::open(&backend)?,
+            applied: Applied::read(&backend.view())?,
             store: Store::open_with(backend, &config.mvcc, |key, lease| leases.attach([(key, lease)]))?,
             leases,
         })

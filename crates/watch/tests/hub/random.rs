@@ -15,6 +15,7 @@ enum Op {
     Release(Index),
     Compact(Index),
     Scrub(usize),
+    Restore(Vec<Vec<Write>>, Option<Index>, usize),
     Open { capacity: usize, requires_leader: bool },
     Close(Index),
     Create(Index, WatchSpec, Start),
@@ -115,6 +116,8 @@ fn store_op() -> impl Strategy<Value = Op> {
         4 => any::<Index>().prop_map(Op::Release),
         1 => any::<Index>().prop_map(Op::Compact),
         2 => (1..5usize).prop_map(Op::Scrub),
+        1 => (prop::collection::vec(writes(), 0..8), any::<Option<Index>>(), 0..20usize)
+            .prop_map(|(writes, compact, n_scrubbed)| Op::Restore(writes, compact, n_scrubbed)),
     ]
 }
 
@@ -160,6 +163,10 @@ fn execute(world: &mut World, op: &Op) {
         Op::Release(index) => world.release(revision(world, index)),
         Op::Compact(index) => world.compact(revision(world, index)),
         Op::Scrub(limit) => _ = world.scrub(*limit),
+        Op::Restore(writes, compact, n_scrubbed) => {
+            let compact = compact.map(|index| revision(world, &index));
+            world.restore(writes, compact, *n_scrubbed);
+        }
         Op::Open { capacity, requires_leader } => _ = world.open(*capacity, *requires_leader),
         Op::Close(index) => world.close(stream(world, index)),
         Op::Create(index, spec, start) => {

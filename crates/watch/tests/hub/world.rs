@@ -4,6 +4,8 @@
 mod check;
 mod stream;
 
+use std::ops::Bound;
+
 use backend::{Backend, Batch, Bucket};
 use base::{KeyRange, LeaseId, Revision};
 use bytes::Bytes;
@@ -102,6 +104,43 @@ impl World {
 
     pub(crate) fn compact(&mut self, revision: i64) {
         _ = self.store.compact(revision, &mut self.batch);
+    }
+
+    /// Another member goes on from this one's state with these transactions, compacts, and removes that many rows;
+    /// then the store is restored from what it has. Rows that were not committed here never are.
+    pub(crate) fn restore(&mut self, writes: &[Vec<Write>], compact: Option<i64>, n_scrubbed: usize) {
+        let mut batch = Batch::default();
+        for bucket in Bucket::ALL {
+            let everything = (Bound::Unbounded, Bound::Unbounded);
+            for row in self.backend.view().range(bucket, everything).unwrap() {
+                let (key, value) = row.unwrap();
+                batch.put(bucket, key, value);
+            }
+        }
+        batch.append(std::mem::take(&mut self.batch));
+        let elsewhere = Backend::in_memory();
+        elsewhere.commit(&batch).unwrap();
+
+        let config = mvcc::Config { cache_bytes: 1 << 12 };
+        let mut other = Self { store: Store::open(elsewhere.clone(), &config).unwrap(), ..Self::new() };
+        other.backend = elsewhere;
+        for writes in writes {
+            other.write(writes);
+        }
+        if let Some(revision) = compact {
+            other.compact(revision);
+        }
+        other.commit_and_release();
+        if n_scrubbed > 0 {
+            other.scrub(n_scrubbed);
+            other.commit();
+        }
+
+        self.changes.extend(other.changes);
+        self.backend.replace_by(&other.backend);
+        self.store.restore(&self.backend).unwrap();
+        self.committed = self.store.revision();
+        assert_eq!(self.reader.revision(), other.store.revision());
     }
 
     pub(crate) fn scrub(&mut self, limit: usize) -> Scrub {

@@ -1,0 +1,61 @@
+//! Why a state could not be sent or received.
+
+use std::io;
+
+use bytes::Bytes;
+
+use crate::OpenError;
+
+/// Why a state could not be read out. The text completes "failed to ...".
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The position of the state.
+    #[error(transparent)]
+    Position(#[from] OpenError),
+    /// The rows could not be read, or there is one that no image can hold.
+    #[error(transparent)]
+    Layout(#[from] bolt::WriteError<backend::Error>),
+}
+
+/// Why an image did not become a state file. The text completes "failed to ...".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The image could not be read, or is damaged.
+    #[error(transparent)]
+    Image(#[from] bolt::ReadError),
+    /// The image has a bucket that no state has.
+    #[error("take over bucket \"{}\" of the image: it is not one of etcd's", shown(.name))]
+    Bucket {
+        /// The bucket's name.
+        name: Bytes,
+    },
+    /// A row of the history is none.
+    #[error(transparent)]
+    History(#[from] mvcc::Corruption),
+    /// Other rows are none.
+    #[error(transparent)]
+    Rows(#[from] OpenError),
+    /// The new state file could not be made.
+    #[error(transparent)]
+    Create(#[from] backend::OpenError),
+    /// The new state file could not be written.
+    #[error(transparent)]
+    Write(#[from] backend::Error),
+    /// The file system refused.
+    #[error("{action} {place}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        place: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// The beginning of a name as text.
+fn shown(name: &[u8]) -> impl std::fmt::Display + '_ {
+    const BYTES: usize = 64;
+    name[..name.len().min(BYTES)].escape_ascii()
+}
