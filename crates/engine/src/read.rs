@@ -89,13 +89,19 @@ impl Engine {
         Ok(self.0.reader.view())
     }
 
+    /// Whether this member knows without asking anybody that it leads and has applied everything that is committed.
+    pub(crate) fn is_up_to_date_alone(&self) -> bool {
+        let applied = || self.0.gate.applied_index();
+        self.0.node.read_index_alone().is_some_and(|index| applied() >= index)
+    }
+
     /// Waits until this member has applied everything that was committed when it was called.
     pub(crate) async fn read_barrier(&self) -> Result<(), RequestError> {
         let inner = &*self.0;
         if inner.shared.is_stopping() {
             return Err(RequestError::Stopped);
         }
-        if inner.node.read_index_alone().is_some_and(|index| inner.gate.applied_index() >= index) {
+        if self.is_up_to_date_alone() {
             return Ok(());
         }
         let (sender, receiver) = oneshot::channel();

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use api_proto::errors::Error;
 use tokio::sync::watch;
@@ -32,6 +32,11 @@ impl Drain {
     /// Whether it drains, now and after each change.
     pub(crate) fn changes(&self) -> WatchStream<bool> {
         WatchStream::new(self.0.subscribe())
+    }
+
+    /// For a stream that asks by itself.
+    pub(crate) fn ending(&self) -> Ends {
+        Ends { changes: self.changes(), drain: self.clone(), told: None }
     }
 
     /// The same stream, but after the server has begun to drain it has one item more at most and then ends
@@ -85,6 +90,26 @@ where
         }
         this.stage = Stage::Over;
         Poll::Ready(Some(Err(status(Error::Stopped))))
+    }
+}
+
+/// See [`Drain::ending`].
+#[derive(Debug)]
+pub(crate) struct Ends {
+    drain: Drain,
+    changes: WatchStream<bool>,
+    /// Who is told when it begins.
+    told: Option<Waker>,
+}
+
+impl Ends {
+    /// Whether the server drains; the task is woken when it begins to. Costs a look when the same task asks again.
+    pub(crate) fn has_begun(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.told.as_ref().is_some_and(|told| told.will_wake(cx.waker())) {
+            while let Poll::Ready(Some(_)) = Pin::new(&mut self.changes).poll_next(cx) {}
+            self.told = Some(cx.waker().clone());
+        }
+        self.drain.has_begun()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The etcd v3 services on an engine, and the port they are served on.
 //!
-//! One file per service, a directory for Watch; handlers check the form of a request, call the
+//! One file per service, a directory for those with streams; handlers check the form of a request, call the
 //! [`Engine`](engine::Engine) and answer. The layers of [`interceptors`] stand around them in the order of
 //! etcd's own chain: log, auth, metrics, and quota around the key space alone. One file, `status.rs`, turns
 //! errors into statuses.
@@ -23,6 +23,7 @@ mod health;
 mod kv;
 mod lease;
 mod maintenance;
+mod responses;
 mod rpcs;
 mod server;
 mod status;

@@ -6,6 +6,7 @@ pub(crate) const PUT: &str = "/etcdserverpb.KV/Put";
 pub(crate) const RANGE: &str = "/etcdserverpb.KV/Range";
 pub(crate) const TXN: &str = "/etcdserverpb.KV/Txn";
 pub(crate) const LEASE_GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
+pub(crate) const LEASE_KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
 pub(crate) const STATUS: &str = "/etcdserverpb.Maintenance/Status";
 pub(crate) const SNAPSHOT: &str = "/etcdserverpb.Maintenance/Snapshot";
 
@@ -20,7 +21,7 @@ pub(crate) const RPCS: &[Rpc] = &[
     Rpc::new("/etcdserverpb.Watch/Watch", RpcKind::BidiStream),
     Rpc::new(LEASE_GRANT, RpcKind::Unary),
     Rpc::new("/etcdserverpb.Lease/LeaseRevoke", RpcKind::Unary),
-    Rpc::new("/etcdserverpb.Lease/LeaseKeepAlive", RpcKind::BidiStream),
+    Rpc::new(LEASE_KEEP_ALIVE, RpcKind::BidiStream),
     Rpc::new("/etcdserverpb.Lease/LeaseTimeToLive", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Lease/LeaseLeases", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Cluster/MemberAdd", RpcKind::Unary),

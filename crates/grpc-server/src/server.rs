@@ -35,7 +35,7 @@ use crate::door::Door;
 use crate::drain::Drain;
 use crate::health::{HealthService, Pages};
 use crate::kv::KvService;
-use crate::lease::LeaseService;
+use crate::lease::{KeepAliveService, LeaseService};
 use crate::maintenance::MaintenanceService;
 use crate::watch::WatchService;
 use crate::{Config, deadline, rpcs, texts};
@@ -128,11 +128,14 @@ impl Server {
         let interval = config.watch_progress_interval;
         let watch = WatchService::register(engine.clone(), message_bytes_max, interval, registry)?;
         let mut methods = HashMap::new();
-        let lease = LeaseServer::new(LeaseService { engine: engine.clone(), drain: drain.clone() })
+        let lease = LeaseServer::new(LeaseService { engine: engine.clone() })
             .max_decoding_message_size(message_bytes_max)
             .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
         add(&mut methods, chain.clone().layer(quota.clone()).service(kv));
         add(&mut methods, chain.clone().layer(quota).service(lease));
+        let keep_alive = KeepAliveService::new(engine.clone(), drain.clone(), message_bytes_max);
+        // Over the one that the generated service has for it.
+        add_stream(&mut methods, rpcs::LEASE_KEEP_ALIVE, chain.service(keep_alive));
         add(&mut methods, chain.service(watch));
         add(&mut methods, chain.service(maintenance));
         add(&mut methods, chain.service(cluster));
@@ -272,6 +275,14 @@ where
         let streams = matches!(rpc.kind(), RpcKind::ServerStream | RpcKind::BidiStream);
         methods.insert(rpc.path(), Method { service: Arc::clone(&service), streams });
     }
+}
+
+/// Enters a service of one method that answers with a stream.
+fn add_stream<S>(methods: &mut HashMap<&'static str, Method>, path: &'static str, service: S)
+where
+    Erased<S>: Call + 'static,
+{
+    methods.insert(path, Method { service: Arc::new(Erased(service)), streams: true });
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {

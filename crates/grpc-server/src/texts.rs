@@ -1,6 +1,8 @@
 //! Errors that the gRPC library makes itself, put into the words that etcd's library uses. Clients and
 //! tests compare them.
 
+use std::fmt::Display;
+
 use api_proto::errors::Code;
 use http::{HeaderValue, Response, Uri};
 use tonic::Status;
@@ -52,16 +54,36 @@ pub(crate) fn too_large_to_send(bytes: usize, max: usize) -> Status {
     Status::new(Code::ResourceExhausted.into(), text)
 }
 
+/// Why a message is not received.
+pub(crate) fn too_large_to_receive(bytes: impl Display, max: usize) -> Status {
+    let text = format!("grpc: received message larger than max ({bytes} vs. {max})");
+    Status::new(Code::ResourceExhausted.into(), text)
+}
+
+/// Why a message is not understood.
+pub(crate) fn malformed(reason: impl Display) -> Status {
+    Status::new(Code::Internal.into(), format!("grpc: error unmarshalling request: {reason}"))
+}
+
+/// Why a message is not read that says by its first byte to be compressed, in the library's own words.
+pub(crate) fn compressed_message(flag: u8) -> Status {
+    let fault = match flag {
+        1 => "received message with compressed-flag but no grpc-encoding was specified".to_owned(),
+        _ => format!(
+            "received message with invalid compression flag: {flag} (valid flags are 0 and 1), while sending request"
+        ),
+    };
+    Status::new(Code::Internal.into(), format!("protocol error: {fault}"))
+}
+
 /// An error of the library's in etcd's words; `None` for any other.
 pub(crate) fn reworded(status: &Status, message_bytes_max: usize) -> Option<Status> {
     let text = status.message();
     if let Some(found) = text.strip_prefix(TOO_LARGE) {
         let size = found.split(' ').next().unwrap_or_default();
-        let text = format!("grpc: received message larger than max ({size} vs. {message_bytes_max})");
-        return Some(Status::new(Code::ResourceExhausted.into(), text));
+        return Some(too_large_to_receive(size, message_bytes_max));
     }
-    let reason = text.starts_with(MALFORMED).then_some(text)?;
-    Some(Status::new(Code::Internal.into(), format!("grpc: error unmarshalling request: {reason}")))
+    text.starts_with(MALFORMED).then(|| malformed(text))
 }
 
 #[cfg(test)]

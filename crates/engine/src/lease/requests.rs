@@ -1,5 +1,7 @@
 //! What clients ask about leases.
 
+use std::collections::VecDeque;
+
 use ::lease::{Deadlines, Renewal};
 use api_proto::etcdserverpb::{
     LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse,
@@ -44,8 +46,33 @@ impl Engine {
     /// A lease that is unknown or over is answered with a time to live of 0; by then its keys are gone.
     pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<LeaseKeepAliveResponse, RequestError> {
         let ttl = self.renew(id).await?;
-        let header = Some(self.header(self.reader().revision()));
-        Ok(LeaseKeepAliveResponse { header, id: id.0, ttl })
+        Ok(self.renewed(id, ttl))
+    }
+
+    /// The same, but at once: `None` if that takes other members, the log or the end of a lease, and then nothing
+    /// has been promised.
+    pub fn lease_keep_alive_now(&self, id: LeaseId) -> Option<LeaseKeepAliveResponse> {
+        if !self.is_up_to_date_alone() {
+            return None;
+        }
+        self.renew_as_leader(id).map(|ttl| self.renewed(id, ttl))
+    }
+
+    /// Renews leases in their order: the first one, and those behind it that need not be waited for. They share
+    /// what it costs to find out whether this member still leads. Returns their answers, and the ids that are left.
+    pub async fn lease_keep_alive_all(
+        &self,
+        mut ids: VecDeque<LeaseId>,
+    ) -> Result<(Vec<LeaseKeepAliveResponse>, VecDeque<LeaseId>), RequestError> {
+        let Some(first) = ids.pop_front() else { return Ok(Default::default()) };
+        let mut answers = vec![self.lease_keep_alive(first).await?];
+        while let Some(&id) = ids.front()
+            && let Some(ttl) = self.renew_as_leader(id)
+        {
+            ids.pop_front();
+            answers.push(self.renewed(id, ttl));
+        }
+        Ok((answers, ids))
     }
 
     /// What is left of a lease, and on request its keys.
@@ -77,6 +104,24 @@ impl Engine {
         let ids = blocking(move || Ok(engine.0.lessor.ids())).await?;
         let leases = ids.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
         Ok(LeaseLeasesResponse { header: Some(self.header(self.reader().revision())), leases })
+    }
+
+    fn renewed(&self, id: LeaseId, ttl: i64) -> LeaseKeepAliveResponse {
+        let header = Some(self.header(self.reader().revision()));
+        LeaseKeepAliveResponse { header, id: id.0, ttl }
+    }
+
+    /// Renews a lease on a member that has just found that it leads. Returns the time to live in seconds, 0 if there
+    /// is no such lease; `None` if more has to happen first.
+    fn renew_as_leader(&self, id: LeaseId) -> Option<i64> {
+        match self.0.lessor.deadlines.lock().renew(id, Instant::now().into_std()) {
+            Renewal::Renewed { ttl, was_checkpointed: false } => {
+                self.metrics().lease_renewed.inc();
+                Some(ttl)
+            }
+            Renewal::Unknown => Some(0),
+            _ => None,
+        }
     }
 
     /// Returns the time to live in seconds; 0 if there is no such lease any more.

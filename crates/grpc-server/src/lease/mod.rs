@@ -1,28 +1,28 @@
 //! The Lease service.
+//!
+//! Its streams are not made of the library's parts, as those of Watch are not: a keep-alive is some tens of bytes
+//! either way and a store to memory, and the library's way from one to the other costs several times that.
 
-use std::pin::Pin;
+mod keep_alive;
+mod renewals;
+mod requests;
 
-use api_proto::errors::Untyped;
 use api_proto::etcdserverpb::lease_server::Lease;
 use api_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
     LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse,
 };
-use base::LeaseId;
-use engine::{Engine, RequestError};
-use tokio_stream::{Stream, StreamExt};
+use engine::Engine;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-use crate::accept::Connection;
-use crate::drain::Drain;
+pub(crate) use self::keep_alive::KeepAliveService;
 use crate::status::status;
 
-/// Serves the leases of a cluster.
+/// Serves the leases of a cluster, but for [keep-alives](KeepAliveService).
 #[derive(Clone, Debug)]
 pub(crate) struct LeaseService {
     pub(crate) engine: Engine,
-    pub(crate) drain: Drain,
 }
 
 #[async_trait]
@@ -41,25 +41,14 @@ impl Lease for LeaseService {
         self.engine.lease_revoke(request.into_inner()).await.map(Response::new).map_err(status)
     }
 
-    type LeaseKeepAliveStream = Pin<Box<dyn Stream<Item = Result<LeaseKeepAliveResponse, Status>> + Send>>;
+    type LeaseKeepAliveStream = tokio_stream::Empty<Result<LeaseKeepAliveResponse, Status>>;
 
-    /// One answer for each request, in order. The first error ends the stream.
+    /// Never called: the path of this method leads to [`KeepAliveService`].
     async fn lease_keep_alive(
         &self,
-        requests: Request<Streaming<LeaseKeepAliveRequest>>,
+        _: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let engine = self.engine.clone();
-        // As long as the stream lives the connection gathers its answers with those of the others.
-        let call = Connection::begin_call(requests.extensions());
-        let answers = requests.into_inner().then(move |request| {
-            let _ = &call;
-            let engine = engine.clone();
-            async move {
-                let renewed = engine.lease_keep_alive(LeaseId(request?.id)).await;
-                renewed.map_err(|error| refuse_renewal(&engine, error))
-            }
-        });
-        Ok(Response::new(Box::pin(self.drain.end(Box::pin(answers)))))
+        Err(Status::unimplemented("keep-alives have a service of their own"))
     }
 
     async fn lease_time_to_live(
@@ -74,15 +63,5 @@ impl Lease for LeaseService {
         _: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
         self.engine.lease_leases().await.map(Response::new).map_err(status)
-    }
-}
-
-/// A member that thinks it leads, and finds nobody who agrees, sends the client to another one.
-fn refuse_renewal(engine: &Engine, error: RequestError) -> Status {
-    match error {
-        RequestError::Timeout | RequestError::LeaderChanged if engine.is_leader() => {
-            status(Untyped::NotPrimaryLessor)
-        }
-        error => status(error),
     }
 }

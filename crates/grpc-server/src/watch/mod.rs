@@ -14,7 +14,6 @@ mod ticker;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,8 +21,8 @@ use std::time::Duration;
 use api_proto::etcdserverpb::WatchRequest;
 use bytes::Bytes;
 use engine::Engine;
-use http::{HeaderValue, Request, Response, header};
-use http_body::{Body, Frame};
+use http::{Request, Response};
+use http_body::Body;
 use interceptors::Metadata;
 use tonic::codec::{BufferSettings, Streaming};
 use tonic::codegen::StdError;
@@ -34,8 +33,7 @@ use tower::Service;
 use self::metrics::SendMetrics;
 use self::stream::WatchStream;
 use crate::accept::Connection;
-use crate::status::trailers;
-use crate::texts;
+use crate::responses::Responses;
 
 /// Bytes that a stream of requests has as a buffer while none comes: few clients send a second one.
 const REQUEST_BUFFER_BYTES: usize = 0;
@@ -89,7 +87,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError>,
 {
-    type Response = Response<WatchBody>;
+    type Response = Response<Responses<WatchStream>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
 
@@ -98,46 +96,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // As the library does for the other services.
-        let encoding = request.headers().get("grpc-encoding").filter(|encoding| *encoding != "identity");
-        let response = match encoding {
-            Some(encoding) => texts::compressed(encoding).into_http(),
-            None => {
-                let mut response = Response::new(WatchBody(Some(self.open(request))));
-                let content_type = HeaderValue::from_static("application/grpc");
-                response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-                response
-            }
-        };
-        ready(Ok(response))
-    }
-}
-
-/// The responses of one call; without a stream an empty body.
-#[derive(Debug, Default)]
-pub(crate) struct WatchBody(Option<WatchStream>);
-
-impl Body for WatchBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = self.get_mut();
-        let Some(stream) = &mut this.0 else { return Poll::Ready(None) };
-        stream.poll_chunk(cx).map(|chunk| match chunk {
-            Ok(chunk) => Some(Ok(Frame::data(chunk))),
-            Err(status) => {
-                // With it the session goes, and its watches.
-                this.0 = None;
-                Some(Ok(Frame::trailers(trailers(&status))))
-            }
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+        let headers = request.headers().clone();
+        ready(Ok(Responses::begin(&headers, || self.open(request))))
     }
 }

@@ -21,6 +21,7 @@ use super::requests::Wish;
 use super::responses::Responses;
 use super::ticker::Ticker;
 use crate::accept::Running;
+use crate::responses::PollChunk;
 use crate::texts;
 
 /// Requests of one stream that are looked at in a row; then others have their turn.
@@ -28,7 +29,7 @@ const REQUESTS_MAX: usize = 256;
 
 /// The state of a stream. Everything that it waits for wakes the one task that polls it.
 #[derive(Debug)]
-pub(super) struct WatchStream {
+pub(crate) struct WatchStream {
     shared: Arc<Shared>,
     session: WatchSession,
     /// `None` when the client has sent its last one; its watches go on.
@@ -70,33 +71,6 @@ impl WatchStream {
             ticker: None,
             end: None,
             _call: call,
-        }
-    }
-
-    /// The next bytes for the client, or how the stream ends. Nothing is taken from the session before the
-    /// connection has taken what there was, so a client that does not read leaves its events to the hub.
-    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
-        loop {
-            if let Some(chunk) = self.out.pop() {
-                return Poll::Ready(Ok(chunk));
-            }
-            if let Some(status) = self.end.take() {
-                return Poll::Ready(Err(status));
-            }
-            let is_told = self.session.poll_deliveries(cx, &mut self.deliveries).is_ready();
-            if is_told {
-                self.respond();
-            }
-            // To a client that reads slowly there is always more to tell, and still it may want a watch canceled.
-            let was_told = std::mem::replace(&mut self.was_told, is_told);
-            if self.end.is_some() || is_told && !was_told {
-                continue;
-            }
-            self.poll_requests(cx);
-            self.poll_ticker(cx);
-            if !is_told && self.out.is_empty() && self.end.is_none() {
-                return Poll::Pending;
-            }
         }
     }
 
@@ -169,6 +143,35 @@ impl WatchStream {
     fn poll_ticker(&mut self, cx: &mut Context<'_>) {
         while self.ticker.as_mut().is_some_and(|ticker| ticker.poll_tick(cx).is_ready()) {
             self.session.tick();
+        }
+    }
+}
+
+impl PollChunk for WatchStream {
+    /// Nothing is taken from the session before the connection has taken what there was, so a client that does not
+    /// read leaves its events to the hub.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
+        loop {
+            if let Some(chunk) = self.out.pop() {
+                return Poll::Ready(Ok(chunk));
+            }
+            if let Some(status) = self.end.take() {
+                return Poll::Ready(Err(status));
+            }
+            let is_told = self.session.poll_deliveries(cx, &mut self.deliveries).is_ready();
+            if is_told {
+                self.respond();
+            }
+            // To a client that reads slowly there is always more to tell, and still it may want a watch canceled.
+            let was_told = std::mem::replace(&mut self.was_told, is_told);
+            if self.end.is_some() || is_told && !was_told {
+                continue;
+            }
+            self.poll_requests(cx);
+            self.poll_ticker(cx);
+            if !is_told && self.out.is_empty() && self.end.is_none() {
+                return Poll::Pending;
+            }
         }
     }
 }

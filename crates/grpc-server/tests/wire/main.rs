@@ -2,6 +2,7 @@
 
 mod calls;
 mod drain;
+mod keep_alive;
 mod plain;
 mod slow;
 mod support;

@@ -1,0 +1,61 @@
+//! The method LeaseKeepAlive as a service.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use engine::Engine;
+use http::{Request, Response};
+use http_body::Body;
+use tonic::codegen::StdError;
+use tonic::server::NamedService;
+use tower::Service;
+
+use super::renewals::Renewals;
+use super::requests::Requests;
+use crate::accept::Connection;
+use crate::drain::Drain;
+use crate::responses::Responses;
+
+/// Renews leases.
+#[derive(Clone, Debug)]
+pub(crate) struct KeepAliveService {
+    engine: Engine,
+    drain: Drain,
+    message_bytes_max: usize,
+}
+
+impl KeepAliveService {
+    /// Messages of clients have at most `message_bytes_max` bytes.
+    pub(crate) fn new(engine: Engine, drain: Drain, message_bytes_max: usize) -> Self {
+        Self { engine, drain, message_bytes_max }
+    }
+}
+
+impl NamedService for KeepAliveService {
+    const NAME: &'static str = "etcdserverpb.Lease";
+}
+
+impl<B> Service<Request<B>> for KeepAliveService
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<StdError>,
+{
+    type Response = Response<Responses<Renewals<B>>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        ready(Ok(Responses::begin(&head.headers, || {
+            let call = Connection::begin_call(&head.extensions);
+            let requests = Requests::new(body, self.message_bytes_max);
+            Renewals::new(self.engine.clone(), requests, self.drain.ending(), call)
+        })))
+    }
+}

@@ -1,0 +1,74 @@
+//! Streams of responses that write themselves, without the library's parts for that.
+//!
+//! The library boxes a stream of messages, encodes each into a buffer of its own, and wraps the request in four
+//! bodies. Where a stream has many small messages that costs more than the messages do. Here a stream is polled by
+//! the task of its call for bytes, and takes apart the bytes that it is sent.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body::{Body, Frame};
+use tonic::Status;
+
+use crate::status::trailers;
+use crate::texts;
+
+/// The answering side of a call.
+pub(crate) trait PollChunk: Unpin {
+    /// The next bytes for the client, or how the stream ends; it is not polled any more then. It is polled when the
+    /// connection has taken the bytes before.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>>;
+}
+
+/// The responses of one call; without a stream an empty body.
+#[derive(Debug)]
+pub(crate) struct Responses<S>(Option<S>);
+
+impl<S: PollChunk> Responses<S> {
+    /// Answers a request that has these headers with a stream.
+    pub(crate) fn begin(request: &HeaderMap, open: impl FnOnce() -> S) -> Response<Self> {
+        // As the library does for the other services.
+        let encoding = request.get("grpc-encoding").filter(|encoding| *encoding != "identity");
+        if let Some(encoding) = encoding {
+            return texts::compressed(encoding).into_http();
+        }
+        let mut response = Response::new(Self(Some(open())));
+        let content_type = HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+        response
+    }
+}
+
+impl<S> Default for Responses<S> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<S: PollChunk> Body for Responses<S> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let Some(stream) = &mut this.0 else { return Poll::Ready(None) };
+        stream.poll_chunk(cx).map(|chunk| match chunk {
+            Ok(chunk) => Some(Ok(Frame::data(chunk))),
+            Err(status) => {
+                // With it goes what it holds, for example a session and its watches.
+                this.0 = None;
+                Some(Ok(Frame::trailers(trailers(&status))))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+}
