@@ -61,11 +61,22 @@ impl Wal {
         segment::list(dir).is_ok_and(|segments| !segments.is_empty())
     }
 
-    /// Creates an empty log for a new member and opens it.
+    /// Creates an empty log for a new member and opens it; see [`Wal::create_with`].
+    pub fn create(path: &Path, metadata: Metadata, config: Config) -> Result<Self, Error> {
+        Self::create_with(path, metadata, &[], None, config)
+    }
+
+    /// Creates a log for a new member that begins with the given entries and hard state, and opens it.
     ///
     /// It is made in `<path>.tmp` and renamed, so that after a crash there is a whole log or none. Missing parent
     /// directories are created. Durable on return.
-    pub fn create(path: &Path, metadata: Metadata, config: Config) -> Result<Self, Error> {
+    pub fn create_with(
+        path: &Path,
+        metadata: Metadata,
+        entries: &[Entry],
+        hard_state: Option<HardState>,
+        config: Config,
+    ) -> Result<Self, Error> {
         if Self::exists(path) {
             return Err(Error::Exists { dir: path.to_owned() });
         }
@@ -80,7 +91,10 @@ impl Wal {
         }
         let dir = FsDir::new(temporary);
         dir.create_all().map_err(|e| Error::io("create", temporary, e))?;
-        drop(Self::create_on(dir, metadata, config)?);
+        let mut log = Self::create_on(dir, metadata, config)?;
+        log.append(entries, hard_state)?;
+        log.sync()?;
+        drop(log);
         std::fs::rename(temporary, path).map_err(|e| Error::io("rename", temporary, e))?;
         Ok(Self::open(path, config)?.0)
     }
