@@ -19,8 +19,14 @@ const DEVELOPMENT: &[&str] = &["sim", "tests", "xtask"];
 
 const RIM: usize = 5;
 
-/// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages.
-const ALLOWED: &[(&str, &str)] = &[("grpc-server", "interceptors"), ("grpc-server", "gateway")];
+/// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages, and
+/// both ports are encrypted in the same way.
+const ALLOWED: &[(&str, &str)] = &[
+    ("grpc-server", "interceptors"),
+    ("grpc-server", "gateway"),
+    ("grpc-server", "tls"),
+    ("transport", "tls"),
+];
 
 /// Edges that the layers would permit and that are refused: these two serve any engine.
 const STRANGERS: &[(&str, &str)] = &[("interceptors", "engine"), ("gateway", "engine")];

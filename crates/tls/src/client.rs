@@ -1,0 +1,135 @@
+//! The connecting end.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::SignatureScheme;
+use rustls::client::{ResolvesClientCert, Resumption};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+
+use crate::allowed::Allowed;
+use crate::error::Error;
+use crate::files::{Authorities, KeyFiles};
+use crate::protocol::Protocol;
+use crate::refusal::{Refusal, explain};
+use crate::reload::Reloader;
+use crate::verify_server::ServerVerifier;
+
+/// Whom to believe, and what to show. The default believes the system's authorities and shows nothing.
+#[derive(Clone, Debug, Default)]
+pub struct ClientConfig {
+    /// What is shown to servers that ask for a certificate.
+    pub files: Option<KeyFiles>,
+    /// Whom to trust that servers are who they say; `None` for those whom the system trusts.
+    pub trusted_ca: Option<PathBuf>,
+    /// Which names the certificates of servers may have.
+    pub allowed: Allowed,
+    /// The name that servers have to prove, if it is another than the host that is dialled.
+    pub server_name: Option<String>,
+    /// Any certificate is accepted: the connection is encrypted, and may be with anybody.
+    pub insecure_skip_verify: bool,
+    /// Versions and cipher suites.
+    pub protocol: Protocol,
+    /// The protocols above TLS, the preferred one first; may be empty.
+    pub alpn: Vec<Vec<u8>>,
+}
+
+/// A stream whose handshake is done.
+pub type ClientStream<IO> = tokio_rustls::client::TlsStream<IO>;
+
+/// Makes TLS connections. Clones are cheap and share everything.
+#[derive(Clone)]
+pub struct ClientTls {
+    library: Arc<rustls::ClientConfig>,
+    server_name: Option<String>,
+}
+
+/// Why a handshake with a server failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// That is neither a host name nor an address.
+    #[error("prove the name of {0:?}: it is neither a host name nor an address")]
+    Host(String),
+    /// The server, or its certificate, is not as it should be.
+    #[error("shake hands with {host}: {refusal}")]
+    Handshake {
+        /// The host that was dialled.
+        host: String,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
+
+impl ClientTls {
+    /// Reads all files. Certificate and key are looked at anew for each handshake.
+    ///
+    /// # Errors
+    /// When one of them can't be used.
+    pub fn load(config: ClientConfig) -> Result<Self, Error> {
+        let provider = config.protocol.provider();
+        let authorities = match config.insecure_skip_verify {
+            true => None,
+            false => Some(Authorities::load(config.trusted_ca.as_deref())?),
+        };
+        let verifier = ServerVerifier::new(authorities, config.allowed, Arc::clone(&provider))?;
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_protocol_versions(&config.protocol.versions());
+        let builder = builder.map_err(|error| Error::Settings(error.to_string()))?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        let mut library = match config.files {
+            Some(files) => {
+                let certificate = Reloader::new(files.paths(), move || files.load(&provider))?;
+                builder.with_client_cert_resolver(Arc::new(Shown(certificate)))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        library.alpn_protocols = config.alpn;
+        // What was believed once has to prove itself again.
+        library.resumption = Resumption::disabled();
+        Ok(Self { library: Arc::new(library), server_name: config.server_name })
+    }
+
+    /// Does the handshake with a server that was reached as `host`, a name or an address without port. Takes as long
+    /// as the server likes: callers bound it.
+    ///
+    /// # Errors
+    /// When the server can't prove its name, does not accept the certificate, or speaks something else.
+    pub async fn connect<IO>(&self, host: &str, io: IO) -> Result<ClientStream<IO>, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = self.server_name.as_deref().unwrap_or(host);
+        let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| ConnectError::Host(host.to_owned()))?;
+        let connected = TlsConnector::from(Arc::clone(&self.library)).connect(name, io).await;
+        connected.map_err(|error: io::Error| ConnectError::Handshake {
+            host: host.to_owned(),
+            refusal: explain(error).0,
+        })
+    }
+}
+
+/// The certificate that is shown to every server that asks.
+#[derive(Debug)]
+struct Shown(Reloader<CertifiedKey>);
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _authorities: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.current())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

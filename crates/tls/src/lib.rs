@@ -1,0 +1,68 @@
+//! Certificates: who a connection is from, and that nobody reads along.
+//!
+//! Everything is said in etcd's terms: files in PEM, a list of revoked certificates, names that certificates may
+//! have, cipher suites by their names in Go. The crate takes and makes streams; it opens no socket, and what a
+//! certificate's name is worth it leaves to others.
+//!
+//! * [`ServerTls`], from a [`ServerConfig`]: accepts the handshake on a stream and says who came, as [`PeerIdentity`].
+//! * [`ClientTls`], from a [`ClientConfig`]: the other end.
+//! * [`Reloader`]: the newest version of what is in some files.
+//! * [`self_signed`]: a certificate made here, for those who want encryption without an authority.
+//!
+//! Invariants:
+//!
+//! * Certificate, key and list of revoked certificates are looked at anew for each handshake, so that they can be
+//!   exchanged under a running server. A new version that can't be used is logged, and the old one stays in force.
+//!   The authorities are those of the start.
+//! * Nothing is kept from one connection to the next: every connection has its certificate checked.
+//! * A certificate that does not pass has its connection ended, with the reason in a [`Rejected`].
+//! * Bytes of a file or of the network never panic.
+//!
+//! ```
+//! use ferretcd_tls::{Allowed, ClientConfig, ClientTls, Protocol, ServerConfig, ServerTls, self_signed};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let dir = tempfile::tempdir()?;
+//! let files = self_signed(dir.path(), &["localhost".to_owned()], 1)?;
+//! let server = ServerTls::load(ServerConfig::new(files.clone()))?;
+//! let client = ClientTls::load(ClientConfig { trusted_ca: Some(files.cert), ..ClientConfig::default() })?;
+//!
+//! let (near, far) = tokio::io::duplex(64 * 1024);
+//! let remote = ([127, 0, 0, 1], 40000).into();
+//! let (accepted, connected) = tokio::join!(server.accept(far, remote), client.connect("localhost", near));
+//! assert!(accepted?.identity.is_none(), "nobody was asked for a certificate");
+//! connected?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod client;
+mod server;
+
+mod auto;
+mod files;
+mod reload;
+
+mod allowed;
+mod identity;
+mod names;
+mod remote;
+mod revoked;
+mod verify_client;
+mod verify_server;
+
+mod error;
+mod protocol;
+mod refusal;
+
+pub use allowed::Allowed;
+pub use auto::self_signed;
+pub use client::{ClientConfig, ClientStream, ClientTls, ConnectError};
+pub use error::Error;
+pub use files::KeyFiles;
+pub use identity::PeerIdentity;
+pub use protocol::{Protocol, ProtocolError, Version};
+pub use refusal::{Refusal, Rejected};
+pub use reload::Reloader;
+pub use server::{Accepted, ServerConfig, ServerStream, ServerTls, Side};

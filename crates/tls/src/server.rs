@@ -1,0 +1,200 @@
+//! The accepting end.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+
+use crate::allowed::Allowed;
+use crate::error::Error;
+use crate::files::{Authorities, KeyFiles};
+use crate::identity::PeerIdentity;
+use crate::protocol::Protocol;
+use crate::refusal::{Refusal, Rejected, explain};
+use crate::reload::Reloader;
+use crate::remote::{self, LOOKUPS_MAX};
+use crate::revoked::Revoked;
+use crate::verify_client::ClientVerifier;
+
+/// What a handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Who connects to a listener; log lines say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Clients.
+    Client,
+    /// Other members.
+    Peer,
+}
+
+/// What a listener shows, and whom it lets in.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// What it shows.
+    pub files: KeyFiles,
+    /// Whom to trust that clients are who they say. With a file here everybody needs a certificate.
+    pub trusted_ca: Option<PathBuf>,
+    /// Everybody needs a certificate; without [`trusted_ca`](Self::trusted_ca) one of an authority that the system
+    /// trusts.
+    pub client_cert_auth: bool,
+    /// Certificates that are not accepted any more: an X.509 CRL, in DER or PEM. Looked at in each handshake.
+    pub revoked: Option<PathBuf>,
+    /// Which names certificates may have.
+    pub allowed: Allowed,
+    /// Whether the names in a certificate are compared with the address that the connection comes from. May ask the
+    /// name service.
+    pub check_remote: bool,
+    /// Versions and cipher suites.
+    pub protocol: Protocol,
+    /// The protocols above TLS, the preferred one first. A client that offers none of them is turned away; one that
+    /// offers nothing is not.
+    pub alpn: Vec<Vec<u8>>,
+    /// What a handshake may take, the name service included.
+    pub handshake_timeout: Duration,
+    /// Who connects.
+    pub side: Side,
+}
+
+impl ServerConfig {
+    /// For clients of all kinds, without asking them for certificates: every version and cipher suite, HTTP/2 and
+    /// HTTP/1.1, 10 s for a handshake.
+    pub fn new(files: KeyFiles) -> Self {
+        Self {
+            files,
+            trusted_ca: None,
+            client_cert_auth: false,
+            revoked: None,
+            allowed: Allowed::Anyone,
+            check_remote: false,
+            protocol: Protocol::default(),
+            alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            side: Side::Client,
+        }
+    }
+}
+
+/// A stream whose handshake is done.
+pub type ServerStream<IO> = tokio_rustls::server::TlsStream<IO>;
+
+/// A connection that was let in.
+#[derive(Debug)]
+pub struct Accepted<IO> {
+    /// What is said on it.
+    pub stream: ServerStream<IO>,
+    /// Who it is from, checked; `None` if nobody is asked for a certificate.
+    pub identity: Option<Arc<PeerIdentity>>,
+}
+
+/// Accepts TLS connections. Clones are cheap and share everything.
+#[derive(Clone)]
+pub struct ServerTls(Arc<Inner>);
+
+struct Inner {
+    library: Arc<rustls::ServerConfig>,
+    handshake_timeout: Duration,
+    side: Side,
+    /// `None` if nobody asks where connections come from.
+    lookups: Option<Arc<Semaphore>>,
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").field("side", &self.0.side).finish_non_exhaustive()
+    }
+}
+
+impl ServerTls {
+    /// Reads all files.
+    ///
+    /// # Errors
+    /// When one of them can't be used; a certificate that has expired can.
+    pub fn load(config: ServerConfig) -> Result<Self, Error> {
+        let provider = config.protocol.provider();
+        let (files, keys) = (config.files, Arc::clone(&provider));
+        let certificate = Reloader::new(files.paths(), move || files.load(&keys))?;
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let builder = builder.with_protocol_versions(&config.protocol.versions());
+        let builder = builder.map_err(|error| Error::Settings(error.to_string()))?;
+        let builder = if config.client_cert_auth || config.trusted_ca.is_some() {
+            let authorities = Authorities::load(config.trusted_ca.as_deref())?;
+            let revoked =
+                config.revoked.map(|path| Reloader::new(vec![path.clone()], move || Revoked::load(&path)));
+            let revoked = revoked.transpose()?;
+            let verifier = ClientVerifier::new(authorities, config.allowed, revoked, provider)?;
+            builder.with_client_cert_verifier(Arc::new(verifier))
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut library = builder.with_cert_resolver(Arc::new(Shown(certificate)));
+        library.alpn_protocols = config.alpn;
+        // A resumed session would keep what was revoked meanwhile, and etcd's clients resume none.
+        library.session_storage = Arc::new(NoServerSessionStorage {});
+        library.send_tls13_tickets = 0;
+        Ok(Self(Arc::new(Inner {
+            library: Arc::new(library),
+            handshake_timeout: config.handshake_timeout,
+            side: config.side,
+            lookups: config.check_remote.then(|| Arc::new(Semaphore::new(LOOKUPS_MAX))),
+        })))
+    }
+
+    /// Does the handshake on a stream that comes from `remote`, within the configured time.
+    ///
+    /// # Errors
+    /// When the connection is not to be served. The client has been told why where the protocol has a way to do so.
+    pub async fn accept<IO>(&self, io: IO, remote: SocketAddr) -> Result<Accepted<IO>, Rejected>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut server_name = String::new();
+        let handshake = timeout(self.0.handshake_timeout, self.handshake(io, remote, &mut server_name)).await;
+        let (refusal, identity) = match handshake {
+            Ok(Ok(accepted)) => return Ok(accepted),
+            Ok(Err(refused)) => refused,
+            Err(_) => (Refusal::Timeout, None),
+        };
+        Err(Rejected { remote, side: self.0.side, server_name, identity, refusal })
+    }
+
+    async fn handshake<IO>(
+        &self,
+        io: IO,
+        remote: SocketAddr,
+        server_name: &mut String,
+    ) -> Result<Accepted<IO>, (Refusal, Option<Arc<PeerIdentity>>)>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(explain)?;
+        *server_name = start.client_hello().server_name().unwrap_or_default().to_owned();
+        let stream = start.into_stream(Arc::clone(&self.0.library)).await.map_err(explain)?;
+        let own = stream.get_ref().1.peer_certificates().and_then(|certificates| certificates.first());
+        // The verifier has read the same bytes.
+        let identity = own.and_then(|own| PeerIdentity::of(own).ok()).map(Arc::new);
+        if let (Some(lookups), Some(identity)) = (&self.0.lookups, &identity) {
+            let checked = remote::check(identity, remote.ip(), lookups).await;
+            checked.map_err(|refusal| (refusal, Some(Arc::clone(identity))))?;
+        }
+        Ok(Accepted { stream, identity })
+    }
+}
+
+/// The certificate that is shown to everybody.
+#[derive(Debug)]
+struct Shown(Reloader<CertifiedKey>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.current())
+    }
+}
