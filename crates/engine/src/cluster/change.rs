@@ -1,0 +1,245 @@
+//! Additions, removals and updates: from a request to a decision.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::membership::{Change, Contact, Member, Membership, Url, added_member_id};
+use base::MemberId;
+use raft_node::{ConfChange, ConfChangeKind, Refused};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+use super::{RETRY_PAUSE, ReconfigureError};
+use crate::replies::Reply;
+use crate::waiters::Waiters;
+use crate::{Engine, RequestError};
+
+/// A member that has been heard from for so long counts as reachable.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// No waiter for a change is ever overdue: longer than any process lives, and still to be added to a point in time.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Changes of the members. They have no time-out: each returns when the change is decided, and dropping the future
+/// gives up waiting for that, while the change itself may still come. Everything is durable on return.
+impl Engine {
+    /// The members, as everybody sees them who asks later if `linearizable`, else as this member knows them.
+    pub async fn member_list(&self, linearizable: bool) -> Result<Arc<Membership>, RequestError> {
+        if linearizable {
+            self.read_barrier().await?;
+        }
+        Ok(self.membership())
+    }
+
+    /// Adds a member that will be reached at `peer_urls`; the time goes into its id. Returns the new member, and
+    /// everybody. A voter counts in quorums as soon as it has caught up with the log, not before.
+    pub async fn member_add(
+        &self,
+        peer_urls: &[Url],
+        is_learner: bool,
+        unix_seconds: u64,
+    ) -> Result<(Member, Arc<Membership>), ReconfigureError> {
+        let mut peer_urls: Vec<String> = peer_urls.iter().map(ToString::to_string).collect();
+        peer_urls.sort_unstable();
+        let id = added_member_id(&peer_urls, unix_seconds);
+        let member = Member { id, peer_urls, is_learner, is_joining: !is_learner, ..Member::default() };
+        if self.config().strict_reconfig {
+            self.membership().check_add(is_learner, self.contact()).inspect_err(|error| {
+                tracing::warn!(
+                    "local-member-id" = %self.member_id(),
+                    "requested-member-add" = %id,
+                    %error,
+                    "rejecting member add request"
+                );
+            })?;
+        }
+        let learners_max = self.config().learners_max;
+        let members = self.configure(&Change::Add { member: member.clone(), learners_max }).await?;
+        Ok((member, members))
+    }
+
+    /// Removes a member for ever. Returns those who stay. A leader that is to be removed first hands over, as far
+    /// as there is somebody to do so.
+    pub async fn member_remove(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
+        if self.config().strict_reconfig {
+            self.membership().check_remove(id, self.contact()).inspect_err(|error| {
+                tracing::warn!(
+                    "local-member-id" = %self.member_id(),
+                    "requested-member-remove-id" = %id,
+                    %error,
+                    "rejecting member remove request"
+                );
+            })?;
+        }
+        if id == self.member_id() && self.is_leader() && self.membership().voters().nth(1).is_some() {
+            // Whoever leads while it is removed is missed until the others have noticed.
+            self.hand_over().await;
+        }
+        Ok(self.configure(&Change::Remove(id)).await?)
+    }
+
+    /// Changes where a member is reached; the texts are taken as they are. Returns everybody.
+    pub async fn member_update(
+        &self,
+        id: MemberId,
+        peer_urls: Vec<String>,
+    ) -> Result<Arc<Membership>, ReconfigureError> {
+        Ok(self.configure(&Change::UpdatePeerUrls(id, peer_urls)).await?)
+    }
+
+    /// How well this member hears the others.
+    fn contact(&self) -> impl Fn(MemberId) -> Contact {
+        let now = Instant::now();
+        move |id| match self.peers().active_since(id) {
+            _ if id == self.member_id() => Contact::Stable,
+            Some(since) if now.saturating_duration_since(since) > STABLE_AFTER => Contact::Stable,
+            Some(_) => Contact::Recent,
+            None => Contact::None,
+        }
+    }
+
+    /// Has a change decided by the cluster. What is certainly not logged is proposed again, as well as what may be
+    /// lost: a leader drops a change that is forwarded to it while another one is under way, and tells nobody.
+    pub(super) async fn configure(&self, change: &Change) -> Result<Arc<Membership>, RequestError> {
+        let id = self.0.ids.next();
+        let proposal = conf_change(id, change);
+        let mut waiter = DecisionWaiter::new(&self.0.waiters, id);
+        // Nothing comes of an addition, removal or promotion that was made already, but an update would take
+        // back a later one.
+        let patience = match change {
+            Change::UpdatePeerUrls(..) => NEVER,
+            _ => 2 * self.config().election,
+        };
+        let mut is_repeated = false;
+        loop {
+            let decision = waiter.register()?;
+            if self.0.shared.is_stopping() {
+                return Err(RequestError::Stopped);
+            }
+            let decided = match self.0.node.propose_conf_change(id, proposal.clone()) {
+                Ok(()) => timeout(patience, decision).await.ok().map(Result::ok),
+                Err(Refused::Full) => Some(Some(Err(RequestError::Dropped))),
+                Err(Refused::Stopped) => return Err(RequestError::Stopped),
+            };
+            match decided {
+                Some(Some(Ok(_))) => break,
+                Some(Some(Err(RequestError::Dropped))) => sleep(RETRY_PAUSE).await,
+                // A state that came as a whole from another member tells nothing of single changes.
+                None | Some(Some(Err(RequestError::Timeout | RequestError::TimeoutLeaderLost))) => {}
+                // What an earlier try has done need not be done again.
+                Some(Some(Err(_))) if is_repeated && is_done(change, &self.membership()) => break,
+                Some(Some(Err(error))) => return Err(error),
+                Some(None) => return Err(RequestError::Stopped),
+            }
+            is_repeated = true;
+        }
+        tracing::info!(
+            "local-member-id" = %self.member_id(),
+            "raft-conf-change" = name(proposal.kind),
+            "raft-conf-change-node-id" = %proposal.node,
+            "applied a configuration change through raft"
+        );
+        Ok(self.membership())
+    }
+}
+
+fn conf_change(id: u64, change: &Change) -> ConfChange {
+    let kind = match change {
+        Change::Add { member, .. } if member.is_voter() => ConfChangeKind::AddNode,
+        Change::Add { .. } => ConfChangeKind::AddLearnerNode,
+        Change::Promote(_) => ConfChangeKind::AddNode,
+        Change::UpdatePeerUrls(..) => ConfChangeKind::UpdateNode,
+        Change::Remove(_) => ConfChangeKind::RemoveNode,
+    };
+    ConfChange { id, kind, node: change.member(), context: change.to_context().into() }
+}
+
+/// etcd's name, for logs.
+fn name(kind: ConfChangeKind) -> &'static str {
+    match kind {
+        ConfChangeKind::AddNode => "ConfChangeAddNode",
+        ConfChangeKind::AddLearnerNode => "ConfChangeAddLearnerNode",
+        ConfChangeKind::UpdateNode => "ConfChangeUpdateNode",
+        ConfChangeKind::RemoveNode => "ConfChangeRemoveNode",
+    }
+}
+
+/// Whether the members are as the change would have them.
+fn is_done(change: &Change, membership: &Membership) -> bool {
+    let member = membership.member(change.member());
+    match change {
+        Change::Add { .. } => member.is_some(),
+        Change::Promote(_) => member.is_some_and(Member::is_voter),
+        Change::UpdatePeerUrls(_, peer_urls) => member.is_some_and(|member| member.peer_urls == *peer_urls),
+        Change::Remove(id) => membership.is_removed(*id),
+    }
+}
+
+/// Waits for the decision about one change, whichever try of it comes first. Nobody waits any more when this goes.
+struct DecisionWaiter<'a> {
+    waiters: &'a Waiters,
+    id: u64,
+}
+
+impl<'a> DecisionWaiter<'a> {
+    fn new(waiters: &'a Waiters, id: u64) -> Self {
+        Self { waiters, id }
+    }
+
+    /// In place of an earlier registration, if there is one.
+    fn register(&mut self) -> Result<oneshot::Receiver<Result<Reply, RequestError>>, RequestError> {
+        self.waiters.take(self.id);
+        self.waiters.register(self.id, Instant::now() + NEVER, 0).ok_or(RequestError::TooManyRequests)
+    }
+}
+
+impl Drop for DecisionWaiter<'_> {
+    fn drop(&mut self) {
+        self.waiters.take(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backend::Batch;
+
+    use super::*;
+
+    fn member(id: u64) -> Member {
+        Member { id: MemberId(id), peer_urls: vec![format!("http://m{id}:1")], ..Member::default() }
+    }
+
+    #[test]
+    fn changes_become_what_etcd_proposes() {
+        let kind = |change| conf_change(7, &change).kind;
+        assert_eq!(kind(Change::add(member(1))), ConfChangeKind::AddNode);
+        assert_eq!(
+            kind(Change::add(Member { is_learner: true, ..member(1) })),
+            ConfChangeKind::AddLearnerNode
+        );
+        let joining = Member { is_joining: true, ..member(1) };
+        assert_eq!(kind(Change::add(joining)), ConfChangeKind::AddLearnerNode, "has no vote yet");
+        let promotion = conf_change(7, &Change::Promote(MemberId(1)));
+        assert_eq!((promotion.id, promotion.kind, promotion.node), (7, ConfChangeKind::AddNode, MemberId(1)));
+        assert!(conf_change(7, &Change::Remove(MemberId(1))).context.is_empty());
+    }
+
+    #[test]
+    fn what_is_done_is_known() {
+        let mut membership = Membership::default();
+        let mut batch = Batch::default();
+        let joining = Member { is_joining: true, ..member(2) };
+        let update = |url: &str| Change::UpdatePeerUrls(MemberId(1), vec![url.to_owned()]);
+        for change in [
+            Change::add(member(1)),
+            Change::add(joining),
+            Change::Promote(MemberId(2)),
+            update("http://x:1"),
+            Change::Remove(MemberId(2)),
+        ] {
+            assert!(!is_done(&change, &membership), "{change:?}");
+            membership.change(change.clone(), &mut batch).expect("possible");
+            assert!(is_done(&change, &membership), "{change:?}");
+        }
+        assert!(!is_done(&update("http://y:1"), &membership));
+    }
+}

@@ -1,0 +1,72 @@
+//! The members of the cluster: changing them, leading them, and what a member tells the others of itself.
+//!
+//! A change is checked against what this member sees, proposed, and decided when its entry is applied; the one who
+//! asked waits for that. A member that is added as a voter first gets the log without a vote, and the leader lets it
+//! vote when it has nearly all of it.
+
+mod change;
+mod journal;
+mod promote;
+mod publish;
+mod removal;
+mod transfer;
+mod version;
+
+use std::time::Duration;
+
+use ::membership::{ChangeError, TooRisky};
+use apply::ApplyError;
+use base::MemberId;
+
+pub(crate) use journal::log_changes;
+
+use crate::{Engine, RequestError};
+
+/// Pause before something is tried again that cannot be done at the moment.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the members are not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconfigureError {
+    /// It could not be proposed, or was refused when it was applied.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// It would put the cluster at risk, as this member sees it.
+    #[error(transparent)]
+    Risky(#[from] TooRisky),
+    /// The member that should vote has too little of the log.
+    #[error("promote the member: {0} is not in sync with the leader")]
+    NotReady(MemberId),
+    /// This member is too far behind to tell.
+    #[error("promote the member: waiting for the applied index took too long")]
+    TimeoutWaitApplied,
+}
+
+impl From<ChangeError> for ReconfigureError {
+    fn from(error: ChangeError) -> Self {
+        Self::Request(ApplyError::from(error).into())
+    }
+}
+
+/// How far the leader knows a member's log to go.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    /// The last entry that the member has for certain.
+    matched: u64,
+    /// Whether the member is heard from.
+    is_active: bool,
+}
+
+impl Engine {
+    /// Where another member or this one stands, as the leader sees it: `None` elsewhere than on the leader, and
+    /// then again for who is not in the group.
+    fn standing(&self, id: MemberId) -> Option<Option<Standing>> {
+        if !self.is_leader() {
+            return None;
+        }
+        let is_own = id == self.member_id();
+        let is_active = is_own || self.peers().active_since(id).is_some();
+        let matched = if is_own { self.status().committed } else { 0 };
+        Some(self.membership().member(id).map(|_| Standing { matched, is_active }))
+    }
+}

@@ -1,0 +1,135 @@
+//! Promotions: of learners, when somebody asks for it, and of members that are joining, without being asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::membership::{Change, ChangeError, Member, Membership};
+use base::MemberId;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
+
+use super::{RETRY_PAUSE, ReconfigureError};
+use crate::{Engine, PeerError, RequestError};
+
+/// How long a promotion waits for what is committed to be applied.
+const WAIT_APPLIED: Duration = Duration::from_secs(1);
+/// A learner is ready with this share of the leader's log, in percent.
+const READY_PERCENT: u64 = 90;
+/// Entries that a member that is joining may lack when it begins to vote.
+const JOINED_LAG_MAX: u64 = 1000;
+/// How often the leader looks whether a member has caught up.
+const JOIN_INTERVAL: Duration = Duration::from_millis(100);
+
+impl Engine {
+    /// Makes a voter of a learner. Only the leader can tell whether it is ready; elsewhere the leader is asked.
+    /// Returns everybody.
+    pub async fn member_promote(&self, id: MemberId) -> Result<Vec<Member>, ReconfigureError> {
+        match self.promote_here(id).await {
+            Err(ReconfigureError::Request(RequestError::NotLeader(_))) => {
+                self.ask_leader_to_promote(id).await
+            }
+            promoted => Ok(promoted?.members().cloned().collect()),
+        }
+    }
+
+    /// The same on the leader; an error elsewhere.
+    pub async fn promote_here(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
+        self.wait_applied().await?;
+        let not_leader = || RequestError::NotLeader(self.member_id());
+        let member = self.standing(id).ok_or_else(not_leader)?.ok_or(ChangeError::NotFound(id))?;
+        let own = self.standing(self.member_id()).flatten().ok_or_else(not_leader)?;
+        if member.matched * 100 < own.matched * READY_PERCENT {
+            return Err(ReconfigureError::NotReady(id));
+        }
+        let members = self.membership();
+        if self.config().strict_reconfig {
+            members.check_promote().inspect_err(|error| {
+                tracing::warn!(
+                    "local-member-id" = %self.member_id(),
+                    "requested-member-promote-id" = %id,
+                    %error,
+                    "rejecting member promote request"
+                );
+            })?;
+        }
+        // For whoever asks it is no learner; it begins to vote by itself.
+        if members.member(id).is_some_and(|member| member.is_joining) {
+            return Err(ChangeError::NotLearner(id).into());
+        }
+        Ok(self.configure(&Change::Promote(id)).await?)
+    }
+
+    async fn ask_leader_to_promote(&self, id: MemberId) -> Result<Vec<Member>, ReconfigureError> {
+        let deadline = Instant::now() + self.request_timeout();
+        let asking = async {
+            loop {
+                match self.status().leader {
+                    Some(leader) if leader != self.member_id() => {
+                        match self.peers().promote(leader, id).await {
+                            Ok(members) => return Ok(members),
+                            Err(PeerError::NotFound) => return Err(ChangeError::NotFound(id).into()),
+                            Err(PeerError::NotLearner) => return Err(ChangeError::NotLearner(id).into()),
+                            Err(PeerError::LearnerNotReady) => return Err(ReconfigureError::NotReady(id)),
+                            // Perhaps another one leads by now.
+                            Err(_) => {}
+                        }
+                    }
+                    Some(_) => match self.promote_here(id).await {
+                        Err(ReconfigureError::Request(RequestError::NotLeader(_))) => {}
+                        promoted => return Ok(promoted?.members().cloned().collect()),
+                    },
+                    None => {}
+                }
+                sleep(RETRY_PAUSE).await;
+            }
+        };
+        timeout_at(deadline, asking).await.unwrap_or(Err(RequestError::Timeout.into()))
+    }
+
+    /// Waits until this member has applied what it knows to be committed.
+    async fn wait_applied(&self) -> Result<(), ReconfigureError> {
+        let committed = self.status().committed;
+        let applied = async {
+            while self.status().applied < committed {
+                sleep(WAIT_APPLIED / 100).await;
+            }
+        };
+        timeout(WAIT_APPLIED, applied).await.map_err(|_| ReconfigureError::TimeoutWaitApplied)
+    }
+
+    /// The leader lets members that are joining vote as soon as they have caught up. Until then they are in no
+    /// quorum, so that a cluster can go on deciding while a member is added that is slow, or never starts.
+    pub(crate) async fn promote_joining(self) {
+        let mut ticks = interval(JOIN_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(id) = self.caught_up() else { continue };
+            tracing::info!("joining-member-id" = %id, "the member has caught up and begins to vote");
+            // Bounded, because the member may be removed or the leadership lost meanwhile.
+            match timeout(self.request_timeout(), self.configure(&Change::Promote(id))).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(RequestError::Stopped)) => return,
+                Ok(Err(error)) => {
+                    tracing::warn!("joining-member-id" = %id, %error, "failed to let the member vote; trying again");
+                }
+                Err(_) => {
+                    tracing::warn!("joining-member-id" = %id, "the member does not vote yet; trying again")
+                }
+            }
+        }
+    }
+
+    /// One of the members that are joining and have nearly all of the log.
+    fn caught_up(&self) -> Option<MemberId> {
+        let members = self.membership();
+        let mut joining = members.members().filter(|member| member.is_joining).peekable();
+        joining.peek()?;
+        let own = self.standing(self.member_id())??;
+        let has_caught_up = |member: &&Member| {
+            // Who has acknowledged nothing yet has not even started.
+            matches!(self.standing(member.id), Some(Some(standing))
+                if standing.is_active && standing.matched > 0 && own.matched.saturating_sub(standing.matched) <= JOINED_LAG_MAX)
+        };
+        joining.find(has_caught_up).map(|member| member.id)
+    }
+}
