@@ -191,18 +191,26 @@ impl Core {
     }
 
     fn receive(&mut self, message: Message) {
-        if !message.is_acceptable() {
-            return;
-        }
-        match message.0.get_msg_type() {
-            MessageType::MsgTimeoutNow if self.is_sole_voter_with_unsynced_tail() => return,
-            MessageType::MsgHeartbeat if message.0.term >= self.raw.raft.term => {
-                let (commit, last) = (message.0.commit, self.raw.raft.raft_log.last_index());
-                if commit > last {
-                    return self.fail(Error::LostEntries { commit, last });
-                }
+        let raft = &self.raw.raft;
+        let last = raft.raft_log.last_index();
+        let Message(eraftpb::Message { to, term, index, reject_hint, commit, .. }) = message;
+        let is_taken = match message.0.get_msg_type() {
+            MessageType::MsgTimeoutNow => !self.is_sole_voter_with_unsynced_tail(),
+            // The library cannot pass this on once more.
+            MessageType::MsgTransferLeader => raft.state == StateRole::Leader,
+            // Nobody can have what this leader has not sent.
+            MessageType::MsgAppendResponse => index <= last && reject_hint <= last,
+            // Nobody was asked before what had to be durable was.
+            MessageType::MsgRequestVoteResponse => !self.has_unsynced_tail() && self.outbox.vote_is_durable(),
+            // States are not received.
+            MessageType::MsgSnapshot => false,
+            MessageType::MsgHeartbeat if term >= raft.term && commit > last => {
+                return self.fail(Error::LostEntries { commit, last });
             }
-            _ => {}
+            _ => true,
+        };
+        if to != self.config.id.0 || !is_taken {
+            return;
         }
         // It errs for answers of unknown members and for forwarded proposals that are dropped; neither sender
         // is told.
@@ -439,9 +447,12 @@ impl Core {
     /// A sole voter wins its election the moment it starts one, and the library asserts that its log is durable
     /// then.
     fn is_sole_voter_with_unsynced_tail(&self) -> bool {
-        let raft = &self.raw.raft;
-        let has_unsynced_tail = raft.raft_log.persisted < raft.raft_log.last_index();
-        has_unsynced_tail && raft.state != StateRole::Leader && self.is_sole_voter()
+        self.has_unsynced_tail() && self.raw.raft.state != StateRole::Leader && self.is_sole_voter()
+    }
+
+    fn has_unsynced_tail(&self) -> bool {
+        let log = &self.raw.raft.raft_log;
+        log.persisted < log.last_index()
     }
 
     /// Replaces the election time-out that the library has drawn from the thread's random generator.

@@ -71,6 +71,7 @@ mod config;
 mod error;
 mod host;
 mod message;
+mod wire;
 
 mod core;
 mod event;
@@ -97,3 +98,4 @@ pub use handle::NodeHandle;
 pub use host::{Applied, Committed, Host, NoPeers, Payload, Persisted, ReadToken, Role, Status, Transport};
 pub use message::Message;
 pub use node::{Node, bootstrap, founding_entries};
+pub use wire::MessageError;

@@ -3,6 +3,8 @@
 use base::MemberId;
 use raft::eraftpb::{self, MessageType};
 
+use crate::translate;
+
 /// One raft message between two members. Opaque: only its envelope can be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message(pub(crate) eraftpb::Message);
@@ -43,19 +45,29 @@ impl Message {
         }
     }
 
-    /// Whether the raft core can take this message from a peer. It panics over some that no honest peer sends,
-    /// and snapshots do not travel as messages here.
-    pub(crate) fn is_acceptable(&self) -> bool {
-        match self.0.get_msg_type() {
-            MessageType::MsgPropose | MessageType::MsgReadIndex => !self.0.entries.is_empty(),
-            MessageType::MsgHup
-            | MessageType::MsgBeat
-            | MessageType::MsgUnreachable
-            | MessageType::MsgSnapStatus
-            | MessageType::MsgCheckQuorum
-            | MessageType::MsgSnapshot => false,
-            _ => self.0.term != 0,
-        }
+    /// The term that the sender is in, or asks to be in; 0 in forwarded requests.
+    pub fn term(&self) -> u64 {
+        self.0.term
+    }
+
+    /// Whether this stands for a whole state, which does not travel with it.
+    pub fn is_snapshot(&self) -> bool {
+        self.0.get_msg_type() == MessageType::MsgSnapshot
+    }
+
+    /// Where in the log the state stands that this message is about; `None` if it is not
+    /// [about one](Self::is_snapshot).
+    pub fn snapshot_mark(&self) -> Option<wal::SnapshotMark> {
+        self.is_snapshot().then(|| translate::mark_of(self.0.get_snapshot()))
+    }
+
+    /// The same message about another state: a leader names the last entry applied when it decides to send one,
+    /// and the state that is sent in the end is at least as new. For messages that are
+    /// [about one](Self::is_snapshot).
+    #[must_use]
+    pub fn with_snapshot_mark(mut self, mark: &wal::SnapshotMark) -> Self {
+        self.0.set_snapshot(translate::snapshot_at(mark));
+        self
     }
 
     /// Whether a member that is no leader may send this before what it has accepted is durable. A heartbeat's
@@ -65,30 +77,5 @@ impl Message {
             self.0.get_msg_type(),
             MessageType::MsgHeartbeatResponse | MessageType::MsgPropose | MessageType::MsgReadIndex
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_that_would_panic_or_are_local_are_not_acceptable() {
-        let check = |kind, term, entries: usize, expected| {
-            let mut message = eraftpb::Message::default();
-            message.set_msg_type(kind);
-            message.term = term;
-            message.set_entries(vec![eraftpb::Entry::default(); entries].into());
-            assert_eq!(Message(message).is_acceptable(), expected, "{kind:?}");
-        };
-        check(MessageType::MsgPropose, 0, 0, false);
-        check(MessageType::MsgPropose, 0, 1, true);
-        check(MessageType::MsgReadIndex, 0, 0, false);
-        check(MessageType::MsgReadIndex, 0, 1, true);
-        check(MessageType::MsgRequestVote, 0, 0, false);
-        check(MessageType::MsgRequestVote, 1, 0, true);
-        check(MessageType::MsgAppend, 1, 0, true);
-        check(MessageType::MsgSnapshot, 1, 0, false);
-        check(MessageType::MsgHup, 0, 0, false);
     }
 }

@@ -1,8 +1,6 @@
 //! From what log and state hold after a restart to what the raft core starts with. The library panics over
 //! most of what is refused here.
 
-use std::collections::HashSet;
-
 use raft::RaftState;
 
 use crate::memory_log::MemoryLog;
@@ -40,16 +38,11 @@ fn check_consecutive(entries: &[wal::Entry], start: u64) -> Result<(), Error> {
     }
 }
 
-/// A configuration has distinct members and, unless nothing was applied yet, a voter. Joint ones never occur.
+/// Unless nothing was applied yet, there is a configuration.
 fn check_conf_state(applied: &Applied) -> Result<(), Error> {
     let conf_state = &applied.conf_state;
-    let members = || conf_state.voters.iter().chain(&conf_state.learners);
-    let is_distinct = members().collect::<HashSet<_>>().len() == members().count();
-    let is_joint = conf_state.auto_leave
-        || !conf_state.voters_outgoing.is_empty()
-        || !conf_state.learners_next.is_empty();
-    let lacks_voters = conf_state.voters.is_empty() && (applied.index > 0 || !conf_state.learners.is_empty());
-    if is_distinct && !is_joint && !lacks_voters && members().all(|member| *member != raft::INVALID_ID) {
+    let is_new = applied.index == 0 && *conf_state == wal::ConfState::default();
+    if is_new || translate::is_startable(conf_state) {
         Ok(())
     } else {
         Err(Error::ConfState { conf_state: conf_state.clone() })

@@ -2,6 +2,8 @@
 //!
 //! An entry's payload moves without being copied, except a configuration change's, which changes its encoding.
 
+use std::collections::HashSet;
+
 use raft::eraftpb::{self, EntryType};
 
 use crate::{ConfChange, Error};
@@ -50,9 +52,56 @@ pub(crate) fn hard_state_to_wal(state: &eraftpb::HardState) -> wal::HardState {
     wal::HardState { term: state.term, vote: state.vote, commit: state.commit }
 }
 
+/// Of a configuration that is not joint.
 pub(crate) fn conf_state_from_wal(state: &wal::ConfState) -> eraftpb::ConfState {
     let mut translated = eraftpb::ConfState::default();
     translated.set_voters(state.voters.clone());
     translated.set_learners(state.learners.clone());
     translated
+}
+
+/// The library keeps members in hash sets; sorted, equal configurations are equal bytes on every member.
+pub(crate) fn conf_state_to_wal(state: &eraftpb::ConfState) -> wal::ConfState {
+    let sorted = |members: &[u64]| {
+        let mut members = members.to_vec();
+        members.sort_unstable();
+        members
+    };
+    wal::ConfState {
+        voters: sorted(state.get_voters()),
+        learners: sorted(state.get_learners()),
+        voters_outgoing: sorted(state.get_voters_outgoing()),
+        learners_next: sorted(state.get_learners_next()),
+        auto_leave: state.auto_leave,
+    }
+}
+
+/// Whether a raft core can start from this configuration: it has voters, everybody is there once, and it is not in
+/// the middle of a joint change, which etcd never makes.
+pub(crate) fn is_startable(conf_state: &wal::ConfState) -> bool {
+    let members = || conf_state.voters.iter().chain(&conf_state.learners);
+    let is_joint = conf_state.auto_leave
+        || !conf_state.voters_outgoing.is_empty()
+        || !conf_state.learners_next.is_empty();
+    let is_distinct = members().collect::<HashSet<_>>().len() == members().count();
+    !conf_state.voters.is_empty()
+        && !is_joint
+        && is_distinct
+        && members().all(|member| *member != raft::INVALID_ID)
+}
+
+/// A state is named by its place in the log only; the bytes of it stay with the member.
+pub(crate) fn snapshot_at(mark: &wal::SnapshotMark) -> eraftpb::Snapshot {
+    let mut snapshot = eraftpb::Snapshot::default();
+    let metadata = snapshot.mut_metadata();
+    metadata.index = mark.index;
+    metadata.term = mark.term;
+    metadata.set_conf_state(conf_state_from_wal(&mark.conf_state.clone().unwrap_or_default()));
+    snapshot
+}
+
+pub(crate) fn mark_of(snapshot: &eraftpb::Snapshot) -> wal::SnapshotMark {
+    let metadata = snapshot.get_metadata();
+    let conf_state = Some(conf_state_to_wal(metadata.get_conf_state()));
+    wal::SnapshotMark { index: metadata.index, term: metadata.term, conf_state }
 }
