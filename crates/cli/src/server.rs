@@ -3,9 +3,10 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{Engine, explain};
+use engine::{Alone, Engine, explain};
 use grpc_server::{Face, Server, serve};
 use prometheus::Registry;
 use tokio::net::{TcpListener, TcpSocket};
@@ -109,7 +110,7 @@ fn run_member(config: &Config, engine_config: engine::Config) -> Result<ExitSign
         let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
         let listeners = Listeners::bind(&config.listen)?;
         let registry = Registry::new();
-        let engine = Engine::start(engine_config, &registry, runtime.handle())?;
+        let engine = Engine::start(engine_config, Arc::new(Alone), &registry, runtime.handle())?;
         let signal = serve_member(config, listeners, &engine, &registry, &mut signals).await;
         engine.stop().await;
         info!(name = config.name, "data-dir" = %config.data_dir.display(), "closed etcd server");
@@ -249,9 +250,13 @@ fn engine_config(config: &Config) -> engine::Config {
         data_dir: config.data_dir.clone(),
         wal_dir: config.wal_dir.clone(),
         client_urls: texts(&config.advertise.client),
-        initial_cluster: members.map(|(name, urls)| (name.clone(), texts(urls))).collect(),
-        new_cluster: config.cluster.state == ClusterState::New,
-        cluster_token: config.cluster.token.clone(),
+        bootstrap: engine::Bootstrap::New {
+            initial_cluster: members.map(|(name, urls)| (name.clone(), texts(urls))).collect(),
+            token: config.cluster.token.clone(),
+        },
+        force_new_cluster: false,
+        strict_reconfig: config.cluster.strict_reconfig_check,
+        learners_max: 1,
         heartbeat: config.raft.heartbeat_interval,
         election: config.raft.election_timeout,
         pre_vote: config.cluster.pre_vote,

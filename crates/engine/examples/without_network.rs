@@ -4,17 +4,18 @@
 
 use std::io::{Write as _, stdout};
 use std::path::Path;
+use std::sync::Arc;
 
 use api_proto::etcdserverpb::request_op::Request;
 use api_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, compare};
-use ferretcd_engine::{Config, Engine};
+use ferretcd_engine::{Alone, Config, Engine};
 use prometheus::Registry;
 use tokio::runtime::Handle;
 
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
-    let engine = Engine::start(config(dir.path(), 1), &Registry::new(), &Handle::current())?;
+    let engine = Engine::start(config(dir.path(), 1), Arc::new(Alone), &Registry::new(), &Handle::current())?;
     // Returns when the member has elected itself: before that there is nobody to order writes.
     engine.publish().await?;
     let put = PutRequest { key: "color".into(), value: "blue".into(), ..PutRequest::default() };
@@ -35,7 +36,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The state file is closed with the last handle.
     drop(engine);
 
-    let engine = Engine::start(config(dir.path(), 2), &Registry::new(), &Handle::current())?;
+    let engine = Engine::start(config(dir.path(), 2), Arc::new(Alone), &Registry::new(), &Handle::current())?;
     for revision in [0, 2] {
         let range = RangeRequest { key: "color".into(), revision, ..RangeRequest::default() };
         let row = engine.range(range).await?.kvs[0].decode()?;

@@ -12,10 +12,10 @@ use backend::Batch;
 use mvcc::{KvHash, Scrub};
 use raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
 
-use crate::RequestError;
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
 use crate::inbox::{Inbox, Work};
+use crate::incoming::Installer;
 use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::{Quota, fits};
@@ -23,12 +23,14 @@ use crate::replies::{Dispatcher, Replies, Reply, ReplyTo};
 use crate::shared::Shared;
 use crate::waiters::Waiters;
 use crate::watch::Watching;
+use crate::{RequestError, SnapshotError};
 
 /// Entries that are applied before anybody is told.
 const ENTRIES_PER_TURN: usize = 1024;
 
 pub(crate) struct ApplyLoop {
     pub(crate) machine: StateMachine,
+    pub(crate) installer: Installer,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) flusher: Flusher,
     pub(crate) node: NodeHandle,
@@ -58,6 +60,15 @@ pub(crate) struct Scrubber {
     pub(crate) started: Instant,
 }
 
+/// The member cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum Cannot {
+    #[error(transparent)]
+    Apply(#[from] apply::Fault),
+    #[error(transparent)]
+    Install(#[from] SnapshotError),
+}
+
 /// What a turn leaves to be told.
 #[derive(Default)]
 struct Turn {
@@ -76,26 +87,26 @@ impl ApplyLoop {
                 Some(work) => self.turn(work),
                 None => Ok(()),
             };
-            if let Err(fault) = done.and_then(|()| self.scrub_if_due()) {
-                return self.fail(&fault);
+            if let Err(cannot) = done.and_then(|()| Ok(self.scrub_if_due()?)) {
+                return self.fail(&cannot);
             }
         }
     }
 
     /// The last turn.
     fn end(&mut self, entries: Vec<Committed>) {
-        if let Err(fault) = self.turn(Work { entries, ..Work::default() }) {
-            self.fail(&fault);
+        if let Err(cannot) = self.turn(Work { entries, ..Work::default() }) {
+            self.fail(&cannot);
         }
     }
 
     /// Nothing is applied any more.
-    fn fail(&self, fault: &apply::Fault) {
-        self.shared.fail(fault);
+    fn fail(&self, cannot: &Cannot) {
+        self.shared.fail(cannot);
     }
 
     /// Does everything that waited.
-    fn turn(&mut self, work: Work) -> Result<(), apply::Fault> {
+    fn turn(&mut self, work: Work) -> Result<(), Cannot> {
         if let Some(main) = work.flushed {
             self.machine.release(main);
             self.wake_scrubber();
@@ -111,6 +122,31 @@ impl ApplyLoop {
             self.report_slow(started.elapsed(), turn.n_entries);
             self.finish(turn);
         }
+        work.install.map_or(Ok(()), |mark| self.install(mark.index))
+    }
+
+    /// Goes on with a state that was received, as of entry `index`.
+    fn install(&mut self, index: u64) -> Result<(), Cannot> {
+        let applied = self.machine.applied().index;
+        tracing::info!("current-applied-index" = applied, "incoming-leader-snapshot-index" = index, "applying snapshot");
+        // Nothing may be on its way to the old file when the new one comes. If that cannot be, the member is ending.
+        if self.flusher.flush().blocking_recv().is_err() {
+            return Ok(());
+        }
+        self.installer.install(index, &mut self.machine)?;
+        self.shared.publish(&self.machine);
+        // What became of proposals in the entries that were skipped, nobody can tell here.
+        let compactions = self.scrubber.waiting.drain(..).map(|(_, to, _)| to);
+        let proposals = self.waiters.take_all().into_iter().chain(compactions);
+        let replies = proposals.map(|to| (to, Err(RequestError::Timeout))).collect();
+        self.dispatcher.send(Replies::Proposals(replies));
+        let reads = self.gate.applied(index);
+        self.dispatcher.send(Replies::Reads(reads));
+        self.node.applied(index);
+        // The new state may bring an unfinished compaction.
+        self.scrubber.next = Some(Instant::now());
+        self.watching.revision_moved();
+        tracing::info!("current-applied-index" = index, "applied snapshot");
         Ok(())
     }
 

@@ -1,16 +1,17 @@
 //! What a member is started with.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use wal::Wal;
 
+use crate::Bootstrap;
+
 /// Everything that an [`Engine`](crate::Engine) needs to know. No field has a hidden default; [`Config::new`] has
 /// a value for each.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The member's name in `initial_cluster`.
+    /// The member's name, under which a founder is listed in `bootstrap`.
     pub name: String,
     /// The data directory; the engine lives in its sub-directory `member`.
     pub data_dir: PathBuf,
@@ -18,13 +19,15 @@ pub struct Config {
     pub wal_dir: Option<PathBuf>,
     /// Where clients reach the member; told to the cluster.
     pub client_urls: Vec<String>,
-    /// Names and peer URLs of the members that a new cluster starts with. Member ids are made of the texts, which
-    /// are taken as they are.
-    pub initial_cluster: BTreeMap<String, Vec<String>>,
-    /// Whether a member without data may start a new cluster.
-    pub new_cluster: bool,
-    /// Distinguishes clusters that start with the same URLs.
-    pub cluster_token: String,
+    /// What the member begins with if it has no log.
+    pub bootstrap: Bootstrap,
+    /// Makes a cluster of its own of the member, with the data that it has and without the others: the way back when
+    /// a quorum is lost for ever. Entries that are not known to be committed are dropped.
+    pub force_new_cluster: bool,
+    /// Whether changes of the members are refused that would put the cluster at risk.
+    pub strict_reconfig: bool,
+    /// Learners that the cluster may have; decides about the additions that are asked for at this member.
+    pub learners_max: usize,
     /// Time between two ticks of the consensus core.
     pub heartbeat: Duration,
     /// How long a follower waits for its leader.
@@ -95,13 +98,17 @@ impl Config {
     ) -> Self {
         let name = name.into();
         Self {
-            initial_cluster: [(name.clone(), vec![peer_url.into()])].into(),
+            bootstrap: Bootstrap::New {
+                initial_cluster: [(name.clone(), vec![peer_url.into()])].into(),
+                token: "etcd-cluster".to_owned(),
+            },
+            force_new_cluster: false,
             name,
             data_dir: data_dir.into(),
             wal_dir: None,
             client_urls: vec!["http://localhost:2379".to_owned()],
-            new_cluster: true,
-            cluster_token: "etcd-cluster".to_owned(),
+            strict_reconfig: true,
+            learners_max: 1,
             heartbeat: Duration::from_millis(100),
             election: Duration::from_secs(1),
             pre_vote: true,
@@ -125,8 +132,8 @@ impl Config {
         }
     }
 
-    /// Whether the member has a log. If so, a start goes on from it, and what a new cluster would be made of
-    /// (`initial_cluster`, `new_cluster`, `cluster_token`) does not count. Reads the log's directory.
+    /// Whether the member has a log. If so, a start goes on from it, and `bootstrap` does not count. Reads the log's
+    /// directory.
     pub fn has_log(&self) -> bool {
         Wal::exists(&self.wal_path())
     }
@@ -149,6 +156,14 @@ impl Config {
 
     pub(crate) fn member_dir(&self) -> PathBuf {
         self.data_dir.join("member")
+    }
+
+    pub(crate) fn state_path(&self) -> PathBuf {
+        self.member_dir().join("state.redb")
+    }
+
+    pub(crate) fn backend(&self) -> backend::Config {
+        backend::Config { cache_bytes: self.backend_cache_bytes }
     }
 
     pub(crate) fn wal_path(&self) -> PathBuf {

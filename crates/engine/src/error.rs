@@ -44,19 +44,16 @@ pub enum StartError {
         /// The member's name.
         name: String,
     },
-    /// More members than this version can run.
+    /// There is a state file and no log.
     #[error(
-        "start a cluster of {members} members: this version runs clusters of one member; leave --initial-cluster at this member alone"
+        "start: {state} exists, but there is no log in {log}; give the right --wal-dir, restore both from one backup, or start on an empty data directory as a new member"
     )]
-    SeveralMembers {
-        /// How many there would be.
-        members: usize,
+    LogMissing {
+        /// The state file.
+        state: PathBuf,
+        /// Where the log should be.
+        log: PathBuf,
     },
-    /// There is nothing to join.
-    #[error(
-        "join an existing cluster: this version runs clusters of one member; use --initial-cluster-state=new"
-    )]
-    CannotJoin,
     /// The state file holds more than the log, so the log is not the one it belongs to.
     #[error(
         "start: the state file is at entry {applied}, but the log ends at entry {last}; restore both from one backup"

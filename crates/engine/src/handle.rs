@@ -14,13 +14,14 @@ use base::{ClusterId, MemberId};
 use membership::Membership;
 use mvcc::{KvHash, Reader};
 use parking_lot::Mutex;
-use raft_node::{NodeHandle, Proposal};
+use raft_node::{Message, NodeHandle, Proposal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
 use crate::ids::RequestIds;
+use crate::incoming::Incoming;
 use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
@@ -31,7 +32,7 @@ use crate::start::Threads;
 use crate::submit::Submissions;
 use crate::waiters::Waiters;
 use crate::watch::Watching;
-use crate::{Config, RequestError};
+use crate::{Config, Peers, RequestError};
 
 /// Entries that may wait to be applied before proposals are refused.
 const BACKLOG_MAX: u64 = 5000;
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) reader: Reader,
     pub(crate) backend: Backend,
+    pub(crate) incoming: Incoming,
     pub(crate) quota: Quota,
     pub(crate) metrics: Arc<Metrics>,
     /// What goes on in the background; each holds the member.
@@ -158,18 +160,6 @@ impl Engine {
         blocking(move || apply::backend_hash(&view).map_err(fault)).await
     }
 
-    /// Gives the leadership to another voter. A sole voter can only keep it.
-    pub fn move_leader(&self, to: MemberId) -> Result<(), RequestError> {
-        if !self.is_leader() {
-            return Err(RequestError::NotLeader(self.member_id()));
-        }
-        let membership = self.membership();
-        match membership.member(to) {
-            Some(member) if !member.is_learner && to == self.member_id() => Ok(()),
-            _ => Err(RequestError::BadTransferee(to)),
-        }
-    }
-
     /// Waits until everything applied so far is durable in the state file.
     pub async fn flush(&self) -> Result<(), RequestError> {
         self.0.flusher.flush().await.map_err(|_| RequestError::Stopped)
@@ -268,6 +258,11 @@ impl Engine {
         answer(refused).await.err().unwrap_or(RequestError::NoSpace)
     }
 
+    /// Takes a raft message of another member. It may be dropped: raft sends again.
+    pub fn receive(&self, message: Message) {
+        let _ = self.0.node.receive(message);
+    }
+
     /// Proposals whose answer is still to come.
     pub fn pending_proposals(&self) -> usize {
         self.0.waiters.len()
@@ -286,6 +281,10 @@ impl Engine {
 
 /// The way into the log.
 impl Engine {
+    pub(crate) fn peers(&self) -> &dyn Peers {
+        &*self.0.shared.peers
+    }
+
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
     }

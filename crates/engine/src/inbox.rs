@@ -8,12 +8,16 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use raft_node::Committed;
+use wal::SnapshotMark;
 
 /// Every cause of work of the apply thread.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     /// To be applied, in the order of the log. The consensus node bounds how many it hands out ahead.
     pub(crate) entries: Vec<Committed>,
+    /// A state that has been received is to take the place of the member's, after the entries above. The node hands
+    /// out nothing more until that is done.
+    pub(crate) install: Option<SnapshotMark>,
     /// Rows of revisions up to this one can be read from the state file.
     pub(crate) flushed: Option<i64>,
     /// Nothing comes after this.
@@ -36,6 +40,11 @@ impl Inbox {
         } else {
             work.entries.extend(entries);
         }
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn install(&self, mark: SnapshotMark) {
+        self.work.lock().install = Some(mark);
         self.wake.notify_one();
     }
 
@@ -71,7 +80,7 @@ impl Inbox {
 
 impl Work {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.flushed.is_none() && !self.stop
+        self.entries.is_empty() && self.install.is_none() && self.flushed.is_none() && !self.stop
     }
 }
 

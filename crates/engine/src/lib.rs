@@ -23,15 +23,19 @@
 //! durably holds what they hold.
 
 mod apply_loop;
+mod bootstrap;
+mod cluster;
 mod compactor;
 mod conf_state;
 mod config;
 mod error;
+mod files;
 mod flusher;
 mod gate;
 mod handle;
 mod host;
 mod ids;
+mod incoming;
 mod inbox;
 mod lease;
 mod metrics;
@@ -40,6 +44,7 @@ mod quota;
 mod read;
 mod replies;
 mod shared;
+mod snapshot;
 mod space;
 mod start;
 mod submit;
@@ -48,8 +53,11 @@ mod waiters;
 mod watch;
 
 pub use self::watch::WatchSession;
+pub use bootstrap::Bootstrap;
+pub use cluster::ReconfigureError;
 pub use config::{AutoCompaction, Config};
 pub use error::{RequestError, StartError, explain};
 pub use handle::{Engine, Status};
 pub use peers::{Alone, Answer, PeerError, PeerHash, PeerVersions, Peers};
 pub use shared::Versions;
+pub use snapshot::{OutgoingSnapshot, SnapshotError};

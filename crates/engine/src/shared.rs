@@ -1,5 +1,6 @@
 //! Small facts about the member that its threads publish and anybody may read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -7,11 +8,14 @@ use api_proto::etcdserverpb::AlarmType;
 use apply::{Alarm, StateMachine};
 use arc_swap::ArcSwap;
 use base::{ClusterId, MemberId};
-use membership::Membership;
+use backend::Batch;
+use membership::{Change, Member, Membership};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::explain;
+use crate::bootstrap::Identity;
+use crate::cluster::log_changes;
+use crate::{Peers, explain};
 use crate::space::Refusals;
 
 /// Versions as `/version` and Status show them.
@@ -28,6 +32,9 @@ pub struct Versions {
 pub(crate) struct Shared {
     pub(crate) member_id: MemberId,
     pub(crate) cluster_id: ClusterId,
+    pub(crate) peers: Arc<dyn Peers>,
+    /// The members that a new member was told of when it was started.
+    contacts: Vec<Member>,
     pub(crate) membership: ArcSwap<Membership>,
     pub(crate) alarms: ArcSwap<Vec<Alarm>>,
     /// The term that this member leads in, if it leads.
@@ -39,13 +46,22 @@ pub(crate) struct Shared {
     pub(crate) refusals: Refusals,
     /// Why the member cannot go on, once it cannot.
     pub(crate) failure: watch::Sender<Option<String>>,
+    /// Whether the member was removed from its cluster.
+    pub(crate) has_left: watch::Sender<bool>,
 }
 
 impl Shared {
-    pub(crate) fn new(member_id: MemberId, cluster_id: ClusterId, machine: &StateMachine) -> Self {
-        Self {
-            member_id,
-            cluster_id,
+    pub(crate) fn new(
+        identity: Identity,
+        machine: &StateMachine,
+        peers: Arc<dyn Peers>,
+        contacts: Vec<Member>,
+    ) -> Self {
+        let shared = Self {
+            member_id: identity.member_id,
+            cluster_id: identity.cluster_id,
+            peers,
+            contacts,
             membership: ArcSwap::from_pointee(machine.membership().clone()),
             alarms: ArcSwap::from_pointee(machine.alarms()),
             leading: watch::Sender::new(None),
@@ -53,18 +69,38 @@ impl Shared {
             is_stopping: AtomicBool::new(false),
             refusals: Refusals::default(),
             failure: watch::Sender::new(None),
-        }
+            has_left: watch::Sender::new(machine.membership().is_removed(identity.member_id)),
+        };
+        shared.tell_peers(machine.membership());
+        shared
     }
 
     /// Shows everybody the members and alarms as they are now.
     pub(crate) fn publish(&self, machine: &StateMachine) {
-        self.membership.store(machine.membership().clone().into());
+        self.tell_peers(machine.membership());
+        let before = self.membership.swap(machine.membership().clone().into());
+        log_changes(self.cluster_id, self.member_id, &before, machine.membership());
+        if machine.membership().is_removed(self.member_id) {
+            self.leave();
+        }
         self.alarms.store(machine.alarms().into());
+    }
+
+    /// A member that has just joined learns the others one by one from the log, and needs those it does not know from
+    /// there yet to get it.
+    fn tell_peers(&self, membership: &Membership) {
+        let mut reachable = membership.clone();
+        for contact in &self.contacts {
+            // Refused if the log knows more about that one already.
+            let _ = reachable.change(Change::Add { member: contact.clone(), learners_max: usize::MAX }, &mut Batch::default());
+        }
+        self.peers.set_members(&reachable);
     }
 
     pub(crate) fn versions(&self) -> Versions {
         let cluster = self.membership.load().version().map(str::to_owned);
-        let storage = cluster.is_some().then_some(api_proto::STORAGE_VERSION);
+        let is_decided = cluster.as_deref() == Some(api_proto::CLUSTER_VERSION);
+        let storage = is_decided.then_some(api_proto::STORAGE_VERSION);
         Versions { cluster, storage }
     }
 
@@ -72,6 +108,11 @@ impl Shared {
     pub(crate) fn has_own_nospace(&self) -> bool {
         let own = Alarm { kind: AlarmType::Nospace as i32, member: self.member_id };
         self.alarms.load().contains(&own)
+    }
+
+    /// The member does not belong to its cluster any more.
+    pub(crate) fn leave(&self) {
+        self.has_left.send_if_modified(|has_left| !std::mem::replace(has_left, true));
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -3,30 +3,28 @@
 //! The order matters: the lock of the directory, the state file, the log, the consensus node with what both
 //! say, and last the threads that consume what the node hands out.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use apply::{Applied, StateMachine};
-use backend::{Backend, Batch};
+use backend::Backend;
 use base::{ClusterId, MemberId};
-use bytes::Bytes;
-use membership::{Member, cluster_id, initial_member_id};
+use membership::Change;
 use parking_lot::Mutex;
 use prometheus::Registry;
-use raft_node::{Node, NodeHandle};
-use wal::{Metadata, Recovered, SnapshotMark, Wal};
+use raft_node::{Message, Node, NodeHandle, Transport};
+use wal::{Recovered, SnapshotMark, Wal};
 
 use crate::apply_loop::{ApplyLoop, Scrubber};
+use crate::files::{lock_directory, open_log, open_state};
 use crate::flusher::{Flushed, Flusher, Pace};
 use crate::gate::ReadGate;
 use crate::handle::Inner;
 use crate::host::EngineHost;
 use crate::ids::RequestIds;
 use crate::inbox::Inbox;
+use crate::incoming::{Incoming, Installer};
 use crate::lease::Lessor;
 use crate::metrics::{Gauges, Metrics};
 use crate::quota::Quota;
@@ -34,10 +32,8 @@ use crate::replies::Dispatcher;
 use crate::shared::Shared;
 use crate::submit::Submissions;
 use crate::watch::{WatchThreads, Watching};
-use crate::{Config, Engine, StartError, conf_state};
+use crate::{Config, Engine, Peers, StartError, conf_state};
 
-/// Size of a segment of the log; etcd's.
-const SEGMENT_BYTES: u64 = 64_000_000;
 /// Events that may wait for the consensus driver.
 const NODE_INBOX_MAX: usize = 16 * 1024;
 /// Committed entries that may be with the apply thread: twice of what makes new proposals be refused.
@@ -70,31 +66,30 @@ impl Threads {
     }
 }
 
-/// The member as the directory and the configuration say.
-struct Identity {
-    member_id: MemberId,
-    cluster_id: ClusterId,
-}
-
 impl Engine {
     /// Opens or creates the member's data and starts its threads. Blocks while the files are read: that grows
     /// with the number of keys and with the entries since the state file was written last. Must be called
     /// where tasks of `runtime` may be started. Metrics go into `registry`.
     pub fn start(
         config: Config,
+        peers: Arc<dyn Peers>,
         registry: &Registry,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, StartError> {
         let lock = lock_directory(&config)?;
-        let (backend, machine) = open_state(&config)?;
-        let applied = machine.applied().clone();
-        let (wal, recovered, identity) = open_log(&config, &applied)?;
-        check_positions(&applied, &recovered)?;
+        let contacts = if config.has_log() { Vec::new() } else { config.bootstrap.members() };
+        let (mut wal, mut recovered, identity) = open_log(&config)?;
+        let incoming = Incoming::new(&config);
+        let (backend, machine) = open_state(&config, &incoming, &recovered)?;
+        let position = position(machine.applied())?;
+        if config.force_new_cluster {
+            go_on_alone(&mut wal, &mut recovered, &position)?;
+        }
 
         let metrics = Arc::new(Metrics::register(registry)?);
-        let shared = Arc::new(Shared::new(identity.member_id, identity.cluster_id, &machine));
+        let shared = Arc::new(Shared::new(identity, &machine, Arc::clone(&peers), contacts));
         let gate = Arc::new(ReadGate::default());
-        let _ = gate.applied(applied.index);
+        let _ = gate.applied(position.index);
         let node_slot = Arc::new(Mutex::new(None));
         let host = Arc::new(EngineHost {
             inbox: Arc::default(),
@@ -108,7 +103,7 @@ impl Engine {
             last_leader: Mutex::new(MemberId::default()),
         });
         let first_mark = recovered.snapshot.index;
-        let node = start_node(&config, wal, recovered, &applied, &identity, Arc::clone(&host))?;
+        let node = start_node(&config, (wal, recovered), position, identity.member_id, peers, Arc::clone(&host))?;
         *node_slot.lock() = Some(node.handle());
 
         let reader = machine.reader();
@@ -119,7 +114,13 @@ impl Engine {
         let watching = Arc::new(Watching::new(metrics.watch_events.clone()));
         let watches =
             WatchThreads::start(&watching, reader.clone(), host.dispatcher.clone(), Arc::clone(&shared));
-        let apply = spawn_apply(&config, machine, &flusher, &quota, &watching, &host, handle.clone());
+        let installer = Installer {
+            incoming: incoming.clone(),
+            backend: backend.clone(),
+            config: config.backend(),
+        };
+        let apply =
+            spawn_apply(&config, machine, installer, &flusher, &quota, &watching, &host, handle.clone());
         let inbox = Arc::clone(&host.inbox);
         let threads = Threads { node, inbox, apply, watches, flusher: flusher.clone(), flush };
         let engine = Self(Arc::new(Inner {
@@ -135,6 +136,7 @@ impl Engine {
             shared,
             reader,
             backend,
+            incoming,
             quota,
             metrics,
             tasks: Mutex::default(),
@@ -152,142 +154,45 @@ impl Engine {
     }
 }
 
-fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> StartError + '_ {
-    move |source| StartError::Io { path: path.to_owned(), source }
+/// Where the consensus core goes on from.
+fn position(applied: &Applied) -> Result<raft_node::Applied, StartError> {
+    let conf_state = conf_state::from_json(&applied.conf_state).map_err(StartError::ConfState)?;
+    Ok(raft_node::Applied { index: applied.index, conf_state })
 }
 
-/// Creates the member's directory and keeps other processes out of it. Waits for one that is on its way out.
-fn lock_directory(config: &Config) -> Result<File, StartError> {
-    let directory = config.member_dir();
-    DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(io_error(&directory))?;
-    let foreign = directory.join("snap").join("db");
-    if foreign.exists() {
-        return Err(StartError::ForeignData { path: foreign });
-    }
-    let path = directory.join("LOCK");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(io_error(&path))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            tracing::warn!(path = %path.display(), "db file is flocked by another process, or taking too long");
-        }
-        Err(TryLockError::Error(source)) => return Err(StartError::Io { path, source }),
-    }
-    file.lock().map_err(io_error(&path))?;
-    Ok(file)
-}
-
-fn open_state(config: &Config) -> Result<(Backend, StateMachine), StartError> {
-    let path = config.member_dir().join("state.redb");
-    let started = Instant::now();
-    let backend_config = backend::Config { cache_bytes: config.backend_cache_bytes };
-    let backend = Backend::open(&path, &backend_config)
-        .map_err(|source| StartError::Backend { path: path.clone(), source })?;
-    let took = format!("{:?}", started.elapsed());
-    tracing::info!(path = %path.display(), took, "opened backend db");
-    let mut first_rows = Batch::default();
-    let machine_config = apply::Config {
-        mvcc: mvcc::Config { cache_bytes: config.row_cache_bytes },
-        lease: lease::Config { ttl_min: config.lease_ttl_min() },
-    };
-    let machine = StateMachine::open(backend.clone(), &machine_config, &mut first_rows)?;
-    if !first_rows.is_empty() {
-        backend.commit(&first_rows)?;
-    }
-    Ok((backend, machine))
-}
-
-/// Opens the log, or creates it with the entries that a new cluster starts with.
-fn open_log(config: &Config, applied: &Applied) -> Result<(Wal, Recovered, Identity), StartError> {
-    let path = config.wal_path();
-    let wal_error = |source| StartError::Wal { path: path.clone(), source };
-    let wal_config = || wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: config.unsafe_no_fsync };
-    if !config.has_log() {
-        if applied.index > 0 {
-            return Err(StartError::LogBehind { applied: applied.index, last: 0 });
-        }
-        create_log(config, &path, wal_config())?;
-    }
-    let (mut wal, mut recovered) = Wal::open(&path, wal_config()).map_err(wal_error)?;
-    let is_unborn = recovered.hard_state.commit == 0 && recovered.snapshot.index == 0 && applied.index == 0;
-    if is_unborn {
-        // Either just created, or a crash came between the creation and the first entries.
-        let (_, member) = first_member(config)?;
-        // The log's identity stays, should the settings be others than at its creation.
-        let member = Member { id: MemberId(recovered.metadata.node_id), ..member };
-        let context = Bytes::from(member.to_json());
-        raft_node::bootstrap(&mut wal, &[(member.id, context)])?;
-        drop(wal);
-        (wal, recovered) = Wal::open(&path, wal_config()).map_err(wal_error)?;
-    }
-    let Metadata { node_id, cluster_id } = recovered.metadata;
-    let identity = Identity { member_id: MemberId(node_id), cluster_id: ClusterId(cluster_id) };
-    let (message, member, cluster) = (
-        if is_unborn { "starting local member" } else { "restarting local member" },
-        identity.member_id,
-        identity.cluster_id,
-    );
-    tracing::info!("local-member-id" = %member, "cluster-id" = %cluster, "{message}");
-    Ok((wal, recovered, identity))
-}
-
-fn create_log(config: &Config, path: &Path, wal_config: wal::Config) -> Result<(), StartError> {
-    if !config.new_cluster {
-        return Err(StartError::CannotJoin);
-    }
-    let (cluster_id, member) = first_member(config)?;
-    let metadata = Metadata { node_id: member.id.0, cluster_id: cluster_id.0 };
-    let wal = Wal::create(path, metadata, wal_config)
-        .map_err(|source| StartError::Wal { path: path.to_owned(), source })?;
-    drop(wal);
+/// Takes the others out of the cluster.
+fn go_on_alone(
+    wal: &mut Wal,
+    recovered: &mut Recovered,
+    position: &raft_node::Applied,
+) -> Result<(), StartError> {
+    let (id, cluster) = (MemberId(recovered.metadata.node_id), ClusterId(recovered.metadata.cluster_id));
+    tracing::warn!("local-member-id" = %id, "cluster-id" = %cluster, "forcing restart member");
+    let promotion = Change::Promote(id).to_context().into();
+    raft_node::force_new_cluster(wal, recovered, position, promotion)?;
     Ok(())
 }
 
-/// The one member that a new cluster starts with, and the cluster's id.
-fn first_member(config: &Config) -> Result<(ClusterId, Member), StartError> {
-    let name = &config.name;
-    let urls =
-        config.initial_cluster.get(name).ok_or_else(|| StartError::NameMissing { name: name.clone() })?;
-    if config.initial_cluster.len() > 1 {
-        return Err(StartError::SeveralMembers { members: config.initial_cluster.len() });
-    }
-    let mut peer_urls = urls.clone();
-    peer_urls.sort_unstable();
-    let id = initial_member_id(&peer_urls, &config.cluster_token);
-    let member = Member { id, peer_urls, name: name.clone(), ..Member::default() };
-    Ok((cluster_id(&[id]), member))
-}
+/// Messages of the consensus core on their way to the network.
+struct ToPeers(Arc<dyn Peers>);
 
-/// The log must reach from the state file's position on.
-fn check_positions(applied: &Applied, recovered: &Recovered) -> Result<(), StartError> {
-    let first = recovered.snapshot.index;
-    let last = recovered.entries.last().map_or(first, |entry| entry.index);
-    if applied.index > last {
-        return Err(StartError::LogBehind { applied: applied.index, last });
+impl Transport for ToPeers {
+    fn send(&mut self, messages: Vec<Message>) {
+        self.0.send(messages);
     }
-    if applied.index < first {
-        return Err(StartError::StateBehind { applied: applied.index, first });
-    }
-    Ok(())
 }
 
 fn start_node(
     config: &Config,
-    wal: Wal,
-    recovered: Recovered,
-    applied: &Applied,
-    identity: &Identity,
+    (wal, recovered): (Wal, Recovered),
+    position: raft_node::Applied,
+    id: MemberId,
+    peers: Arc<dyn Peers>,
     host: Arc<EngineHost>,
 ) -> Result<Node, StartError> {
     let ticks = config.election.as_nanos() / config.heartbeat.as_nanos().max(1);
     let node_config = raft_node::Config {
-        id: identity.member_id,
+        id,
         heartbeat: config.heartbeat,
         election_ticks: usize::try_from(ticks).unwrap_or(usize::MAX),
         pre_vote: config.pre_vote,
@@ -299,11 +204,7 @@ fn start_node(
         inbox: NODE_INBOX_MAX,
         advance_ticks: config.advance_ticks,
     };
-    let position = raft_node::Applied {
-        index: applied.index,
-        conf_state: conf_state::from_json(&applied.conf_state).map_err(StartError::ConfState)?,
-    };
-    let transport = Box::new(raft_node::NoPeers);
+    let transport = Box::new(ToPeers(peers));
     Ok(Node::start(node_config, wal, recovered, position, transport, host)?)
 }
 
@@ -349,6 +250,7 @@ fn spawn_flusher(
 fn spawn_apply(
     config: &Config,
     machine: StateMachine,
+    installer: Installer,
     flusher: &Flusher,
     quota: &Quota,
     watching: &Arc<Watching>,
@@ -367,6 +269,7 @@ fn spawn_apply(
     };
     let apply = ApplyLoop {
         machine,
+        installer,
         inbox: Arc::clone(&host.inbox),
         flusher: flusher.clone(),
         node,

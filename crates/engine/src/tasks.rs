@@ -1,13 +1,11 @@
-//! What a member does without being asked: tell the cluster about itself, decide the cluster version, give
-//! up on answers that do not come, drop old history, raise the alarm.
+//! What a member does without being asked: give up on answers that do not come, drop old history, raise the
+//! alarm. What it does about the other members is in [`cluster`](crate::cluster).
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use api_proto::CLUSTER_VERSION;
 use api_proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest, alarm_request::AlarmAction};
-use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
-use apply::{ApplyError, Request};
+use apply::ApplyError;
 use raft_node::ReadToken;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -18,10 +16,6 @@ use crate::{Engine, RequestError};
 
 /// How often overdue requests are looked for, and how long a read index is waited for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the leader looks at the cluster version.
-const VERSION_INTERVAL: Duration = Duration::from_secs(4);
-/// Pause before something refused is proposed again.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Starts the tasks. They end when the member stops.
@@ -31,40 +25,12 @@ impl Engine {
             runtime.spawn(self.clone().sweep()),
             runtime.spawn(self.clone().expire_leases()),
             runtime.spawn(self.clone().watch_version()),
+            runtime.spawn(self.clone().promote_joining()),
             runtime.spawn(self.clone().watch_quota()),
             runtime.spawn(self.clone().auto_compact()),
             runtime.spawn(self.clone().watch_leader()),
         ];
         self.0.tasks.lock().extend(tasks);
-    }
-
-    /// Tells the cluster the member's name and client URLs; returns when the cluster knows. Until then the
-    /// member should serve nobody.
-    pub async fn publish(&self) -> Result<(), RequestError> {
-        let config = self.config();
-        let request = ClusterMemberAttrSetRequest {
-            member_id: self.member_id().0,
-            member_attributes: Some(Attributes {
-                name: config.name.clone(),
-                client_urls: config.client_urls.clone(),
-            }),
-        };
-        loop {
-            match self.propose(Request::ClusterMemberAttrSet(request.clone())).await {
-                Ok(_) => break,
-                Err(error @ RequestError::Stopped) => return Err(error),
-                Err(error) => tracing::debug!(%error, "publishing the member's attributes again"),
-            }
-            sleep(RETRY_PAUSE).await;
-        }
-        tracing::info!(
-            "local-member-id" = %self.member_id(),
-            "local-member-attributes" = format!("{{Name:{} ClientURLs:{:?}}}", config.name, config.client_urls),
-            "cluster-id" = %self.cluster_id(),
-            "publish-timeout" = format!("{:?}", self.request_timeout()),
-            "published local member to cluster through raft"
-        );
-        Ok(())
     }
 
     async fn submit(self) {
@@ -105,21 +71,6 @@ impl Engine {
             inner.metrics.proposals_failed.inc();
             let error = if was_lost { RequestError::TimeoutLeaderLost } else { RequestError::Timeout };
             let _ = proposal.send(Err(error));
-        }
-    }
-
-    /// The leader decides the version of a cluster that has none. A cluster of one runs at its member's.
-    async fn watch_version(self) {
-        loop {
-            let is_undecided = self.versions().cluster.as_deref() != Some(CLUSTER_VERSION);
-            if is_undecided && self.is_leader() {
-                let request = ClusterVersionSetRequest { ver: CLUSTER_VERSION.to_owned() };
-                if self.propose(Request::ClusterVersionSet(request)).await.is_ok() {
-                    tracing::info!("cluster-version" = CLUSTER_VERSION, "set initial cluster version");
-                }
-            }
-            let pause = if is_undecided { RETRY_PAUSE } else { VERSION_INTERVAL };
-            sleep(pause).await;
         }
     }
 

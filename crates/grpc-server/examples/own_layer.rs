@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use api_proto::etcdserverpb::kv_client::KvClient;
 use api_proto::etcdserverpb::{PutRequest, RangeRequest};
-use engine::Engine;
+use engine::{Alone, Engine};
 use ferretcd_grpc_server::{Config, Handler, Server, serve};
 use http::Request;
 use hyper::body::Incoming;
@@ -54,7 +54,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let (registry, admitted) = (Registry::new(), Arc::new(AtomicUsize::new(0)));
     let engine_config = engine::Config::new("default", dir.path(), "http://localhost:2380", 0);
-    let engine = Engine::start(engine_config, &registry, &Handle::current())?;
+    let engine = Engine::start(engine_config, Arc::new(Alone), &registry, &Handle::current())?;
     engine.publish().await?;
     let server = Server::new(&engine, config(), gateway_config(), &registry)?
         .map(|inner| Handler::new(Teams { inner, admitted: Arc::clone(&admitted) }));

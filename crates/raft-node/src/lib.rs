@@ -66,6 +66,7 @@
 //! # Ok::<(), ferretcd_raft_node::Error>(())
 //! ```
 
+mod alone;
 mod conf_change;
 mod config;
 mod error;
@@ -89,6 +90,7 @@ mod inbox;
 mod log_thread;
 mod node;
 
+pub use alone::force_new_cluster;
 pub use conf_change::{ConfChange, ConfChangeKind};
 pub use config::Config;
 pub use core::Core;

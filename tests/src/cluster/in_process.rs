@@ -4,10 +4,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::Engine;
+use engine::{Alone, Engine};
 use grpc_server::{Server, serve};
 use prometheus::Registry;
 use tempfile::TempDir;
@@ -185,7 +186,7 @@ impl Member {
         let registry = Registry::new();
         let config = engine_config(dir, &endpoint, settings);
         let runtime = runtime::Handle::current();
-        let engine = alone(|| Engine::start(config, &registry, &runtime))?;
+        let engine = alone(|| Engine::start(config, Arc::new(Alone), &registry, &runtime))?;
         let gateway = gateway::Config {
             cors: vec!["*".to_owned()],
             host_whitelist: vec!["*".to_owned()],

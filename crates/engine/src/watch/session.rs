@@ -34,17 +34,18 @@ impl Engine {
 ///
 /// ```
 /// use std::future::poll_fn;
+/// use std::sync::Arc;
 ///
 /// use api_proto::etcdserverpb::PutRequest;
 /// use base::KeyRange;
-/// use ferretcd_engine::{Config, Engine};
+/// use ferretcd_engine::{Alone, Config, Engine};
 /// use watch::{Delivery, WatchSpec};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
 /// # let (config, registry) = (Config::new("default", dir.path(), "http://localhost:2380", 0), prometheus::Registry::new());
-/// let engine = Engine::start(config, &registry, &tokio::runtime::Handle::current())?;
+/// let engine = Engine::start(config, Arc::new(Alone), &registry, &tokio::runtime::Handle::current())?;
 /// engine.publish().await?;
 ///
 /// let mut session = engine.watch(false);

@@ -70,8 +70,8 @@ fn a_sole_voter_keeps_the_leadership() {
     let (engine, own) = (&member.engine, member.engine.member_id());
     assert!(engine.is_leader() && !engine.is_learner());
     assert_eq!(engine.status().leader, Some(own));
-    engine.move_leader(own).expect("it has it already");
-    let nobody = engine.move_leader(MemberId(own.0 + 1));
+    member.run(async |engine| engine.move_leader(own).await).expect("it has it already");
+    let nobody = member.run(async |engine| engine.move_leader(MemberId(own.0 + 1)).await);
     assert!(matches!(nobody, Err(RequestError::BadTransferee(_))), "{nobody:?}");
     member.stop();
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -11,7 +12,7 @@ use api_proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest};
 use api_proto::mvccpb::KeyValue;
 use backend::{Backend, Bucket};
 use bytes::Bytes;
-use ferretcd_engine::{Config, Engine, StartError};
+use ferretcd_engine::{Alone, Config, Engine, StartError};
 use prometheus::Registry;
 use tokio::runtime::{Builder, Runtime};
 
@@ -34,7 +35,7 @@ impl Member {
     pub(crate) fn try_start(config: Config, registry: Registry) -> Result<Self, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("the system has threads and descriptors");
-        let engine = Engine::start(config, &registry, runtime.handle())?;
+        let engine = Engine::start(config, Arc::new(Alone), &registry, runtime.handle())?;
         runtime.block_on(engine.publish()).expect("nobody stops it");
         Ok(Self { engine, registry, runtime })
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use engine::Engine;
+use engine::{Alone, Engine};
 use ferretcd_grpc_server::{Config, Server, serve};
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
@@ -55,7 +55,7 @@ impl Served {
     pub(crate) async fn start_with(config: Config) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let registry = Registry::new();
-        let engine = Engine::start(engine_config(dir.path()), &registry, &Handle::current());
+        let engine = Engine::start(engine_config(dir.path()), Arc::new(Alone), &registry, &Handle::current());
         let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
         engine.publish().await.expect("nobody stops it");
         let gateway = gateway::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };

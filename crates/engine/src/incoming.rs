@@ -1,0 +1,160 @@
+//! States that other members have sent, on their way to being this member's.
+//!
+//! A state arrives as a bolt file and is made into a state file of its own, `snap/<index>.redb`, before the consensus
+//! core hears of it. When the core has taken the snapshot into the log, the file takes the place of the state file.
+//! In between, and after a crash at any point, the log says which of the two counts.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use apply::StateMachine;
+use backend::Backend;
+
+use crate::{Config, SnapshotError, StartError};
+
+/// Bytes that are taken from the network at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// The directory of states that have arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    dir: PathBuf,
+    state_file: PathBuf,
+    unsafe_no_fsync: bool,
+}
+
+impl Incoming {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            dir: config.member_dir().join("snap"),
+            state_file: config.state_path(),
+            unsafe_no_fsync: config.unsafe_no_fsync,
+        }
+    }
+
+    fn arrived(&self, index: u64) -> PathBuf {
+        self.dir.join(format!("{index:016x}.redb"))
+    }
+
+    /// At the start: the state that the log begins with takes the place of the state file if it has not yet, and
+    /// all others go.
+    pub(crate) fn finish_install(&self, index: u64) -> Result<(), StartError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StartError::Io { path, source }
+        };
+        let arrived = self.arrived(index);
+        if index > 0 && arrived.exists() {
+            tracing::info!(path = %arrived.display(), index, "putting a received snapshot into place");
+            self.install(index).map_err(failed(&arrived))?;
+        }
+        self.clear().map_err(failed(&self.dir))
+    }
+
+    /// Deletes states up to entry `index`: the core does not take them any more.
+    pub(crate) fn forget_to(&self, index: u64) {
+        // What cannot be deleted now is deleted at the next start.
+        let Ok(files) = fs::read_dir(&self.dir) else { return };
+        for path in files.flatten().map(|file| file.path()) {
+            let of = path.file_stem().and_then(|stem| u64::from_str_radix(stem.to_str()?, 16).ok());
+            if is_state(&path) && of.is_some_and(|of| of <= index) {
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+
+    /// Stores a state as of entry `index`. When this returns, [`Self::install`] can be called, also after a crash.
+    pub(crate) fn receive(&self, index: u64, body: &mut dyn Read) -> Result<u64, SnapshotError> {
+        let io_error = |source| SnapshotError::Store { path: self.dir.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io_error)?;
+        let bolt = self.dir.join(format!("{index:016x}.bolt"));
+        let received = copy(body, &bolt).and_then(|bytes| self.import(index, &bolt).map(|()| bytes));
+        // Of no use whether or not it went well, and in nobody's way if it stays.
+        let _ = fs::remove_file(&bolt);
+        received
+    }
+
+    fn import(&self, index: u64, bolt: &Path) -> Result<(), SnapshotError> {
+        let arrived = self.arrived(index);
+        let applied = apply::snapshot::import(bolt, &arrived, |_| {})?;
+        if applied.index == index {
+            return Ok(());
+        }
+        let _ = fs::remove_file(&arrived);
+        Err(SnapshotError::OtherIndex { announced: index, found: applied.index })
+    }
+
+    /// Puts a state into the place of the state file; durable on return. Whoever has the old one open keeps it.
+    pub(crate) fn install(&self, index: u64) -> io::Result<()> {
+        fs::rename(self.arrived(index), &self.state_file)?;
+        if !self.unsafe_no_fsync {
+            let directories = [self.state_file.parent(), Some(&*self.dir)];
+            for directory in directories.into_iter().flatten() {
+                File::open(directory)?.sync_all()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes all states.
+    fn clear(&self) -> io::Result<()> {
+        let files = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            files => files?,
+        };
+        for file in files {
+            let path = file?.path();
+            if is_state(&path) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_state(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "redb" || extension == "bolt")
+}
+
+/// Lets a state that has arrived be the member's. Belongs to the apply thread.
+#[derive(Debug)]
+pub(crate) struct Installer {
+    pub(crate) incoming: Incoming,
+    pub(crate) backend: Backend,
+    pub(crate) config: backend::Config,
+}
+
+impl Installer {
+    /// Puts the state as of entry `index` under the stores. Nothing may be on its way to the state file. After an
+    /// error the member cannot go on; started again, it finishes what was begun here.
+    pub(crate) fn install(&self, index: u64, machine: &mut StateMachine) -> Result<(), SnapshotError> {
+        let path = &self.incoming.state_file;
+        let failed = |source| SnapshotError::Store { path: path.clone(), source };
+        self.incoming.install(index).map_err(failed)?;
+        self.backend.replace(path, &self.config)?;
+        machine.restore(&self.backend)?;
+        Ok(())
+    }
+}
+
+/// Writes the body to a file. It needs no sync: nothing refers to it after a crash.
+fn copy(body: &mut dyn Read, path: &Path) -> Result<u64, SnapshotError> {
+    let store = |source| SnapshotError::Store { path: path.to_owned(), source };
+    let mut file = BufWriter::new(File::create(path).map_err(store)?);
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut bytes = 0;
+    loop {
+        let n = match body.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(SnapshotError::Receive(error)),
+        };
+        file.write_all(&piece[..n]).map_err(store)?;
+        bytes += n as u64;
+    }
+    file.flush().map_err(store)?;
+    Ok(bytes)
+}

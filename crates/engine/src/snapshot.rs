@@ -1,0 +1,108 @@
+//! The whole state, on its way between members.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use apply::snapshot::Export;
+use wal::SnapshotMark;
+
+use crate::{Engine, conf_state};
+
+/// Why a state was not sent or received.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The member has stopped, or its state file cannot be written.
+    #[error("take a snapshot: the member is stopping")]
+    Stopped,
+    /// The state of this member does not reach as far as asked.
+    #[error("take a snapshot at entry {asked}: the state is at entry {applied}")]
+    Behind {
+        /// The entry asked for.
+        asked: u64,
+        /// Up to which entry there is a state.
+        applied: u64,
+    },
+    /// The state could not be read.
+    #[error(transparent)]
+    Export(#[from] apply::snapshot::ExportError),
+    /// The sender's bytes did not come.
+    #[error("receive a snapshot: {0}")]
+    Receive(io::Error),
+    /// The bytes could not be stored.
+    #[error("store a snapshot in {path}: {source}")]
+    Store {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The bytes are no state.
+    #[error(transparent)]
+    Import(#[from] apply::snapshot::ImportError),
+    /// The bytes are another state than announced.
+    #[error("receive a snapshot at entry {announced}: its state is at entry {found}")]
+    OtherIndex {
+        /// The entry that the message named.
+        announced: u64,
+        /// The entry that the state names.
+        found: u64,
+    },
+    /// The received state cannot be opened.
+    #[error(transparent)]
+    Open(#[from] backend::OpenError),
+    /// The received state cannot be gone on with.
+    #[error(transparent)]
+    State(#[from] apply::OpenError),
+    /// The stored configuration of the group cannot be read.
+    #[error("take a snapshot: row confState of the state file cannot be read: {0}")]
+    ConfState(#[from] serde_json::Error),
+}
+
+/// A state to be sent: reads as the bytes of a bolt file, as etcd sends them.
+#[derive(Debug)]
+pub struct OutgoingSnapshot {
+    mark: SnapshotMark,
+    export: Export,
+}
+
+impl OutgoingSnapshot {
+    /// The entry that the state is at, and who votes as of it.
+    pub fn mark(&self) -> &SnapshotMark {
+        &self.mark
+    }
+
+    /// How many bytes are to be read in all.
+    pub fn size(&self) -> u64 {
+        self.export.len()
+    }
+}
+
+impl Read for OutgoingSnapshot {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.export.read(buffer)
+    }
+}
+
+/// What the network does with states. All of it blocks, and is for threads that may.
+impl Engine {
+    /// The member's state at entry `at_least` or later. Writers go on; what is read stays as it is, and the room of
+    /// what they replace meanwhile becomes free only when the snapshot is dropped.
+    pub fn open_snapshot(&self, at_least: u64) -> Result<OutgoingSnapshot, SnapshotError> {
+        self.0.flusher.flush().blocking_recv().map_err(|_| SnapshotError::Stopped)?;
+        let export = apply::snapshot::export(self.0.backend.view())?;
+        let applied = export.mark();
+        if applied.index < at_least {
+            return Err(SnapshotError::Behind { asked: at_least, applied: applied.index });
+        }
+        let conf_state = conf_state::from_json(&applied.conf_state)?;
+        let mark = SnapshotMark { index: applied.index, term: applied.term, conf_state: Some(conf_state) };
+        Ok(OutgoingSnapshot { mark, export })
+    }
+
+    /// Stores a state as of entry `index` that another member sends; returns its bytes. After that the message that
+    /// announced it may be [received](Self::receive).
+    pub fn accept_snapshot(&self, index: u64, body: &mut dyn Read) -> Result<u64, SnapshotError> {
+        self.0.incoming.forget_to(self.0.gate.applied_index());
+        self.0.incoming.receive(index, body)
+    }
+}
