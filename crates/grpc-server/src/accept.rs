@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Extensions, Request};
@@ -14,10 +14,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tls::{Accepted, PeerIdentity, ServerTls};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::coalesce::{CoalescedStream, Turn};
+use crate::coalesce::{CoalescedStream, Flush, Turn};
+use crate::stream::Stream;
 use crate::turns::Turns;
 use crate::{Config, Server};
 
@@ -36,6 +38,11 @@ const SEND_BUFFER_BYTES: usize = 16 << 10;
 
 /// Calls of a connection that were given up before they were begun, at once. More looks like an attack.
 const RESET_STREAMS_MAX: usize = 4096;
+
+/// Handshakes that a listener has under way at once. Who comes later waits for one to end.
+const HANDSHAKES_MAX: usize = 512;
+/// How long a connection waits for its handshake to begin.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 
 /// How far a shutdown has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,16 +74,46 @@ impl Connection {
     }
 }
 
+/// A listener and what is served on it.
+#[derive(Debug)]
+pub struct Endpoint {
+    listener: TcpListener,
+    server: Server,
+    /// `None` for connections in the clear.
+    tls: Option<ServerTls>,
+}
+
+impl Endpoint {
+    /// Connections in the clear.
+    pub fn plain(listener: TcpListener, server: Server) -> Self {
+        Self { listener, server, tls: None }
+    }
+
+    /// TLS and nothing else. Requests have the [`PeerIdentity`] of their connection among their extensions, in an
+    /// [`Arc`], if a certificate was asked for.
+    pub fn encrypted(listener: TcpListener, server: &Server, tls: ServerTls) -> Self {
+        Self { listener, server: server.encrypted(), tls: Some(tls) }
+    }
+}
+
+impl From<(TcpListener, Server)> for Endpoint {
+    fn from((listener, server): (TcpListener, Server)) -> Self {
+        Self::plain(listener, server)
+    }
+}
+
 /// Serves HTTP/1 and HTTP/2 on every listener, each with its server, until `shutdown` ends. Then it accepts nobody any more, tells
 /// clients to go elsewhere and lets running calls finish, for as long as the configuration says.
-pub async fn serve(endpoints: Vec<(TcpListener, Server)>, shutdown: impl Future<Output = ()>) {
+pub async fn serve(endpoints: Vec<impl Into<Endpoint>>, shutdown: impl Future<Output = ()>) {
+    let endpoints: Vec<Endpoint> = endpoints.into_iter().map(Into::into).collect();
     let (stage, watched) = watch::channel(Stage::Serving);
     // Every task holds a sender; when the last is gone the receiver knows.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let drain_timeout = endpoints.iter().map(|(_, server)| server.config().drain_timeout).max();
-    let servers: Vec<Server> = endpoints.iter().map(|(_, server)| server.clone()).collect();
-    for (listener, server) in endpoints {
-        tokio::spawn(accept(server, listener, watched.clone(), alive.clone()));
+    let drain_timeout = endpoints.iter().map(|endpoint| endpoint.server.config().drain_timeout).max();
+    let servers: Vec<Server> = endpoints.iter().map(|endpoint| endpoint.server.clone()).collect();
+    for Endpoint { listener, server, tls } in endpoints {
+        let door = Door { server, tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) };
+        tokio::spawn(accept(door, listener, watched.clone(), alive.clone()));
     }
     drop(alive);
     shutdown.await;
@@ -90,8 +127,17 @@ pub async fn serve(endpoints: Vec<(TcpListener, Server)>, shutdown: impl Future<
     }
 }
 
-async fn accept(
+/// What the connections of a listener share.
+#[derive(Clone)]
+struct Door {
     server: Server,
+    tls: Option<ServerTls>,
+    /// One permit for each handshake under way.
+    handshakes: Arc<Semaphore>,
+}
+
+async fn accept(
+    door: Door,
     listener: TcpListener,
     mut stage: watch::Receiver<Stage>,
     alive: mpsc::Sender<()>,
@@ -103,11 +149,11 @@ async fn accept(
         };
         match accepted {
             Ok((stream, remote)) => {
-                let (server, alive) = (server.clone(), alive.clone());
+                let (door, alive) = (door.clone(), alive.clone());
                 let (draining, mut closing) = (stage.clone(), stage.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        ended = connection(server, stream, remote, draining) => if let Err(error) = ended {
+                        ended = connection(door, stream, remote, draining) => if let Err(error) = ended {
                             tracing::debug!(%remote, error, "connection ended");
                         },
                         _ = closing.wait_for(|stage| *stage == Stage::Closing) => {}
@@ -148,17 +194,77 @@ impl Drop for Running {
 }
 
 async fn connection(
-    server: Server,
+    door: Door,
     stream: TcpStream,
     remote: SocketAddr,
     mut stage: watch::Receiver<Stage>,
 ) -> Result<(), tonic::codegen::StdError> {
     stream.set_nodelay(true)?;
     let (stream, flush) = CoalescedStream::new(stream);
+    let (stream, identity) = match &door.tls {
+        None => (Stream::Plain(stream), None),
+        Some(tls) => {
+            let shaken = tokio::select! {
+                shaken = shake_hands(tls, &door.handshakes, stream, &flush, remote) => shaken?,
+                // It has not asked for anything yet.
+                _ = stage.wait_for(|stage| *stage >= Stage::Draining) => return Ok(()),
+            };
+            let Some(Accepted { stream, identity }) = shaken else { return Ok(()) };
+            (Stream::Encrypted(Box::new(stream)), identity)
+        }
+    };
+    answer(&door.server, Guest { remote, identity }, stream, flush, stage).await
+}
+
+/// Does the handshake, below which the writes go into the same buffer as later. `None` if the connection was
+/// rejected, which the log has been told.
+async fn shake_hands(
+    tls: &ServerTls,
+    handshakes: &Semaphore,
+    stream: CoalescedStream,
+    flush: &Flush,
+    remote: SocketAddr,
+) -> Result<Option<Accepted<CoalescedStream>>, tonic::codegen::StdError> {
+    let _permit = tokio::time::timeout(HANDSHAKE_WAIT, handshakes.acquire()).await??;
+    let mut handshake = pin!(tls.accept(stream, remote));
+    let turn = poll_fn(|cx| match flush.poll_turn(cx, |cx| handshake.as_mut().poll(cx)) {
+        Turn::Pending => Poll::Pending,
+        // What is unwritten is written with what follows; of an alert that nobody reads the rest is lost.
+        Turn::Done(shaken) | Turn::Draining(shaken) => Poll::Ready(Ok(shaken)),
+        Turn::Broken(error) => Poll::Ready(Err(error)),
+    });
+    match turn.await? {
+        Ok(accepted) => Ok(Some(accepted)),
+        Err(rejected) => {
+            rejected.log();
+            Ok(None)
+        }
+    }
+}
+
+/// Who a connection is from.
+struct Guest {
+    remote: SocketAddr,
+    /// The names in its certificate, checked; `None` if it was asked for none.
+    identity: Option<Arc<PeerIdentity>>,
+}
+
+/// Answers what is asked on a connection, until it is over.
+async fn answer(
+    server: &Server,
+    guest: Guest,
+    stream: Stream,
+    flush: Flush,
+    mut stage: watch::Receiver<Stage>,
+) -> Result<(), tonic::codegen::StdError> {
     let http = http(server.config());
     let running = Arc::new(AtomicUsize::new(0));
     let service = service_fn(|mut request: Request<Incoming>| {
+        let remote = guest.remote;
         request.extensions_mut().insert(Connection { remote, running: Arc::clone(&running) });
+        if let Some(identity) = &guest.identity {
+            request.extensions_mut().insert(Arc::clone(identity));
+        }
         let (answer, call) = (server.answer(request), Running::new(&running));
         async move {
             let response = answer.await;

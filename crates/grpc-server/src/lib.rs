@@ -7,7 +7,8 @@
 //!
 //! * [`Server`]: all services of one member as one tower service; [`Server::map`] puts layers of one's own
 //!   around it.
-//! * [`serve`]: accepts connections, speaks HTTP/1 and HTTP/2 on one port, drains when told to stop.
+//! * [`serve`]: accepts connections on each [`Endpoint`], with TLS or without, speaks HTTP/1 and HTTP/2 on one port,
+//!   drains when told to stop.
 //! * [`Config`]: plain data.
 
 mod accept;
@@ -27,10 +28,11 @@ mod responses;
 mod rpcs;
 mod server;
 mod status;
+mod stream;
 mod texts;
 mod turns;
 mod watch;
 
-pub use accept::serve;
+pub use accept::{Endpoint, serve};
 pub use config::Config;
 pub use server::{Face, Handler, Server};

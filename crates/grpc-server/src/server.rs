@@ -60,6 +60,8 @@ struct Inner {
     methods: HashMap<&'static str, Method>,
     engine: Engine,
     pages: Router,
+    /// What the pages are those of; `None` for everything.
+    face: Option<Face>,
     gateway: Gateway,
     drain: Drain,
     message_bytes_max: usize,
@@ -143,7 +145,8 @@ impl Server {
         let gateway = Gateway::register(Arc::new(Pages { engine: engine.clone() }), gateway, registry)?;
         let pages = gateway.router(Listener::Plain);
         let engine = engine.clone();
-        Ok(Self(Arc::new(Inner { methods, engine, pages, gateway, drain, message_bytes_max, config })))
+        let face = None;
+        Ok(Self(Arc::new(Inner { methods, engine, pages, face, gateway, drain, message_bytes_max, config })))
     }
 
     /// The server as it is seen through another kind of listener.
@@ -153,11 +156,15 @@ impl Server {
         if face != Face::Grpc {
             inner.methods.clear();
         }
-        inner.pages = match face {
-            Face::Grpc | Face::Peers => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
-            Face::Http => inner.gateway.router(Listener::Plain),
-            Face::Metrics => inner.gateway.router(Listener::Metrics),
-        };
+        inner.face = Some(face);
+        inner.pages = inner.pages(Listener::Plain);
+        Self(Arc::new(inner))
+    }
+
+    /// The server as it is seen through a listener with TLS.
+    pub(crate) fn encrypted(&self) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        inner.pages = inner.pages(Listener::Tls);
         Self(Arc::new(inner))
     }
 
@@ -213,6 +220,17 @@ impl Server {
 
     fn has_service(&self, name: &str) -> bool {
         rpcs::RPCS.iter().any(|rpc| rpc.service() == name && self.0.methods.contains_key(rpc.path()))
+    }
+}
+
+impl Inner {
+    /// The pages of this face on a listener for clients.
+    fn pages(&self, clients: Listener) -> Router {
+        match self.face {
+            None | Some(Face::Http) => self.gateway.router(clients),
+            Some(Face::Metrics) => self.gateway.router(Listener::Metrics),
+            Some(Face::Grpc | Face::Peers) => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
+        }
     }
 }
 
