@@ -1,25 +1,27 @@
 //! The Cluster service.
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use api_proto::errors::Error;
+use api_proto::etcdserverpb as pb;
 use api_proto::etcdserverpb::cluster_server::Cluster;
 use api_proto::etcdserverpb::{
-    Member, MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
+    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
     MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest,
     MemberUpdateResponse,
 };
+use base::MemberId;
 use engine::Engine;
+use membership::{Member, Membership, Url};
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::status::{Refusal, status};
+use crate::status::status;
 
-/// Serves the list of members. Headers of this service carry no revision.
+/// Serves the list of members and its changes. Headers of this service carry no revision.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterService {
     pub(crate) engine: Engine,
-}
-
-/// A cluster has the one member that it was started with.
-fn fixed() -> Status {
-    status(Refusal::Unimplemented("change the members of a cluster"))
 }
 
 #[async_trait]
@@ -28,45 +30,104 @@ impl Cluster for ClusterService {
         &self,
         request: Request<MemberListRequest>,
     ) -> Result<Response<MemberListResponse>, Status> {
-        if request.get_ref().linearizable {
-            self.engine.read_view(true).await.map_err(status)?;
-        }
-        let membership = self.engine.membership();
-        let members = membership.members().map(|member| Member {
-            id: member.id.0,
-            name: member.name.clone(),
-            peer_urls: member.peer_urls.clone(),
-            client_urls: member.client_urls.clone(),
-            is_learner: member.is_learner,
-        });
-        Ok(Response::new(MemberListResponse {
-            header: Some(self.engine.header(0)),
-            members: members.collect(),
-        }))
+        let members = self.engine.member_list(request.get_ref().linearizable).await.map_err(status)?;
+        let (header, members) = (self.header(), everybody(&members));
+        Ok(Response::new(MemberListResponse { header, members }))
     }
 
-    async fn member_add(&self, _: Request<MemberAddRequest>) -> Result<Response<MemberAddResponse>, Status> {
-        Err(fixed())
+    async fn member_add(
+        &self,
+        request: Request<MemberAddRequest>,
+    ) -> Result<Response<MemberAddResponse>, Status> {
+        let MemberAddRequest { peer_urls, is_learner } = request.into_inner();
+        let peer_urls = parse(&peer_urls).ok_or_else(|| status(Error::MemberBadURLs))?;
+        let added = self.engine.member_add(&peer_urls, is_learner, unix_seconds()).await;
+        let (member, members) = added.map_err(status)?;
+        Ok(Response::new(MemberAddResponse {
+            header: self.header(),
+            member: Some(message(&member)),
+            members: everybody(&members),
+        }))
     }
 
     async fn member_remove(
         &self,
-        _: Request<MemberRemoveRequest>,
+        request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
-        Err(fixed())
+        let members = self.engine.member_remove(MemberId(request.get_ref().id)).await.map_err(status)?;
+        let (header, members) = (self.header(), everybody(&members));
+        Ok(Response::new(MemberRemoveResponse { header, members }))
     }
 
     async fn member_update(
         &self,
-        _: Request<MemberUpdateRequest>,
+        request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
-        Err(fixed())
+        let MemberUpdateRequest { id, peer_urls } = request.into_inner();
+        let members = self.engine.member_update(MemberId(id), peer_urls).await.map_err(status)?;
+        let (header, members) = (self.header(), everybody(&members));
+        Ok(Response::new(MemberUpdateResponse { header, members }))
     }
 
     async fn member_promote(
         &self,
-        _: Request<MemberPromoteRequest>,
+        request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
-        Err(fixed())
+        let members = self.engine.member_promote(MemberId(request.get_ref().id)).await.map_err(status)?;
+        let (header, members) = (self.header(), members.iter().map(message).collect());
+        Ok(Response::new(MemberPromoteResponse { header, members }))
+    }
+}
+
+impl ClusterService {
+    fn header(&self) -> Option<pb::ResponseHeader> {
+        Some(self.engine.header(0))
+    }
+}
+
+/// `None` if one of the URLs is none, or there are none at all.
+fn parse(urls: &[String]) -> Option<Vec<Url>> {
+    let urls: Vec<Url> = urls.iter().map(|url| Url::parse(url).ok()).collect::<Option<_>>()?;
+    (!urls.is_empty()).then_some(urls)
+}
+
+fn everybody(membership: &Arc<Membership>) -> Vec<pb::Member> {
+    membership.members().map(message).collect()
+}
+
+fn message(member: &Member) -> pb::Member {
+    pb::Member {
+        id: member.id.0,
+        name: member.name.clone(),
+        peer_urls: member.peer_urls.clone(),
+        client_urls: member.client_urls.clone(),
+        is_learner: member.is_learner,
+    }
+}
+
+/// Goes into the ids of members that are added.
+#[expect(clippy::disallowed_methods, reason = "the time of a request is taken where it comes in")]
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(urls: &[&str], expected: Option<&[&str]>) {
+        let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
+        let parsed = parse(&urls);
+        let texts = parsed.as_ref().map(|urls| urls.iter().map(Url::as_str).collect::<Vec<_>>());
+        assert_eq!(texts.as_deref(), expected, "{urls:?}");
+    }
+
+    #[test]
+    fn peer_urls_are_checked() {
+        check(&["http://a:1", " https://b:2 "], Some(&["http://a:1", "https://b:2"]));
+        check(&["unix:///run/x"], Some(&["unix:///run/x"]));
+        for bad in [&[][..], &[""], &["a:1"], &["http://a"], &["http://a:1/"], &["http://a:1", "ftp://b:1"]] {
+            check(bad, None);
+        }
     }
 }

@@ -67,7 +67,7 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<MoveLeaderRequest>,
     ) -> Result<Response<MoveLeaderResponse>, Status> {
-        self.engine.move_leader(MemberId(request.get_ref().target_id)).map_err(status)?;
+        self.engine.move_leader(MemberId(request.get_ref().target_id)).await.map_err(status)?;
         Ok(Response::new(MoveLeaderResponse::default()))
     }
 

@@ -4,10 +4,10 @@
 use ::watch::End;
 use api_proto::errors::{CancelReason, Code, Error, Untyped};
 use apply::ApplyError;
-use engine::RequestError;
+use engine::{ReconfigureError, RequestError};
 use http::{HeaderMap, HeaderValue};
 use lease::GrantError;
-use membership::ChangeError;
+use membership::{ChangeError, TooRisky};
 use tonic::Status;
 
 /// Why a request is refused, from wherever.
@@ -65,6 +65,20 @@ impl From<RequestError> for Refusal {
             RequestError::Stopped => Error::Stopped.into(),
             RequestError::NotLeader(_) => Error::NotLeader.into(),
             RequestError::BadTransferee(_) => Error::BadLeaderTransferee.into(),
+        }
+    }
+}
+
+impl From<ReconfigureError> for Refusal {
+    fn from(error: ReconfigureError) -> Self {
+        match error {
+            ReconfigureError::Request(error) => error.into(),
+            ReconfigureError::Risky(TooRisky::NotEnoughStarted { .. }) => {
+                Error::MemberNotEnoughStarted.into()
+            }
+            ReconfigureError::Risky(TooRisky::Unhealthy { .. }) => Error::Unhealthy.into(),
+            ReconfigureError::NotReady(_) => Error::LearnerNotReady.into(),
+            ReconfigureError::TimeoutWaitApplied => Error::TimeoutWaitAppliedIndex.into(),
         }
     }
 }
@@ -163,8 +177,30 @@ mod tests {
             "etcdserver: bad leader transferee",
         );
         check(ChangeErrorCase(ChangeError::NotFound(MemberId(1))), NotFound, "etcdserver: member not found");
+        check(ChangeErrorCase(ChangeError::LastVoter(MemberId(1))), Unknown, NOT_ENOUGH_STARTED);
+        check(
+            ChangeErrorCase(ChangeError::TooManyLearners { learners: 1, max: 1 }),
+            FailedPrecondition,
+            "etcdserver: too many learner members in cluster",
+        );
+        let not_started = TooRisky::NotEnoughStarted { started: 1, quorum: 2 };
+        let unhealthy = TooRisky::Unhealthy { active: 1, quorum: 2 };
+        check(ReconfigureError::from(not_started), Unknown, NOT_ENOUGH_STARTED);
+        check(ReconfigureError::from(unhealthy), Unavailable, "etcdserver: unhealthy cluster");
+        check(
+            ReconfigureError::NotReady(MemberId(1)),
+            FailedPrecondition,
+            "etcdserver: can only promote a learner member which is in sync with leader",
+        );
+        check(
+            ReconfigureError::TimeoutWaitApplied,
+            Unavailable,
+            "etcdserver: request timed out, waiting for the applied index took too long",
+        );
         check(Refusal::Unimplemented("fly"), Unimplemented, "this version of ferretcd does not fly");
     }
+
+    const NOT_ENOUGH_STARTED: &str = "etcdserver: re-configuration failed due to not enough started members";
 
     struct ChangeErrorCase(ChangeError);
 
