@@ -1,0 +1,190 @@
+//! What is to be written, as few pieces of memory.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use api_proto::raftpb::{Entry, Message};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+
+/// Data of an entry that is at least so long is written from where it lies instead of being copied.
+const SHARED_BYTES_MIN: usize = 16 << 10;
+/// The field of a message that repeats entries.
+const ENTRIES: u32 = 7;
+/// The field of an entry with its data.
+const DATA: u32 = 4;
+
+/// Bytes in one or more pieces.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pieces {
+    pieces: VecDeque<Bytes>,
+    remaining: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.remaining += piece.len();
+            self.pieces.push_back(piece);
+        }
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(bytes: Bytes) -> Self {
+        let mut pieces = Self::default();
+        pieces.push(bytes);
+        pieces
+    }
+}
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.pieces.front().map_or(&[], |piece| piece)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let filled = slices.iter_mut().zip(&self.pieces);
+        filled.map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+    }
+
+    fn advance(&mut self, mut n: usize) {
+        assert!(n <= self.remaining, "advanced by {n} of {} bytes", self.remaining);
+        self.remaining -= n;
+        while n > 0 {
+            let front = self.pieces.front_mut().expect("as many bytes remain as are counted");
+            if n < front.len() {
+                front.advance(n);
+                return;
+            }
+            n -= front.len();
+            self.pieces.pop_front();
+        }
+    }
+}
+
+/// Gathers what is to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    pieces: Pieces,
+    tail: BytesMut,
+}
+
+impl Writer {
+    pub(crate) fn u8(&mut self, value: u8) {
+        self.tail.put_u8(value);
+    }
+
+    pub(crate) fn u64(&mut self, value: u64) {
+        self.tail.put_u64(value);
+    }
+
+    /// Writes the length of a message and the message.
+    pub(crate) fn message(&mut self, mut message: Message) {
+        let length = message.encoded_len();
+        self.u64(length as u64);
+        if !message.entries.iter().any(is_shared) {
+            self.tail.reserve(length);
+            message.encode(&mut self.tail).expect("the buffer grows");
+            return;
+        }
+        // Fields may come in any order.
+        let entries = std::mem::take(&mut message.entries);
+        message.encode(&mut self.tail).expect("the buffer grows");
+        for entry in entries {
+            encode_key(ENTRIES, WireType::LengthDelimited, &mut self.tail);
+            encode_varint(entry.encoded_len() as u64, &mut self.tail);
+            self.entry_fields(entry);
+        }
+    }
+
+    /// Writes the length of an entry and the entry.
+    pub(crate) fn entry(&mut self, entry: Entry) {
+        self.u64(entry.encoded_len() as u64);
+        self.entry_fields(entry);
+    }
+
+    fn entry_fields(&mut self, mut entry: Entry) {
+        if !is_shared(&entry) {
+            entry.encode(&mut self.tail).expect("the buffer grows");
+            return;
+        }
+        let data = entry.data.take().unwrap_or_default();
+        entry.encode(&mut self.tail).expect("the buffer grows");
+        encode_key(DATA, WireType::LengthDelimited, &mut self.tail);
+        encode_varint(data.len() as u64, &mut self.tail);
+        self.pieces.push(self.tail.split().freeze());
+        self.pieces.push(data);
+    }
+
+    /// Everything that was written.
+    pub(crate) fn finish(mut self) -> Pieces {
+        self.pieces.push(self.tail.freeze());
+        self.pieces
+    }
+}
+
+fn is_shared(entry: &Entry) -> bool {
+    entry.data.as_ref().is_some_and(|data| data.len() >= SHARED_BYTES_MIN)
+}
+
+/// How long a message is, roughly and without looking at all of it.
+pub(crate) fn rough_len(message: &Message) -> usize {
+    let of = |entry: &Entry| entry.data.as_ref().map_or(0, Bytes::len) + ENTRY_BYTES;
+    message.entries.iter().map(of).sum::<usize>()
+        + ENTRY_BYTES
+        + message.context.as_ref().map_or(0, Bytes::len)
+}
+
+/// What an entry takes beside its data, in memory.
+const ENTRY_BYTES: usize = key_len(DATA) + encoded_len_varint(u64::MAX) + size_of::<Entry>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(index: u64, size: usize) -> Entry {
+        Entry { term: Some(3), index: Some(index), data: Some(vec![b'x'; size].into()), ..Entry::default() }
+    }
+
+    fn all(mut pieces: Pieces) -> Bytes {
+        pieces.copy_to_bytes(pieces.remaining())
+    }
+
+    #[test]
+    fn large_data_is_shared_and_the_message_is_the_same() {
+        for sizes in [&[1, 2][..], &[10, SHARED_BYTES_MIN, 10], &[SHARED_BYTES_MIN + 1], &[]] {
+            let entries: Vec<Entry> =
+                sizes.iter().zip(1..).map(|(size, index)| entry(index, *size)).collect();
+            let message = Message { term: Some(3), entries, commit: Some(9), ..Message::default() };
+            let mut writer = Writer::default();
+            writer.message(message.clone());
+            let mut written = all(writer.finish());
+            assert_eq!(written.get_u64(), written.len() as u64, "{sizes:?}");
+            assert_eq!(Message::decode(written).expect("own bytes"), message, "{sizes:?}");
+        }
+        let data = Bytes::from(vec![0; SHARED_BYTES_MIN]);
+        let mut writer = Writer::default();
+        writer.entry(Entry { data: Some(data.clone()), ..Entry::default() });
+        let pieces = writer.finish();
+        assert!(pieces.pieces.iter().any(|piece| piece.as_ptr() == data.as_ptr()));
+    }
+
+    #[test]
+    fn pieces_are_read_one_after_the_other() {
+        let mut pieces = Pieces::default();
+        for piece in ["ab", "", "cde", "f"] {
+            pieces.push(piece.into());
+        }
+        let mut slices = [IoSlice::new(&[]); 8];
+        assert_eq!(pieces.chunks_vectored(&mut slices), 3);
+        pieces.advance(3);
+        assert_eq!((pieces.chunk(), pieces.remaining()), (&b"de"[..], 3));
+        assert_eq!(all(pieces), "def");
+    }
+}

@@ -1,0 +1,49 @@
+//! How connections to other members come about.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+
+use http::Uri;
+use http::uri::Scheme;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// What bytes go over, in both directions.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A connection of some kind.
+pub type BoxedIo = Box<dyn Io>;
+
+/// The outcome of dialling, to be awaited. Dropping it gives up.
+pub type Dialing = Pin<Box<dyn Future<Output = io::Result<BoxedIo>> + Send>>;
+
+/// Dials other members.
+pub trait Connect: fmt::Debug + Send + Sync + 'static {
+    /// Connects to the host of a peer URL, with or without TLS as its scheme says. The caller ends what takes too
+    /// long.
+    fn connect(&self, url: &Uri) -> Dialing;
+}
+
+/// Dials `http://` URLs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpConnect;
+
+impl Connect for TcpConnect {
+    fn connect(&self, url: &Uri) -> Dialing {
+        let url = url.clone();
+        Box::pin(async move {
+            if url.scheme() != Some(&Scheme::HTTP) {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{url} is no http:// URL")));
+            }
+            let host = url.host().ok_or(io::ErrorKind::InvalidInput)?;
+            // Brackets of IPv6 addresses are part of URLs only.
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let stream = TcpStream::connect((host, url.port_u16().unwrap_or(80))).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as BoxedIo)
+        })
+    }
+}

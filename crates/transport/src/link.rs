@@ -1,0 +1,128 @@
+//! What all connections to one member share.
+
+use std::sync::Arc;
+
+use base::MemberId;
+use http::{StatusCode, Uri};
+use tracing::error;
+
+use crate::client::{Reply, RequestError};
+use crate::headers::{CLUSTER_ID, CLUSTER_MISMATCH, INCOMPATIBLE_VERSION, text};
+use crate::lane::Lane;
+use crate::local::Local;
+use crate::metrics::PeerCounters;
+use crate::status::Status;
+use crate::urls::Urls;
+
+/// The two streams from one member to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamKind {
+    /// Entries for the log.
+    Appends,
+    /// Everything else, so that it never waits behind entries.
+    Messages,
+}
+
+impl StreamKind {
+    /// The part of the path that names it.
+    pub(crate) fn segment(self) -> &'static str {
+        match self {
+            Self::Appends => "msgapp",
+            Self::Messages => "message",
+        }
+    }
+
+    /// The name in log lines.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Appends => "stream MsgApp v2",
+            Self::Messages => "stream Message",
+        }
+    }
+}
+
+/// The other member, as everything that has to do with it sees it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) local: Arc<Local>,
+    pub(crate) id: MemberId,
+    pub(crate) urls: Urls,
+    pub(crate) status: Status,
+    pub(crate) counters: PeerCounters,
+    appends: Lane,
+    messages: Lane,
+}
+
+impl Link {
+    pub(crate) fn new(local: Arc<Local>, id: MemberId, urls: &[String]) -> Self {
+        let (active, disconnected) = local.metrics.activity(local.id, id);
+        Self {
+            id,
+            urls: Urls::new(urls),
+            status: Status::new(id, active, disconnected),
+            counters: local.metrics.of_peer(id),
+            appends: Lane::default(),
+            messages: Lane::default(),
+            local,
+        }
+    }
+
+    pub(crate) fn lane(&self, kind: StreamKind) -> &Lane {
+        match kind {
+            StreamKind::Appends => &self.appends,
+            StreamKind::Messages => &self.messages,
+        }
+    }
+
+    /// The URL to use.
+    pub(crate) fn url(&self) -> Result<Uri, LinkError> {
+        self.urls.pick().ok_or(LinkError::NoUrl)
+    }
+
+    /// What the answer to a posted message means.
+    pub(crate) fn check_posted(&self, reply: &Reply) -> Result<(), LinkError> {
+        match reply.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            StatusCode::FORBIDDEN => {
+                self.local.member.removed();
+                Err(LinkError::Removed)
+            }
+            StatusCode::PRECONDITION_FAILED => {
+                let refused = reply.text();
+                match refused.as_str() {
+                    INCOMPATIBLE_VERSION => {
+                        error!("remote-peer-id" = %self.id, "request sent was ignored by peer");
+                    }
+                    CLUSTER_MISMATCH => error!(
+                        "remote-peer-id" = %self.id,
+                        "remote-peer-cluster-id" = text(&reply.headers, &CLUSTER_ID).unwrap_or_default(),
+                        "local-member-cluster-id" = %self.local.cluster,
+                        "request sent was ignored due to cluster ID mismatch"
+                    ),
+                    _ => {}
+                }
+                Err(LinkError::Precondition(refused))
+            }
+            status => Err(LinkError::Status(status)),
+        }
+    }
+}
+
+/// Why something did not reach the other member, or nothing came from it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    #[error("find a URL of the member: it has none that is valid")]
+    NoUrl,
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("be heard: the member has been permanently removed from the cluster")]
+    Removed,
+    #[error("be heard: the member does not know this one")]
+    Unknown,
+    #[error("be heard: {0}")]
+    Precondition(String),
+    #[error("be heard: unexpected status {0}")]
+    Status(StatusCode),
+    #[error("open the state: {0}")]
+    Snapshot(#[from] std::io::Error),
+}

@@ -1,0 +1,63 @@
+//! Whether another member is there.
+
+use std::time::Instant;
+
+use base::MemberId;
+use parking_lot::Mutex;
+use prometheus::{IntCounter, IntGauge};
+use tracing::{debug, info, warn};
+
+/// What the connections to one member have shown last.
+#[derive(Debug)]
+pub(crate) struct Status {
+    id: MemberId,
+    /// Since when there was no failure; set by whoever has a connection.
+    since: Mutex<Option<Instant>>,
+    active: IntGauge,
+    disconnected: IntCounter,
+}
+
+impl Status {
+    pub(crate) fn new(id: MemberId, active: IntGauge, disconnected: IntCounter) -> Self {
+        Self { id, since: Mutex::default(), active, disconnected }
+    }
+
+    pub(crate) fn since(&self) -> Option<Instant> {
+        *self.since.lock()
+    }
+
+    pub(crate) fn activate(&self) {
+        let mut since = self.since.lock();
+        if since.is_none() {
+            *since = Some(Instant::now());
+            self.active.inc();
+            info!("peer-id" = %self.id, "peer became active");
+        }
+    }
+
+    /// Something with the member has failed: `action` on `way`, because of `error`.
+    pub(crate) fn deactivate(&self, action: &str, way: &str, error: &str) {
+        let error = format!("failed to {action} {} on {way} ({error})", self.id);
+        if self.end() {
+            self.disconnected.inc();
+            warn!("peer-id" = %self.id, error, "peer became inactive (message send to peer failed)");
+        } else {
+            debug!("peer-id" = %self.id, error, "peer deactivated again");
+        }
+    }
+
+    fn end(&self) -> bool {
+        let was_active = self.since.lock().take().is_some();
+        if was_active {
+            self.active.dec();
+        }
+        was_active
+    }
+}
+
+/// Who is no peer any more is not counted among the active ones.
+impl Drop for Status {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,258 @@
+//! Everybody that this member talks with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use base::{LeaseId, MemberId};
+use engine::{Answer, PeerError, PeerHash, PeerVersions, Peers};
+use membership::Membership;
+use parking_lot::RwLock;
+use prometheus::Registry;
+use raft_node::Message;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tracing::{debug, info};
+
+use crate::calls;
+use crate::link::{Link, StreamKind};
+use crate::local::Local;
+use crate::metrics::Metrics;
+use crate::outgoing::OutgoingStream;
+use crate::peer::{Peer, Standing};
+use crate::{Config, Member, convert};
+
+/// Members that say to be some and are not known, at most.
+const STRANGERS_MAX: usize = 64;
+
+/// The connections of one member to all others. Clones share them.
+///
+/// It is made before its member, which needs it to start; until [`Self::attach`] messages are dropped and others are
+/// not served. [`Self::stop`] ends everything and lets go of the member.
+#[derive(Clone)]
+pub struct PeerTransport(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    metrics: Metrics,
+    runtime: Handle,
+    /// The members as they were told last.
+    membership: Arc<RwLock<Membership>>,
+    table: RwLock<Table>,
+    /// One snapshot comes in at a time.
+    receiving: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Table {
+    local: Option<Arc<Local>>,
+    /// All members but this one, once there is a local one.
+    peers: BTreeMap<MemberId, Arc<Peer>>,
+    strangers: BTreeMap<MemberId, Arc<Peer>>,
+}
+
+impl fmt::Debug for PeerTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerTransport").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+impl PeerTransport {
+    /// Registers the metrics of the network. Tasks will run on `runtime`.
+    ///
+    /// # Errors
+    /// When `registry` holds a metric of the same name already.
+    pub fn register(
+        config: Config,
+        registry: &Registry,
+        runtime: &Handle,
+    ) -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::register(registry)?;
+        Ok(Self(Arc::new(Inner {
+            config,
+            metrics,
+            runtime: runtime.clone(),
+            membership: Arc::default(),
+            table: RwLock::default(),
+            receiving: Arc::new(Semaphore::new(1)),
+        })))
+    }
+
+    /// Begins to talk with the members that were told, on behalf of `member`. Once.
+    pub fn attach(&self, member: Arc<dyn Member>) {
+        let membership = Arc::clone(&self.0.membership);
+        // The pools of connections start tasks of their own.
+        let _runtime = self.0.runtime.enter();
+        let local = Local::new(member, self.0.config.clone(), self.0.metrics.clone(), membership);
+        let mut table = self.0.table.write();
+        assert!(table.local.is_none(), "a transport works for one member");
+        table.local = Some(Arc::new(local));
+        let ended = self.0.reconcile(&mut table);
+        assert!(ended.is_empty(), "connections begin with the member");
+    }
+
+    /// Ends all connections and lets go of the member. Messages are dropped from now on.
+    pub fn stop(&self) {
+        let table = std::mem::take(&mut *self.0.table.write());
+        // Ending a connection may tell the member, which must not find the table locked.
+        drop(table);
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The member, once it is there.
+    pub(crate) fn local(&self) -> Option<Arc<Local>> {
+        self.0.table.read().local.clone()
+    }
+
+    /// The turn to receive a snapshot.
+    pub(crate) fn receiving(&self) -> &Arc<Semaphore> {
+        &self.0.receiving
+    }
+
+    /// Whether somebody is a member.
+    pub(crate) fn knows(&self, id: MemberId) -> bool {
+        self.0.table.read().peers.contains_key(&id)
+    }
+
+    /// Begins a stream to a member, if it is one.
+    pub(crate) fn begin_stream(&self, to: MemberId, kind: StreamKind) -> Option<OutgoingStream> {
+        let peer = self.0.table.read().peers.get(&to).cloned()?;
+        Some(OutgoingStream::begin(Arc::clone(&peer.link), kind))
+    }
+
+    /// Remembers where somebody is to be reached who says to be a member. This member may be the one that is
+    /// behind, and then it must be able to answer.
+    pub(crate) fn meet(&self, id: MemberId, urls: &[String]) {
+        let is_known = |table: &Table| table.peers.contains_key(&id) || table.strangers.contains_key(&id);
+        if urls.is_empty() || is_known(&self.0.table.read()) || self.0.membership.read().is_removed(id) {
+            return;
+        }
+        let mut table = self.0.table.write();
+        let Some(local) = table.local.clone() else { return };
+        if id == local.id || is_known(&table) || table.strangers.len() >= STRANGERS_MAX {
+            return;
+        }
+        let peer = Peer::start(&local, id, urls, Standing::Stranger, &self.0.runtime);
+        table.strangers.insert(id, Arc::new(peer));
+        info!(
+            "local-member-id" = %local.id,
+            "remote-peer-id" = %id,
+            "remote-peer-urls" = ?urls,
+            "added new remote peer"
+        );
+    }
+
+    fn link(&self, to: MemberId) -> Result<Arc<Link>, PeerError> {
+        let table = self.0.table.read();
+        let peer = table.peers.get(&to).or_else(|| table.strangers.get(&to));
+        peer.map(|peer| Arc::clone(&peer.link))
+            .ok_or_else(|| PeerError::Unreachable(format!("member {to} is not known")))
+    }
+
+    /// Runs a call to a member.
+    fn call<T, F>(&self, to: MemberId, call: impl FnOnce(Arc<Link>) -> F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, PeerError>> + Send + 'static,
+    {
+        match self.link(to) {
+            Ok(link) => Box::pin(call(link)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}
+
+impl Inner {
+    /// Brings the connections in line with the members. What has ended is returned, to be dropped without the lock.
+    fn reconcile(&self, table: &mut Table) -> Vec<Arc<Peer>> {
+        let Some(local) = table.local.clone() else { return Vec::new() };
+        let membership = self.membership.read();
+        let is_gone = |id: &MemberId| membership.member(*id).is_none();
+        let gone: Vec<MemberId> = table.peers.keys().copied().filter(is_gone).collect();
+        let mut ended: Vec<Arc<Peer>> = gone.iter().filter_map(|id| table.peers.remove(id)).collect();
+        for id in gone {
+            self.metrics.set_known(local.id, id, false);
+            info!("local-member-id" = %local.id, "removed-remote-peer-id" = %id, "removed remote peer");
+        }
+        let is_no_stranger = |id: &MemberId| membership.member(*id).is_some() || membership.is_removed(*id);
+        let met: Vec<MemberId> = table.strangers.keys().copied().filter(is_no_stranger).collect();
+        ended.extend(met.iter().filter_map(|id| table.strangers.remove(id)));
+        for member in membership.members().filter(|member| member.id != local.id) {
+            let urls = &member.peer_urls;
+            if let Some(peer) = table.peers.get(&member.id) {
+                if peer.link.urls.set(urls) {
+                    info!(
+                        "local-member-id" = %local.id,
+                        "updated-remote-peer-id" = %member.id,
+                        "updated-remote-peer-urls" = ?urls,
+                        "updated remote peer"
+                    );
+                }
+                continue;
+            }
+            let peer = Peer::start(&local, member.id, urls, Standing::Member, &self.runtime);
+            table.peers.insert(member.id, Arc::new(peer));
+            self.metrics.set_known(local.id, member.id, true);
+            info!(
+                "local-member-id" = %local.id,
+                "remote-peer-id" = %member.id,
+                "remote-peer-urls" = ?urls,
+                "added remote peer"
+            );
+        }
+        ended
+    }
+}
+
+impl Peers for PeerTransport {
+    fn send(&self, messages: Vec<Message>) {
+        let table = self.0.table.read();
+        for message in messages {
+            let to = message.to();
+            let peer = table.peers.get(&to).or_else(|| table.strangers.get(&to));
+            match peer {
+                Some(peer) => peer.send(convert::to_wire(message)),
+                None => debug!(
+                    r#type = message.kind(),
+                    "unknown-target-peer-id" = %to,
+                    "ignored message send request; unknown remote peer target"
+                ),
+            }
+        }
+    }
+
+    fn set_members(&self, membership: &Membership) {
+        *self.0.membership.write() = membership.clone();
+        let ended = self.0.reconcile(&mut self.0.table.write());
+        drop(ended);
+    }
+
+    fn active_since(&self, id: MemberId) -> Option<Instant> {
+        self.0.table.read().peers.get(&id)?.link.status.since()
+    }
+
+    fn renew_lease(&self, to: MemberId, lease: LeaseId) -> Answer<i64> {
+        self.call(to, |link| async move { calls::renew_lease(&link, lease).await })
+    }
+
+    fn lease_info(&self, to: MemberId, request: LeaseTimeToLiveRequest) -> Answer<LeaseTimeToLiveResponse> {
+        self.call(to, |link| async move { calls::lease_info(&link, request).await })
+    }
+
+    fn promote(&self, to: MemberId, id: MemberId) -> Answer<Vec<membership::Member>> {
+        self.call(to, move |link| async move { calls::promote(&link, id).await })
+    }
+
+    fn hash_kv(&self, to: MemberId, revision: i64) -> Answer<PeerHash> {
+        self.call(to, move |link| async move { calls::hash_kv(&link, revision).await })
+    }
+
+    fn version(&self, to: MemberId) -> Answer<PeerVersions> {
+        self.call(to, |link| async move { calls::version(&link).await })
+    }
+}
