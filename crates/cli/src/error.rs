@@ -112,9 +112,38 @@ pub enum ConfigError {
     /// A listen URL has a name for a host.
     #[error("expected IP in URL for binding ({0})")]
     BindHost(String),
-    /// A listen URL asks for TLS.
-    #[error("TLS is not supported by this version of ferretcd ({0})")]
-    TlsUnsupported(String),
+    /// A client URL asks for TLS, and there is no certificate.
+    #[error("TLS key/cert (--cert-file, --key-file) must be provided for client url {0} with HTTPS scheme")]
+    NoClientCertificate(String),
+    /// A metrics URL asks for TLS, and there is no certificate.
+    #[error("client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url")]
+    NoMetricsCertificate,
+    /// A peer URL asks for TLS, and there is no certificate.
+    #[error(
+        "TLS key/cert (--peer-cert-file, --peer-key-file) must be provided for peer url {0} with HTTPS scheme"
+    )]
+    NoPeerCertificate(String),
+    /// A certificate is given and its key is not, or the other way round.
+    #[error("--{cert_flag} and --{key_flag} must both be present [key: {key}, cert: {cert}]")]
+    HalfCertificate {
+        /// The flag of the certificate.
+        cert_flag: &'static str,
+        /// The flag of its key.
+        key_flag: &'static str,
+        /// The certificate's file, or nothing.
+        cert: String,
+        /// The key's file, or nothing.
+        key: String,
+    },
+    /// Certificates are to be made here, for no time.
+    #[error("--self-signed-cert-validity must be greater than 0")]
+    SelfSignedValidity,
+    /// Names that certificates may have are given in two ways.
+    #[error(transparent)]
+    Certificates(#[from] tls::Error),
+    /// Cipher suites that do not exist, or none that is left.
+    #[error(transparent)]
+    Suites(#[from] tls::ProtocolError),
     /// An advertised URL has no host.
     #[error("--{flag} {urls:?} must be \"host:port\" (unexpected empty host ({url}))")]
     AdvertiseHost {
@@ -191,7 +220,7 @@ pub enum ConfigError {
     )]
     TracingRate(i64),
     /// A TLS version that does not exist or is too old.
-    #[error("unexpected TLS version {0:?}")]
+    #[error("unexpected TLS version {0:?} (must be one of: TLS1.2, TLS1.3)")]
     TlsVersion(String),
     /// The oldest accepted TLS version is newer than the newest.
     #[error("min version ({min}) is greater than max version ({max})")]

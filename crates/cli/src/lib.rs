@@ -28,8 +28,11 @@ mod configure;
 mod error;
 mod flags;
 mod go;
+mod join;
 mod logging;
 mod notice;
+mod peers;
+mod secure;
 mod start_line;
 mod version;
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use crate::config::{Port, Url};
+
 /// A log line about the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -25,6 +27,11 @@ pub(crate) enum Notice {
     ShortWatchProgress { min: Duration },
     AdvertisedHost { host: String },
     JournalUnavailable,
+    CertificateUnused { url: Url, port: Port },
+    CertAuthUnused { url: Url, port: Port },
+    AutoTlsUnused { port: Port },
+    AutoTlsWithoutAuth { port: Port },
+    SuitesUnsupported { names: Vec<String> },
 }
 
 impl Notice {
@@ -98,6 +105,32 @@ impl Notice {
             Self::AdvertisedHost { host } => info!(host, "detected default host for advertise"),
             Self::JournalUnavailable => {
                 warn!("the systemd journal can't be reached; logging to stderr instead");
+            }
+            Self::CertificateUnused { url, port: Port::Client } => warn!(
+                "client-url" = url.as_str(),
+                "scheme is http or unix while key and cert files are present; ignoring key and cert files"
+            ),
+            Self::CertificateUnused { url, port: Port::Peer } => warn!(
+                "peer-url" = url.as_str(),
+                "scheme is HTTP while key and cert files are present; ignoring key and cert files"
+            ),
+            Self::CertAuthUnused { url, port: Port::Client } => warn!(
+                "client-url" = url.as_str(),
+                "scheme is http or unix while --client-cert-auth is enabled; ignoring client cert auth for this URL"
+            ),
+            Self::CertAuthUnused { url, port: Port::Peer } => warn!(
+                "peer-url" = url.as_str(),
+                "scheme is HTTP while --peer-client-cert-auth is enabled; ignoring client cert auth for this URL"
+            ),
+            Self::AutoTlsUnused { port } => {
+                warn!("ignoring {port} auto TLS since certs given");
+            }
+            Self::AutoTlsWithoutAuth { port } => warn!(
+                "with certificates that the {port} port makes for itself nobody is asked for a certificate; \
+                 ignoring the flags about those of others"
+            ),
+            Self::SuitesUnsupported { names } => {
+                warn!("cipher-suites[]" = ?names, "ignoring cipher suites that are too weak to be supported");
             }
         }
     }

@@ -6,16 +6,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{Alone, Engine, explain};
-use grpc_server::{Face, Server, serve};
+use engine::{Engine, explain};
+use grpc_server::{Endpoint, Face, Server, serve};
 use prometheus::Registry;
+use tls::ServerTls;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
+use tower::service_fn;
 use tracing::{error, info, warn};
+use transport::{PeerServer, PeerTransport};
 
-use crate::config::{AutoCompaction, BootstrapError, ClusterState, Config, Listen, Url};
+use crate::config::{AutoCompaction, BootstrapError, Config, Listen, Url};
 use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
+use crate::join::{JoinError, join};
 use crate::log_start;
+use crate::peers::{serve_peers, transport_config};
+use crate::secure::Secured;
 
 /// Connections that the system queues while none is accepted.
 const LISTEN_BACKLOG: u32 = 1024;
@@ -42,6 +48,10 @@ enum RunError {
     Listen { url: String, source: io::Error },
     #[error("listen on {0}: Unix sockets are not supported by this version; use an http:// URL")]
     UnixSocket(String),
+    #[error("listen on {0}: there is no certificate for it")]
+    NoCertificate(String),
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     #[error("start the runtime: {0}")]
     Runtime(io::Error),
     #[error("catch signals: {0}")]
@@ -49,11 +59,22 @@ enum RunError {
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
     #[error(transparent)]
+    Join(#[from] JoinError),
+    #[error(transparent)]
     Start(#[from] engine::StartError),
     #[error("register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("{0}")]
     Failed(String),
+}
+
+/// How a member ends in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It was told to.
+    Signal(ExitSignal),
+    /// Its cluster has removed it.
+    Removed,
 }
 
 /// Runs a member until it is told to stop; returns the exit status.
@@ -77,7 +98,8 @@ pub fn run(config: Config) -> ExitCode {
     let engine_config = engine_config(&config);
     log_start(&config, engine_config.has_log());
     match run_member(&config, engine_config) {
-        Ok(signal) => signal.end_process(),
+        Ok(End::Signal(signal)) => signal.end_process(),
+        Ok(End::Removed) => ExitCode::SUCCESS,
         Err(error @ RunError::Failed(_)) => {
             error!(level = "fatal", error = explain(&error), "etcd server failed");
             ExitCode::FAILURE
@@ -89,11 +111,12 @@ pub fn run(config: Config) -> ExitCode {
     }
 }
 
-fn run_member(config: &Config, engine_config: engine::Config) -> Result<ExitSignal, RunError> {
+fn run_member(config: &Config, mut engine_config: engine::Config) -> Result<End, RunError> {
     // May wait for the name service, so before signals are caught: until then they end the process at once.
     if !engine_config.has_log() {
         config.check_bootstrap()?;
     }
+    let secured = Secured::load(config)?;
     // One core is left to the threads that order, log and apply.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = config.worker_threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
@@ -108,25 +131,38 @@ fn run_member(config: &Config, engine_config: engine::Config) -> Result<ExitSign
         .map_err(RunError::Runtime)?;
     runtime.block_on(async {
         let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
-        let listeners = Listeners::bind(&config.listen)?;
+        let listeners = Listeners::bind(&config.listen, &secured)?;
         let registry = Registry::new();
-        let engine = Engine::start(engine_config, Arc::new(Alone), &registry, runtime.handle())?;
-        let signal = serve_member(config, listeners, &engine, &registry, &mut signals).await;
+        let network = transport_config(config, secured.dial.clone());
+        if !engine_config.has_log() && config.cluster.state == ClusterState::Existing {
+            engine_config.bootstrap = join(config, Arc::clone(&network.connect)).await?;
+        }
+        let transport = PeerTransport::register(network, &registry, runtime.handle())?;
+        let engine =
+            Engine::start(engine_config, Arc::new(transport.clone()), &registry, runtime.handle())?;
+        transport.attach(Arc::new(engine.clone()));
+        let end = serve_member(config, listeners, &engine, &transport, &registry, &mut signals).await;
         engine.stop().await;
+        transport.stop();
         info!(name = config.name, "data-dir" = %config.data_dir.display(), "closed etcd server");
-        signal
+        end
     })
 }
 
 /// Serves until a signal comes or the member fails.
 async fn serve_member(
     config: &Config,
-    listeners: Listeners,
+    mut listeners: Listeners,
     engine: &Engine,
+    transport: &PeerTransport,
     registry: &Registry,
     signals: &mut ShutdownSignals,
-) -> Result<ExitSignal, RunError> {
+) -> Result<End, RunError> {
     let server = Server::new(engine, server_config(config), gateway_config(config, engine), registry)?;
+    // The others are served at once: without them there may be no leader, and so nothing to serve to clients.
+    let pages = server.face(Face::Peers);
+    let peer_server = PeerServer::new(transport.clone(), service_fn(move |request| pages.answer(request)));
+    let _serving_peers = serve_peers(listeners.take_peers(), &peer_server);
     tokio::select! {
         published = engine.publish() => {
             if published.is_err() {
@@ -134,9 +170,10 @@ async fn serve_member(
             }
         }
         reason = engine.failed() => return Err(RunError::Failed(reason)),
+        () = engine.left() => return Ok(End::Removed),
         signal = signals.recv() => {
             info!(signal = signal.name(), "received signal; shutting down");
-            return Ok(signal);
+            return Ok(End::Signal(signal));
         }
     }
     let (stop, stopped) = oneshot::channel::<()>();
@@ -149,8 +186,11 @@ async fn serve_member(
     let result = tokio::select! {
         signal = signals.recv() => {
             info!(signal = signal.name(), "received signal; shutting down");
-            Ok(signal)
+            // Before clients are sent away, so that they find another leader at once.
+            engine.hand_over().await;
+            Ok(End::Signal(signal))
         }
+        () = engine.left() => Ok(End::Removed),
         reason = engine.failed() => Err(RunError::Failed(reason)),
     };
     info!(name = config.name, "data-dir" = %config.data_dir.display(), "closing etcd server");
@@ -168,53 +208,86 @@ async fn serve_member(
 /// The bound sockets. Binding comes before the data is touched, so that a second server on the same ports
 /// fails at once.
 struct Listeners {
-    clients: Vec<(Url, TcpListener)>,
-    clients_http: Vec<(Url, TcpListener)>,
-    metrics: Vec<(Url, TcpListener)>,
-    peers: Vec<(Url, TcpListener)>,
+    clients: Vec<Bound>,
+    clients_http: Vec<Bound>,
+    metrics: Vec<Bound>,
+    peers: Vec<Bound>,
+}
+
+/// A bound socket.
+pub(crate) struct Bound {
+    pub(crate) tcp: TcpListener,
+    /// `None` for connections in the clear.
+    pub(crate) tls: Option<ServerTls>,
+}
+
+impl Bound {
+    fn endpoint(self, server: &Server) -> Endpoint {
+        match self.tls {
+            Some(tls) => Endpoint::encrypted(self.tcp, server, tls),
+            None => Endpoint::plain(self.tcp, server.clone()),
+        }
+    }
 }
 
 impl Listeners {
-    fn bind(listen: &Listen) -> Result<Self, RunError> {
-        let all = |urls: &[Url]| {
-            urls.iter().map(|url| Ok((url.clone(), bind(url, listen)?))).collect::<Result<Vec<_>, RunError>>()
+    fn bind(listen: &Listen, secured: &Secured) -> Result<Self, RunError> {
+        let one = |url: &Url, tls: &Option<ServerTls>| {
+            let tls = tls.clone().filter(|_| url.scheme().is_tls());
+            if url.scheme().is_tls() && tls.is_none() {
+                return Err(RunError::NoCertificate(url.as_str().to_owned()));
+            }
+            Ok(Bound { tcp: bind(url, listen)?, tls })
+        };
+        let all = |urls: &[Url], tls: &Option<ServerTls>| {
+            urls.iter().map(|url| one(url, tls)).collect::<Result<Vec<_>, RunError>>()
         };
         let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
         info!("listen-peer-urls[]" = ?texts(&listen.peer), "configuring peer listeners");
-        let peers = all(&listen.peer)?;
+        let peers = all(&listen.peer, &secured.peer)?;
         info!("listen-client-urls[]" = ?texts(&listen.client), "configuring client listeners");
-        let clients = all(&listen.client)?;
-        Ok(Self { clients, clients_http: all(&listen.client_http)?, metrics: all(&listen.metrics)?, peers })
+        let clients = all(&listen.client, &secured.client)?;
+        let clients_http = all(&listen.client_http, &secured.client)?;
+        Ok(Self { clients, clients_http, metrics: all(&listen.metrics, &secured.client)?, peers })
+    }
+
+    /// Those for other members, which are served before the rest.
+    fn take_peers(&mut self) -> Vec<Bound> {
+        let peers = std::mem::take(&mut self.peers);
+        for listener in &peers {
+            info!(address = address(&listener.tcp), "serving peer traffic");
+        }
+        peers
     }
 
     /// What etcd says for each listener, and what its users wait for.
     fn announce(&self) {
-        for (_, listener) in &self.peers {
-            info!(address = address(listener), "serving peer traffic");
-        }
-        for (_, listener) in &self.metrics {
-            info!(address = address(listener), "serving metrics");
+        for listener in &self.metrics {
+            info!(address = address(&listener.tcp), "serving metrics");
         }
         let traffic = if self.clients_http.is_empty() { "grpc+http" } else { "grpc" };
-        let http = self.clients_http.iter().map(|(_, listener)| ("http", listener));
-        for (traffic, listener) in self.clients.iter().map(|(_, listener)| (traffic, listener)).chain(http) {
+        let http = self.clients_http.iter().map(|listener| ("http", listener));
+        for (traffic, listener) in self.clients.iter().map(|listener| (traffic, listener)).chain(http) {
             info!("ready to serve client requests");
-            let address = address(listener);
-            warn!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
+            let address = address(&listener.tcp);
+            if listener.tls.is_some() {
+                info!(traffic, address, "serving client traffic securely");
+            } else {
+                warn!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
+            }
         }
     }
 
-    fn endpoints(self, server: &Server) -> Vec<(TcpListener, Server)> {
+    fn endpoints(self, server: &Server) -> Vec<Endpoint> {
         let clients = if self.clients_http.is_empty() { server.clone() } else { server.face(Face::Grpc) };
         let faces = [
             (self.clients, clients),
             (self.clients_http, server.face(Face::Http)),
             (self.metrics, server.face(Face::Metrics)),
-            (self.peers, server.face(Face::Peers)),
         ];
         faces
             .into_iter()
-            .flat_map(|(listeners, server)| listeners.into_iter().map(move |(_, tcp)| (tcp, server.clone())))
+            .flat_map(|(listeners, server)| listeners.into_iter().map(move |bound| bound.endpoint(&server)))
             .collect()
     }
 }
@@ -256,7 +329,7 @@ fn engine_config(config: &Config) -> engine::Config {
         },
         force_new_cluster: false,
         strict_reconfig: config.cluster.strict_reconfig_check,
-        learners_max: 1,
+        learners_max: config.cluster.learners_max,
         heartbeat: config.raft.heartbeat_interval,
         election: config.raft.election_timeout,
         pre_vote: config.cluster.pre_vote,

@@ -112,8 +112,8 @@ pub async fn serve(endpoints: Vec<impl Into<Endpoint>>, shutdown: impl Future<Ou
     let drain_timeout = endpoints.iter().map(|endpoint| endpoint.server.config().drain_timeout).max();
     let servers: Vec<Server> = endpoints.iter().map(|endpoint| endpoint.server.clone()).collect();
     for Endpoint { listener, server, tls } in endpoints {
-        let door = Door { server, tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) };
-        tokio::spawn(accept(door, listener, watched.clone(), alive.clone()));
+        let entrance = Entrance { server, tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) };
+        tokio::spawn(accept(entrance, listener, watched.clone(), alive.clone()));
     }
     drop(alive);
     shutdown.await;
@@ -129,7 +129,7 @@ pub async fn serve(endpoints: Vec<impl Into<Endpoint>>, shutdown: impl Future<Ou
 
 /// What the connections of a listener share.
 #[derive(Clone)]
-struct Door {
+struct Entrance {
     server: Server,
     tls: Option<ServerTls>,
     /// One permit for each handshake under way.
@@ -137,7 +137,7 @@ struct Door {
 }
 
 async fn accept(
-    door: Door,
+    entrance: Entrance,
     listener: TcpListener,
     mut stage: watch::Receiver<Stage>,
     alive: mpsc::Sender<()>,
@@ -149,11 +149,11 @@ async fn accept(
         };
         match accepted {
             Ok((stream, remote)) => {
-                let (door, alive) = (door.clone(), alive.clone());
+                let (entrance, alive) = (entrance.clone(), alive.clone());
                 let (draining, mut closing) = (stage.clone(), stage.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        ended = connection(door, stream, remote, draining) => if let Err(error) = ended {
+                        ended = connection(entrance, stream, remote, draining) => if let Err(error) = ended {
                             tracing::debug!(%remote, error, "connection ended");
                         },
                         _ = closing.wait_for(|stage| *stage == Stage::Closing) => {}
@@ -194,18 +194,18 @@ impl Drop for Running {
 }
 
 async fn connection(
-    door: Door,
+    entrance: Entrance,
     stream: TcpStream,
     remote: SocketAddr,
     mut stage: watch::Receiver<Stage>,
 ) -> Result<(), tonic::codegen::StdError> {
     stream.set_nodelay(true)?;
     let (stream, flush) = CoalescedStream::new(stream);
-    let (stream, identity) = match &door.tls {
+    let (stream, identity) = match &entrance.tls {
         None => (Stream::Plain(stream), None),
         Some(tls) => {
             let shaken = tokio::select! {
-                shaken = shake_hands(tls, &door.handshakes, stream, &flush, remote) => shaken?,
+                shaken = shake_hands(tls, &entrance.handshakes, stream, &flush, remote) => shaken?,
                 // It has not asked for anything yet.
                 _ = stage.wait_for(|stage| *stage >= Stage::Draining) => return Ok(()),
             };
@@ -213,7 +213,7 @@ async fn connection(
             (Stream::Encrypted(Box::new(stream)), identity)
         }
     };
-    answer(&door.server, Guest { remote, identity }, stream, flush, stage).await
+    answer(&entrance.server, Guest { remote, identity }, stream, flush, stage).await
 }
 
 /// Does the handshake, below which the writes go into the same buffer as later. `None` if the connection was

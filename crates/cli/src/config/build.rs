@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::check::check;
 use super::{
     Advertise, AutoCompaction, Cluster, ClusterState, Compaction, Config, FeatureGates, Http, Limits, Listen,
-    RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX, Raft, Storage, Url, Warnings,
+    RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX, Raft, Security, Storage, Url, Warnings,
     initial_cluster,
 };
 use crate::error::ConfigError;
@@ -35,6 +35,7 @@ pub(crate) fn build(
     let listen = listen(settings);
     let advertise = advertise(settings, &listen, host, notices);
     let cluster = cluster(settings, &name, &advertise.peer)?;
+    let security = Security::new(settings, &listen, notices)?;
     let config = Config {
         data_dir: match &*settings.text("data-dir") {
             "" => format!("{name}.etcd").into(),
@@ -65,6 +66,7 @@ pub(crate) fn build(
             host_whitelist: settings.list("host-whitelist"),
             extensive_metrics: settings.text("metrics") == "extensive",
         },
+        security,
         warnings: Warnings {
             apply: settings.duration("warning-apply-duration").at_least_zero(),
             unary_request: span(settings, "warning-unary-request-duration").unwrap_or(DEFAULT_UNARY_WARNING),
@@ -144,6 +146,7 @@ fn cluster(settings: &Settings, name: &str, peer_urls: &[Url]) -> Result<Cluster
         },
         token: settings.text("initial-cluster-token"),
         strict_reconfig_check: settings.bool("strict-reconfig-check"),
+        learners_max: usize::try_from(settings.int("max-learners")).unwrap_or(0),
         pre_vote: settings.bool("pre-vote"),
     })
 }

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use tls::Version;
+
 use super::{AutoCompaction, FeatureGates, Url};
 use crate::error::ConfigError;
 use crate::flags::Settings;
@@ -60,10 +62,6 @@ fn check_bind(urls: &[Url]) -> Result<(), ConfigError> {
     for url in urls {
         if !url.scheme().is_unix() && url.host() != "localhost" && url.host().parse::<IpAddr>().is_err() {
             return Err(ConfigError::BindHost(url.to_string()));
-        }
-        // Serving in the clear where encryption was asked for would be worse than not serving.
-        if url.scheme().is_tls() {
-            return Err(ConfigError::TlsUnsupported(url.to_string()));
         }
     }
     Ok(())
@@ -133,20 +131,19 @@ fn check_tls(settings: &Settings) -> Result<(), ConfigError> {
     if newest.is_some() && oldest > newest {
         return Err(ConfigError::TlsVersions { min, max });
     }
-    if oldest == Some(13) && !settings.list("cipher-suites").is_empty() {
+    if oldest == Some(Version::Tls13) && !settings.list("cipher-suites").is_empty() {
         return Err(ConfigError::CipherSuites);
     }
     Ok(())
 }
 
-/// The minor version with the major one in front; `None` for an empty text.
-fn tls_version(text: &str) -> Result<Option<u8>, ConfigError> {
-    match text {
-        "" => Ok(None),
-        "TLS1.2" => Ok(Some(12)),
-        "TLS1.3" => Ok(Some(13)),
-        _ => Err(ConfigError::TlsVersion(text.to_owned())),
+/// `None` for an empty text.
+pub(super) fn tls_version(text: &str) -> Result<Option<Version>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
     }
+    let version = Version::parse(text).ok_or_else(|| ConfigError::TlsVersion(text.to_owned()))?;
+    Ok(Some(version))
 }
 
 #[cfg(test)]
@@ -178,10 +175,6 @@ mod tests {
         check(
             &["--listen-client-urls=http://127.0.0.1:1"],
             "--advertise-client-urls is required when --listen-client-urls is set explicitly",
-        );
-        check(
-            &["--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://h:1"],
-            "TLS is not supported by this version of ferretcd (https://127.0.0.1:1)",
         );
         for host in ["localhost", "0.0.0.0", "[::]", "127.0.0.1"] {
             try_config(&[&format!("--listen-peer-urls=http://{host}:1")]).unwrap();
@@ -234,7 +227,10 @@ mod tests {
             &["--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"],
             "min version (TLS1.3) is greater than max version (TLS1.2)",
         );
-        check(&["--tls-min-version=TLS1.1"], "unexpected TLS version \"TLS1.1\"");
+        check(
+            &["--tls-min-version=TLS1.1"],
+            "unexpected TLS version \"TLS1.1\" (must be one of: TLS1.2, TLS1.3)",
+        );
         check(
             &["--tls-min-version=TLS1.3", "--cipher-suites=A"],
             "cipher suites cannot be configured when only TLS1.3 is enabled",
@@ -248,11 +244,11 @@ mod tests {
 
     #[test]
     fn flags_without_effect_are_noted_if_they_differ_from_their_default() {
-        let flags = ["--max-learners=2", "--max-snapshots=5", "--enable-pprof", "--force", "--name=a"];
+        let flags = ["--memory-mlock", "--max-snapshots=5", "--enable-pprof", "--force", "--name=a"];
         let (_, notices) = try_config(&flags).unwrap();
         let expected = [
             Notice::IgnoredFlag { name: "force" },
-            Notice::NoEffect { name: "max-learners" },
+            Notice::NoEffect { name: "memory-mlock" },
             Notice::NoEffect { name: "enable-pprof" },
             Notice::SinglePort,
         ];

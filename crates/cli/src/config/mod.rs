@@ -6,6 +6,7 @@ mod check;
 mod compaction;
 mod gates;
 mod initial_cluster;
+mod security;
 mod url;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ pub use bootstrap::{BootstrapError, UrlMismatch};
 pub(crate) use build::build;
 pub use compaction::AutoCompaction;
 pub use gates::{FeatureGates, GateError, Stage};
+pub use security::{Port, PortSecurity, Security};
 pub use url::{Scheme, Url, UrlError};
 
 /// Requests above this size (10 MiB) are allowed and discouraged.
@@ -48,6 +50,8 @@ pub struct Config {
     pub compaction: Compaction,
     /// Rules for plain HTTP.
     pub http: Http,
+    /// Encryption, and who may connect.
+    pub security: Security,
     /// What counts as slow.
     pub warnings: Warnings,
     /// How often idle watches that asked for it are told so; at least 100 ms.
@@ -58,8 +62,8 @@ pub struct Config {
     pub worker_threads: Option<usize>,
 }
 
-/// Where the member listens. Each list is sorted and has every URL once. No URL asks for TLS; hosts are IP addresses
-/// or `localhost`, but for Unix sockets.
+/// Where the member listens. Each list is sorted and has every URL once. Hosts are IP addresses or `localhost`, but for
+/// Unix sockets; for URLs that ask for TLS [`Config::security`] has a certificate.
 #[derive(Clone, Debug)]
 pub struct Listen {
     /// For other members. Not empty.
@@ -96,6 +100,8 @@ pub struct Cluster {
     pub token: String,
     /// Refuse changes of membership that would cost the quorum.
     pub strict_reconfig_check: bool,
+    /// Learners that the cluster may have.
+    pub learners_max: usize,
     /// Ask for votes before calling an election.
     pub pre_vote: bool,
 }

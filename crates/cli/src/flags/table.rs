@@ -51,10 +51,10 @@ impl Flag {
 const U64: Kind = Uint(u64::MAX);
 const U32: Kind = Uint(u32::MAX as u64);
 
-/// The flag table: etcd's 113, one of our own, and the 15 that etcd accepts and ignores.
+/// The flag table: etcd's 113, two of our own, and the 15 that etcd accepts and ignores.
 // One row of data per flag reads best when the columns stay together.
 #[rustfmt::skip]
-pub static FLAGS: [Flag; 129] = [
+pub static FLAGS: [Flag; 130] = [
     flag(Member, "name", Text, "default", Effective,
         "Name of this member, different from those of all other members."),
     flag(Member, "data-dir", Text, "", Effective,
@@ -116,7 +116,7 @@ pub static FLAGS: [Flag; 129] = [
         "Keep the state file's pages in memory."),
     flag(Member, "bootstrap-defrag-threshold-megabytes", U64, "0", NoEffect,
         "Defragment at start if that frees at least so much; 0 for never."),
-    flag(Member, "max-learners", Int, "1", NoEffect,
+    flag(Member, "max-learners", Int, "1", Effective,
         "Most learners the cluster can have."),
 
     flag(Clustering, "initial-advertise-peer-urls", Urls, "http://localhost:2380", Effective,
@@ -130,7 +130,7 @@ pub static FLAGS: [Flag; 129] = [
         "Found the cluster (new), or join one that has added this member (existing)."),
     flag(Clustering, "initial-cluster-token", Text, "etcd-cluster", Effective,
         "Any text; clusters with different tokens never mix, even with equal URLs."),
-    flag(Clustering, "strict-reconfig-check", Bool, "true", NoEffect,
+    flag(Clustering, "strict-reconfig-check", Bool, "true", Effective,
         "Refuse changes of membership that would cost the quorum."),
     flag(Clustering, "pre-vote", Bool, "true", Effective,
         "Ask before calling an election, so that a member that comes back doesn't disturb the leader."),
@@ -167,54 +167,56 @@ pub static FLAGS: [Flag; 129] = [
     flag(Clustering, "discovery-fallback", OneOf(&["exit", "proxy"]), "exit", NoEffect,
         "What to do when discovery fails; only exit is left.").not_in_file(),
 
-    flag(Security, "cert-file", Text, "", NoEffect,
-        "Certificate of the client port.").at("client-transport-security.cert-file"),
-    flag(Security, "key-file", Text, "", NoEffect,
+    flag(Security, "cert-file", Text, "", Effective,
+        "Certificate of the client port, in PEM; those of the authorities in between may follow. Looked at anew for each \
+         connection.").at("client-transport-security.cert-file"),
+    flag(Security, "key-file", Text, "", Effective,
         "Its key.").at("client-transport-security.key-file"),
     flag(Security, "client-cert-file", Text, "", NoEffect,
         "Certificate for this member's own calls as a client.").at("client-transport-security.client-cert-file"),
     flag(Security, "client-key-file", Text, "", NoEffect,
         "Its key.").at("client-transport-security.client-key-file"),
-    flag(Security, "client-cert-auth", Bool, "false", NoEffect,
-        "Ask clients for a certificate.").at("client-transport-security.client-cert-auth"),
-    flag(Security, "client-crl-file", Text, "", NoEffect,
-        "Revoked client certificates.").not_in_file(),
-    flag(Security, "client-cert-allowed-hostname", List, "", NoEffect,
-        "Names that client certificates may have.").at("client-transport-security.allowed-hostname"),
-    flag(Security, "trusted-ca-file", Text, "", NoEffect,
-        "Authority to trust for client certificates.").at("client-transport-security.trusted-ca-file"),
-    flag(Security, "auto-tls", Bool, "false", NoEffect,
-        "Make a certificate for the client port.").at("client-transport-security.auto-tls"),
-    flag(Security, "peer-cert-file", Text, "", NoEffect,
-        "Certificate of the peer port.").at("peer-transport-security.cert-file"),
-    flag(Security, "peer-key-file", Text, "", NoEffect,
+    flag(Security, "client-cert-auth", Bool, "false", Effective,
+        "Serve nobody without a certificate. Its authority has to be in --trusted-ca-file or trusted by the system.").at("client-transport-security.client-cert-auth"),
+    flag(Security, "client-crl-file", Text, "", Effective,
+        "Client certificates that are no longer accepted: an X.509 CRL, in DER or PEM.").not_in_file(),
+    flag(Security, "client-cert-allowed-hostname", List, "", Effective,
+        "Host names or addresses of which client certificates must have one; empty for any.").at("client-transport-security.allowed-hostname"),
+    flag(Security, "trusted-ca-file", Text, "", Effective,
+        "Authorities to trust for client certificates, in PEM. Clients without one are not served.").at("client-transport-security.trusted-ca-file"),
+    flag(Security, "auto-tls", Bool, "false", Effective,
+        "Make a certificate for the client port, kept in the data directory. Encrypts, and proves nothing.").at("client-transport-security.auto-tls"),
+    flag(Security, "peer-cert-file", Text, "", Effective,
+        "Certificate of the peer port, and for calls to other members.").at("peer-transport-security.cert-file"),
+    flag(Security, "peer-key-file", Text, "", Effective,
         "Its key.").at("peer-transport-security.key-file"),
-    flag(Security, "peer-client-cert-file", Text, "", NoEffect,
-        "Certificate for calls to other members.").at("peer-transport-security.client-cert-file"),
-    flag(Security, "peer-client-key-file", Text, "", NoEffect,
+    flag(Security, "peer-client-cert-file", Text, "", Effective,
+        "Certificate for calls to other members, if another one.").at("peer-transport-security.client-cert-file"),
+    flag(Security, "peer-client-key-file", Text, "", Effective,
         "Its key.").at("peer-transport-security.client-key-file"),
-    flag(Security, "peer-client-cert-auth", Bool, "false", NoEffect,
-        "Ask other members for a certificate.").at("peer-transport-security.client-cert-auth"),
-    flag(Security, "peer-trusted-ca-file", Text, "", NoEffect,
-        "Authority to trust for members' certificates.").at("peer-transport-security.trusted-ca-file"),
-    flag(Security, "peer-crl-file", Text, "", NoEffect,
-        "Revoked members' certificates.").not_in_file(),
-    flag(Security, "peer-cert-allowed-cn", List, "", NoEffect,
-        "Common names that members' certificates may have.").at("peer-transport-security.allowed-cn"),
-    flag(Security, "peer-cert-allowed-hostname", List, "", NoEffect,
-        "Host names that members' certificates may have.").at("peer-transport-security.allowed-hostname"),
-    flag(Security, "peer-auto-tls", Bool, "false", NoEffect,
+    flag(Security, "peer-client-cert-auth", Bool, "false", Effective,
+        "Talk to no other member without a certificate.").at("peer-transport-security.client-cert-auth"),
+    flag(Security, "peer-trusted-ca-file", Text, "", Effective,
+        "Authorities to trust for members' certificates.").at("peer-transport-security.trusted-ca-file"),
+    flag(Security, "peer-crl-file", Text, "", Effective,
+        "Members' certificates that are no longer accepted.").not_in_file(),
+    flag(Security, "peer-cert-allowed-cn", List, "", Effective,
+        "Common names of which members' certificates must have one; empty for any.").at("peer-transport-security.allowed-cn"),
+    flag(Security, "peer-cert-allowed-hostname", List, "", Effective,
+        "Host names or addresses of which members' certificates must have one; empty for any.").at("peer-transport-security.allowed-hostname"),
+    flag(Security, "peer-auto-tls", Bool, "false", Effective,
         "Make a certificate for the peer port.").at("peer-transport-security.auto-tls"),
-    flag(Security, "peer-skip-client-san-verification", Bool, "false", NoEffect,
+    flag(Security, "peer-skip-client-san-verification", Bool, "false", Effective,
         "Don't compare members' certificates with their addresses.")
         .at("peer-transport-security.skip-client-san-verification"),
-    flag(Security, "self-signed-cert-validity", U64, "1", NoEffect,
+    flag(Security, "self-signed-cert-validity", U64, "1", Effective,
         "Years that certificates made by --auto-tls and --peer-auto-tls last."),
-    flag(Security, "cipher-suites", List, "", NoEffect,
-        "Cipher suites to offer, by their names in Go."),
-    flag(Security, "tls-min-version", Text, "TLS1.2", NoEffect,
+    flag(Security, "cipher-suites", List, "", Effective,
+        "Cipher suites of TLS 1.2 to speak, by their names in Go; empty for all. Those without ECDHE and AEAD do not exist \
+         here."),
+    flag(Security, "tls-min-version", Text, "TLS1.2", Effective,
         "Oldest TLS version to accept (TLS1.2, TLS1.3)."),
-    flag(Security, "tls-max-version", Text, "", NoEffect,
+    flag(Security, "tls-max-version", Text, "", Effective,
         "Newest TLS version to accept; empty for no limit."),
     flag(Security, "cors", Origins, "*", Effective,
         "Origins whose scripts may call the HTTP API; * for all."),
@@ -293,6 +295,9 @@ pub static FLAGS: [Flag; 129] = [
     flag(Features, "version", Bool, "false", Effective,
         "Print the version and exit.").not_in_file(),
 
+    flag(Own, "client-cert-allowed-cn", List, "", Effective,
+        "Common names of which client certificates must have one; empty for any.")
+        .at("client-transport-security.allowed-cn"),
     flag(Own, "worker-threads", Uint(1024), "0", Effective,
         "Threads that serve connections; 0 lets the server choose. etcd does not have this flag."),
 
@@ -326,7 +331,7 @@ mod tests {
     #[test]
     fn the_table_has_every_flag_once() {
         assert_eq!(count(|flag| flag.section == Section::Ignored), 15);
-        assert_eq!(count(|flag| flag.section == Own), 1);
+        assert_eq!(count(|flag| flag.section == Own), 2);
         assert_eq!(count(|flag| flag.section == Member), 31);
         assert_eq!(count(|flag| flag.section == Clustering), 23);
         assert_eq!(count(|flag| flag.section == Security), 26);

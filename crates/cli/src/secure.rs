@@ -1,0 +1,123 @@
+//! The certificates of a member, loaded.
+
+use std::path::Path;
+
+use tls::{ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls, Side, self_signed};
+use tracing::info;
+
+use crate::config::{Config, Port, PortSecurity, Scheme, Security, Url};
+
+/// What a member encrypts with. Nothing where everything is in the clear.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    /// For the listeners of clients and metrics.
+    pub(crate) client: Option<ServerTls>,
+    /// For the listeners of other members.
+    pub(crate) peer: Option<ServerTls>,
+    /// For calls to other members.
+    pub(crate) dial: Option<ClientTls>,
+}
+
+impl Secured {
+    /// Reads all files, and makes those that are to be made.
+    pub(crate) fn load(config: &Config) -> Result<Self, tls::Error> {
+        let Security { client, peer, .. } = &config.security;
+        let client_hosts = hosts(config.listen.client.iter().chain(&config.listen.client_http));
+        let client_files = files(config, client, Port::Client, &client_hosts)?;
+        let peer_files = files(config, peer, Port::Peer, &hosts(config.listen.peer.iter()))?;
+        let server = |files: &Option<KeyFiles>, security, side| {
+            files.clone().map(|files| server(config, files, security, side)).transpose()
+        };
+        Ok(Self {
+            client: server(&client_files, client, Side::Client)?,
+            peer: server(&peer_files, peer, Side::Peer)?,
+            dial: dial(config, peer_files)?,
+        })
+    }
+}
+
+/// The hosts that a certificate made here is for.
+fn hosts<'a>(urls: impl Iterator<Item = &'a Url>) -> Vec<String> {
+    let mut hosts: Vec<String> =
+        urls.filter(|url| !url.scheme().is_unix()).map(|url| url.host().to_owned()).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+/// The files that a port shows, made if that was asked for.
+fn files(
+    config: &Config,
+    security: &PortSecurity,
+    port: Port,
+    hosts: &[String],
+) -> Result<Option<KeyFiles>, tls::Error> {
+    if !security.auto {
+        return Ok(security.files.clone());
+    }
+    let dir = config.data_dir.join("fixtures").join(port.to_string());
+    self_signed(&dir, hosts, config.security.self_signed_years).map(Some)
+}
+
+fn server(
+    config: &Config,
+    files: KeyFiles,
+    security: &PortSecurity,
+    side: Side,
+) -> Result<ServerTls, tls::Error> {
+    let text = |path: Option<&Path>| path.unwrap_or(Path::new("")).display().to_string();
+    let client_files = security.client_files.as_ref();
+    let summary = format!(
+        "cert = {}, key = {}, client-cert={}, client-key={}, trusted-ca = {}, client-cert-auth = {}, crl-file = {}",
+        files.cert.display(),
+        files.key.display(),
+        text(client_files.map(|files| &*files.cert)),
+        text(client_files.map(|files| &*files.key)),
+        text(security.trusted_ca.as_deref()),
+        security.client_cert_auth,
+        text(security.revoked.as_deref()),
+    );
+    let suites = &config.security.cipher_suites;
+    let message = match side {
+        Side::Client => "starting with client TLS",
+        Side::Peer => "starting with peer TLS",
+    };
+    info!("tls-info" = summary, "cipher-suites[]" = ?suites, "{message}");
+    let common = ServerConfig::new(files);
+    ServerTls::load(ServerConfig {
+        trusted_ca: security.trusted_ca.clone(),
+        client_cert_auth: security.client_cert_auth,
+        revoked: security.revoked.clone(),
+        allowed: security.allowed.clone(),
+        check_remote: security.check_remote,
+        protocol: config.security.protocol.clone(),
+        alpn: match side {
+            Side::Client => common.alpn.clone(),
+            // Members talk by HTTP/1.1, and say nothing of it beforehand.
+            Side::Peer => Vec::new(),
+        },
+        side,
+        ..common
+    })
+}
+
+/// For calls to other members: with the port's own certificate if it has no other for that.
+fn dial(config: &Config, peer_files: Option<KeyFiles>) -> Result<Option<ClientTls>, tls::Error> {
+    let security = &config.security.peer;
+    let urls = config.cluster.initial_cluster.values().flatten().chain(&config.advertise.peer);
+    let mut schemes = urls.map(Url::scheme);
+    if peer_files.is_none() && security.trusted_ca.is_none() && !schemes.any(|scheme| scheme == Scheme::Https)
+    {
+        return Ok(None);
+    }
+    let dial = ClientTls::load(ClientConfig {
+        files: security.client_files.clone().or(peer_files),
+        trusted_ca: security.trusted_ca.clone(),
+        allowed: security.allowed.clone(),
+        // Certificates that members make for themselves prove nothing to each other.
+        insecure_skip_verify: security.auto,
+        protocol: config.security.protocol.clone(),
+        ..ClientConfig::default()
+    });
+    dial.map(Some)
+}
