@@ -34,7 +34,7 @@ impl PeerIdentity {
             match name {
                 GeneralName::DNSName(name) => identity.dns_names.push((*name).to_owned()),
                 GeneralName::IPAddress(bytes) => {
-                    identity.ip_addresses.push(address(bytes).ok_or(Unreadable)?)
+                    identity.ip_addresses.push(address(bytes).ok_or(Unreadable)?);
                 }
                 _ => {}
             }

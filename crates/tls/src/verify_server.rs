@@ -61,7 +61,12 @@ impl Trust {
         let identity = PeerIdentity::of(own).map_err(|_| CertificateError::BadEncoding)?;
         match identity.is_for_host(&server_name.to_str()) {
             true => Ok(()),
-            false => Err(CertificateError::NotValidForName.into()),
+            false => {
+                let addresses = identity.ip_addresses.iter().map(ToString::to_string);
+                let presented = identity.dns_names.iter().cloned().chain(addresses).collect();
+                let expected = server_name.to_owned();
+                Err(CertificateError::NotValidForNameContext { expected, presented }.into())
+            }
         }
     }
 }

@@ -1,0 +1,138 @@
+//! What a server thinks of clients.
+
+use ferretcd_tls::{Allowed, ClientConfig, KeyFiles, PeerIdentity, Protocol, ServerConfig, Version};
+
+use crate::authority::{Authority, Subject, pem, put};
+use crate::support::{accept, alice, client, client_as, mutual_server, rejection, server};
+
+fn only(version: Version) -> Protocol {
+    Protocol::new(Some(version), Some(version), &[]).expect("a version is something")
+}
+
+#[tokio::test]
+async fn a_certificate_says_who_it_is() {
+    let authority = Authority::new("ca");
+    let names = ["a.example", "*.b.example", "192.0.2.7", "::1"];
+    let subject = Subject { names: &names, ..alice() };
+    let expected = PeerIdentity {
+        common_name: "alice".to_owned(),
+        dns_names: ["a.example", "*.b.example"].map(str::to_owned).into(),
+        ip_addresses: vec!["192.0.2.7".parse().expect("an address"), "::1".parse().expect("an address")],
+    };
+    for version in [Version::Tls12, Version::Tls13] {
+        let server = ServerConfig { protocol: only(version), ..mutual_server(&authority) };
+        let identity = accept(server, client_as(&authority, subject)).await.expect("accepted");
+        assert_eq!(identity.as_deref(), Some(&expected), "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_anybody_where_nobody_is_asked() {
+    let authority = Authority::new("ca");
+    let identity = accept(server(&authority), client_as(&authority, alice())).await.expect("accepted");
+    assert_eq!(identity, None);
+}
+
+#[tokio::test]
+async fn either_flag_asks_for_a_certificate() {
+    let authority = Authority::new("ca");
+    let asking = ServerConfig { client_cert_auth: false, ..mutual_server(&authority) };
+    for version in [Version::Tls12, Version::Tls13] {
+        let server = ServerConfig { protocol: only(version), ..asking.clone() };
+        let rejection = rejection(server, client(&authority)).await;
+        assert_eq!(rejection, "tls: client didn't provide a certificate", "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn certificates_of_others_are_not_accepted() {
+    let (authority, other) = (Authority::new("ca"), Authority::new("ca"));
+    let stranger = ClientConfig { files: Some(other.sign("client", alice())), ..client(&authority) };
+    let rejection = rejection(mutual_server(&authority), stranger).await;
+    assert!(rejection.starts_with("tls: invalid peer certificate: "), "{rejection}");
+}
+
+#[tokio::test]
+async fn certificates_whose_time_is_over_are_not_accepted() {
+    let authority = Authority::new("ca");
+    let expired = client_as(&authority, Subject { expired: true, ..alice() });
+    let rejection = rejection(mutual_server(&authority), expired).await;
+    assert!(rejection.contains("expired"), "{rejection}");
+}
+
+#[tokio::test]
+async fn revoked_certificates_are_not_accepted() {
+    let authority = Authority::new("ca");
+    let bob = Subject { common_name: "bob", serial: 0xb0b, ..Subject::default() };
+    let server = ServerConfig {
+        revoked: Some(authority.revoke_in_file(&[0x1, 0xa11ce, 0xffff_ffff_ffff])),
+        ..mutual_server(&authority)
+    };
+    let text = "transport: certificate serial 0a11ce revoked";
+    assert_eq!(rejection(server.clone(), client_as(&authority, alice())).await, text);
+    accept(server.clone(), client_as(&authority, bob)).await.expect("bob is not on the list");
+
+    let path = server.revoked.as_deref().expect("set above");
+    put(path, pem("X509 CRL", &authority.revoke(&[0xa11ce])).as_bytes());
+    assert_eq!(rejection(server, client_as(&authority, alice())).await, text, "in PEM");
+}
+
+#[tokio::test]
+async fn names_are_welcome_or_not() {
+    async fn check(authority: &Authority, allowed: Allowed, is_welcome: bool) {
+        let subject = Subject { names: &["a.example", "192.0.2.7"], ..alice() };
+        let server = ServerConfig { allowed: allowed.clone(), ..mutual_server(authority) };
+        match accept(server, client_as(authority, subject)).await {
+            Ok(_) => assert!(is_welcome, "{allowed:?}"),
+            Err(rejected) => {
+                assert!(!is_welcome, "{allowed:?}");
+                assert_eq!(rejected.refusal.to_string(), "client certificate authentication failed");
+                assert_eq!(rejected.server_name, "localhost");
+                let identity = rejected.identity.expect("the certificate was genuine");
+                assert_eq!(identity.common_name, "alice");
+            }
+        }
+    }
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let authority = Authority::new("ca");
+    check(&authority, Allowed::CommonNames(names(&["bob", "alice"])), true).await;
+    check(&authority, Allowed::CommonNames(names(&["bob", "Alice"])), false).await;
+    check(&authority, Allowed::Hostnames(names(&["x.example", "A.example"])), true).await;
+    check(&authority, Allowed::Hostnames(names(&["192.0.2.7"])), true).await;
+    check(&authority, Allowed::Hostnames(names(&["alice"])), false).await;
+}
+
+#[tokio::test]
+async fn where_it_comes_from_counts_if_that_is_asked_for() {
+    async fn check(authority: &Authority, names: &[&str], expected: Option<&str>) {
+        let server = ServerConfig { check_remote: true, ..mutual_server(authority) };
+        let client = client_as(authority, Subject { names, ..alice() });
+        let rejected = accept(server, client).await.err().map(|rejected| rejected.refusal.to_string());
+        assert_eq!(rejected.as_deref(), expected, "{names:?}");
+    }
+    let authority = Authority::new("ca");
+    check(&authority, &[], None).await;
+    check(&authority, &["192.0.2.1"], None).await;
+    let expected = "x509: certificate is valid for 192.0.2.2, not 192.0.2.1";
+    check(&authority, &["192.0.2.2"], Some(expected)).await;
+}
+
+#[tokio::test]
+async fn an_authority_is_accepted_itself() {
+    let authority = Authority::new("ca");
+    let alone = Authority::new("alone");
+    // One certificate for everything, as `openssl req -x509` makes it.
+    let files = ferretcd_tls::self_signed(alone.dir(), &["localhost".to_owned()], 1).expect("made");
+    let trusting = |ca: &KeyFiles| ServerConfig { trusted_ca: Some(ca.cert.clone()), ..server(&authority) };
+    let client = ClientConfig { files: Some(files.clone()), ..client(&authority) };
+    // That one is for servers alone.
+    let rejection = rejection(trusting(&files), client).await;
+    assert!(rejection.starts_with("tls: invalid peer certificate: "), "{rejection}");
+
+    let ca = authority.certificate();
+    let own = authority.own_key();
+    let client =
+        ClientConfig { files: Some(KeyFiles { cert: ca, key: own }), ..crate::support::client(&authority) };
+    let identity = accept(mutual_server(&authority), client).await.expect("accepted").expect("asked");
+    assert_eq!(identity.common_name, "ca");
+}

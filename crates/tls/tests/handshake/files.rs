@@ -1,0 +1,111 @@
+//! What is said about files that can't be used.
+
+use std::fs;
+use std::path::PathBuf;
+
+use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls};
+
+use crate::authority::{Authority, Subject};
+use crate::support::{mutual_server, server};
+
+struct Files {
+    authority: Authority,
+    good: KeyFiles,
+}
+
+impl Files {
+    fn new() -> Self {
+        let authority = Authority::new("ca");
+        let good = authority.sign("good", Subject::default());
+        Self { authority, good }
+    }
+
+    fn put(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.authority.dir().join(name);
+        fs::write(&path, content).expect("written");
+        path
+    }
+
+    /// The error text with `DIR` for the directory.
+    fn error(&self, config: ServerConfig) -> String {
+        let error = ServerTls::load(config).expect_err("refused").to_string();
+        error.replace(self.authority.dir().to_str().expect("a plain path"), "DIR")
+    }
+
+    fn check(&self, files: KeyFiles, expected: &str) {
+        assert_eq!(self.error(ServerConfig::new(files)), expected);
+    }
+
+    fn check_cert(&self, content: &str, expected: &str) {
+        self.check(KeyFiles { cert: self.put("x.pem", content), ..self.good.clone() }, expected);
+    }
+
+    fn check_key(&self, content: &str, expected: &str) {
+        self.check(KeyFiles { key: self.put("x.pem", content), ..self.good.clone() }, expected);
+    }
+}
+
+#[test]
+fn certificates_and_keys() {
+    let files = Files::new();
+    let other = files.authority.sign("other", Subject::default());
+    files.check(
+        KeyFiles { cert: "/nowhere/a.pem".into(), ..files.good.clone() },
+        "read \"/nowhere/a.pem\": No such file or directory (os error 2)",
+    );
+    files.check(
+        KeyFiles { key: other.key, ..files.good.clone() },
+        "use certificate \"DIR/good.pem\" with key \"DIR/other-key.pem\": the key is that of another certificate",
+    );
+    files.check_cert("", "find a certificate in \"DIR/x.pem\": it needs a PEM section CERTIFICATE");
+    files.check_cert(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n",
+        "read \"DIR/x.pem\" as PEM: a section does not end; write the file anew",
+    );
+    files.check_cert(
+        "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n",
+        "read \"DIR/x.pem\" as PEM: a section is not in base64; write the file anew",
+    );
+    let no_key = "find a private key in \"DIR/x.pem\": it needs a PEM section PRIVATE KEY, EC PRIVATE KEY or RSA \
+                  PRIVATE KEY";
+    files.check_key("", no_key);
+    files.check_key(
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "use the private key in \"DIR/x.pem\": it is encrypted; store it without a password",
+    );
+    let damaged = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let files_of = KeyFiles { key: files.put("y.pem", damaged), ..files.good.clone() };
+    let error = files.error(ServerConfig::new(files_of));
+    assert!(error.starts_with("use the private key in \"DIR/y.pem\": "), "{error}");
+}
+
+#[test]
+fn authorities_and_lists() {
+    let files = Files::new();
+    let trusting = |path| ServerConfig { trusted_ca: Some(path), ..server(&files.authority) };
+    let expected = "find a trusted authority in \"DIR/x.pem\": it needs a PEM section CERTIFICATE";
+    assert_eq!(files.error(trusting(files.put("x.pem", ""))), expected);
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let error = files.error(trusting(files.put("y.pem", damaged)));
+    assert!(error.starts_with("use the certificate in \"DIR/y.pem\": "), "{error}");
+
+    let revoking = |path| ServerConfig { revoked: Some(path), ..mutual_server(&files.authority) };
+    let error = files.error(revoking(files.put("z.crl", "")));
+    assert!(error.starts_with("read the list of revoked certificates \"DIR/z.crl\": "), "{error}");
+    let certificate = fs::read_to_string(files.authority.certificate()).expect("read");
+    let error = files.error(revoking(files.put("z.crl", &certificate)));
+    assert!(error.contains("no section is X509 CRL"), "{error}");
+    let mut list = files.authority.revoke(&[1]);
+    list.push(0);
+    fs::write(files.authority.dir().join("z.crl"), list).expect("written");
+    let error = files.error(revoking(files.authority.dir().join("z.crl")));
+    assert!(error.contains("something follows the list"), "{error}");
+}
+
+#[test]
+fn clients_look_at_their_files_at_once() {
+    let nowhere = KeyFiles { cert: "/nowhere/a.pem".into(), key: "/nowhere/b.pem".into() };
+    let config = ClientConfig { files: Some(nowhere), insecure_skip_verify: true, ..ClientConfig::default() };
+    let error = ClientTls::load(config).expect_err("refused").to_string();
+    assert_eq!(error, "read \"/nowhere/a.pem\": No such file or directory (os error 2)");
+}

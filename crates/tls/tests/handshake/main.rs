@@ -1,0 +1,10 @@
+//! Handshakes between the two ends of the crate, on streams in memory.
+
+mod authority;
+mod clients;
+mod files;
+mod hostile;
+mod reload;
+mod self_signed;
+mod servers;
+mod support;

@@ -1,0 +1,137 @@
+//! What clients think of a server, and what the two may speak.
+
+use std::time::Duration;
+
+use ferretcd_tls::{Allowed, ClientConfig, ClientTls, Protocol, ServerConfig, ServerTls, Version};
+use tokio::io::AsyncWriteExt;
+
+use crate::authority::{Authority, Subject};
+use crate::support::{accept, client, objection, remote, server, shake};
+
+#[tokio::test]
+async fn a_server_proves_its_name() {
+    let (authority, other) = (Authority::new("ca"), Authority::new("other"));
+    shake_well(server(&authority), client(&authority)).await;
+    let objected = objection(server(&authority), client(&other)).await;
+    assert!(
+        objected.starts_with("shake hands with localhost: tls: invalid peer certificate: "),
+        "{objected}"
+    );
+
+    let elsewhere = ClientConfig { server_name: Some("example.com".to_owned()), ..client(&authority) };
+    let objected = objection(server(&authority), elsewhere).await;
+    assert!(objected.contains("not valid for name"), "{objected}");
+
+    let careless = ClientConfig { insecure_skip_verify: true, ..ClientConfig::default() };
+    shake_well(server(&authority), careless).await;
+    let system = objection(server(&authority), ClientConfig::default()).await;
+    assert!(system.contains("UnknownIssuer"), "{system}");
+}
+
+#[tokio::test]
+async fn servers_are_welcome_or_not() {
+    let authority = Authority::new("ca");
+    let asking = |name: &str| ClientConfig {
+        allowed: Allowed::CommonNames(vec![name.to_owned()]),
+        ..client(&authority)
+    };
+    shake_well(server(&authority), asking("server")).await;
+    let objected = objection(server(&authority), asking("alice")).await;
+    assert_eq!(objected, "shake hands with localhost: client certificate authentication failed");
+}
+
+#[tokio::test]
+async fn hosts_that_are_none() {
+    let authority = Authority::new("ca");
+    let client = ClientTls::load(client(&authority)).expect("good files");
+    let (near, _far) = tokio::io::duplex(64);
+    let error = client.connect("no host", near).await.map(drop).expect_err("refused").to_string();
+    assert_eq!(error, "prove the name of \"no host\": it is neither a host name nor an address");
+}
+
+#[tokio::test]
+async fn versions_and_suites() {
+    async fn speak(server_speaks: Protocol, client_speaks: Protocol) -> Option<String> {
+        let authority = Authority::new("ca");
+        let server = ServerConfig { protocol: server_speaks, ..server(&authority) };
+        let client = ClientConfig { protocol: client_speaks, ..client(&authority) };
+        let (server, client) = (ServerTls::load(server).ok()?, ClientTls::load(client).ok()?);
+        let stream = shake(&server, &client).await.1.ok()?;
+        let suite = stream.get_ref().1.negotiated_cipher_suite()?;
+        Some(format!("{:?}", suite.suite()))
+    }
+    let only = |version| Protocol::new(Some(version), Some(version), &[]).expect("something is left");
+    let suites = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Protocol::new(None, None, &names).expect("something is left")
+    };
+    let any = Protocol::default;
+    assert!(speak(any(), any()).await.expect("spoken").starts_with("TLS13_"));
+    assert!(speak(any(), only(Version::Tls12)).await.expect("spoken").starts_with("TLS_ECDHE_"));
+    assert_eq!(speak(only(Version::Tls12), only(Version::Tls13)).await, None);
+    assert_eq!(speak(only(Version::Tls13), only(Version::Tls12)).await, None);
+
+    let chacha = suites(&["TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305", "TLS_RSA_WITH_RC4_128_SHA"]);
+    let spoken = speak(chacha.clone(), only(Version::Tls12)).await;
+    assert_eq!(spoken.as_deref(), Some("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"));
+    assert!(speak(chacha, any()).await.expect("spoken").starts_with("TLS13_"), "those can't be chosen");
+    // The server's certificate is ECDSA.
+    let rsa = suites(&["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]);
+    assert_eq!(speak(rsa, only(Version::Tls12)).await, None);
+}
+
+#[tokio::test]
+async fn http_is_agreed_on() {
+    async fn agreed(offered: &[&str]) -> Result<Option<Vec<u8>>, String> {
+        let authority = Authority::new("ca");
+        let alpn = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let server = ServerTls::load(server(&authority)).expect("good files");
+        let client = ClientTls::load(ClientConfig { alpn, ..client(&authority) }).expect("good files");
+        let accepted = shake(&server, &client).await.0.map_err(|rejected| rejected.refusal.to_string())?;
+        Ok(accepted.stream.get_ref().1.alpn_protocol().map(Vec::from))
+    }
+    assert_eq!(agreed(&["http/1.1", "h2"]).await, Ok(Some(b"h2".to_vec())));
+    assert_eq!(agreed(&["http/1.1"]).await, Ok(Some(b"http/1.1".to_vec())));
+    assert_eq!(agreed(&[]).await, Ok(None));
+    agreed(&["h3"]).await.expect_err("nothing in common");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_tls() {
+    async fn check(said: &[u8], hangs_up: bool, expected: &str) {
+        let authority = Authority::new("ca");
+        let config = ServerConfig { handshake_timeout: Duration::from_secs(3), ..server(&authority) };
+        let server = ServerTls::load(config).expect("good files");
+        let (mut near, far) = tokio::io::duplex(64 * 1024);
+        near.write_all(said).await.expect("there is room");
+        let near = (!hangs_up).then_some(near);
+        let rejected = server.accept(far, remote()).await.map(drop).expect_err("that is no client");
+        assert_eq!(rejected.refusal.to_string(), expected);
+        assert_eq!(rejected.to_string(), format!("accept the TLS connection of 192.0.2.1:40000: {expected}"));
+        rejected.log();
+        drop(near);
+    }
+    check(
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        false,
+        "tls: first record does not look like a TLS handshake",
+    )
+    .await;
+    check(b"", true, "EOF").await;
+    check(b"\x16\x03", true, "EOF").await;
+    check(b"\x16\x03", false, "i/o timeout").await;
+}
+
+#[tokio::test]
+async fn a_certificate_whose_time_is_over_is_shown_all_the_same() {
+    let authority = Authority::new("ca");
+    let subject = Subject { names: &["localhost"], expired: true, ..Subject::default() };
+    let config = ServerConfig::new(authority.sign("old", subject));
+    let objected = objection(config.clone(), client(&authority)).await;
+    assert!(objected.contains("expired"), "{objected}");
+    shake_well(config, ClientConfig { insecure_skip_verify: true, ..ClientConfig::default() }).await;
+}
+
+async fn shake_well(server: ServerConfig, client: ClientConfig) {
+    accept(server, client).await.expect("accepted");
+}
