@@ -16,9 +16,9 @@ use tower::service_fn;
 use tracing::{error, info, warn};
 use transport::{PeerServer, PeerTransport};
 
-use crate::config::{AutoCompaction, BootstrapError, Config, Listen, Url};
-use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
+use crate::config::{AutoCompaction, BootstrapError, ClusterState, Config, Listen, Url};
 use crate::join::{JoinError, join};
+use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
 use crate::log_start;
 use crate::peers::{serve_peers, transport_config};
 use crate::secure::Secured;
@@ -138,8 +138,7 @@ fn run_member(config: &Config, mut engine_config: engine::Config) -> Result<End,
             engine_config.bootstrap = join(config, Arc::clone(&network.connect)).await?;
         }
         let transport = PeerTransport::register(network, &registry, runtime.handle())?;
-        let engine =
-            Engine::start(engine_config, Arc::new(transport.clone()), &registry, runtime.handle())?;
+        let engine = Engine::start(engine_config, Arc::new(transport.clone()), &registry, runtime.handle())?;
         transport.attach(Arc::new(engine.clone()));
         let end = serve_member(config, listeners, &engine, &transport, &registry, &mut signals).await;
         engine.stop().await;

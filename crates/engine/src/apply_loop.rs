@@ -128,7 +128,11 @@ impl ApplyLoop {
     /// Goes on with a state that was received, as of entry `index`.
     fn install(&mut self, index: u64) -> Result<(), Cannot> {
         let applied = self.machine.applied().index;
-        tracing::info!("current-applied-index" = applied, "incoming-leader-snapshot-index" = index, "applying snapshot");
+        tracing::info!(
+            "current-applied-index" = applied,
+            "incoming-leader-snapshot-index" = index,
+            "applying snapshot"
+        );
         // Nothing may be on its way to the old file when the new one comes. If that cannot be, the member is ending.
         if self.flusher.flush().blocking_recv().is_err() {
             return Ok(());
@@ -142,7 +146,7 @@ impl ApplyLoop {
         self.dispatcher.send(Replies::Proposals(replies));
         let reads = self.gate.applied(index);
         self.dispatcher.send(Replies::Reads(reads));
-        self.node.applied(index);
+        self.node.installed(index);
         // The new state may bring an unfinished compaction.
         self.scrubber.next = Some(Instant::now());
         self.watching.revision_moved();
@@ -178,8 +182,7 @@ impl ApplyLoop {
         turn: &mut Turn,
     ) -> Result<Outcome, apply::Fault> {
         let asked_for = member_change(&change);
-        let outcome =
-            self.machine.apply_members((index, term), change.id, asked_for, &mut turn.batch)?;
+        let outcome = self.machine.apply_members((index, term), change.id, asked_for, &mut turn.batch)?;
         self.node.configure(index, outcome.result.is_ok().then_some(change));
         Ok(outcome)
     }

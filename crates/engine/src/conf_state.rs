@@ -44,7 +44,8 @@ mod tests {
             learners_next: vec![4],
             auto_leave: true,
         };
-        let text = r#"{"voters":[1],"learners":[2],"voters_outgoing":[3],"learners_next":[4],"auto_leave":true}"#;
+        let text =
+            r#"{"voters":[1],"learners":[2],"voters_outgoing":[3],"learners_next":[4],"auto_leave":true}"#;
         check(text, joint);
         check("", ConfState::default());
     }

@@ -263,6 +263,16 @@ impl Engine {
         let _ = self.0.node.receive(message);
     }
 
+    /// Reports that messages to another member were lost.
+    pub fn report_unreachable(&self, id: MemberId) {
+        let _ = self.0.node.report_unreachable(id);
+    }
+
+    /// Reports whether a state has reached another member. To be called once for each message that announced one.
+    pub fn report_snapshot(&self, to: MemberId, is_sent: bool) -> Result<(), RequestError> {
+        Ok(self.0.node.report_snapshot(to, is_sent)?)
+    }
+
     /// Proposals whose answer is still to come.
     pub fn pending_proposals(&self) -> usize {
         self.0.waiters.len()

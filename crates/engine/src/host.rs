@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use base::MemberId;
 use parking_lot::Mutex;
 use raft_node::{Committed, Host, NodeHandle, Persisted, ReadToken, Role, Status};
+use wal::SnapshotMark;
 
 use crate::RequestError;
 use crate::gate::ReadGate;
@@ -36,6 +37,10 @@ pub(crate) struct EngineHost {
 impl Host for EngineHost {
     fn committed(&self, entries: Vec<Committed>) {
         self.inbox.add_entries(entries);
+    }
+
+    fn install(&self, mark: SnapshotMark) {
+        self.inbox.install(mark);
     }
 
     fn read_ready(&self, token: ReadToken, index: u64) {

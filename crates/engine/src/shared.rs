@@ -7,16 +7,16 @@ use std::time::Instant;
 use api_proto::etcdserverpb::AlarmType;
 use apply::{Alarm, StateMachine};
 use arc_swap::ArcSwap;
-use base::{ClusterId, MemberId};
 use backend::Batch;
+use base::{ClusterId, MemberId};
 use membership::{Change, Member, Membership};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bootstrap::Identity;
 use crate::cluster::log_changes;
-use crate::{Peers, explain};
 use crate::space::Refusals;
+use crate::{Peers, explain};
 
 /// Versions as `/version` and Status show them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,10 @@ impl Shared {
         let mut reachable = membership.clone();
         for contact in &self.contacts {
             // Refused if the log knows more about that one already.
-            let _ = reachable.change(Change::Add { member: contact.clone(), learners_max: usize::MAX }, &mut Batch::default());
+            let _ = reachable.change(
+                Change::Add { member: contact.clone(), learners_max: usize::MAX },
+                &mut Batch::default(),
+            );
         }
         self.peers.set_members(&reachable);
     }

@@ -103,7 +103,8 @@ impl Engine {
             last_leader: Mutex::new(MemberId::default()),
         });
         let first_mark = recovered.snapshot.index;
-        let node = start_node(&config, (wal, recovered), position, identity.member_id, peers, Arc::clone(&host))?;
+        let node =
+            start_node(&config, (wal, recovered), position, identity.member_id, peers, Arc::clone(&host))?;
         *node_slot.lock() = Some(node.handle());
 
         let reader = machine.reader();
@@ -114,11 +115,8 @@ impl Engine {
         let watching = Arc::new(Watching::new(metrics.watch_events.clone()));
         let watches =
             WatchThreads::start(&watching, reader.clone(), host.dispatcher.clone(), Arc::clone(&shared));
-        let installer = Installer {
-            incoming: incoming.clone(),
-            backend: backend.clone(),
-            config: config.backend(),
-        };
+        let installer =
+            Installer { incoming: incoming.clone(), backend: backend.clone(), config: config.backend() };
         let apply =
             spawn_apply(&config, machine, installer, &flusher, &quota, &watching, &host, handle.clone());
         let inbox = Arc::clone(&host.inbox);

@@ -191,7 +191,7 @@ impl Server {
     }
 
     /// Answers one request of whatever kind.
-    pub(crate) fn answer(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+    pub fn answer(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         if !is_grpc(&request) {
             let pages = self.0.pages.clone().oneshot(request);
             return Box::pin(async { pages.await.map(|response| response.map(Body::new)) });

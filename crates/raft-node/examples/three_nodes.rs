@@ -11,7 +11,7 @@ use std::time::Duration;
 use base::MemberId;
 use bytes::Bytes;
 use ferretcd_raft_node::*;
-use wal::{MemDir, Metadata, Wal};
+use wal::{MemDir, Metadata, SnapshotMark, Wal};
 
 const IDS: [MemberId; 3] = [MemberId(1), MemberId(2), MemberId(3)];
 
@@ -38,6 +38,7 @@ impl Host for Member {
         // The main thread stops listening when it has seen enough.
         let _ = self.1.send((self.0, entries));
     }
+    fn install(&self, _mark: SnapshotMark) {}
     fn read_ready(&self, _token: ReadToken, _index: u64) {}
     fn proposals_dropped(&self, _tokens: Vec<u64>) {}
     fn role_changed(&self, _status: &Status) {}

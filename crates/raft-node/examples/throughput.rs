@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use base::MemberId;
 use bytes::Bytes;
 use ferretcd_raft_node::*;
-use wal::{Entry, EntryKind, HardState, Metadata, Wal};
+use wal::{Entry, EntryKind, HardState, Metadata, SnapshotMark, Wal};
 
 const ME: MemberId = MemberId(1);
 const DISK: wal::Config = wal::Config { segment_bytes: 64_000_000, unsafe_no_fsync: false };
@@ -29,6 +29,7 @@ impl Host for Member {
         // The main thread stops listening when it has seen enough.
         let _ = self.0.send((last, n_proposals));
     }
+    fn install(&self, _mark: SnapshotMark) {}
     fn read_ready(&self, _token: ReadToken, _index: u64) {}
     fn proposals_dropped(&self, _tokens: Vec<u64>) {}
     fn role_changed(&self, _status: &Status) {}

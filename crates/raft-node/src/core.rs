@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use base::MemberId;
 use raft::eraftpb::{self, EntryType, MessageType};
-use raft::{RawNode, StateRole};
+use raft::{RawNode, SnapshotStatus, StateRole};
 
 use crate::jitter::Jitter;
 use crate::memory_log::MemoryLog;
@@ -12,7 +12,7 @@ use crate::outbox::Outbox;
 use crate::reads::Reads;
 use crate::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Effects, Error, Event, Message, Payload, Persist,
-    Proposal, ReadToken, Role, Status, logger, recover, translate,
+    Progress, Proposal, ReadToken, Role, Status, logger, recover, translate,
 };
 
 /// A read round without an answer is forgotten after this many election time-outs.
@@ -47,6 +47,9 @@ pub struct Core {
     unconfigured: Option<u64>,
     /// The last entry that the member reported as applied. The raft core may be told only later.
     applied: u64,
+    /// The state from the leader that is not in place yet. While there is one, nothing may move in `raw`: it would
+    /// look for entries that are neither in the log nor applied.
+    installing: Option<Installing>,
     /// Whether the first election of a sole voter is still to be started.
     election_due: bool,
     /// What the last report of the role said.
@@ -54,6 +57,23 @@ pub struct Core {
     /// Nothing may call into `raw` any more: it panics once its own member is not in the configuration.
     over: bool,
     effects: Effects,
+}
+
+/// A state from the leader on its way into its place.
+#[derive(Debug)]
+struct Installing {
+    mark: wal::SnapshotMark,
+    step: Step,
+}
+
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// The raft core has taken it in.
+    Received,
+    /// The log is told to begin anew with this batch.
+    Persisting(u64),
+    /// That is durable, and the member was asked to install the state.
+    Installing,
 }
 
 impl std::fmt::Debug for Core {
@@ -92,6 +112,7 @@ impl Core {
             conf_change: 0,
             unconfigured: None,
             applied: applied.index,
+            installing: None,
             election_due: config.advance_ticks,
             reported: status(&raw),
             over: false,
@@ -99,6 +120,7 @@ impl Core {
             config,
             raw,
         };
+        core.raw.mut_store().set_applied(applied.index);
         core.raw.mut_store().drop_to(applied.index.saturating_sub(core.config.catchup_entries));
         core.spread_elections();
         Ok(core)
@@ -108,6 +130,9 @@ impl Core {
     pub fn handle(&mut self, event: Event) {
         if self.over {
             return self.refuse(event);
+        }
+        if self.installing.is_some() {
+            return self.wait_for_state(event);
         }
         match event {
             Event::Tick => self.tick(),
@@ -119,6 +144,12 @@ impl Core {
                 self.outbox.synced(number);
                 self.settle();
             }
+            Event::Installed(_) => {}
+            Event::Unreachable(id) => self.raw.report_unreachable(id.0),
+            Event::SnapshotSent { to, ok } => {
+                let status = if ok { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
+                self.raw.report_snapshot(to.0, status);
+            }
             Event::Configure { index, change } => self.configure(index, change.as_ref()),
             Event::Applied(index) => self.report_applied(index),
             Event::TransferLeader(to) => self.raw.transfer_leader(to.0),
@@ -129,11 +160,11 @@ impl Core {
     /// What has to be done because of the events so far.
     pub fn take_effects(&mut self) -> Effects {
         loop {
-            while !self.over && self.raw.has_ready() {
+            while self.may_move() && self.raw.has_ready() {
                 self.take_ready();
             }
             self.hand_out();
-            if self.over || !self.go_on() {
+            if !self.may_move() || !self.go_on() {
                 break;
             }
         }
@@ -173,6 +204,50 @@ impl Core {
         (self.conf_change > self.raw.raft.raft_log.applied).then_some(self.conf_change)
     }
 
+    /// How far the members are; nothing unless this node leads.
+    pub fn progress(&self) -> Vec<Progress> {
+        let raft = &self.raw.raft;
+        if self.over || raft.state != StateRole::Leader {
+            return Vec::new();
+        }
+        let members = raft.prs().iter().map(|(id, progress)| {
+            let is_self = *id == raft.id;
+            Progress {
+                id: MemberId(*id),
+                matched: if is_self { raft.raft_log.last_index() } else { progress.matched },
+                is_recently_active: is_self || progress.recent_active,
+                is_learner: raft.prs().conf().learners().contains(id),
+            }
+        });
+        members.collect()
+    }
+
+    /// Whether the raft core may be asked for more work.
+    fn may_move(&self) -> bool {
+        !self.over && self.installing.as_ref().is_none_or(|installing| installing.step == Step::Received)
+    }
+
+    /// All that happens while a state is on its way into its place.
+    fn wait_for_state(&mut self, event: Event) {
+        let Some(Installing { mark, step }) = &mut self.installing else { return };
+        match event {
+            Event::Persisted(number) => {
+                self.outbox.synced(number);
+                if matches!(step, Step::Persisting(awaited) if number >= *awaited) {
+                    *step = Step::Installing;
+                    self.effects.install = Some(mark.clone());
+                }
+            }
+            Event::Installed(index) if *step == Step::Installing && index == mark.index => {
+                self.installing = None;
+                self.applied = index;
+                self.settle();
+                self.advance_applied();
+            }
+            other => self.refuse(other),
+        }
+    }
+
     fn refuse(&mut self, event: Event) {
         match event {
             Event::Propose(proposals) => self.drop_proposals(&proposals),
@@ -202,8 +277,11 @@ impl Core {
             MessageType::MsgAppendResponse => index <= last && reject_hint <= last,
             // Nobody was asked before what had to be durable was.
             MessageType::MsgRequestVoteResponse => !self.has_unsynced_tail() && self.outbox.vote_is_durable(),
-            // States are not received.
-            MessageType::MsgSnapshot => false,
+            // Two states at one place contradict each other.
+            MessageType::MsgSnapshot => {
+                let mark = translate::mark_of(message.0.get_snapshot());
+                mark.index != raft.raft_log.committed || raft.raft_log.match_term(mark.index, mark.term)
+            }
             MessageType::MsgHeartbeat if term >= raft.term && commit > last => {
                 return self.fail(Error::LostEntries { commit, last });
             }
@@ -215,6 +293,10 @@ impl Core {
         // It errs for answers of unknown members and for forwarded proposals that are dropped; neither sender
         // is told.
         let _ = self.raw.step(message.0);
+        if let Some(snapshot) = self.raw.snap() {
+            let mark = translate::mark_of(snapshot);
+            self.installing = Some(Installing { mark, step: Step::Received });
+        }
     }
 
     fn propose(&mut self, mut proposals: &[Proposal]) {
@@ -291,6 +373,7 @@ impl Core {
         let index = self.unconfigured.map_or(self.applied, |change| self.applied.min(change - 1));
         if index > self.raw.raft.raft_log.applied {
             self.raw.advance_apply_to(index);
+            self.raw.mut_store().set_applied(index);
             // Entries may be dropped only up to what the core was told to be applied: it reads them again.
             self.raw.mut_store().drop_to(index.saturating_sub(self.config.catchup_entries));
         }
@@ -299,7 +382,6 @@ impl Core {
     /// Turns the core's next batch of work into effects.
     fn take_ready(&mut self) {
         let mut ready = self.raw.ready();
-        assert!(ready.snapshot().is_empty(), "snapshot messages are not let in");
         let number = ready.number();
         let must_sync = ready.must_sync();
         let hard_state = ready.hs().map(translate::hard_state_to_wal);
@@ -309,10 +391,16 @@ impl Core {
         self.post(ready.take_messages(), ready.take_persisted_messages());
 
         let entries = ready.take_entries();
-        if let Err(error) = self.persist(number, &entries, hard_state, must_sync) {
+        if let Some(Installing { mark, step }) = &mut self.installing {
+            assert!(entries.is_empty(), "nothing is taken in behind a state that is not in place");
+            *step = Step::Persisting(number);
+            let mark = mark.clone();
+            self.begin_anew(number, mark, hard_state);
+        } else if let Err(error) = self.persist(number, &entries, hard_state, must_sync) {
             return self.fail(error);
+        } else {
+            self.raw.mut_store().append(entries);
         }
-        self.raw.mut_store().append(entries);
 
         let committed = ready.take_committed_entries();
         let read_states = ready.take_read_states();
@@ -350,12 +438,27 @@ impl Core {
         }
         let entries = entries.iter().map(translate::entry_to_wal).collect::<Result<_, _>>()?;
         self.hard_state = hard_state.unwrap_or(self.hard_state);
-        self.effects.persist.push(Persist { number, entries, hard_state, must_sync });
+        self.effects.persist.push(Persist { number, mark: None, entries, hard_state, must_sync });
         Ok(())
+    }
+
+    /// The log goes on behind a state from the leader. What was committed before and not handed out is in the state.
+    fn begin_anew(&mut self, number: u64, mark: wal::SnapshotMark, hard_state: Option<wal::HardState>) {
+        self.backlog.clear();
+        self.unconfigured = None;
+        self.conf_change = 0;
+        self.handed_out = mark.index;
+        self.hard_state = hard_state.unwrap_or(self.hard_state);
+        self.raw.mut_store().restart_at(mark.clone());
+        let (mark, entries) = (Some(mark), Vec::new());
+        self.effects.persist.push(Persist { number, mark, entries, hard_state, must_sync: true });
     }
 
     /// Tells the core what is durable and lets go of the messages that waited for it.
     fn settle(&mut self) {
+        if self.installing.is_some() {
+            return;
+        }
         if let Some(number) = self.outbox.settle(&mut self.effects.send) {
             self.raw.on_persist_ready(number);
         }
@@ -400,10 +503,13 @@ impl Core {
     /// Puts a change into force. One that cannot be, like the removal of the last voter, has no effect on any
     /// member.
     fn change_configuration(&mut self, change: &ConfChange) {
-        if let Some(transition) = change.to_transition()
-            && let Err(error) = self.raw.apply_conf_change(&transition)
-        {
-            tracing::warn!(target: "raft", member = %change.node, %error, "ignored an impossible configuration change");
+        if let Some(transition) = change.to_transition() {
+            match self.raw.apply_conf_change(&transition) {
+                Ok(conf_state) => self.raw.mut_store().set_conf_state(&conf_state),
+                Err(error) => {
+                    tracing::warn!(target: "raft", member = %change.node, %error, "ignored an impossible configuration change");
+                }
+            }
         }
         let status = self.status();
         let is_own_removal = change.kind == ConfChangeKind::RemoveNode && change.node == self.config.id;

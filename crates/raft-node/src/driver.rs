@@ -5,8 +5,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::handle::Shared;
-use crate::inbox::Lanes;
-use crate::log_thread::{Batch, Checkpoint, LogQueue};
+use crate::inbox::{Lanes, Report};
+use crate::log_thread::{Batch, Checkpoint, LogQueue, Received};
 use crate::{Core, Error, Event, Host, Persist, Transport};
 
 /// Bytes of entries on their way to the disk beyond which no proposals are taken from the inbox.
@@ -80,6 +80,10 @@ impl Driver {
         for (index, change) in std::mem::take(&mut taken.configured) {
             self.core.handle(Event::Configure { index, change });
         }
+        if let Some(index) = taken.installed {
+            self.core.handle(Event::Installed(index));
+            self.shared.inbox.set_applied(index);
+        }
         self.take_applied();
         self.tick_if_due();
         for message in taken.messages {
@@ -93,6 +97,12 @@ impl Driver {
         }
         if !taken.reads.is_empty() {
             self.core.handle(Event::ReadIndex(taken.reads));
+        }
+        for report in taken.reports {
+            self.core.handle(match report {
+                Report::Unreachable(id) => Event::Unreachable(id),
+                Report::Snapshot { to, ok } => Event::SnapshotSent { to, ok },
+            });
         }
         if let Some(to) = taken.transfer {
             self.core.handle(Event::TransferLeader(to));
@@ -129,6 +139,7 @@ impl Driver {
         // After a pause of the process the missed ticks are not made up for: peers could not be heard either.
         self.next_tick = (self.next_tick + self.heartbeat).max(now);
         self.core.handle(Event::Tick);
+        self.shared.publish_progress(self.core.progress());
         self.write_lazy();
     }
 
@@ -141,10 +152,14 @@ impl Driver {
         }
         self.persist(effects.persist);
         if let Some(status) = &effects.role {
+            self.shared.publish_progress(self.core.progress());
             self.host.role_changed(status);
         }
         if !effects.committed.is_empty() {
             self.host.committed(effects.committed);
+        }
+        if let Some(mark) = effects.install {
+            self.host.install(mark);
         }
         self.watch_applied();
         for (token, index) in effects.reads {
@@ -159,6 +174,12 @@ impl Driver {
     fn persist(&mut self, steps: Vec<Persist>) {
         let mut batch = Batch::default();
         for step in steps {
+            if let Some(mark) = step.mark {
+                // Nothing follows it before the member has answered.
+                batch.received = Some(Received { mark, hard_state: step.hard_state });
+                batch.number = step.number;
+                break;
+            }
             self.lazy = step.hard_state.or(self.lazy);
             if step.must_sync {
                 batch.number = step.number;

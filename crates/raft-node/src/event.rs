@@ -36,6 +36,17 @@ pub enum Event {
     Applied(u64),
     /// Hand the leadership to this member.
     TransferLeader(MemberId),
+    /// The state asked for with [`Effects::install`] is in place; the index is that of its mark.
+    Installed(u64),
+    /// Messages to this member were lost.
+    Unreachable(MemberId),
+    /// A state was sent to this member, or could not be.
+    SnapshotSent {
+        /// The member.
+        to: MemberId,
+        /// Whether it has arrived.
+        ok: bool,
+    },
 }
 
 /// A request to replicate some bytes.
@@ -58,6 +69,9 @@ pub struct Effects {
     pub role: Option<Status>,
     /// Apply these.
     pub committed: Vec<Committed>,
+    /// The log stands behind a state that the leader has sent, and durably so: put that state into the place of the
+    /// present one and answer with [`Event::Installed`]. Nothing else moves before.
+    pub install: Option<wal::SnapshotMark>,
     /// These reads may be answered from a state that contains the index.
     pub reads: Vec<(ReadToken, u64)>,
     /// Proposals and configuration changes that are certainly in no log.
@@ -71,7 +85,9 @@ pub struct Effects {
 pub struct Persist {
     /// Numbers rise, not always by one.
     pub number: u64,
-    /// To be appended first. The first index may be an earlier one than the last appended: what it and its
+    /// To be written first: the log continues behind this mark. Then there are no entries.
+    pub mark: Option<wal::SnapshotMark>,
+    /// To be appended next. The first index may be an earlier one than the last appended: what it and its
     /// successors held before is replaced.
     pub entries: Vec<wal::Entry>,
     /// To be written behind the entries.

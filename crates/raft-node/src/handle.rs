@@ -7,9 +7,9 @@ use arc_swap::ArcSwap;
 use base::MemberId;
 use bytes::Bytes;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Report};
 use crate::log_thread::Checkpoint;
-use crate::{ConfChange, Core, Message, Proposal, ReadToken, Refused, Status};
+use crate::{ConfChange, Core, Message, Progress, Proposal, ReadToken, Refused, Status};
 
 /// Access to a running node from any thread. None of its methods waits for the node; after the node has
 /// stopped, they refuse or do nothing.
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     committed: AtomicU64,
     /// Stored by the driver.
     leads_alone: AtomicBool,
+    /// Stored by the driver. Empty unless it leads.
+    progress: ArcSwap<Vec<Progress>>,
 }
 
 impl NodeHandle {
@@ -75,6 +77,12 @@ impl NodeHandle {
         self.shared.inbox.put(|lanes| lanes.configured.push((index, change)));
     }
 
+    /// Reports that the state asked for with [`Host::install`](crate::Host::install) is in place; everything up to
+    /// its index counts as applied.
+    pub fn installed(&self, index: u64) {
+        self.shared.inbox.put(|lanes| lanes.installed = Some(index));
+    }
+
     /// Reports that the member has applied the entries up to `index`. Cheap: the node looks at it when it is
     /// awake, and is woken only if it waits for just that. Lower indices than before are ignored.
     pub fn applied(&self, index: u64) {
@@ -95,6 +103,23 @@ impl NodeHandle {
         self.shared.inbox.put(|lanes| lanes.request_transfer(to))
     }
 
+    /// Reports that messages to a member were lost, so that a leader finds out anew what it has. Refused ones may be
+    /// forgotten.
+    pub fn report_unreachable(&self, id: MemberId) -> Result<(), Refused> {
+        self.shared.inbox.request(|lanes| &mut lanes.reports, Report::Unreachable(id))
+    }
+
+    /// Reports how it ended to send a state to a member: the leader sends nothing else to it before. Refused ones
+    /// should be repeated.
+    pub fn report_snapshot(&self, to: MemberId, ok: bool) -> Result<(), Refused> {
+        self.shared.inbox.request(|lanes| &mut lanes.reports, Report::Snapshot { to, ok })
+    }
+
+    /// How far the members are, as of the last tick, itself included; nothing unless this node leads.
+    pub fn progress(&self) -> Arc<Vec<Progress>> {
+        self.shared.progress.load_full()
+    }
+
     /// A snapshot of the node's knowledge. Takes no lock; the indices may be newer than the rest.
     pub fn status(&self) -> Status {
         self.shared.status()
@@ -109,6 +134,7 @@ impl Shared {
             standing: ArcSwap::from_pointee(status),
             committed,
             leads_alone: AtomicBool::new(false),
+            progress: ArcSwap::default(),
         }
     }
 
@@ -124,9 +150,16 @@ impl Shared {
         }
     }
 
+    pub(crate) fn publish_progress(&self, progress: Vec<Progress>) {
+        if !progress.is_empty() || !self.progress.load().is_empty() {
+            self.progress.store(Arc::new(progress));
+        }
+    }
+
     /// The driver ends: nobody leads here any more and nothing is let in.
     pub(crate) fn retire(&self) {
         self.leads_alone.store(false, Ordering::SeqCst);
+        self.publish_progress(Vec::new());
         self.inbox.close();
     }
 

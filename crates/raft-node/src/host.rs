@@ -17,6 +17,12 @@ pub trait Host: Send + Sync + 'static {
     /// [`Config::unapplied_max`](crate::Config::unapplied_max) are handed out and not reported as applied.
     fn committed(&self, entries: Vec<Committed>);
 
+    /// The leader has sent a whole state, which stands at `mark`; so does the log now, durably. The state has to take
+    /// the place of the present one, after everything that was handed out before; then
+    /// [`installed`](crate::NodeHandle::installed) is to be called. Until then the node takes part in nothing.
+    /// Entries up to the mark that were not handed out never will be.
+    fn install(&self, mark: wal::SnapshotMark);
+
     /// A read asked for with `token` is linearizable as soon as the entries up to `index` are applied.
     fn read_ready(&self, token: ReadToken, index: u64);
 
@@ -117,6 +123,19 @@ pub struct Status {
     /// Whether this member has a vote.
     pub is_voter: bool,
     /// Whether this member receives the log without a vote.
+    pub is_learner: bool,
+}
+
+/// How far one member's log is, as its leader knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The member.
+    pub id: MemberId,
+    /// Its log is the leader's up to here, durably. For the leader itself: the last index of its log.
+    pub matched: u64,
+    /// Whether it was heard from in this election time-out or the one before. Always so for the leader itself.
+    pub is_recently_active: bool,
+    /// Whether it has no vote.
     pub is_learner: bool,
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Lanes {
     pub(crate) transfer: Option<MemberId>,
     /// Decisions about configuration changes; one change is undecided at a time.
     pub(crate) configured: Vec<(u64, Option<ConfChange>)>,
+    pub(crate) installed: Option<u64>,
+    pub(crate) reports: Vec<Report>,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) done: Vec<Done>,
     pub(crate) failed: Option<Error>,
@@ -47,6 +49,13 @@ pub(crate) struct Lanes {
     nudged: bool,
     /// Nothing is let in any more.
     closed: bool,
+}
+
+/// What became of something that was sent.
+#[derive(Debug)]
+pub(crate) enum Report {
+    Unreachable(MemberId),
+    Snapshot { to: MemberId, ok: bool },
 }
 
 impl Inbox {
@@ -142,6 +151,7 @@ impl Inbox {
         lanes.closed = true;
         lanes.reads.clear();
         lanes.messages.clear();
+        lanes.reports.clear();
         let proposals = std::mem::take(&mut lanes.proposals);
         let conf_changes = std::mem::take(&mut lanes.conf_changes);
         let tokens = proposals.into_iter().map(|proposal| proposal.token);
@@ -167,6 +177,8 @@ impl Lanes {
             || !self.conf_changes.is_empty()
             || self.transfer.is_some()
             || !self.configured.is_empty()
+            || self.installed.is_some()
+            || !self.reports.is_empty()
             || self.checkpoint.is_some()
             || self.failed.is_some()
             || self.nudged

@@ -8,7 +8,7 @@
 //! * A [`Committed`] entry is what all this is for; a [`ReadToken`] stands for a read that wants to be
 //!   linearizable.
 //!
-//! What it refuses to do: it does not look into proposals, applies nothing, moves no snapshots of the state,
+//! What it refuses to do: it does not look into proposals, applies nothing, knows of a state only where it stands,
 //! and knows neither tokio nor the clock beyond its tick. The raft library (raft-rs, the port of etcd's own) is
 //! named in no signature.
 //!
@@ -97,7 +97,9 @@ pub use core::Core;
 pub use error::{Error, Refused};
 pub use event::{Effects, Event, Persist, Proposal};
 pub use handle::NodeHandle;
-pub use host::{Applied, Committed, Host, NoPeers, Payload, Persisted, ReadToken, Role, Status, Transport};
+pub use host::{
+    Applied, Committed, Host, NoPeers, Payload, Persisted, Progress, ReadToken, Role, Status, Transport,
+};
 pub use message::Message;
 pub use node::{Node, bootstrap, founding_entries};
 pub use wire::MessageError;

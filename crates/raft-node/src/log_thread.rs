@@ -3,7 +3,7 @@
 //! One queue for entries, hard states and checkpoints, worked off in order, so that a crash leaves a prefix.
 //! Whatever gathers while one sync runs is written together and synced once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use wal::Wal;
@@ -25,12 +25,21 @@ pub(crate) struct LogQueue {
 pub(crate) struct Batch {
     pub(crate) entries: Vec<wal::Entry>,
     pub(crate) hard_state: Option<wal::HardState>,
+    pub(crate) received: Option<Received>,
     /// The last step among them whose durability has to be reported; 0 for none.
     pub(crate) number: u64,
     /// Payload bytes of the entries.
     pub(crate) bytes: u64,
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) stop: bool,
+}
+
+/// A state from the leader that is durable elsewhere, so that the log begins anew behind it.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) mark: wal::SnapshotMark,
+    /// The hard state that says that the mark is committed; written behind it.
+    pub(crate) hard_state: Option<wal::HardState>,
 }
 
 /// A state that is durable elsewhere, so that the log before it is not needed.
@@ -69,16 +78,27 @@ impl LogQueue {
 
 impl Batch {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.hard_state.is_none() && self.checkpoint.is_none() && !self.stop
+        self.entries.is_empty()
+            && self.hard_state.is_none()
+            && self.received.is_none()
+            && self.checkpoint.is_none()
+            && !self.stop
     }
 
     fn merge(&mut self, later: Self) {
+        if let Some(received) = &mut self.received {
+            // The node writes no entries until this has been done.
+            assert!(later.entries.is_empty(), "nothing is appended behind a state that is not in place");
+            received.hard_state = later.hard_state.or(received.hard_state);
+        } else {
+            self.hard_state = later.hard_state.or(self.hard_state);
+            self.received = later.received;
+        }
         if self.entries.is_empty() {
             self.entries = later.entries;
         } else {
             self.entries.extend(later.entries);
         }
-        self.hard_state = later.hard_state.or(self.hard_state);
         self.number = self.number.max(later.number);
         self.bytes += later.bytes;
         self.checkpoint = later.checkpoint.or(self.checkpoint.take());
@@ -100,7 +120,10 @@ pub(crate) fn run(mut wal: Wal, queue: &LogQueue, inbox: &Inbox) {
 }
 
 fn perform(wal: &mut Wal, batch: &Batch, inbox: &Inbox) -> Result<(), Error> {
-    let persisted = write(wal, &batch.entries, batch.hard_state)?;
+    let mut persisted = write(wal, &batch.entries, batch.hard_state)?;
+    if let Some(received) = &batch.received {
+        persisted = Some(begin_anew(wal, received)?);
+    }
     let done = Done { number: batch.number, bytes: batch.bytes, persisted };
     inbox.put(|lanes| lanes.done.push(done));
     match &batch.checkpoint {
@@ -134,7 +157,22 @@ fn write(
     Ok(Some(Persisted { bytes, write, sync: start.elapsed().saturating_sub(write) }))
 }
 
+fn begin_anew(wal: &mut Wal, received: &Received) -> Result<Persisted, Error> {
+    let (start, bytes_before) = (Instant::now(), wal.written_bytes());
+    // In this order: a commit index ahead of the log's end would be taken for a loss.
+    wal.mark_snapshot(&received.mark)?;
+    if wal.append(&[], received.hard_state)? {
+        wal.sync()?;
+    }
+    let bytes = wal.written_bytes() - bytes_before;
+    Ok(Persisted { bytes, write: Duration::ZERO, sync: start.elapsed() })
+}
+
 fn release(wal: &mut Wal, checkpoint: &Checkpoint) -> Result<(), Error> {
+    // A state that came from the leader meanwhile is further.
+    if checkpoint.mark.index < wal.start_index() {
+        return Ok(());
+    }
     wal.mark_snapshot(&checkpoint.mark)?;
     let index = checkpoint.mark.index;
     match wal.release(index, checkpoint.keep_segments) {

@@ -11,6 +11,8 @@ use std::collections::VecDeque;
 use raft::eraftpb::{self, Entry};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
+use crate::translate;
+
 /// The entries from `start` (exclusive) on, consecutive.
 #[derive(Debug)]
 pub(crate) struct MemoryLog {
@@ -20,11 +22,36 @@ pub(crate) struct MemoryLog {
     start: (u64, u64),
     /// What the core is created with; not kept up to date afterwards.
     initial: RaftState,
+    /// The place of the present state in the log, for followers that need it all. The configuration may be ahead.
+    state: wal::SnapshotMark,
 }
 
 impl MemoryLog {
     pub(crate) fn new(start: (u64, u64), entries: Vec<Entry>, initial: RaftState) -> Self {
-        Self { entries: entries.into(), start, initial }
+        let state = wal::SnapshotMark {
+            index: start.0,
+            term: start.1,
+            conf_state: Some(translate::conf_state_to_wal(&initial.conf_state)),
+        };
+        Self { entries: entries.into(), start, initial, state }
+    }
+
+    /// Notes up to which entry, one of the log, the state goes.
+    pub(crate) fn set_applied(&mut self, index: u64) {
+        self.state.term = self.term(index).expect("what was just applied has not been dropped");
+        self.state.index = index;
+    }
+
+    /// Notes the configuration of the state.
+    pub(crate) fn set_conf_state(&mut self, conf_state: &eraftpb::ConfState) {
+        self.state.conf_state = Some(translate::conf_state_to_wal(conf_state));
+    }
+
+    /// Continues behind a state that has replaced all entries.
+    pub(crate) fn restart_at(&mut self, mark: wal::SnapshotMark) {
+        self.entries.clear();
+        self.start = (mark.index, mark.term);
+        self.state = mark;
     }
 
     pub(crate) fn last(&self) -> u64 {
@@ -106,9 +133,12 @@ impl Storage for MemoryLog {
         Ok(self.last())
     }
 
-    /// States do not travel through this crate: a follower that needs one waits until it gets it elsewhere.
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<eraftpb::Snapshot> {
-        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+    /// Only where it stands: the state itself is fetched when it is sent, and may be newer then.
+    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<eraftpb::Snapshot> {
+        if self.state.index == 0 || self.state.index < request_index {
+            return Err(StorageError::SnapshotTemporarilyUnavailable.into());
+        }
+        Ok(translate::snapshot_at(&self.state))
     }
 }
 

@@ -39,6 +39,10 @@ impl Host for Ear {
         self.hear(Heard::Committed(entries));
     }
 
+    fn install(&self, mark: SnapshotMark) {
+        panic!("a sole member is sent no state: {mark:?}");
+    }
+
     fn read_ready(&self, token: ReadToken, index: u64) {
         self.hear(Heard::Read(token, index));
     }

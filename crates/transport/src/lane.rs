@@ -84,6 +84,11 @@ impl Lane {
         ticket
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_attached(&self) -> bool {
+        self.0.lock().is_attached
+    }
+
     /// Moves messages of about `bytes` into `taken`, at least one. Ready with `false` when the stream has been
     /// replaced or is to end.
     pub(crate) fn poll_take(

@@ -64,6 +64,7 @@
 
 mod config;
 mod connect;
+mod engine_member;
 mod member;
 
 mod codec;
@@ -94,6 +95,9 @@ mod calls;
 mod peer;
 mod server;
 mod transport;
+
+#[cfg(test)]
+mod tests;
 
 pub use answer::{AnswerBody, AnswerData, BodyError};
 pub use calls::cluster_members;

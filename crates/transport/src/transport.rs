@@ -109,6 +109,15 @@ impl PeerTransport {
         self.0.table.read().local.clone()
     }
 
+    /// Whether a member reads both streams.
+    #[cfg(test)]
+    pub(crate) fn is_read_by(&self, id: MemberId) -> bool {
+        let link = self.link(id);
+        link.is_ok_and(|link| {
+            [StreamKind::Appends, StreamKind::Messages].iter().all(|kind| link.lane(*kind).is_attached())
+        })
+    }
+
     /// The turn to receive a snapshot.
     pub(crate) fn receiving(&self) -> &Arc<Semaphore> {
         &self.0.receiving

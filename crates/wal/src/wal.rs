@@ -251,6 +251,11 @@ impl Wal {
         Ok(n_removed)
     }
 
+    /// The index of the last mark: recovery starts there, and no mark below it can be recorded.
+    pub fn start_index(&self) -> u64 {
+        self.mark.index
+    }
+
     /// Bytes written through this handle, the heads of segments included.
     pub fn written_bytes(&self) -> u64 {
         self.written_bytes

@@ -58,15 +58,22 @@ struct Standing {
 }
 
 impl Engine {
-    /// Where another member or this one stands, as the leader sees it: `None` elsewhere than on the leader, and
-    /// then again for who is not in the group.
-    fn standing(&self, id: MemberId) -> Option<Option<Standing>> {
-        if !self.is_leader() {
-            return None;
-        }
+    /// Where a member stands, as this one sees it while it leads; `None` if it is no member.
+    fn standing(&self, id: MemberId) -> Option<Standing> {
+        self.membership().member(id)?;
+        let progress = self.0.node.progress();
+        let known = progress.iter().find(|progress| progress.id == id);
         let is_own = id == self.member_id();
-        let is_active = is_own || self.peers().active_since(id).is_some();
-        let matched = if is_own { self.status().committed } else { 0 };
-        Some(self.membership().member(id).map(|_| Standing { matched, is_active }))
+        Some(Standing {
+            // What the core tells is as old as its last tick.
+            matched: match known {
+                Some(progress) => progress.matched,
+                None if is_own => self.status().committed,
+                None => 0,
+            },
+            is_active: is_own
+                || (known.is_some_and(|progress| progress.is_recently_active)
+                    && self.peers().active_since(id).is_some()),
+        })
     }
 }

@@ -34,9 +34,12 @@ impl Engine {
     /// The same on the leader; an error elsewhere.
     pub async fn promote_here(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
         self.wait_applied().await?;
-        let not_leader = || RequestError::NotLeader(self.member_id());
-        let member = self.standing(id).ok_or_else(not_leader)?.ok_or(ChangeError::NotFound(id))?;
-        let own = self.standing(self.member_id()).flatten().ok_or_else(not_leader)?;
+        if !self.is_leader() {
+            return Err(RequestError::NotLeader(self.member_id()).into());
+        }
+        let not_found = || ChangeError::NotFound(id);
+        let member = self.standing(id).ok_or_else(not_found)?;
+        let own = self.standing(self.member_id()).ok_or_else(not_found)?;
         if member.matched * 100 < own.matched * READY_PERCENT {
             return Err(ReconfigureError::NotReady(id));
         }
@@ -124,11 +127,15 @@ impl Engine {
         let members = self.membership();
         let mut joining = members.members().filter(|member| member.is_joining).peekable();
         joining.peek()?;
-        let own = self.standing(self.member_id())??;
+        if !self.is_leader() {
+            return None;
+        }
+        let own = self.standing(self.member_id())?;
         let has_caught_up = |member: &&Member| {
             // Who has acknowledged nothing yet has not even started.
-            matches!(self.standing(member.id), Some(Some(standing))
-                if standing.is_active && standing.matched > 0 && own.matched.saturating_sub(standing.matched) <= JOINED_LAG_MAX)
+            self.standing(member.id).is_some_and(|it| {
+                it.is_active && it.matched > 0 && own.matched.saturating_sub(it.matched) <= JOINED_LAG_MAX
+            })
         };
         joining.find(has_caught_up).map(|member| member.id)
     }

@@ -102,7 +102,6 @@ impl Engine {
     /// Whether the member has a vote and answers.
     fn can_lead(&self, id: MemberId) -> bool {
         let is_voter = self.membership().member(id).is_some_and(|member| member.is_voter());
-        let is_heard = self.peers().active_since(id).is_some();
-        is_voter && is_heard && self.standing(id).flatten().is_some_and(|standing| standing.is_active)
+        is_voter && self.standing(id).is_some_and(|standing| standing.is_active)
     }
 }

@@ -30,6 +30,8 @@ pub(crate) fn config(id: u64) -> Config {
 /// What is on a member's disk, and what is on its way there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
+    /// The log begins behind this.
+    pub(crate) mark: SnapshotMark,
     pub(crate) hard_state: HardState,
     pub(crate) entries: Vec<Entry>,
     pub(crate) queue: Vec<Persist>,
@@ -41,13 +43,13 @@ impl Disk {
         let entries: Vec<_> =
             members.iter().zip(1..).map(|(member, index)| add_voter(index, *member)).collect();
         let hard_state = HardState { term: 1, vote: 0, commit: entries.len() as u64 };
-        Self { hard_state, entries, queue: Vec::new() }
+        Self { hard_state, entries, ..Self::default() }
     }
 
     pub(crate) fn recovered(&self) -> Recovered {
         Recovered {
             metadata: Metadata::default(),
-            snapshot: SnapshotMark::default(),
+            snapshot: self.mark.clone(),
             hard_state: self.hard_state,
             entries: self.entries.clone(),
         }
@@ -57,6 +59,9 @@ impl Disk {
     pub(crate) fn flush(&mut self, n_steps: usize) -> Option<u64> {
         let steps: Vec<_> = self.queue.drain(..n_steps).collect();
         for step in &steps {
+            if let Some(mark) = &step.mark {
+                self.write_mark(mark);
+            }
             self.write_entries(&step.entries);
             self.hard_state = step.hard_state.unwrap_or(self.hard_state);
         }
@@ -66,16 +71,43 @@ impl Disk {
     /// Loses what is queued, except its first steps and some entries of the step after them.
     pub(crate) fn crash(&mut self, n_steps: usize, n_entries: usize) {
         self.flush(n_steps);
-        if let Some(torn) = self.queue.first() {
+        if let Some(torn) = self.queue.first().cloned() {
+            if let Some(mark) = torn.mark.filter(|_| n_entries > 0) {
+                self.write_mark(&mark);
+            }
             let survivors = torn.entries[..n_entries.min(torn.entries.len())].to_vec();
             self.write_entries(&survivors);
         }
         self.queue.clear();
     }
 
+    pub(crate) fn last_index(&self) -> u64 {
+        self.mark.index + self.entries.len() as u64
+    }
+
+    /// Forgets the entries up to one that is in a durable state.
+    pub(crate) fn release(&mut self, index: u64, conf_state: ConfState) {
+        if self.mark.index < index && index <= self.last_index() {
+            let term = self.entries[(index - self.mark.index) as usize - 1].term;
+            self.write_mark(&SnapshotMark { index, term, conf_state: Some(conf_state) });
+        }
+    }
+
+    /// As the log on disk does: what the mark contradicts goes, and the mark counts as committed.
+    fn write_mark(&mut self, mark: &SnapshotMark) {
+        let covered = (mark.index - self.mark.index) as usize;
+        let is_known = self.entries.get(covered - 1).is_some_and(|entry| entry.term == mark.term);
+        self.entries = if is_known { self.entries.split_off(covered) } else { Vec::new() };
+        if self.hard_state.term < mark.term {
+            self.hard_state = HardState { term: mark.term, vote: 0, commit: 0 };
+        }
+        self.hard_state.commit = self.hard_state.commit.max(mark.index);
+        self.mark = mark.clone();
+    }
+
     fn write_entries(&mut self, entries: &[Entry]) {
         if let Some(first) = entries.first() {
-            self.entries.truncate(first.index as usize - 1);
+            self.entries.truncate((first.index - self.mark.index) as usize - 1);
             self.entries.extend_from_slice(entries);
         }
     }
@@ -113,6 +145,13 @@ pub(crate) struct Member {
     pub(crate) disk: Disk,
     /// The state: every entry in order, from index 1.
     pub(crate) applied: Vec<Committed>,
+    /// The configuration of the last state that came whole, and how many entries it contains.
+    base: (usize, ConfState),
+    /// A state that has arrived; else one of entries without effect is made up.
+    pub(crate) arrived: Option<Vec<Committed>>,
+    /// States are not put into place by themselves.
+    pub(crate) holds_installs: bool,
+    pub(crate) install: Option<SnapshotMark>,
     pub(crate) sent: Vec<Message>,
     pub(crate) reads: Vec<(ReadToken, u64)>,
     pub(crate) dropped: Vec<u64>,
@@ -129,6 +168,10 @@ impl Member {
             core,
             disk,
             applied: Vec::new(),
+            base: Default::default(),
+            arrived: None,
+            holds_installs: false,
+            install: None,
             sent: Vec::new(),
             reads: Vec::new(),
             dropped: Vec::new(),
@@ -153,11 +196,27 @@ impl Member {
 
     /// The configuration as of the applied state.
     pub(crate) fn conf_state(&self) -> ConfState {
-        let changes = self.applied.iter().filter_map(|entry| match &entry.payload {
+        let changes = self.applied.iter().skip(self.base.0).filter_map(|entry| match &entry.payload {
             Payload::ConfChange { change } => Some(change),
             _ => None,
         });
-        changes.fold(ConfState::default(), |before, change| decide(&before, change).unwrap_or(before))
+        changes.fold(self.base.1.clone(), |before, change| decide(&before, change).unwrap_or(before))
+    }
+
+    /// Where the state stands.
+    pub(crate) fn mark(&self) -> SnapshotMark {
+        let last = self.applied.last().expect("something was applied");
+        SnapshotMark { index: last.index, term: last.term, conf_state: Some(self.conf_state()) }
+    }
+
+    /// Puts the state into place that was asked for.
+    pub(crate) fn install(&mut self) {
+        let mark = self.install.take().expect("a state is to be installed");
+        let nothing = |index| Committed { index, term: mark.term, payload: Payload::Empty };
+        self.applied = self.arrived.take().unwrap_or_else(|| (1..=mark.index).map(nothing).collect());
+        assert_eq!(self.applied.len() as u64, mark.index);
+        self.base = (self.applied.len(), mark.conf_state.expect("a state has a configuration"));
+        self.handle(Event::Installed(mark.index));
     }
 
     /// Takes in an event and applies at once what it commits.
@@ -217,6 +276,11 @@ impl Member {
             self.dropped.extend(effects.dropped);
             self.roles.extend(effects.role);
             self.failed = effects.failed.or(self.failed.take());
+            assert!(self.install.is_none() || effects.install.is_none(), "one state at a time");
+            self.install = effects.install.or(self.install.take());
+            if effects.committed.is_empty() && self.install.is_some() && !self.holds_installs {
+                return self.install();
+            }
             if effects.committed.is_empty() {
                 return;
             }
@@ -243,10 +307,26 @@ pub(crate) fn deliver(members: &mut [Member]) {
             return;
         }
         for message in messages {
-            if let Some(to) = members.iter_mut().find(|member| member.config.id == message.to()) {
-                to.handle(Event::Message(message));
-            }
+            deliver_one(members, message);
         }
+    }
+}
+
+/// Delivers a message; with one about a state the state goes along.
+pub(crate) fn deliver_one(members: &mut [Member], message: Message) {
+    let position = |id| members.iter().position(|member| member.config.id == id);
+    let (Some(from), Some(to)) = (position(message.from()), position(message.to())) else { return };
+    let is_snapshot = message.is_snapshot();
+    let message = if is_snapshot {
+        members[to].arrived = Some(members[from].applied.clone());
+        message.with_snapshot_mark(&members[from].mark())
+    } else {
+        message
+    };
+    let receiver = members[to].config.id;
+    members[to].handle(Event::Message(message));
+    if is_snapshot {
+        members[from].handle(Event::SnapshotSent { to: receiver, ok: true });
     }
 }
 

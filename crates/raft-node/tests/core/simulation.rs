@@ -1,6 +1,6 @@
 //! Whole clusters from one seed: crashes that lose the unsynced tail, slow disks, lost, late and overtaking
-//! messages, partitions, leadership transfers and changes of members. Checked all the time: everybody hands out
-//! the same log, a read sees every write that was acknowledged before it began. Checked at the end: everything
+//! messages, partitions, leadership transfers, changes of members, and logs so short that who was away needs the
+//! whole state. Checked all the time: everybody hands out the same log, a read sees every write that was acknowledged before it began. Checked at the end: everything
 //! acknowledged is in every log, and writes flow.
 //!
 //! A failure names its seed: `SEED=17 cargo test -p ferretcd-raft-node --test core simulation`.
@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use base::MemberId;
 use ferretcd_raft_node::{
-    Applied, Committed, ConfChange, ConfChangeKind, Core, Event, Message, Payload, Proposal, ReadToken, Role,
+    Applied, Committed, ConfChange, ConfChangeKind, Config, Core, Event, Message, Payload, Proposal,
+    ReadToken, Role,
 };
-use wal::ConfState;
+use wal::{ConfState, SnapshotMark};
 
 use crate::harness::{Disk, config, decide};
 
@@ -54,7 +55,7 @@ fn equal_seeds_make_equal_runs() {
 
 fn run_seeds(seeds: std::ops::Range<u64>, scenario: Scenario) {
     let only = std::env::var("SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let (mut n_acked, mut n_reads, mut n_crashes) = (0, 0, 0);
+    let (mut n_acked, mut n_reads, mut n_crashes, mut n_installed) = (0, 0, 0, 0);
     for seed in seeds.filter(|seed| only.is_none_or(|only| only == *seed)) {
         let report = OnPanic(seed);
         let mut cluster = Cluster::new(seed, scenario);
@@ -63,12 +64,18 @@ fn run_seeds(seeds: std::ops::Range<u64>, scenario: Scenario) {
         n_acked += cluster.n_acked;
         n_reads += cluster.n_reads;
         n_crashes += cluster.n_crashes;
+        n_installed += cluster.n_installed;
     }
     // A simulation in which nothing happens proves nothing.
     assert!(
-        only.is_some() || (n_acked > 1000 && n_reads > 1000 && n_crashes > 50),
-        "{n_acked} {n_reads} {n_crashes}"
+        only.is_some() || (n_acked > 1000 && n_reads > 1000 && n_crashes > 50 && n_installed > 20),
+        "{n_acked} {n_reads} {n_crashes} {n_installed}"
     );
+}
+
+/// The settings of a member that soon has no entries for those who were away.
+fn short_log(id: u64) -> Config {
+    Config { catchup_entries: 15, unapplied_max: 8, ..config(id) }
 }
 
 struct OnPanic(u64);
@@ -101,13 +108,36 @@ impl Random {
 
 /// What happens at some moment.
 enum Happening {
-    Tick { member: u64, start: u64 },
+    /// A state and the message about it arrive.
+    State {
+        message: Message,
+        state: Vec<(Committed, ConfState)>,
+        start: u64,
+    },
+    /// A received state is in its place.
+    Installed {
+        member: u64,
+        start: u64,
+    },
+    Tick {
+        member: u64,
+        start: u64,
+    },
     Deliver(Message),
-    Synced { member: u64, start: u64, n_steps: usize },
+    Synced {
+        member: u64,
+        start: u64,
+        n_steps: usize,
+    },
     Client,
     Fault,
-    Restart { member: u64 },
-    Heal { from: u64, to: u64 },
+    Restart {
+        member: u64,
+    },
+    Heal {
+        from: u64,
+        to: u64,
+    },
 }
 
 struct Member {
@@ -116,6 +146,8 @@ struct Member {
     applied: Vec<(Committed, ConfState)>,
     /// How many of those survive a crash.
     n_durable: usize,
+    /// States of other members that were stored here. They survive everything.
+    arrived: HashMap<u64, Vec<(Committed, ConfState)>>,
     running: Option<Running>,
     n_starts: u64,
     is_removed: bool,
@@ -125,6 +157,8 @@ struct Running {
     core: Core,
     start: u64,
     is_syncing: bool,
+    /// Where the state stands that is to be installed.
+    install: Option<u64>,
     /// Writes proposed here and not yet committed.
     writes: HashMap<u64, ()>,
     /// Reads asked here: what was acknowledged when they began.
@@ -154,6 +188,7 @@ struct Cluster {
     n_reads: u64,
     n_crashes: u64,
     n_delivered: u64,
+    n_installed: u64,
 }
 
 impl Cluster {
@@ -175,6 +210,7 @@ impl Cluster {
             n_reads: 0,
             n_crashes: 0,
             n_delivered: 0,
+            n_installed: 0,
         };
         let ids: Vec<_> = (1..=scenario.n_members).collect();
         for id in &ids {
@@ -222,6 +258,8 @@ impl Cluster {
                     self.feed(to, Event::Message(message));
                 }
             }
+            Happening::State { message, state, start } => self.state_arrives(message, state, start),
+            Happening::Installed { member, start } => self.installed(member, start),
             Happening::Synced { member, start, n_steps } => self.synced(member, start, n_steps),
             Happening::Client => self.client(),
             Happening::Fault => self.fault(),
@@ -235,28 +273,43 @@ impl Cluster {
     }
 
     fn add_member(&mut self, id: u64, disk: Disk) {
-        let member =
-            Member { disk, applied: Vec::new(), n_durable: 0, running: None, n_starts: 0, is_removed: false };
+        let member = Member {
+            disk,
+            applied: Vec::new(),
+            n_durable: 0,
+            arrived: HashMap::new(),
+            running: None,
+            n_starts: 0,
+            is_removed: false,
+        };
         self.members.insert(id, member);
         self.start_member(id);
     }
 
     fn start_member(&mut self, id: u64) {
-        let seed = self.random.below(u64::MAX);
+        let (seed, is_released) = (self.random.below(u64::MAX), self.random.chance(30));
         let Some(member) = self.members.get_mut(&id) else { return };
         if member.running.is_some() || member.is_removed {
             return;
         }
         member.n_starts += 1;
+        if member.disk.mark.index > member.applied.len() as u64 {
+            member.applied = member.arrived[&member.disk.mark.index].clone();
+            member.n_durable = member.applied.len();
+        }
+        if let Some((last, conf_state)) = member.applied.last().filter(|_| is_released) {
+            member.disk.release(last.index, conf_state.clone());
+        }
         let start = member.n_starts;
         let conf_state = member.applied.last().map(|(_, conf_state)| conf_state.clone()).unwrap_or_default();
         let applied = Applied { index: member.applied.len() as u64, conf_state };
         let core =
-            Core::new(config(id), member.disk.recovered(), &applied, seed).expect("disk and state fit");
+            Core::new(short_log(id), member.disk.recovered(), &applied, seed).expect("disk and state fit");
         member.running = Some(Running {
             core,
             start,
             is_syncing: false,
+            install: None,
             writes: HashMap::new(),
             reads: HashMap::new(),
             ready: Vec::new(),
@@ -283,7 +336,7 @@ impl Cluster {
             }
             running.ready.extend(effects.reads.iter().map(|(token, index)| (token.0, *index)));
             for message in effects.send {
-                self.send(message);
+                self.send(id, message);
             }
             let member = self.members.get_mut(&id).expect("it is running");
             member.disk.queue.extend(effects.persist);
@@ -291,6 +344,9 @@ impl Cluster {
             let n_committed = effects.committed.len();
             for entry in effects.committed {
                 self.apply(id, entry);
+            }
+            if let Some(mark) = effects.install {
+                self.install_soon(id, mark.index);
             }
             self.answer_reads(id);
             if n_committed == 0 {
@@ -303,13 +359,65 @@ impl Cluster {
         }
     }
 
-    fn send(&mut self, message: Message) {
+    fn send(&mut self, from: u64, message: Message) {
+        if message.is_snapshot() {
+            return self.send_state(from, message);
+        }
         let is_lost = self.is_faulty() && self.random.chance(5);
         if !is_lost {
             let is_late = self.is_faulty() && self.random.chance(3);
             let delay = if is_late { self.random.below(3000) } else { 1 + self.random.below(5) };
             self.at(delay, Happening::Deliver(message));
         }
+    }
+
+    /// The state of the sender as it is now goes along.
+    fn send_state(&mut self, from: u64, message: Message) {
+        let delay = 1 + self.random.below(if self.is_faulty() { 1500 } else { 100 });
+        let member = &self.members[&from];
+        let (last, conf_state) = member.applied.last().expect("a leader has applied something");
+        let conf_state = Some(conf_state.clone());
+        let asked_for = message.snapshot_mark().expect("it is about a state");
+        assert!(asked_for.index <= last.index, "a state is named that nobody has");
+        let message =
+            message.with_snapshot_mark(&SnapshotMark { index: last.index, term: last.term, conf_state });
+        let start = member.running.as_ref().map_or(0, |running| running.start);
+        let state = member.applied.clone();
+        self.at(delay, Happening::State { message, state, start });
+    }
+
+    fn state_arrives(&mut self, message: Message, state: Vec<(Committed, ConfState)>, start: u64) {
+        let (from, to) = (message.from().0, message.to().0);
+        let is_lost = self.is_faulty() && self.random.chance(20);
+        let ok = !is_lost && !self.cut.contains(&(from, to)) && self.running(to).is_some();
+        if ok {
+            let member = self.members.get_mut(&to).expect("it is running");
+            member.arrived.insert(state.len() as u64, state);
+            self.feed(to, Event::Message(message));
+        }
+        if self.running(from).is_some_and(|running| running.start == start) {
+            self.feed(from, Event::SnapshotSent { to: MemberId(to), ok });
+        }
+    }
+
+    fn install_soon(&mut self, id: u64, index: u64) {
+        let delay = self.random.below(if self.is_faulty() { 1500 } else { 20 });
+        let running = self.running(id).expect("it asks for an installation");
+        running.install = Some(index);
+        let start = running.start;
+        self.at(delay, Happening::Installed { member: id, start });
+    }
+
+    fn installed(&mut self, id: u64, start: u64) {
+        let Some(running) = self.running(id).filter(|running| running.start == start) else { return };
+        let index = running.install.take().expect("it was asked for");
+        let member = self.members.get_mut(&id).expect("it is running");
+        assert!(member.applied.len() < index as usize, "a state is replaced by an older one");
+        member.applied = member.arrived[&index].clone();
+        member.n_durable = member.applied.len();
+        self.n_installed += 1;
+        self.feed(id, Event::Installed(index));
+        self.answer_reads(id);
     }
 
     fn sync_soon(&mut self, id: u64) {
@@ -345,7 +453,10 @@ impl Cluster {
         }
         let member = self.members.get_mut(&id).expect("it applies");
         assert_eq!(member.applied.len(), position, "member {id} hands out an entry twice or too early");
-        assert!(member.disk.entries.len() > position, "member {id} hands out an entry that is not durable");
+        assert!(
+            member.disk.last_index() > position as u64,
+            "member {id} hands out an entry that is not durable"
+        );
         let before = member.applied.last().map(|(_, conf_state)| conf_state.clone()).unwrap_or_default();
         let mut after = before;
         if let Payload::ConfChange { change } = &entry.payload {

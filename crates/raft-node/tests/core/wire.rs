@@ -53,7 +53,12 @@ fn any_number() -> impl Strategy<Value = u64> {
 }
 
 fn any_snapshot() -> impl Strategy<Value = Option<raftpb::Snapshot>> {
-    let ids = || vec(0..5u64, 0..4);
+    let ids = || {
+        vec(0..5u64, 0..4).prop_map(|mut ids| {
+            ids.sort_unstable();
+            ids
+        })
+    };
     let conf_state = (ids(), ids(), prop::bool::weighted(0.1)).prop_map(|(voters, learners, is_joint)| {
         raftpb::ConfState { voters, learners, auto_leave: is_joint.then_some(true), ..Default::default() }
     });

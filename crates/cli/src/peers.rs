@@ -1,0 +1,138 @@
+//! The connections with other members: dialling them, and accepting theirs.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+use tls::{ClientTls, ServerTls};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use transport::{BoxedIo, Connect, Dialing, PeerServer, TcpConnect};
+
+use crate::config::Config;
+use crate::server::Bound;
+
+/// Pause after the system has no descriptor for a new connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Handshakes that a listener has under way at once. Who comes later waits for one to end.
+const HANDSHAKES_MAX: usize = 64;
+/// Without a byte for so long a stream is given up; etcd's.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Between two attempts to begin a stream; etcd's.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a member that has got a whole snapshot may take to store it.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How the transport of a member is set up. Without `tls` only `http://` URLs can be dialled.
+pub(crate) fn transport_config(config: &Config, tls: Option<ClientTls>) -> transport::Config {
+    let election = config.raft.election_timeout;
+    transport::Config {
+        peer_urls: config.advertise.peer.iter().map(|url| url.as_str().to_owned()).collect(),
+        connect: Arc::new(Dialer { tls }),
+        dial_timeout: Duration::from_secs(1) + election,
+        call_timeout: Duration::from_secs(5) + 2 * election,
+        silence: SILENCE,
+        retry_pause: RETRY_PAUSE,
+        snapshot_timeout: SNAPSHOT_TIMEOUT,
+    }
+}
+
+/// Dials with TLS or without, as the URL says.
+struct Dialer {
+    tls: Option<ClientTls>,
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer").field("has_tls", &self.tls.is_some()).finish()
+    }
+}
+
+impl Connect for Dialer {
+    fn connect(&self, url: &Uri) -> Dialing {
+        if url.scheme() != Some(&Scheme::HTTPS) {
+            return TcpConnect.connect(url);
+        }
+        let (tls, url) = (self.tls.clone(), url.clone());
+        Box::pin(async move {
+            let tls = tls.ok_or_else(|| {
+                let text = format!("{url} needs certificates; give --peer-cert-file and --peer-key-file");
+                io::Error::new(io::ErrorKind::Unsupported, text)
+            })?;
+            let host = url.host().ok_or(io::ErrorKind::InvalidInput)?;
+            // Brackets of IPv6 addresses are part of URLs only.
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let stream = TcpStream::connect((host, url.port_u16().unwrap_or(443))).await?;
+            stream.set_nodelay(true)?;
+            let encrypted = tls.connect(host, stream).await.map_err(io::Error::other)?;
+            Ok(Box::new(encrypted) as BoxedIo)
+        })
+    }
+}
+
+/// Serves other members on all listeners until the returned handle is dropped.
+pub(crate) fn serve_peers(listeners: Vec<Bound>, server: &PeerServer) -> watch::Sender<()> {
+    let (stop, stopped) = watch::channel(());
+    for Bound { tcp, tls } in listeners {
+        let door = Door {
+            server: server.clone(),
+            tls,
+            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            stopped: stopped.clone(),
+        };
+        tokio::spawn(door.accept(tcp));
+    }
+    stop
+}
+
+/// What the connections of a listener share.
+#[derive(Clone)]
+struct Door {
+    server: PeerServer,
+    tls: Option<ServerTls>,
+    handshakes: Arc<Semaphore>,
+    stopped: watch::Receiver<()>,
+}
+
+impl Door {
+    async fn accept(mut self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                // It errs when the sender is gone, which is what stops.
+                _ = self.stopped.changed() => return,
+            };
+            match accepted {
+                Ok((stream, remote)) => {
+                    let door = self.clone();
+                    tokio::spawn(async move { door.serve(stream, remote).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection of another member; trying again");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(mut self, stream: TcpStream, remote: std::net::SocketAddr) {
+        let _ = stream.set_nodelay(true);
+        let io: BoxedIo = match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let Ok(_permit) = self.handshakes.acquire().await else { return };
+                match tls.accept(stream, remote).await {
+                    Ok(accepted) => Box::new(accepted.stream),
+                    Err(rejected) => return rejected.log(),
+                }
+            }
+        };
+        let stop = async move {
+            let _ = self.stopped.changed().await;
+        };
+        self.server.serve_connection(io, stop).await;
+    }
+}
