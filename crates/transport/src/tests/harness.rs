@@ -1,0 +1,390 @@
+//! Members that take notes, each with a transport and a port.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use api_proto::raftpb::{self, Entry, MessageType};
+use backend::Batch;
+use base::{ClusterId, LeaseId, MemberId};
+use engine::{Answer, PeerError, PeerHash, Peers};
+use http::{Request, Response, StatusCode};
+use membership::{Change, Membership};
+use parking_lot::Mutex;
+use prometheus::Registry;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use wal::{ConfState, SnapshotMark};
+
+use crate::{Config, Member, OutgoingSnapshot, PeerServer, PeerTransport, TcpConnect};
+
+pub(super) const CLUSTER: ClusterId = ClusterId(0xc1);
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a member was told beside messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    Unreachable(u64),
+    Snapshot(u64, bool),
+    Removed,
+}
+
+/// What a member has stored of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) mark: SnapshotMark,
+    pub(super) sender: MemberId,
+    pub(super) image: Vec<u8>,
+}
+
+/// What a member does with snapshots.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    /// What it sends, and how long it says that is.
+    pub(super) image: Option<(Vec<u8>, u64)>,
+    /// Whether it fails to store.
+    pub(super) is_disk_full: bool,
+    /// Storing waits until this is dropped on the other side.
+    pub(super) gate: Option<std::sync::mpsc::Receiver<()>>,
+}
+
+/// A member that takes notes.
+#[derive(Debug)]
+pub(super) struct Notes {
+    id: MemberId,
+    received: mpsc::Sender<raftpb::Message>,
+    reports: mpsc::Sender<Report>,
+    pub(super) stored: Mutex<Vec<Stored>>,
+    pub(super) script: Mutex<Script>,
+    /// Answers to come, the first first.
+    pub(super) errors: Mutex<VecDeque<PeerError>>,
+}
+
+impl Notes {
+    fn answer<T: Send + 'static>(&self, answer: T) -> Answer<T> {
+        let error = self.errors.lock().pop_front();
+        Box::pin(async { error.map_or(Ok(answer), Err) })
+    }
+
+    fn report(&self, report: Report) {
+        let sent = self.reports.try_send(report);
+        // The test may be over.
+        assert!(!matches!(sent, Err(TrySendError::Full(_))), "there is room for all reports of a test");
+    }
+}
+
+impl Member for Notes {
+    fn id(&self) -> MemberId {
+        self.id
+    }
+
+    fn cluster_id(&self) -> ClusterId {
+        CLUSTER
+    }
+
+    fn members(&self) -> Vec<membership::Member> {
+        vec![membership::Member { id: self.id, name: "notes".to_owned(), ..membership::Member::default() }]
+    }
+
+    fn receive(&self, message: raft_node::Message) {
+        let sent = self.received.try_send(message.into());
+        assert!(!matches!(sent, Err(TrySendError::Full(_))), "there is room for all messages of a test");
+    }
+
+    fn report_unreachable(&self, id: MemberId) {
+        self.report(Report::Unreachable(id.0));
+    }
+
+    fn report_snapshot(&self, id: MemberId, is_sent: bool) {
+        self.report(Report::Snapshot(id.0, is_sent));
+    }
+
+    fn removed(&self) {
+        // Said as often as the others are asked.
+        let _ = self.reports.try_send(Report::Removed);
+    }
+
+    fn open_snapshot(&self, at_least: u64) -> io::Result<OutgoingSnapshot> {
+        let image = self.script.lock().image.clone();
+        let (image, len) = image.ok_or_else(|| io::Error::other("nothing to send"))?;
+        Ok(OutgoingSnapshot { mark: mark(at_least + 5), len, body: Box::new(io::Cursor::new(image)) })
+    }
+
+    fn accept_snapshot(&self, mark: SnapshotMark, sender: MemberId, body: &mut dyn Read) -> io::Result<()> {
+        let gate = self.script.lock().gate.take();
+        if let Some(gate) = gate {
+            // The test has opened the gate when it drops its side.
+            let _ = gate.recv();
+        }
+        let mut image = Vec::new();
+        body.read_to_end(&mut image)?;
+        if self.script.lock().is_disk_full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.stored.lock().push(Stored { mark, sender, image });
+        Ok(())
+    }
+
+    fn renew_lease(&self, lease: LeaseId) -> Answer<i64> {
+        self.answer(lease.0 * 10)
+    }
+
+    fn lease_info(&self, request: LeaseTimeToLiveRequest) -> Answer<LeaseTimeToLiveResponse> {
+        let keys = if request.keys { vec!["k".into()] } else { vec![] };
+        self.answer(LeaseTimeToLiveResponse {
+            id: request.id,
+            ttl: 3,
+            granted_ttl: 9,
+            keys,
+            ..LeaseTimeToLiveResponse::default()
+        })
+    }
+
+    fn promote(&self, id: MemberId) -> Answer<Vec<membership::Member>> {
+        self.answer(vec![membership::Member { id, ..membership::Member::default() }])
+    }
+
+    fn hash_kv(&self, revision: i64) -> Answer<PeerHash> {
+        self.answer(PeerHash { hash: 0xabcd, revision, compact_revision: -1 })
+    }
+}
+
+/// Where a snapshot stands that was asked for at `index - 5`.
+pub(super) fn mark(index: u64) -> SnapshotMark {
+    let conf_state = ConfState { voters: vec![1, 2], learners: vec![3], ..ConfState::default() };
+    SnapshotMark { index, term: 4, conf_state: Some(conf_state) }
+}
+
+/// A member with its transport and its port.
+pub(super) struct Node {
+    pub(super) id: MemberId,
+    pub(super) address: SocketAddr,
+    pub(super) transport: PeerTransport,
+    pub(super) notes: Arc<Notes>,
+    pub(super) registry: Registry,
+    received: mpsc::Receiver<raftpb::Message>,
+    reports: mpsc::Receiver<Report>,
+    accepting: JoinHandle<()>,
+}
+
+pub(super) async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports")
+}
+
+impl Node {
+    /// A member that knows nobody.
+    pub(super) fn start(id: u64, listener: TcpListener) -> Self {
+        let id = MemberId(id);
+        let address = listener.local_addr().expect("it is bound");
+        let config = Config {
+            peer_urls: vec![format!("http://{address}")],
+            connect: Arc::new(TcpConnect),
+            dial_timeout: Duration::from_secs(2),
+            call_timeout: Duration::from_secs(5),
+            silence: Duration::from_millis(600),
+            retry_pause: Duration::from_millis(10),
+            snapshot_timeout: Duration::from_secs(10),
+        };
+        let registry = Registry::new();
+        let transport =
+            PeerTransport::register(config, &registry, &Handle::current()).expect("a registry of its own");
+        let (received_in, received) = mpsc::channel(100_000);
+        let (reports_in, reports) = mpsc::channel(10_000);
+        let notes = Arc::new(Notes {
+            id,
+            received: received_in,
+            reports: reports_in,
+            stored: Mutex::default(),
+            script: Mutex::default(),
+            errors: Mutex::default(),
+        });
+        let others = tower::service_fn(|request: Request<hyper::body::Incoming>| async move {
+            let mut response = Response::new(r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0"}"#.to_owned());
+            if request.uri().path() != "/version" {
+                *response.status_mut() = StatusCode::NOT_FOUND;
+            }
+            Ok(response)
+        });
+        let server = PeerServer::new(transport.clone(), others);
+        let accepting = tokio::spawn(accept(listener, server));
+        transport.attach(Arc::clone(&notes) as Arc<dyn Member>);
+        Self { id, address, transport, notes, registry, received, reports, accepting }
+    }
+
+    /// Members 1 to `n`, who know each other, each reading the streams of all others.
+    pub(super) async fn cluster(n: u64) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        for id in 1..=n {
+            nodes.push(Node::start(id, listen().await));
+        }
+        let membership = membership(nodes.iter().map(|node| (node.id.0, node.address)));
+        for node in &nodes {
+            node.transport.set_members(&membership);
+        }
+        for node in &nodes {
+            for other in nodes.iter().filter(|other| other.id != node.id) {
+                node.is_read_by(other.id.0).await;
+            }
+        }
+        nodes
+    }
+
+    /// Waits until another member reads both streams.
+    pub(super) async fn is_read_by(&self, id: u64) {
+        eventually(|| self.transport.is_read_by(MemberId(id))).await;
+    }
+
+    pub(super) fn send(&self, messages: Vec<raftpb::Message>) {
+        let messages = messages.into_iter().map(|message| message.try_into().expect("it is well formed"));
+        self.transport.send(messages.collect());
+    }
+
+    /// The next message.
+    pub(super) async fn received(&mut self) -> raftpb::Message {
+        timeout(PATIENCE, self.received.recv()).await.expect("a message comes").expect("the member lives")
+    }
+
+    /// Whether nothing has come that was not asked for.
+    pub(super) fn has_received_all(&mut self) -> bool {
+        self.received.try_recv().is_err()
+    }
+
+    /// Waits for a report; others before it are skipped.
+    pub(super) async fn reported(&mut self, expected: &Report) {
+        let wait = async { while self.reports.recv().await.expect("the member lives") != *expected {} };
+        assert!(timeout(PATIENCE, wait).await.is_ok(), "{expected:?} was not reported");
+    }
+
+    /// Ends everything, so that the port is free.
+    pub(super) async fn stop(self) -> SocketAddr {
+        self.transport.stop();
+        self.accepting.abort();
+        let _ = self.accepting.await;
+        self.address
+    }
+
+    /// A connection to the member's port, for bytes of one's own.
+    pub(super) async fn dial(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("it listens")
+    }
+
+    /// What the member answers to a request in its bytes.
+    pub(super) async fn answer(&self, request: &str, body: &[u8]) -> String {
+        let mut stream = self.dial().await;
+        stream.write_all(request.as_bytes()).await.expect("it is open");
+        stream.write_all(body).await.expect("it is open");
+        let mut answer = Vec::new();
+        // A reset after the answer is no matter.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it answers and closes");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The value of a series in the text of the metrics.
+    pub(super) fn metric(&self, series: &str) -> Option<f64> {
+        let text =
+            prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).expect("plain text");
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.map(|value| value.parse().expect("a number"))
+    }
+}
+
+async fn accept(listener: TcpListener, server: PeerServer) {
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let server = server.clone();
+        connections.spawn(async move { server.serve_connection(stream, std::future::pending()).await });
+    }
+}
+
+/// The headers with which member `from` of the cluster asks member `to`.
+pub(super) fn headers(from: u64, to: u64) -> String {
+    format!(
+        "host: h\r\nx-server-from: {from:x}\r\nx-server-version: 3.7.1\r\nx-min-cluster-version: 3.0.0\r\n\
+         x-etcd-cluster-id: {CLUSTER}\r\nx-raft-to: {to:x}\r\n"
+    )
+}
+
+pub(super) fn membership(members: impl IntoIterator<Item = (u64, SocketAddr)>) -> Membership {
+    let mut membership = Membership::default();
+    for (id, address) in members {
+        let peer_urls = vec![format!("http://{address}")];
+        let member = membership::Member { id: MemberId(id), peer_urls, ..membership::Member::default() };
+        membership
+            .change(Change::Add { member, learners_max: 9 }, &mut Batch::default())
+            .expect("ids and URLs differ");
+    }
+    membership
+}
+
+pub(super) fn without(mut membership: Membership, id: u64) -> Membership {
+    membership.change(Change::Remove(MemberId(id)), &mut Batch::default()).expect("it is a member");
+    membership
+}
+
+/// Waits until something holds that nobody tells.
+pub(super) async fn eventually(holds: impl Fn() -> bool) {
+    let wait = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(2));
+        while !holds() {
+            ticks.tick().await;
+        }
+    };
+    assert!(timeout(PATIENCE, wait).await.is_ok(), "it does not come about");
+}
+
+pub(super) fn heartbeat(from: u64, to: u64, number: u64) -> raftpb::Message {
+    raftpb::Message {
+        r#type: Some(MessageType::MsgHeartbeat.into()),
+        from: Some(from),
+        to: Some(to),
+        term: Some(2),
+        commit: Some(number),
+        ..raftpb::Message::default()
+    }
+}
+
+/// An entry behind `index`, of some bytes.
+pub(super) fn append(from: u64, to: u64, index: u64, bytes: usize) -> raftpb::Message {
+    let entry = Entry {
+        term: Some(2),
+        index: Some(index + 1),
+        data: Some(vec![b'x'; bytes].into()),
+        ..Entry::default()
+    };
+    raftpb::Message {
+        r#type: Some(MessageType::MsgApp.into()),
+        from: Some(from),
+        to: Some(to),
+        term: Some(2),
+        log_term: Some(2),
+        index: Some(index),
+        entries: vec![entry],
+        commit: Some(index),
+        ..raftpb::Message::default()
+    }
+}
+
+pub(super) fn announcement(from: u64, to: u64, index: u64) -> raftpb::Message {
+    let metadata = raftpb::SnapshotMetadata {
+        index: Some(index),
+        term: Some(2),
+        conf_state: Some(raftpb::ConfState { voters: vec![1, 2], ..raftpb::ConfState::default() }),
+    };
+    raftpb::Message {
+        r#type: Some(MessageType::MsgSnap.into()),
+        from: Some(from),
+        to: Some(to),
+        term: Some(4),
+        snapshot: Some(raftpb::Snapshot { data: None, metadata: Some(metadata) }),
+        ..raftpb::Message::default()
+    }
+}

@@ -1,0 +1,7 @@
+//! Whole transports over loopback, with members that only take notes.
+
+mod harness;
+mod questions;
+mod refusals;
+mod snapshots;
+mod streams;

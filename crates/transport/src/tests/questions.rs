@@ -1,0 +1,79 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_proto::etcdserverpb::LeaseTimeToLiveRequest;
+use base::{LeaseId, MemberId};
+use engine::{PeerError, PeerHash, PeerVersions, Peers};
+
+use super::harness::{CLUSTER, Node, listen};
+use crate::{TcpConnect, cluster_members};
+
+const TO: MemberId = MemberId(2);
+
+#[tokio::test]
+async fn questions_are_answered() {
+    let nodes = Node::cluster(2).await;
+    let peers = &nodes[0].transport;
+    assert_eq!(peers.renew_lease(TO, LeaseId(7)).await, Ok(70));
+    let info = peers.lease_info(TO, LeaseTimeToLiveRequest { id: 7, keys: true }).await.expect("it is known");
+    assert_eq!((info.id, info.ttl, info.granted_ttl, info.keys), (7, 3, 9, vec!["k".into()]));
+    let members = peers.promote(TO, MemberId(u64::MAX)).await.expect("it is a learner");
+    assert_eq!(members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [u64::MAX]);
+    let hash = PeerHash { hash: 0xabcd, revision: 12, compact_revision: -1 };
+    assert_eq!(peers.hash_kv(TO, 12).await, Ok(hash));
+    let versions = PeerVersions { server: "3.7.1".to_owned(), cluster: "3.7.0".to_owned() };
+    assert_eq!(peers.version(TO).await, Ok(versions));
+}
+
+#[tokio::test]
+async fn refusals_keep_their_reason() {
+    let nodes = Node::cluster(2).await;
+    let peers = &nodes[0].transport;
+    let next = |error: &PeerError| nodes[1].notes.errors.lock().push_back(error.clone());
+    for error in [PeerError::NotFound, PeerError::TimeoutWaitApplied] {
+        next(&error);
+        assert_eq!(peers.renew_lease(TO, LeaseId(7)).await, Err(error.clone()));
+        next(&error);
+        let request = LeaseTimeToLiveRequest { id: 7, keys: false };
+        assert_eq!(peers.lease_info(TO, request).await, Err(error));
+    }
+    for error in [PeerError::NotFound, PeerError::NotLearner, PeerError::LearnerNotReady, PeerError::Timeout]
+    {
+        next(&error);
+        assert_eq!(peers.promote(TO, MemberId(3)).await, Err(error));
+    }
+    for error in [PeerError::Compacted, PeerError::FutureRevision] {
+        next(&error);
+        assert_eq!(peers.hash_kv(TO, 3).await, Err(error));
+    }
+    next(&PeerError::Refused("no".to_owned()));
+    let refused = peers.hash_kv(TO, 3).await;
+    assert!(matches!(&refused, Err(PeerError::Refused(text)) if text.contains("no")), "{refused:?}");
+}
+
+#[tokio::test]
+async fn members_that_are_not_there_are_unreachable() {
+    let mut nodes = Node::cluster(2).await;
+    let unknown = nodes[0].transport.version(MemberId(9)).await;
+    assert!(matches!(unknown, Err(PeerError::Unreachable(_))), "{unknown:?}");
+    nodes.pop().expect("there are two").stop().await;
+    let away = nodes[0].transport.renew_lease(TO, LeaseId(1)).await;
+    assert!(matches!(away, Err(PeerError::Unreachable(_))), "{away:?}");
+    nodes[0].transport.stop();
+    let stopped = nodes[0].transport.version(TO).await;
+    assert!(matches!(stopped, Err(PeerError::Unreachable(_))), "{stopped:?}");
+}
+
+#[tokio::test]
+async fn who_joins_asks_for_the_members() {
+    let node = Node::start(5, listen().await);
+    let gone = listen().await.local_addr().expect("it was bound");
+    let urls = ["no url".to_owned(), format!("http://{gone}"), format!("http://{}", node.address)];
+    let ask = |urls: &[String]| {
+        let urls = urls.to_vec();
+        async move { cluster_members(Arc::new(TcpConnect), &urls, Duration::from_secs(5)).await }
+    };
+    let (cluster, members) = ask(&urls).await.expect("the last one answers");
+    assert_eq!((cluster, members[0].id, members[0].name.as_str()), (CLUSTER, MemberId(5), "notes"));
+    assert!(matches!(ask(&urls[..2]).await, Err(PeerError::Unreachable(_))));
+}

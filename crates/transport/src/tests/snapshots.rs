@@ -1,0 +1,99 @@
+use base::MemberId;
+
+use super::harness::{Node, Report, Stored, announcement, mark};
+
+/// Bytes without a pattern of the size of a part.
+fn image(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+#[tokio::test]
+async fn a_state_arrives_whole_and_before_its_message() {
+    let mut nodes = Node::cluster(2).await;
+    for (len, index) in [(5 << 20, 10), (0, 30), (1, 40)] {
+        nodes[0].notes.script.lock().image = Some((image(len), len as u64));
+        nodes[0].send(vec![announcement(1, 2, index)]);
+        nodes[0].reported(&Report::Snapshot(2, true)).await;
+        let message = nodes[1].received().await;
+        let metadata = message.snapshot.and_then(|snapshot| snapshot.metadata).expect("it has been sent");
+        // The state is newer than what was asked for, and the message says so.
+        assert_eq!((metadata.index(), metadata.term()), (index + 5, 4));
+        let conf_state = metadata.conf_state.expect("it has been sent");
+        assert_eq!((conf_state.voters, conf_state.learners), (vec![1, 2], vec![3]));
+        let stored = nodes[1].notes.stored.lock().pop().expect("it was stored before");
+        assert!(stored == Stored { mark: mark(index + 5), sender: MemberId(1), image: image(len) });
+    }
+    let success = nodes[0].metric(r#"etcd_network_snapshot_send_success{To="2"}"#);
+    assert_eq!(success, Some(3.0));
+    let success = nodes[1].metric(r#"etcd_network_snapshot_receive_success{From="1"}"#);
+    assert_eq!(success, Some(3.0));
+}
+
+#[tokio::test]
+async fn what_fails_is_reported() {
+    let mut nodes = Node::cluster(2).await;
+    let failed = Report::Snapshot(2, false);
+
+    // There is no state to send.
+    nodes[0].send(vec![announcement(1, 2, 10)]);
+    nodes[0].reported(&failed).await;
+
+    // The image ends early, or does not end.
+    for said in [(3 << 20) + 1, (3 << 20) - 1] {
+        nodes[0].notes.script.lock().image = Some((image(3 << 20), said));
+        nodes[0].send(vec![announcement(1, 2, 10)]);
+        nodes[0].reported(&failed).await;
+    }
+
+    // The other side cannot store it.
+    nodes[1].notes.script.lock().is_disk_full = true;
+    nodes[0].notes.script.lock().image = Some((image(3 << 20), 3 << 20));
+    nodes[0].send(vec![announcement(1, 2, 10)]);
+    nodes[0].reported(&failed).await;
+    assert!(nodes[1].has_received_all());
+    assert!(nodes[1].notes.stored.lock().is_empty());
+
+    // After all of that one succeeds.
+    nodes[1].notes.script.lock().is_disk_full = false;
+    nodes[0].send(vec![announcement(1, 2, 10)]);
+    nodes[0].reported(&Report::Snapshot(2, true)).await;
+    let failures = nodes[0].metric(r#"etcd_network_snapshot_send_failures{To="2"}"#);
+    assert_eq!(failures, Some(4.0));
+    let inflights = nodes[0].metric(r#"etcd_network_snapshot_send_inflights_total{To="2"}"#);
+    assert_eq!(inflights, Some(0.0));
+}
+
+#[tokio::test]
+async fn one_state_comes_in_at_a_time() {
+    let mut nodes = Node::cluster(3).await;
+    let (open, gate) = std::sync::mpsc::sync_channel(1);
+    nodes[2].notes.script.lock().gate = Some(gate);
+    for sender in 0..2 {
+        nodes[sender].notes.script.lock().image = Some((image(1 << 20), 1 << 20));
+    }
+    nodes[0].send(vec![announcement(1, 3, 10)]);
+    let inflight = r#"etcd_network_snapshot_receive_inflights_total{From="1"}"#;
+    super::harness::eventually(|| nodes[2].metric(inflight) == Some(1.0)).await;
+    nodes[1].send(vec![announcement(2, 3, 10)]);
+    nodes[1].reported(&Report::Snapshot(3, false)).await;
+    drop(open);
+    nodes[0].reported(&Report::Snapshot(3, true)).await;
+    nodes[1].send(vec![announcement(2, 3, 10)]);
+    nodes[1].reported(&Report::Snapshot(3, true)).await;
+    assert_eq!(nodes[2].notes.stored.lock().len(), 2);
+}
+
+#[tokio::test]
+async fn a_state_for_nobody_is_reported_as_failed() {
+    let mut nodes = Node::cluster(2).await;
+    let two = nodes.pop().expect("there are two");
+    nodes[0].notes.script.lock().image = Some((image(100), 100));
+    two.stop().await;
+    nodes[0].send(vec![announcement(1, 2, 10)]);
+    nodes[0].reported(&Report::Snapshot(2, false)).await;
+    // The queue has room for one beside the one under way; whatever is announced is reported.
+    nodes[0].send((0..5).map(|_| announcement(1, 2, 10)).collect());
+    for _ in 0..5 {
+        nodes[0].reported(&Report::Snapshot(2, false)).await;
+    }
+}
