@@ -64,6 +64,9 @@ impl Cluster for ClusterService {
         request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
         let MemberUpdateRequest { id, peer_urls } = request.into_inner();
+        // etcd takes anything, and then all of its members crash.
+        let peer_urls = parse(&peer_urls).ok_or_else(|| status(Error::MemberBadURLs))?;
+        let peer_urls = peer_urls.iter().map(ToString::to_string).collect();
         let members = self.engine.member_update(MemberId(id), peer_urls).await.map_err(status)?;
         let (header, members) = (self.header(), everybody(&members));
         Ok(Response::new(MemberUpdateResponse { header, members }))

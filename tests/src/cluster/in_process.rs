@@ -124,6 +124,7 @@ struct Settings {
     request_bytes_max: usize,
     txn_ops_max: usize,
     election_ms: u64,
+    learners_max: usize,
     watch_progress: Duration,
 }
 
@@ -131,6 +132,7 @@ const QUOTA_BYTES: &str = "--quota-backend-bytes";
 const REQUEST_BYTES_MAX: &str = "--max-request-bytes";
 const TXN_OPS_MAX: &str = "--max-txn-ops";
 const ELECTION_MS: &str = "--election-timeout";
+const LEARNERS_MAX: &str = "--max-learners";
 /// Understood in milliseconds, such as `100ms`.
 const WATCH_PROGRESS: &str = "--watch-progress-notify-interval";
 
@@ -141,6 +143,7 @@ impl Settings {
             request_bytes_max: 1_572_864,
             txn_ops_max: 128,
             election_ms: 1000,
+            learners_max: 1,
             watch_progress: Duration::from_secs(600),
         };
         for flag in flags {
@@ -150,12 +153,13 @@ impl Settings {
                 REQUEST_BYTES_MAX => set(&mut settings.request_bytes_max, value),
                 TXN_OPS_MAX => set(&mut settings.txn_ops_max, value),
                 ELECTION_MS => set(&mut settings.election_ms, value),
+                LEARNERS_MAX => set(&mut settings.learners_max, value),
                 WATCH_PROGRESS => milliseconds(value).map(|interval| settings.watch_progress = interval),
                 _ => None,
             };
             understood.ok_or_else(|| StartError::UnknownFlag {
                 flag: flag.clone(),
-                known: &[QUOTA_BYTES, REQUEST_BYTES_MAX, TXN_OPS_MAX, ELECTION_MS, WATCH_PROGRESS],
+                known: &[QUOTA_BYTES, REQUEST_BYTES_MAX, TXN_OPS_MAX, ELECTION_MS, LEARNERS_MAX, WATCH_PROGRESS],
             })?;
         }
         Ok(settings)
@@ -220,6 +224,7 @@ fn engine_config(dir: &Path, endpoint: &str, settings: Settings) -> engine::Conf
         request_bytes_max: settings.request_bytes_max,
         quota_bytes: settings.quota_bytes,
         election: Duration::from_millis(settings.election_ms),
+        learners_max: settings.learners_max,
         // Nobody listens at the peer URL: a sole member has no peers.
         ..engine::Config::new("default", dir, "http://127.0.0.1:2380", unix_ms())
     }

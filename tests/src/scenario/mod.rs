@@ -24,12 +24,13 @@
 //!
 //! `...` at the end of an expected line accepts any rest. [`KvSession`] knows the requests of the gRPC services,
 //! [`KillSession`] also how to kill the server, which to [`AbruptSession`] every restart is, [`WatchSession`] how to
-//! watch, [`CtlSession`] the requests of etcdctl; their module texts list them. With `UPDATE_SCENARIOS=etcd-3.7` (or
-//! `etcd-3.4`) in the environment a run against that etcd writes its answers into the file instead of comparing them;
-//! read the difference before you keep it.
+//! watch, [`MembersSession`] how to change the members, [`CtlSession`] the requests of etcdctl; their module texts
+//! list them. With `UPDATE_SCENARIOS=etcd-3.7` (or `etcd-3.4`) in the environment a run against that etcd writes its
+//! answers into the file instead of comparing them; read the difference before you keep it.
 
 mod ctl;
 mod kv;
+mod members;
 mod run;
 mod text;
 mod until;
@@ -38,5 +39,6 @@ mod words;
 
 pub use ctl::CtlSession;
 pub use kv::{AbruptSession, KillSession, KvSession};
+pub use members::MembersSession;
 pub use run::{Session, run};
 pub use watch::WatchSession;

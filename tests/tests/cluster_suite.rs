@@ -1,0 +1,53 @@
+//! Changes of the members on every target.
+
+use api_proto::etcdserverpb as pb;
+use ferretcd_tests::scenario::{MembersSession, run};
+use ferretcd_tests::{Clients, Cluster, InProcess, Options, on_every_target};
+
+async fn suite<C: Cluster>(file: &str) {
+    run::<C, MembersSession>(file).await;
+}
+
+on_every_target! {
+    alone => suite("cluster/alone.txt"),
+}
+
+/// etcd logs them, and then every member of the cluster crashes.
+#[tokio::test]
+async fn addresses_that_are_none_are_not_taken_for_members() {
+    let cluster = InProcess::start(&Options::default()).await.expect("a member starts");
+    let mut clients = Clients::connect(&cluster).await.expect("it accepts connections");
+    let list = clients.cluster.member_list(pb::MemberListRequest::default()).await.expect("a list");
+    let id = list.into_inner().members[0].id;
+    for peer_urls in [vec![], vec!["nonsense".to_owned()], vec!["http://h:1/path".to_owned()]] {
+        let update = pb::MemberUpdateRequest { id, peer_urls };
+        let status = clients.cluster.member_update(update).await.expect_err("no addresses");
+        assert_eq!(status.message(), "etcdserver: given member URLs are invalid");
+    }
+}
+
+/// A cluster of etcd's stands still from here on until the new member has started.
+#[tokio::test]
+async fn a_voter_that_never_starts_is_in_nobodys_way() {
+    let cluster = InProcess::start(&Options::default()).await.expect("a member starts");
+    let mut clients = Clients::connect(&cluster).await.expect("it accepts connections");
+    let add = |port: u16| pb::MemberAddRequest {
+        peer_urls: vec![format!("http://127.0.0.1:{port}")],
+        is_learner: false,
+    };
+    let added = clients.cluster.member_add(add(1)).await.expect("one that has started may get another");
+    let added = added.into_inner().member.expect("what was added is told");
+    assert!(!added.is_learner);
+    let put = pb::PutRequest { key: "a".into(), value: "1".into(), ..Default::default() };
+    clients.kv.put(put).await.expect("the only voter decides");
+    let third = clients.cluster.member_add(add(2)).await.expect_err("the second has not started");
+    assert_eq!(third.message(), "etcdserver: re-configuration failed due to not enough started members");
+    let promoted = clients.cluster.member_promote(pb::MemberPromoteRequest { id: added.id }).await;
+    assert_eq!(
+        promoted.expect_err("it has nothing of the log").message(),
+        "etcdserver: can only promote a learner member which is in sync with leader"
+    );
+    let removed = clients.cluster.member_remove(pb::MemberRemoveRequest { id: added.id }).await;
+    assert_eq!(removed.expect("it is missed by nobody").into_inner().members.len(), 1);
+    clients.cluster.member_add(add(2)).await.expect("there is room for another one");
+}
