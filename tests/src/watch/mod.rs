@@ -16,7 +16,8 @@ use tonic::{Request, Status, Streaming};
 use crate::Clients;
 use crate::client::ANSWER_WITHIN;
 
-pub use self::response::{Event, Response};
+pub use self::response::Response;
+pub use sim::watch_history::Event;
 
 /// The id in responses that belong to no watch, or to all of the stream.
 pub const NO_WATCH: i64 = -1;

@@ -1,8 +1,7 @@
 //! Responses with their rows decoded.
 
 use api_proto::etcdserverpb as pb;
-use api_proto::mvccpb::event::EventType;
-use api_proto::mvccpb::{self, KeyValue};
+use sim::watch_history::Event;
 
 /// A response of a watch stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,17 +22,6 @@ pub struct Response {
     pub fragment: bool,
     /// In the order they came.
     pub events: Vec<Event>,
-}
-
-/// A change of a key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// The key is gone; of its row there are the key and the revision.
-    pub is_delete: bool,
-    /// The row after the change.
-    pub row: KeyValue,
-    /// The row before the change.
-    pub prev: Option<KeyValue>,
 }
 
 impl Response {
@@ -60,22 +48,6 @@ impl From<pb::WatchResponse> for Response {
             cancel_reason: response.cancel_reason,
             fragment: response.fragment,
             events: response.events.into_iter().map(Event::from).collect(),
-        }
-    }
-}
-
-impl From<mvccpb::Event> for Event {
-    fn from(event: mvccpb::Event) -> Self {
-        let row =
-            |row: api_proto::EncodedKeyValue| row.decode().expect("a server sends rows that can be decoded");
-        Self {
-            is_delete: match EventType::try_from(event.r#type) {
-                Ok(EventType::Put) => false,
-                Ok(EventType::Delete) => true,
-                Err(error) => panic!("an event of another kind: {error}"),
-            },
-            row: row(event.kv.expect("an event has a row")),
-            prev: event.prev_kv.map(row),
         }
     }
 }

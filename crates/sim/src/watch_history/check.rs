@@ -3,8 +3,7 @@
 use std::mem;
 
 use super::record::is_same;
-use super::{History, Record, Seen};
-use crate::Event;
+use super::{Event, History, Record, Seen};
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,8 +6,7 @@ use std::ops::Bound;
 use api_proto::mvccpb::KeyValue;
 use bytes::Bytes;
 
-use super::Asked;
-use crate::Event;
+use super::{Asked, Event};
 
 /// A change that the writer asks for.
 #[derive(Clone, Debug)]
@@ -49,9 +48,15 @@ impl Record {
         let revision = self.revision + 1;
         let events: Vec<_> =
             operations.iter().flat_map(|operation| self.perform(revision, operation)).collect();
+        self.note(events);
+    }
+
+    /// Changes that were made together, as whoever made them tells: at the next revision, with the rows before. None
+    /// of them take up no revision.
+    pub fn note(&mut self, events: Vec<Event>) {
         if !events.is_empty() {
-            self.revision = revision;
-            self.changes.insert(revision, events);
+            self.revision += 1;
+            self.changes.insert(self.revision, events);
         }
     }
 
@@ -113,7 +118,7 @@ pub(super) fn is_same(a: &Event, b: &Event) -> bool {
 }
 
 /// Whether a range, written as in requests, has this key.
-pub(super) fn is_within(row: &[u8], key: &[u8], range_end: &[u8]) -> bool {
+pub(crate) fn is_within(row: &[u8], key: &[u8], range_end: &[u8]) -> bool {
     match range_end {
         [] => row == key,
         [0] => row >= key,

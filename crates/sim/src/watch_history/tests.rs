@@ -1,7 +1,7 @@
 //! Each broken promise is noticed, and nothing else is.
 
 use super::*;
-use crate::Random;
+use crate::random::Random;
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())

@@ -19,13 +19,43 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+use api_proto::EncodedKeyValue;
 use api_proto::etcdserverpb as pb;
 use api_proto::etcdserverpb::watch_create_request::FilterType;
+use api_proto::mvccpb::event::EventType;
+use api_proto::mvccpb::{self, KeyValue};
 use bytes::Bytes;
 
 pub use self::check::{Violation, check};
+pub(crate) use self::record::is_within;
 pub use self::record::{Operation, Record};
-use crate::Event;
+
+/// A change of a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The key is gone; of its row there are the key and the revision.
+    pub is_delete: bool,
+    /// The row after the change.
+    pub row: KeyValue,
+    /// The row before the change.
+    pub prev: Option<KeyValue>,
+}
+
+/// Panics, as the test of a server does, when there is something that no client could read.
+impl From<mvccpb::Event> for Event {
+    fn from(event: mvccpb::Event) -> Self {
+        let row = |row: EncodedKeyValue| row.decode().expect("a server sends rows that can be decoded");
+        Self {
+            is_delete: match EventType::try_from(event.r#type) {
+                Ok(EventType::Put) => false,
+                Ok(EventType::Delete) => true,
+                Err(error) => panic!("an event of another kind: {error}"),
+            },
+            row: row(event.kv.expect("an event has a row")),
+            prev: event.prev_kv.map(row),
+        }
+    }
+}
 
 /// What a watch was asked to tell.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,52 @@
+//! How long leases were promised to live.
+
+use std::collections::BTreeMap;
+
+use super::Violation;
+use crate::agenda::Micros;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Promise {
+    until: Micros,
+    /// When it was ended because its time was over.
+    ended: Option<Micros>,
+}
+
+/// A client that was told of a time to live relies on it from the moment at which it had asked. Only its own revoke ends
+/// the lease earlier.
+#[derive(Debug, Default)]
+pub(crate) struct Promises {
+    leases: BTreeMap<i64, Promise>,
+}
+
+impl Promises {
+    /// A client was told that a lease, about which it had asked at `asked`, lives that long from then on.
+    pub(crate) fn promised(&mut self, lease: i64, asked: Micros, ttl: i64) -> Result<(), Violation> {
+        let promise = self.leases.entry(lease).or_default();
+        promise.until = promise.until.max(asked + ttl.cast_unsigned() * 1_000_000);
+        promise.check(lease)
+    }
+
+    /// A lease is gone. `is_wanted` says that a client asked for that.
+    pub(crate) fn ended(&mut self, lease: i64, now: Micros, is_wanted: bool) -> Result<(), Violation> {
+        let promise = self.leases.entry(lease).or_default();
+        if !is_wanted {
+            promise.ended = Some(now);
+        }
+        promise.check(lease)
+    }
+
+    /// Leases that were ended because their time was over.
+    pub(crate) fn n_expired(&self) -> usize {
+        self.leases.values().filter(|promise| promise.ended.is_some()).count()
+    }
+}
+
+impl Promise {
+    fn check(&self, lease: i64) -> Result<(), Violation> {
+        match self.ended {
+            Some(ended) if ended < self.until => Err(Violation::Expired { lease, until: self.until, ended }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Applying what is committed, and what follows from it.
+
+use apply::{Command, MemberChange, Response};
+use backend::Batch;
+use base::KeyRange;
+use mvcc::{RangeOptions, Scrub};
+use raft_node::{Committed, ConfChange, ConfChangeKind, Event, Payload};
+use wal::SnapshotMark;
+
+use super::{Alarm, Asker, FAREWELL, Process, start};
+use crate::Sabotage;
+use crate::agenda::MS;
+use crate::check::{Answer, Outcome};
+use crate::world::World;
+
+/// Every so many entries the members' whole states are compared.
+const COMPARED_EVERY: u64 = 128;
+/// Revisions at which hashes of history are compared.
+const HASHED_EVERY: i64 = 64;
+/// Rows that one step of a compaction looks at.
+const SCRUB_ROWS: usize = 20;
+
+impl Process {
+    /// Committed entries wait for a moment, sometimes a long one.
+    pub(super) fn apply_soon(&mut self, world: &mut World) {
+        let has_nothing = self.inbox.is_empty() && self.snapshots.install.is_none();
+        if has_nothing || std::mem::replace(&mut self.is_applying, true) {
+            return;
+        }
+        let is_busy = world.is_faulty() && world.random.chance(1);
+        let delay = world.random.below(if is_busy { 700 * MS } else { 2 * MS });
+        self.alarm(delay, Alarm::Apply, world);
+    }
+
+    /// Applies everything that waits.
+    pub(super) fn apply_all(&mut self, world: &mut World) {
+        self.is_applying = false;
+        if self.inbox.is_empty() {
+            return self.install_snapshot(world);
+        }
+        let mut batch = Batch::default();
+        for entry in std::mem::take(&mut self.inbox) {
+            self.apply(entry, &mut batch, world);
+            if world.violation.is_some() {
+                return;
+            }
+        }
+        let applied = self.machine.applied();
+        let index = applied.index;
+        self.flusher.add(world.now(), batch, self.machine.revision(), applied);
+        self.flush_soon(world);
+        self.core.handle(Event::Applied(index));
+        self.applied_for_reads(index);
+        self.wake_watches(world);
+        self.install_snapshot(world);
+    }
+
+    fn apply(&mut self, entry: Committed, batch: &mut Batch, world: &mut World) {
+        let (index, term) = (entry.index, entry.term);
+        let expected = self.machine.applied().index + 1;
+        if index != expected {
+            let violation = crate::Violation::Order { member: self.id, found: index, expected };
+            world.check::<()>(Err(violation));
+            return;
+        }
+        let mut change = None;
+        let outcome = match &entry.payload {
+            Payload::Empty => {
+                self.machine.apply_empty(index, term);
+                None
+            }
+            Payload::Normal(command) => Some(self.machine.apply(index, term, command.clone(), batch)),
+            Payload::ConfChange { change: asked } => {
+                change = Some(asked.clone());
+                let asked_for = member_change(asked);
+                Some(self.machine.apply_members((index, term), asked.id, asked_for, batch))
+            }
+        };
+        let (id, found) = match outcome {
+            None => (0, Outcome { revision: self.machine.revision(), result: Ok(Response::Done) }),
+            Some(Ok(outcome)) => {
+                let result = outcome.result.map_err(|_| ());
+                (outcome.id, Outcome { revision: outcome.revision, result })
+            }
+            Some(Err(fault)) => return world.failed(self.id, &fault),
+        };
+        world.note(self.id, "applies", index, || format!("{} -> {found:?}", shown(&entry)));
+        let now = world.now();
+        let was_first = world.truth.applied(now, self.id, &entry, &found, &mut world.operations);
+        let was_first = world.check(was_first).unwrap_or_default();
+        if let Some(change) = change {
+            self.configure(index, change, found.result.is_ok(), was_first, world);
+        }
+        if let Ok(response) = &found.result {
+            self.leases_changed(response, world);
+            if matches!(response, Response::Compaction { .. }) {
+                self.scrub_soon(world);
+            }
+        }
+        self.answer(id, found, world);
+        if index.is_multiple_of(COMPARED_EVERY) {
+            self.compare(world);
+        }
+    }
+
+    /// Tells the core what the list of members has made of a change.
+    fn configure(
+        &mut self,
+        index: u64,
+        change: ConfChange,
+        is_accepted: bool,
+        was_first: bool,
+        world: &mut World,
+    ) {
+        if is_accepted {
+            if change.kind == ConfChangeKind::RemoveNode && change.node.0 == self.id {
+                self.is_removed = true;
+                self.alarm(FAREWELL, Alarm::Stop, world);
+            }
+            if was_first {
+                world.report.n_changes += 1;
+                if change.kind == ConfChangeKind::AddLearnerNode {
+                    world.added.push(change.node.0);
+                }
+            }
+        }
+        self.core.handle(Event::Configure { index, change: is_accepted.then_some(change) });
+    }
+
+    fn answer(&mut self, id: u64, found: Outcome, world: &mut World) {
+        match self.waiters.remove(&id).map(|waiter| waiter.asker) {
+            Some(Asker::Client(op)) => world.answer(op, Answer::Applied(found)),
+            Some(Asker::Renewal(op, ttl)) => world.answer(op, Answer::Alive(ttl)),
+            Some(Asker::Nobody) | None => {}
+        }
+    }
+
+    /// Compares the rows with those that there must be at this revision: after a start, and after the installation of a
+    /// state.
+    pub(super) fn compare_with_model(&self, world: &mut World) {
+        let view = self.machine.reader().view();
+        let expected = world.truth.model.range_at(b"\0", b"\0", view.revision());
+        let found = match view.range(&KeyRange::all(), &RangeOptions::default()) {
+            Ok(found) => found.rows,
+            Err(error) => return world.failed(self.id, &error),
+        };
+        let found: Vec<_> = found.iter().filter_map(|row| row.key_value().ok()).collect();
+        if found != expected {
+            let index = self.machine.applied().index;
+            let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
+            let violation = crate::Violation::Outcome { index, member: self.id, found, expected };
+            world.check::<()>(Err(violation));
+        }
+    }
+
+    /// Compares the whole state, but for history, with that of others at the same entry.
+    pub(crate) fn compare(&self, world: &mut World) {
+        let applied = self.machine.applied();
+        let rows = match self.machine.reader().view().range(&KeyRange::all(), &RangeOptions::default()) {
+            Ok(found) => found.rows,
+            Err(error) => return world.failed(self.id, &error),
+        };
+        let rows: Vec<_> = rows.iter().map(|row| row.encoded.escape_ascii().to_string()).collect();
+        let members: Vec<_> = self.machine.membership().members().map(membership::Member::to_json).collect();
+        let leases = self.machine.lease_reader().all();
+        let state = format!("{rows:?}, configuration {:?}, {members:?}, {leases:?}", applied.conf_state);
+        let compared = world.truth.state(self.id, applied.index, state);
+        world.check(compared);
+    }
+
+    /// Compares the hash of all history in the state file with that of others at the same revision.
+    pub(crate) fn compare_history(&self, revision: i64, world: &mut World) {
+        match self.machine.reader().compute_hash_kv(revision) {
+            Ok(hash) => {
+                let compared = world.truth.history(self.id, hash);
+                world.check(compared);
+            }
+            Err(mvcc::ReadError::Compacted { .. }) => {}
+            Err(error) => world.failed(self.id, &error),
+        }
+    }
+
+    pub(super) fn flush_soon(&mut self, world: &mut World) {
+        if let Some(delay) = self.flusher.due_in(world.now()) {
+            self.alarm(delay, Alarm::FlushDue, world);
+        }
+    }
+
+    pub(super) fn begin_flush(&mut self, world: &mut World) {
+        // Several alarms may have been set for one commit.
+        if self.flusher.due_in(world.now()) == Some(0) {
+            self.flusher.begin();
+            let delay = world.speeds.sync(world.now(), self.id, &mut world.random);
+            self.alarm(delay, Alarm::Flushed, world);
+        }
+    }
+
+    pub(super) fn finish_flush(&mut self, world: &mut World) {
+        let forgets = world.breaks(Sabotage::ForgetPosition);
+        let flushed = match self.flusher.finish(&self.backend, forgets) {
+            Ok(Some(flushed)) => flushed,
+            Ok(None) => return,
+            Err(error) => return world.failed(self.id, &error),
+        };
+        self.machine.release(flushed.main);
+        let (index, term) = (flushed.applied.index, flushed.applied.term);
+        world.note(self.id, "flushes", index, String::new);
+        if flushed.main >= HASHED_EVERY {
+            self.compare_history(flushed.main - flushed.main % HASHED_EVERY, world);
+        }
+        if index - self.marked > world.profile.catchup_entries && !forgets {
+            self.marked = index;
+            let conf_state = Some(start::conf_state(&flushed.applied));
+            self.log.add_mark(SnapshotMark { index, term, conf_state });
+            self.write_log(world);
+        }
+        self.flush_soon(world);
+        self.scrub_soon(world);
+        self.send_waiting_snapshots(world);
+        self.install_snapshot(world);
+    }
+
+    pub(super) fn scrub_soon(&mut self, world: &mut World) {
+        if !std::mem::replace(&mut self.is_scrubbing, true) {
+            self.alarm(5 * MS, Alarm::Scrub, world);
+        }
+    }
+
+    pub(super) fn scrub(&mut self, world: &mut World) {
+        self.is_scrubbing = false;
+        let mut batch = Batch::default();
+        let scrub = match self.machine.scrub(SCRUB_ROWS, &mut batch) {
+            Ok(scrub) => scrub,
+            Err(fault) => return world.failed(self.id, &fault),
+        };
+        if !batch.is_empty() {
+            let applied = self.machine.applied();
+            self.flusher.add(world.now(), batch, self.machine.revision(), applied);
+            self.flush_soon(world);
+        }
+        if matches!(scrub, Scrub::Progress { .. } | Scrub::Finished { .. }) {
+            self.scrub_soon(world);
+        }
+    }
+}
+
+fn member_change(change: &ConfChange) -> MemberChange {
+    let context = change.context.clone();
+    match change.kind {
+        ConfChangeKind::AddNode | ConfChangeKind::AddLearnerNode => MemberChange::Add { context },
+        ConfChangeKind::UpdateNode => MemberChange::Update { context },
+        ConfChangeKind::RemoveNode => MemberChange::Remove(change.node),
+    }
+}
+
+/// An entry for somebody who reads the trace.
+fn shown(entry: &Committed) -> String {
+    match &entry.payload {
+        Payload::Normal(bytes) => match Command::decode(bytes.clone()) {
+            Ok(Command { id, request, .. }) => format!("{id} {request:?}"),
+            Err(error) => error.to_string(),
+        },
+        other => format!("{other:?}"),
+    }
+}

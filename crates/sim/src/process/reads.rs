@@ -1,0 +1,137 @@
+//! Linearizable reads, through the engine's own gate.
+
+use base::LeaseId;
+use raft_node::{Event, ReadToken, Role};
+use tokio::sync::oneshot;
+
+use super::{Process, Refused};
+use crate::Sabotage;
+use crate::agenda::{MS, Micros};
+use crate::check::{Answer, Call, OpId};
+use crate::gate::ReadGate;
+use crate::world::World;
+
+/// How long an answer of the core is waited for before it is asked again.
+const PATIENCE: Micros = 500 * MS;
+
+/// What is to be done as soon as the member is up to date.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// Rows for a client.
+    Range(OpId),
+    /// More time for a client's lease.
+    Renew(OpId, LeaseId),
+    /// Leases whose time is over, as far as this member leads in this term.
+    Expire(u64),
+}
+
+/// Who waits at the gate.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    gate: ReadGate,
+    waiting: Vec<(oneshot::Receiver<Result<(), Refused>>, Purpose)>,
+    /// The token of the question that the gate waits for.
+    asked: u64,
+}
+
+impl Reads {
+    /// Reads that wait.
+    pub(super) fn len(&self) -> usize {
+        self.gate.len()
+    }
+}
+
+impl Process {
+    /// Does it when everything is applied that is committed now.
+    pub(super) fn when_up_to_date(&mut self, purpose: Purpose, world: &World) {
+        let (sender, receiver) = oneshot::channel();
+        self.reads.waiting.push((receiver, purpose));
+        if world.breaks(Sabotage::ReadWithoutAsking) && self.status.role == Role::Leader {
+            let _ = sender.send(Ok(()));
+            return;
+        }
+        let now = world.agenda.instant();
+        if self.reads.gate.enter(now, sender)
+            && let Some(token) = self.reads.gate.begin_round(now)
+        {
+            self.ask(token, world);
+        }
+    }
+
+    fn ask(&mut self, token: u64, world: &World) {
+        self.reads.asked = token;
+        let token = if world.breaks(Sabotage::ReuseReadTokens) { 1 } else { token };
+        self.core.handle(Event::ReadIndex(vec![ReadToken(token)]));
+    }
+
+    /// The core has answered a question.
+    pub(super) fn confirmed(&mut self, token: ReadToken, index: u64, world: &World) {
+        let token = if world.breaks(Sabotage::ReuseReadTokens) { self.reads.asked } else { token.0 };
+        let released = self.reads.gate.confirmed(world.agenda.instant(), token, index);
+        for read in released.reads {
+            let _ = read.send(Ok(()));
+        }
+        if let Some(token) = released.ask {
+            self.ask(token, world);
+        }
+    }
+
+    /// Everything up to this index is applied.
+    pub(super) fn applied_for_reads(&mut self, index: u64) {
+        for read in self.reads.gate.applied(index) {
+            let _ = read.send(Ok(()));
+        }
+    }
+
+    /// The leader is another one: what was forwarded to the old one may be lost.
+    pub(super) fn refuse_reads(&mut self) {
+        for read in self.reads.gate.take_all() {
+            let _ = read.send(Err(Refused::LeaderChanged));
+        }
+    }
+
+    /// Asks again where no answer comes, and gives up on reads that have waited too long.
+    pub(super) fn sweep_reads(&mut self, timeout: Micros, world: &World) {
+        let now = world.agenda.instant();
+        let millis = |micros: Micros| std::time::Duration::from_micros(micros);
+        if let Some(token) = self.reads.gate.ask_again(now, millis(PATIENCE)) {
+            self.ask(token, world);
+        }
+        for read in self.reads.gate.take_overdue(now, millis(timeout)) {
+            let _ = read.send(Err(Refused::Timeout));
+        }
+    }
+
+    /// Does what the gate has let go. Says whether there was something.
+    pub(super) fn go_on_with_reads(&mut self, world: &mut World) -> bool {
+        let mut ready = Vec::new();
+        self.reads.waiting.retain_mut(|(receiver, purpose)| match receiver.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => true,
+            told => {
+                ready.push((*purpose, matches!(told, Ok(Ok(())))));
+                false
+            }
+        });
+        let found_some = !ready.is_empty();
+        for (purpose, is_up_to_date) in ready {
+            match purpose {
+                Purpose::Range(op) if is_up_to_date => self.range(op, world),
+                Purpose::Renew(op, lease) if is_up_to_date => self.renew(op, lease, world),
+                Purpose::Range(op) | Purpose::Renew(op, _) => world.answer(op, Answer::Unknown),
+                Purpose::Expire(term) => self.end_expired(term, is_up_to_date, world),
+            }
+        }
+        found_some
+    }
+
+    /// Answers with the rows as they are here now.
+    pub(super) fn range(&mut self, op: OpId, world: &mut World) {
+        let Call::Range(request) = world.operations.call(op) else { return };
+        let view = self.machine.reader().view();
+        let answer = match apply::range(&view, request) {
+            Ok(response) => Answer::Rows(view.revision(), response),
+            Err(error) => return world.failed(self.id, &error),
+        };
+        world.answer(op, answer);
+    }
+}

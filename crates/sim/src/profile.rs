@@ -1,0 +1,78 @@
+//! What kind of run it is, besides its seed.
+
+/// How a run is made up. The seed decides everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// By which it is asked for.
+    pub name: &'static str,
+    /// Voters that the cluster starts with.
+    pub n_members: u64,
+    /// Clients, each with one request at a time.
+    pub n_clients: usize,
+    /// Watches, each on a stream of its own.
+    pub n_watchers: usize,
+    /// Whether members are added, promoted and removed.
+    pub changes_members: bool,
+    /// Percent of the faults that make a disk slow, instead of anything else.
+    pub slow_disks: u64,
+    /// Applied entries that a member keeps for others; who needs older ones gets the whole state.
+    pub catchup_entries: u64,
+    /// Longest pause of a client between two requests, in milliseconds.
+    pub pause_ms: u64,
+    /// Milliseconds with faults.
+    pub faults_ms: u64,
+    /// Milliseconds without, behind them.
+    pub healed_ms: u64,
+    /// The longest time to live of a lease, in seconds.
+    pub lease_ttl_max: i64,
+    /// Longest pause between two faults, in milliseconds.
+    pub fault_pause_ms: u64,
+}
+
+const THREE: Profile = Profile {
+    name: "three",
+    n_members: 3,
+    n_clients: 5,
+    n_watchers: 3,
+    changes_members: false,
+    slow_disks: 15,
+    catchup_entries: 200,
+    pause_ms: 60,
+    faults_ms: 15_000,
+    healed_ms: 8_000,
+    lease_ttl_max: 8,
+    fault_pause_ms: 1_500,
+};
+
+impl Profile {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        THREE,
+        Self { name: "five", n_members: 5, ..THREE },
+        Self { name: "exchange", changes_members: true, catchup_entries: 40, ..THREE },
+        Self { name: "one", n_members: 1, changes_members: true, ..THREE },
+        Self { name: "snapshots", catchup_entries: 5, ..THREE },
+        Self { name: "slow", slow_disks: 80, ..THREE },
+        Self {
+            name: "leases",
+            n_clients: 2,
+            n_watchers: 1,
+            pause_ms: 4_000,
+            faults_ms: 900_000,
+            healed_ms: 20_000,
+            lease_ttl_max: 700,
+            fault_pause_ms: 60_000,
+            ..THREE
+        },
+    ];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name == name)
+    }
+
+    /// The one that a seed is run with if nobody asks for another.
+    pub fn of_seed(seed: u64) -> Self {
+        Self::ALL[(seed % Self::ALL.len() as u64) as usize]
+    }
+}

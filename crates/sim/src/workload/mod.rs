@@ -1,0 +1,7 @@
+//! Those who use the cluster.
+
+mod client;
+mod watcher;
+
+pub(crate) use client::Client;
+pub(crate) use watcher::{Watcher, WatcherStep};

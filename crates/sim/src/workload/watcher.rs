@@ -1,0 +1,113 @@
+//! One who watches, whatever streams it takes.
+
+use api_proto::etcdserverpb::WatchResponse;
+use base::KeyRange;
+use bytes::Bytes;
+use prost::Message as _;
+use watch::{Delivery, WatchSpec};
+
+use crate::random::Random;
+use crate::watch_history::{Asked, Event, History, Seen};
+
+/// What happens to one who watches.
+#[derive(Debug)]
+pub(crate) enum WatcherStep {
+    /// Looks for a member and watches there.
+    Connect,
+    /// Has been told something.
+    Told(Vec<Delivery>),
+}
+
+/// A watch and all that it was told.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(crate) history: History,
+    /// The revision to ask for after a loss; 0 while nothing is known.
+    next: i64,
+    /// Raised with each stream.
+    pub(crate) epoch: u64,
+    /// Where it watches: a member, and the how-manieth start of it.
+    pub(crate) at: Option<(u64, u64)>,
+}
+
+impl Watcher {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        let (key, range_end) = match random.below(3) {
+            0 => (Bytes::from(format!("k{:02}", random.below(12))), Bytes::new()),
+            1 => (Bytes::from_static(b"k0"), Bytes::from_static(b"k1")),
+            _ => (Bytes::from_static(b"k"), Bytes::from_static(b"l")),
+        };
+        let start = if random.chance(50) { 0 } else { 1 + random.below(30) as i64 };
+        let asked = Asked {
+            key,
+            range_end,
+            start,
+            no_put: random.chance(10),
+            no_delete: random.chance(10),
+            prev_kv: random.chance(50),
+        };
+        let history = History { asked, floor: 0, headers_are_bookmarks: true, seen: Vec::new() };
+        Self { history, next: start, epoch: 0, at: None }
+    }
+
+    /// What to ask a member for. `too_early` breaks the rule that nothing is told twice.
+    pub(crate) fn spec(&self, too_early: bool) -> WatchSpec {
+        let Asked { key, range_end, no_put, no_delete, prev_kv, .. } = self.history.asked.clone();
+        let start = if too_early && self.next > 1 { self.next - 1 } else { self.next };
+        let range = KeyRange::from_wire(key, range_end);
+        WatchSpec { start, no_put, no_delete, prev_kv, ..WatchSpec::new(range) }
+    }
+
+    /// It was asked for at a member that has this revision.
+    pub(crate) fn asked_at(&mut self, member: (u64, u64), revision: i64) {
+        self.at = Some(member);
+        if self.next == 0 {
+            self.history.floor = revision;
+        }
+    }
+
+    /// The stream is gone.
+    pub(crate) fn lose(&mut self) {
+        self.at = None;
+        self.epoch += 1;
+        self.history.seen.push(Seen::Lost);
+    }
+
+    /// Takes what it was told. Returns whether it must be asked for again.
+    pub(crate) fn take(&mut self, deliveries: Vec<Delivery>) -> bool {
+        let mut is_over = false;
+        for delivery in deliveries {
+            let seen = match delivery {
+                Delivery::Created { revision, .. } => {
+                    if self.next == 0 {
+                        self.next = revision + 1;
+                    }
+                    Seen::Created(revision)
+                }
+                Delivery::Events(batch) => {
+                    self.next = batch.revision + 1;
+                    let response = WatchResponse::decode(batch.events.as_bytes().clone());
+                    let events = response.expect("the hub encodes events").events;
+                    let events = events.into_iter().map(Event::from).collect();
+                    Seen::Events { header: batch.revision, events, fragment: false }
+                }
+                Delivery::Progress { revision, .. } => {
+                    self.next = self.next.max(revision + 1);
+                    Seen::Progress(revision)
+                }
+                Delivery::Compacted { compacted, .. } => {
+                    self.next = compacted;
+                    is_over = true;
+                    Seen::Compacted(compacted)
+                }
+                Delivery::Refused { .. } | Delivery::Canceled { .. } | Delivery::Ended(_) => continue,
+            };
+            self.history.seen.push(seen);
+        }
+        if is_over {
+            self.at = None;
+            self.epoch += 1;
+        }
+        is_over
+    }
+}
