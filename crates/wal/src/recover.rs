@@ -21,6 +21,8 @@ pub(crate) struct Tail {
     pub(crate) crc: u32,
     /// Whether bytes of an unfinished write follow.
     pub(crate) torn: bool,
+    /// Where the last record begins and the checksum before it, if it is a snapshot mark.
+    last_mark: Option<(u64, u32)>,
 }
 
 /// A log that was read to its end. Nothing was changed on disk.
@@ -35,7 +37,14 @@ pub(crate) struct Reading {
 /// Reads the log that consists of `segments`, all there are in `dir`, in order.
 pub(crate) fn read(dir: &dyn Dir, segments: &[Segment]) -> Result<Reading, Error> {
     let mut survey = Survey::default();
-    let tail = scan(dir, segments, |record| survey.visit(record))?;
+    let mut tail = scan(dir, segments, |record| survey.visit(record))?;
+    if let Some((offset, crc)) = tail.last_mark
+        && survey.marks.pop_if(|mark| mark.index > survey.hard_state.commit).is_some()
+    {
+        // The hard state that follows a mark did not reach the disk, so nobody relies on the mark. If it stayed it
+        // would count as soon as the log has grown past it, and hide entries that no state contains.
+        tail = Tail { offset, crc, torn: true, last_mark: None };
+    }
 
     let no_start =
         || Error::NoStart { dir: dir.path(), n_marks: survey.marks.len(), hard_state: survey.hard_state };
@@ -62,17 +71,20 @@ fn scan(
     mut visit: impl FnMut(Record<'_>) -> Result<(), Fault>,
 ) -> Result<Tail, Error> {
     let mut crc = None;
-    let mut tail = Tail { offset: 0, crc: 0, torn: false };
+    let mut tail = Tail { offset: 0, crc: 0, torn: false, last_mark: None };
     for (i, segment) in segments.iter().enumerate() {
         let path = || dir.path().join(segment.name.file_name());
         let io = |e| Error::io("read", &path(), e);
         let mut reader = SegmentReader::new(segment.file.as_ref(), crc).map_err(io)?;
-        let mut head = Head::default();
+        let (mut head, mut last_mark) = (Head::default(), None);
         let is_last = i + 1 == segments.len();
         let torn = loop {
-            let offset = reader.offset();
+            let (offset, crc_before) = (reader.offset(), reader.crc().unwrap_or(0));
             let fault = match reader.next() {
-                Ok(Some(record)) => head.visit(record).and_then(|()| visit(record)).err(),
+                Ok(Some(record)) => {
+                    last_mark = (record.kind == Kind::Mark).then_some((offset, crc_before));
+                    head.visit(record).and_then(|()| visit(record)).err()
+                }
                 Ok(None) if head.is_complete() => break false,
                 Ok(None) => Some(Fault::Head),
                 Err(ReadError::Io(e)) => return Err(io(e)),
@@ -85,7 +97,7 @@ fn scan(
             }
         };
         crc = reader.crc();
-        tail = Tail { offset: reader.offset(), crc: crc.unwrap_or(0), torn };
+        tail = Tail { offset: reader.offset(), crc: crc.unwrap_or(0), torn, last_mark };
     }
     Ok(tail)
 }

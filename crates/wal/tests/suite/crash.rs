@@ -83,6 +83,16 @@ fn check(found_on: &MemDir, history: Option<&History>) {
     found.entries.push(next);
     let (_, continued) = Wal::open_on(again.crash(), config(SEGMENT_BYTES)).unwrap();
     assert_eq!(continued, found);
+
+    // What was not found does not come back when the log has grown past it.
+    let more = entries(9, last + 2..=last + 40, 0);
+    let hard_state = HardState { term: 9, vote: 0, commit: last + 40 };
+    wal.append(&more, Some(hard_state)).unwrap();
+    wal.sync().unwrap();
+    found.entries.extend(more);
+    found.hard_state = hard_state;
+    let (_, grown) = Wal::open_on(again.crash(), config(SEGMENT_BYTES)).unwrap();
+    assert_eq!(grown, found);
 }
 
 /// All that a log does: appends with and without sync, cuts, conflicts, marks behind and ahead, releases.
@@ -108,7 +118,18 @@ fn workload(run: &mut Run) {
     run.mark(&mark(30, 2));
     run.append(&entries(2, 31..=34, 250), state(2, 3, 31));
     run.sync();
-    assert!(run.wal.release(30, 1).unwrap() > 0);
+    // One that contradicts entries, of which some were synced; of a term that is heard of for the first time.
+    run.append(&entries(2, 35..=36, 30), None);
+    run.mark(&mark(33, 4));
+    run.append(&entries(4, 34..=35, 60), state(5, 1, 34));
+    run.sync();
+    // One that the log has already, committed or not.
+    run.append(&entries(5, 36..=38, 40), state(5, 1, 35));
+    run.sync();
+    run.mark(&mark(37, 5));
+    run.append(&entries(5, 39..=39, 0), None);
+    run.sync();
+    assert!(run.wal.release(37, 1).unwrap() > 0);
     run.disk.look();
 }
 
@@ -143,12 +164,29 @@ fn coin(seed: &mut u64) -> bool {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { n: u64, len: usize, replaced: u64, commit: u64 },
+    Append {
+        n: u64,
+        len: usize,
+        replaced: u64,
+        commit: u64,
+    },
     Sync,
-    Mark { ahead: u64 },
-    Release { keep: usize },
-    Crash { seed: u64 },
-    Cut { percent: u64 },
+    Mark {
+        ahead: u64,
+    },
+    /// A state from a leader of another term, inside the log.
+    Contradict {
+        behind: u64,
+    },
+    Release {
+        keep: usize,
+    },
+    Crash {
+        seed: u64,
+    },
+    Cut {
+        percent: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -157,6 +195,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(n, len, replaced, commit)| Step::Append { n, len, replaced, commit }),
         3 => Just(Step::Sync),
         1 => prop_oneof![3 => Just(0), 1 => 1..9u64].prop_map(|ahead| Step::Mark { ahead }),
+        1 => (0..4u64).prop_map(|behind| Step::Contradict { behind }),
         1 => (0..4usize).prop_map(|keep| Step::Release { keep }),
         1 => (1..u64::MAX).prop_map(|seed| Step::Crash { seed }),
         1 => (0..=100u64).prop_map(|percent| Step::Cut { percent }),
@@ -190,6 +229,18 @@ fn perform(step: Step, disk: &mut MemDir, wal: &mut Option<Wal>, history: &mut H
             }
             let replaced = now.entries.iter().find(|e| e.index == index);
             let mark = mark(index, replaced.map_or(now.hard_state.term, |e| e.term));
+            history.extend(now.mark(mark.clone()));
+            open.mark_snapshot(&mark).unwrap();
+            history.all_is_durable();
+        }
+        Step::Contradict { behind } => {
+            let now = history.now();
+            let index = now.last_index().saturating_sub(behind);
+            if now.hard_state.term == 0 || index <= now.hard_state.commit.max(now.recovered().snapshot.index)
+            {
+                return;
+            }
+            let mark = mark(index, now.hard_state.term + 1);
             history.extend(now.mark(mark.clone()));
             open.mark_snapshot(&mark).unwrap();
             history.all_is_durable();

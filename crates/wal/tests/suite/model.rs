@@ -42,13 +42,22 @@ impl Model {
     pub(crate) fn mark(&self, mark: SnapshotMark) -> Vec<Self> {
         let mut model = self.clone();
         let HardState { term, vote, commit } = model.hard_state;
+        // A member has no vote in a term that it knows only from a state.
         let raised = HardState { term, vote, commit: mark.index };
+        let raised = if term < mark.term { HardState { term: mark.term, vote: 0, ..raised } } else { raised };
         model.marks.push(mark);
-        let mut states = vec![model.clone()];
+        let mut states = Vec::new();
         if commit < raised.commit {
+            // By itself the mark is none.
+            states.push(self.clone());
             model.hard_state = raised;
-            states.push(model);
+            let mark = model.start();
+            let contradicts = |e: &Entry| e.index == mark.index && e.term != mark.term;
+            if model.entries.iter().any(contradicts) {
+                model.entries.clear();
+            }
         }
+        states.push(model);
         states
     }
 
