@@ -36,6 +36,8 @@ pub enum Listener {
     Tls,
     /// A URL for probes and scrapers: health and metrics only, nothing around them.
     Metrics,
+    /// A URL for other members: the version only, nothing around it.
+    Peers,
 }
 
 /// The HTTP pages of one member. Clones share everything.
@@ -65,17 +67,20 @@ impl Gateway {
     ///
     /// The reads of the pages need a tokio runtime with time.
     pub fn router(&self, listener: Listener) -> Router {
-        let mut pages = Router::new()
-            .route("/health", only_get(health_page::answer))
-            .route("/metrics", any(metrics_page::answer));
-        pages = add_probe(pages, &LIVEZ);
-        pages = add_probe(pages, &READYZ);
+        let mut pages = Router::new();
+        if listener != Listener::Peers {
+            pages = pages
+                .route("/health", only_get(health_page::answer))
+                .route("/metrics", any(metrics_page::answer));
+            pages = add_probe(pages, &LIVEZ);
+            pages = add_probe(pages, &READYZ);
+        }
         if listener != Listener::Metrics {
             pages = pages.route("/version", only_get(version_page::answer));
         }
         let pages = pages.fallback(not_found).with_state(self.pages.clone());
         match listener {
-            Listener::Metrics => pages,
+            Listener::Metrics | Listener::Peers => pages,
             Listener::Plain => self.guarded(pages, true),
             Listener::Tls => self.guarded(pages, false),
         }

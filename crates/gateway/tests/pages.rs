@@ -304,3 +304,13 @@ async fn unlisted_hosts_are_misdirected_without_tls() {
     let preflight = Request::options("/").header("host", "evil.example").body(Body::empty()).unwrap();
     assert_eq!(ask(&gateway, Listener::Plain, preflight).await.status, StatusCode::MISDIRECTED_REQUEST);
 }
+
+#[tokio::test]
+async fn other_members_are_told_the_version_and_nothing_else() {
+    let gateway = gateway(Member::default(), open_config());
+    let version = ask(&gateway, Listener::Peers, get("/version")).await;
+    assert!(version.body.contains(r#""etcdserver":"3.7.1""#), "{}", version.body);
+    for path in ["/health", "/metrics", "/livez", "/readyz"] {
+        assert_eq!(ask(&gateway, Listener::Peers, get(path)).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}

@@ -83,7 +83,7 @@ pub enum Face {
     Http,
     /// Probes and metrics alone.
     Metrics,
-    /// What other members ask; a sole member has nothing to tell them.
+    /// What other members ask besides that which belongs to the transport: the version.
     Peers,
 }
 
@@ -229,7 +229,8 @@ impl Inner {
         match self.face {
             None | Some(Face::Http) => self.gateway.router(clients),
             Some(Face::Metrics) => self.gateway.router(Listener::Metrics),
-            Some(Face::Grpc | Face::Peers) => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
+            Some(Face::Peers) => self.gateway.router(Listener::Peers),
+            Some(Face::Grpc) => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
         }
     }
 }
