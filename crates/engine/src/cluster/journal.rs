@@ -11,7 +11,7 @@ pub(crate) fn log_changes(cluster: ClusterId, own: MemberId, before: &Membership
                 "cluster-id" = %cluster,
                 "local-member-id" = %own,
                 "added-peer-id" = %member.id,
-                "added-peer-peer-urls" = ?member.peer_urls,
+                "added-peer-peer-urls[]" = ?member.peer_urls,
                 "added-peer-is-learner" = member.is_learner,
                 "added member"
             ),
@@ -23,7 +23,7 @@ pub(crate) fn log_changes(cluster: ClusterId, own: MemberId, before: &Membership
             "cluster-id" = %cluster,
             "local-member-id" = %own,
             "removed-remote-peer-id" = %member.id,
-            "removed-remote-peer-urls" = ?member.peer_urls,
+            "removed-remote-peer-urls[]" = ?member.peer_urls,
             "removed-remote-peer-is-learner" = member.is_learner,
             "removed member"
         );
@@ -45,7 +45,7 @@ fn log_change(cluster: ClusterId, own: MemberId, before: &Member, after: &Member
             "cluster-id" = %cluster,
             "local-member-id" = %own,
             "updated-remote-peer-id" = %after.id,
-            "updated-remote-peer-urls" = ?after.peer_urls,
+            "updated-remote-peer-urls[]" = ?after.peer_urls,
             "updated-remote-peer-is-learner" = after.is_learner,
             "updated member"
         );
