@@ -108,13 +108,15 @@ async fn ask(
     let (local, body) = (&link.local, Bytes::from(body));
     let asking = async {
         let mut last = PeerError::Unreachable(format!("member {} has no valid URL", link.id));
-        for url in link.urls.all() {
-            let request = request(&url, method.clone(), path, &local.identity, body.clone());
+        let urls = link.urls.all();
+        // Once more at the end where it began: there may have been a connection that had just been closed.
+        for url in urls.iter().chain(urls.first()) {
+            let request = request(url, method.clone(), path, &local.identity, body.clone());
             match local.calls.call(with_type(request, content_type), local.config.call_timeout).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => last = unreachable(error),
             }
-            link.urls.failed(&url);
+            link.urls.failed(url);
         }
         Err(last)
     };

@@ -21,8 +21,9 @@ use crate::stall::{Impatient, Patience};
 
 /// Connections to one member that wait for their next request.
 const IDLE_CONNECTIONS_MAX: usize = 4;
-/// After how long without requests a connection is closed. Probes come more often.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// After how long without requests a connection is closed. etcd's servers close theirs after 5 s, and a request
+/// that meets that is lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest answer that is read, in bytes: all keys of a lease may be in it.
 const ANSWER_BYTES_MAX: usize = 100 << 20;
 

@@ -40,7 +40,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) enum Refused {
     /// No stream is there; the message may go another way.
-    Detached(Message),
+    Detached(Box<Message>),
     /// The other side takes less than is sent.
     Full,
 }
@@ -54,7 +54,7 @@ impl Lane {
     pub(crate) fn push(&self, message: Message) -> Result<(), Refused> {
         let mut state = self.0.lock();
         if !state.is_attached {
-            return Err(Refused::Detached(message));
+            return Err(Refused::Detached(Box::new(message)));
         }
         let bytes = rough_len(&message);
         let is_full = state.queue.len() >= MESSAGES_MAX || state.bytes + bytes > BYTES_MAX;

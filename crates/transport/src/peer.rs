@@ -94,10 +94,10 @@ impl Peer {
             (Err(Refused::Full), StreamKind::Appends) => Some("streamMsgAppV2"),
             (Err(Refused::Full), StreamKind::Messages) => Some("streamMsg"),
             (Err(Refused::Detached(message)), StreamKind::Appends) => {
-                self.send_on(StreamKind::Messages, message)
+                self.send_on(StreamKind::Messages, *message)
             }
             (Err(Refused::Detached(message)), StreamKind::Messages) => {
-                match self.pipeline.try_send(message) {
+                match self.pipeline.try_send(*message) {
                     Ok(()) | Err(TrySendError::Closed(_)) => None,
                     Err(TrySendError::Full(_)) => Some("pipeline"),
                 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use arc_swap::ArcSwap;
 use base::{LeaseId, MemberId};
 use engine::{Answer, PeerError, PeerHash, PeerVersions, Peers};
 use membership::Membership;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
 use raft_node::Message;
 use tokio::runtime::Handle;
@@ -40,12 +41,15 @@ struct Inner {
     runtime: Handle,
     /// The members as they were told last.
     membership: Arc<RwLock<Membership>>,
-    table: RwLock<Table>,
+    /// Read without a lock, so that whoever is called back while sending may ask again.
+    table: ArcSwap<Table>,
+    /// Held by whoever puts another table in place.
+    changing: Mutex<()>,
     /// One snapshot comes in at a time.
     receiving: Arc<Semaphore>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Table {
     local: Option<Arc<Local>>,
     /// All members but this one, once there is a local one.
@@ -75,7 +79,8 @@ impl PeerTransport {
             metrics,
             runtime: runtime.clone(),
             membership: Arc::default(),
-            table: RwLock::default(),
+            table: ArcSwap::default(),
+            changing: Mutex::default(),
             receiving: Arc::new(Semaphore::new(1)),
         })))
     }
@@ -86,18 +91,16 @@ impl PeerTransport {
         // The pools of connections start tasks of their own.
         let _runtime = self.0.runtime.enter();
         let local = Local::new(member, self.0.config.clone(), self.0.metrics.clone(), membership);
-        let mut table = self.0.table.write();
-        assert!(table.local.is_none(), "a transport works for one member");
-        table.local = Some(Arc::new(local));
-        let ended = self.0.reconcile(&mut table);
-        assert!(ended.is_empty(), "connections begin with the member");
+        self.0.change(|table| {
+            assert!(table.local.is_none(), "a transport works for one member");
+            table.local = Some(Arc::new(local));
+            self.0.reconcile(table);
+        });
     }
 
     /// Ends all connections and lets go of the member. Messages are dropped from now on.
     pub fn stop(&self) {
-        let table = std::mem::take(&mut *self.0.table.write());
-        // Ending a connection may tell the member, which must not find the table locked.
-        drop(table);
+        self.0.change(|table| *table = Table::default());
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -106,7 +109,7 @@ impl PeerTransport {
 
     /// The member, once it is there.
     pub(crate) fn local(&self) -> Option<Arc<Local>> {
-        self.0.table.read().local.clone()
+        self.0.table.load().local.clone()
     }
 
     /// Whether a member reads both streams.
@@ -125,12 +128,12 @@ impl PeerTransport {
 
     /// Whether somebody is a member.
     pub(crate) fn knows(&self, id: MemberId) -> bool {
-        self.0.table.read().peers.contains_key(&id)
+        self.0.table.load().peers.contains_key(&id)
     }
 
     /// Begins a stream to a member, if it is one.
     pub(crate) fn begin_stream(&self, to: MemberId, kind: StreamKind) -> Option<OutgoingStream> {
-        let peer = self.0.table.read().peers.get(&to).cloned()?;
+        let peer = self.0.table.load().peers.get(&to).cloned()?;
         Some(OutgoingStream::begin(Arc::clone(&peer.link), kind))
     }
 
@@ -138,26 +141,27 @@ impl PeerTransport {
     /// behind, and then it must be able to answer.
     pub(crate) fn meet(&self, id: MemberId, urls: &[String]) {
         let is_known = |table: &Table| table.peers.contains_key(&id) || table.strangers.contains_key(&id);
-        if urls.is_empty() || is_known(&self.0.table.read()) || self.0.membership.read().is_removed(id) {
+        if urls.is_empty() || is_known(&self.0.table.load()) || self.0.membership.read().is_removed(id) {
             return;
         }
-        let mut table = self.0.table.write();
-        let Some(local) = table.local.clone() else { return };
-        if id == local.id || is_known(&table) || table.strangers.len() >= STRANGERS_MAX {
-            return;
-        }
-        let peer = Peer::start(&local, id, urls, Standing::Stranger, &self.0.runtime);
-        table.strangers.insert(id, Arc::new(peer));
-        info!(
-            "local-member-id" = %local.id,
-            "remote-peer-id" = %id,
-            "remote-peer-urls" = ?urls,
-            "added new remote peer"
-        );
+        self.0.change(|table| {
+            let Some(local) = table.local.clone() else { return };
+            if id == local.id || is_known(table) || table.strangers.len() >= STRANGERS_MAX {
+                return;
+            }
+            let peer = Peer::start(&local, id, urls, Standing::Stranger, &self.0.runtime);
+            table.strangers.insert(id, Arc::new(peer));
+            info!(
+                "local-member-id" = %local.id,
+                "remote-peer-id" = %id,
+                "remote-peer-urls" = ?urls,
+                "added new remote peer"
+            );
+        });
     }
 
     fn link(&self, to: MemberId) -> Result<Arc<Link>, PeerError> {
-        let table = self.0.table.read();
+        let table = self.0.table.load();
         let peer = table.peers.get(&to).or_else(|| table.strangers.get(&to));
         peer.map(|peer| Arc::clone(&peer.link))
             .ok_or_else(|| PeerError::Unreachable(format!("member {to} is not known")))
@@ -177,20 +181,27 @@ impl PeerTransport {
 }
 
 impl Inner {
-    /// Brings the connections in line with the members. What has ended is returned, to be dropped without the lock.
-    fn reconcile(&self, table: &mut Table) -> Vec<Arc<Peer>> {
-        let Some(local) = table.local.clone() else { return Vec::new() };
+    /// Puts a changed table in place. Connections that are in it no more end when nobody uses the old one.
+    fn change(&self, change: impl FnOnce(&mut Table)) {
+        let _changing = self.changing.lock();
+        let mut table = Table::clone(&self.table.load());
+        change(&mut table);
+        self.table.store(Arc::new(table));
+    }
+
+    /// Brings the connections in line with the members.
+    fn reconcile(&self, table: &mut Table) {
+        let Some(local) = table.local.clone() else { return };
         let membership = self.membership.read();
-        let is_gone = |id: &MemberId| membership.member(*id).is_none();
-        let gone: Vec<MemberId> = table.peers.keys().copied().filter(is_gone).collect();
-        let mut ended: Vec<Arc<Peer>> = gone.iter().filter_map(|id| table.peers.remove(id)).collect();
-        for id in gone {
-            self.metrics.set_known(local.id, id, false);
-            info!("local-member-id" = %local.id, "removed-remote-peer-id" = %id, "removed remote peer");
-        }
-        let is_no_stranger = |id: &MemberId| membership.member(*id).is_some() || membership.is_removed(*id);
-        let met: Vec<MemberId> = table.strangers.keys().copied().filter(is_no_stranger).collect();
-        ended.extend(met.iter().filter_map(|id| table.strangers.remove(id)));
+        table.peers.retain(|id, _| {
+            let is_member = membership.member(*id).is_some();
+            if !is_member {
+                self.metrics.set_known(local.id, *id, false);
+                info!("local-member-id" = %local.id, "removed-remote-peer-id" = %id, "removed remote peer");
+            }
+            is_member
+        });
+        table.strangers.retain(|id, _| membership.member(*id).is_none() && !membership.is_removed(*id));
         for member in membership.members().filter(|member| member.id != local.id) {
             let urls = &member.peer_urls;
             if let Some(peer) = table.peers.get(&member.id) {
@@ -214,13 +225,12 @@ impl Inner {
                 "added remote peer"
             );
         }
-        ended
     }
 }
 
 impl Peers for PeerTransport {
     fn send(&self, messages: Vec<Message>) {
-        let table = self.0.table.read();
+        let table = self.0.table.load();
         for message in messages {
             let to = message.to();
             let peer = table.peers.get(&to).or_else(|| table.strangers.get(&to));
@@ -237,12 +247,11 @@ impl Peers for PeerTransport {
 
     fn set_members(&self, membership: &Membership) {
         *self.0.membership.write() = membership.clone();
-        let ended = self.0.reconcile(&mut self.0.table.write());
-        drop(ended);
+        self.0.change(|table| self.0.reconcile(table));
     }
 
     fn active_since(&self, id: MemberId) -> Option<Instant> {
-        self.0.table.read().peers.get(&id)?.link.status.since()
+        self.0.table.load().peers.get(&id)?.link.status.since()
     }
 
     fn renew_lease(&self, to: MemberId, lease: LeaseId) -> Answer<i64> {

@@ -79,7 +79,6 @@ impl From<VersionAnswer> for PeerVersions {
 /// What stands for the version of a cluster that has none yet.
 const NOT_DECIDED: &str = "not_decided";
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

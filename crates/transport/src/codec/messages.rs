@@ -60,6 +60,7 @@ fn is_heartbeat(message: &Message) -> bool {
 #[cfg(test)]
 mod tests {
     use bytes::Buf;
+    use proptest::prelude::*;
     use prost::Message as _;
 
     use super::*;
@@ -114,5 +115,44 @@ mod tests {
         decoder.push(Bytes::from_static(&[8]));
         assert_eq!(decoder.next(), Ok(None));
         assert!(decoder.inbound.into_rest().len() == 1);
+    }
+
+    /// Reads frames with the given content, pushed in pieces of `size` bytes.
+    fn read_all(bytes: &[u8], size: usize) -> Result<Vec<Frame>, CodecError> {
+        let mut decoder = Decoder::default();
+        let mut frames = Vec::new();
+        for piece in bytes.chunks(size) {
+            decoder.push(Bytes::copy_from_slice(piece));
+            while let Some(frame) = decoder.next()? {
+                frames.push(frame);
+            }
+        }
+        Ok(frames)
+    }
+
+    proptest! {
+        #[test]
+        fn random_frames_never_panic(
+            contents in proptest::collection::vec(any::<Vec<u8>>(), 0..8),
+            size in 1..64_usize,
+        ) {
+            let frame = |content: &Vec<u8>| [&(content.len() as u64).to_be_bytes(), content.as_slice()].concat();
+            let bytes: Vec<u8> = contents.iter().flat_map(frame).collect();
+            let _ = read_all(&bytes, size);
+        }
+
+        #[test]
+        fn damaged_frames_never_panic(at in 0..1000_usize, value: u8, size in 1..64_usize) {
+            let mut writer = Writer::default();
+            for _ in 0..3 {
+                encode(message(), &mut writer);
+                encode_heartbeat(&mut writer);
+            }
+            let mut pieces = writer.finish();
+            let mut bytes = pieces.copy_to_bytes(pieces.remaining()).to_vec();
+            let at = at % bytes.len();
+            bytes[at] = value;
+            let _ = read_all(&bytes, size);
+        }
     }
 }

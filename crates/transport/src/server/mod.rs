@@ -84,7 +84,7 @@ impl PeerServer {
             return Refusal::text(StatusCode::SERVICE_UNAVAILABLE, "the member is not started").answer();
         };
         let path = request.uri().path().to_owned();
-        let answered = match path.as_str() {
+        match path.as_str() {
             "/raft" => of(&local, messages::post(&local, &self.transport, request).await),
             "/raft/snapshot" => of(&local, messages::snapshot(&local, &self.transport, request).await),
             "/raft/probing" => questions::probe(),
@@ -105,8 +105,7 @@ impl PeerServer {
                 let Ok(answer) = self.others.oneshot(request).await;
                 answer
             }
-        };
-        answered
+        }
     }
 }
 

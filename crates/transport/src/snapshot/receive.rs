@@ -37,10 +37,9 @@ pub(crate) async fn receive(
 ) -> Result<(), Refusal> {
     let begun = Instant::now();
     let mut body = Source { body, inbound: Inbound::default() };
-    let message = head(&mut body).await.map_err(|refusal| {
+    let message = head(&mut body).await.inspect_err(|_| {
         local.metrics.not_received(None);
         local.metrics.received_snapshots.failed(None);
-        refusal
     })?;
     let from = MemberId(message.from());
     let _inflight = local.metrics.received_snapshots.begin(from);

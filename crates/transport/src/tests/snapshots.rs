@@ -68,8 +68,8 @@ async fn one_state_comes_in_at_a_time() {
     let mut nodes = Node::cluster(3).await;
     let (open, gate) = std::sync::mpsc::sync_channel(1);
     nodes[2].notes.script.lock().gate = Some(gate);
-    for sender in 0..2 {
-        nodes[sender].notes.script.lock().image = Some((image(1 << 20), 1 << 20));
+    for sender in &nodes[..2] {
+        sender.notes.script.lock().image = Some((image(1 << 20), 1 << 20));
     }
     nodes[0].send(vec![announcement(1, 3, 10)]);
     let inflight = r#"etcd_network_snapshot_receive_inflights_total{From="1"}"#;
