@@ -326,7 +326,7 @@ fn engine_config(config: &Config) -> engine::Config {
             initial_cluster: members.map(|(name, urls)| (name.clone(), texts(urls))).collect(),
             token: config.cluster.token.clone(),
         },
-        force_new_cluster: false,
+        force_new_cluster: config.cluster.force_new,
         strict_reconfig: config.cluster.strict_reconfig_check,
         learners_max: config.cluster.learners_max,
         heartbeat: config.raft.heartbeat_interval,

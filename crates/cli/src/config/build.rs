@@ -148,6 +148,7 @@ fn cluster(settings: &Settings, name: &str, peer_urls: &[Url]) -> Result<Cluster
         strict_reconfig_check: settings.bool("strict-reconfig-check"),
         learners_max: usize::try_from(settings.int("max-learners")).unwrap_or(0),
         pre_vote: settings.bool("pre-vote"),
+        force_new: settings.bool("force-new-cluster"),
     })
 }
 

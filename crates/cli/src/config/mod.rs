@@ -104,6 +104,8 @@ pub struct Cluster {
     pub learners_max: usize,
     /// Ask for votes before calling an election.
     pub pre_vote: bool,
+    /// Go on with the data that there is, without the other members.
+    pub force_new: bool,
 }
 
 impl Cluster {

@@ -285,7 +285,7 @@ pub static FLAGS: [Flag; 130] = [
         "Switches for behaviour that isn't settled yet: A=true,B=false. In this version only LeaseCheckpoint has an effect."),
     flag(Features, "unsafe-no-fsync", Bool, "false", Effective,
         "Don't wait for the disk. A crash of the machine can lose acknowledged writes and the member."),
-    flag(Features, "force-new-cluster", Bool, "false", NoEffect,
+    flag(Features, "force-new-cluster", Bool, "false", Effective,
         "Forget all other members and go on alone."),
     flag(Features, "config-file", Text, "", Effective,
         "File with the settings, in YAML or JSON. All other flags and the environment are then ignored.")
