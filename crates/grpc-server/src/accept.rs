@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tls::{Accepted, PeerIdentity, ServerTls};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::coalesce::{CoalescedStream, Flush, Turn};
 use crate::stream::Stream;
@@ -38,11 +38,6 @@ const SEND_BUFFER_BYTES: usize = 16 << 10;
 
 /// Calls of a connection that were given up before they were begun, at once. More looks like an attack.
 const RESET_STREAMS_MAX: usize = 4096;
-
-/// Handshakes that a listener has under way at once. Who comes later waits for one to end.
-const HANDSHAKES_MAX: usize = 512;
-/// How long a connection waits for its handshake to begin.
-const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
 
 /// How far a shutdown has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,8 +107,7 @@ pub async fn serve(endpoints: Vec<impl Into<Endpoint>>, shutdown: impl Future<Ou
     let drain_timeout = endpoints.iter().map(|endpoint| endpoint.server.config().drain_timeout).max();
     let servers: Vec<Server> = endpoints.iter().map(|endpoint| endpoint.server.clone()).collect();
     for Endpoint { listener, server, tls } in endpoints {
-        let entrance = Entrance { server, tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) };
-        tokio::spawn(accept(entrance, listener, watched.clone(), alive.clone()));
+        tokio::spawn(accept(server, tls, listener, watched.clone(), alive.clone()));
     }
     drop(alive);
     shutdown.await;
@@ -127,17 +121,9 @@ pub async fn serve(endpoints: Vec<impl Into<Endpoint>>, shutdown: impl Future<Ou
     }
 }
 
-/// What the connections of a listener share.
-#[derive(Clone)]
-struct Entrance {
+async fn accept(
     server: Server,
     tls: Option<ServerTls>,
-    /// One permit for each handshake under way.
-    handshakes: Arc<Semaphore>,
-}
-
-async fn accept(
-    entrance: Entrance,
     listener: TcpListener,
     mut stage: watch::Receiver<Stage>,
     alive: mpsc::Sender<()>,
@@ -149,11 +135,11 @@ async fn accept(
         };
         match accepted {
             Ok((stream, remote)) => {
-                let (entrance, alive) = (entrance.clone(), alive.clone());
+                let (server, tls, alive) = (server.clone(), tls.clone(), alive.clone());
                 let (draining, mut closing) = (stage.clone(), stage.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        ended = connection(entrance, stream, remote, draining) => if let Err(error) = ended {
+                        ended = connection(server, tls, stream, remote, draining) => if let Err(error) = ended {
                             tracing::debug!(%remote, error, "connection ended");
                         },
                         _ = closing.wait_for(|stage| *stage == Stage::Closing) => {}
@@ -194,18 +180,19 @@ impl Drop for Running {
 }
 
 async fn connection(
-    entrance: Entrance,
+    server: Server,
+    tls: Option<ServerTls>,
     stream: TcpStream,
     remote: SocketAddr,
     mut stage: watch::Receiver<Stage>,
 ) -> Result<(), tonic::codegen::StdError> {
     stream.set_nodelay(true)?;
     let (stream, flush) = CoalescedStream::new(stream);
-    let (stream, identity) = match &entrance.tls {
+    let (stream, identity) = match &tls {
         None => (Stream::Plain(stream), None),
         Some(tls) => {
             let shaken = tokio::select! {
-                shaken = shake_hands(tls, &entrance.handshakes, stream, &flush, remote) => shaken?,
+                shaken = shake_hands(tls, stream, &flush, remote) => shaken?,
                 // It has not asked for anything yet.
                 _ = stage.wait_for(|stage| *stage >= Stage::Draining) => return Ok(()),
             };
@@ -213,19 +200,17 @@ async fn connection(
             (Stream::Encrypted(Box::new(stream)), identity)
         }
     };
-    answer(&entrance.server, Guest { remote, identity }, stream, flush, stage).await
+    answer(&server, Guest { remote, identity }, stream, flush, stage).await
 }
 
 /// Does the handshake, below which the writes go into the same buffer as later. `None` if the connection was
 /// rejected, which the log has been told.
 async fn shake_hands(
     tls: &ServerTls,
-    handshakes: &Semaphore,
     stream: CoalescedStream,
     flush: &Flush,
     remote: SocketAddr,
 ) -> Result<Option<Accepted<CoalescedStream>>, tonic::codegen::StdError> {
-    let _permit = tokio::time::timeout(HANDSHAKE_WAIT, handshakes.acquire()).await??;
     let mut handshake = pin!(tls.accept(stream, remote));
     let turn = poll_fn(|cx| match flush.poll_turn(cx, |cx| handshake.as_mut().poll(cx)) {
         Turn::Pending => Poll::Pending,

@@ -26,6 +26,8 @@ use crate::verify_client::ClientVerifier;
 
 /// What a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Each needs some 50 KB while it lasts.
+const HANDSHAKES_MAX: usize = 512;
 
 /// Who connects to a listener; log lines say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +60,17 @@ pub struct ServerConfig {
     /// The protocols above TLS, the preferred one first. A client that offers none of them is turned away; one that
     /// offers nothing is not.
     pub alpn: Vec<Vec<u8>>,
-    /// What a handshake may take, the name service included.
+    /// What a handshake may take, the wait for its turn and the name service included.
     pub handshake_timeout: Duration,
+    /// Handshakes under way at once. A client counts from its first message on; one too many waits for its turn.
+    pub handshakes_max: usize,
     /// Who connects.
     pub side: Side,
 }
 
 impl ServerConfig {
     /// For clients of all kinds, without asking them for certificates: every version and cipher suite, HTTP/2 and
-    /// HTTP/1.1, 10 s for a handshake.
+    /// HTTP/1.1, 10 s for a handshake, 512 of them at once.
     pub fn new(files: KeyFiles) -> Self {
         Self {
             files,
@@ -78,6 +82,7 @@ impl ServerConfig {
             protocol: Protocol::default(),
             alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            handshakes_max: HANDSHAKES_MAX,
             side: Side::Client,
         }
     }
@@ -102,6 +107,8 @@ pub struct ServerTls(Arc<Inner>);
 struct Inner {
     library: Arc<rustls::ServerConfig>,
     handshake_timeout: Duration,
+    /// One permit for each handshake under way.
+    turns: Semaphore,
     side: Side,
     /// `None` if nobody asks where connections come from.
     lookups: Option<Arc<Semaphore>>,
@@ -143,6 +150,7 @@ impl ServerTls {
         Ok(Self(Arc::new(Inner {
             library: Arc::new(library),
             handshake_timeout: config.handshake_timeout,
+            turns: Semaphore::new(config.handshakes_max),
             side: config.side,
             lookups: config.check_remote.then(|| Arc::new(Semaphore::new(LOOKUPS_MAX))),
         })))
@@ -177,6 +185,8 @@ impl ServerTls {
     {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(explain)?;
         *server_name = start.client_hello().server_name().unwrap_or_default().to_owned();
+        // Those who say nothing take nobody's turn.
+        let _turn = self.0.turns.acquire().await.expect("nobody closes it");
         let stream = start.into_stream(Arc::clone(&self.0.library)).await.map_err(explain)?;
         let own = stream.get_ref().1.peer_certificates().and_then(|certificates| certificates.first());
         // The verifier has read the same bytes.

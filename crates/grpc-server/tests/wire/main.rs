@@ -2,9 +2,11 @@
 
 mod calls;
 mod drain;
+mod encrypted;
 mod keep_alive;
 mod plain;
 mod slow;
+mod snapshot;
 mod support;
 mod watch;
 mod watch_stream;

@@ -123,6 +123,21 @@ async fn what_is_no_tls() {
 }
 
 #[tokio::test]
+async fn who_says_nothing_takes_nobodys_turn() {
+    let authority = Authority::new("ca");
+    let config = ServerConfig { handshakes_max: 1, ..server(&authority) };
+    let server = ServerTls::load(config).expect("good files");
+    let client = ClientTls::load(client(&authority)).expect("good files");
+    let (_silent, far) = tokio::io::duplex(64);
+    let waiting = server.accept(far, remote());
+    tokio::select! {
+        biased;
+        _ = waiting => panic!("nothing was said"),
+        (accepted, _) = shake(&server, &client) => drop(accepted.expect("accepted")),
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_whose_time_is_over_is_shown_all_the_same() {
     let authority = Authority::new("ca");
     let subject = Subject { names: &["localhost"], expired: true, ..Subject::default() };
