@@ -204,6 +204,11 @@ impl Core {
         (self.conf_change > self.raw.raft.raft_log.applied).then_some(self.conf_change)
     }
 
+    /// How many entries are kept in memory.
+    pub fn n_kept(&self) -> usize {
+        self.raw.store().n_kept()
+    }
+
     /// How far the members are; nothing unless this node leads.
     pub fn progress(&self) -> Vec<Progress> {
         let raft = &self.raw.raft;

@@ -58,6 +58,10 @@ impl MemoryLog {
         self.start.0 + self.entries.len() as u64
     }
 
+    pub(crate) fn n_kept(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Appends consecutive entries, dropping those that they replace.
     pub(crate) fn append(&mut self, entries: Vec<Entry>) {
         let Some(first) = entries.first() else { return };

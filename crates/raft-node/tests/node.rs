@@ -106,11 +106,15 @@ fn new_log() -> MemDir {
 
 impl Member {
     fn start(dir: &MemDir, applied: Applied) -> Self {
+        Self::start_with(dir, applied, config())
+    }
+
+    fn start_with(dir: &MemDir, applied: Applied, config: Config) -> Self {
         let (wal, recovered) = open(dir);
         let (ear, heard) = sync_channel(100_000);
         let Applied { index, conf_state } = applied.clone();
         let node =
-            Node::start(config(), wal, recovered, applied, Box::new(NoPeers), Arc::new(Ear(ear))).unwrap();
+            Node::start(config, wal, recovered, applied, Box::new(NoPeers), Arc::new(Ear(ear))).unwrap();
         Self { handle: node.handle(), node: Some(node), heard, applied: index, conf_state }
     }
 
@@ -392,4 +396,38 @@ fn only_a_sole_voter_knows_the_read_index_without_asking() {
     member.lead();
     member.stop();
     assert_eq!(member.handle.read_index_alone(), None, "a stopped node knows nothing");
+}
+
+#[test]
+fn a_member_that_applies_nothing_does_not_hold_the_node_up() {
+    let mut member =
+        Member::start_with(&new_log(), Applied::default(), Config { unapplied_max: 3, ..config() });
+    member.lead();
+    for token in 0..100 {
+        member.handle.propose(token, "x".into()).unwrap();
+    }
+    // Everything gets durable and is committed, reads are confirmed, but no more than three entries are handed out.
+    let deadline = Instant::now() + PATIENCE;
+    while member.handle.status().committed < 102 {
+        assert!(Instant::now() < deadline, "{:?}", member.handle.status());
+        std::thread::yield_now();
+    }
+    member.handle.read_index(ReadToken(9)).unwrap();
+    let mut given = Vec::new();
+    loop {
+        match member.heard.recv_timeout(PATIENCE).expect("the read is confirmed") {
+            Heard::Committed(entries) => given.extend(entries.into_iter().map(|entry| entry.index)),
+            Heard::Read(token, index) => break assert_eq!((token, index), (ReadToken(9), 102)),
+            _ => {}
+        }
+    }
+    assert_eq!(given, [3, 4, 5]);
+    // Then it goes on.
+    while given.last() != Some(&102) {
+        member.handle.applied(*given.last().unwrap());
+        if let Heard::Committed(entries) = member.heard.recv_timeout(PATIENCE).expect("there are more") {
+            given.extend(entries.into_iter().map(|entry| entry.index));
+        }
+    }
+    assert_eq!(given, (3..=102).collect::<Vec<_>>());
 }

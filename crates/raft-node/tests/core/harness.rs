@@ -187,11 +187,23 @@ impl Member {
     pub(crate) fn restart(&mut self, applied: usize) {
         self.n_starts += 1;
         self.applied.truncate(applied);
-        let state = Applied { index: applied as u64, conf_state: self.conf_state() };
+        let state = self.state();
         let seed = self.config.id.0 + 1000 * self.n_starts;
         self.core = Core::new(self.config.clone(), self.disk.recovered(), &state, seed).unwrap();
-        (self.sent, self.reads, self.dropped) = Default::default();
+        (self.sent, self.reads, self.dropped, self.install) = Default::default();
         self.settle();
+    }
+
+    /// Starts again with a state that was put into place before.
+    pub(crate) fn restart_from(&mut self, state: Vec<Committed>, mark: SnapshotMark) {
+        self.base = (state.len(), mark.conf_state.expect("a state has a configuration"));
+        self.applied = state;
+        self.restart(self.applied.len());
+    }
+
+    /// The state as a start sees it.
+    pub(crate) fn state(&self) -> Applied {
+        Applied { index: self.applied.len() as u64, conf_state: self.conf_state() }
     }
 
     /// The configuration as of the applied state.

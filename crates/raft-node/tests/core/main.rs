@@ -4,4 +4,5 @@
 mod harness;
 mod rules;
 mod simulation;
+mod states;
 mod wire;
