@@ -27,6 +27,7 @@ mod maintenance;
 mod responses;
 mod rpcs;
 mod server;
+mod snapshot;
 mod status;
 mod stream;
 mod texts;

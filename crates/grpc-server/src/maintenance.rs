@@ -5,13 +5,13 @@ use api_proto::etcdserverpb::maintenance_server::Maintenance;
 use api_proto::etcdserverpb::{
     AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo,
     DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse,
-    MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
+    MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, StatusRequest, StatusResponse,
 };
 use base::MemberId;
 use engine::Engine;
-use tokio_stream::Empty;
 use tonic::{Request, Response, Status, async_trait};
 
+use crate::snapshot::{self, SnapshotStream};
 use crate::status::{Refusal, status};
 
 /// Serves what operators ask of one member.
@@ -78,10 +78,10 @@ impl Maintenance for MaintenanceService {
         Err(status(Refusal::Unimplemented("defragment its state file")))
     }
 
-    type SnapshotStream = Empty<Result<SnapshotResponse, Status>>;
+    type SnapshotStream = SnapshotStream;
 
     async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(status(Refusal::Unimplemented("send snapshots")))
+        Ok(Response::new(snapshot::stream(&self.engine)))
     }
 
     async fn downgrade(&self, _: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {

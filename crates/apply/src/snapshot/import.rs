@@ -24,8 +24,8 @@ const CACHE_BYTES: usize = 32 << 20;
 /// the position that the state is at. `progress` is told now and then how many bytes of rows are stored.
 ///
 /// The image is checked as it is read, and every row as the stores would when they are opened. On return the new
-/// file is durable under its name, and closed; until then it has another name beside it, `<redb_file>.part`. What
-/// had one of these names before is gone. Takes some seconds for a million rows.
+/// file is durable under its name, and closed; until then it lies beside it, with `part.redb` in place of the
+/// name's extension. What had one of these names before is gone. Takes some seconds for a million rows.
 ///
 /// # Errors
 ///
@@ -106,9 +106,7 @@ struct Part {
 
 impl Part {
     fn new(redb_file: &Path) -> Result<Self, ImportError> {
-        let mut path = redb_file.as_os_str().to_owned();
-        path.push(".part");
-        let path = PathBuf::from(path);
+        let path = redb_file.with_extension("part.redb");
         for old in [&path, redb_file] {
             match fs::remove_file(old) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

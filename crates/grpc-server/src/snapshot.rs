@@ -1,0 +1,116 @@
+//! The whole state, for whoever backs it up.
+//!
+//! ```text
+//! | image of a bolt file, in blobs of 32 KiB | SHA-256 of the image, a message of its own |
+//! ```
+//!
+//! All blobs behind one another are a snapshot file.
+
+use std::io::{self, Read, Write};
+
+use api_proto::errors::Error;
+use api_proto::etcdserverpb::SnapshotResponse;
+use bolt::HashWriter;
+use bytes::Bytes;
+use engine::{Engine, OutgoingSnapshot};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use crate::status::status;
+
+/// Bytes of the image in a message, as clients of etcd get them.
+const BLOB_BYTES: usize = 32 << 10;
+/// Blobs that are read at once, and messages that wait for a client.
+const PIECE_BLOBS: usize = 16;
+
+pub(crate) type SnapshotStream = ReceiverStream<Result<SnapshotResponse, Status>>;
+
+/// The state as it is now. A piece is read on a thread that may block, but none is held while a slow client takes
+/// its time; the room of what writers replace meanwhile is.
+pub(crate) fn stream(engine: &Engine) -> SnapshotStream {
+    let (messages, stream) = mpsc::channel(PIECE_BLOBS);
+    let engine = engine.clone();
+    tokio::spawn(async move {
+        if let Err(refusal) = send(&engine, &messages).await {
+            // Nobody listens any more if it cannot be sent.
+            let _ = messages.send(Err(refusal)).await;
+        }
+    });
+    ReceiverStream::new(stream)
+}
+
+/// Sends everything, unless the client goes.
+async fn send(
+    engine: &Engine,
+    messages: &mpsc::Sender<Result<SnapshotResponse, Status>>,
+) -> Result<(), Status> {
+    let version = engine.versions().storage.unwrap_or_default().to_owned();
+    let message = |remaining_bytes, blob| {
+        Ok(SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() })
+    };
+    let mut sending = blocking({
+        let engine = engine.clone();
+        move || Sending::open(&engine)
+    })
+    .await?;
+    while sending.left > 0 {
+        let mut remaining = sending.left;
+        let (rest, mut piece) = blocking(move || {
+            let piece = sending.next_piece()?;
+            Ok((sending, piece))
+        })
+        .await?;
+        sending = rest;
+        while !piece.is_empty() {
+            let blob = piece.split_to(BLOB_BYTES.min(piece.len()));
+            remaining -= blob.len() as u64;
+            if messages.send(message(remaining, blob)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    let (_, hash) = sending.hash.finish();
+    let _ = messages.send(message(0, Bytes::copy_from_slice(&hash))).await;
+    Ok(())
+}
+
+/// A state that is being sent.
+struct Sending {
+    snapshot: OutgoingSnapshot,
+    /// Of what was read so far.
+    hash: HashWriter<io::Sink>,
+    /// Bytes of the image that are still to be read.
+    left: u64,
+}
+
+impl Sending {
+    fn open(engine: &Engine) -> io::Result<Self> {
+        let snapshot = engine.open_snapshot(0).map_err(io::Error::other)?;
+        let left = snapshot.size();
+        Ok(Self { snapshot, hash: HashWriter::new(io::sink()), left })
+    }
+
+    /// Some blobs in one piece, all of them full but for the last of the image.
+    fn next_piece(&mut self) -> io::Result<Bytes> {
+        let len = self.left.min((PIECE_BLOBS * BLOB_BYTES) as u64);
+        let mut piece = vec![0; usize::try_from(len).expect("it is at most some blobs")];
+        self.snapshot.read_exact(&mut piece)?;
+        self.hash.write_all(&piece)?;
+        self.left -= len;
+        Ok(piece.into())
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "failed to send a snapshot to a client");
+            Err(status(Error::Stopped))
+        }
+        Err(_) => Err(status(Error::Stopped)),
+    }
+}
