@@ -169,7 +169,7 @@ fn the_environment_is_logged() {
         ("ETCD_VERSION", "v3.5.0"),
         ("ETCD_DISCOVERY_PASSWORD", "secret"),
     ];
-    let (status, _, err) = run(&["--max-learners=2", "--force"], &variables);
+    let (status, _, err) = run(&["--max-snapshots=2", "--force"], &variables);
     assert_eq!(status, 1);
     let fields = |message| line(&err, message).split_once(r#"","msg":"#).unwrap().1;
     assert_eq!(
@@ -181,8 +181,8 @@ fn the_environment_is_logged() {
         r#""cannot set special environment variable","key":"ETCD_VERSION","value":"v3.5.0"}"#
     );
     assert_eq!(
-        fields("--max-learners has no effect in this version of ferretcd"),
-        r#""--max-learners has no effect in this version of ferretcd","flag":"max-learners"}"#
+        fields("--max-snapshots has no effect in this version of ferretcd"),
+        r#""--max-snapshots has no effect in this version of ferretcd","flag":"max-snapshots"}"#
     );
     assert_eq!(
         fields("flag is no longer supported and is ignored"),
@@ -190,7 +190,7 @@ fn the_environment_is_logged() {
     );
     assert!(err.contains(r#""variable-name":"ETCD_HEARTBEAT_INTERVAL","variable-value":"0"}"#), "{err}");
     assert!(!err.contains("secret"), "{err}");
-    assert!(line(&err, "Running: ").ends_with(r#"ferretcd","--max-learners=2","--force"]}"#), "{err}");
+    assert!(line(&err, "Running: ").ends_with(r#"ferretcd","--max-snapshots=2","--force"]}"#), "{err}");
 }
 
 #[test]
