@@ -92,7 +92,7 @@ impl Member for Engine {
     fn hash_kv(&self, revision: i64) -> Answer<PeerHash> {
         let engine = self.clone();
         Box::pin(async move {
-            let hash = Engine::hash_kv(&engine, revision).await.map_err(|error| refusal(&error))?;
+            let hash = engine.hash_kv_here(revision).await.map_err(|error| refusal(&error))?;
             let (compact_revision, revision) = (hash.compact_revision, hash.hash_revision);
             Ok(PeerHash { hash: hash.hash, revision, compact_revision })
         })

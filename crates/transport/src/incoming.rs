@@ -27,14 +27,14 @@ pub(crate) async fn run(link: Arc<Link>, kind: StreamKind) {
         let attempted = Instant::now();
         match dial(&link, kind).await {
             Ok(body) => serve(&link, kind, body).await,
-            Err(error) => link.status.deactivate("dial", kind.name(), &error.to_string()),
+            Err(error) => link.liveness.deactivate("dial", kind.name(), &error.to_string()),
         }
         sleep_until(attempted + link.local.config.retry_pause).await;
     }
 }
 
 async fn serve(link: &Link, kind: StreamKind, body: Incoming) {
-    link.status.activate();
+    link.liveness.activate();
     info!(
         "stream-reader-type" = kind.name(),
         "local-member-id" = %link.local.id,
@@ -50,7 +50,7 @@ async fn serve(link: &Link, kind: StreamKind, body: Incoming) {
         "lost TCP streaming connection with remote peer"
     );
     if let Err(error) = ended {
-        link.status.deactivate("read", kind.name(), &error.to_string());
+        link.liveness.deactivate("read", kind.name(), &error.to_string());
     }
 }
 

@@ -79,7 +79,7 @@ mod metrics;
 mod stall;
 
 mod lane;
-mod status;
+mod liveness;
 mod urls;
 
 mod link;

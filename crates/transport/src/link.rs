@@ -9,9 +9,9 @@ use tracing::error;
 use crate::client::{Reply, RequestError};
 use crate::headers::{CLUSTER_ID, CLUSTER_MISMATCH, INCOMPATIBLE_VERSION, text};
 use crate::lane::Lane;
+use crate::liveness::Liveness;
 use crate::local::Local;
 use crate::metrics::PeerCounters;
-use crate::status::Status;
 use crate::urls::Urls;
 
 /// The two streams from one member to another.
@@ -47,7 +47,7 @@ pub(crate) struct Link {
     pub(crate) local: Arc<Local>,
     pub(crate) id: MemberId,
     pub(crate) urls: Urls,
-    pub(crate) status: Status,
+    pub(crate) liveness: Liveness,
     pub(crate) counters: PeerCounters,
     appends: Lane,
     messages: Lane,
@@ -59,7 +59,7 @@ impl Link {
         Self {
             id,
             urls: Urls::new(urls),
-            status: Status::new(id, active, disconnected),
+            liveness: Liveness::new(id, active, disconnected),
             counters: local.metrics.of_peer(id),
             appends: Lane::default(),
             messages: Lane::default(),

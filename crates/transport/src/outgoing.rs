@@ -37,7 +37,7 @@ impl OutgoingStream {
             "stream-type" = kind.name(),
             "set message encoder"
         );
-        link.status.activate();
+        link.liveness.activate();
         info!(
             "stream-writer-type" = kind.name(),
             "local-member-id" = %link.local.id,
@@ -93,7 +93,7 @@ impl Drop for OutgoingStream {
         if !self.link.lane(self.kind).detach(self.ticket) {
             return;
         }
-        self.link.status.deactivate("write", self.kind.name(), "the connection was closed");
+        self.link.liveness.deactivate("write", self.kind.name(), "the connection was closed");
         warn!(
             "stream-writer-type" = self.kind.name(),
             "local-member-id" = %self.link.local.id,

@@ -77,7 +77,7 @@ impl Peer {
             "local-member-id" = %local.id,
             "remote-peer-id" = %self.link.id,
             "remote-peer-name" = way,
-            "remote-peer-active" = self.link.status.since().is_some(),
+            "remote-peer-active" = self.link.liveness.since().is_some(),
             "dropped internal Raft message since sending buffer is full"
         );
         self.link.counters.sent_failures.inc();

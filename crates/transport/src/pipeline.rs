@@ -33,11 +33,11 @@ async fn post(link: Arc<Link>, message: Message) {
     let bytes = body.len();
     match try_post(&link, body).await {
         Ok(()) => {
-            link.status.activate();
+            link.liveness.activate();
             link.counters.sent_bytes.inc_by(bytes as u64);
         }
         Err(error) => {
-            link.status.deactivate("write", "pipeline", &error.to_string());
+            link.liveness.deactivate("write", "pipeline", &error.to_string());
             link.counters.sent_failures.inc();
             link.local.member.report_unreachable(link.id);
         }

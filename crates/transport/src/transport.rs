@@ -251,7 +251,7 @@ impl Peers for PeerTransport {
     }
 
     fn active_since(&self, id: MemberId) -> Option<Instant> {
-        self.0.table.load().peers.get(&id)?.link.status.since()
+        self.0.table.load().peers.get(&id)?.link.liveness.since()
     }
 
     fn renew_lease(&self, to: MemberId, lease: LeaseId) -> Answer<i64> {

@@ -1,6 +1,7 @@
 //! Messages and streams of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::MemberId;
 use http::{Method, Request, Response, StatusCode, header::HeaderValue};
@@ -14,6 +15,9 @@ use crate::headers::{self, RAFT_TO, SERVER_VERSION};
 use crate::link::StreamKind;
 use crate::local::Local;
 use crate::{PeerTransport, snapshot};
+
+/// How long a snapshot waits for the one before it: as long as it takes to notice that its sender has given up.
+const TURN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// `/raft`: one message.
 pub(super) async fn post(
@@ -50,7 +54,8 @@ pub(super) async fn snapshot(
         .and_then(|()| headers::check(request.headers(), local.id, local.cluster));
     admitted.inspect_err(|_| local.metrics.received_snapshots.failed(None))?;
     greet(transport, request.headers());
-    let Ok(alone) = Arc::clone(transport.receiving()).try_acquire_owned() else {
+    let turn = Arc::clone(transport.receiving()).acquire_owned();
+    let Ok(Ok(alone)) = tokio::time::timeout(TURN_PATIENCE, turn).await else {
         local.metrics.received_snapshots.failed(headers::sender(request.headers()));
         let text = "another snapshot is being received";
         return Err(Refusal::text(StatusCode::INTERNAL_SERVER_ERROR, text));

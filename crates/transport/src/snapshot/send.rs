@@ -32,11 +32,11 @@ fn report(link: &Link, outcome: Result<(), LinkError>) {
     let member = &link.local.member;
     match outcome {
         Ok(()) => {
-            link.status.activate();
+            link.liveness.activate();
             member.report_snapshot(link.id, true);
         }
         Err(error) => {
-            link.status.deactivate("post", "sendMsgSnap", &error.to_string());
+            link.liveness.deactivate("post", "sendMsgSnap", &error.to_string());
             link.counters.sent_failures.inc();
             link.local.metrics.sent_snapshots.failed(Some(link.id));
             member.report_unreachable(link.id);

@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 /// What the connections to one member have shown last.
 #[derive(Debug)]
-pub(crate) struct Status {
+pub(crate) struct Liveness {
     id: MemberId,
     /// Since when there was no failure; set by whoever has a connection.
     since: Mutex<Option<Instant>>,
@@ -17,7 +17,7 @@ pub(crate) struct Status {
     disconnected: IntCounter,
 }
 
-impl Status {
+impl Liveness {
     pub(crate) fn new(id: MemberId, active: IntGauge, disconnected: IntCounter) -> Self {
         Self { id, since: Mutex::default(), active, disconnected }
     }
@@ -56,7 +56,7 @@ impl Status {
 }
 
 /// Who is no peer any more is not counted among the active ones.
-impl Drop for Status {
+impl Drop for Liveness {
     fn drop(&mut self) {
         self.end();
     }
