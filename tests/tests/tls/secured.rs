@@ -1,0 +1,158 @@
+//! A server behind TLS, and those who talk to it.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use ferretcd_tests::scenario::CtlSession;
+use ferretcd_tests::{Cluster, Options, StartError, report};
+use tls::{ClientConfig, ClientTls, KeyFiles};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::authority::{Authority, put};
+
+/// Starts with another port when somebody was faster in taking it.
+const PORT_ATTEMPTS: usize = 5;
+/// What takes longer hangs.
+const DONE_WITHIN: Duration = Duration::from_secs(30);
+
+/// A certificate and its key.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Files {
+    /// The flags by which a server shows it.
+    pub(crate) fn flags(&self) -> [String; 2] {
+        [format!("--cert-file={}", self.cert.display()), format!("--key-file={}", self.key.display())]
+    }
+
+    pub(crate) fn key_files(&self) -> KeyFiles {
+        KeyFiles { cert: self.cert.clone(), key: self.key.clone() }
+    }
+
+    /// Takes the place of others.
+    pub(crate) fn replace(&self, others: &Self) {
+        for (new, old) in [(&self.key, &others.key), (&self.cert, &others.cert)] {
+            put(old, &std::fs::read(new).expect("it was written"));
+        }
+    }
+}
+
+/// A server whose client URL is an `https` one.
+pub(crate) struct Secured<C> {
+    pub(crate) server: C,
+    port: u16,
+}
+
+impl<C: Cluster> Secured<C> {
+    /// `None` if the server, or etcdctl, can't be had on this machine, which has been reported.
+    pub(crate) async fn start(flags: &[String]) -> Option<Self> {
+        if let Err(missing) = C::available() {
+            // What is to be tested has to be there.
+            assert!(C::KIND.reference, "failed to {missing}");
+            report::skipped(C::KIND.name, &format!("failed to {missing}"));
+            return None;
+        }
+        if let Err(missing) = CtlSession::available().await {
+            report::skipped(C::KIND.name, &format!("failed to {missing}"));
+            return None;
+        }
+        Some(try_start(flags).await.unwrap_or_else(|error| panic!("failed to {error}")))
+    }
+
+    /// etcdctl with a certificate, or without, that believes an authority.
+    pub(crate) fn as_client(&self, authority: &Authority, files: Option<&Files>) -> Etcdctl {
+        let mut flags = vec![format!("--cacert={}", authority.certificate().display())];
+        if let Some(files) = files {
+            flags.push(format!("--cert={}", files.cert.display()));
+            flags.push(format!("--key={}", files.key.display()));
+        }
+        Etcdctl { endpoint: format!("https://127.0.0.1:{}", self.port), flags }
+    }
+
+    /// etcdctl that believes everybody.
+    pub(crate) fn as_anybody(&self) -> Etcdctl {
+        let flags = vec!["--insecure-skip-tls-verify".to_owned(), "--insecure-transport=false".to_owned()];
+        Etcdctl { endpoint: format!("https://127.0.0.1:{}", self.port), flags }
+    }
+
+    /// etcdctl without TLS.
+    pub(crate) fn in_the_clear(&self) -> Etcdctl {
+        Etcdctl { endpoint: format!("http://127.0.0.1:{}", self.port), flags: Vec::new() }
+    }
+
+    /// What a page answers by HTTP/1.1.
+    pub(crate) async fn page(&self, config: ClientConfig, path: &str) -> String {
+        let tls = ClientTls::load(config).expect("the files are good");
+        let page = async {
+            let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.expect("it listens");
+            let mut stream = tls.connect("127.0.0.1", socket).await.expect("it is the server");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: somebody\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.expect("it reads");
+            let mut response = Vec::new();
+            stream.read_to_end(&mut response).await.expect("it ends the connection in order");
+            String::from_utf8_lossy(&response).into_owned()
+        };
+        timeout(DONE_WITHIN, page).await.expect("a page is answered")
+    }
+}
+
+/// Starts a server with an `https` client URL besides `flags`.
+pub(crate) async fn try_start<C: Cluster>(flags: &[String]) -> Result<Secured<C>, StartError> {
+    for attempt in 1.. {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let url = format!("https://127.0.0.1:{port}");
+        let urls = [format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")];
+        match C::start(&Options { flags: [&urls[..], flags].concat() }).await {
+            Ok(server) => return Ok(Secured { server, port }),
+            Err(StartError::Exited { logs, .. })
+                if logs.to_ascii_lowercase().contains("address already in use")
+                    && attempt < PORT_ATTEMPTS => {}
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// Stock etcdctl.
+pub(crate) struct Etcdctl {
+    endpoint: String,
+    flags: Vec<String>,
+}
+
+impl Etcdctl {
+    async fn run(&self, words: &[&str], patience: &str) -> Output {
+        let mut command = Command::new("etcdctl");
+        command
+            .env("ETCDCTL_API", "3")
+            .env_remove("ETCDCTL_ENDPOINTS")
+            .arg(format!("--endpoints={}", self.endpoint))
+            .arg(format!("--command-timeout={patience}"))
+            .arg(format!("--dial-timeout={patience}"))
+            .args(&self.flags)
+            .args(words)
+            .kill_on_drop(true);
+        timeout(DONE_WITHIN, command.output()).await.expect("it comes to an end").expect("it runs")
+    }
+
+    /// Expects words on stdout.
+    pub(crate) async fn succeeds(&self, words: &[&str], expected: &str) {
+        let output = self.run(words, "20s").await;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{words:?}: {stderr}");
+        assert!(output.status.success(), "{words:?}: {stderr}");
+    }
+
+    /// Expects that it gets no connection.
+    pub(crate) async fn fails(&self, words: &[&str]) {
+        let output = self.run(words, "1s").await;
+        assert!(!output.status.success(), "{words:?}: {output:?}");
+    }
+}
