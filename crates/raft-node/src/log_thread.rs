@@ -201,6 +201,33 @@ mod tests {
     }
 
     #[test]
+    fn a_received_state_comes_behind_what_waited_and_overtakes_checkpoints() {
+        let config = wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };
+        let dir = wal::MemDir::new();
+        let mut log = Wal::create_on(dir.clone(), wal::Metadata::default(), config).unwrap();
+        let entry = |index| wal::Entry { term: 1, index, kind: wal::EntryKind::Normal, data: "x".into() };
+        let state = |term, commit| Some(wal::HardState { term, vote: 0, commit });
+        let mark = |index, term| {
+            let conf_state = Some(wal::ConfState { voters: vec![1], ..wal::ConfState::default() });
+            wal::SnapshotMark { index, term, conf_state }
+        };
+        let mut batch =
+            Batch { entries: vec![entry(1), entry(2)], hard_state: state(1, 1), ..Batch::default() };
+        let received = Received { mark: mark(9, 2), hard_state: state(3, 9) };
+        batch.merge(Batch { received: Some(received), number: 5, ..Batch::default() });
+        let checkpoint = Checkpoint { mark: mark(1, 1), keep_segments: 1 };
+        batch.merge(Batch { checkpoint: Some(checkpoint), ..Batch::default() });
+        let inbox = Inbox::new(1, 0);
+        perform(&mut log, &batch, &inbox).unwrap();
+
+        let (_, recovered) = Wal::open_on(dir.crash(), config).unwrap();
+        assert_eq!((recovered.snapshot, recovered.entries.len()), (mark(9, 2), 0));
+        assert_eq!(Some(recovered.hard_state), state(3, 9));
+        let done = inbox.take(Instant::now(), true).done;
+        assert_eq!((done.len(), done[0].number), (1, 5));
+    }
+
+    #[test]
     fn entries_that_replace_others_of_their_batch_reach_the_disk() {
         let entry = |term, index| wal::Entry { term, index, kind: wal::EntryKind::Normal, data: "x".into() };
         let config = wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };

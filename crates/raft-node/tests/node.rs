@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use api_proto::raftpb::{self, MessageType};
 use base::MemberId;
 use bytes::Bytes;
 use ferretcd_raft_node::{
-    Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Host, NoPeers, Node, NodeHandle, Payload,
-    Persisted, ReadToken, Refused, Role, Status, bootstrap,
+    Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Host, Message, NoPeers, Node, NodeHandle,
+    Payload, Persisted, ReadToken, Refused, Role, Status, bootstrap,
 };
-use wal::{Config as WalConfig, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal};
+use wal::{Config as WalConfig, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal};
 
 const ME: MemberId = MemberId(1);
 /// Only a bound for failing tests.
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 enum Heard {
     Committed(Vec<Committed>),
+    Install(SnapshotMark),
     Read(ReadToken, u64),
     Dropped(Vec<u64>),
     Role(Status),
@@ -40,7 +42,7 @@ impl Host for Ear {
     }
 
     fn install(&self, mark: SnapshotMark) {
-        panic!("a sole member is sent no state: {mark:?}");
+        self.hear(Heard::Install(mark));
     }
 
     fn read_ready(&self, token: ReadToken, index: u64) {
@@ -430,4 +432,66 @@ fn a_member_that_applies_nothing_does_not_hold_the_node_up() {
         }
     }
     assert_eq!(given, (3..=102).collect::<Vec<_>>());
+}
+
+/// A message from member 2, which leads in term 3.
+fn from_leader(kind: MessageType, message: raftpb::Message) -> Message {
+    let message =
+        raftpb::Message { r#type: Some(kind.into()), from: Some(2), to: Some(1), term: Some(3), ..message };
+    Message::try_from(message).unwrap()
+}
+
+#[test]
+fn a_received_state_is_installed_when_the_log_stands_behind_it() {
+    let dir = new_log();
+    let mut member =
+        Member::start_with(&dir, Applied::default(), Config { advance_ticks: false, ..config() });
+    member.listen_until(|heard| matches!(heard, Heard::Committed(_)).then_some(()));
+    let conf_state = raftpb::ConfState { voters: vec![1, 2], ..raftpb::ConfState::default() };
+    let metadata = raftpb::SnapshotMetadata { conf_state: Some(conf_state), index: Some(40), term: Some(2) };
+    let snapshot = raftpb::Snapshot { data: None, metadata: Some(metadata) };
+    let snapshot = raftpb::Message { snapshot: Some(snapshot), ..raftpb::Message::default() };
+    member.handle.receive(from_leader(MessageType::MsgSnap, snapshot)).unwrap();
+    let mark = member.listen_until(|heard| match heard {
+        Heard::Install(mark) => Some(mark.clone()),
+        _ => None,
+    });
+    assert_eq!((mark.index, mark.term), (40, 2));
+    // A power cut here leaves a log that waits for the state.
+    let (_, recovered) = open(&dir.crash());
+    assert_eq!((&recovered.snapshot, recovered.entries.len()), (&mark, 0));
+    assert_eq!(recovered.hard_state, HardState { term: 3, vote: 0, commit: 40 });
+
+    // A checkpoint of the state before comes too late, and requests are refused.
+    let old = SnapshotMark { index: 1, term: 1, conf_state: mark.conf_state.clone() };
+    member.handle.checkpoint(old, 1);
+    member.handle.propose(7, "x".into()).unwrap();
+    member.listen_until(|heard| matches!(heard, Heard::Dropped(tokens) if *tokens == [7]).then_some(()));
+
+    member.applied = 40;
+    member.handle.installed(40);
+    let entry =
+        raftpb::Entry { index: Some(41), term: Some(3), data: Some("behind".into()), ..Default::default() };
+    let append = raftpb::Message {
+        index: Some(40),
+        log_term: Some(2),
+        commit: Some(41),
+        entries: vec![entry],
+        ..raftpb::Message::default()
+    };
+    let append = from_leader(MessageType::MsgApp, append);
+    // It may come before the node has heard of the installation, and is sent again as raft does.
+    let committed = loop {
+        member.handle.receive(append.clone()).unwrap();
+        match member.heard.recv_timeout(Duration::from_millis(20)) {
+            Ok(Heard::Committed(entries)) => break entries,
+            Ok(Heard::Failed(text)) => panic!("{text}"),
+            _ => {}
+        }
+    };
+    assert_eq!((committed[0].index, &committed[0].payload), (41, &Payload::Normal("behind".into())));
+    assert_eq!(member.handle.status().applied, 40);
+    member.stop();
+    let (_, recovered) = open(&dir.crash());
+    assert_eq!((recovered.snapshot.index, recovered.entries.len()), (40, 1));
 }
