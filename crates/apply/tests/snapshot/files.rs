@@ -1,0 +1,64 @@
+//! Files: a new one comes whole or not at all.
+
+use std::fs;
+use std::path::Path;
+
+use api_proto::etcdserverpb::PutRequest;
+use backend::Batch;
+use ferretcd_apply::Request;
+use ferretcd_apply::snapshot::{self, ImportError};
+
+use crate::log::{Entry, add};
+use crate::member::{MEMBER, Member};
+
+/// The names in a directory.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("text")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_come_whole_or_not_at_all() {
+    let mut sender = Member::new();
+    let puts = (0..300).map(|n| {
+        let put = PutRequest {
+            key: format!("k{n}").into(),
+            value: vec![b'v'; 100].into(),
+            ..PutRequest::default()
+        };
+        Entry::Command(Request::Put(put))
+    });
+    sender.apply(&[Entry::Members(add(MEMBER))].into_iter().chain(puts).collect::<Vec<_>>());
+    sender.commit();
+    let image = sender.image();
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let (body, file) = (directory.path().join("body"), directory.path().join("7.redb"));
+    // What a process leaves that was killed, and an earlier one of the same name.
+    fs::write(directory.path().join("7.part.redb"), "half").expect("disk");
+    fs::write(&file, "old").expect("disk");
+
+    fs::write(&body, &image[..image.len() - 4096]).expect("disk");
+    assert!(matches!(snapshot::import(&body, &file, |_| ()), Err(ImportError::Image(_))));
+    let mut damaged = image.clone();
+    damaged[3 * 4096 + 1000] ^= 1;
+    damaged.extend([0; bolt::TRAILER_BYTES]);
+    fs::write(&body, damaged).expect("disk");
+    assert!(matches!(snapshot::import(&body, &file, |_| ()), Err(ImportError::Image(bolt::ReadError::Hash))));
+    fs::remove_file(&body).expect("it is there");
+    assert!(matches!(snapshot::import(&body, &file, |_| ()), Err(ImportError::Io { action: "open", .. })));
+
+    fs::write(&body, &image).expect("disk");
+    let applied = snapshot::import(&body, &file, |_| ()).expect("an image");
+    assert_eq!(&applied, sender.machine.applied());
+    assert_eq!(names(directory.path()), ["7.redb", "body"]);
+
+    let mut receiver = Member::new();
+    receiver.backend.replace(&file, &backend::Config { cache_bytes: 1 << 20 }).expect("closed and unlocked");
+    receiver.machine.restore(&receiver.backend).expect("a newer state");
+    receiver.batch = Batch::default();
+    assert_eq!(receiver.see(), sender.see());
+}
