@@ -57,8 +57,8 @@ impl Engine {
         Ok((member, members))
     }
 
-    /// Removes a member for ever. Returns those who stay. A leader that is to be removed first hands over, as far
-    /// as there is somebody to do so.
+    /// Removes a member for ever. Returns those who stay. If it leads, another one is made to lead first, as far as
+    /// that is possible: nothing is decided between the end of a leader and the next election.
     pub async fn member_remove(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
         if self.config().strict_reconfig {
             self.membership().check_remove(id, self.contact()).inspect_err(|error| {
@@ -70,9 +70,8 @@ impl Engine {
                 );
             })?;
         }
-        if id == self.member_id() && self.is_leader() && self.membership().voters().nth(1).is_some() {
-            // Whoever leads while it is removed is missed until the others have noticed.
-            self.hand_over().await;
+        if self.status().leader == Some(id) {
+            self.depose(id).await;
         }
         Ok(self.configure(&Change::Remove(id)).await?)
     }
@@ -103,18 +102,17 @@ impl Engine {
         let id = self.0.ids.next();
         let proposal = conf_change(id, change);
         let mut waiter = DecisionWaiter::new(&self.0.waiters, id);
-        // Nothing comes of an addition, removal or promotion that was made already, but an update would take
-        // back a later one.
-        let patience = match change {
-            Change::UpdatePeerUrls(..) => NEVER,
-            _ => 2 * self.config().election,
-        };
+        let before = self.membership();
         let mut is_repeated = false;
         loop {
             let decision = waiter.register()?;
             if self.0.shared.is_stopping() {
                 return Err(RequestError::Stopped);
             }
+            // Nothing comes of an addition, removal or promotion that was made already, but an update must not
+            // take back a later one.
+            let may_be_repeated = is_same_address(change, &before, &self.membership());
+            let patience = if may_be_repeated { 2 * self.config().election } else { NEVER };
             let decided = match self.0.node.propose_conf_change(id, proposal.clone()) {
                 Ok(()) => timeout(patience, decision).await.ok().map(Result::ok),
                 Err(Refused::Full) => Some(Some(Err(RequestError::Dropped))),
@@ -172,6 +170,13 @@ fn is_done(change: &Change, membership: &Membership) -> bool {
         Change::UpdatePeerUrls(_, peer_urls) => member.is_some_and(|member| member.peer_urls == *peer_urls),
         Change::Remove(id) => membership.is_removed(*id),
     }
+}
+
+/// Whether nobody else has changed the addresses that the change changes.
+fn is_same_address(change: &Change, before: &Membership, now: &Membership) -> bool {
+    let Change::UpdatePeerUrls(id, _) = change else { return true };
+    let peer_urls = |members: &Membership| members.member(*id).map(|member| member.peer_urls.clone());
+    peer_urls(before) == peer_urls(now)
 }
 
 /// Waits for the decision about one change, whichever try of it comes first. Nobody waits any more when this goes.

@@ -116,7 +116,7 @@ impl Engine {
                     tracing::warn!("joining-member-id" = %id, %error, "failed to let the member vote; trying again");
                 }
                 Err(_) => {
-                    tracing::warn!("joining-member-id" = %id, "the member does not vote yet; trying again")
+                    tracing::warn!("joining-member-id" = %id, "the member does not vote yet; trying again");
                 }
             }
         }

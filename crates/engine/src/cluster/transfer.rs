@@ -58,8 +58,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives the leadership to the voter that has been heard from for the longest time, for up to the time of a
-    /// request: a member that leads should do so before it goes, so that nobody waits for an election.
+    /// Gives the leadership to the voter that has been heard from for the longest time: a member that leads should
+    /// do so before it goes, so that nobody waits for an election. Takes two election timeouts at most; in which
+    /// another election would have been over as well.
     pub async fn hand_over(&self) {
         let own = self.member_id();
         let membership = self.membership();
@@ -86,9 +87,45 @@ impl Engine {
             tracing::warn!("local-member-id" = %own, error = "unhealthy cluster", "leadership transfer failed");
             return;
         };
-        let moved = timeout(self.request_timeout(), self.move_leader(to)).await;
-        if let Err(error) = moved.unwrap_or(Err(RequestError::Timeout)) {
+        let moved = tokio::select! {
+            moved = self.move_leader(to) => moved,
+            () = sleep(2 * self.config().election) => Err(RequestError::Timeout),
+            // It may be on its way out as well.
+            () = self.silence(to) => Err(RequestError::Timeout),
+        };
+        if let Err(error) = moved {
             tracing::warn!("local-member-id" = %own, %error, "leadership transfer failed");
+        }
+    }
+
+    /// Makes another member than the leader `id` lead, if that can be done within two election timeouts: this one, if
+    /// it votes and is not that leader itself.
+    pub(super) async fn depose(&self, id: MemberId) {
+        let own = self.member_id();
+        if id == own {
+            if self.membership().voters().nth(1).is_some() {
+                self.hand_over().await;
+            }
+            return;
+        }
+        if !self.membership().voters().any(|voter| voter == own) {
+            return;
+        }
+        tracing::info!(
+            "local-member-id" = %own,
+            "current-leader-member-id" = %id,
+            "transferee-member-id" = %own,
+            "leadership transfer starting"
+        );
+        // The core passes it on to the leader; a refusal means that the change itself will be refused as well.
+        let _ = self.0.node.transfer_leader(own);
+        let deposed = async {
+            while self.status().leader.is_none_or(|leader| leader == id) {
+                sleep(LOOK_INTERVAL).await;
+            }
+        };
+        if timeout(2 * self.config().election, deposed).await.is_err() {
+            tracing::warn!("local-member-id" = %own, "current-leader-member-id" = %id, "leadership transfer failed");
         }
     }
 
@@ -96,6 +133,13 @@ impl Engine {
         match self.membership().member(to) {
             Some(member) if !member.is_learner => Ok(()),
             _ => Err(RequestError::BadTransferee(to)),
+        }
+    }
+
+    /// Returns when another member is not heard from.
+    async fn silence(&self, id: MemberId) {
+        while self.peers().active_since(id).is_some() {
+            sleep(LOOK_INTERVAL).await;
         }
     }
 

@@ -32,7 +32,7 @@ impl Engine {
         let short = format!("{}.{}", version.major, version.minor);
         match current {
             None => {
-                tracing::info!("cluster-version" = short, "setting up initial cluster version using v3 API")
+                tracing::info!("cluster-version" = short, "setting up initial cluster version using v3 API");
             }
             Some(from) => tracing::info!(
                 from = format!("{}.{}", from.major, from.minor),
