@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{Engine, explain};
+use engine::{CorruptionChecks, Engine, explain};
 use grpc_server::{Endpoint, Face, Server, serve};
 use prometheus::Registry;
 use tls::ServerTls;
@@ -162,6 +162,7 @@ async fn serve_member(
     let pages = server.face(Face::Peers);
     let peer_server = PeerServer::new(transport.clone(), service_fn(move |request| pages.answer(request)));
     let _serving_peers = serve_peers(listeners.take_peers(), &peer_server);
+    engine.check_at_start().await?;
     tokio::select! {
         published = engine.publish() => {
             if published.is_err() {
@@ -351,6 +352,14 @@ fn engine_config(config: &Config) -> engine::Config {
             AutoCompaction::Revision(count) => {
                 engine::AutoCompaction::Revision(i64::try_from(count).unwrap_or(i64::MAX))
             }
+        },
+        corruption_checks: CorruptionChecks {
+            at_start: config.feature_gates.is_enabled("InitialCorruptCheck"),
+            periodic: config.corrupt_check_interval,
+            compactions: config
+                .feature_gates
+                .is_enabled("CompactHashCheck")
+                .then_some(config.compact_hash_check_interval),
         },
         slow_apply: config.warnings.apply,
         unsafe_no_fsync: config.storage.unsafe_no_fsync,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wal::Wal;
 
-use crate::Bootstrap;
+use crate::{Bootstrap, CorruptionChecks};
 
 /// Everything that an [`Engine`](crate::Engine) needs to know. No field has a hidden default; [`Config::new`] has
 /// a value for each.
@@ -62,6 +62,8 @@ pub struct Config {
     pub lease_checkpoint: bool,
     /// What history is dropped without being asked.
     pub auto_compaction: AutoCompaction,
+    /// When members compare their data.
+    pub corruption_checks: CorruptionChecks,
     /// An apply batch that takes longer is logged.
     pub slow_apply: Duration,
     /// Leaves out every sync of the log: data is lost when the machine stops. For tests.
@@ -126,6 +128,7 @@ impl Config {
             compaction_sleep: Duration::from_millis(10),
             lease_checkpoint: true,
             auto_compaction: AutoCompaction::Off,
+            corruption_checks: CorruptionChecks { at_start: false, periodic: None, compactions: None },
             slow_apply: Duration::from_millis(100),
             unsafe_no_fsync: false,
             boot_unix_ms,

@@ -102,6 +102,19 @@ pub enum StartError {
     /// The consensus core.
     #[error(transparent)]
     Raft(#[from] raft_node::Error),
+    /// The member could not be compared with the others.
+    #[error("check for corruption at the start: {0}")]
+    InitialCheck(String),
+    /// The member's data are not those of another member.
+    #[error(
+        "start: the data at revision {revision} differ from those of member {peer}; remove this member, and add it again with an empty data directory"
+    )]
+    Inconsistent {
+        /// The other one.
+        peer: MemberId,
+        /// Where both were compared.
+        revision: i64,
+    },
     /// A metric of the same name is registered already.
     #[error("register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),

@@ -118,7 +118,7 @@ impl Engine {
         let installer =
             Installer { incoming: incoming.clone(), backend: backend.clone(), config: config.backend() };
         let apply =
-            spawn_apply(&config, machine, installer, &flusher, &quota, &watching, &host, handle.clone());
+            spawn_apply(&config, (machine, installer), &flusher, &quota, &watching, &host, handle.clone());
         let inbox = Arc::clone(&host.inbox);
         let threads = Threads { node, inbox, apply, watches, flusher: flusher.clone(), flush };
         let engine = Self(Arc::new(Inner {
@@ -247,8 +247,7 @@ fn spawn_flusher(
 
 fn spawn_apply(
     config: &Config,
-    machine: StateMachine,
-    installer: Installer,
+    (machine, installer): (StateMachine, Installer),
     flusher: &Flusher,
     quota: &Quota,
     watching: &Arc<Watching>,

@@ -28,6 +28,8 @@ impl Engine {
             runtime.spawn(self.clone().promote_joining()),
             runtime.spawn(self.clone().watch_quota()),
             runtime.spawn(self.clone().auto_compact()),
+            runtime.spawn(self.clone().check_periodically()),
+            runtime.spawn(self.clone().check_compactions()),
             runtime.spawn(self.clone().watch_leader()),
         ];
         self.0.tasks.lock().extend(tasks);

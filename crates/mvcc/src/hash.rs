@@ -118,6 +118,11 @@ impl Reader {
         }
     }
 
+    /// The hashes that the last 10 compactions finished since the store was opened have left, ascending by revision.
+    pub fn finished_hashes(&self) -> Vec<KvHash> {
+        self.shared().hashes.lock().0.iter().copied().collect()
+    }
+
     /// As [`Self::hash_kv`], but from the rows even where a compaction has left a hash.
     pub fn compute_hash_kv(&self, revision: i64) -> Result<KvHash, ReadError> {
         self.shared().compute_hash_kv(revision)

@@ -72,6 +72,8 @@ pub(crate) fn build(
             unary_request: span(settings, "warning-unary-request-duration").unwrap_or(DEFAULT_UNARY_WARNING),
         },
         watch_progress_interval: watch_progress_interval(settings, notices),
+        corrupt_check_interval: span(settings, "corrupt-check-time"),
+        compact_hash_check_interval: settings.duration("compact-hash-check-time").at_least_zero(),
         feature_gates: FeatureGates::parse(&settings.text("feature-gates"))?,
         worker_threads: to_usize(settings.uint("worker-threads")),
     };

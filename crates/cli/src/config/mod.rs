@@ -56,6 +56,10 @@ pub struct Config {
     pub warnings: Warnings,
     /// How often idle watches that asked for it are told so; at least 100 ms.
     pub watch_progress_interval: Duration,
+    /// How often all members' data are compared; `None` for never.
+    pub corrupt_check_interval: Option<Duration>,
+    /// How often the hashes of compactions are compared, if the gate for that is open.
+    pub compact_hash_check_interval: Duration,
     /// Which gates are open.
     pub feature_gates: FeatureGates,
     /// Threads of the async runtime; `None` lets the server choose.
