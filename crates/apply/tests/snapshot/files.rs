@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use api_proto::etcdserverpb::PutRequest;
-use backend::Batch;
+use backend::{Backend, Batch, MemoryMedium};
 use ferretcd_apply::Request;
 use ferretcd_apply::snapshot::{self, ImportError};
 
@@ -61,4 +61,34 @@ fn files_come_whole_or_not_at_all() {
     receiver.machine.restore(&receiver.backend).expect("a newer state");
     receiver.batch = Batch::default();
     assert_eq!(receiver.see(), sender.see());
+}
+
+/// Wherever the disk fails, there is an error.
+#[test]
+fn a_disk_that_fails_is_an_error() {
+    let mut sender = Member::new();
+    let puts = (0..200).map(|n| {
+        let put = PutRequest {
+            key: format!("k{n}").into(),
+            value: vec![b'v'; 2_000].into(),
+            ..PutRequest::default()
+        };
+        Entry::Command(Request::Put(put))
+    });
+    sender.apply(&[Entry::Members(add(MEMBER))].into_iter().chain(puts).collect::<Vec<_>>());
+    sender.commit();
+    let image = sender.image();
+    let config = backend::Config { cache_bytes: 1 << 16 };
+    let mut n_errors = 0;
+    loop {
+        let medium = MemoryMedium::new();
+        let file = Backend::open_on(medium.clone(), &config).expect("memory");
+        medium.fail_after(n_errors);
+        match snapshot::import_into(&image[..], &file, |_| ()) {
+            Err(ImportError::Write(_)) => n_errors += 1,
+            Err(other) => panic!("{other}"),
+            Ok(applied) => break assert_eq!(&applied, sender.machine.applied()),
+        }
+    }
+    assert!(n_errors > 3, "{n_errors} places to fail at");
 }
