@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api_proto::etcdserverpb::cluster_client::ClusterClient;
 use api_proto::etcdserverpb::kv_client::KvClient;
 use api_proto::etcdserverpb::lease_client::LeaseClient;
 use api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -13,6 +14,8 @@ use crate::Cluster;
 /// One connection with a client for each service.
 #[derive(Clone, Debug)]
 pub struct Clients {
+    /// Members.
+    pub cluster: ClusterClient<Channel>,
     /// Keys and values.
     pub kv: KvClient<Channel>,
     /// Leases.
@@ -37,6 +40,17 @@ impl Clients {
         Ok(Self::on(Endpoint::from_shared(url.to_owned())?.timeout(ANSWER_WITHIN).connect().await?))
     }
 
+    /// Clients that connect when they are asked for something, and again when the connection was lost. A request that
+    /// takes longer than `within` fails.
+    ///
+    /// # Panics
+    ///
+    /// When `url` is not one.
+    pub fn lazy(url: &str, within: Duration) -> Self {
+        let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL of a member");
+        Self::on(endpoint.connect_timeout(within).timeout(within).connect_lazy())
+    }
+
     /// Connects with HTTP/2 windows of 64 KiB per call, the least a client can give, and room for `calls` of them
     /// to be full at once. So little is on its way to a call that stops reading.
     pub async fn connect_narrow(cluster: &impl Cluster, calls: u32) -> Result<Self, Error> {
@@ -50,6 +64,7 @@ impl Clients {
 
     fn on(channel: Channel) -> Self {
         Self {
+            cluster: ClusterClient::new(channel.clone()),
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             lease: LeaseClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel.clone()),

@@ -4,6 +4,8 @@
 //!   [`Process`] is one that runs a [`Program`]: [`Ferretcd`] built from this workspace, [`Etcd34`] as Debian ships it,
 //!   [`Etcd37`] built from its Go module. The real ones are the reference: every expectation was met by them before
 //!   it was asked of ferretcd. [`InProcess`] is ferretcd again, composed from its crates without its command line.
+//! - [`members`] has clusters of several processes, networks between them that can be cut, and what must hold of the
+//!   answers of such clusters.
 //! - [`scenario`] runs suites that are text: requests with the answers they get, as data.
 //! - [`Clients`] and [`raw`] reach the services with and without generated code; [`Renewals`] and [`Observer`] are
 //!   the streams by which a lease is kept and its end is seen, [`WatchStream`] is one by which watches are told.
@@ -11,7 +13,8 @@
 //! - [`Metrics`] and [`resident_bytes`] look at a server from outside.
 //! - [`ClientProgram`] runs suites that are programs of their own: other people's clients.
 //! - [`Random`] makes what is random repeatable.
-//! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills.
+//! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills,
+//!   [`on_every_program!`] one per suite that needs several members.
 //!
 //! The crate holds no expectations of its own: those are in `scenarios/` and in the tests. A target that isn't
 //! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure. To have etcd
@@ -40,6 +43,7 @@ mod every_target;
 mod interop;
 mod leases;
 mod measure;
+pub mod members;
 mod random;
 pub mod raw;
 pub mod report;

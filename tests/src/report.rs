@@ -26,3 +26,8 @@ pub fn available<C: Cluster>(what: &str) -> bool {
         Err(missing) => panic!("failed to {missing}"),
     }
 }
+
+/// Writes something to stderr, past the capturing of the test harness.
+pub(crate) fn shown(text: &str) {
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+}

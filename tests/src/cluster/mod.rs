@@ -1,6 +1,7 @@
 //! What a suite may ask of a server under test, whatever it is and wherever it runs.
 
 mod in_process;
+mod log;
 mod ports;
 mod process;
 mod program;
@@ -11,7 +12,9 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use in_process::InProcess;
+pub(crate) use log::Log;
 pub use process::Process;
+pub(crate) use process::{describe, renamed};
 pub(crate) use program::in_path;
 pub use program::{Etcd34, Etcd37, Ferretcd, Missing, Program};
 

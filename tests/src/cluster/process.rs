@@ -5,22 +5,18 @@ use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::log::{Log, Run};
 use super::ports::Ports;
 use super::{Cluster, Killable, Kind, Missing, Options, Program, STOP_WITHIN, StartError};
 use crate::alone::alone;
 
-/// The line by which both servers say that clients are served.
-const READY: &str = "ready to serve client requests";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Starts with other ports when somebody was faster in taking them.
 const PORT_ATTEMPTS: usize = 5;
@@ -191,7 +187,7 @@ impl<P: Program> Killable for Process<P> {
 }
 
 /// A flag in the spelling of the program.
-fn renamed<P: Program>(flag: &str) -> String {
+pub(crate) fn renamed<P: Program>(flag: &str) -> String {
     let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
     match P::RENAMED.iter().find(|(usual, _)| *usual == name) {
         Some((_, own)) => format!("{own}={value}"),
@@ -199,66 +195,9 @@ fn renamed<P: Program>(flag: &str) -> String {
     }
 }
 
-fn describe(status: io::Result<ExitStatus>) -> String {
+pub(crate) fn describe(status: io::Result<ExitStatus>) -> String {
     match status {
         Ok(status) => status.to_string(),
         Err(error) => format!("an unknown status ({error})"),
-    }
-}
-
-/// How far the current run of the process has come, as far as its output tells.
-#[derive(Clone, Copy, Debug, Default)]
-struct Run {
-    /// Lines written since the spawn.
-    lines: usize,
-    /// The line that announces service was among them.
-    ready: bool,
-    /// Output pipes still open.
-    open: usize,
-}
-
-/// What the process wrote, over all its runs.
-#[derive(Debug, Default)]
-struct Log {
-    /// Locked for one append or one copy.
-    text: Arc<Mutex<String>>,
-    runs: watch::Sender<Run>,
-}
-
-impl Log {
-    fn begin_run(&self) {
-        self.runs.send_replace(Run::default());
-    }
-
-    fn text(&self) -> String {
-        self.text.lock().expect("no holder panics").clone()
-    }
-
-    /// Waits until everything the ended process wrote has arrived.
-    async fn finished(&self) {
-        let mut runs = self.runs.subscribe();
-        runs.wait_for(|run| run.open == 0).await.expect("the sender lives in self");
-    }
-
-    fn follow(&self, pipe: Option<impl AsyncRead + Unpin + Send + 'static>) {
-        let Some(pipe) = pipe else { return };
-        let (text, runs) = (Arc::clone(&self.text), self.runs.clone());
-        runs.send_modify(|run| run.open += 1);
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(pipe).split(b'\n');
-            while let Ok(Some(line)) = lines.next_segment().await {
-                let line = String::from_utf8_lossy(&line);
-                {
-                    let mut text = text.lock().expect("no holder panics");
-                    text.push_str(&line);
-                    text.push('\n');
-                }
-                runs.send_modify(|run| {
-                    run.lines += 1;
-                    run.ready |= line.contains(READY);
-                });
-            }
-            runs.send_modify(|run| run.open -= 1);
-        });
     }
 }

@@ -1,0 +1,156 @@
+//! What members say of themselves.
+
+use std::time::{Duration, Instant};
+
+use api_proto::etcdserverpb as pb;
+use api_proto::etcdserverpb::StatusResponse;
+
+use super::{DEADLINE, Members, until};
+use crate::{Clients, Program};
+
+/// A member that takes longer for a word about itself is asked again.
+const WORD_WITHIN: Duration = Duration::from_secs(2);
+
+impl<P: Program> Members<P> {
+    fn brief_clients(&self, number: usize) -> Clients {
+        Clients::lazy(&self.client_url(number), WORD_WITHIN)
+    }
+
+    /// What the member says of itself now.
+    pub async fn status(&self, number: usize) -> Result<StatusResponse, String> {
+        let answer = self.brief_clients(number).maintenance.status(pb::StatusRequest {}).await;
+        let answer = answer.map_err(|status| format!("m{number}: {status}"))?.into_inner();
+        Ok(answer)
+    }
+
+    /// Waits until a member that was started serves linearizable reads; learners have a leader and do not serve them.
+    ///
+    /// # Panics
+    ///
+    /// When it ends or doesn't come to that.
+    pub async fn ready(&mut self, number: usize) {
+        let what = format!("{} is ready", self.name(number));
+        let url = self.client_url(number);
+        let clients = Clients::lazy(&url, WORD_WITHIN);
+        let member = &mut self.members[number];
+        let id = until(&what, DEADLINE, async || {
+            if let Some(status) = member.has_exited() {
+                panic!("{} has ended: {}", member.name, crate::cluster::describe(Ok(status)));
+            }
+            let (mut maintenance, mut kv) = (clients.maintenance.clone(), clients.kv.clone());
+            let status = maintenance.status(pb::StatusRequest {}).await.map_err(|error| error.to_string())?;
+            let status = status.into_inner();
+            if status.leader == 0 {
+                return Err("it knows no leader".to_owned());
+            }
+            if !status.is_learner {
+                let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
+                kv.range(range).await.map_err(|error| error.to_string())?;
+            }
+            Ok(status.header.expect("every answer has a header").member_id)
+        });
+        let id = id.await;
+        let known = self.members[number].id.replace(id);
+        assert!(known.is_none_or(|known| known == id), "m{number} had id {known:?} and has {id} now");
+    }
+
+    /// The id of a member that was ready or added.
+    pub fn id(&self, number: usize) -> u64 {
+        self.members[number].id.expect("its id is known since it was ready or added")
+    }
+
+    /// The number of the member with this id.
+    pub fn number(&self, id: u64) -> Option<usize> {
+        self.members.iter().position(|member| member.id == Some(id))
+    }
+
+    /// The leader and its term as soon as all running members agree on one that runs.
+    pub async fn leader_and_term(&self) -> (usize, u64) {
+        let running = self.running();
+        self.leader_among(&running).await
+    }
+
+    /// The leader as soon as all running members agree on one that runs.
+    pub async fn leader(&self) -> usize {
+        self.leader_and_term().await.0
+    }
+
+    /// The leader and its term as soon as these members agree on one of them.
+    pub async fn leader_among(&self, numbers: &[usize]) -> (usize, u64) {
+        self.leader_after(numbers, 0).await
+    }
+
+    /// As [`leader_among`](Self::leader_among), in a later term than this. Members may tell of a new leader before
+    /// they tell of its term.
+    pub async fn leader_after(&self, numbers: &[usize], term: u64) -> (usize, u64) {
+        until("the members agree on a leader", DEADLINE, async || {
+            let mut found = None;
+            for &number in numbers {
+                let status = self.status(number).await?;
+                let leader = self.number(status.leader).filter(|leader| numbers.contains(leader));
+                let leader = leader.ok_or_else(|| format!("m{number} follows {:x}", status.leader))?;
+                let said = (leader, status.raft_term);
+                if status.raft_term <= term {
+                    return Err(format!("m{number} is in term {}", status.raft_term));
+                }
+                if *found.get_or_insert(said) != said {
+                    return Err(format!("m{number} says {said:?}, m{} says {found:?}", numbers[0]));
+                }
+            }
+            found.ok_or_else(|| "nobody runs".to_owned())
+        })
+        .await
+    }
+
+    /// A running member that does not lead.
+    pub async fn follower(&self) -> usize {
+        let leader = self.leader().await;
+        self.running().into_iter().find(|&number| number != leader).expect("there are several members")
+    }
+
+    /// Waits until all running voters have applied the same revision, and compares the hashes of their histories.
+    ///
+    /// # Panics
+    ///
+    /// When they differ, or do not come to one revision.
+    pub async fn assert_equal(&self) {
+        let running = self.running();
+        let hashes = until("all members have one history", DEADLINE, async || {
+            let (mut hashes, mut revision) = (Vec::new(), 0);
+            for &number in &running {
+                let status = self.status(number).await?;
+                revision = revision.max(status.header.expect("every answer has a header").revision);
+            }
+            for &number in &running {
+                if self.status(number).await?.is_learner {
+                    continue;
+                }
+                let request = pb::HashKvRequest { revision };
+                let answer = self.brief_clients(number).maintenance.hash_kv(request).await;
+                let answer = answer.map_err(|error| format!("m{number}: {error}"))?.into_inner();
+                hashes.push((number, revision, answer.hash, answer.compact_revision));
+            }
+            let compacted = hashes.first().map_or(0, |hash| hash.3);
+            match hashes.iter().all(|hash| hash.3 == compacted) {
+                true => Ok(hashes),
+                false => Err(format!("compactions differ: {hashes:?}")),
+            }
+        })
+        .await;
+        let first = hashes.first().map(|hash| hash.2);
+        let is_equal = hashes.iter().all(|hash| Some(hash.2) == first);
+        assert!(is_equal, "hashes differ (member, revision, hash, compacted): {hashes:?}");
+    }
+
+    /// Waits until a linearizable read through the member succeeds, and says how long that took.
+    pub async fn serves(&self, number: usize) -> Duration {
+        let asked = Instant::now();
+        until(&format!("m{number} serves reads"), DEADLINE, async || {
+            let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
+            let answer = self.brief_clients(number).kv.range(range).await;
+            answer.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+        asked.elapsed()
+    }
+}

@@ -1,0 +1,113 @@
+//! Changes of the members.
+
+use api_proto::etcdserverpb as pb;
+use api_proto::etcdserverpb::Member;
+use tonic::{Code, Status};
+
+use super::member::Beginning;
+use super::{DEADLINE, Members, until};
+use crate::Program;
+
+impl<P: Program> Members<P> {
+    /// The members as one of them lists them, by a linearizable call.
+    pub async fn list(&self, through: usize) -> Result<Vec<Member>, Status> {
+        let request = pb::MemberListRequest { linearizable: true };
+        Ok(self.clients(through).cluster.member_list(request).await?.into_inner().members)
+    }
+
+    /// Adds a member through another one, and waits while the cluster says that it is not healthy enough: members
+    /// that have just begun are not counted yet. The new one has to be started then.
+    ///
+    /// # Panics
+    ///
+    /// When it is refused for another reason.
+    pub async fn add(&mut self, through: usize, is_learner: bool) -> usize {
+        let number = self.room().await;
+        let peer_url = self.peer_url(number);
+        let mut cluster = self.clients(through).cluster;
+        let member = until(&format!("m{number} is added"), DEADLINE, async || {
+            let request = pb::MemberAddRequest { peer_urls: vec![peer_url.clone()], is_learner };
+            match cluster.member_add(request).await {
+                Ok(answer) => Ok(answer.into_inner().member.expect("the answer has the member")),
+                Err(status) if is_not_yet(&status) => Err(status.to_string()),
+                Err(status) => panic!("m{number} is refused: {status}"),
+            }
+        })
+        .await;
+        self.members[number].id = Some(member.id);
+        number
+    }
+
+    /// Makes room for one more member, which is told that it was added to those that are there.
+    pub async fn room(&mut self) -> usize {
+        let settled = self.settle().await;
+        let number = settled.expect("there is room for another member");
+        let (cluster, token) = (self.initial_cluster(), self.members[0].beginning.token.clone());
+        self.members[number].beginning = Beginning { cluster, is_new: false, token };
+        number
+    }
+
+    /// Adds a member, starts it and waits until it serves.
+    pub async fn grow(&mut self, through: usize) -> usize {
+        let number = self.add(through, false).await;
+        self.restart(number).await;
+        number
+    }
+
+    /// Removes a member through another one, and waits while the cluster says that it is not healthy enough. Its
+    /// process is left alone.
+    ///
+    /// # Panics
+    ///
+    /// When it is refused for another reason.
+    pub async fn remove(&mut self, through: usize, number: usize) {
+        let (id, mut cluster) = (self.id(number), self.clients(through).cluster);
+        until(&format!("m{number} is removed"), DEADLINE, async || {
+            match cluster.member_remove(pb::MemberRemoveRequest { id }).await {
+                Ok(_) => Ok(()),
+                Err(status) if is_not_yet(&status) => Err(status.to_string()),
+                Err(status) => panic!("the removal of m{number} is refused: {status}"),
+            }
+        })
+        .await;
+        self.forget(number);
+    }
+
+    /// The member is not named to new ones any more.
+    pub fn forget(&mut self, number: usize) {
+        self.members[number].is_removed = true;
+    }
+
+    /// Makes a learner a voter, as soon as it has caught up.
+    ///
+    /// # Panics
+    ///
+    /// When it is refused for another reason.
+    pub async fn promote(&self, through: usize, number: usize) {
+        let (id, mut cluster) = (self.id(number), self.clients(through).cluster);
+        until(&format!("m{number} is promoted"), DEADLINE, async || {
+            match cluster.member_promote(pb::MemberPromoteRequest { id }).await {
+                Ok(_) => Ok(()),
+                Err(status) if is_not_yet(&status) || status.message().contains("in sync with leader") => {
+                    Err(status.to_string())
+                }
+                Err(status) => panic!("the promotion of m{number} is refused: {status}"),
+            }
+        })
+        .await;
+    }
+
+    /// What a member without data is told at its next start: the members, by number, and the token.
+    pub fn pretend(&mut self, number: usize, members: &[usize], is_new: bool, token: &str) {
+        let members = members.iter().map(|&other| format!("{}={}", self.name(other), self.peer_url(other)));
+        let cluster = members.collect::<Vec<_>>().join(",");
+        self.members[number].beginning = Beginning { cluster, is_new, token: token.to_owned() };
+    }
+}
+
+/// A refusal that does not last.
+fn is_not_yet(status: &Status) -> bool {
+    status.code() == Code::Unavailable
+        || status.message().contains("not enough started members")
+        || status.code() == Code::DeadlineExceeded
+}

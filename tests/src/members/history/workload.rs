@@ -1,0 +1,217 @@
+//! Clients that write down what they are answered.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use api_proto::etcdserverpb as pb;
+use api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
+use api_proto::etcdserverpb::request_op::Request;
+use api_proto::etcdserverpb::response_op::Response;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tonic::Status;
+
+use super::{Answer, Call, Operation, Row};
+use crate::members::DEADLINE;
+use crate::{Clients, Random};
+
+/// What clients do, each one request at a time, each request through a member that chance chooses.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// How many there are.
+    pub clients: u64,
+    /// How many keys they share; they begin with [`Workload::PREFIX`].
+    pub keys: u64,
+    /// What chance begins with.
+    pub seed: u64,
+    /// How long a client waits for an answer.
+    pub patience: Duration,
+    /// And how long between two requests, so that small machines are not brought to their knees.
+    pub pause: Duration,
+}
+
+impl Default for Workload {
+    fn default() -> Self {
+        let (patience, pause) = (Duration::from_secs(2), Duration::from_millis(4));
+        Self { clients: 8, keys: 5, seed: 1, patience, pause }
+    }
+}
+
+impl Workload {
+    /// How all keys begin.
+    pub const PREFIX: &str = "history/";
+
+    /// Begins to ask members at these URLs.
+    pub fn begin(&self, urls: &[String]) -> Running {
+        let epoch = Instant::now();
+        let (progress, mut tasks) = (watch::Sender::new(Progress::default()), JoinSet::new());
+        for number in 0..self.clients {
+            let client = Client {
+                number,
+                members: urls.iter().map(|url| Clients::lazy(url, self.patience)).collect(),
+                random: Random::new(self.seed.wrapping_mul(1000) + number),
+                known: HashMap::new(),
+                sent: 0,
+                epoch,
+                workload: self.clone(),
+                progress: progress.clone(),
+                operations: Vec::new(),
+            };
+            tasks.spawn(client.run());
+        }
+        Running { tasks, progress }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Changes that were answered.
+    changes: u64,
+    is_over: bool,
+}
+
+/// Clients at work. Dropping it ends them.
+#[derive(Debug)]
+pub struct Running {
+    tasks: JoinSet<Vec<Operation>>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Running {
+    /// Waits until so many changes more were answered.
+    ///
+    /// # Panics
+    ///
+    /// When they are not within [`DEADLINE`].
+    pub async fn changes(&self, more: u64) {
+        let enough = self.progress.borrow().changes + more;
+        let mut progress = self.progress.subscribe();
+        let reached = timeout(DEADLINE, progress.wait_for(|progress| progress.changes >= enough)).await;
+        let reached = reached.map(|waited| waited.expect("the sender lives in self").changes);
+        reached.unwrap_or_else(|_| panic!("clients are not answered {more} changes within {DEADLINE:?}"));
+    }
+
+    /// Lets the clients end, and returns what they have written down.
+    pub async fn finish(self) -> Vec<Operation> {
+        self.progress.send_modify(|progress| progress.is_over = true);
+        self.tasks.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+struct Client {
+    number: u64,
+    members: Vec<Clients>,
+    random: Random,
+    /// The revision of each row, as far as this client knows.
+    known: HashMap<String, i64>,
+    sent: u64,
+    epoch: Instant,
+    workload: Workload,
+    progress: watch::Sender<Progress>,
+    operations: Vec<Operation>,
+}
+
+impl Client {
+    async fn run(mut self) -> Vec<Operation> {
+        while !self.progress.borrow().is_over {
+            let key = format!("{}{}", Workload::PREFIX, self.random.below(self.workload.keys));
+            let call = self.choose(&key);
+            let count = self.members.len() as u64;
+            let member = usize::try_from(self.random.below(count)).expect("there are few members");
+            let mut clients = self.members[member].clone();
+            let asked = self.epoch.elapsed();
+            // Whoever does not answer in time may do what was asked for all the same.
+            let answer = timeout(self.workload.patience, ask(&mut clients, &key, &call)).await;
+            let answer = answer.ok().and_then(Result::ok).unwrap_or(Answer::Unknown);
+            let answered = self.epoch.elapsed();
+            self.note(Operation { key, call, answer, asked, answered });
+            tokio::time::sleep(self.workload.pause).await;
+        }
+        self.operations
+    }
+
+    fn choose(&mut self, key: &str) -> Call {
+        self.sent += 1;
+        let value = format!("{}-{}", self.number, self.sent);
+        match self.random.below(10) {
+            0..3 => Call::Put { value },
+            3..6 => Call::Swap { expected: self.known.get(key).copied().unwrap_or(0), value },
+            6 => Call::Delete,
+            _ => Call::Read,
+        }
+    }
+
+    fn note(&mut self, operation: Operation) {
+        let changed = |row: &Option<Row>| row.as_ref().map_or(0, |row| row.changed);
+        let now = match &operation.answer {
+            Answer::Put(revision, _) | Answer::Swapped(revision) => *revision,
+            Answer::Deleted(..) => 0,
+            Answer::Refused(_, row) | Answer::Read(_, row) => changed(row),
+            Answer::Unknown => self.known.get(&operation.key).copied().unwrap_or(0),
+        };
+        self.known.insert(operation.key.clone(), now);
+        if operation.place().is_some_and(|(_, is_change)| is_change) {
+            self.progress.send_modify(|progress| progress.changes += 1);
+        }
+        self.operations.push(operation);
+    }
+}
+
+async fn ask(clients: &mut Clients, key: &str, call: &Call) -> Result<Answer, Status> {
+    let put = |value: &str, prev_kv| pb::PutRequest {
+        key: key.to_owned().into(),
+        value: value.to_owned().into(),
+        prev_kv,
+        ..Default::default()
+    };
+    let range = pb::RangeRequest { key: key.to_owned().into(), ..Default::default() };
+    match call {
+        Call::Put { value } => {
+            let answer = clients.kv.put(put(value, true)).await?.into_inner();
+            Ok(Answer::Put(revision(answer.header), answer.prev_kv.map(|row| row_of(&row))))
+        }
+        Call::Swap { expected, value } => {
+            let compare = pb::Compare {
+                target: CompareTarget::Mod.into(),
+                key: key.to_owned().into(),
+                target_union: Some(TargetUnion::ModRevision(*expected)),
+                ..Default::default()
+            };
+            let operation = |request| vec![pb::RequestOp { request: Some(request) }];
+            let txn = pb::TxnRequest {
+                compare: vec![compare],
+                success: operation(Request::RequestPut(put(value, false))),
+                failure: operation(Request::RequestRange(range)),
+            };
+            let answer = clients.kv.txn(txn).await?.into_inner();
+            let revision = revision(answer.header);
+            match answer.responses.into_iter().next().and_then(|response| response.response) {
+                Some(Response::ResponseRange(range)) if !answer.succeeded => {
+                    Ok(Answer::Refused(revision, range.kvs.first().map(row_of)))
+                }
+                Some(Response::ResponsePut(_)) if answer.succeeded => Ok(Answer::Swapped(revision)),
+                other => panic!("a transaction (succeeded: {}) is answered with {other:?}", answer.succeeded),
+            }
+        }
+        Call::Delete => {
+            let delete =
+                pb::DeleteRangeRequest { key: key.to_owned().into(), prev_kv: true, ..Default::default() };
+            let answer = clients.kv.delete_range(delete).await?.into_inner();
+            Ok(Answer::Deleted(revision(answer.header), answer.prev_kvs.first().map(row_of)))
+        }
+        Call::Read => {
+            let answer = clients.kv.range(range).await?.into_inner();
+            Ok(Answer::Read(revision(answer.header), answer.kvs.first().map(row_of)))
+        }
+    }
+}
+
+fn revision(header: Option<pb::ResponseHeader>) -> i64 {
+    header.expect("every answer has a header").revision
+}
+
+fn row_of(row: &api_proto::EncodedKeyValue) -> Row {
+    let row = row.decode().expect("a row can be decoded");
+    Row { value: String::from_utf8_lossy(&row.value).into_owned(), changed: row.mod_revision }
+}

@@ -1,0 +1,365 @@
+//! Clusters of several real processes of one program.
+//!
+//! [`Members`] is such a cluster: each member a process with a loopback address of its own and etcd's usual ports on
+//! it, so that nothing has to be found out about free ports and nothing can clash. What lies between the members is a
+//! [`Network`]: nothing, a proxy for each of them that can hold back what goes from one to another, or network
+//! namespaces between which packets are dropped. A member is named by its number, in the order in which they came.
+//!
+//! Nothing here waits blindly: [`until`] asks again and again, up to a deadline. A step that fails panics with what
+//! was waited for, and the end of all logs is written to stderr.
+//!
+//! [`history`] runs clients against the members and judges what they were answered.
+
+mod ask;
+mod change;
+pub mod history;
+mod home;
+mod links;
+mod member;
+mod namespaces;
+mod on_every_program;
+mod retry;
+mod until;
+
+use std::io;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use self::home::Home;
+use self::links::Links;
+use self::member::{Beginning, Member};
+use self::namespaces::Lab;
+use crate::{Clients, Program, StartError, report};
+
+pub use self::retry::Retrying;
+pub use self::until::{DEADLINE, until};
+
+/// A request that takes longer fails, unless a test makes its own clients.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+/// A member that takes longer to end hangs.
+const EXIT_WITHIN: Duration = Duration::from_secs(20);
+/// As much of each log is shown when a test fails.
+const LINES_SHOWN: usize = 25;
+
+/// The heartbeat interval of these clusters.
+pub const HEARTBEAT: Duration = Duration::from_millis(50);
+/// The election timeout of these clusters.
+pub const ELECTION: Duration = Duration::from_millis(500);
+
+/// What lies between the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// The loopback device.
+    Direct,
+    /// The loopback device, and a proxy before each member that knows who calls. Needs no rights.
+    Links,
+    /// A network namespace for each member and a bridge between them. Needs root, see [`Network::is_available`].
+    Namespaces,
+}
+
+impl Network {
+    /// Whether there can be such a network on this machine; says what is skipped if not.
+    pub fn is_available<P: Program>(self, what: &str) -> bool {
+        let available = if self == Self::Namespaces { namespaces::available() } else { Ok(()) };
+        if let Err(reason) = &available {
+            report::skipped(&format!("{what} on {}", P::KIND.name), &format!("failed to {reason}"));
+        }
+        available.is_ok()
+    }
+}
+
+/// How a cluster begins.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Members at the beginning.
+    pub size: usize,
+    /// What lies between them.
+    pub network: Network,
+    /// Further flags of all members, in etcd's spelling.
+    pub flags: Vec<String>,
+}
+
+impl Setup {
+    /// So many members and nothing special.
+    pub fn of(size: usize) -> Self {
+        Self { size, network: Network::Direct, flags: Vec::new() }
+    }
+
+    /// With a network that can be cut.
+    pub fn on(self, network: Network) -> Self {
+        Self { network, ..self }
+    }
+
+    /// With further flags.
+    pub fn with(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|&flag| flag.to_owned()));
+        self
+    }
+}
+
+#[derive(Debug)]
+enum Between {
+    Nothing,
+    Links(Links),
+    Lab(Lab),
+}
+
+/// A cluster of processes that run the program `P`. Dropping it kills all of them.
+#[derive(Debug)]
+pub struct Members<P: Program> {
+    executable: PathBuf,
+    flags: Vec<String>,
+    members: Vec<Member>,
+    between: Between,
+    dir: TempDir,
+    program: PhantomData<P>,
+}
+
+impl<P: Program> Members<P> {
+    /// Starts a new cluster and waits until each member serves linearizable reads.
+    ///
+    /// # Panics
+    ///
+    /// When it doesn't come to that.
+    pub async fn start(setup: &Setup) -> Self {
+        let mut cluster = Self::prepare(setup).await.unwrap_or_else(|error| panic!("failed to {error}"));
+        for number in 0..setup.size {
+            cluster.spawn(number);
+        }
+        for number in 0..setup.size {
+            cluster.ready(number).await;
+        }
+        cluster
+    }
+
+    /// Makes a cluster none of whose members runs.
+    pub async fn prepare(setup: &Setup) -> Result<Self, StartError> {
+        // Finding it may mean a build, which must not hold up a worker of the runtime.
+        let executable = tokio::task::spawn_blocking(P::locate).await.map_err(io::Error::other)??;
+        let between = match setup.network {
+            Network::Direct => Between::Nothing,
+            Network::Links => Between::Links(Links::default()),
+            Network::Namespaces => Between::Lab(Lab::new()?),
+        };
+        let ticks = [("heartbeat-interval", HEARTBEAT), ("election-timeout", ELECTION)];
+        let ticks = ticks.iter().map(|(flag, time)| format!("--{flag}={}", time.as_millis()));
+        let mut cluster = Self {
+            executable,
+            flags: ticks.chain(setup.flags.iter().cloned()).collect(),
+            members: Vec::new(),
+            between,
+            dir: tempfile::Builder::new().prefix("ferretcd-members-").tempdir()?,
+            program: PhantomData,
+        };
+        for _ in 0..setup.size {
+            cluster.settle().await?;
+        }
+        let (names, token) = (cluster.initial_cluster(), cluster.members[0].peer_url());
+        for member in &mut cluster.members {
+            member.beginning = Beginning { cluster: names.clone(), is_new: true, token: token.clone() };
+        }
+        Ok(cluster)
+    }
+
+    /// Makes room for one member more.
+    async fn settle(&mut self) -> io::Result<usize> {
+        let number = self.members.len();
+        let home = match &mut self.between {
+            Between::Nothing => Home::direct()?,
+            Between::Links(links) => links.settle(number).await?,
+            Between::Lab(lab) => lab.settle(number)?,
+        };
+        let data_dir = self.dir.path().join(format!("m{number}"));
+        self.members.push(Member::new(format!("m{number}"), home, data_dir));
+        Ok(number)
+    }
+
+    /// `name=url` of all members that are to be there.
+    fn initial_cluster(&self) -> String {
+        let members = self.members.iter().filter(|member| !member.is_removed);
+        members.map(|member| format!("{}={}", member.name, member.peer_url())).collect::<Vec<_>>().join(",")
+    }
+
+    /// How many members there have ever been.
+    pub fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The members whose processes run.
+    pub fn running(&self) -> Vec<usize> {
+        (0..self.members.len()).filter(|&number| self.members[number].is_running()).collect()
+    }
+
+    /// What the member is called in the cluster.
+    pub fn name(&self, number: usize) -> &str {
+        &self.members[number].name
+    }
+
+    /// URL for clients.
+    pub fn client_url(&self, number: usize) -> String {
+        self.members[number].client_url()
+    }
+
+    /// URLs for clients of some members.
+    pub fn client_urls(&self, numbers: &[usize]) -> Vec<String> {
+        numbers.iter().map(|&number| self.client_url(number)).collect()
+    }
+
+    /// URL under which the others reach it.
+    pub fn peer_url(&self, number: usize) -> String {
+        self.members[number].peer_url()
+    }
+
+    /// Where it keeps its data.
+    pub fn data_dir(&self, number: usize) -> &std::path::Path {
+        &self.members[number].data_dir
+    }
+
+    /// Everything that the member has logged.
+    pub fn logs(&self, number: usize) -> String {
+        self.members[number].log.text()
+    }
+
+    /// Clients of one member. They connect when they are asked for something.
+    pub fn clients(&self, number: usize) -> Clients {
+        Clients::lazy(&self.client_url(number), REQUEST_WITHIN)
+    }
+
+    /// Starts a member that is down; it may fail later.
+    pub fn spawn(&mut self, number: usize) {
+        self.spawn_with(number, &[]);
+    }
+
+    /// As [`spawn`](Self::spawn), with flags for this time only.
+    pub fn spawn_with(&mut self, number: usize, flags: &[&str]) {
+        let prefix = match &self.between {
+            Between::Lab(lab) => lab.prefix(number),
+            _ => Vec::new(),
+        };
+        let all: Vec<_> = self.flags.iter().map(String::as_str).chain(flags.iter().copied()).collect();
+        let member = &mut self.members[number];
+        let spawned = member.spawn::<P>(&prefix, &self.executable, &all);
+        let pid = spawned.unwrap_or_else(|error| panic!("failed to spawn {}: {error}", member.name));
+        if let Between::Links(links) = &self.between {
+            links.runs_as(number, pid);
+        }
+    }
+
+    /// Starts a member that is down on its own data and waits until it serves.
+    pub async fn restart(&mut self, number: usize) {
+        self.spawn(number);
+        self.ready(number).await;
+    }
+
+    /// Ends a member at once.
+    pub async fn kill9(&mut self, number: usize) {
+        self.members[number].signal(Signal::KILL);
+        self.exited(number).await;
+    }
+
+    /// Asks a member to end and waits until it has.
+    pub async fn stop(&mut self, number: usize) -> ExitStatus {
+        self.terminate(number);
+        self.exited(number).await
+    }
+
+    /// Asks a member to end.
+    pub fn terminate(&self, number: usize) {
+        self.members[number].signal(Signal::TERM);
+    }
+
+    /// Stops a member as it is. It keeps its connections and does nothing.
+    pub fn pause(&self, number: usize) {
+        self.members[number].signal(Signal::STOP);
+    }
+
+    /// Lets a member that was stopped go on.
+    pub fn go_on(&self, number: usize) {
+        self.members[number].signal(Signal::CONT);
+    }
+
+    /// Waits for the end of a member that ends by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it doesn't.
+    pub async fn exited(&mut self, number: usize) -> ExitStatus {
+        let member = &mut self.members[number];
+        let exited = tokio::time::timeout(EXIT_WITHIN, member.reap()).await;
+        let exited = exited.unwrap_or_else(|_| panic!("{} does not end in {EXIT_WITHIN:?}", member.name));
+        exited.expect("a child can be waited for")
+    }
+
+    /// Removes the data of a member that is down.
+    pub fn wipe(&mut self, number: usize) {
+        let member = &self.members[number];
+        assert!(!member.is_running(), "only a member that is down can lose its data");
+        std::fs::remove_dir_all(&member.data_dir).expect("the data directory can be removed");
+    }
+
+    /// Nothing from one member reaches another one any more. What it has sent already may still.
+    ///
+    /// # Panics
+    ///
+    /// When there is nothing between the members that could be cut.
+    pub fn cut(&self, from: usize, to: usize) {
+        match &self.between {
+            Between::Nothing => panic!("these members are not apart"),
+            Between::Links(links) => links.set_open(from, to, false),
+            Between::Lab(lab) => lab.cut(from, to),
+        }
+    }
+
+    /// Cuts a member off from all others, both ways.
+    pub fn isolate(&self, number: usize) {
+        for other in (0..self.count()).filter(|&other| other != number) {
+            self.cut(number, other);
+            self.cut(other, number);
+        }
+    }
+
+    /// Everything reaches everybody again.
+    pub fn heal(&self) {
+        match &self.between {
+            Between::Nothing => (),
+            Between::Links(links) => links.open_all(),
+            Between::Lab(lab) => lab.heal(),
+        }
+    }
+
+    /// What goes from one member to another takes this much longer from now on. Only for [`Network::Links`].
+    pub fn delay(&self, from: usize, to: usize, delay: Duration) {
+        let Between::Links(links) = &self.between else { panic!("these members are not apart") };
+        links.set_delay(from, to, delay);
+    }
+
+    fn show_logs(&self) {
+        let kept = tempfile::Builder::new().prefix("ferretcd-logs-").disable_cleanup(true).tempdir();
+        for member in &self.members {
+            let log = member.log.text();
+            let lines: Vec<_> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+            report::shown(&format!("==== the last lines of {} at {} ====\n{last}", member.name, member.home));
+            if let Ok(dir) = &kept {
+                // It is a help and no more.
+                let _ = std::fs::write(dir.path().join(format!("{}.log", member.name)), log);
+            }
+        }
+        if let Ok(dir) = &kept {
+            report::shown(&format!("==== whole logs are in {} ====", dir.path().display()));
+        }
+    }
+}
+
+impl<P: Program> Drop for Members<P> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show_logs();
+        }
+    }
+}

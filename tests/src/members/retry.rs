@@ -1,0 +1,71 @@
+//! A client that does not give up.
+
+use std::time::{Duration, Instant};
+
+use api_proto::etcdserverpb as pb;
+use tonic::Status;
+
+use crate::Clients;
+
+/// Asks one member after the other until one answers. What it asks for may be carried out more than once.
+#[derive(Clone, Debug)]
+pub struct Retrying {
+    members: Vec<Clients>,
+    next: usize,
+    within: Duration,
+}
+
+impl Retrying {
+    /// A client that is told where the members are. It leaves a member that has not answered for `patience`, and
+    /// gives up after `within`.
+    pub fn new(urls: &[String], patience: Duration, within: Duration) -> Self {
+        let members = urls.iter().map(|url| Clients::lazy(url, patience)).collect();
+        Self { members, next: 0, within }
+    }
+
+    /// The member that is asked now.
+    fn member(&self) -> Clients {
+        self.members[self.next].clone()
+    }
+
+    /// Goes on to the next member, unless it is time to give up.
+    async fn failed(&mut self, begun: Instant, status: Status) -> Result<(), Status> {
+        if begun.elapsed() >= self.within {
+            return Err(status);
+        }
+        self.next = (self.next + 1) % self.members.len();
+        // A round in which nobody can be reached takes no time at all.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(())
+    }
+
+    /// Puts a value and says at which revision.
+    pub async fn put(&mut self, key: &str, value: &str) -> Result<i64, Status> {
+        let (key, value) = (key.to_owned().into(), value.to_owned().into());
+        let put = pb::PutRequest { key, value, ..Default::default() };
+        let begun = Instant::now();
+        loop {
+            match self.member().kv.put(put.clone()).await {
+                Ok(answer) => {
+                    return Ok(answer.into_inner().header.expect("every answer has a header").revision);
+                }
+                Err(status) => self.failed(begun, status).await?,
+            }
+        }
+    }
+
+    /// Reads a value, by a linearizable call.
+    pub async fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Status> {
+        let range = pb::RangeRequest { key: key.to_owned().into(), ..Default::default() };
+        let begun = Instant::now();
+        loop {
+            match self.member().kv.range(range.clone()).await {
+                Ok(answer) => {
+                    let row = answer.into_inner().kvs.into_iter().next();
+                    return Ok(row.map(|row| row.decode().expect("a row can be decoded").value.to_vec()));
+                }
+                Err(status) => self.failed(begun, status).await?,
+            }
+        }
+    }
+}

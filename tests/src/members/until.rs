@@ -1,0 +1,31 @@
+//! Waiting by asking.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+/// What is awaited takes some seconds at most, also on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+///
+/// When there is none within `within`, with the last reason.
+pub async fn until<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + within;
+    let mut again = interval(ASK_AGAIN);
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = "there was no answer".to_owned();
+    loop {
+        again.tick().await;
+        match timeout_at(deadline, ask()).await {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(reason)) if Instant::now() < deadline => last = reason,
+            Ok(Err(reason)) => panic!("{what}: not within {within:?}: {reason}"),
+            Err(_) => panic!("{what}: not within {within:?}: {last}"),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Members that do not vote yet.
+
+use api_proto::etcdserverpb as pb;
+use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
+use ferretcd_tests::{Program, on_every_program};
+use tonic::Code;
+
+use super::support::{assert_refused, get, put, put_at_last};
+
+const NO_RPC: &str = "etcdserver: rpc not supported for learner";
+
+async fn rules<P: Program>() {
+    let mut cluster = Members::<P>::start(&Setup::of(3)).await;
+    put(&cluster.clients(0), "before", "v").await.expect("every member takes puts");
+    let leader = cluster.leader().await;
+    let follower = cluster.follower().await;
+    let learner = cluster.add(follower, true).await;
+    let id = cluster.id(learner);
+    // One that was never there is not in sync; who votes already is no learner; who is unknown is not found.
+    let through = cluster.clients(follower);
+    let promote = async |id| through.cluster.clone().member_promote(pb::MemberPromoteRequest { id }).await;
+    let not_ready = "etcdserver: can only promote a learner member which is in sync with leader";
+    assert_refused(promote(id).await, Code::FailedPrecondition, not_ready);
+    let not_learner = "etcdserver: can only promote a learner member";
+    assert_refused(promote(cluster.id(leader)).await, Code::FailedPrecondition, not_learner);
+    assert_refused(promote(1).await, Code::NotFound, "etcdserver: member not found");
+    let second = pb::MemberAddRequest { peer_urls: vec!["http://127.0.0.1:1".to_owned()], is_learner: true };
+    let too_many = "etcdserver: too many learner members in cluster";
+    let refused = cluster.clients(follower).cluster.member_add(second).await;
+    assert_refused(refused, Code::FailedPrecondition, too_many);
+
+    cluster.restart(learner).await;
+    let status = cluster.status(learner).await.expect("learners tell their status");
+    assert!(status.is_learner);
+    let listed = cluster.list(follower).await.expect("every member lists");
+    assert!(listed.iter().all(|member| member.is_learner == (member.id == id)), "{listed:?}");
+
+    // It shows what it has, and nothing else.
+    put(&cluster.clients(leader), "during", "v").await.expect("every member takes puts");
+    let clients = cluster.clients(learner);
+    until("the learner has it", DEADLINE, async || {
+        let found = get(&clients, "during", true).await.map_err(|status| status.to_string())?;
+        found.ok_or_else(|| "not yet".to_owned())
+    })
+    .await;
+    assert_refused(get(&clients, "during", false).await, Code::FailedPrecondition, NO_RPC);
+    assert_refused(put(&clients, "no", "v").await, Code::FailedPrecondition, NO_RPC);
+    let list = clients.cluster.clone().member_list(pb::MemberListRequest { linearizable: false }).await;
+    assert_refused(list, Code::FailedPrecondition, NO_RPC);
+    let granted = clients.lease.clone().lease_grant(pb::LeaseGrantRequest { id: 1, ttl: 60 }).await;
+    assert_refused(granted, Code::FailedPrecondition, NO_RPC);
+    let moved = pb::MoveLeaderRequest { target_id: id };
+    let moved = cluster.clients(leader).maintenance.move_leader(moved).await;
+    assert_refused(moved, Code::FailedPrecondition, "etcdserver: bad leader transferee");
+
+    // Promoted through a follower, it votes and serves.
+    cluster.promote(follower, learner).await;
+    assert_refused(promote(id).await, Code::FailedPrecondition, not_learner);
+    cluster.serves(learner).await;
+    assert!(!cluster.status(learner).await.expect("every member tells its status").is_learner);
+    put_at_last(&clients, "after", "v").await;
+    cluster.kill9(leader).await;
+    put_at_last(&clients, "without", "v").await;
+    cluster.restart(leader).await;
+    cluster.assert_equal().await;
+}
+
+/// A learner counts for nothing: its death and its removal concern nobody.
+async fn does_not_count<P: Program>() {
+    let mut cluster = Members::<P>::start(&Setup::of(1)).await;
+    let learner = cluster.add(0, true).await;
+    put(&cluster.clients(0), "a", "v").await.expect("one voter is enough");
+    cluster.restart(learner).await;
+    cluster.kill9(learner).await;
+    put(&cluster.clients(0), "b", "v").await.expect("one voter is enough");
+    cluster.restart(learner).await;
+    cluster.remove(0, learner).await;
+    assert!(cluster.exited(learner).await.success(), "a removed member ends in peace");
+    put(&cluster.clients(0), "c", "v").await.expect("one voter is enough");
+    cluster.assert_equal().await;
+}
+
+on_every_program! {
+    learners_follow_their_rules => rules(),
+    learners_do_not_count => does_not_count(),
+}

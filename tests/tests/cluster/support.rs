@@ -1,0 +1,51 @@
+//! What all cases ask of members.
+
+use std::fmt::Debug;
+
+use api_proto::etcdserverpb as pb;
+use ferretcd_tests::members::history::{Operation, Summary, Truth, Workload, check};
+use ferretcd_tests::members::{DEADLINE, Members, until};
+use ferretcd_tests::{Clients, Program, report};
+use tonic::{Code, Status};
+
+/// Puts a row and says at which revision.
+pub(crate) async fn put(clients: &Clients, key: &str, value: &str) -> Result<i64, Status> {
+    let put =
+        pb::PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..Default::default() };
+    let answer = clients.kv.clone().put(put).await?.into_inner();
+    Ok(answer.header.expect("every answer has a header").revision)
+}
+
+/// Reads a value.
+pub(crate) async fn get(clients: &Clients, key: &str, serializable: bool) -> Result<Option<String>, Status> {
+    let range = pb::RangeRequest { key: key.to_owned().into(), serializable, ..Default::default() };
+    let answer = clients.kv.clone().range(range).await?.into_inner();
+    let row = answer.kvs.first().map(|row| row.decode().expect("a row can be decoded"));
+    Ok(row.map(|row| String::from_utf8_lossy(&row.value).into_owned()))
+}
+
+/// Puts a row through a member that may need some time to take it.
+pub(crate) async fn put_at_last(clients: &Clients, key: &str, value: &str) {
+    until(&format!("{key} is put"), DEADLINE, async || {
+        put(clients, key, value).await.map_err(|status| status.to_string())
+    })
+    .await;
+}
+
+/// A refusal is this one.
+pub(crate) fn assert_refused<T: Debug>(answer: Result<T, Status>, code: Code, text: &str) {
+    match answer {
+        Err(status) => assert_eq!((status.code(), status.message()), (code, text)),
+        Ok(answer) => panic!("it is not refused with {code:?} `{text}`, but answered: {answer:?}"),
+    }
+}
+
+/// All running members agree, and the answers that clients had are those of one store.
+pub(crate) async fn judge<P: Program>(cluster: &Members<P>, history: &[Operation], what: &str) -> Summary {
+    cluster.assert_equal().await;
+    let through = cluster.leader().await;
+    let truth = Truth::read(&cluster.clients(through), Workload::PREFIX).await;
+    let summary = check(&truth, history).unwrap_or_else(|violation| panic!("{what}: failed to {violation}"));
+    report::measured(&format!("{what} on {}", P::KIND.name), &format!("{summary:?}"));
+    summary
+}

@@ -1,0 +1,25 @@
+//! Clusters whose members live in network namespaces, between which packets are dropped.
+//!
+//! Needs root, `ip` and `nft`; without them the suite is skipped.
+
+#[path = "../cluster/partitions.rs"]
+mod partitions;
+#[path = "../cluster/support.rs"]
+#[expect(dead_code, reason = "the other suite asks for more")]
+mod support;
+
+mod failover;
+
+use ferretcd_tests::on_every_program;
+
+use self::failover::failover;
+use self::partitions::{flapping, follower_isolated, leader_deaf, leader_isolated, leader_mute};
+
+on_every_program! {
+    leader_is_isolated => leader_isolated(ferretcd_tests::members::Network::Namespaces),
+    leader_hears_nobody => leader_deaf(ferretcd_tests::members::Network::Namespaces),
+    leader_reaches_nobody => leader_mute(ferretcd_tests::members::Network::Namespaces),
+    follower_is_isolated => follower_isolated(ferretcd_tests::members::Network::Namespaces),
+    links_flap => flapping(ferretcd_tests::members::Network::Namespaces),
+    leaders_are_killed => failover(),
+}
