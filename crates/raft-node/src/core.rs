@@ -10,10 +10,14 @@ use crate::jitter::Jitter;
 use crate::memory_log::MemoryLog;
 use crate::outbox::Outbox;
 use crate::reads::Reads;
+use crate::split::split;
 use crate::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Effects, Error, Event, Message, Payload, Persist,
     Progress, Proposal, ReadToken, Role, Status, logger, recover, translate,
 };
+
+/// What an entry takes in a message besides its payload, at most.
+const ENTRY_HEAD_BYTES: u64 = 32;
 
 /// A read round without an answer is forgotten after this many election time-outs.
 const READ_ROUND_ELECTIONS: u64 = 10;
@@ -318,12 +322,14 @@ impl Core {
         }
     }
 
-    /// How many of the proposals fit into one message; at least one.
+    /// How many of the proposals fit into one message; at least one. The library sends one append for them at once,
+    /// and what does not fit into that only after the answer.
     fn n_in_one_message(&self, proposals: &[Proposal]) -> usize {
         let mut room = self.config.max_size_per_msg;
         let n_fitting = proposals.iter().take_while(|proposal| {
-            let fits = room > 0;
-            room = room.saturating_sub(proposal.data.len() as u64);
+            let bytes = proposal.data.len() as u64 + ENTRY_HEAD_BYTES;
+            let fits = bytes <= room;
+            room = room.saturating_sub(bytes);
             fits
         });
         n_fitting.count().max(1)
@@ -420,7 +426,8 @@ impl Core {
 
     /// Sends or holds a batch's messages: `leading` those of a leader, `following` those of anybody else.
     fn post(&mut self, leading: Vec<eraftpb::Message>, following: Vec<eraftpb::Message>) {
-        let leading = leading.into_iter().map(Message);
+        let bytes_max = self.config.max_size_per_msg;
+        let leading = leading.into_iter().flat_map(|message| split(message, bytes_max)).map(Message);
         if self.outbox.vote_is_durable() {
             self.effects.send.extend(leading);
         } else {

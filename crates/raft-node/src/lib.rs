@@ -82,6 +82,7 @@ mod memory_log;
 mod outbox;
 mod reads;
 mod recover;
+mod split;
 mod translate;
 
 mod driver;

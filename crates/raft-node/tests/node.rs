@@ -463,7 +463,7 @@ fn a_received_state_is_installed_when_the_log_stands_behind_it() {
     assert_eq!(recovered.hard_state, HardState { term: 3, vote: 0, commit: 40 });
 
     // A checkpoint of the state before comes too late, and requests are refused.
-    let old = SnapshotMark { index: 1, term: 1, conf_state: mark.conf_state.clone() };
+    let old = SnapshotMark { index: 1, term: 1, conf_state: mark.conf_state };
     member.handle.checkpoint(old, 1);
     member.handle.propose(7, "x".into()).unwrap();
     member.listen_until(|heard| matches!(heard, Heard::Dropped(tokens) if *tokens == [7]).then_some(()));

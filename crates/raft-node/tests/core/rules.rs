@@ -1,6 +1,7 @@
 //! The rules that keep an asynchronous log safe, each in the smallest cluster that shows it.
 
 use base::MemberId;
+use bytes::Bytes;
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Core, Error, Event, Payload, Persist, Proposal,
     ReadToken, Role,
@@ -453,14 +454,18 @@ fn settings_out_of_range_are_refused() {
 #[test]
 fn large_batches_travel_in_pieces() {
     let mut members = cluster(2);
-    let proposals = (0..5).map(|token| {
-        let data = vec![b'x'; 600 << 10].into();
-        Proposal { token, data }
-    });
-    members[1].handle(Event::Propose(proposals.collect()));
-    assert_eq!(members[1].sent_kinds(), ["MsgProp"; 3]);
+    let proposals = || {
+        let data: Bytes = vec![b'x'; 600 << 10].into();
+        (0..5).map(|token| Proposal { token, data: data.clone() }).collect()
+    };
+    members[1].handle(Event::Propose(proposals()));
+    assert_eq!(members[1].sent_kinds(), ["MsgProp"; 5]);
     deliver(&mut members);
     assert_eq!(members[0].data().len(), 5);
+    members[0].handle(Event::Propose(proposals()));
+    assert_eq!(members[0].sent_kinds(), ["MsgApp"; 5]);
+    deliver(&mut members);
+    assert_eq!(members[1].data().len(), 10);
 }
 
 #[test]
