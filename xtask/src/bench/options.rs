@@ -17,6 +17,7 @@ workloads (all of them when none is named):
   watching             watch watch-keys watch-catchup watch-behind watch-stalled watch-flood watch-idle
                        watch-idle-streams
   leasing              lease-keep-alive lease-expiry lease-revoke
+  clusters             cluster-put cluster-put-follower cluster-range: three members
 
   --seconds N          measured time of one load (5)
   --rounds N           how often each server is measured (3); memory and lease-expiry are measured once

@@ -1,4 +1,4 @@
-//! What the kernel knows about a process, from /proc.
+//! What the kernel knows about the processes of a server, from /proc.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -25,7 +25,15 @@ pub(super) struct Memory {
 }
 
 impl Usage {
-    pub(super) fn of(pid: u32) -> Outcome<Self> {
+    /// Of all together.
+    pub(super) fn of(pids: &[u32]) -> Outcome<Self> {
+        pids.iter().try_fold(Self { cpu: Duration::ZERO, written_bytes: 0 }, |sum, pid| {
+            let one = Self::of_one(*pid)?;
+            Ok(Self { cpu: sum.cpu + one.cpu, written_bytes: sum.written_bytes + one.written_bytes })
+        })
+    }
+
+    fn of_one(pid: u32) -> Outcome<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let io = fs::read_to_string(format!("/proc/{pid}/io"))?;
         Ok(Self {
@@ -34,16 +42,16 @@ impl Usage {
         })
     }
 
-    /// Waits until the process has stopped writing: its background work of the last requests is done.
-    pub(super) fn when_settled(pid: u32) -> Outcome<Self> {
+    /// Waits until the processes have stopped writing: their background work of the last requests is done.
+    pub(super) fn when_settled(pids: &[u32]) -> Outcome<Self> {
         const QUIET: Duration = Duration::from_millis(300);
         const WAIT_MAX: Duration = Duration::from_secs(10);
         let begin = Instant::now();
-        let mut usage = Usage::of(pid)?;
+        let mut usage = Usage::of(pids)?;
         let mut last_change = begin;
         while last_change.elapsed() < QUIET && begin.elapsed() < WAIT_MAX {
             pause(Duration::from_millis(30));
-            let now = Usage::of(pid)?;
+            let now = Usage::of(pids)?;
             if now.written_bytes != usage.written_bytes {
                 last_change = Instant::now();
             }
@@ -54,7 +62,19 @@ impl Usage {
 }
 
 impl Memory {
-    pub(super) fn of(pid: u32) -> Outcome<Self> {
+    /// Of all together.
+    pub(super) fn of(pids: &[u32]) -> Outcome<Self> {
+        pids.iter().try_fold(Self { peak: 0, resident: 0, anonymous: 0 }, |sum, pid| {
+            let one = Self::of_one(*pid)?;
+            Ok(Self {
+                peak: sum.peak + one.peak,
+                resident: sum.resident + one.resident,
+                anonymous: sum.anonymous + one.anonymous,
+            })
+        })
+    }
+
+    fn of_one(pid: u32) -> Outcome<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let bytes = |name| {
             let kib: Option<u64> = field(&status, name);
@@ -64,8 +84,10 @@ impl Memory {
     }
 
     /// Makes the present size the peak; kernels without the feature keep the old one.
-    pub(super) fn forget_peak(pid: u32) {
-        let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+    pub(super) fn forget_peak(pids: &[u32]) {
+        for pid in pids {
+            let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+        }
     }
 }
 
@@ -89,10 +111,10 @@ mod tests {
 
     #[test]
     fn this_process_can_be_read() {
-        let pid = std::process::id();
-        let memory = Memory::of(pid).unwrap();
+        let pids = [std::process::id()];
+        let memory = Memory::of(&pids).unwrap();
         assert!(memory.peak >= memory.anonymous && memory.anonymous > 0);
-        Usage::of(pid).unwrap();
+        Usage::of(&pids).unwrap();
     }
 
     #[test]

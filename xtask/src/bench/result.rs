@@ -83,6 +83,8 @@ pub(super) enum Metric {
     Left,
     /// Milliseconds that the revoking of a lease took.
     Revoke,
+    /// Bytes that the members of a cluster have sent to each other per request, warm-up included.
+    PeerBytes,
 }
 
 impl Metric {
@@ -126,6 +128,7 @@ impl Metric {
             Metric::Gone => "gone after s",
             Metric::Left => "left %",
             Metric::Revoke => "revoke ms",
+            Metric::PeerBytes => "peer bytes",
         }
     }
 

@@ -1,7 +1,9 @@
-//! A server process with default settings, apart from addresses, data directory and log level.
+//! A server with default settings, apart from addresses, data directories and log level: a process, or a cluster of
+//! several.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,61 +17,117 @@ use super::{Outcome, pause};
 
 const START_TIME_MAX: Duration = Duration::from_secs(300);
 
-/// A running member of its own one-member cluster. Dropping it kills the process and deletes the data.
+/// A running cluster. Dropping it kills the processes and deletes the data.
 #[derive(Debug)]
 pub(super) struct Server {
-    child: Child,
+    members: Vec<Member>,
+    /// The member that is asked.
+    entry: usize,
     program: PathBuf,
     folder: TempDir,
-    client: SocketAddr,
-    peer: SocketAddr,
     placement: Placement,
 }
 
+/// One of its processes.
+#[derive(Debug)]
+struct Member {
+    /// `None` before the first start.
+    child: Option<Child>,
+    name: String,
+    folder: PathBuf,
+    client: SocketAddr,
+    peer: SocketAddr,
+}
+
 impl Server {
-    /// Starts `program` on an empty data directory below `data_dir`; returns when it has answered a request.
-    pub(super) fn start(program: &Path, data_dir: &Path, placement: &Placement) -> Outcome<Self> {
+    /// Starts `n_members` of `program` on empty data directories below `data_dir`; returns when each has answered a
+    /// request.
+    pub(super) fn start(
+        program: &Path,
+        n_members: usize,
+        data_dir: &Path,
+        placement: &Placement,
+    ) -> Outcome<Self> {
         let folder = tempfile::Builder::new().prefix("server-").tempdir_in(data_dir)?;
-        // Both are held until both are known, else they could be the same.
-        let listeners = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-        let [client, peer] = [listeners[0].local_addr()?, listeners[1].local_addr()?];
+        // All are held until all are known, else two could be the same.
+        let listeners: Vec<TcpListener> =
+            (0..2 * n_members).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+        let addresses: Vec<SocketAddr> =
+            listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         drop(listeners);
-        let child = spawn(program, folder.path(), client, peer, placement)?;
-        let placement = placement.clone();
-        let mut server = Self { child, program: program.to_owned(), folder, client, peer, placement };
-        server.await_first_answer()?;
+        let members = addresses.chunks_exact(2).enumerate().map(|(index, addresses)| {
+            let name = format!("bench{index}");
+            let folder = folder.path().join(&name);
+            Member { child: None, name, folder, client: addresses[0], peer: addresses[1] }
+        });
+        let (members, program) = (members.collect(), program.to_owned());
+        let mut server = Self { members, entry: 0, program, folder, placement: placement.clone() };
+        server.spawn_all()?;
         Ok(server)
     }
 
-    /// Kills the process without warning and starts it again on its data. The time until it has answered.
+    /// Kills the processes without warning and starts them again on their data. The time until each has answered.
     pub(super) fn crash_and_restart(&mut self) -> Outcome<Duration> {
-        self.kill();
+        self.members.iter_mut().for_each(Member::kill);
         let begin = Instant::now();
-        self.child = spawn(&self.program, self.folder.path(), self.client, self.peer, &self.placement)?;
-        self.await_first_answer()?;
+        self.spawn_all()?;
         Ok(begin.elapsed())
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.client
+    /// Has the leader asked from now on, or one that does not lead. Without such a one it stays as it is.
+    pub(super) fn ask(&mut self, leader: bool) -> Outcome<()> {
+        for (index, member) in self.members.iter().enumerate() {
+            if (metric(member.client, "etcd_server_is_leader")? > 0.0) == leader {
+                self.entry = index;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+    /// Bytes that the members have sent to each other.
+    pub(super) fn peer_bytes(&self) -> Outcome<f64> {
+        let mut sum = 0.0;
+        for member in &self.members {
+            sum += metric(member.client, "etcd_network_peer_sent_bytes_total")?;
+        }
+        Ok(sum)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.members[self.entry].client
+    }
+
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.members.iter().filter_map(|member| member.child.as_ref().map(Child::id)).collect()
     }
 
     pub(super) fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.folder.path().to_owned()
     }
 
     /// The end of what the server has logged, for error messages.
     pub(super) fn last_words(&self) -> String {
-        let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(5)..].join("\n")
+        let last_lines = |member: &Member| {
+            let log = fs::read(member.folder.join("log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            lines[lines.len().saturating_sub(5)..].join("\n")
+        };
+        self.members.iter().map(last_lines).filter(|words| !words.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
+    fn spawn_all(&mut self) -> Outcome<()> {
+        let cluster = self.members.iter().map(|member| format!("{}=http://{}", member.name, member.peer));
+        let cluster = cluster.collect::<Vec<_>>().join(",");
+        for member in &mut self.members {
+            member.child = Some(member.spawn(&self.program, &cluster, &self.placement)?);
+        }
+        self.members.iter_mut().try_for_each(Member::await_first_answer)
+    }
+}
+
+impl Member {
     /// Asks until a linearizable read is answered: the readiness that users see, whatever the log level.
     fn await_first_answer(&mut self) -> Outcome<()> {
         let begin = Instant::now();
@@ -81,52 +139,65 @@ impl Server {
                 Ok(_) => "the first request was refused".into(),
                 Err(error) => error,
             };
-            if let Some(status) = self.child.try_wait()? {
-                return Err(format!("the server ended with {status}\n{}", self.last_words()).into());
+            if let Some(child) = &mut self.child
+                && let Some(status) = child.try_wait()?
+            {
+                return Err(format!("the server ended with {status}").into());
             }
             if begin.elapsed() > START_TIME_MAX {
-                return Err(format!("the server is not ready: {error}\n{}", self.last_words()).into());
+                return Err(format!("the server is not ready: {error}").into());
             }
             pause(Duration::from_millis(2));
         }
     }
 
     fn kill(&mut self) {
-        // Both fail only when the process has been waited for already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            // Both fail only when the process has been waited for already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn spawn(&self, program: &Path, cluster: &str, placement: &Placement) -> Outcome<Child> {
+        let client = format!("http://{}", self.client);
+        let peer = format!("http://{}", self.peer);
+        fs::create_dir_all(&self.folder)?;
+        let mut command = Command::new(program);
+        command
+            .args(["--name", &self.name, "--data-dir"])
+            .arg(self.folder.join("data"))
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--initial-cluster", cluster])
+            // Below this level etcd writes a line for each slow request, and is measured writing them.
+            .args(["--logger", "zap", "--log-level", "error"])
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("ETCD_")))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::options().create(true).append(true).open(self.folder.join("log"))?);
+        let child = placement.spawn(|| command.spawn())?;
+        child.map_err(|error| format!("{} does not start: {error}", program.display()).into())
     }
 }
 
-impl Drop for Server {
+impl Drop for Member {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-fn spawn(
-    program: &Path,
-    folder: &Path,
-    client: SocketAddr,
-    peer: SocketAddr,
-    placement: &Placement,
-) -> Outcome<Child> {
-    let client = format!("http://{client}");
-    let peer = format!("http://{peer}");
-    let mut command = Command::new(program);
-    command
-        .args(["--name", "bench", "--data-dir"])
-        .arg(folder.join("data"))
-        .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-        .args(["--initial-cluster", &format!("bench={peer}")])
-        // Below this level etcd writes a line for each slow request, and is measured writing them.
-        .args(["--logger", "zap", "--log-level", "error"])
-        .env_clear()
-        .envs(std::env::vars_os().filter(|(name, _)| !name.to_string_lossy().starts_with("ETCD_")))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(File::options().create(true).append(true).open(folder.join("log"))?);
-    let child = placement.spawn(|| command.spawn())?;
-    child.map_err(|error| format!("{} does not start: {error}", program.display()).into())
+/// The sum of a metric over its labels, as the server tells it now.
+fn metric(address: SocketAddr, name: &str) -> Outcome<f64> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let values = answer.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        // Behind the name are labels or the value; anything else is a longer name.
+        rest.starts_with(['{', ' ']).then(|| rest.rsplit_once(' ')?.1.parse::<f64>().ok()).flatten()
+    });
+    Ok(values.sum())
 }

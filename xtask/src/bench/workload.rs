@@ -39,10 +39,16 @@ pub(super) enum Workload {
     LeaseExpiry,
     /// Puts while a lease with many keys is revoked.
     LeaseRevoke,
+    /// Puts to the leader of three members.
+    ClusterPut,
+    /// Puts to a member that has to forward them.
+    ClusterPutFollower,
+    /// Linearizable reads of one key from a member that does not lead.
+    ClusterRange,
 }
 
 impl Workload {
-    pub(super) const ALL: [Workload; 17] = [
+    pub(super) const ALL: [Workload; 20] = [
         Workload::Put,
         Workload::Range,
         Workload::RangeSerializable,
@@ -60,6 +66,9 @@ impl Workload {
         Workload::LeaseKeepAlive,
         Workload::LeaseExpiry,
         Workload::LeaseRevoke,
+        Workload::ClusterPut,
+        Workload::ClusterPutFollower,
+        Workload::ClusterRange,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -81,6 +90,9 @@ impl Workload {
             Workload::LeaseKeepAlive => "lease-keep-alive",
             Workload::LeaseExpiry => "lease-expiry",
             Workload::LeaseRevoke => "lease-revoke",
+            Workload::ClusterPut => "cluster-put",
+            Workload::ClusterPutFollower => "cluster-put-follower",
+            Workload::ClusterRange => "cluster-range",
         }
     }
 
@@ -89,9 +101,10 @@ impl Workload {
         Self::ALL
             .into_iter()
             .filter(|workload| match word {
-                "kv" => !workload.watches() && !workload.leases(),
+                "kv" => !workload.watches() && !workload.leases() && workload.members() == 1,
                 "watching" => workload.watches(),
                 "leasing" => workload.leases(),
+                "clusters" => workload.members() > 1,
                 _ => workload.name() == word,
             })
             .collect()
@@ -99,12 +112,25 @@ impl Workload {
 
     /// Does it read keys, and nothing else?
     pub(super) fn reads_only(self) -> bool {
-        matches!(self, Workload::Range | Workload::RangeSerializable | Workload::List)
+        matches!(
+            self,
+            Workload::Range | Workload::RangeSerializable | Workload::List | Workload::ClusterRange
+        )
     }
 
     /// Does it leave the keys as it found them?
     pub(super) fn keeps_keys(self) -> bool {
         self.reads_only() || self == Workload::LeaseKeepAlive
+    }
+
+    /// How many members does the cluster have?
+    pub(super) fn members(self) -> usize {
+        if self >= Workload::ClusterPut { 3 } else { 1 }
+    }
+
+    /// Is the leader asked? Of one member it is.
+    pub(super) fn asks_leader(self) -> bool {
+        !matches!(self, Workload::ClusterPutFollower | Workload::ClusterRange)
     }
 
     /// Are there watchers?
@@ -114,7 +140,7 @@ impl Workload {
 
     /// Are there leases?
     pub(super) fn leases(self) -> bool {
-        self >= Workload::LeaseKeepAlive
+        (Workload::LeaseKeepAlive..=Workload::LeaseRevoke).contains(&self)
     }
 
     /// Does it need a store with much history?
@@ -137,7 +163,7 @@ impl Workload {
         let row_bytes = PREFIX.len() + KEY_DIGITS + value_bytes;
         match self {
             Workload::Txn => Requests::create(value_bytes),
-            Workload::Range => Requests::range(false, keys, row_bytes),
+            Workload::Range | Workload::ClusterRange => Requests::range(false, keys, row_bytes),
             Workload::RangeSerializable => Requests::range(true, keys, row_bytes),
             Workload::List => Requests::list(keys, row_bytes),
             Workload::LeaseKeepAlive => Requests::keep_alive(),

@@ -85,6 +85,20 @@ const LEASE_METRICS: [Metric; 12] = [
     Metric::Others,
     Metric::Failed,
 ];
+const CLUSTER_METRICS: [Metric; 12] = [
+    Metric::Rate,
+    Metric::P50,
+    Metric::P90,
+    Metric::P99,
+    Metric::Max,
+    Metric::ServerCpu,
+    Metric::PeerBytes,
+    Metric::Written,
+    Metric::PeakMemory,
+    Metric::GeneratorCpu,
+    Metric::Others,
+    Metric::Failed,
+];
 /// What the summary compares, where it was measured.
 const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
 const COMPARED_MEMORY: [Metric; 5] =
@@ -100,6 +114,8 @@ const COMPARED_WATCH: [Metric; 8] = [
     Metric::Growth,
 ];
 const COMPARED_IDLE: [Metric; 3] = [Metric::BytesPerWatcher, Metric::Memory, Metric::Created];
+const COMPARED_CLUSTERS: [Metric; 6] =
+    [Metric::Rate, Metric::P50, Metric::P99, Metric::ServerCpu, Metric::PeerBytes, Metric::PeakMemory];
 const COMPARED_LEASES: [Metric; 8] = [
     Metric::Granted,
     Metric::BytesPerLease,
@@ -149,14 +165,16 @@ enum Part {
     Watch,
     Idle,
     Leases,
+    Clusters,
 }
 
 impl Part {
-    const ALL: [Part; 5] = [Part::Loads, Part::Memory, Part::Watch, Part::Idle, Part::Leases];
+    const ALL: [Part; 6] = [Part::Loads, Part::Memory, Part::Watch, Part::Idle, Part::Leases, Part::Clusters];
 
     /// Where the details of a workload belong.
     fn of(workload: Workload) -> Self {
         match (workload.watches(), workload.rests()) {
+            (false, false) if workload.members() > 1 => Part::Clusters,
             // Renewals are measured like any other request.
             (false, false) if workload.leases() && workload != Workload::LeaseKeepAlive => Part::Leases,
             (false, false) => Part::Loads,
@@ -173,6 +191,7 @@ impl Part {
             Part::Watch => "Watch",
             Part::Idle => "Idle watchers",
             Part::Leases => "Leases",
+            Part::Clusters => "Three members",
         }
     }
 
@@ -183,6 +202,7 @@ impl Part {
             Part::Watch => &WATCH_METRICS,
             Part::Idle => &IDLE_METRICS,
             Part::Leases => &LEASE_METRICS,
+            Part::Clusters => &CLUSTER_METRICS,
         }
     }
 
@@ -194,6 +214,7 @@ impl Part {
             Part::Watch => &COMPARED_WATCH,
             Part::Idle => &COMPARED_IDLE,
             Part::Leases => &COMPARED_LEASES,
+            Part::Clusters => &COMPARED_CLUSTERS,
         }
     }
 }

@@ -25,6 +25,8 @@ impl Target {
             (Workload::Put, Metric::Written) => Some(Target::AtMost(1.0)),
             (Workload::Range | Workload::List, Metric::Rate) => Some(Target::AtLeast(4.0)),
             (Workload::Memory, Metric::PeakMemory) => Some(Target::AtMost(0.5)),
+            (Workload::ClusterPut, Metric::Rate) if cell.clients > 1 => Some(Target::AtLeast(2.5)),
+            (Workload::ClusterRange, Metric::Rate) => Some(Target::AtLeast(3.0)),
             (Workload::Watch, Metric::Events) => Some(Target::AtLeast(5.0)),
             (Workload::WatchCatchup, Metric::Events) => Some(Target::AtLeastOrValue(5.0, 1e6)),
             (Workload::WatchBehind | Workload::WatchStalled, Metric::Loss) => Some(Target::ValueAtMost(5.0)),

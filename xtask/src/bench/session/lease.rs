@@ -67,12 +67,12 @@ pub(super) fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome
 
 /// Grants leases with a key each, abandons them, and puts until their keys are gone.
 fn measure_expiry(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
-    let pid = server.pid();
+    let pids = &server.pids();
     let n_leases = options.leases;
     let empty = State::of(server.address())?;
-    Usage::when_settled(pid)?;
-    let before = Memory::of(pid)?;
-    Memory::forget_peak(pid);
+    Usage::when_settled(pids)?;
+    let before = Memory::of(pids)?;
+    Memory::forget_peak(pids);
 
     let ttl = Duration::from_secs(options.lease_ttl);
     let first_deadline = Instant::now() + ttl;
@@ -81,8 +81,8 @@ fn measure_expiry(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
     let last_deadline = Instant::now() + ttl;
     let puts = Requests::attach(n_leases, options.value_bytes);
     ask(server, options, n_leases, puts, "keys were not attached, perhaps because their leases had ended")?;
-    Usage::when_settled(pid)?;
-    let resting = Memory::of(pid)?;
+    Usage::when_settled(pids)?;
+    let resting = Memory::of(pids)?;
     let client = Client::connect(server.address())?;
     let n_attached = client.count_leased()?;
     let warm_up = first_deadline.saturating_duration_since(Instant::now());
@@ -97,7 +97,7 @@ fn measure_expiry(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
 
     let wave = Wave { warm_up, last_deadline };
     let (seen, fate, others) = wave.put(server, client, cell, options)?;
-    let memory = Memory::of(pid)?;
+    let memory = Memory::of(pids)?;
     if fate.left == 0 && seen.failed == 0 {
         // Each lease took its key away at a revision of its own.
         let revision = empty.revision + 2 * n_leases + seen.answered;
@@ -168,7 +168,7 @@ impl Wave {
             });
             let over = || is_over.load(Ordering::Relaxed);
             let seen = load.run_until(&over, server.address(), &mut requests, |_| {
-                marks.push(Moment::now(server.pid())?);
+                marks.push(Moment::now(&server.pids())?);
                 Ok(())
             });
             is_over.store(true, Ordering::Relaxed);
@@ -206,7 +206,7 @@ fn watch_fate(
 
 /// Puts while a lease with many keys is revoked, at the beginning of the window.
 fn measure_revoke(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
-    let pid = server.pid();
+    let pids = &server.pids();
     let n_keys = options.leased_keys;
     ask(server, options, 1, Requests::grant(1, REVOKED_TTL), "the lease was not granted")?;
     let puts = Requests::attach_to_one(n_keys, options.value_bytes);
@@ -216,8 +216,8 @@ fn measure_revoke(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
     if n_attached != n_keys {
         return Err(format!("{n_attached} of {n_keys} keys are there").into());
     }
-    Usage::when_settled(pid)?;
-    Memory::forget_peak(pid);
+    Usage::when_settled(pids)?;
+    Memory::forget_peak(pids);
     let before = State::of(server.address())?;
 
     let load = window_load(cell, options);
@@ -227,7 +227,7 @@ fn measure_revoke(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
         let mut client = Some(client);
         let mut revoking = None;
         let seen = load.run(server.address(), &mut requests, |mark| {
-            marks.push(Moment::now(pid)?);
+            marks.push(Moment::now(pids)?);
             if mark == Mark::Begin
                 && let Some(client) = client.take()
             {
@@ -240,7 +240,7 @@ fn measure_revoke(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
     })?;
     let [begin, end] = &marks[..] else { unreachable!("a load has two marks") };
     let costs = begin.until(end);
-    let memory = Memory::of(pid)?;
+    let memory = Memory::of(pids)?;
     if seen.failed == 0 {
         let (revision, keys) = (before.revision + seen.answered + 1, before.keys + seen.answered);
         State::of(server.address())?.check_is(State { revision, keys })?;

@@ -68,9 +68,13 @@ impl Session {
         placement: &Placement,
         mut on_round: impl FnMut(Cell, Round),
     ) -> Outcome<()> {
-        let mut server = Server::start(program, data_dir, placement)?;
+        let n_members = self.cells[0].workload.members();
+        let mut server = Server::start(program, n_members, data_dir, placement)?;
         let result = self.cells.iter().try_for_each(|cell| {
             Store::of(cell.workload).fill(&mut server, options)?;
+            if n_members > 1 {
+                server.ask(cell.workload.asks_leader())?;
+            }
             let round = match cell.workload {
                 Workload::Memory => measure_memory(&mut server, options),
                 workload if workload.watches() => watch::measure(&mut server, *cell, options),
@@ -93,6 +97,8 @@ enum Store {
     Own,
     /// The one of all loads that read keys.
     Keys,
+    /// The same in a cluster.
+    ClusterKeys,
     /// The one of all loads that need much history.
     History,
 }
@@ -100,6 +106,7 @@ enum Store {
 impl Store {
     fn of(workload: Workload) -> Self {
         match workload {
+            Workload::ClusterRange => Store::ClusterKeys,
             workload if workload.reads_only() => Store::Keys,
             workload if workload.needs_history() => Store::History,
             _ => Store::Own,
@@ -153,23 +160,24 @@ fn window_load(cell: Cell, options: &Options) -> Load {
 
 /// Puts one load on the server and looks at it from all sides.
 fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
-    let pid = server.pid();
+    let pids = &server.pids();
     let before = State::of(server.address())?;
-    Usage::when_settled(pid)?;
-    Memory::forget_peak(pid);
+    Usage::when_settled(pids)?;
+    Memory::forget_peak(pids);
+    let peer_bytes = if cell.workload.members() > 1 { server.peer_bytes()? } else { 0.0 };
 
     let load = window_load(cell, options);
     let mut requests = cell.workload.requests(options.keys, options.value_bytes);
     let mut marks = Vec::with_capacity(2);
     let seen = load.run(server.address(), &mut requests, |mark| {
         debug_assert_eq!(mark == Mark::Begin, marks.is_empty());
-        marks.push(Moment::now(pid)?);
+        marks.push(Moment::now(pids)?);
         Ok(())
     })?;
     let [begin, end] = &marks[..] else { unreachable!("a load has two marks") };
     let costs = begin.until(end);
-    let settled = Usage::when_settled(pid)?;
-    let memory = Memory::of(pid)?;
+    let settled = Usage::when_settled(pids)?;
+    let memory = Memory::of(pids)?;
     check(before, State::of(server.address())?, cell.workload, &seen)?;
 
     let answered = seen.answered_in_window.max(1) as f64;
@@ -188,20 +196,24 @@ fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
         (Metric::Others, costs.others_percent()),
         (Metric::Failed, (seen.failed + seen.unsent) as f64),
     ]);
+    if cell.workload.members() > 1 {
+        let sent = server.peer_bytes()? - peer_bytes;
+        sample.insert(Metric::PeerBytes, sent / seen.answered.max(1) as f64);
+    }
     Ok(Round { sample, failure: seen.failure() })
 }
 
 /// Loads many keys, one request each, then crashes the server and starts it again.
 fn measure_memory(server: &mut Server, options: &Options) -> Outcome<Round> {
     let keys = options.memory_keys;
-    let empty = Memory::of(server.pid())?;
+    let empty = Memory::of(&server.pids())?;
     let seen = load_keys(server, keys, LOADING_CLIENTS, options)?;
-    Usage::when_settled(server.pid())?;
-    let memory = Memory::of(server.pid())?;
+    Usage::when_settled(&server.pids())?;
+    let memory = Memory::of(&server.pids())?;
     let disk = disk_bytes(&server.data_dir())?;
     let before = State::of(server.address())?;
     let restart = server.crash_and_restart()?;
-    let restarted = Memory::of(server.pid())?;
+    let restarted = Memory::of(&server.pids())?;
     let after = State::of(server.address())?;
     if after != before {
         return Err(format!("the store was at {before:?} before a crash and is at {after:?} after it").into());

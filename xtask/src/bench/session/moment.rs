@@ -28,7 +28,7 @@ pub(super) struct Costs {
 
 impl Moment {
     /// Looks at the server and, in the thread that is the generator, at itself.
-    pub(super) fn now(server: u32) -> Outcome<Self> {
+    pub(super) fn now(server: &[u32]) -> Outcome<Self> {
         let usage = Usage::of(server)?;
         Ok(Self { usage, time: Instant::now(), generator: own_cpu(), busy: busy()? })
     }

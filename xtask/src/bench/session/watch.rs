@@ -89,10 +89,10 @@ fn plan(cell: Cell, options: &Options) -> Plan {
 
 /// Puts while clients watch the same keys.
 fn measure_delivery(server: &Server, cell: Cell, options: &Options, plan: &Plan) -> Outcome<Round> {
-    let pid = server.pid();
+    let pids = &server.pids();
     let before = State::of(server.address())?;
-    Usage::when_settled(pid)?;
-    Memory::forget_peak(pid);
+    Usage::when_settled(pids)?;
+    Memory::forget_peak(pids);
     let mut watchers = Watchers::open(server.address(), plan)?;
     watchers.await_created()?;
 
@@ -105,7 +105,7 @@ fn measure_delivery(server: &Server, cell: Cell, options: &Options, plan: &Plan)
     let (seen, costs) = put(server, cell.clients, connections, options, &mut requests, Some(&mut watchers))?;
     let expected = seen.answered * each;
     let waited = watchers.until(DELIVERY_TIME_MAX, QUIET, |tally| tally.n_events() >= expected)?;
-    let memory = Memory::of(pid)?;
+    let memory = Memory::of(pids)?;
     let tally = watchers.tally();
     if seen.failed == 0 {
         let revision = before.revision + seen.answered;
@@ -129,21 +129,21 @@ fn measure_delivery(server: &Server, cell: Cell, options: &Options, plan: &Plan)
 
 /// Lets clients read all history, and nothing else.
 fn measure_catch_up(server: &Server, plan: &Plan) -> Outcome<Round> {
-    let pid = server.pid();
+    let pids = &server.pids();
     let state = State::of(server.address())?;
-    Usage::when_settled(pid)?;
-    Memory::forget_peak(pid);
+    Usage::when_settled(pids)?;
+    Memory::forget_peak(pids);
 
     let each = state.revision + 1 - FIRST_REVISION.unsigned_abs();
     let expected = each * plan.streams as u64;
-    let (begin, start) = (Moment::now(pid)?, Instant::now());
+    let (begin, start) = (Moment::now(pids)?, Instant::now());
     let mut watchers = Watchers::open(server.address(), plan)?;
     // Between two batches etcd can be quiet for long, so that only slowness is told, as what is undelivered.
     let waited =
         watchers.until(CATCH_UP_TIME_MAX, CATCH_UP_TIME_MAX, |tally| tally.n_events() >= expected)?;
     let time = start.elapsed();
-    let costs = begin.until(&Moment::now(pid)?);
-    let memory = Memory::of(pid)?;
+    let costs = begin.until(&Moment::now(pids)?);
+    let memory = Memory::of(pids)?;
 
     let n_events = watchers.tally().n_events();
     let mut sample = event_metrics(&watchers, n_events, time, &costs);
@@ -158,10 +158,10 @@ fn measure_catch_up(server: &Server, plan: &Plan) -> Outcome<Round> {
 
 /// Puts without, with, and again without the watchers.
 fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> Outcome<Round> {
-    let pid = server.pid();
+    let pids = &server.pids();
     let mut requests = cell.workload.requests(options.keys, options.value_bytes);
     let mut phase = |watchers: Option<&mut Watchers>| {
-        Usage::when_settled(pid)?;
+        Usage::when_settled(pids)?;
         let before = State::of(server.address())?;
         let (seen, costs) = put(server, cell.clients, options.connections, options, &mut requests, watchers)?;
         if seen.failed == 0 {
@@ -173,8 +173,8 @@ fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> O
 
     let revision = i64::try_from(State::of(server.address())?.revision)?;
     let start_revision = if plan.start_revision == 0 { revision + 1 } else { plan.start_revision };
-    let before = Usage::when_settled(pid).and_then(|_| Memory::of(pid))?;
-    Memory::forget_peak(pid);
+    let before = Usage::when_settled(pids).and_then(|_| Memory::of(pids))?;
+    Memory::forget_peak(pids);
     let mut watchers = Watchers::open(server.address(), &Plan { start_revision, ..plan })?;
     // A server that serves those who are behind may have no time to let others in.
     let n_watchers = watchers.len();
@@ -184,7 +184,7 @@ fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> O
         watchers.until(CATCH_UP_TIME_MAX, STALLED, |_| false)?;
     }
     let (seen, costs) = phase(Some(&mut watchers))?;
-    let memory = Memory::of(pid)?;
+    let memory = Memory::of(pids)?;
     let fault = watchers.tally().fault().map(str::to_owned);
     let n_in_window = watchers.tally().n_in_window();
     let mut sample = latencies(&seen);
@@ -208,17 +208,17 @@ fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> O
 
 /// Creates watchers and looks at the memory that they take. Then each gets one event.
 fn measure_idle(server: &Server, options: &Options, plan: &Plan) -> Outcome<Round> {
-    let pid = server.pid();
+    let pids = &server.pids();
     // The first watcher brings the code into memory that all of them share.
     Watchers::open(server.address(), &Plan { streams: 1, watches: 1, ..*plan })?.await_created()?;
-    Usage::when_settled(pid)?;
-    let before = Memory::of(pid)?;
+    Usage::when_settled(pids)?;
+    let before = Memory::of(pids)?;
     let begin = Instant::now();
     let mut watchers = Watchers::open(server.address(), plan)?;
     watchers.await_created()?;
     let time = begin.elapsed();
-    Usage::when_settled(pid)?;
-    let memory = Memory::of(pid)?;
+    Usage::when_settled(pids)?;
+    let memory = Memory::of(pids)?;
 
     let n_watchers = watchers.len() as u64;
     let load = Load {
@@ -258,7 +258,7 @@ fn put(
     };
     let mut marks = Vec::with_capacity(2);
     let seen = load.run_beside(watchers, server.address(), requests, |_| {
-        marks.push(Moment::now(server.pid())?);
+        marks.push(Moment::now(&server.pids())?);
         Ok(())
     })?;
     let [begin, end] = &marks[..] else { unreachable!("a load has two marks") };
