@@ -9,7 +9,8 @@ use crate::{Engine, RequestError};
 
 impl Engine {
     /// Tells the cluster the member's name and client URLs; returns when the cluster knows, which may take until
-    /// there is a quorum of members to hear it. Until then the member should serve nobody.
+    /// there is a quorum of members to hear it, and when the member votes, unless it is a learner. Until then it
+    /// should serve nobody: whoever sees a new member serve may rely on it, and let another one go.
     pub async fn publish(&self) -> Result<(), RequestError> {
         let config = self.config();
         let attributes = Attributes { name: config.name.clone(), client_urls: config.client_urls.clone() };
@@ -54,6 +55,17 @@ impl Engine {
             "publish-timeout" = timeout,
             "published local member to cluster through raft"
         );
+        self.wait_for_vote().await
+    }
+
+    /// The leader lets a member that is joining vote when it has nearly all of the log.
+    async fn wait_for_vote(&self) -> Result<(), RequestError> {
+        while self.membership().member(self.member_id()).is_some_and(|member| member.is_joining) {
+            if self.0.shared.is_stopping() {
+                return Err(RequestError::Stopped);
+            }
+            sleep(RETRY_PAUSE / 10).await;
+        }
         Ok(())
     }
 }
