@@ -67,6 +67,7 @@ mod markers;
 
 mod index;
 mod key_index;
+mod pieces;
 mod recent;
 mod row;
 mod row_cache;

@@ -9,6 +9,7 @@ use base::{LeaseId, Revision};
 use bytes::{BufMut, Bytes};
 
 use crate::error::Corruption;
+use crate::pieces::Pieces;
 
 /// Marks the row key of a tombstone.
 const TOMBSTONE_MARK: u8 = b't';
@@ -27,14 +28,21 @@ pub(crate) fn narrow_sub(revision: Revision) -> u32 {
 }
 
 /// The row key of a change.
-pub(crate) fn key(revision: Revision, tombstone: bool) -> Bytes {
-    let plain = revision.to_bytes();
-    if !tombstone {
-        return Bytes::copy_from_slice(&plain);
-    }
-    let mut marked = [TOMBSTONE_MARK; Revision::ENCODED_LEN + 1];
-    marked[..Revision::ENCODED_LEN].copy_from_slice(&plain);
-    Bytes::copy_from_slice(&marked)
+pub(crate) fn key(revision: Revision, tombstone: bool, pieces: &mut Pieces) -> Bytes {
+    let len = Revision::ENCODED_LEN + usize::from(tombstone);
+    pieces.cut(len, |room| {
+        room.put_slice(&revision.to_bytes());
+        if tombstone {
+            room.put_u8(TOMBSTONE_MARK);
+        }
+    })
+}
+
+/// The row of a deletion, which holds only the key, and the key as a part of it.
+pub(crate) fn tombstone(key: &[u8], pieces: &mut Pieces) -> (Bytes, Bytes) {
+    let row = pieces.cut(bytes_len(key), |room| put_bytes(room, KEY, key));
+    let key = row.slice(row.len() - key.len()..);
+    (row, key)
 }
 
 /// Above every main revision and version that a store can come to, and far from where adding to one
@@ -79,11 +87,6 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// A tombstone's value, which holds only the key.
-    pub(crate) fn tombstone(key: &'a [u8]) -> Self {
-        Self { key, ..Self::default() }
-    }
-
     /// The canonical encoding, in one allocation of exactly its size.
     pub(crate) fn encode(&self) -> Bytes {
         let numbers = [
@@ -139,7 +142,7 @@ fn number_len(number: i64) -> usize {
     if number == 0 { 0 } else { 1 + varint_len(number.cast_unsigned()) }
 }
 
-fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+fn put_varint(out: &mut impl BufMut, mut number: u64) {
     while number >= 0x80 {
         out.put_u8(number as u8 | 0x80);
         number >>= 7;
@@ -147,15 +150,15 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.put_u8(number as u8);
 }
 
-fn put_bytes(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+fn put_bytes(out: &mut impl BufMut, tag: u8, bytes: &[u8]) {
     if !bytes.is_empty() {
         out.put_u8(tag);
         put_varint(out, bytes.len() as u64);
-        out.extend_from_slice(bytes);
+        out.put_slice(bytes);
     }
 }
 
-fn put_number(out: &mut Vec<u8>, tag: u8, number: i64) {
+fn put_number(out: &mut impl BufMut, tag: u8, number: i64) {
     if number != 0 {
         out.put_u8(tag);
         put_varint(out, number.cast_unsigned());
@@ -255,14 +258,14 @@ mod tests {
     #[test]
     fn unknown_fields_are_skipped() {
         let row = b"\x38\x05\x3a\x02zz\x0a\x01k\x41\0\0\0\0\0\0\0\0\x45\0\0\0\0\xf8\x01\x00";
-        assert_eq!(Fields::parse(row), Some(Fields::tombstone(b"k")));
+        assert_eq!(Fields::parse(row), Some(Fields { key: b"k", ..Fields::default() }));
     }
 
     #[test]
     fn row_keys() {
         let revision = Revision::new(6, 1);
         for tombstone in [false, true] {
-            let key = key(revision, tombstone);
+            let key = key(revision, tombstone, &mut Pieces::default());
             assert_eq!(parse_key(&key).unwrap(), (revision, tombstone));
         }
         let refused: [&'static [u8]; 7] = [

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::compact::Compactions;
 use crate::error::ReadError;
+use crate::pieces::Pieces;
 use crate::read::{RangeOptions, RangeResult, Reader, Snapshot};
 use crate::row::{self, Fields};
 use crate::shared::Shared;
@@ -106,17 +107,19 @@ impl WriteTxn<'_> {
     /// Deletes the keys of `range` in key order and returns how many there were. Deleting nothing is no
     /// change.
     pub fn delete_range(&mut self, range: &KeyRange) -> usize {
-        let first = self.next();
-        let keys = self.shared.index.delete_range(range, first);
-        let n_deleted = keys.len();
-        self.changes.extend((first.sub..).zip(keys).map(|(sub, key)| Change {
-            revision: Revision::new(first.main, sub),
-            kind: ChangeKind::Delete,
-            lease: LeaseId::NONE,
-            row: Fields::tombstone(&key).encode(),
-            key,
-        }));
-        n_deleted
+        let (first, before) = (self.next(), self.changes.len());
+        let deletions = deletions(first, &mut self.changes);
+        self.shared.index.delete_range(range, first, deletions);
+        self.changes.len() - before
+    }
+
+    /// Deletes those of some keys that are there, and returns how many there were. The keys have to ascend: then
+    /// neighbours cost a step each, and only others a search.
+    pub fn delete_keys<'k>(&mut self, ascending: impl IntoIterator<Item = &'k [u8]>) -> usize {
+        let (first, before) = (self.next(), self.changes.len());
+        let deletions = deletions(first, &mut self.changes);
+        self.shared.index.delete_keys(ascending, first, deletions);
+        self.changes.len() - before
     }
 
     /// Reads as [`ReadView::range`](crate::ReadView::range) does, at [`WriteTxn::revision`] if not told
@@ -138,8 +141,9 @@ impl WriteTxn<'_> {
         let revision = self.revision();
         let changes = std::mem::take(&mut self.changes);
         if !changes.is_empty() {
+            let mut pieces = Pieces::default();
             for change in &changes {
-                let key = row::key(change.revision, change.kind == ChangeKind::Delete);
+                let key = row::key(change.revision, change.kind == ChangeKind::Delete, &mut pieces);
                 self.batch.put(Bucket::Key, key, change.row.clone());
             }
             let rows = changes.iter().map(|change| change.row.clone()).collect();
@@ -151,6 +155,17 @@ impl WriteTxn<'_> {
 
     fn next(&self) -> Revision {
         Revision::new(self.base + 1, self.changes.len() as i64)
+    }
+}
+
+/// Notes deletions, the first of them at `first`.
+fn deletions(first: Revision, changes: &mut Vec<Change>) -> impl FnMut(&[u8]) {
+    let mut pieces = Pieces::default();
+    let mut subs = first.sub..;
+    move |key| {
+        let (row, key) = row::tombstone(key, &mut pieces);
+        let revision = Revision::new(first.main, subs.next().expect("subs are few"));
+        changes.push(Change { revision, kind: ChangeKind::Delete, lease: LeaseId::NONE, row, key });
     }
 }
 

@@ -91,6 +91,34 @@ fn long_ranges_are_complete_and_in_order() {
     assert_eq!(store.reader().key_count(), N - 1_000);
 }
 
+/// Neighbours, others between them, keys that are not there, and such that have been deleted before.
+#[test]
+fn of_many_keys_those_that_are_there_are_deleted() {
+    let check = |wanted: &[usize], expected: &[usize]| {
+        let mut store = open(&Backend::in_memory());
+        let mut batch = Batch::default();
+        put(&mut store, &mut batch, (0..100).map(|n| numbered(2 * n)), &"v".into());
+        let mut txn = store.write(&mut batch);
+        txn.delete_range(&KeyRange::Interval(numbered(50), numbered(60)));
+        txn.commit();
+        let wanted: Vec<_> = wanted.iter().map(|n| numbered(*n)).collect();
+        let mut txn = store.write(&mut batch);
+        assert_eq!(txn.delete_keys(wanted.iter().map(|key| &key[..])), expected.len());
+        let committed = txn.commit();
+        let deleted: Vec<_> = committed.changes.iter().map(|change| change.key.clone()).collect();
+        assert_eq!(deleted, expected.iter().map(|n| numbered(*n)).collect::<Vec<_>>());
+        for (sub, change) in committed.changes.iter().enumerate() {
+            assert_eq!(change.revision, Revision::new(4, sub as i64));
+        }
+        assert_eq!(store.reader().key_count(), 95 - expected.len());
+    };
+    check(&[], &[]);
+    check(&[0, 2, 4, 198], &[0, 2, 4, 198]);
+    check(&[1, 2, 3, 4, 10, 20, 22, 199], &[2, 4, 10, 20, 22]);
+    check(&[48, 50, 58, 60, 61, 62], &[48, 60, 62]);
+    check(&[50, 52, 199, 300], &[]);
+}
+
 #[test]
 fn rows_are_shared_not_copied() {
     let mut store = open(&Backend::in_memory());
