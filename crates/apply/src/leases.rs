@@ -2,7 +2,7 @@
 
 use api_proto::etcdserverpb::{LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest};
 use backend::Batch;
-use base::{KeyRange, LeaseId};
+use base::LeaseId;
 
 use crate::{ApplyError, LeaseExpireRequest, Response, StateMachine};
 
@@ -29,7 +29,7 @@ impl StateMachine {
         if !self.leases.contains(id) {
             return Err(ApplyError::LeaseNotFound);
         }
-        self.end(id, batch)?;
+        self.end(id, batch);
         Ok(Response::LeasesRevoked(vec![id]))
     }
 
@@ -42,7 +42,7 @@ impl StateMachine {
         for &id in &request.ids {
             let id = LeaseId(id);
             if self.leases.contains(id) {
-                self.end(id, batch)?;
+                self.end(id, batch);
                 ended.push(id);
             }
         }
@@ -57,15 +57,11 @@ impl StateMachine {
     }
 
     /// Deletes the keys of a lease at one revision, if it has any, and the lease.
-    fn end(&mut self, id: LeaseId, batch: &mut Batch) -> Result<(), ApplyError> {
-        let keys = self.leases.keys(id);
-        self.write(batch, |txn, _| {
-            for key in keys {
-                txn.delete_range(&KeyRange::Key(key));
-            }
-            Ok(())
-        })?;
+    fn end(&mut self, id: LeaseId, batch: &mut Batch) {
+        let mut txn = self.store.write(batch);
+        self.leases.with_keys(id, |keys| txn.delete_keys(keys));
+        txn.commit();
+        // With it goes what it is known to hold, so the changes need not be told.
         self.leases.revoke(id, batch);
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The replicated half.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use backend::{Backend, Batch, Bucket};
@@ -99,18 +99,21 @@ impl Leases {
         Ok(lease.ttl)
     }
 
-    /// The keys of a lease in byte order: those that [`Leases::revoke`] must be preceded by the deletion of.
+    /// The keys of a lease in byte order.
     pub fn keys(&self, id: LeaseId) -> Vec<Bytes> {
         self.shared.read().keys(id)
+    }
+
+    /// Shows the keys of a lease in byte order: those that [`Leases::revoke`] must be preceded by the deletion of.
+    pub fn with_keys<T>(&self, id: LeaseId, visit: impl FnOnce(&mut dyn Iterator<Item = &[u8]>) -> T) -> T {
+        visit(&mut self.shared.read().attached(id).map(|(_, key)| &key[..]))
     }
 
     /// Ends a lease. Adds the removal of its row to `batch`, which must also have the deletion of its keys.
     /// Returns whether there was one.
     pub fn revoke(&mut self, id: LeaseId, batch: &mut Batch) -> bool {
         let mut state = self.shared.write();
-        for key in state.attached(id) {
-            state.detach(&key);
-        }
+        state.detach_all(id);
         let existed = state.leases.remove(&id).is_some();
         if existed {
             batch.delete(Bucket::Lease, row_key(id));
@@ -143,16 +146,17 @@ impl Leases {
 
 impl State {
     pub(crate) fn keys(&self, id: LeaseId) -> Vec<Bytes> {
-        self.range(id).map(|(_, key)| Bytes::copy_from_slice(key)).collect()
+        self.attached(id).map(|(_, key)| Bytes::copy_from_slice(key)).collect()
     }
 
-    fn attached(&self, id: LeaseId) -> Vec<Key> {
-        self.range(id).map(|(_, key)| Arc::clone(key)).collect()
+    fn attached(&self, id: LeaseId) -> impl Iterator<Item = &(LeaseId, Key)> {
+        self.keys.range(keys_of(id))
     }
 
-    fn range(&self, id: LeaseId) -> impl Iterator<Item = &(LeaseId, Key)> {
-        // The empty key is before all others.
-        self.keys.range((id, Key::default())..).take_while(move |(of, _)| *of == id)
+    fn detach_all(&mut self, id: LeaseId) {
+        for (_, key) in self.keys.extract_if(keys_of(id), |_| true) {
+            self.of_key.remove(&key);
+        }
     }
 
     fn attach(&mut self, key: &[u8], id: LeaseId) {
@@ -169,6 +173,13 @@ impl State {
             self.keys.remove(&(id, key));
         }
     }
+}
+
+/// Where the keys of a lease stand.
+fn keys_of(id: LeaseId) -> impl RangeBounds<(LeaseId, Key)> {
+    // The empty key is before all others.
+    let end = id.0.checked_add(1).map(|next| (LeaseId(next), Key::default()));
+    (Bound::Included((id, Key::default())), end.map_or(Bound::Unbounded, Bound::Excluded))
 }
 
 /// Rows sort by id; etcd's ids are signed, their rows' keys not.
