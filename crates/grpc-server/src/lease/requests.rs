@@ -1,12 +1,15 @@
 //! Taking renewals out of the bytes of a request.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use api_proto::etcdserverpb::LeaseKeepAliveRequest;
 use base::LeaseId;
 use bytes::{Buf, Bytes, BytesMut};
-use http_body::Body;
+use http_body::{Body, Frame};
+use parking_lot::Mutex;
 use prost::Message;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
@@ -25,6 +28,31 @@ pub(super) struct Requests<B> {
     /// Received and not looked at.
     buffer: BytesMut,
     message_bytes_max: usize,
+    /// Whether the body had nothing when it was looked at last.
+    is_drained: bool,
+    bell: Arc<Bell>,
+    /// Rings the bell.
+    waker: Waker,
+}
+
+/// Remembers that the body has woken the stream. The library wakes a stream for each frame that it takes to send, and
+/// a look at the body costs more than one at the bell.
+#[derive(Debug)]
+struct Bell {
+    has_rung: AtomicBool,
+    /// Who is woken.
+    task: Mutex<Waker>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.has_rung.store(true, Ordering::Release);
+        self.task.lock().wake_by_ref();
+    }
 }
 
 impl<B> Requests<B>
@@ -33,7 +61,10 @@ where
     B::Error: Into<StdError>,
 {
     pub(super) fn new(body: B, message_bytes_max: usize) -> Self {
-        Self { body, buffer: BytesMut::new(), message_bytes_max }
+        let bell =
+            Arc::new(Bell { has_rung: AtomicBool::new(false), task: Mutex::new(Waker::noop().clone()) });
+        let waker = Waker::from(Arc::clone(&bell));
+        Self { body, buffer: BytesMut::new(), message_bytes_max, is_drained: false, bell, waker }
     }
 
     /// The next lease; `None` when the client has sent its last one, or has gone. An error is the end, too.
@@ -42,7 +73,7 @@ where
             if let Some(request) = self.take_message().transpose() {
                 return Poll::Ready(Some(request));
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            match ready!(self.poll_body(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.buffer.extend_from_slice(&data),
                     Err(_trailers) => return Poll::Ready(self.end()),
@@ -55,6 +86,18 @@ where
                 None => return Poll::Ready(self.end()),
             }
         }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        // Before the look at the bell, which rings for the task that is known by then.
+        self.bell.task.lock().clone_from(cx.waker());
+        let has_rung = self.bell.has_rung.swap(false, Ordering::AcqRel);
+        if self.is_drained && !has_rung {
+            return Poll::Pending;
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(&self.waker));
+        self.is_drained = frame.is_pending();
+        frame
     }
 
     fn end(&self) -> Option<Result<LeaseId, Status>> {
