@@ -6,14 +6,16 @@ use base::MemberId;
 use raft::eraftpb::{self, EntryType, MessageType};
 use raft::{RawNode, SnapshotStatus, StateRole};
 
+mod hand_out;
+
 use crate::jitter::Jitter;
 use crate::memory_log::MemoryLog;
 use crate::outbox::Outbox;
 use crate::reads::Reads;
 use crate::split::split;
 use crate::{
-    Applied, Committed, ConfChange, ConfChangeKind, Config, Effects, Error, Event, Message, Payload, Persist,
-    Progress, Proposal, ReadToken, Role, Status, logger, recover, translate,
+    Applied, ConfChange, Config, Effects, Error, Event, Message, Persist, Progress, Proposal, ReadToken,
+    Role, Status, logger, recover, translate,
 };
 
 /// What an entry takes in a message besides its payload, at most.
@@ -476,58 +478,6 @@ impl Core {
         }
     }
 
-    /// Gives committed entries to the member, as far as it keeps up. A configuration change is the last one until
-    /// the member has decided about it: behind its own removal it has no business with what the others do.
-    fn hand_out(&mut self) {
-        while !self.over
-            && self.unconfigured.is_none()
-            && self.handed_out - self.applied < self.config.unapplied_max
-            && let Some(entry) = self.backlog.pop_front()
-        {
-            let (index, term) = (entry.index, entry.term);
-            let payload = match payload(entry) {
-                Ok(payload) => payload,
-                Err(error) => return self.fail(error),
-            };
-            if matches!(payload, Payload::ConfChange { .. }) {
-                self.conf_change = index;
-                self.unconfigured = Some(index);
-            }
-            self.handed_out = index;
-            self.effects.committed.push(Committed { index, term, payload });
-        }
-    }
-
-    /// The member's decision about the configuration change at `index`.
-    fn configure(&mut self, index: u64, change: Option<&ConfChange>) {
-        if self.unconfigured != Some(index) {
-            return;
-        }
-        self.unconfigured = None;
-        if let Some(change) = change {
-            self.change_configuration(change);
-        }
-        if !self.over {
-            self.advance_applied();
-        }
-    }
-
-    /// Puts a change into force. One that cannot be, like the removal of the last voter, has no effect on any
-    /// member.
-    fn change_configuration(&mut self, change: &ConfChange) {
-        if let Some(transition) = change.to_transition() {
-            match self.raw.apply_conf_change(&transition) {
-                Ok(conf_state) => self.raw.mut_store().set_conf_state(&conf_state),
-                Err(error) => {
-                    tracing::warn!(target: "raft", member = %change.node, %error, "ignored an impossible configuration change");
-                }
-            }
-        }
-        let status = self.status();
-        let is_own_removal = change.kind == ConfChangeKind::RemoveNode && change.node == self.config.id;
-        self.over = is_own_removal && !status.is_voter && !status.is_learner;
-    }
-
     /// Starts what had to wait for a state that has come about meanwhile. Returns whether it did something.
     fn go_on(&mut self) -> bool {
         if self.first_election_can_start() {
@@ -598,16 +548,6 @@ impl Core {
         self.effects.failed = Some(error);
         self.over = true;
     }
-}
-
-fn payload(entry: eraftpb::Entry) -> Result<Payload, Error> {
-    Ok(match entry.get_entry_type() {
-        EntryType::EntryNormal if entry.data.is_empty() => Payload::Empty,
-        EntryType::EntryNormal => Payload::Normal(entry.data),
-        EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
-            Payload::ConfChange { change: translate::conf_change(&entry)? }
-        }
-    })
 }
 
 fn status(raw: &RawNode<MemoryLog>) -> Status {

@@ -12,9 +12,13 @@ use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Core, Event, Message, Payload, Proposal,
     ReadToken, Role,
 };
-use wal::{ConfState, SnapshotMark};
+use wal::ConfState;
 
+use self::random::Random;
 use crate::harness::{Disk, config, decide};
+
+mod random;
+mod states;
 
 const TICK_MS: u64 = 100;
 const FAULTS_MS: u64 = 15_000;
@@ -85,24 +89,6 @@ impl Drop for OnPanic {
         let line = format!("SEED={} cargo test -p ferretcd-raft-node --test core simulation\n", self.0);
         std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())
             .expect("a failing test can be reported");
-    }
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    /// True in `percent` of the cases.
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
     }
 }
 
@@ -369,55 +355,6 @@ impl Cluster {
             let delay = if is_late { self.random.below(3000) } else { 1 + self.random.below(5) };
             self.at(delay, Happening::Deliver(message));
         }
-    }
-
-    /// The state of the sender as it is now goes along.
-    fn send_state(&mut self, from: u64, message: Message) {
-        let delay = 1 + self.random.below(if self.is_faulty() { 1500 } else { 100 });
-        let member = &self.members[&from];
-        let (last, conf_state) = member.applied.last().expect("a leader has applied something");
-        let conf_state = Some(conf_state.clone());
-        let asked_for = message.snapshot_mark().expect("it is about a state");
-        assert!(asked_for.index <= last.index, "a state is named that nobody has");
-        let message =
-            message.with_snapshot_mark(&SnapshotMark { index: last.index, term: last.term, conf_state });
-        let start = member.running.as_ref().map_or(0, |running| running.start);
-        let state = member.applied.clone();
-        self.at(delay, Happening::State { message, state, start });
-    }
-
-    fn state_arrives(&mut self, message: Message, state: Vec<(Committed, ConfState)>, start: u64) {
-        let (from, to) = (message.from().0, message.to().0);
-        let is_lost = self.is_faulty() && self.random.chance(20);
-        let ok = !is_lost && !self.cut.contains(&(from, to)) && self.running(to).is_some();
-        if ok {
-            let member = self.members.get_mut(&to).expect("it is running");
-            member.arrived.insert(state.len() as u64, state);
-            self.feed(to, Event::Message(message));
-        }
-        if self.running(from).is_some_and(|running| running.start == start) {
-            self.feed(from, Event::SnapshotSent { to: MemberId(to), ok });
-        }
-    }
-
-    fn install_soon(&mut self, id: u64, index: u64) {
-        let delay = self.random.below(if self.is_faulty() { 1500 } else { 20 });
-        let running = self.running(id).expect("it asks for an installation");
-        running.install = Some(index);
-        let start = running.start;
-        self.at(delay, Happening::Installed { member: id, start });
-    }
-
-    fn installed(&mut self, id: u64, start: u64) {
-        let Some(running) = self.running(id).filter(|running| running.start == start) else { return };
-        let index = running.install.take().expect("it was asked for");
-        let member = self.members.get_mut(&id).expect("it is running");
-        assert!(member.applied.len() < index as usize, "a state is replaced by an older one");
-        member.applied = member.arrived[&index].clone();
-        member.n_durable = member.applied.len();
-        self.n_installed += 1;
-        self.feed(id, Event::Installed(index));
-        self.answer_reads(id);
     }
 
     fn sync_soon(&mut self, id: u64) {
