@@ -57,8 +57,8 @@ impl Member for Engine {
     fn renew_lease(&self, lease: LeaseId) -> Answer<i64> {
         let engine = self.clone();
         Box::pin(async move {
-            match engine.lease_keep_alive(lease).await {
-                Ok(answer) if answer.ttl > 0 => Ok(answer.ttl),
+            match engine.renew_lease_here(lease).await {
+                Ok(ttl) if ttl > 0 => Ok(ttl),
                 Ok(_) => Err(PeerError::NotFound),
                 Err(error) => Err(refusal(&error)),
             }
@@ -68,8 +68,9 @@ impl Member for Engine {
     fn lease_info(&self, request: LeaseTimeToLiveRequest) -> Answer<LeaseTimeToLiveResponse> {
         let engine = self.clone();
         Box::pin(async move {
-            match engine.lease_time_to_live(request).await {
-                Ok(answer) if answer.ttl >= 0 => Ok(answer),
+            match engine.lease_info_here(request).await {
+                // What is left of one that waits for its revoke may be negative.
+                Ok(answer) if answer.granted_ttl > 0 => Ok(answer),
                 Ok(_) => Err(PeerError::NotFound),
                 Err(error) => Err(refusal(&error)),
             }

@@ -154,7 +154,7 @@ impl PeerTransport {
             info!(
                 "local-member-id" = %local.id,
                 "remote-peer-id" = %id,
-                "remote-peer-urls" = ?urls,
+                "remote-peer-urls[]" = ?urls,
                 "added new remote peer"
             );
         });
@@ -209,7 +209,7 @@ impl Inner {
                     info!(
                         "local-member-id" = %local.id,
                         "updated-remote-peer-id" = %member.id,
-                        "updated-remote-peer-urls" = ?urls,
+                        "updated-remote-peer-urls[]" = ?urls,
                         "updated remote peer"
                     );
                 }
@@ -221,7 +221,7 @@ impl Inner {
             info!(
                 "local-member-id" = %local.id,
                 "remote-peer-id" = %member.id,
-                "remote-peer-urls" = ?urls,
+                "remote-peer-urls[]" = ?urls,
                 "added remote peer"
             );
         }
