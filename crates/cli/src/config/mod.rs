@@ -7,7 +7,6 @@ mod compaction;
 mod gates;
 mod initial_cluster;
 mod security;
-mod url;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,8 +16,8 @@ pub use bootstrap::{BootstrapError, UrlMismatch};
 pub(crate) use build::build;
 pub use compaction::AutoCompaction;
 pub use gates::{FeatureGates, GateError, Stage};
+pub use membership::{Scheme, Url, UrlError};
 pub use security::{Port, PortSecurity, Security};
-pub use url::{Scheme, Url, UrlError};
 
 /// Requests above this size (10 MiB) are allowed and discouraged.
 pub(crate) const RECOMMENDED_REQUEST_BYTES_MAX: u64 = 10 * 1024 * 1024;
