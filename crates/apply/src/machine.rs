@@ -1,8 +1,8 @@
 //! The state machine itself: which store a command goes to, under which alarms.
 
-use api_proto::STORAGE_VERSION;
 use api_proto::etcdserverpb::{AlarmType, CompactionRequest, DeleteRangeResponse, PutResponse, TxnResponse};
 use api_proto::membershippb::ClusterMemberAttrSetRequest;
+use api_proto::{CLUSTER_VERSION, STORAGE_VERSION};
 use backend::{Backend, Batch, Bucket};
 use base::{LeaseId, MemberId};
 use bytes::Bytes;
@@ -233,7 +233,10 @@ impl StateMachine {
             Request::Alarm(request) => Ok(Response::Alarm(self.alarms.execute(request, batch))),
             Request::ClusterVersionSet(request) => {
                 self.membership.set_version(request.ver.clone(), batch);
-                batch.put(Bucket::Meta, STORAGE_VERSION_ROW, STORAGE_VERSION);
+                // The layout follows the cluster's version, which begins lower while members do not tell theirs.
+                if request.ver == CLUSTER_VERSION {
+                    batch.put(Bucket::Meta, STORAGE_VERSION_ROW, STORAGE_VERSION);
+                }
                 Ok(Response::Done)
             }
             Request::ClusterMemberAttrSet(request) => self.set_attributes(request, batch),
