@@ -1,16 +1,20 @@
-//! Joining a running cluster: who it is, and under which id it has added this member.
+//! What the other members say before this one starts for the first time: which cluster it joins and under which id,
+//! or that it has been there before.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::MemberId;
 use engine::{Bootstrap, PeerError};
 use membership::Member;
 use transport::{Connect, cluster_members};
 
-use crate::config::{Config, Url};
+use crate::config::{ClusterState, Config, Url};
 
-/// How long one member may take to answer.
+/// How long another founder may take to answer, which usually does not run yet; etcd's.
+const FOUNDING_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a member of a running cluster may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a cluster cannot be joined. What comes after the first colon is in etcd's words where it has any.
@@ -22,6 +26,12 @@ pub(crate) enum JoinError {
          cluster"
     )]
     Nobody,
+    /// The cluster knows the member, which has lost its data.
+    #[error(
+        "member {0} has already been bootstrapped; its data are gone, and with them its promises: remove it with \
+         `etcdctl member remove`, add it again, and start it with --initial-cluster-state=existing"
+    )]
+    Bootstrapped(MemberId),
     /// Nobody answers.
     #[error(
         "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs ({0})"
@@ -48,11 +58,24 @@ pub(crate) enum JoinError {
     },
 }
 
+/// What a member without a log begins with, after a look at the others.
+pub(crate) async fn bootstrap(
+    config: &Config,
+    as_founder: Bootstrap,
+    connect: Arc<dyn Connect>,
+) -> Result<Bootstrap, JoinError> {
+    if config.cluster.state == ClusterState::Existing {
+        return join(config, connect).await;
+    }
+    if let Some(own) = as_founder.member_id(&config.name) {
+        check_unborn(config, own, connect).await?;
+    }
+    Ok(as_founder)
+}
+
 /// Asks the members of the initial cluster who belongs to it, and finds this member among them.
-pub(crate) async fn join(config: &Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, JoinError> {
-    let listed = &config.cluster.initial_cluster;
-    let others = listed.iter().filter(|(name, _)| **name != config.name).flat_map(|(_, urls)| urls);
-    let others = texts(others);
+async fn join(config: &Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, JoinError> {
+    let others = other_urls(config);
     if others.is_empty() {
         return Err(JoinError::Nobody);
     }
@@ -60,6 +83,24 @@ pub(crate) async fn join(config: &Config, connect: Arc<dyn Connect>) -> Result<B
         cluster_members(connect, &others, TIMEOUT).await.map_err(JoinError::Unreachable)?;
     let own = own_member(config, &members)?;
     Ok(Bootstrap::Existing { cluster_id, member_id: own.id, members })
+}
+
+/// Makes sure that a member without data is none that a running cluster counts on: it would vote again on what it has
+/// forgotten. Members that do not answer are taken not to run yet, as they are when a cluster is founded.
+async fn check_unborn(config: &Config, own: MemberId, connect: Arc<dyn Connect>) -> Result<(), JoinError> {
+    let others = other_urls(config);
+    if others.is_empty() {
+        return Ok(());
+    }
+    let Ok((_, members)) = cluster_members(connect, &others, FOUNDING_TIMEOUT).await else { return Ok(()) };
+    let is_known = members.iter().any(|member| member.id == own && !member.client_urls.is_empty());
+    if is_known { Err(JoinError::Bootstrapped(own)) } else { Ok(()) }
+}
+
+/// The peer URLs of all other members in the flag.
+fn other_urls(config: &Config) -> Vec<String> {
+    let listed = &config.cluster.initial_cluster;
+    texts(listed.iter().filter(|(name, _)| **name != config.name).flat_map(|(_, urls)| urls))
 }
 
 /// The member of the cluster that has this member's URLs. All others have to be there as well: a list that differs

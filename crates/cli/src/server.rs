@@ -16,8 +16,8 @@ use tower::service_fn;
 use tracing::{error, info, warn};
 use transport::{PeerServer, PeerTransport};
 
-use crate::config::{AutoCompaction, BootstrapError, ClusterState, Config, Listen, Url};
-use crate::join::{JoinError, join};
+use crate::config::{AutoCompaction, BootstrapError, Config, Listen, Url};
+use crate::join::{JoinError, bootstrap};
 use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
 use crate::log_start;
 use crate::peers::{serve_peers, transport_config};
@@ -134,8 +134,9 @@ fn run_member(config: &Config, mut engine_config: engine::Config) -> Result<End,
         let listeners = Listeners::bind(&config.listen, &secured)?;
         let registry = Registry::new();
         let network = transport_config(config, secured.dial.clone());
-        if !engine_config.has_log() && config.cluster.state == ClusterState::Existing {
-            engine_config.bootstrap = join(config, Arc::clone(&network.connect)).await?;
+        if !engine_config.has_log() {
+            engine_config.bootstrap =
+                bootstrap(config, engine_config.bootstrap, Arc::clone(&network.connect)).await?;
         }
         let transport = PeerTransport::register(network, &registry, runtime.handle())?;
         let engine = Engine::start(engine_config, Arc::new(transport.clone()), &registry, runtime.handle())?;

@@ -37,6 +37,11 @@ pub(crate) struct Identity {
 }
 
 impl Bootstrap {
+    /// The id of the member called `name`; `None` if that one is no founder.
+    pub fn member_id(&self, name: &str) -> Option<MemberId> {
+        self.identity(name).ok().map(|identity| identity.member_id)
+    }
+
     /// Who the member called `name` is.
     pub(crate) fn identity(&self, name: &str) -> Result<Identity, StartError> {
         match self {
