@@ -147,6 +147,9 @@ pub enum RequestError {
     /// No answer in time, and the leader was lost meanwhile.
     #[error("wait for the answer: timed out, the leader was lost")]
     TimeoutLeaderLost,
+    /// There was no leader for as long as a request may take.
+    #[error("wait for the answer: there is no leader")]
+    NoLeader,
     /// The leader changed while a read waited for it.
     #[error("read: the leader changed")]
     LeaderChanged,

@@ -61,6 +61,7 @@ impl From<RequestError> for Refusal {
             RequestError::Dropped => Untyped::ProposalDropped.into(),
             RequestError::Timeout => Error::Timeout.into(),
             RequestError::TimeoutLeaderLost => Error::TimeoutDueToLeaderFail.into(),
+            RequestError::NoLeader => Error::NoLeader.into(),
             RequestError::LeaderChanged => Error::LeaderChanged.into(),
             RequestError::Stopped => Error::Stopped.into(),
             RequestError::NotLeader(_) => Error::NotLeader.into(),
@@ -166,6 +167,7 @@ mod tests {
             Unavailable,
             "etcdserver: request timed out, possibly due to previous leader failure",
         );
+        check(RequestError::NoLeader, Unavailable, "etcdserver: no leader");
         check(RequestError::LeaderChanged, Unavailable, "etcdserver: leader changed");
         check(RequestError::Stopped, Unavailable, "etcdserver: server stopped");
         check(End::NoLeader, Unavailable, "etcdserver: no leader");

@@ -5,6 +5,7 @@
 //! one task proposes the end of what has expired.
 
 mod expiry;
+mod forward;
 mod requests;
 
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use ::lease::{Deadlines, LeaseReader};
 use base::LeaseId;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// The leader's countdown, and who waits for it.
 #[derive(Debug)]
@@ -21,11 +22,14 @@ pub(crate) struct Lessor {
     deadlines: Mutex<Deadlines>,
     /// Told when leases were revoked, when the member begins or ceases to lead, and when it stops.
     changed: Notify,
+    /// Questions that may be put to the leader elsewhere.
+    questions: Semaphore,
 }
 
 impl Lessor {
     pub(crate) fn new(reader: LeaseReader, now: Instant) -> Self {
-        Self { reader, deadlines: Mutex::new(Deadlines::new(now)), changed: Notify::new() }
+        let questions = Semaphore::new(forward::QUESTIONS_MAX);
+        Self { reader, deadlines: Mutex::new(Deadlines::new(now)), changed: Notify::new(), questions }
     }
 
     /// The lease is in the state machine; called before anybody is told.

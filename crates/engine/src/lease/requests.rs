@@ -45,8 +45,8 @@ impl Engine {
     /// Gives a lease its full time again. Nothing is written, unless the log holds that less time was left.
     /// A lease that is unknown or over is answered with a time to live of 0; by then its keys are gone.
     pub async fn lease_keep_alive(&self, id: LeaseId) -> Result<LeaseKeepAliveResponse, RequestError> {
-        let ttl = self.renew(id).await?;
-        Ok(self.renewed(id, ttl))
+        let told = self.renew_at_leader(id).await?;
+        Ok(self.renewed(id, told.answer))
     }
 
     /// The same, but at once: `None` if that takes other members, the log or the end of a lease, and then nothing
@@ -65,8 +65,10 @@ impl Engine {
         mut ids: VecDeque<LeaseId>,
     ) -> Result<(Vec<LeaseKeepAliveResponse>, VecDeque<LeaseId>), RequestError> {
         let Some(first) = ids.pop_front() else { return Ok(Default::default()) };
-        let mut answers = vec![self.lease_keep_alive(first).await?];
-        while let Some(&id) = ids.front()
+        let told = self.renew_at_leader(first).await?;
+        let mut answers = vec![self.renewed(first, told.answer)];
+        while told.here
+            && let Some(&id) = ids.front()
             && let Some(ttl) = self.renew_as_leader(id)
         {
             ids.pop_front();
@@ -77,6 +79,18 @@ impl Engine {
 
     /// What is left of a lease, and on request its keys.
     pub async fn lease_time_to_live(
+        &self,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, RequestError> {
+        let id = request.id;
+        let found = self.info_at_leader(request).await?;
+        let unknown = || LeaseTimeToLiveResponse { id, ttl: -1, ..LeaseTimeToLiveResponse::default() };
+        let header = Some(self.header(self.reader().revision()));
+        Ok(LeaseTimeToLiveResponse { header, ..found.unwrap_or_else(unknown) })
+    }
+
+    /// The same on the leader, without a header.
+    pub(super) async fn info(
         &self,
         request: LeaseTimeToLiveRequest,
     ) -> Result<LeaseTimeToLiveResponse, RequestError> {
@@ -94,8 +108,7 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let header = Some(self.header(self.reader().revision()));
-        Ok(LeaseTimeToLiveResponse { header, id: id.0, ttl, granted_ttl, keys })
+        Ok(LeaseTimeToLiveResponse { header: None, id: id.0, ttl, granted_ttl, keys })
     }
 
     /// All leases that this member knows of; on the leader those that end first come first.
@@ -125,7 +138,7 @@ impl Engine {
     }
 
     /// Returns the time to live in seconds; 0 if there is no such lease any more.
-    async fn renew(&self, id: LeaseId) -> Result<i64, RequestError> {
+    pub(super) async fn renew(&self, id: LeaseId) -> Result<i64, RequestError> {
         let renewal =
             self.look_at_countdown(|deadlines| match deadlines.renew(id, Instant::now().into_std()) {
                 Renewal::Renewed { ttl, was_checkpointed } => Some((ttl, was_checkpointed)),
@@ -150,6 +163,7 @@ impl Engine {
     }
 
     /// Looks at the countdown while this member leads for sure; again after each change, until `look` finds something.
+    /// An error if another one leads.
     async fn look_at_countdown<T>(
         &self,
         mut look: impl FnMut(&mut Deadlines) -> Option<T>,
@@ -158,6 +172,9 @@ impl Engine {
         let deadline = Instant::now() + self.request_timeout();
         loop {
             self.read_barrier().await?;
+            if !self.is_leader() {
+                return Err(RequestError::NotLeader(self.member_id()));
+            }
             // Before the look: it hears of every change from here on.
             let changed = lessor.changed.notified();
             if self.0.shared.is_stopping() {
