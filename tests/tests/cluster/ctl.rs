@@ -40,14 +40,13 @@ async fn administered<P: Program>() {
     }
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
-    let endpoint = cluster.client_url(follower);
+    let host = |number: usize| cluster.client_url(number).trim_start_matches("http://").to_owned();
+    let endpoint = host(follower);
 
     // With `--cluster` it sends URLs as the names of hosts, which are none. etcd does not look at them.
     let (is_success, lines) = run(&endpoint, &["endpoint", "status", "--cluster"]).await;
     assert_eq!(is_success, P::KIND.reference, "{lines:#?}");
-    let all: Vec<_> = cluster.client_urls(&[0, 1, 2]);
-    let all: Vec<_> = all.iter().map(|url| url.trim_start_matches("http://")).collect();
-    let all = all.join(",");
+    let all = [host(0), host(1), host(2)].join(",");
     let status = ctl(&all, &["endpoint", "status"]).await;
     let found: BTreeSet<_> = status
         .iter()
@@ -59,8 +58,7 @@ async fn administered<P: Program>() {
     let expected: BTreeSet<_> = (0..3)
         .map(|number| {
             let id = format!("{:x}", cluster.id(number));
-            let host = cluster.client_url(number).trim_start_matches("http://").to_owned();
-            (host, id, (number == leader).to_string(), "false".to_owned())
+            (host(number), id, (number == leader).to_string(), "false".to_owned())
         })
         .collect();
     assert_eq!(found, expected);
@@ -84,7 +82,7 @@ async fn administered<P: Program>() {
     assert_eq!(listed, (0..3).map(line).collect());
 
     let (old, new) = (format!("{:x}", cluster.id(leader)), format!("{:x}", cluster.id(follower)));
-    let moved = ctl(&cluster.client_url(leader), &["move-leader", &new]).await;
+    let moved = ctl(&host(leader), &["move-leader", &new]).await;
     assert_eq!(moved, [format!("Leadership transferred from {old} to {new}")]);
     assert_eq!(cluster.leader().await, follower);
 
