@@ -57,11 +57,8 @@ impl Engine {
         request: LeaseTimeToLiveRequest,
     ) -> Result<Option<LeaseTimeToLiveResponse>, RequestError> {
         let told = self.ask_leader(
-            |engine: Engine| {
-                let request = request.clone();
-                async move { engine.info(request).await }
-            },
-            |peers, leader| peers.lease_info(leader, request.clone()),
+            move |engine: Engine| async move { engine.info(request).await },
+            |peers, leader| peers.lease_info(leader, request),
         );
         Ok(told.await?.answer)
     }
