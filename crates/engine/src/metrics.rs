@@ -9,7 +9,8 @@ use apply::{ApplyError, Response};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, exponential_buckets,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    exponential_buckets,
 };
 
 use crate::Engine;
@@ -33,6 +34,8 @@ pub(crate) struct Metrics {
     pub(crate) watch_events: IntCounter,
     pub(crate) leases_expired: IntCounter,
     pub(crate) lease_renewed: IntCounter,
+    pub(crate) learners_promoted: IntCounter,
+    pub(crate) promotions_refused: IntCounterVec,
     leases_granted: IntCounter,
     leases_revoked: IntCounter,
     lease_ttl: Histogram,
@@ -56,8 +59,18 @@ impl Metrics {
         };
         let wal_written = IntGauge::new("etcd_disk_wal_write_bytes_total", "Bytes written to the log.")?;
         registry.register(Box::new(wal_written.clone()))?;
+        let promotions_refused = IntCounterVec::new(
+            Opts::new("etcd_server_learner_promote_failures", "Promotions that this leader refused."),
+            &["Reason"],
+        )?;
+        registry.register(Box::new(promotions_refused.clone()))?;
         Ok(Self {
             wal_written,
+            promotions_refused,
+            learners_promoted: counter(
+                "etcd_server_learner_promote_successes",
+                "Learners that this leader has promoted.",
+            )?,
             proposals_failed: counter(
                 "etcd_server_proposals_failed_total",
                 "Proposals that were not logged.",

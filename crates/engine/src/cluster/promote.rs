@@ -1,9 +1,12 @@
 //! Promotions: of learners, when somebody asks for it, and of members that are joining, without being asked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::membership::{Change, ChangeError, Member, Membership};
+use ::membership::{Change, ChangeError, Member, Membership, TooRisky};
+use api_proto::errors::Error;
+use apply::ApplyError;
 use base::MemberId;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 
@@ -33,6 +36,17 @@ impl Engine {
 
     /// The same on the leader; an error elsewhere.
     pub async fn promote_here(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
+        let promoted = self.promote(id).await;
+        let metrics = self.metrics();
+        match &promoted {
+            Ok(_) => metrics.learners_promoted.inc(),
+            Err(ReconfigureError::Request(RequestError::NotLeader(_))) => {}
+            Err(error) => metrics.promotions_refused.with_label_values(&[&reason(error)]).inc(),
+        }
+        promoted
+    }
+
+    async fn promote(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
         self.wait_applied().await?;
         if !self.is_leader() {
             return Err(RequestError::NotLeader(self.member_id()).into());
@@ -139,4 +153,22 @@ impl Engine {
         };
         joining.find(has_caught_up).map(|member| member.id)
     }
+}
+
+/// The label of a metric, in etcd's words where it has any. None of them names the member.
+fn reason(error: &ReconfigureError) -> Cow<'static, str> {
+    let known = match error {
+        ReconfigureError::NotReady(_) => Error::LearnerNotReady.message(),
+        ReconfigureError::Risky(TooRisky::NotEnoughStarted { .. }) => Error::MemberNotEnoughStarted.message(),
+        ReconfigureError::Risky(TooRisky::Unhealthy { .. }) => Error::Unhealthy.message(),
+        ReconfigureError::TimeoutWaitApplied => Error::TimeoutWaitAppliedIndex.message(),
+        ReconfigureError::Request(RequestError::Apply(ApplyError::Membership(error))) => match error {
+            ChangeError::NotLearner(_) => "membership: can only promote a learner member",
+            ChangeError::NotFound(_) => "membership: ID not found",
+            ChangeError::IdRemoved(_) => "membership: ID removed",
+            _ => "membership: change refused",
+        },
+        ReconfigureError::Request(error) => return error.to_string().into(),
+    };
+    known.into()
 }
