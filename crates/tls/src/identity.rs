@@ -101,3 +101,53 @@ pub(crate) fn is_out_of_date(der: &[u8], now: UnixTime) -> bool {
         !(begin..=end).contains(&now.as_secs())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
+
+    use super::*;
+
+    fn certificate() -> Vec<u8> {
+        let pem = include_bytes!("../tests/data/etcd-cert.pem");
+        CertificateDer::from_pem_slice(pem).expect("a certificate").to_vec()
+    }
+
+    #[test]
+    fn what_etcd_writes() {
+        let address = "127.0.0.1".parse().expect("an address");
+        let expected = PeerIdentity { ip_addresses: vec![address], ..PeerIdentity::default() };
+        assert_eq!(PeerIdentity::of(&certificate()), Ok(expected));
+        let serial = serial(&certificate()).expect("it has a number");
+        assert_eq!(data_encoding::HEXLOWER.encode(&serial), "318e9ad4bdec1d60014ae1ba272c7373");
+        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let checked = |usage, seconds| check_trusted(&certificate(), usage, at(seconds));
+        assert_eq!(checked(Usage::Server, 1_800_000_000), Ok(()));
+        assert_eq!(checked(Usage::Client, 1_800_000_000), Err(CertificateError::InvalidPurpose));
+        assert_eq!(checked(Usage::Server, 1_700_000_000), Err(CertificateError::NotValidYet));
+        assert_eq!(checked(Usage::Server, 1_900_000_000), Err(CertificateError::Expired));
+        assert!(is_out_of_date(&certificate(), at(1_900_000_000)));
+        assert!(!is_out_of_date(&certificate(), at(1_800_000_000)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn damaged_certificates(changes in prop::collection::vec(any::<(Index, u8)>(), 0..6), end: Index) {
+            let mut der = certificate();
+            for (at, byte) in changes {
+                let at = at.index(der.len());
+                der[at] = byte;
+            }
+            for der in [&der[..], &der[..end.index(der.len())]] {
+                // Whatever comes out, it comes out.
+                let _ = (PeerIdentity::of(der), serial(der));
+                let _ = check_trusted(der, Usage::Client, UnixTime::since_unix_epoch(Default::default()));
+            }
+        }
+    }
+}

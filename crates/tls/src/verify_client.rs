@@ -37,7 +37,12 @@ impl ClientVerifier {
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, Error> {
         let roots = Arc::clone(&authorities.roots);
-        let chain = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+        let mut chain = WebPkiClientVerifier::builder_with_provider(roots, provider);
+        if authorities.certificates.is_empty() {
+            // Clients need not be told the names of all authorities in the world.
+            chain = chain.clear_root_hint_subjects();
+        }
+        let chain = chain.build();
         let chain = chain.map_err(|error| Error::Settings(error.to_string()))?;
         Ok(Self { chain, authorities, allowed, revoked })
     }
