@@ -18,6 +18,7 @@ use tls::{Accepted, PeerIdentity, ServerTls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::authority::Corrected;
 use crate::coalesce::{CoalescedStream, Flush, Turn};
 use crate::stream::Stream;
 use crate::turns::Turns;
@@ -257,7 +258,7 @@ async fn answer(
             response
         }
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Corrected::new(stream)), service));
     let mut told = pin!(stage.wait_for(|stage| *stage >= Stage::Draining));
     let mut is_told = false;
     let turns = Turns::new();

@@ -13,6 +13,7 @@
 
 mod accept;
 mod admit;
+mod authority;
 mod check;
 mod cluster;
 mod coalesce;

@@ -43,9 +43,14 @@ async fn administered<P: Program>() {
     let host = |number: usize| cluster.client_url(number).trim_start_matches("http://").to_owned();
     let endpoint = host(follower);
 
-    // With `--cluster` it sends URLs as the names of hosts, which are none. etcd does not look at them.
-    let (is_success, lines) = run(&endpoint, &["endpoint", "status", "--cluster"]).await;
-    assert_eq!(is_success, P::KIND.reference, "{lines:#?}");
+    // With `--cluster` it sends URLs as the names of hosts, which are none.
+    let status = ctl(&endpoint, &["endpoint", "status", "--cluster", "-w", "json"]).await.concat();
+    for number in 0..3 {
+        assert!(status.contains(&format!("\"Endpoint\":\"{}\"", cluster.client_url(number))), "{status}");
+    }
+    let urls = cluster.client_urls(&[0, 1, 2]).join(",");
+    let hashes = ctl(&urls, &["endpoint", "hashkv"]).await;
+    assert!((0..3).all(|number| hashes[number].starts_with(&cluster.client_url(number))), "{hashes:?}");
     let all = [host(0), host(1), host(2)].join(",");
     let status = ctl(&all, &["endpoint", "status"]).await;
     let found: BTreeSet<_> = status

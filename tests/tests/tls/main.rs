@@ -30,6 +30,9 @@ async fn with_certificates_on_both_sides<C: Killable>() {
     let as_alice = secured.as_client(&authority, Some(&alice));
     as_alice.succeeds(&["put", "a", "1"], "OK\n").await;
     as_alice.succeeds(&["get", "a"], "a\n1\n").await;
+    // Calls to one endpoint name a URL as the host.
+    let status = as_alice.answers(&["endpoint", "status"]).await;
+    assert!(status.starts_with("https://127.0.0.1:"), "{status}");
     secured.as_client(&authority, None).fails(&["get", "a"]).await;
     let stranger = other.sign("stranger", &[], 2);
     secured.as_client(&authority, Some(&stranger)).fails(&["get", "a"]).await;

@@ -150,6 +150,13 @@ impl Etcdctl {
         assert!(output.status.success(), "{words:?}: {stderr}");
     }
 
+    /// Expects that it is served; what is on stdout.
+    pub(crate) async fn answers(&self, words: &[&str]) -> String {
+        let output = self.run(words, "20s").await;
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// Expects that it gets no connection.
     pub(crate) async fn fails(&self, words: &[&str]) {
         let output = self.run(words, "1s").await;
