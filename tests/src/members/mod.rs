@@ -12,6 +12,8 @@
 
 mod ask;
 mod change;
+mod command;
+mod disk;
 pub mod history;
 mod home;
 mod links;
@@ -30,6 +32,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use self::disk::Disk;
 use self::home::Home;
 use self::links::Links;
 use self::member::{Beginning, Member};
@@ -82,17 +85,29 @@ pub struct Setup {
     pub network: Network,
     /// Further flags of all members, in etcd's spelling.
     pub flags: Vec<String>,
+    /// Each member has a file system of its own, see [`Setup::with_disks`].
+    pub disks: bool,
 }
 
 impl Setup {
     /// So many members and nothing special.
     pub fn of(size: usize) -> Self {
-        Self { size, network: Network::Direct, flags: Vec::new() }
+        Self { size, network: Network::Direct, flags: Vec::new(), disks: false }
     }
 
     /// With a network that can be cut.
     pub fn on(self, network: Network) -> Self {
         Self { network, ..self }
+    }
+
+    /// With file systems that can be made to stand still, if there can be any on this machine; says what is skipped
+    /// if not. Needs root.
+    pub fn with_disks<P: Program>(self, what: &str) -> Option<Self> {
+        let available = disk::available();
+        if let Err(reason) = &available {
+            report::skipped(&format!("{what} on {}", P::KIND.name), &format!("failed to {reason}"));
+        }
+        available.is_ok().then_some(Self { disks: true, ..self })
     }
 
     /// With further flags.
@@ -116,6 +131,9 @@ pub struct Members<P: Program> {
     flags: Vec<String>,
     members: Vec<Member>,
     between: Between,
+    /// One for each member, or none at all.
+    disks: Vec<Disk>,
+    has_disks: bool,
     dir: TempDir,
     program: PhantomData<P>,
 }
@@ -153,6 +171,8 @@ impl<P: Program> Members<P> {
             flags: ticks.chain(setup.flags.iter().cloned()).collect(),
             members: Vec::new(),
             between,
+            disks: Vec::new(),
+            has_disks: setup.disks,
             dir: tempfile::Builder::new().prefix("ferretcd-members-").tempdir()?,
             program: PhantomData,
         };
@@ -174,7 +194,11 @@ impl<P: Program> Members<P> {
             Between::Links(links) => links.settle(number).await?,
             Between::Lab(lab) => lab.settle(number)?,
         };
-        let data_dir = self.dir.path().join(format!("m{number}"));
+        let mut data_dir = self.dir.path().join(format!("m{number}"));
+        if self.has_disks {
+            self.disks.push(Disk::new(&data_dir)?);
+            data_dir.push("data");
+        }
         self.members.push(Member::new(format!("m{number}"), home, data_dir));
         Ok(number)
     }
@@ -281,6 +305,20 @@ impl<P: Program> Members<P> {
     /// Lets a member that was stopped go on.
     pub fn go_on(&self, number: usize) {
         self.members[number].signal(Signal::CONT);
+    }
+
+    /// The disk of a member stands still: what it writes or syncs is not done before [`thaw`](Self::thaw).
+    ///
+    /// # Panics
+    ///
+    /// When the members have no disks of their own.
+    pub fn freeze(&self, number: usize) {
+        self.disks[number].freeze().expect("a mounted file system can be frozen");
+    }
+
+    /// The disk of a member goes on.
+    pub fn thaw(&self, number: usize) {
+        self.disks[number].thaw().expect("a frozen file system can be thawed");
     }
 
     /// Waits for the end of a member that ends by itself.

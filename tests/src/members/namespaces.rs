@@ -3,15 +3,13 @@
 //! A packet is dropped where it arrives, by a rule of the receiver's namespace: nobody is told, as in a real network.
 //! The test itself is at the bridge, and cut off from nobody.
 
-use std::env;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::command::{find, run};
 use super::home::{Home, take};
-use crate::alone::alone;
 
 /// How names of namespaces and devices begin; behind it come the number of this process and of the lab.
 const PREFIX: &str = "frt";
@@ -23,12 +21,7 @@ pub(super) fn available() -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("become root, which network namespaces need".to_owned());
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
-        if !env::split_paths(&path).any(|dir| dir.join(program).is_file()) {
-            return Err(format!("find `{program}` in PATH (Debian package {package})"));
-        }
-    }
+    find(&[("ip", "iproute2"), ("nft", "nftables")])?;
     let mut lab = Lab::new().map_err(|error| error.to_string())?;
     lab.settle(0).map(drop).map_err(|error| error.to_string())
 }
@@ -139,20 +132,4 @@ fn remove_orphans() {
 fn letters(number: usize) -> String {
     let letter = |digit: usize| char::from(b'a' + u8::try_from(digit % 26).expect("below 26"));
     [letter(number / 26), letter(number)].iter().collect()
-}
-
-/// Runs a command whose words have no blanks in them.
-fn run(command: &str) -> io::Result<()> {
-    let mut words = command.split(' ');
-    let program = words.next().expect("a command has a first word");
-    let mut child = Command::new(program);
-    child.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let output = alone(|| child.spawn())?.wait_with_output()?;
-    match output.status.success() {
-        true => Ok(()),
-        false => {
-            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(io::Error::other(format!("run `{command}`: {why}")))
-        }
-    }
 }

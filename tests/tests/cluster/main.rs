@@ -6,6 +6,7 @@
 
 mod changes;
 mod ctl;
+mod disks;
 mod faults;
 mod leader;
 mod learners;

@@ -67,3 +67,49 @@ async fn write(
     gate.wait_for(|gate| gate.is_open).await.map_err(is_gone)?;
     to.shutdown().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::duplex;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SOME_TIME: Duration = Duration::from_millis(100);
+
+    #[tokio::test]
+    async fn a_closed_gate_holds_bytes_and_the_end_back() {
+        let gate = watch::Sender::new(Gate { is_open: false, delay: Duration::ZERO });
+        let ((mut sender, from), (to, mut receiver)) = (duplex(64), duplex(64));
+        let pump = tokio::spawn(one_way(from, to, gate.subscribe()));
+        sender.write_all(b"held").await.expect("the pump reads");
+        drop(sender);
+        let mut bytes = Vec::new();
+        let early = timeout(SOME_TIME, receiver.read_to_end(&mut bytes)).await;
+        assert!(early.is_err() && bytes.is_empty(), "{bytes:?}");
+        gate.send_modify(|gate| gate.is_open = true);
+        receiver.read_to_end(&mut bytes).await.expect("the pump writes");
+        assert_eq!(bytes, b"held");
+        pump.await.expect("it does not panic").expect("both ends are whole");
+    }
+
+    #[tokio::test]
+    async fn delayed_bytes_come_in_order_and_together() {
+        let gate = watch::Sender::new(Gate { is_open: true, delay: SOME_TIME });
+        let ((mut sender, from), (to, mut receiver)) = (duplex(64), duplex(64));
+        let begun = Instant::now();
+        let pump = tokio::spawn(one_way(from, to, gate.subscribe()));
+        for piece in [b"a", b"b", b"c"] {
+            sender.write_all(piece).await.expect("the pump reads");
+            tokio::task::yield_now().await;
+        }
+        drop(sender);
+        let mut bytes = Vec::new();
+        receiver.read_to_end(&mut bytes).await.expect("the pump writes");
+        assert_eq!(bytes, b"abc");
+        assert!(begun.elapsed() >= SOME_TIME);
+        pump.await.expect("it does not panic").expect("both ends are whole");
+    }
+}
