@@ -137,7 +137,9 @@ impl ApplyLoop {
         if self.flusher.flush().blocking_recv().is_err() {
             return Ok(());
         }
+        self.metrics.installing.set(1);
         self.installer.install(index, &mut self.machine)?;
+        self.metrics.installing.set(0);
         self.shared.publish(&self.machine);
         // What became of proposals in the entries that were skipped, nobody can tell here.
         let compactions = self.scrubber.waiting.drain(..).map(|(_, to, _)| to);
@@ -293,7 +295,9 @@ impl ApplyLoop {
     }
 
     fn finish_scrub(&mut self, now: Instant, revision: i64, hash: Option<KvHash>) {
-        let took = format!("{:?}", now.saturating_duration_since(self.scrubber.started));
+        let took = now.saturating_duration_since(self.scrubber.started);
+        self.metrics.compaction.observe(took.as_secs_f64() * 1e3);
+        let took = format!("{took:?}");
         self.scrubber.started = now;
         let hash = hash.map(|hash| hash.hash);
         tracing::info!("compact-revision" = revision, took, hash, "finished scheduled compaction");

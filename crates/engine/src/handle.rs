@@ -149,7 +149,10 @@ impl Engine {
             0 => reader.compute_hash_kv(newest),
             _ => reader.hash_kv(revision),
         };
-        blocking(move || Ok(hash()?)).await
+        let timer = self.metrics().hash_kv.start_timer();
+        let hash = blocking(move || Ok(hash()?)).await;
+        timer.observe_duration();
+        hash
     }
 
     /// The hash of the whole state file; reads the whole of it.
@@ -157,7 +160,10 @@ impl Engine {
         self.flush().await?;
         let view = self.0.backend.view();
         let fault = |error| RequestError::Apply(ApplyError::from(mvcc::ReadError::from(error)));
-        blocking(move || apply::backend_hash(&view).map_err(fault)).await
+        let timer = self.metrics().hash.start_timer();
+        let hash = blocking(move || apply::backend_hash(&view).map_err(fault)).await;
+        timer.observe_duration();
+        hash
     }
 
     /// Waits until everything applied so far is durable in the state file.

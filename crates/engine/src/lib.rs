@@ -50,6 +50,7 @@ mod space;
 mod start;
 mod submit;
 mod tasks;
+mod to_peers;
 mod waiters;
 mod watch;
 

@@ -36,6 +36,13 @@ pub(crate) struct Metrics {
     pub(crate) lease_renewed: IntCounter,
     pub(crate) learners_promoted: IntCounter,
     pub(crate) promotions_refused: IntCounterVec,
+    pub(crate) late_heartbeats: IntCounter,
+    pub(crate) installing: IntGauge,
+    pub(crate) state_read: Histogram,
+    pub(crate) state_received: Histogram,
+    pub(crate) hash: Histogram,
+    pub(crate) hash_kv: Histogram,
+    pub(crate) compaction: Histogram,
     leases_granted: IntCounter,
     leases_revoked: IntCounter,
     lease_ttl: Histogram,
@@ -57,16 +64,47 @@ impl Metrics {
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
         };
-        let wal_written = IntGauge::new("etcd_disk_wal_write_bytes_total", "Bytes written to the log.")?;
-        registry.register(Box::new(wal_written.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
         let promotions_refused = IntCounterVec::new(
             Opts::new("etcd_server_learner_promote_failures", "Promotions that this leader refused."),
             &["Reason"],
         )?;
         registry.register(Box::new(promotions_refused.clone()))?;
         Ok(Self {
-            wal_written,
+            wal_written: gauge("etcd_disk_wal_write_bytes_total", "Bytes written to the log.")?,
             promotions_refused,
+            late_heartbeats: counter(
+                "etcd_server_heartbeat_send_failures_total",
+                "Heartbeats that this leader sent too late.",
+            )?,
+            installing: gauge(
+                "etcd_server_snapshot_apply_in_progress_total",
+                "1 while a received state takes the place of the member's.",
+            )?,
+            state_read: histogram(
+                "etcd_disk_backend_snapshot_duration_seconds",
+                "Sending the state to a member or a client.",
+                0.01,
+                17,
+            )?,
+            state_received: histogram(
+                "etcd_snap_db_save_total_duration_seconds",
+                "Receiving a state, until it is durable.",
+                0.1,
+                10,
+            )?,
+            hash: histogram("etcd_mvcc_hash_duration_seconds", "Hashes of the state file.", 0.01, 15)?,
+            hash_kv: histogram("etcd_mvcc_hash_rev_duration_seconds", "Hashes of the key space.", 0.01, 15)?,
+            compaction: histogram(
+                "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+                "Compactions, from their acceptance to the removal of the last row.",
+                100.0,
+                14,
+            )?,
             learners_promoted: counter(
                 "etcd_server_learner_promote_successes",
                 "Learners that this leader has promoted.",

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use apply::snapshot::Export;
+use prometheus::HistogramTimer;
 use wal::SnapshotMark;
 
 use crate::{Engine, conf_state};
@@ -63,6 +64,8 @@ pub enum SnapshotError {
 pub struct OutgoingSnapshot {
     mark: SnapshotMark,
     export: Export,
+    /// Counts how long it is read.
+    _timer: HistogramTimer,
 }
 
 impl OutgoingSnapshot {
@@ -96,13 +99,23 @@ impl Engine {
         }
         let conf_state = conf_state::from_json(&applied.conf_state)?;
         let mark = SnapshotMark { index: applied.index, term: applied.term, conf_state: Some(conf_state) };
-        Ok(OutgoingSnapshot { mark, export })
+        Ok(OutgoingSnapshot { mark, export, _timer: self.metrics().state_read.start_timer() })
     }
 
     /// Stores a state as of entry `index` that another member sends; returns its bytes. After that the message that
     /// announced it may be [received](Self::receive).
     pub fn accept_snapshot(&self, index: u64, body: &mut dyn Read) -> Result<u64, SnapshotError> {
         self.0.incoming.forget_to(self.0.gate.applied_index());
-        self.0.incoming.receive(index, body)
+        let timer = self.metrics().state_received.start_timer();
+        match self.0.incoming.receive(index, body) {
+            Ok(bytes) => {
+                timer.observe_duration();
+                Ok(bytes)
+            }
+            Err(error) => {
+                timer.stop_and_discard();
+                Err(error)
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use base::{ClusterId, MemberId};
 use membership::Change;
 use parking_lot::Mutex;
 use prometheus::Registry;
-use raft_node::{Message, Node, NodeHandle, Transport};
+use raft_node::{Node, NodeHandle};
 use wal::{Recovered, SnapshotMark, Wal};
 
 use crate::apply_loop::{ApplyLoop, Scrubber};
@@ -31,6 +31,7 @@ use crate::quota::Quota;
 use crate::replies::Dispatcher;
 use crate::shared::Shared;
 use crate::submit::Submissions;
+use crate::to_peers::ToPeers;
 use crate::watch::{WatchThreads, Watching};
 use crate::{Config, Engine, Peers, StartError, conf_state};
 
@@ -171,15 +172,6 @@ fn go_on_alone(
     Ok(())
 }
 
-/// Messages of the consensus core on their way to the network.
-struct ToPeers(Arc<dyn Peers>);
-
-impl Transport for ToPeers {
-    fn send(&mut self, messages: Vec<Message>) {
-        self.0.send(messages);
-    }
-}
-
 fn start_node(
     config: &Config,
     (wal, recovered): (Wal, Recovered),
@@ -202,7 +194,7 @@ fn start_node(
         inbox: NODE_INBOX_MAX,
         advance_ticks: config.advance_ticks,
     };
-    let transport = Box::new(ToPeers(peers));
+    let transport = Box::new(ToPeers::new(peers, config.heartbeat, host.metrics.late_heartbeats.clone()));
     Ok(Node::start(node_config, wal, recovered, position, transport, host)?)
 }
 

@@ -50,6 +50,11 @@ impl Message {
         self.0.term
     }
 
+    /// Whether a leader says with it that it is still there.
+    pub fn is_heartbeat(&self) -> bool {
+        self.0.get_msg_type() == MessageType::MsgHeartbeat
+    }
+
     /// Whether this stands for a whole state, which does not travel with it.
     pub fn is_snapshot(&self) -> bool {
         self.0.get_msg_type() == MessageType::MsgSnapshot

@@ -202,6 +202,9 @@ impl Inner {
             is_member
         });
         table.strangers.retain(|id, _| membership.member(*id).is_none() && !membership.is_removed(*id));
+        if membership.member(local.id).is_some() {
+            self.metrics.set_known(local.id, local.id, true);
+        }
         for member in membership.members().filter(|member| member.id != local.id) {
             let urls = &member.peer_urls;
             if let Some(peer) = table.peers.get(&member.id) {
