@@ -34,7 +34,6 @@ async fn leaders_die<P: Program>() {
 /// All die at the same moment, also while they start.
 async fn all_die<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
-    let mut history = Vec::new();
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
     for round in 0..3 {
         load.changes(80).await;
@@ -60,7 +59,7 @@ async fn all_die<P: Program>() {
         }
     }
     load.changes(50).await;
-    history.extend(load.finish().await);
+    let history = load.finish().await;
     judge(&cluster, &history, "all die").await;
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Answer, Call, Operation, Truth, Violation};
+use super::{Answer, Call, Change, History, Operation, Truth, Violation};
 
 /// What a history had in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,10 +16,21 @@ pub struct Summary {
     pub unknown: usize,
     /// Those of them that took effect nevertheless.
     pub unknown_done: usize,
+    /// Changes that watches were told.
+    pub told: usize,
 }
 
-/// Checks all requests that have ever changed a store, and those that read it.
-pub fn check(truth: &Truth, history: &[Operation]) -> Result<Summary, Violation> {
+/// Checks all requests that have ever changed a store, those that read it, and watches.
+pub fn check(truth: &Truth, history: &History) -> Result<Summary, Violation> {
+    let mut summary = requests(truth, &history.operations)?;
+    for (watch, told) in history.told.iter().enumerate() {
+        is_beginning(truth, watch, told)?;
+        summary.told += told.len();
+    }
+    Ok(summary)
+}
+
+fn requests(truth: &Truth, history: &[Operation]) -> Result<Summary, Violation> {
     let floors = Floors::of(history);
     let mut summary = Summary::default();
     for operation in history {
@@ -33,6 +44,19 @@ pub fn check(truth: &Truth, history: &[Operation]) -> Result<Summary, Violation>
     }
     summary.unknown_done = effects(truth, history, &floors)?;
     Ok(summary)
+}
+
+/// A watch that was ended at some moment has been told everything up to some change.
+fn is_beginning(truth: &Truth, watch: usize, told: &[(i64, Change)]) -> Result<(), Violation> {
+    let mut changes = truth.changes();
+    for (revision, found) in told {
+        let expected = changes.next();
+        if expected != Some((*revision, found)) {
+            let expected = expected.map(|(revision, change)| (revision, change.clone()));
+            return Err(Violation::Told { watch, revision: *revision, expected, found: found.clone() });
+        }
+    }
+    Ok(())
 }
 
 /// An answer is what the truth has at its revision.

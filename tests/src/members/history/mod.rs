@@ -17,12 +17,14 @@
 //! | nothing takes effect twice, also without an answer | [`Violation::Twice`] |
 //! | each answered change is one of its own | [`Violation::Shared`] |
 //! | nothing is there that nobody has asked for | [`Violation::Invented`] |
+//! | a watch is told all changes once and in order, through whichever members | [`Violation::Told`] |
 
 mod check;
 #[cfg(test)]
 mod tests;
 mod truth;
 mod violation;
+mod watcher;
 mod workload;
 
 use std::time::Duration;
@@ -83,6 +85,15 @@ pub struct Operation {
     pub asked: Duration,
     /// The answer was there.
     pub answered: Duration,
+}
+
+/// What clients have written down.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Requests, in no order.
+    pub operations: Vec<Operation>,
+    /// What each watch from the beginning was told.
+    pub told: Vec<Vec<(i64, Change)>>,
 }
 
 impl Operation {

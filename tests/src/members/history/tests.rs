@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, Call, Change, Operation, Row, Summary, Truth, Violation, check};
+use super::{Answer, Call, Change, History, Operation, Row, Summary, Truth, Violation};
 
 /// `revision key value`, `-` for none.
 fn truth(changes: &[(i64, &str, &str)]) -> Truth {
@@ -32,6 +32,10 @@ fn row(value: &str, changed: i64) -> Option<Row> {
     Some(Row { value: value.to_owned(), changed })
 }
 
+fn check(truth: &Truth, operations: &[Operation]) -> Result<Summary, Violation> {
+    super::check(truth, &History { operations: operations.to_vec(), told: Vec::new() })
+}
+
 fn assert_found(truth: &Truth, history: &[Operation], is_it: impl Fn(&Violation) -> bool) {
     let found = check(truth, history).expect_err("something is wrong");
     assert!(is_it(&found), "{found:?}");
@@ -53,7 +57,7 @@ fn a_proper_history() {
         asked(45, 55, Call::Delete, Answer::Unknown),
         asked(45, 55, put("d"), Answer::Unknown),
     ];
-    let summary = Summary { changes: 3, reads: 3, unknown: 3, unknown_done: 2 };
+    let summary = Summary { changes: 3, reads: 3, unknown: 3, unknown_done: 2, told: 0 };
     assert_eq!(check(&truth, &history), Ok(summary));
 }
 
@@ -165,4 +169,37 @@ fn invented_changes() {
     assert_found(&truth(&[(2, "k", "a"), (3, "k", "-")]), &shared, |found| {
         matches!(found, Violation::Shared { revision: 3, .. })
     });
+}
+
+#[test]
+fn watches() {
+    let truth = truth(&[(2, "k", "a"), (4, "k", "-"), (5, "k", "b")]);
+    let told = |changes: &[(i64, &str)]| {
+        let change = |(revision, value): &(i64, &str)| {
+            let value = (*value != "-").then(|| (*value).to_owned());
+            (*revision, Change { key: "k".to_owned(), value })
+        };
+        let operations = vec![
+            asked(0, 1, put("a"), Answer::Put(2, None)),
+            asked(2, 3, Call::Delete, Answer::Deleted(4, row("a", 2))),
+            asked(4, 5, put("b"), Answer::Put(5, None)),
+        ];
+        super::check(&truth, &History { operations, told: vec![changes.iter().map(change).collect()] })
+    };
+    let all = [(2, "a"), (4, "-"), (5, "b")];
+    for end in 0..=all.len() {
+        assert_eq!(told(&all[..end]).expect("nothing is wrong").told, end);
+    }
+    let wrong: &[&[(i64, &str)]] = &[
+        &[(4, "-"), (5, "b")],
+        &[(2, "a"), (5, "b")],
+        &[(2, "a"), (2, "a")],
+        &[(2, "a"), (5, "b"), (4, "-")],
+        &[(2, "z")],
+        &[(3, "a")],
+        &[(2, "a"), (4, "-"), (5, "b"), (6, "c")],
+    ];
+    for changes in wrong {
+        assert!(matches!(told(changes), Err(Violation::Told { .. })), "{changes:?}");
+    }
 }

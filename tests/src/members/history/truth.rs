@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api_proto::etcdserverpb as pb;
 
-use crate::{Clients, WatchStream};
+use crate::{Clients, Event, WatchStream};
 
 /// A row as a client sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,15 @@ pub struct Change {
     pub key: String,
     /// The new value; none when the row was deleted.
     pub value: Option<String>,
+}
+
+impl Change {
+    /// What an event tells, with its revision.
+    pub(super) fn of(event: &Event) -> (i64, Self) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let value = (!event.is_delete).then(|| text(&event.row.value));
+        (event.row.mod_revision, Self { key: text(&event.row.key), value })
+    }
 }
 
 /// All changes of a store from its beginning, by revision.
@@ -57,9 +66,8 @@ impl Truth {
             let response = stream.response().await;
             assert!(!response.canceled, "the watch was cancelled: {response:?}");
             for event in &response.events {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                let value = (!event.is_delete).then(|| text(&event.row.value));
-                truth.add(event.row.mod_revision, Change { key: text(&event.row.key), value });
+                let (revision, change) = Change::of(event);
+                truth.add(revision, change);
             }
             if response.events.is_empty() && response.revision() >= revision {
                 return truth;

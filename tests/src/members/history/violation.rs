@@ -87,4 +87,16 @@ pub enum Violation {
         /// The other one.
         second: String,
     },
+    /// A watch leaves something out, or tells something else.
+    #[error("tell watch {watch} revision {revision} as {expected:?}: it was told {found:?}")]
+    Told {
+        /// Its number.
+        watch: usize,
+        /// The first revision that is wrong.
+        revision: i64,
+        /// What there is; none if the revision changed nothing, or comes too early.
+        expected: Option<(i64, Change)>,
+        /// What it was told.
+        found: Change,
+    },
 }

@@ -1,4 +1,4 @@
-//! Clients that write down what they are answered.
+//! Clients that write down what they are answered and told.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Status;
 
-use super::{Answer, Call, Operation, Row};
+use super::watcher::Watcher;
+use super::{Answer, Call, Change, History, Operation, Row};
 use crate::members::DEADLINE;
 use crate::{Clients, Random};
 
@@ -60,9 +61,20 @@ impl Workload {
             };
             tasks.spawn(client.run());
         }
-        Running { tasks, progress }
+        let mut watchers = JoinSet::new();
+        for first in 0..WATCHERS {
+            let members = urls.iter().map(|url| Clients::lazy(url, DEADLINE)).collect();
+            let mut progress = progress.subscribe();
+            // Whoever has begun the work may be gone.
+            let over = async move { drop(progress.wait_for(|progress| progress.is_over).await) };
+            watchers.spawn(Watcher::new(members, first).run(over));
+        }
+        Running { tasks, watchers, progress }
     }
 }
+
+/// Watches of all changes.
+const WATCHERS: usize = 2;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
@@ -75,6 +87,7 @@ struct Progress {
 #[derive(Debug)]
 pub struct Running {
     tasks: JoinSet<Vec<Operation>>,
+    watchers: JoinSet<Vec<(i64, Change)>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -93,9 +106,10 @@ impl Running {
     }
 
     /// Lets the clients end, and returns what they have written down.
-    pub async fn finish(self) -> Vec<Operation> {
+    pub async fn finish(self) -> History {
         self.progress.send_modify(|progress| progress.is_over = true);
-        self.tasks.join_all().await.into_iter().flatten().collect()
+        let told = self.watchers.join_all().await;
+        History { operations: self.tasks.join_all().await.into_iter().flatten().collect(), told }
     }
 }
 
