@@ -19,7 +19,12 @@ pub struct Metrics(BTreeMap<String, f64>);
 impl Metrics {
     /// Asks for them.
     pub async fn of(cluster: &impl Cluster) -> io::Result<Self> {
-        let page = raw::page(&cluster.endpoint(), "/metrics").await?;
+        Self::at(&cluster.endpoint()).await
+    }
+
+    /// Asks a member for them, by its client URL.
+    pub async fn at(url: &str) -> io::Result<Self> {
+        let page = raw::page(url, "/metrics").await?;
         let lines = page.lines().filter(|line| !line.starts_with('#'));
         let values = lines.filter_map(|line| {
             let (name, value) = line.rsplit_once(' ')?;

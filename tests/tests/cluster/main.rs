@@ -10,6 +10,7 @@ mod disks;
 mod faults;
 mod leader;
 mod learners;
+mod metrics;
 mod partitions;
 mod refusals;
 mod resize;
