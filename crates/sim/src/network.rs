@@ -44,9 +44,9 @@ impl Parcel {
 }
 
 impl Network {
-    /// One that loses messages, until [`Network::heal`].
-    pub(crate) fn faulty() -> Self {
-        Self { is_faulty: true, ..Self::default() }
+    /// One that loses messages, if `is_faulty`, until [`Network::heal`].
+    pub(crate) fn new(is_faulty: bool) -> Self {
+        Self { is_faulty, ..Self::default() }
     }
 
     /// Takes a message; returns it with how long it travels, or nothing if it is lost.

@@ -97,12 +97,15 @@ mod tests {
 
     #[test]
     fn words_and_options_are_read_in_any_order() {
-        let plain = Options { seeds: 0..100, profile: None, n_threads: 1, traces: false };
+        let plain = || Options { seeds: 0..100, profile: None, n_threads: 1, traces: false };
         let check = |line, expected: Options| assert_eq!(parse(line), Ok(expected), "{line}");
-        check("", plain.clone());
-        check("--seeds 5..9 --threads=2", Options { seeds: 5..9, n_threads: 2, ..plain.clone() });
+        check("", plain());
+        check("--seeds 5..9 --threads=2", Options { seeds: 5..9, n_threads: 2, ..plain() });
         let profile = Profile::named("five");
-        check("--trace --profile five --seed 17", Options { seeds: 17..18, profile, traces: true, ..plain });
+        check(
+            "--trace --profile five --seed 17",
+            Options { seeds: 17..18, profile, traces: true, ..plain() },
+        );
     }
 
     #[test]

@@ -11,8 +11,10 @@ pub struct Profile {
     pub n_clients: usize,
     /// Watches, each on a stream of its own.
     pub n_watchers: usize,
-    /// Whether members are added, promoted and removed.
-    pub changes_members: bool,
+    /// Percent of the faults that are changes of the members, instead of anything else.
+    pub changes: u64,
+    /// Whether single messages are lost or late while there are faults.
+    pub loses_messages: bool,
     /// Percent of the faults that make a disk slow, instead of anything else.
     pub slow_disks: u64,
     /// Applied entries that a member keeps for others; who needs older ones gets the whole state.
@@ -34,7 +36,8 @@ const THREE: Profile = Profile {
     n_members: 3,
     n_clients: 5,
     n_watchers: 3,
-    changes_members: false,
+    changes: 0,
+    loses_messages: true,
     slow_disks: 15,
     catchup_entries: 200,
     pause_ms: 60,
@@ -49,19 +52,20 @@ impl Profile {
     pub const ALL: [Self; 7] = [
         THREE,
         Self { name: "five", n_members: 5, ..THREE },
-        Self { name: "exchange", changes_members: true, catchup_entries: 40, ..THREE },
-        Self { name: "one", n_members: 1, changes_members: true, ..THREE },
+        Self { name: "exchange", changes: 35, catchup_entries: 40, ..THREE },
+        Self { name: "one", n_members: 1, changes: 35, ..THREE },
         Self { name: "snapshots", catchup_entries: 5, ..THREE },
         Self { name: "slow", slow_disks: 80, ..THREE },
         Self {
             name: "leases",
+            loses_messages: false,
             n_clients: 2,
             n_watchers: 1,
-            pause_ms: 4_000,
-            faults_ms: 900_000,
+            pause_ms: 5_000,
+            faults_ms: 1_500_000,
             healed_ms: 20_000,
-            lease_ttl_max: 700,
-            fault_pause_ms: 60_000,
+            lease_ttl_max: 600,
+            fault_pause_ms: 300_000,
             ..THREE
         },
     ];

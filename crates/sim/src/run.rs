@@ -18,6 +18,8 @@ pub struct Report {
     pub n_lost_streams: u64,
     /// Leases that ended because their time was over.
     pub n_expired: u64,
+    /// Entries by which a leader's countdown of leases, or a renewal, was remembered.
+    pub n_checkpoints: u64,
     /// Members that went down without warning.
     pub n_crashes: u64,
     /// Terms that had a leader.
@@ -43,6 +45,7 @@ impl Report {
             n_events: self.n_events + other.n_events,
             n_lost_streams: self.n_lost_streams + other.n_lost_streams,
             n_expired: self.n_expired + other.n_expired,
+            n_checkpoints: self.n_checkpoints + other.n_checkpoints,
             n_crashes: self.n_crashes + other.n_crashes,
             n_elections: self.n_elections + other.n_elections,
             n_changes: self.n_changes + other.n_changes,

@@ -26,6 +26,8 @@ pub(crate) enum Happening {
     Snapshot { message: Message, image: Vec<u8> },
     /// The sender of a state hears what became of it.
     SnapshotSent { from: u64, to: u64, ok: bool },
+    /// A member notices that messages were lost.
+    Unreachable { from: u64, to: u64 },
     /// A request arrives.
     Request { member: u64, op: OpId },
     /// An answer arrives.
@@ -71,7 +73,7 @@ impl World {
             sabotage,
             random: Random::new(seed),
             agenda: Agenda::new(),
-            network: Network::faulty(),
+            network: Network::new(profile.loses_messages),
             speeds: Speeds::default(),
             truth: Truth::default(),
             operations: Operations::new(),
@@ -138,6 +140,10 @@ impl World {
         self.note(from, "sends", delay, || format!("{kind} to {to}"));
         if let Some((delay, parcel)) = sent {
             self.agenda.after(delay, Happening::Deliver(parcel));
+        } else if self.random.chance(30) {
+            // Mostly nobody notices.
+            let delay = self.random.below(500 * MS);
+            self.agenda.after(delay, Happening::Unreachable { from, to });
         }
     }
 

@@ -37,6 +37,9 @@ impl Cluster {
         let leader =
             running.filter(|process| process.is_leader()).max_by_key(|process| process.status().term);
         let leader = leader.ok_or_else(|| stuck("nobody leads".to_owned()))?;
+        if !leader.agrees_about_members() {
+            return Err(stuck(format!("leader {} does not count its members", leader.id)));
+        }
         let everybody: Vec<_> = leader.machine().membership().members().map(|member| member.id.0).collect();
         for id in everybody {
             let process = self.members.get(&id).and_then(|member| member.process.as_ref());

@@ -14,6 +14,9 @@ impl Cluster {
         let left = (self.world.profile.faults_ms * MS).saturating_sub(self.world.now());
         self.world.agenda.after(pause.min(left), Happening::Fault);
         let id = self.some_member();
+        if self.world.random.chance(self.world.profile.changes) {
+            return self.change_members();
+        }
         if self.world.random.chance(self.world.profile.slow_disks) {
             return self.break_disk(id);
         }
@@ -34,8 +37,8 @@ impl Cluster {
                     process.transfer_leader(to, &mut self.world);
                 }
             }
-            75..82 => self.lose_stream(),
-            _ => self.change_members(),
+            75..85 => self.lose_stream(),
+            _ => {}
         }
     }
 
@@ -112,6 +115,9 @@ impl Cluster {
 
     /// Cuts a link, one way or both.
     fn cut(&mut self, from: u64, to: u64) {
+        if from == to {
+            return;
+        }
         let is_one_way = self.world.random.chance(40);
         let duration = self.world.random.between(100 * MS, 4_000 * MS);
         self.world.note(from, "is cut off from", to, || format!("{is_one_way} for {duration}"));

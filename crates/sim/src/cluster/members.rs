@@ -1,56 +1,71 @@
 //! An operator who adds, promotes and removes members.
 
-use membership::Change;
+use base::MemberId;
+use membership::{Change, Membership};
 use raft_node::{ConfChange, ConfChangeKind};
 
 use super::{Cluster, running};
-use crate::process::member;
+use crate::process::{Process, member};
 
 /// Members that there may be at once.
 const MEMBERS_MAX: usize = 5;
 
 impl Cluster {
-    /// Asks a running member for some change.
+    /// Asks a running member, mostly the leader, for some change.
     pub(super) fn change_members(&mut self) {
-        if !self.world.profile.changes_members {
+        let leads = |id: &u64| self.members[id].process.as_ref().is_some_and(Process::is_leader);
+        let leader = self.members.keys().copied().rfind(leads);
+        let anybody = self.some_member();
+        let at = leader.filter(|_| self.world.random.chance(80)).unwrap_or(anybody);
+        let Some(process) = running(&mut self.members, at) else { return };
+        let (leader, membership) = (process.status().leader, process.machine().membership().clone());
+        let (kind, change) = self.choose(&membership);
+        let node = change.member();
+        // Who leads hands that over before it goes.
+        if kind == ConfChangeKind::RemoveNode && node == leader {
+            return self.hand_over(node, &membership);
+        }
+        // Of two voters, one that goes may be the only one that knows for sure that it goes; then the other one waits for
+        // its vote for ever. Nobody can help that, in etcd either.
+        let n_voters = membership.voters().count();
+        let is_voter = membership.voters().any(|id| id == node);
+        if kind == ConfChangeKind::RemoveNode && is_voter && n_voters < 3 {
             return;
         }
-        let at = self.some_member();
-        let Some(process) = running(&mut self.members, at) else { return };
-        let membership = process.machine().membership();
-        let voters: Vec<_> = membership.voters().map(|id| id.0).collect();
-        let others: Vec<_> = membership.non_voters().map(|id| id.0).collect();
-        let leader = process.status().leader.0;
-        let random = &mut self.world.random;
-        let (kind, change) = match random.below(3) {
-            0 if voters.len() + others.len() < MEMBERS_MAX => {
-                let id = self.next_member;
-                self.next_member += 1;
-                let mut member = member(id);
-                (member.is_learner, member.is_joining) =
-                    if random.chance(30) { (true, false) } else { (false, true) };
-                (ConfChangeKind::AddLearnerNode, Change::Add { member, learners_max: MEMBERS_MAX })
-            }
-            1 if !others.is_empty() => {
-                (ConfChangeKind::AddNode, Change::Promote(base::MemberId(*random.pick(&others))))
-            }
-            2 if voters.len() > 1 => {
-                let everybody: Vec<_> = voters.iter().chain(&others).copied().collect();
-                let id = *random.pick(&everybody);
-                // Who leads hands that over before it goes.
-                if id == leader {
-                    let to = *random.pick(&voters);
-                    return process.transfer_leader(to, &mut self.world);
-                }
-                (ConfChangeKind::RemoveNode, Change::Remove(base::MemberId(id)))
-            }
-            _ => return,
-        };
-        let (node, context) = (change.member(), change.to_context().into());
-        let id = self.world.own_id();
+        let (id, context) = (self.world.own_id(), change.to_context().into());
         self.world.note(at, "is asked", node.0, || format!("{change:?}"));
         if let Some(process) = running(&mut self.members, at) {
             process.change_members(ConfChange { id, kind, node, context }, &mut self.world);
+        }
+    }
+
+    /// Something that makes sense, or did a moment ago.
+    fn choose(&mut self, membership: &Membership) -> (ConfChangeKind, Change) {
+        let others: Vec<_> = membership.non_voters().collect();
+        let everybody: Vec<_> = membership.members().map(|member| member.id).collect();
+        let random = &mut self.world.random;
+        if !others.is_empty() && random.chance(40) {
+            return (ConfChangeKind::AddNode, Change::Promote(*random.pick(&others)));
+        }
+        let grows = everybody.len() < 2 || (everybody.len() < MEMBERS_MAX && random.chance(60));
+        if !grows {
+            return (ConfChangeKind::RemoveNode, Change::Remove(*random.pick(&everybody)));
+        }
+        let is_learner = random.chance(30);
+        let member = membership::Member { is_learner, is_joining: !is_learner, ..member(self.next_member) };
+        self.next_member += 1;
+        (ConfChangeKind::AddLearnerNode, Change::Add { member, learners_max: MEMBERS_MAX })
+    }
+
+    fn hand_over(&mut self, leader: MemberId, membership: &Membership) {
+        let others: Vec<_> = membership.voters().filter(|id| *id != leader).collect();
+        if others.is_empty() {
+            return;
+        }
+        let to = *self.world.random.pick(&others);
+        self.world.note(leader.0, "is to hand over", to.0, String::new);
+        if let Some(process) = running(&mut self.members, leader.0) {
+            process.transfer_leader(to.0, &mut self.world);
         }
     }
 }

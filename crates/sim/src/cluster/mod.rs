@@ -6,12 +6,13 @@ mod members;
 
 use std::collections::BTreeMap;
 
+use base::MemberId;
 use raft_node::Message;
 
 use crate::agenda::MS;
 use crate::check::{Answer, OpId};
 use crate::disk::Disk;
-use crate::process::{Alarm, Process, format};
+use crate::process::{Alarm, Process, format, refuse_snapshot};
 use crate::run::Report;
 use crate::workload::{Client, Watcher, WatcherStep};
 use crate::world::{Happening, World};
@@ -104,6 +105,11 @@ impl Cluster {
                     process.snapshot_sent(to, ok, &mut self.world);
                 }
             }
+            Happening::Unreachable { from, to } => {
+                if let Some(process) = running(&mut self.members, from) {
+                    process.lost_messages(to, &mut self.world);
+                }
+            }
             Happening::Request { member, op } => self.request(member, op),
             Happening::Answer { op, answer } => self.answer(op, &answer),
             Happening::Client(client) => self.client(client),
@@ -120,6 +126,9 @@ impl Cluster {
         if process.is_some_and(|process| !process.wake(alarm, &mut self.world)) {
             self.stop(member);
         }
+        if alarm == Alarm::Sweep {
+            self.tell_whether_removed(member);
+        }
     }
 
     /// A state reaches a member, or its sender hears some time later that it did not.
@@ -129,10 +138,18 @@ impl Cluster {
             !self.world.network.is_open(from, to) || (self.world.is_faulty() && self.world.random.chance(10));
         match running(&mut self.members, to).filter(|_| !is_lost) {
             Some(process) => process.receive_snapshot(message, image, &mut self.world),
-            None => {
-                let delay = self.world.random.between(MS, 1_000 * MS);
-                self.world.agenda.after(delay, Happening::SnapshotSent { from, to, ok: false });
-            }
+            None => refuse_snapshot(&message, &mut self.world),
+        }
+    }
+
+    /// A member that was removed without having noticed hears it when it next connects to somebody.
+    fn tell_whether_removed(&mut self, id: u64) {
+        let knows = |other: &Process| other.machine().membership().is_removed(MemberId(id));
+        let is_told = self.members.iter().any(|(other, member)| {
+            member.process.as_ref().is_some_and(knows) && self.world.network.is_open(*other, id)
+        });
+        if is_told {
+            self.stop(id);
         }
     }
 

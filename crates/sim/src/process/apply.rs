@@ -93,6 +93,8 @@ impl Process {
         }
         if let Ok(response) = &found.result {
             self.leases_changed(response, world);
+            let is_checkpoint = was_first && matches!(response, Response::LeasesCheckpointed(_));
+            world.report.n_checkpoints += u64::from(is_checkpoint);
             if matches!(response, Response::Compaction { .. }) {
                 self.scrub_soon(world);
             }

@@ -77,7 +77,11 @@ impl LogWriter {
             return Ok(false);
         }
         let mut round = std::mem::take(&mut self.queue);
-        round.is_owed = self.wal.append(&round.entries, round.hard_state)?;
+        // Entries that replace earlier ones of the same round start a run of their own.
+        for run in round.entries.chunk_by(|entry, next| next.index == entry.index + 1) {
+            round.is_owed |= self.wal.append(run, None)?;
+        }
+        round.is_owed |= self.wal.append(&[], round.hard_state)?;
         self.under_way = Some(round);
         Ok(true)
     }

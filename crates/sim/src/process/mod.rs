@@ -30,6 +30,7 @@ use self::lessor::Lessor;
 use self::log::LogWriter;
 use self::reads::{Purpose, Reads};
 use self::snapshots::Snapshots;
+pub(crate) use self::snapshots::refuse as refuse_snapshot;
 pub(crate) use self::start::{format, member};
 use self::watches::Watches;
 use crate::Sabotage;
@@ -165,7 +166,7 @@ impl Process {
     /// Clients' requests that have no answer yet.
     pub(crate) fn n_waiting(&self) -> usize {
         let proposals = self.waiters.values().filter(|waiter| !matches!(waiter.asker, Asker::Nobody));
-        proposals.count() + self.reads.len()
+        proposals.count() + self.reads.n_of_clients()
     }
 
     fn alarm(&self, delay: Micros, alarm: Alarm, world: &mut World) {
@@ -210,8 +211,7 @@ impl Process {
 
     /// A message has come.
     pub(crate) fn receive(&mut self, message: Message, world: &mut World) {
-        // Whoever is removed is refused by the transport.
-        if !self.machine.membership().is_removed(message.from()) {
+        if self.admits(&message) {
             self.core.handle(Event::Message(message));
             self.settle(world);
         }
@@ -234,9 +234,22 @@ impl Process {
 
     /// A state has come, with the message that it belongs to.
     pub(crate) fn receive_snapshot(&mut self, message: Message, image: Vec<u8>, world: &mut World) {
-        if !self.machine.membership().is_removed(message.from()) {
+        if self.admits(&message) {
             self.snapshot_arrived(message, image, world);
+        } else {
+            refuse_snapshot(&message, world);
         }
+    }
+
+    /// Who was removed is refused by the transport.
+    fn admits(&self, message: &Message) -> bool {
+        !self.machine.membership().is_removed(message.from())
+    }
+
+    /// Messages to another member were lost.
+    pub(crate) fn lost_messages(&mut self, to: u64, world: &mut World) {
+        self.core.handle(Event::Unreachable(base::MemberId(to)));
+        self.settle(world);
     }
 
     /// A state that was sent has arrived or is lost.
@@ -249,6 +262,22 @@ impl Process {
     pub(crate) fn change_members(&mut self, change: ConfChange, world: &mut World) {
         self.core.handle(Event::ConfChange { token: change.id, change });
         self.settle(world);
+    }
+
+    /// Whether the core counts those who are members, in their roles; nothing to say unless this member leads.
+    pub(crate) fn agrees_about_members(&self) -> bool {
+        let membership = self.machine.membership();
+        let progress = self.core.progress();
+        let are_equal = |learners: bool, mut members: Vec<base::MemberId>| {
+            let counted = progress.iter().filter(|it| it.is_learner == learners);
+            let mut counted: Vec<_> = counted.map(|it| it.id).collect();
+            counted.sort_unstable();
+            members.sort_unstable();
+            counted == members
+        };
+        progress.is_empty()
+            || are_equal(false, membership.voters().collect())
+                && are_equal(true, membership.non_voters().collect())
     }
 
     /// Hands the leadership over.
@@ -369,5 +398,6 @@ impl Process {
         }
         self.refuse_reads();
         self.go_on_with_reads(world);
+        self.drop_snapshots(world);
     }
 }

@@ -35,9 +35,10 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// Reads that wait.
-    pub(super) fn len(&self) -> usize {
-        self.gate.len()
+    /// Clients' reads that wait.
+    pub(super) fn n_of_clients(&self) -> usize {
+        assert!(self.gate.len() <= self.waiting.len(), "the gate lets nobody in by itself");
+        self.waiting.iter().filter(|(_, purpose)| !matches!(purpose, Purpose::Expire(_))).count()
     }
 }
 

@@ -35,6 +35,13 @@ impl Snapshots {
     }
 }
 
+/// A state is not taken; its sender hears of it some time later.
+pub(crate) fn refuse(message: &Message, world: &mut World) {
+    let (from, to) = (message.from().0, message.to().0);
+    let delay = world.random.between(MS, 1_000 * MS);
+    world.agenda.after(delay, Happening::SnapshotSent { from, to, ok: false });
+}
+
 impl Process {
     /// The core wants a member to have the state.
     pub(super) fn send_snapshot(&mut self, message: Message, world: &mut World) {
@@ -104,6 +111,12 @@ impl Process {
             world.agenda.after(delay, Happening::SnapshotSent { from, to, ok: true });
             self.core.handle(Event::Message(message));
         }
+    }
+
+    /// The member goes down: the senders of what is not stored yet notice.
+    pub(super) fn drop_snapshots(&mut self, world: &mut World) {
+        let storing = std::mem::take(&mut self.snapshots.storing);
+        storing.values().for_each(|(message, _)| refuse(message, world));
     }
 
     /// Puts the state that the core waits for into the place of the present one, once nothing is on its way to the file.

@@ -1,0 +1,55 @@
+//! Each rule that is broken on purpose is noticed: else the checks would be worth nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ferretcd_sim::{Profile, Sabotage, Trace, Violation, run};
+
+/// Breaks a rule in run after run until somebody notices: `is_it` a check, or an assertion of the code under test.
+fn check(rule: Sabotage, profile: &str, n_seeds: u64, is_it: impl Fn(&Violation) -> bool) {
+    let profile = Profile::named(profile).expect("a profile");
+    for seed in 0..n_seeds {
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, profile, Some(rule), Trace::silent())));
+        match outcome {
+            Ok(Ok(_)) => {}
+            Ok(Err(violation)) if !is_it(&violation) => {
+                panic!("seed {seed} failed to {violation}, which is something else")
+            }
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+    panic!("{rule:?} is not noticed within {n_seeds} seeds");
+}
+
+#[test]
+fn acknowledgements_before_the_sync() {
+    check(Sabotage::AcknowledgeBeforeSync, "three", 20, |_| true);
+}
+
+#[test]
+fn reads_that_ask_nobody() {
+    let is_stale = |violation: &Violation| matches!(violation, Violation::Stale { .. });
+    check(Sabotage::ReadWithoutAsking, "three", 10, is_stale);
+}
+
+#[test]
+fn tokens_that_are_used_again() {
+    let is_stale = |violation: &Violation| matches!(violation, Violation::Stale { .. });
+    check(Sabotage::ReuseReadTokens, "slow", 30, is_stale);
+}
+
+#[test]
+fn rows_without_their_position() {
+    check(Sabotage::ForgetPosition, "three", 3, |_| true);
+}
+
+#[test]
+fn countdowns_that_are_out_of_date() {
+    let is_early = |violation: &Violation| matches!(violation, Violation::Expired { .. });
+    check(Sabotage::KeepOldCountdown, "three", 60, is_early);
+}
+
+#[test]
+fn watches_that_are_told_twice() {
+    let is_told_twice = |violation: &Violation| matches!(violation, Violation::Watch { .. });
+    check(Sabotage::ResumeTooEarly, "three", 3, is_told_twice);
+}
