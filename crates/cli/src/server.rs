@@ -362,6 +362,7 @@ fn engine_config(config: &Config) -> engine::Config {
                 .is_enabled("CompactHashCheck")
                 .then_some(config.compact_hash_check_interval),
         },
+        refetch_corrupt: config.refetch_corrupt_data,
         slow_apply: config.warnings.apply,
         unsafe_no_fsync: config.storage.unsafe_no_fsync,
         boot_unix_ms: unix_ms(),

@@ -19,6 +19,7 @@ use crate::incoming::Installer;
 use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::{Quota, fits};
+use crate::refetch::Fence;
 use crate::replies::{Dispatcher, Replies, Reply, ReplyTo};
 use crate::shared::Shared;
 use crate::waiters::Waiters;
@@ -31,6 +32,7 @@ const ENTRIES_PER_TURN: usize = 1024;
 pub(crate) struct ApplyLoop {
     pub(crate) machine: StateMachine,
     pub(crate) installer: Installer,
+    pub(crate) fence: Fence,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) flusher: Flusher,
     pub(crate) node: NodeHandle,
@@ -58,6 +60,13 @@ pub(crate) struct Scrubber {
     pub(crate) waiting: Vec<(i64, ReplyTo<Reply>, Reply)>,
     /// When the running compaction was accepted, or the one before it was done.
     pub(crate) started: Instant,
+}
+
+impl Scrubber {
+    /// The compactions that are waited for are those of another state.
+    fn give_up(&mut self) -> Vec<(ReplyTo<Reply>, Result<Reply, RequestError>)> {
+        self.waiting.drain(..).map(|(_, to, _)| (to, Err(RequestError::Timeout))).collect()
+    }
 }
 
 /// The member cannot go on.
@@ -95,6 +104,7 @@ impl ApplyLoop {
 
     /// The last turn.
     fn end(&mut self, entries: Vec<Committed>) {
+        self.fence.open();
         if let Err(cannot) = self.turn(Work { entries, ..Work::default() }) {
             self.fail(&cannot);
         }
@@ -111,18 +121,61 @@ impl ApplyLoop {
             self.machine.release(main);
             self.wake_scrubber();
         }
-        // In pieces, so that rows and answers leave in time when much has piled up.
-        let mut entries = work.entries.into_iter().peekable();
-        while entries.peek().is_some() {
+        self.fence.add(work.entries);
+        for order in work.orders {
+            self.fence.obey(order, self.machine.applied().index);
+        }
+        if work.install.is_some() {
+            // The state that comes is as good as one that is fetched.
+            self.fence.open();
+        }
+        self.apply_entries()?;
+        if let Some(done) = self.fence.arrived(self.machine.applied().index) {
+            self.install_refetched()?;
+            // Whoever has gone does not ask for more.
+            let _ = done.send(());
+            self.apply_entries()?;
+        }
+        work.install.map_or(Ok(()), |mark| self.install(mark.index))
+    }
+
+    /// Applies what may be applied. In pieces, so that rows and answers leave in time when much has piled up.
+    fn apply_entries(&mut self) -> Result<(), apply::Fault> {
+        loop {
             let started = Instant::now();
             let mut turn = Turn::default();
-            for entry in entries.by_ref().take(ENTRIES_PER_TURN) {
+            while turn.n_entries < ENTRIES_PER_TURN
+                && let Some(entry) = self.fence.next()
+            {
                 self.apply(entry, &mut turn)?;
+            }
+            if turn.n_entries == 0 {
+                return Ok(());
             }
             self.report_slow(started.elapsed(), turn.n_entries);
             self.finish(turn);
         }
-        work.install.map_or(Ok(()), |mark| self.install(mark.index))
+    }
+
+    /// Goes on with a state that this member has asked for, as of the entry that was applied last.
+    fn install_refetched(&mut self) -> Result<(), SnapshotError> {
+        let index = self.machine.applied().index;
+        tracing::info!(
+            "current-applied-index" = index,
+            "putting a fetched state in the place of the member's own"
+        );
+        // As for a state that was received.
+        if self.flusher.flush().blocking_recv().is_err() {
+            return Ok(());
+        }
+        self.installer.install_refetched(index, &mut self.machine)?;
+        self.shared.publish(&self.machine);
+        let compactions = self.scrubber.give_up();
+        self.dispatcher.send(Replies::Proposals(compactions));
+        self.scrubber.next = Some(Instant::now());
+        self.watching.revision_moved();
+        tracing::info!("current-applied-index" = index, "put a fetched state in place");
+        Ok(())
     }
 
     /// Goes on with a state that was received, as of entry `index`.
@@ -142,9 +195,8 @@ impl ApplyLoop {
         self.metrics.installing.set(0);
         self.shared.publish(&self.machine);
         // What became of proposals in the entries that were skipped, nobody can tell here.
-        let compactions = self.scrubber.waiting.drain(..).map(|(_, to, _)| to);
-        let proposals = self.waiters.take_all().into_iter().chain(compactions);
-        let replies = proposals.map(|to| (to, Err(RequestError::Timeout))).collect();
+        let mut replies = self.scrubber.give_up();
+        replies.extend(self.waiters.take_all().into_iter().map(|to| (to, Err(RequestError::Timeout))));
         self.dispatcher.send(Replies::Proposals(replies));
         let reads = self.gate.applied(index);
         self.dispatcher.send(Replies::Reads(reads));

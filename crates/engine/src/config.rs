@@ -64,6 +64,8 @@ pub struct Config {
     pub auto_compaction: AutoCompaction,
     /// When members compare their data.
     pub corruption_checks: CorruptionChecks,
+    /// Whether the member replaces its data by another's when it is found to be corrupt.
+    pub refetch_corrupt: bool,
     /// An apply batch that takes longer is logged.
     pub slow_apply: Duration,
     /// Leaves out every sync of the log: data is lost when the machine stops. For tests.
@@ -129,6 +131,7 @@ impl Config {
             lease_checkpoint: true,
             auto_compaction: AutoCompaction::Off,
             corruption_checks: CorruptionChecks { at_start: false, periodic: None, compactions: None },
+            refetch_corrupt: false,
             slow_apply: Duration::from_millis(100),
             unsafe_no_fsync: false,
             boot_unix_ms,

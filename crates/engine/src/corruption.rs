@@ -185,7 +185,7 @@ impl Engine {
 }
 
 /// Hashes say something about each other only at the same revision, and if the same rows have been dropped.
-fn is_comparable(own: &KvHash, theirs: &PeerHash) -> bool {
+pub(crate) fn is_comparable(own: &KvHash, theirs: &PeerHash) -> bool {
     own.hash_revision == theirs.revision && own.compact_revision == theirs.compact_revision
 }
 

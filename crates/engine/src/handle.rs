@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
 use crate::ids::RequestIds;
+use crate::inbox::Inbox;
 use crate::incoming::Incoming;
 use crate::lease::Lessor;
 use crate::metrics::Metrics;
@@ -55,6 +56,7 @@ pub(crate) struct Inner {
     pub(crate) reader: Reader,
     pub(crate) backend: Backend,
     pub(crate) incoming: Incoming,
+    pub(crate) inbox: Arc<Inbox>,
     pub(crate) quota: Quota,
     pub(crate) metrics: Arc<Metrics>,
     /// What goes on in the background; each holds the member.

@@ -10,6 +10,8 @@ use parking_lot::{Condvar, Mutex};
 use raft_node::Committed;
 use wal::SnapshotMark;
 
+use crate::refetch::Order;
+
 /// Every cause of work of the apply thread.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
@@ -20,6 +22,8 @@ pub(crate) struct Work {
     pub(crate) install: Option<SnapshotMark>,
     /// Rows of revisions up to this one can be read from the state file.
     pub(crate) flushed: Option<i64>,
+    /// Of the task that fetches a state, which waits for an answer to most of them.
+    pub(crate) orders: Vec<Order>,
     /// Nothing comes after this.
     pub(crate) stop: bool,
 }
@@ -53,6 +57,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    pub(crate) fn order(&self, order: Order) {
+        self.work.lock().orders.push(order);
+        self.wake.notify_one();
+    }
+
     /// The thread ends when it has done what came before.
     pub(crate) fn stop(&self) {
         self.work.lock().stop = true;
@@ -80,7 +89,11 @@ impl Inbox {
 
 impl Work {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.install.is_none() && self.flushed.is_none() && !self.stop
+        self.entries.is_empty()
+            && self.install.is_none()
+            && self.flushed.is_none()
+            && self.orders.is_empty()
+            && !self.stop
     }
 }
 

@@ -3,6 +3,9 @@
 //! A state arrives as a bolt file and is made into a state file of its own, `snap/<index>.redb`, before the consensus
 //! core hears of it. When the core has taken the snapshot into the log, the file takes the place of the state file.
 //! In between, and after a crash at any point, the log says which of the two counts.
+//!
+//! A state that this member has fetched because its own was wrong has a name of its own, `snap/refetched-<index>.redb`,
+//! and the log knows nothing of it: it counts from when it is in the place of the state file.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -22,6 +25,8 @@ const PIECE_BYTES: usize = 256 << 10;
 pub(crate) struct Incoming {
     dir: PathBuf,
     state_file: PathBuf,
+    /// What the names of the files begin with.
+    prefix: &'static str,
     unsafe_no_fsync: bool,
 }
 
@@ -30,12 +35,18 @@ impl Incoming {
         Self {
             dir: config.member_dir().join("snap"),
             state_file: config.state_path(),
+            prefix: "",
             unsafe_no_fsync: config.unsafe_no_fsync,
         }
     }
 
+    /// The same for states that this member has asked for.
+    pub(crate) fn for_refetch(&self) -> Self {
+        Self { prefix: "refetched-", ..self.clone() }
+    }
+
     fn arrived(&self, index: u64) -> PathBuf {
-        self.dir.join(format!("{index:016x}.redb"))
+        self.dir.join(format!("{}{index:016x}.redb", self.prefix))
     }
 
     /// At the start: the state that the log begins with takes the place of the state file if it has not yet, and
@@ -69,7 +80,7 @@ impl Incoming {
     pub(crate) fn receive(&self, index: u64, body: &mut dyn Read) -> Result<u64, SnapshotError> {
         let io_error = |source| SnapshotError::Store { path: self.dir.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io_error)?;
-        let bolt = self.dir.join(format!("{index:016x}.bolt"));
+        let bolt = self.arrived(index).with_extension("bolt");
         let received = copy(body, &bolt).and_then(|bytes| self.import(index, &bolt).map(|()| bytes));
         // Of no use whether or not it went well, and in nobody's way if it stays.
         let _ = fs::remove_file(&bolt);
@@ -98,16 +109,17 @@ impl Incoming {
         Ok(())
     }
 
-    /// Deletes all states.
-    fn clear(&self) -> io::Result<()> {
+    /// Deletes all states whose names begin as these do.
+    pub(crate) fn clear(&self) -> io::Result<()> {
         let files = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             files => files?,
         };
         for file in files {
-            let path = file?.path();
-            if is_state(&path) {
-                fs::remove_file(&path)?;
+            let file = file?;
+            let is_ours = file.file_name().as_encoded_bytes().starts_with(self.prefix.as_bytes());
+            if is_ours && is_state(&file.path()) {
+                fs::remove_file(file.path())?;
             }
         }
         Ok(())
@@ -130,9 +142,23 @@ impl Installer {
     /// Puts the state as of entry `index` under the stores. Nothing may be on its way to the state file. After an
     /// error the member cannot go on; started again, it finishes what was begun here.
     pub(crate) fn install(&self, index: u64, machine: &mut StateMachine) -> Result<(), SnapshotError> {
-        let path = &self.incoming.state_file;
+        self.put(&self.incoming, index, machine)
+    }
+
+    /// The same with a state that this member has asked for. Started again after an error, it has its own state or the
+    /// new one.
+    pub(crate) fn install_refetched(
+        &self,
+        index: u64,
+        machine: &mut StateMachine,
+    ) -> Result<(), SnapshotError> {
+        self.put(&self.incoming.for_refetch(), index, machine)
+    }
+
+    fn put(&self, incoming: &Incoming, index: u64, machine: &mut StateMachine) -> Result<(), SnapshotError> {
+        let path = &incoming.state_file;
         let failed = |source| SnapshotError::Store { path: path.clone(), source };
-        self.incoming.install(index).map_err(failed)?;
+        incoming.install(index).map_err(failed)?;
         self.backend.replace(path, &self.config)?;
         machine.restore(&self.backend)?;
         Ok(())

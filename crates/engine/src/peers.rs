@@ -1,6 +1,7 @@
 //! What a member asks of the network that connects it with the others.
 
 use std::fmt;
+use std::io::Read;
 use std::pin::Pin;
 use std::time::Instant;
 
@@ -39,6 +40,30 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
 
     /// Asks the member `to` for its versions.
     fn version(&self, to: MemberId) -> Answer<PeerVersions>;
+
+    /// Asks the member `from` for its whole state as of entry `at_least` or a later one. The answer is there when the
+    /// state begins to come.
+    fn fetch_state(&self, from: MemberId, at_least: u64) -> Answer<PeerState>;
+}
+
+/// The state of another member, on its way.
+pub struct PeerState {
+    /// The last entry that is in it.
+    pub index: u64,
+    /// The term of that entry.
+    pub term: u64,
+    /// A bolt file as etcd sends it. Reads block until there is something, and fail when nothing comes for a while. If it
+    /// ends without an error it is whole.
+    pub body: Box<dyn Read + Send>,
+}
+
+impl fmt::Debug for PeerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerState")
+            .field("index", &self.index)
+            .field("term", &self.term)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The hash of a member's key space.
@@ -70,7 +95,7 @@ pub enum PeerError {
     /// No answer came in time.
     #[error("get an answer from the member in time")]
     Timeout,
-    /// The member does not know the lease or the member asked about.
+    /// The member does not know the lease or the member asked about, or the question.
     #[error("find there what was asked about")]
     NotFound,
     /// The member was too far behind to answer.
@@ -129,6 +154,10 @@ impl Peers for Alone {
     }
 
     fn version(&self, _to: MemberId) -> Answer<PeerVersions> {
+        Self::nobody()
+    }
+
+    fn fetch_state(&self, _from: MemberId, _at_least: u64) -> Answer<PeerState> {
         Self::nobody()
     }
 }

@@ -28,6 +28,7 @@ use crate::incoming::{Incoming, Installer};
 use crate::lease::Lessor;
 use crate::metrics::{Gauges, Metrics};
 use crate::quota::Quota;
+use crate::refetch::Fence;
 use crate::replies::Dispatcher;
 use crate::shared::Shared;
 use crate::submit::Submissions;
@@ -121,7 +122,8 @@ impl Engine {
         let apply =
             spawn_apply(&config, (machine, installer), &flusher, &quota, &watching, &host, handle.clone());
         let inbox = Arc::clone(&host.inbox);
-        let threads = Threads { node, inbox, apply, watches, flusher: flusher.clone(), flush };
+        let threads =
+            Threads { node, inbox: Arc::clone(&inbox), apply, watches, flusher: flusher.clone(), flush };
         let engine = Self(Arc::new(Inner {
             ids: RequestIds::new(identity.member_id, config.boot_unix_ms),
             config,
@@ -136,6 +138,7 @@ impl Engine {
             reader,
             backend,
             incoming,
+            inbox,
             quota,
             metrics,
             tasks: Mutex::default(),
@@ -259,6 +262,7 @@ fn spawn_apply(
     let apply = ApplyLoop {
         machine,
         installer,
+        fence: Fence::default(),
         inbox: Arc::clone(&host.inbox),
         flusher: flusher.clone(),
         node,

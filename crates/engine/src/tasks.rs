@@ -30,6 +30,7 @@ impl Engine {
             runtime.spawn(self.clone().auto_compact()),
             runtime.spawn(self.clone().check_periodically()),
             runtime.spawn(self.clone().check_compactions()),
+            runtime.spawn(self.clone().refetch_corrupt_data()),
             runtime.spawn(self.clone().watch_leader()),
         ];
         self.0.tasks.lock().extend(tasks);

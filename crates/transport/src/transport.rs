@@ -8,7 +8,7 @@ use std::time::Instant;
 use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
 use arc_swap::ArcSwap;
 use base::{LeaseId, MemberId};
-use engine::{Answer, PeerError, PeerHash, PeerVersions, Peers};
+use engine::{Answer, PeerError, PeerHash, PeerState, PeerVersions, Peers};
 use membership::Membership;
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
@@ -23,7 +23,7 @@ use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::outgoing::OutgoingStream;
 use crate::peer::{Peer, Standing};
-use crate::{Config, Member, convert};
+use crate::{Config, Member, convert, snapshot};
 
 /// Members that say to be some and are not known, at most.
 const STRANGERS_MAX: usize = 64;
@@ -275,5 +275,9 @@ impl Peers for PeerTransport {
 
     fn version(&self, to: MemberId) -> Answer<PeerVersions> {
         self.call(to, |link| async move { calls::version(&link).await })
+    }
+
+    fn fetch_state(&self, from: MemberId, at_least: u64) -> Answer<PeerState> {
+        self.call(from, move |link| snapshot::fetch(link, at_least))
     }
 }

@@ -74,6 +74,7 @@ pub(crate) fn build(
         watch_progress_interval: watch_progress_interval(settings, notices),
         corrupt_check_interval: span(settings, "corrupt-check-time"),
         compact_hash_check_interval: settings.duration("compact-hash-check-time").at_least_zero(),
+        refetch_corrupt_data: settings.bool("refetch-corrupt-data"),
         feature_gates: FeatureGates::parse(&settings.text("feature-gates"))?,
         worker_threads: to_usize(settings.uint("worker-threads")),
     };

@@ -59,6 +59,8 @@ pub struct Config {
     pub corrupt_check_interval: Option<Duration>,
     /// How often the hashes of compactions are compared, if the gate for that is open.
     pub compact_hash_check_interval: Duration,
+    /// Whether the member replaces its data by another's when they are found to be wrong.
+    pub refetch_corrupt_data: bool,
     /// Which gates are open.
     pub feature_gates: FeatureGates,
     /// Threads of the async runtime; `None` lets the server choose.

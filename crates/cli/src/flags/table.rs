@@ -51,10 +51,10 @@ impl Flag {
 const U64: Kind = Uint(u64::MAX);
 const U32: Kind = Uint(u32::MAX as u64);
 
-/// The flag table: etcd's 113, two of our own, and the 15 that etcd accepts and ignores.
+/// The flag table: etcd's 113, three of our own, and the 15 that etcd accepts and ignores.
 // One row of data per flag reads best when the columns stay together.
 #[rustfmt::skip]
-pub static FLAGS: [Flag; 130] = [
+pub static FLAGS: [Flag; 131] = [
     flag(Member, "name", Text, "default", Effective,
         "Name of this member, different from those of all other members."),
     flag(Member, "data-dir", Text, "", Effective,
@@ -298,6 +298,9 @@ pub static FLAGS: [Flag; 130] = [
     flag(Own, "client-cert-allowed-cn", List, "", Effective,
         "Common names of which client certificates must have one; empty for any.")
         .at("client-transport-security.allowed-cn"),
+    flag(Own, "refetch-corrupt-data", Bool, "false", Effective,
+        "When the CORRUPT alarm is raised for this member, replace its data by those of a healthy one and take the alarm \
+         back. etcd does not have this flag."),
     flag(Own, "worker-threads", Uint(1024), "0", Effective,
         "Threads that serve connections; 0 lets the server choose. etcd does not have this flag."),
 
@@ -331,7 +334,7 @@ mod tests {
     #[test]
     fn the_table_has_every_flag_once() {
         assert_eq!(count(|flag| flag.section == Section::Ignored), 15);
-        assert_eq!(count(|flag| flag.section == Own), 2);
+        assert_eq!(count(|flag| flag.section == Own), 3);
         assert_eq!(count(|flag| flag.section == Member), 31);
         assert_eq!(count(|flag| flag.section == Clustering), 23);
         assert_eq!(count(|flag| flag.section == Security), 26);

@@ -64,6 +64,16 @@ pub(super) async fn snapshot(
     Ok(no_content())
 }
 
+/// `/ferretcd/state`: the state of this member.
+pub(super) async fn state(
+    local: &Arc<Local>,
+    transport: &PeerTransport,
+    request: &Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    only(request.method(), &Method::GET)?;
+    snapshot::serve(local, transport, request).await
+}
+
 /// `/raft/stream/<kind>/<reader>`: what this member has to say to another, for as long as the connection lasts.
 pub(super) fn stream(
     local: &Local,

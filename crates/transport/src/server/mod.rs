@@ -23,7 +23,7 @@ use tracing::debug;
 use crate::answer::{Answer, AnswerBody, BodyError, Refusal, of_cluster};
 use crate::local::Local;
 use crate::stall::{Impatient, Patience};
-use crate::{Io, PeerTransport};
+use crate::{Io, PeerTransport, snapshot};
 
 /// How long a body that is read as a whole may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -100,6 +100,7 @@ impl PeerServer {
             "/leases/internal" => {
                 questions::lease_info(&local, request).await.unwrap_or_else(Refusal::answer)
             }
+            snapshot::PATH => of(&local, messages::state(&local, &self.transport, &request).await),
             "/downgrade/enabled" => of(&local, questions::downgrade(request.method())),
             _ => {
                 let Ok(answer) = self.others.oneshot(request).await;

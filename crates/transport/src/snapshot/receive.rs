@@ -25,7 +25,7 @@ use crate::local::Local;
 
 /// The largest message in front of an image, in bytes; etcd's bound.
 const HEAD_BYTES_MAX: u64 = 64 << 20;
-/// How long the body of a request may pause.
+/// How long a body may pause.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Stores the image in the body of a request and gives its message to the member. `alone` keeps others out until
@@ -36,7 +36,7 @@ pub(crate) async fn receive(
     alone: OwnedSemaphorePermit,
 ) -> Result<(), Refusal> {
     let begun = Instant::now();
-    let mut body = Source { body, inbound: Inbound::default() };
+    let mut body = Source::new(body);
     let message = head(&mut body).await.inspect_err(|_| {
         local.metrics.not_received(None);
         local.metrics.received_snapshots.failed(None);
@@ -51,13 +51,17 @@ pub(crate) async fn receive(
     stored
 }
 
-/// The body of a request, piece by piece.
-struct Source {
+/// A body, piece by piece.
+pub(super) struct Source {
     body: Incoming,
     inbound: Inbound,
 }
 
 impl Source {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self { body, inbound: Inbound::default() }
+    }
+
     /// The next piece; `None` at the end.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
@@ -134,7 +138,7 @@ async fn store(
 }
 
 /// Gives the pieces of the body to the thread, as fast as it takes them.
-async fn feed(mut body: Source, parts: &mpsc::Sender<Part>) {
+pub(super) async fn feed(mut body: Source, parts: &mpsc::Sender<Part>) {
     let rest = std::mem::take(&mut body.inbound).into_rest();
     let mut part = Part::Data(rest);
     loop {

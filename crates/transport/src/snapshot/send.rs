@@ -14,6 +14,7 @@ use wal::SnapshotMark;
 
 use super::parts::{SnapshotBody, pump};
 use super::{PART_BYTES, PARTS_MAX, to_metadata};
+use crate::Member;
 use crate::client::{self, Reply, RequestBody, RequestError, request, with_type};
 use crate::codec::Writer;
 use crate::link::{Link, LinkError};
@@ -49,7 +50,7 @@ async fn send(link: &Link, mut message: Message) -> Result<(), LinkError> {
     let begun = Instant::now();
     let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref());
     let at_least = metadata.map_or(0, SnapshotMetadata::index);
-    let opened = open(link, at_least).await?;
+    let opened = open(&link.local.member, at_least).await?;
     let (index, len) = (opened.mark.index, opened.len);
     message.snapshot.get_or_insert_default().metadata = Some(to_metadata(&opened.mark));
     info!(
@@ -92,15 +93,15 @@ async fn send(link: &Link, mut message: Message) -> Result<(), LinkError> {
 }
 
 /// An image that a thread reads.
-struct Opened {
-    mark: SnapshotMark,
-    len: u64,
-    parts: mpsc::Receiver<io::Result<Bytes>>,
+pub(super) struct Opened {
+    pub(super) mark: SnapshotMark,
+    pub(super) len: u64,
+    pub(super) parts: mpsc::Receiver<io::Result<Bytes>>,
 }
 
 /// Opens the state and begins to read it. The thread ends when the parts are dropped.
-async fn open(link: &Link, at_least: u64) -> io::Result<Opened> {
-    let member = Arc::clone(&link.local.member);
+pub(super) async fn open(member: &Arc<dyn Member>, at_least: u64) -> io::Result<Opened> {
+    let member = Arc::clone(member);
     let (sender, opened) = oneshot::channel();
     spawn_blocking(move || match member.open_snapshot(at_least) {
         Ok(mut snapshot) => {

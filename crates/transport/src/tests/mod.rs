@@ -4,4 +4,5 @@ mod harness;
 mod questions;
 mod refusals;
 mod snapshots;
+mod states;
 mod streams;

@@ -1,0 +1,146 @@
+//! Up to where the apply thread applies.
+
+use std::collections::VecDeque;
+
+use raft_node::Committed;
+use tokio::sync::oneshot;
+
+/// What the apply thread is asked to do while a state is fetched.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// To apply nothing more, and to tell which entry was the last.
+    Hold(oneshot::Sender<u64>),
+    /// To apply up to entry `index`, put the fetched state as of that entry in place, and go on. If that cannot be,
+    /// the sender is dropped.
+    Install {
+        /// The last entry that is in the state.
+        index: u64,
+        /// Told when it is in place.
+        done: oneshot::Sender<()>,
+    },
+    /// To go on with the state that there is.
+    GoOn,
+}
+
+/// The entries that are to be applied, and the last of them that may be. Belongs to the apply thread.
+#[derive(Debug, Default)]
+pub(crate) struct Fence {
+    /// In the order of the log. The consensus node bounds how many it hands out ahead.
+    entries: VecDeque<Committed>,
+    /// `None` for no bound.
+    last: Option<u64>,
+    install: Option<oneshot::Sender<()>>,
+}
+
+impl Fence {
+    /// Adds entries behind those that wait.
+    pub(crate) fn add(&mut self, entries: Vec<Committed>) {
+        if self.entries.is_empty() {
+            self.entries = entries.into();
+        } else {
+            self.entries.extend(entries);
+        }
+    }
+
+    /// Does what is asked, when the entries up to `applied` have been applied.
+    pub(crate) fn obey(&mut self, order: Order, applied: u64) {
+        self.open();
+        match order {
+            Order::Hold(held) => {
+                self.last = Some(applied);
+                // Whoever asked and has gone has left an order to go on.
+                let _ = held.send(applied);
+            }
+            Order::Install { index, done } if index >= applied => {
+                self.last = Some(index);
+                self.install = Some(done);
+            }
+            Order::Install { .. } | Order::GoOn => {}
+        }
+    }
+
+    /// Everything may be applied, and nothing is installed.
+    pub(crate) fn open(&mut self) {
+        self.last = None;
+        self.install = None;
+    }
+
+    /// The next entry that may be applied.
+    pub(crate) fn next(&mut self) -> Option<Committed> {
+        let last = self.last.unwrap_or(u64::MAX);
+        self.entries.pop_front_if(|entry| entry.index <= last)
+    }
+
+    /// Whether the fetched state is to be put in place now that the entries up to `applied` have been applied; whom to
+    /// tell. Opens the fence.
+    pub(crate) fn arrived(&mut self, applied: u64) -> Option<oneshot::Sender<()>> {
+        let done = self.install.take_if(|_| self.last == Some(applied))?;
+        self.last = None;
+        Some(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_node::Payload;
+
+    use super::*;
+
+    fn entries(indexes: std::ops::RangeInclusive<u64>) -> Vec<Committed> {
+        indexes.map(|index| Committed { index, term: 1, payload: Payload::Empty }).collect()
+    }
+
+    /// Applies what may be; returns the last entry applied.
+    fn apply(fence: &mut Fence, mut applied: u64) -> u64 {
+        while let Some(entry) = fence.next() {
+            assert_eq!(entry.index, applied + 1);
+            applied = entry.index;
+        }
+        applied
+    }
+
+    #[test]
+    fn a_state_is_installed_at_its_entry_and_no_other() {
+        let mut fence = Fence::default();
+        fence.add(entries(1..=3));
+        let applied = apply(&mut fence, 0);
+        assert_eq!(applied, 3);
+        let (held, mut answer) = oneshot::channel();
+        fence.obey(Order::Hold(held), applied);
+        assert_eq!(answer.try_recv(), Ok(3));
+        fence.add(entries(4..=5));
+        fence.add(entries(6..=6));
+        assert_eq!((apply(&mut fence, 3), fence.arrived(3).is_some()), (3, false));
+
+        let (done, mut installed) = oneshot::channel();
+        fence.obey(Order::Install { index: 7, done }, 3);
+        assert_eq!((apply(&mut fence, 3), fence.arrived(6).is_some()), (6, false));
+        fence.add(entries(7..=9));
+        assert_eq!(apply(&mut fence, 6), 7);
+        fence.arrived(7).expect("it is the entry").send(()).expect("it is waited for");
+        assert_eq!(installed.try_recv(), Ok(()));
+        assert_eq!(apply(&mut fence, 7), 9);
+        // The one who asked says so again at the end.
+        fence.obey(Order::GoOn, 9);
+        assert!(fence.arrived(9).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_installed_holds_nobody_up() {
+        for order in [None, Some(Order::GoOn)] {
+            let mut fence = Fence::default();
+            let (held, _) = oneshot::channel();
+            fence.obey(Order::Hold(held), 3);
+            fence.add(entries(4..=6));
+            let (done, mut installed) = oneshot::channel();
+            // Too old without an order behind it.
+            let index = if order.is_some() { 5 } else { 2 };
+            fence.obey(Order::Install { index, done }, 3);
+            if let Some(order) = order {
+                fence.obey(order, 3);
+            }
+            assert_eq!((apply(&mut fence, 3), fence.arrived(6).is_some()), (6, false));
+            assert_eq!(installed.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        }
+    }
+}
