@@ -12,7 +12,7 @@ Runs clusters from seeds and says which rule was broken, if any.
 
   --seed N         run this seed alone
   --seeds A..B     run these seeds, B excluded (0..100)
-  --profile NAME   three, five, exchange, one, snapshots, slow, leases; each seed has one of its own otherwise
+  --profile NAME   three, five, exchange, one, snapshots, slow, storm, leases; each seed has one of its own otherwise
   --threads N      seeds that run at the same time (1)
   --trace          print everything that happens; for one seed";
 

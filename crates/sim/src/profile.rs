@@ -49,13 +49,14 @@ const THREE: Profile = Profile {
 
 impl Profile {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         THREE,
         Self { name: "five", n_members: 5, ..THREE },
-        Self { name: "exchange", changes: 35, catchup_entries: 40, ..THREE },
-        Self { name: "one", n_members: 1, changes: 35, ..THREE },
+        Self { name: "exchange", changes: 50, catchup_entries: 40, ..THREE },
+        Self { name: "one", n_members: 1, changes: 50, ..THREE },
         Self { name: "snapshots", catchup_entries: 5, ..THREE },
         Self { name: "slow", slow_disks: 80, ..THREE },
+        Self { name: "storm", fault_pause_ms: 250, ..THREE },
         Self {
             name: "leases",
             loses_messages: false,

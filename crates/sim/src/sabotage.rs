@@ -11,6 +11,10 @@ pub enum Sabotage {
     ReuseReadTokens,
     /// Who believes to lead answers linearizable reads without asking anybody.
     ReadWithoutAsking,
+    /// The raft core hears of a state from the leader before it is stored.
+    AnnounceBeforeStored,
+    /// The raft core is not told of changes of the members that were accepted.
+    KeepOldConfiguration,
     /// Rows reach the state file without the position in the log that they bring it to.
     ForgetPosition,
     /// A member that ceased to lead goes on with its old countdown of leases when it leads again.

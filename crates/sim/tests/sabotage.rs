@@ -38,6 +38,18 @@ fn tokens_that_are_used_again() {
 }
 
 #[test]
+fn states_that_are_announced_before_they_are_stored() {
+    let has_failed = |violation: &Violation| matches!(violation, Violation::Failed { .. });
+    check(Sabotage::AnnounceBeforeStored, "snapshots", 10, has_failed);
+}
+
+#[test]
+fn changes_of_members_that_the_core_does_not_hear_of() {
+    let is_stuck = |violation: &Violation| matches!(violation, Violation::Stuck { .. });
+    check(Sabotage::KeepOldConfiguration, "one", 3, is_stuck);
+}
+
+#[test]
 fn rows_without_their_position() {
     check(Sabotage::ForgetPosition, "three", 3, |_| true);
 }

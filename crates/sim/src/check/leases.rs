@@ -50,3 +50,31 @@ impl Promise {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Micros = 1_000_000;
+
+    fn ended_at(ended: Micros, is_wanted: bool) -> Result<(), Violation> {
+        let mut promises = Promises::default();
+        promises.promised(7, SECOND, 10)?;
+        promises.ended(7, ended, is_wanted)
+    }
+
+    #[test]
+    fn nobody_but_its_client_ends_a_lease_before_its_time() {
+        assert_eq!(ended_at(11 * SECOND, false), Ok(()));
+        assert_eq!(ended_at(2 * SECOND, true), Ok(()));
+        let (until, ended) = (11 * SECOND, 11 * SECOND - 1);
+        assert_eq!(ended_at(ended, false), Err(Violation::Expired { lease: 7, until, ended }));
+    }
+
+    #[test]
+    fn a_promise_that_is_heard_late_counts() {
+        let mut promises = Promises::default();
+        assert_eq!(promises.ended(7, 5 * SECOND, false), Ok(()));
+        assert!(promises.promised(7, 2 * SECOND, 10).is_err(), "it was asked for before the end");
+    }
+}

@@ -174,3 +174,111 @@ impl Operation {
         Violation::Answer { op, call, found: format!("{found:?}"), expected: format!("{expected:?}") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use api_proto::etcdserverpb::PutRequest;
+    use apply::Response;
+
+    use super::*;
+
+    fn put(value: &'static str) -> Request {
+        Request::Put(PutRequest { key: "k".into(), value: value.into(), ..PutRequest::default() })
+    }
+
+    /// A cluster that does everything at once and tells the truth.
+    struct Book {
+        operations: Operations,
+        model: Model,
+    }
+
+    impl Book {
+        fn new() -> Self {
+            Self { operations: Operations::new(), model: Model::default() }
+        }
+
+        fn begin(&mut self, call: Call) -> OpId {
+            self.operations.begin(0, call)
+        }
+
+        /// The log has it now.
+        fn apply(&mut self, op: OpId, value: &'static str) -> Result<Outcome, Violation> {
+            let before = self.model.revision();
+            let result = self.model.execute(&put(value));
+            let outcome = Outcome { revision: self.model.revision(), result };
+            self.operations.took_effect(op as u64, before, &outcome)?;
+            Ok(outcome)
+        }
+
+        fn hear(&mut self, op: OpId, answer: Answer) -> Result<(), Violation> {
+            self.operations.answered(0, op, &answer, &self.model)
+        }
+
+        fn write(&mut self, value: &'static str) -> Result<(), Violation> {
+            let op = self.begin(Call::Propose(put(value)));
+            let outcome = self.apply(op, value)?;
+            self.hear(op, Answer::Applied(outcome))
+        }
+
+        fn begin_read(&mut self, serializable: bool) -> OpId {
+            self.begin(Call::Range(RangeRequest { key: "k".into(), serializable, ..RangeRequest::default() }))
+        }
+
+        /// The rows of some revision, as they were.
+        fn rows(&self, revision: i64) -> Answer {
+            let rows = self.model.range_at(b"k", b"", revision);
+            let kvs: Vec<_> = rows.iter().map(Into::into).collect();
+            Answer::Rows(revision, RangeResponse { count: kvs.len() as i64, kvs, ..RangeResponse::default() })
+        }
+    }
+
+    #[test]
+    fn a_read_that_began_behind_a_write_sees_it() {
+        let read_at = |revision, serializable| {
+            let mut book = Book::new();
+            let early = book.begin_read(false);
+            book.write("1").expect("the truth");
+            book.hear(early, book.rows(1)).expect("it began before the write had its answer");
+            let late = book.begin_read(serializable);
+            book.hear(late, book.rows(revision))
+        };
+        assert_eq!(read_at(2, false), Ok(()));
+        assert_eq!(read_at(1, true), Ok(()));
+        assert!(matches!(read_at(1, false), Err(Violation::Stale { revision: 1, floor: 2, .. })));
+    }
+
+    #[test]
+    fn rows_are_those_of_their_revision() {
+        let mut book = Book::new();
+        book.write("1").expect("the truth");
+        let before = book.rows(2);
+        book.write("2").expect("the truth");
+        let read = book.begin_read(true);
+        let Answer::Rows(_, rows) = before else { unreachable!("rows are answered as rows") };
+        assert!(matches!(book.hear(read, Answer::Rows(3, rows)), Err(Violation::Answer { .. })));
+    }
+
+    #[test]
+    fn a_request_takes_effect_once_or_never() {
+        let mut book = Book::new();
+        let op = book.begin(Call::Propose(put("1")));
+        book.hear(op, Answer::Unknown).expect("clients may give up");
+        book.apply(op, "1").expect("it may still take effect");
+        assert!(matches!(book.apply(op, "1"), Err(Violation::Again { .. })));
+
+        let op = book.begin(Call::Propose(put("2")));
+        book.hear(op, Answer::Dropped).expect("it is in no log");
+        assert!(matches!(book.apply(op, "2"), Err(Violation::Again { .. })));
+    }
+
+    #[test]
+    fn an_answer_is_what_came_of_it() {
+        let mut book = Book::new();
+        let op = book.begin(Call::Propose(put("1")));
+        let made_up = Outcome { revision: 2, result: Ok(Response::Done) };
+        assert!(matches!(book.hear(op, Answer::Applied(made_up)), Err(Violation::Answer { .. })));
+        let op = book.begin(Call::Propose(put("1")));
+        book.apply(op, "1").expect("the truth");
+        assert!(matches!(book.hear(op, Answer::Dropped), Err(Violation::Answer { .. })));
+    }
+}

@@ -21,8 +21,8 @@ impl Cluster {
         let (leader, membership) = (process.status().leader, process.machine().membership().clone());
         let (kind, change) = self.choose(&membership);
         let node = change.member();
-        // Who leads hands that over before it goes.
-        if kind == ConfChangeKind::RemoveNode && node == leader {
+        // Who leads hands that over before it goes, or should.
+        if kind == ConfChangeKind::RemoveNode && node == leader && self.world.random.chance(70) {
             return self.hand_over(node, &membership);
         }
         // Of two voters, one that goes may be the only one that knows for sure that it goes; then the other one waits for

@@ -126,7 +126,8 @@ impl Process {
                 }
             }
         }
-        self.core.handle(Event::Configure { index, change: is_accepted.then_some(change) });
+        let is_told = is_accepted && (index < 8 || !world.breaks(Sabotage::KeepOldConfiguration));
+        self.core.handle(Event::Configure { index, change: is_told.then_some(change) });
     }
 
     fn answer(&mut self, id: u64, found: Outcome, world: &mut World) {

@@ -11,6 +11,7 @@
 
 mod apply;
 mod flush;
+mod inputs;
 mod lessor;
 mod log;
 mod reads;
@@ -23,19 +24,19 @@ use std::collections::{BTreeMap, VecDeque};
 use ::apply::{Command, Request, StateMachine};
 use backend::Backend;
 use bytes::Bytes;
-use raft_node::{Committed, ConfChange, Core, Event, Message, Proposal, Role, Status};
+use raft_node::{Committed, Core, Event, Proposal, Role, Status};
 
 use self::flush::Flusher;
 use self::lessor::Lessor;
 use self::log::LogWriter;
-use self::reads::{Purpose, Reads};
+use self::reads::Reads;
 use self::snapshots::Snapshots;
 pub(crate) use self::snapshots::refuse as refuse_snapshot;
 pub(crate) use self::start::{format, member};
 use self::watches::Watches;
 use crate::Sabotage;
 use crate::agenda::{MS, Micros};
-use crate::check::{Answer, Call, OpId};
+use crate::check::{Answer, OpId};
 use crate::disk::Disk;
 use crate::world::{Happening, World};
 
@@ -207,83 +208,6 @@ impl Process {
         }
         self.settle(world);
         true
-    }
-
-    /// A message has come.
-    pub(crate) fn receive(&mut self, message: Message, world: &mut World) {
-        if self.admits(&message) {
-            self.core.handle(Event::Message(message));
-            self.settle(world);
-        }
-    }
-
-    /// A client asks. Returns false if the request must go to the leader.
-    pub(crate) fn request(&mut self, op: OpId, world: &mut World) -> bool {
-        match world.operations.call(op).clone() {
-            Call::Propose(request) => {
-                self.propose(op as u64, request, Asker::Client(op), world);
-            }
-            Call::Range(request) if request.serializable => self.range(op, world),
-            Call::Range(_) => self.when_up_to_date(Purpose::Range(op), world),
-            Call::KeepAlive(_) if self.status.role != Role::Leader => return false,
-            Call::KeepAlive(lease) => self.when_up_to_date(Purpose::Renew(op, lease), world),
-        }
-        self.settle(world);
-        true
-    }
-
-    /// A state has come, with the message that it belongs to.
-    pub(crate) fn receive_snapshot(&mut self, message: Message, image: Vec<u8>, world: &mut World) {
-        if self.admits(&message) {
-            self.snapshot_arrived(message, image, world);
-        } else {
-            refuse_snapshot(&message, world);
-        }
-    }
-
-    /// Who was removed is refused by the transport.
-    fn admits(&self, message: &Message) -> bool {
-        !self.machine.membership().is_removed(message.from())
-    }
-
-    /// Messages to another member were lost.
-    pub(crate) fn lost_messages(&mut self, to: u64, world: &mut World) {
-        self.core.handle(Event::Unreachable(base::MemberId(to)));
-        self.settle(world);
-    }
-
-    /// A state that was sent has arrived or is lost.
-    pub(crate) fn snapshot_sent(&mut self, to: u64, ok: bool, world: &mut World) {
-        self.core.handle(Event::SnapshotSent { to: base::MemberId(to), ok });
-        self.settle(world);
-    }
-
-    /// Proposes a change of the members.
-    pub(crate) fn change_members(&mut self, change: ConfChange, world: &mut World) {
-        self.core.handle(Event::ConfChange { token: change.id, change });
-        self.settle(world);
-    }
-
-    /// Whether the core counts those who are members, in their roles; nothing to say unless this member leads.
-    pub(crate) fn agrees_about_members(&self) -> bool {
-        let membership = self.machine.membership();
-        let progress = self.core.progress();
-        let are_equal = |learners: bool, mut members: Vec<base::MemberId>| {
-            let counted = progress.iter().filter(|it| it.is_learner == learners);
-            let mut counted: Vec<_> = counted.map(|it| it.id).collect();
-            counted.sort_unstable();
-            members.sort_unstable();
-            counted == members
-        };
-        progress.is_empty()
-            || are_equal(false, membership.voters().collect())
-                && are_equal(true, membership.non_voters().collect())
-    }
-
-    /// Hands the leadership over.
-    pub(crate) fn transfer_leader(&mut self, to: u64, world: &mut World) {
-        self.core.handle(Event::TransferLeader(base::MemberId(to)));
-        self.settle(world);
     }
 
     fn propose_own(&mut self, request: Request, asker: Asker, world: &mut World) {

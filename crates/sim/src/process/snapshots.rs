@@ -13,6 +13,7 @@ use raft_node::{ConfChange, ConfChangeKind, Event, Message};
 use wal::SnapshotMark;
 
 use super::{Alarm, Asker, FAREWELL, Process, start};
+use crate::Sabotage;
 use crate::agenda::MS;
 use crate::check::Answer;
 use crate::disk::Disk;
@@ -88,6 +89,10 @@ impl Process {
     /// A state has come; storing it takes time.
     pub(super) fn snapshot_arrived(&mut self, message: Message, image: Vec<u8>, world: &mut World) {
         let Some(mark) = message.snapshot_mark() else { return };
+        if world.breaks(Sabotage::AnnounceBeforeStored) {
+            self.core.handle(Event::Message(message.clone()));
+            self.settle(world);
+        }
         self.snapshots.storing.insert(mark.index, (message, image));
         let delay = world.speeds.sync(world.now(), self.id, &mut world.random);
         self.alarm(delay, Alarm::Stored, world);
