@@ -60,7 +60,11 @@ fn load(
 
 fn log_error(error: &ConfigError) {
     if let ConfigError::ShadowedVariable { variable, value } = error {
-        error!(level = "fatal", "environment-variable" = format!("{variable}={value}"), "{error}");
+        error!(
+            level = "fatal",
+            "environment-variable" = format!("{variable}={}", without_secret(variable, value)),
+            "{error}"
+        );
         return;
     }
     warn!(%error, "failed to verify flags");
@@ -69,20 +73,33 @@ fn log_error(error: &ConfigError) {
     }
 }
 
-/// The arguments with the one password among the flags replaced.
-fn without_password(args: &[String]) -> Vec<&str> {
-    let is_flag = |arg: &str| matches!(arg, "-discovery-password" | "--discovery-password");
-    let mut behind_flag = false;
+/// The arguments with the passwords among the values of flags replaced.
+fn without_password(args: &[String]) -> Vec<String> {
+    let is_secret =
+        |flag: &str| matches!(flag.trim_start_matches('-'), "discovery-password" | "discovery-user");
+    let mut before = "";
     args.iter()
         .map(|arg| {
-            let hidden = std::mem::replace(&mut behind_flag, is_flag(arg));
+            let flag = std::mem::replace(&mut before, arg);
             match arg.split_once('=') {
-                _ if hidden => "********",
-                Some((flag, _)) if is_flag(flag) => "--discovery-password=********",
-                _ => arg,
+                _ if is_secret(flag) => without_secret(flag, arg),
+                Some((flag, value)) => format!("{flag}={}", without_secret(flag, value)),
+                None => arg.clone(),
             }
         })
         .collect()
+}
+
+/// The value of a flag or a variable as it may be shown.
+pub(crate) fn without_secret(name: &str, value: &str) -> String {
+    let name = name.trim_start_matches('-').to_ascii_lowercase().replace('_', "-");
+    if name.ends_with("discovery-password") {
+        return "********".to_owned();
+    }
+    match value.split_once(':') {
+        Some((user, _)) if name.ends_with("discovery-user") => format!("{user}:********"),
+        _ => value.to_owned(),
+    }
 }
 
 /// This machine's address on its default route. Connecting a datagram socket sends nothing; it makes the kernel
@@ -105,6 +122,12 @@ mod tests {
         }
         check(&["etcd", "--name", "a=b"], &["etcd", "--name", "a=b"]);
         check(&["--discovery-password", "x", "y"], &["--discovery-password", "********", "y"]);
-        check(&["-discovery-password=x=y", "z"], &["--discovery-password=********", "z"]);
+        check(&["-discovery-password=x=y", "z"], &["-discovery-password=********", "z"]);
+        check(&["--discovery-password=x:y"], &["--discovery-password=********"]);
+        check(&["--discovery-user=u:x:y", "u:x"], &["--discovery-user=u:********", "u:x"]);
+        check(&["-discovery-user", "u:x", "u:x"], &["-discovery-user", "u:********", "u:x"]);
+        check(&["--discovery-user=u"], &["--discovery-user=u"]);
+        check(&["--discovery-password", "-x=y"], &["--discovery-password", "********"]);
+        check(&["--pre-vote", "--discovery-user=u:x"], &["--pre-vote", "--discovery-user=u:********"]);
     }
 }

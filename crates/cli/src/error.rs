@@ -166,6 +166,9 @@ pub enum ConfigError {
     /// Only one of the two discovery flags is given.
     #[error("both --discovery-token and --discovery-endpoints must be set")]
     DiscoveryPair,
+    /// An endpoint of discovery is missing between two commas.
+    #[error("--discovery-endpoints must not contain empty endpoints")]
+    DiscoveryEndpoint,
     /// `--discovery-fallback=proxy`, of etcd 2.
     #[error("v2 proxy is deprecated, and --discovery-fallback can't be configured as \"proxy\"")]
     DiscoveryFallback,

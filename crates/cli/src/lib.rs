@@ -25,6 +25,7 @@ pub mod lifecycle;
 pub mod server;
 
 mod configure;
+mod discovery;
 mod error;
 mod flags;
 mod go;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::config::{Port, Url};
+use crate::configure::without_secret;
 
 /// A log line about the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Notice {
         match self {
             Self::VariableUsed { variable, value } => {
                 // Passwords do not belong in logs.
-                let value = if variable.ends_with("PASSWORD") { "********" } else { value };
+                let value = without_secret(variable, value);
                 info!(
                     "variable-name" = variable,
                     "variable-value" = value,

@@ -5,7 +5,7 @@ use std::path::Path;
 use tls::{ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls, Side, self_signed};
 use tracing::info;
 
-use crate::config::{Config, Port, PortSecurity, Scheme, Security, Url};
+use crate::config::{Config, Discovery, Port, PortSecurity, Scheme, Security, Url};
 
 /// What a member encrypts with. Nothing where everything is in the clear.
 #[derive(Debug)]
@@ -114,10 +114,22 @@ fn dial(config: &Config, peer_files: Option<KeyFiles>) -> Result<Option<ClientTl
         files: security.client_files.clone().or(peer_files),
         trusted_ca: security.trusted_ca.clone(),
         allowed: security.allowed.clone(),
+        server_name: srv_domain(config),
         // Certificates that members make for themselves prove nothing to each other.
         insecure_skip_verify: security.auto,
         protocol: config.security.protocol.clone(),
         ..ClientConfig::default()
     });
     dial.map(Some)
+}
+
+/// The one name that certificates of members found by SRV records have to have. With an authority of their own they
+/// have to have the names of their hosts, as everywhere. etcd does this at the first start alone.
+fn srv_domain(config: &Config) -> Option<String> {
+    match &config.cluster.discovery {
+        Some(Discovery::Srv(records)) if config.security.peer.trusted_ca.is_none() => {
+            Some(records.domain.trim_end_matches('.').to_owned())
+        }
+        _ => None,
+    }
 }

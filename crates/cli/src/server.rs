@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{CorruptionChecks, Engine, explain};
+use engine::{Bootstrap, CorruptionChecks, Engine, explain};
 use grpc_server::{Endpoint, Face, Server, serve};
 use prometheus::Registry;
 use tls::ServerTls;
@@ -14,9 +14,10 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tower::service_fn;
 use tracing::{error, info, warn};
-use transport::{PeerServer, PeerTransport};
+use transport::{Connect, PeerServer, PeerTransport};
 
 use crate::config::{AutoCompaction, BootstrapError, Config, Listen, Url};
+use crate::discovery::{self, DiscoveryError};
 use crate::join::{JoinError, bootstrap};
 use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
 use crate::log_start;
@@ -59,6 +60,8 @@ enum RunError {
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
     #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    #[error(transparent)]
     Join(#[from] JoinError),
     #[error(transparent)]
     Start(#[from] engine::StartError),
@@ -97,7 +100,7 @@ pub fn run(config: Config) -> ExitCode {
     info!("data-dir" = %config.data_dir.display(), "dir-type" = found.as_str(), "{message}");
     let engine_config = engine_config(&config);
     log_start(&config, engine_config.has_log());
-    match run_member(&config, engine_config) {
+    match run_member(config, engine_config) {
         Ok(End::Signal(signal)) => signal.end_process(),
         Ok(End::Removed) => ExitCode::SUCCESS,
         Err(error @ RunError::Failed(_)) => {
@@ -111,12 +114,13 @@ pub fn run(config: Config) -> ExitCode {
     }
 }
 
-fn run_member(config: &Config, mut engine_config: engine::Config) -> Result<End, RunError> {
+fn run_member(mut config: Config, mut engine_config: engine::Config) -> Result<End, RunError> {
     // May wait for the name service, so before signals are caught: until then they end the process at once.
     if !engine_config.has_log() {
+        discovery::ask_names(&mut config)?;
         config.check_bootstrap()?;
     }
-    let secured = Secured::load(config)?;
+    let secured = Secured::load(&config)?;
     // One core is left to the threads that order, log and apply.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = config.worker_threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
@@ -133,20 +137,31 @@ fn run_member(config: &Config, mut engine_config: engine::Config) -> Result<End,
         let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
         let listeners = Listeners::bind(&config.listen, &secured)?;
         let registry = Registry::new();
-        let network = transport_config(config, secured.dial.clone());
+        let network = transport_config(&config, secured.dial.clone());
         if !engine_config.has_log() {
-            engine_config.bootstrap =
-                bootstrap(config, engine_config.bootstrap, Arc::clone(&network.connect)).await?;
+            engine_config.bootstrap = tokio::select! {
+                found = begin(&mut config, Arc::clone(&network.connect)) => found?,
+                signal = signals.recv() => {
+                    info!(signal = signal.name(), "received signal; shutting down");
+                    return Ok(End::Signal(signal));
+                }
+            };
         }
         let transport = PeerTransport::register(network, &registry, runtime.handle())?;
         let engine = Engine::start(engine_config, Arc::new(transport.clone()), &registry, runtime.handle())?;
         transport.attach(Arc::new(engine.clone()));
-        let end = serve_member(config, listeners, &engine, &transport, &registry, &mut signals).await;
+        let end = serve_member(&config, listeners, &engine, &transport, &registry, &mut signals).await;
         engine.stop().await;
         transport.stop();
         info!(name = config.name, "data-dir" = %config.data_dir.display(), "closed etcd server");
         end
     })
+}
+
+/// What a member without a log begins with. May wait for others.
+async fn begin(config: &mut Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, RunError> {
+    discovery::ask_registry(config).await?;
+    Ok(bootstrap(config, founders(config), connect).await?)
 }
 
 /// Serves until a signal comes or the member fails.
@@ -316,18 +331,24 @@ fn bind(url: &Url, listen: &Listen) -> Result<TcpListener, RunError> {
     bind().map_err(|source| RunError::Listen { url: url.as_str().to_owned(), source })
 }
 
-fn engine_config(config: &Config) -> engine::Config {
+/// All founders of the initial cluster.
+fn founders(config: &Config) -> Bootstrap {
     let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
     let members = config.cluster.initial_cluster.iter();
+    Bootstrap::New {
+        initial_cluster: members.map(|(name, urls)| (name.clone(), texts(urls))).collect(),
+        token: config.cluster.token.clone(),
+    }
+}
+
+fn engine_config(config: &Config) -> engine::Config {
+    let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
     engine::Config {
         name: config.name.clone(),
         data_dir: config.data_dir.clone(),
         wal_dir: config.wal_dir.clone(),
         client_urls: texts(&config.advertise.client),
-        bootstrap: engine::Bootstrap::New {
-            initial_cluster: members.map(|(name, urls)| (name.clone(), texts(urls))).collect(),
-            token: config.cluster.token.clone(),
-        },
+        bootstrap: founders(config),
         force_new_cluster: config.cluster.force_new,
         strict_reconfig: config.cluster.strict_reconfig_check,
         learners_max: config.cluster.learners_max,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
-use super::{ClusterState, Config, Scheme, Url, initial_cluster};
+use super::{ClusterState, Config, Discovery, Scheme, Url, initial_cluster};
 
 /// A cluster that the member can't found or join. The texts are etcd's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +34,9 @@ pub enum BootstrapError {
     /// Two members have the same URL, or one has it twice.
     #[error("initial cluster {0} has duplicate url")]
     DuplicateUrl(String),
+    /// A running cluster is to be joined, and others are to be found to found one with.
+    #[error("discovery URL should not be set when joining existing initial cluster")]
+    Discovery,
 }
 
 /// Two lists of URLs that don't lead to the same places.
@@ -84,7 +87,10 @@ impl Config {
         if !members.values().flatten().all(|url| seen.insert(url)) {
             return Err(BootstrapError::DuplicateUrl(initial_cluster::format(members)));
         }
-        Ok(())
+        match (&self.cluster.discovery, self.cluster.state) {
+            (Some(Discovery::Registry(_)), ClusterState::Existing) => Err(BootstrapError::Discovery),
+            _ => Ok(()),
+        }
     }
 
     fn check_advertised(&self, listed: &[Url]) -> Result<(), BootstrapError> {
@@ -175,6 +181,7 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use super::BootstrapError;
     use crate::config::build::tests::config;
 
     fn outcome(advertised: &str, cluster: &str, more: &[&str]) -> Result<(), String> {
@@ -275,6 +282,14 @@ mod tests {
             unknown.contains("=http://127.0.0.1:1 (failed to resolve \"http://no..name:1\" ("),
             "{unknown}"
         );
+    }
+
+    #[test]
+    fn who_joins_has_nobody_to_look_for() {
+        let registry = ["--name=a", "--discovery-endpoints=h:1", "--discovery-token=t"];
+        assert_eq!(config(&registry).check_bootstrap(), Ok(()));
+        let existing = [&registry[..], &["--initial-cluster-state=existing"]].concat();
+        assert_eq!(config(&existing).check_bootstrap(), Err(BootstrapError::Discovery));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::check::check;
 use super::{
-    Advertise, AutoCompaction, Cluster, ClusterState, Compaction, Config, FeatureGates, Http, Limits, Listen,
-    RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX, Raft, Security, Storage, Url, Warnings,
-    initial_cluster,
+    Advertise, AutoCompaction, Cluster, ClusterState, Compaction, Config, Discovery, FeatureGates, Http,
+    Limits, Listen, RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX, Raft, Security, Storage, Url,
+    Warnings, initial_cluster,
 };
 use crate::error::ConfigError;
 use crate::flags::Settings;
@@ -130,24 +130,27 @@ fn is_default(urls: &[Url], default: &str) -> bool {
 }
 
 fn cluster(settings: &Settings, name: &str, peer_urls: &[Url]) -> Result<Cluster, ConfigError> {
-    let discovery =
-        !settings.text("discovery-srv").is_empty() || !settings.list("discovery-endpoints").is_empty();
-    let initial_cluster = if settings.is_set("initial-cluster") {
-        initial_cluster::parse(&settings.text("initial-cluster")).map_err(ConfigError::InitialCluster)?
-    } else if discovery {
-        Default::default()
-    } else {
+    let discovery = Discovery::new(settings)?;
+    let initial_cluster = match discovery {
+        Some(Discovery::Srv(_)) => Default::default(),
+        None if settings.is_set("initial-cluster") => {
+            initial_cluster::parse(&settings.text("initial-cluster")).map_err(ConfigError::InitialCluster)?
+        }
         // etcd puts the default URL here unless the name is given; such a member could not start.
-        [(name.to_owned(), peer_urls.to_vec())].into()
+        _ => [(name.to_owned(), peer_urls.to_vec())].into(),
     };
     Ok(Cluster {
         initial_cluster,
+        token: match &discovery {
+            Some(Discovery::Registry(registry)) => registry.token.clone(),
+            _ => settings.text("initial-cluster-token"),
+        },
+        discovery,
         state: match &*settings.text("initial-cluster-state") {
             "new" | "" => ClusterState::New,
             "existing" => ClusterState::Existing,
             other => return Err(ConfigError::ClusterState(other.to_owned())),
         },
-        token: settings.text("initial-cluster-token"),
         strict_reconfig_check: settings.bool("strict-reconfig-check"),
         learners_max: usize::try_from(settings.int("max-learners")).unwrap_or(0),
         pre_vote: settings.bool("pre-vote"),

@@ -96,6 +96,9 @@ fn check_cluster(settings: &Settings) -> Result<(), ConfigError> {
     if endpoints == settings.text("discovery-token").is_empty() {
         return Err(ConfigError::DiscoveryPair);
     }
+    if settings.list("discovery-endpoints").iter().any(|endpoint| endpoint.trim().is_empty()) {
+        return Err(ConfigError::DiscoveryEndpoint);
+    }
     Ok(())
 }
 
@@ -191,6 +194,10 @@ mod tests {
         let pair = "both --discovery-token and --discovery-endpoints must be set";
         check(&["--discovery-token=t"], pair);
         check(&["--discovery-endpoints=h:1"], pair);
+        check(
+            &["--discovery-endpoints=h:1, ", "--discovery-token=t"],
+            "--discovery-endpoints must not contain empty endpoints",
+        );
         check(
             &["--discovery-fallback=proxy"],
             "v2 proxy is deprecated, and --discovery-fallback can't be configured as \"proxy\"",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Url, UrlError};
 
 /// Reads the text. A part without a name or URL is an error of the URL, as in etcd.
-pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Vec<Url>>, UrlError> {
+pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Vec<Url>>, UrlError> {
     let mut members: BTreeMap<String, Vec<Url>> = BTreeMap::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (name, url) = part.split_once('=').unwrap_or((part, ""));

@@ -4,6 +4,7 @@ mod bootstrap;
 mod build;
 mod check;
 mod compaction;
+mod discovery;
 mod gates;
 mod initial_cluster;
 mod security;
@@ -15,7 +16,9 @@ use std::time::Duration;
 pub use bootstrap::{BootstrapError, UrlMismatch};
 pub(crate) use build::build;
 pub use compaction::AutoCompaction;
+pub use discovery::{Credentials, Discovery, Registry, RegistryTls, SrvRecords};
 pub use gates::{FeatureGates, GateError, Stage};
+pub(crate) use initial_cluster::parse as parse_members;
 pub use membership::{Scheme, Url, UrlError};
 pub use security::{Port, PortSecurity, Security};
 
@@ -97,11 +100,14 @@ pub struct Advertise {
 /// The cluster the member belongs to. Of use only at its first start, but for the last two fields.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// The peer URLs of all founding members by name, sorted. Empty with discovery.
+    /// The peer URLs of all founding members by name, sorted. What [`Self::discovery`] has still to find is not in it:
+    /// SRV records name everybody, a registry everybody else.
     pub initial_cluster: BTreeMap<String, Vec<Url>>,
+    /// Where the founders are found, if [`Self::initial_cluster`] does not have them.
+    pub discovery: Option<Discovery>,
     /// Whether there is a cluster already.
     pub state: ClusterState,
-    /// Distinguishes clusters with equal URLs; goes into the ids.
+    /// Distinguishes clusters with equal URLs; goes into the ids. That of the registry if there is one.
     pub token: String,
     /// Refuse changes of membership that would cost the quorum.
     pub strict_reconfig_check: bool,

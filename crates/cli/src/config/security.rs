@@ -207,7 +207,7 @@ impl Flags {
 }
 
 /// Two files of which there is none or both.
-fn pair(
+pub(super) fn pair(
     settings: &Settings,
     cert_flag: &'static str,
     key_flag: &'static str,

@@ -1,0 +1,203 @@
+//! How a member finds its cluster at its first start if nobody lists the others.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tls::KeyFiles;
+
+use super::security::pair;
+use crate::error::ConfigError;
+use crate::flags::Settings;
+
+/// Where the other founders are found.
+#[derive(Clone, Debug)]
+pub enum Discovery {
+    /// In the name service.
+    Srv(SrvRecords),
+    /// In another cluster.
+    Registry(Registry),
+}
+
+/// The SRV records that name the founders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrvRecords {
+    /// Their domain, and the name that the certificates of members have if no authority is given.
+    pub domain: String,
+    /// What the service's name ends with, behind a dash; empty for no such end.
+    pub service_name: String,
+}
+
+/// Another cluster, in which each founder leaves its name and URLs.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// Where that cluster serves clients: URLs, or a host and a port. Not empty.
+    pub endpoints: Vec<String>,
+    /// Which cluster is to be founded. Not empty.
+    pub token: String,
+    /// Longest time to connect.
+    pub dial_timeout: Duration,
+    /// Longest time for an answer.
+    pub request_timeout: Duration,
+    /// Time without an answer after which the other end is asked whether it is there; `None` for never.
+    pub keepalive_interval: Option<Duration>,
+    /// Longest time for that.
+    pub keepalive_timeout: Duration,
+    /// How connections are encrypted. `None` in the clear, unless an endpoint is an `https` URL.
+    pub tls: Option<RegistryTls>,
+    /// Who registers; `None` if nobody asks.
+    pub credentials: Option<Credentials>,
+}
+
+/// How connections with the registry are encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryTls {
+    /// What this member shows.
+    pub files: Option<KeyFiles>,
+    /// Whom to trust; `None` for those whom the system trusts.
+    pub trusted_ca: Option<PathBuf>,
+    /// Any certificate is accepted.
+    pub insecure_skip_verify: bool,
+}
+
+/// A user of the registry. What is printed has no password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Who.
+    pub user: String,
+    /// The proof. Never empty.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl Discovery {
+    /// What the flags say, which have been checked. `None` if the initial cluster is given, or follows name and URLs.
+    pub(super) fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
+        let domain = settings.text("discovery-srv");
+        if !domain.is_empty() {
+            return Ok(Some(Self::Srv(SrvRecords {
+                domain,
+                service_name: settings.text("discovery-srv-name"),
+            })));
+        }
+        let endpoints = settings.list("discovery-endpoints");
+        if endpoints.is_empty() {
+            return Ok(None);
+        }
+        let span = |flag| settings.duration(flag).at_least_zero();
+        Ok(Some(Self::Registry(Registry {
+            endpoints: endpoints.iter().map(|endpoint| endpoint.trim().to_owned()).collect(),
+            token: settings.text("discovery-token"),
+            dial_timeout: span("discovery-dial-timeout"),
+            request_timeout: span("discovery-request-timeout"),
+            keepalive_interval: Some(span("discovery-keepalive-time")).filter(|time| !time.is_zero()),
+            keepalive_timeout: span("discovery-keepalive-timeout"),
+            tls: registry_tls(settings)?,
+            credentials: credentials(settings),
+        })))
+    }
+}
+
+/// Any flag of TLS asks for it, as in etcd, where the one against it is on unless it is turned off.
+fn registry_tls(settings: &Settings) -> Result<Option<RegistryTls>, ConfigError> {
+    let tls = RegistryTls {
+        files: pair(settings, "discovery-cert", "discovery-key")?,
+        trusted_ca: Some(settings.text("discovery-cacert"))
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from),
+        insecure_skip_verify: settings.bool("discovery-insecure-skip-tls-verify"),
+    };
+    let wanted = tls != RegistryTls::default() || !settings.bool("discovery-insecure-transport");
+    Ok(wanted.then_some(tls))
+}
+
+/// A user without a password counts as none, as in etcd.
+fn credentials(settings: &Settings) -> Option<Credentials> {
+    let (mut user, mut password) = (settings.text("discovery-user"), settings.text("discovery-password"));
+    if password.is_empty() {
+        (user, password) =
+            user.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))?;
+    }
+    (!user.is_empty() && !password.is_empty()).then_some(Credentials { user, password })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::build::tests::{config, try_config};
+
+    const REGISTRY: [&str; 2] = ["--discovery-endpoints=h:1,http://i:2", "--discovery-token=t"];
+
+    fn registry(more: &[&str]) -> Registry {
+        match config(&[&REGISTRY[..], more].concat()).cluster.discovery {
+            Some(Discovery::Registry(registry)) => registry,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_domain() {
+        let flags = ["--name=a", "--discovery-srv=example.com", "--discovery-srv-name=x"];
+        let cluster = config(&flags).cluster;
+        let Some(Discovery::Srv(records)) = cluster.discovery else { panic!("{cluster:?}") };
+        assert_eq!(records, SrvRecords { domain: "example.com".to_owned(), service_name: "x".to_owned() });
+        assert!(cluster.initial_cluster.is_empty());
+        assert!(config(&["--name=a"]).cluster.discovery.is_none());
+    }
+
+    #[test]
+    fn a_registry_knows_at_first_this_member_alone() {
+        let flags = ["--name=a", "--initial-advertise-peer-urls=http://h:3,http://h:2"];
+        let cluster = config(&[&REGISTRY[..], &flags].concat()).cluster;
+        assert_eq!(cluster.initial_cluster_text(), "a=http://h:2,a=http://h:3");
+        assert_eq!(cluster.token, "t");
+        let registry = registry(&["--discovery-keepalive-time=0"]);
+        assert_eq!(registry.endpoints, ["h:1", "http://i:2"]);
+        assert_eq!(
+            (registry.dial_timeout, registry.request_timeout),
+            (Duration::from_secs(2), Duration::from_secs(5))
+        );
+        assert_eq!((registry.keepalive_interval, registry.keepalive_timeout), (None, Duration::from_secs(6)));
+        assert_eq!(registry.tls, None);
+    }
+
+    #[test]
+    fn what_asks_for_encryption() {
+        let check = |flags: &[&str], expected: RegistryTls| {
+            assert_eq!(registry(flags).tls, Some(expected), "{flags:?}");
+        };
+        check(&["--discovery-insecure-transport=false"], RegistryTls::default());
+        check(
+            &["--discovery-insecure-skip-tls-verify"],
+            RegistryTls { insecure_skip_verify: true, ..RegistryTls::default() },
+        );
+        check(
+            &["--discovery-cacert=ca.pem"],
+            RegistryTls { trusted_ca: Some("ca.pem".into()), ..RegistryTls::default() },
+        );
+        let error =
+            try_config(&[&REGISTRY[..], &["--discovery-cert=c.pem"]].concat()).unwrap_err().to_string();
+        assert_eq!(error, "--discovery-cert and --discovery-key must both be present [key: , cert: c.pem]");
+    }
+
+    #[test]
+    fn passwords_are_not_printed() {
+        let check = |flags: &[&str], expected: Option<(&str, &str)>| {
+            let credentials = registry(flags).credentials;
+            assert!(!format!("{credentials:?}").contains("secret"), "{flags:?}");
+            let pair = credentials.as_ref().map(|it| (&*it.user, &*it.password));
+            assert_eq!(pair, expected, "{flags:?}");
+        };
+        check(&[], None);
+        check(&["--discovery-user=u", "--discovery-password=secret"], Some(("u", "secret")));
+        check(&["--discovery-user=u:secret:1"], Some(("u", "secret:1")));
+        check(&["--discovery-user=u:v", "--discovery-password=secret"], Some(("u:v", "secret")));
+        check(&["--discovery-user=u"], None);
+        check(&["--discovery-password=secret"], None);
+    }
+}

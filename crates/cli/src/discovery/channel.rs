@@ -1,0 +1,295 @@
+//! Calls of a gRPC service, one at a time: the few that a registry needs, without the machinery of a client.
+
+use std::io;
+use std::time::Duration;
+
+use api_proto::etcdserverpb::{AuthenticateRequest, AuthenticateResponse};
+use http::{HeaderMap, Request, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use prost::Message;
+use tls::{ClientConfig, ClientTls};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use transport::BoxedIo;
+
+use crate::config::{Credentials, Registry, RegistryTls};
+
+/// Answers are a few rows.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// etcd ends connections that ask more often whether it is there, and its own clients don't.
+const KEEPALIVE_MIN: Duration = Duration::from_secs(10);
+/// The code of a call that came at the wrong time.
+const FAILED_PRECONDITION: i32 = 9;
+
+/// A call without an answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// An endpoint is none.
+    #[error("connect to {0:?}: it is no http:// or https:// URL, and no host with a port")]
+    Endpoint(String),
+    /// Certificates can't be used.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// Nobody is there.
+    #[error("connect to {endpoint}: {source}")]
+    Connect { endpoint: String, source: io::Error },
+    /// Somebody is there and does not answer.
+    #[error("context deadline exceeded")]
+    Timeout,
+    /// The connection broke, or speaks something else.
+    #[error("call {path}: {source}")]
+    Http { path: &'static str, source: hyper::Error },
+    /// What came is no answer.
+    #[error("call {path}: {reason}")]
+    Malformed { path: &'static str, reason: String },
+    /// The service refuses.
+    #[error("rpc error: code = {code} desc = {text}")]
+    Status { code: i32, text: String },
+    /// The service does not believe that the user is one.
+    #[error("authenticate {user}: rpc error: code = {code} desc = {text}")]
+    Authenticate { user: String, code: i32, text: String },
+}
+
+/// Calls to the first endpoint that can be reached, over a connection that is made when it is needed.
+#[derive(Debug)]
+pub(super) struct Channel {
+    registry: Registry,
+    connection: Option<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// The endpoint as the beginning of a URL.
+    origin: String,
+    /// What proves who calls.
+    token: Option<String>,
+}
+
+impl Channel {
+    /// Connects to nobody yet.
+    pub(super) fn new(registry: Registry) -> Self {
+        Self { registry, connection: None }
+    }
+
+    /// Makes a unary call. After a failure the next call connects anew.
+    pub(super) async fn call<A: Message + Default>(
+        &mut self,
+        path: &'static str,
+        request: &impl Message,
+    ) -> Result<A, CallError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connect(&self.registry).await?,
+        };
+        let answer = connection.call(path, request, self.registry.request_timeout).await?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+}
+
+/// Connects to one endpoint after the other until one is there.
+async fn connect(registry: &Registry) -> Result<Connection, CallError> {
+    let mut last = CallError::Timeout;
+    for endpoint in &registry.endpoints {
+        let connected = timeout(registry.dial_timeout, connect_to(endpoint, registry)).await;
+        match connected.unwrap_or(Err(CallError::Timeout)) {
+            Ok(connection) => return authenticated(connection, registry).await,
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn connect_to(endpoint: &str, registry: &Registry) -> Result<Connection, CallError> {
+    let bad = || CallError::Endpoint(endpoint.to_owned());
+    let (is_encrypted, address) = match endpoint.split_once("://") {
+        Some(("http", address)) => (false, address),
+        Some(("https", address)) => (true, address),
+        Some(_) => return Err(bad()),
+        // Without a scheme the flags decide.
+        None => (registry.tls.is_some(), endpoint),
+    };
+    let address = address.trim_end_matches('/');
+    let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
+    let (host, port) = (host.trim_matches(['[', ']']), port.parse::<u16>().map_err(|_| bad())?);
+    let unreachable = |source| CallError::Connect { endpoint: endpoint.to_owned(), source };
+    let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    let stream: BoxedIo = if is_encrypted {
+        let tls = client_tls(&registry.tls.clone().unwrap_or_default())?;
+        Box::new(tls.connect(host, stream).await.map_err(io::Error::other).map_err(unreachable)?)
+    } else {
+        Box::new(stream)
+    };
+    let interval = registry.keepalive_interval.map(|interval| interval.max(KEEPALIVE_MIN));
+    let handshake = Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(interval)
+        .keep_alive_timeout(registry.keepalive_timeout)
+        .handshake(TokioIo::new(stream));
+    let (sender, connection) = handshake.await.map_err(io::Error::other).map_err(unreachable)?;
+    // It ends when the sender is gone; what breaks it the next call says.
+    tokio::spawn(connection);
+    let scheme = if is_encrypted { "https" } else { "http" };
+    Ok(Connection { sender, origin: format!("{scheme}://{address}"), token: None })
+}
+
+fn client_tls(settings: &RegistryTls) -> Result<ClientTls, tls::Error> {
+    ClientTls::load(ClientConfig {
+        files: settings.files.clone(),
+        trusted_ca: settings.trusted_ca.clone(),
+        insecure_skip_verify: settings.insecure_skip_verify,
+        alpn: vec![b"h2".to_vec()],
+        ..ClientConfig::default()
+    })
+}
+
+/// The connection with a token, if there is a user.
+async fn authenticated(mut connection: Connection, registry: &Registry) -> Result<Connection, CallError> {
+    let Some(Credentials { user, password }) = registry.credentials.clone() else { return Ok(connection) };
+    let request = AuthenticateRequest { name: user.clone(), password };
+    let path = "/etcdserverpb.Auth/Authenticate";
+    match connection.call::<AuthenticateResponse>(path, &request, registry.request_timeout).await {
+        Ok(response) => connection.token = Some(response.token),
+        // Then nobody needs one.
+        Err(CallError::Status { code: FAILED_PRECONDITION, text }) if text.contains("not enabled") => {}
+        Err(CallError::Status { code, text }) => return Err(CallError::Authenticate { user, code, text }),
+        Err(error) => return Err(error),
+    }
+    Ok(connection)
+}
+
+impl Connection {
+    async fn call<A: Message + Default>(
+        &mut self,
+        path: &'static str,
+        request: &impl Message,
+        within: Duration,
+    ) -> Result<A, CallError> {
+        let http = |source| CallError::Http { path, source };
+        let malformed = |reason: String| CallError::Malformed { path, reason };
+        let request = self.request(path, request).map_err(|error| malformed(error.to_string()))?;
+        let exchange = async {
+            self.sender.ready().await.map_err(http)?;
+            let response = self.sender.send_request(request).await.map_err(http)?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| malformed(error.to_string()))?;
+            // A refusal may come without a body, and then has everything in its head.
+            let trailers = body.trailers().cloned().unwrap_or_default();
+            let status = status(&trailers).or_else(|| status(&head.headers));
+            match status {
+                Some((0, _)) => message(&body.to_bytes()).map_err(malformed),
+                Some((code, text)) => Err(CallError::Status { code, text }),
+                None => Err(malformed(format!("the answer is no gRPC, but HTTP status {}", head.status))),
+            }
+        };
+        timeout(within, exchange).await.unwrap_or(Err(CallError::Timeout))
+    }
+
+    fn request(&self, path: &str, request: &impl Message) -> Result<Request<Full<Bytes>>, http::Error> {
+        let uri: Uri = format!("{}{path}", self.origin).parse()?;
+        let mut builder =
+            Request::post(uri).header("content-type", "application/grpc").header("te", "trailers");
+        if let Some(token) = &self.token {
+            builder = builder.header("token", token);
+        }
+        builder.body(Full::new(frame(request)))
+    }
+}
+
+/// A message as gRPC sends it: not compressed, its length, its bytes.
+fn frame(message: &impl Message) -> Bytes {
+    let bytes = message.encode_to_vec();
+    let length = u32::try_from(bytes.len()).expect("requests are small").to_be_bytes();
+    [&[0], &length[..], &bytes].concat().into()
+}
+
+/// The one message of a body.
+fn message<A: Message + Default>(body: &[u8]) -> Result<A, String> {
+    let (head, bytes) = body.split_at_checked(5).ok_or("the answer has no message")?;
+    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+    if head[0] != 0 || usize::try_from(length) != Ok(bytes.len()) {
+        return Err("the answer is not one plain message".to_owned());
+    }
+    A::decode(bytes).map_err(|error| error.to_string())
+}
+
+/// The code and the text in a head or at the end of a body.
+fn status(headers: &HeaderMap) -> Option<(i32, String)> {
+    let code = headers.get("grpc-status")?.to_str().ok()?.parse().ok()?;
+    let text = headers.get("grpc-message").map(|text| unescaped(text.as_bytes())).unwrap_or_default();
+    Some((code, text))
+}
+
+/// A text in which `%` and two hexadecimal digits stand for a byte.
+fn unescaped(text: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, behind)) = rest.split_first() {
+        let digits =
+            behind.get(..2).filter(|_| *first == b'%').and_then(|digits| str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &behind[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use api_proto::etcdserverpb::AuthenticateResponse;
+
+    use super::*;
+
+    #[test]
+    fn messages_have_a_frame() {
+        let response = AuthenticateResponse { token: "t".to_owned(), ..AuthenticateResponse::default() };
+        let bytes = frame(&response);
+        assert_eq!(bytes[..5], [0, 0, 0, 0, u8::try_from(bytes.len() - 5).unwrap()]);
+        assert_eq!(message::<AuthenticateResponse>(&bytes), Ok(response));
+        assert_eq!(message(&[0; 5]), Ok(AuthenticateResponse::default()));
+        for bad in
+            [&bytes[..3], &bytes[..6], &[&bytes[..], b"x"].concat(), &[1, 0, 0, 0, 0], &[0, 0, 0, 0, 1, 7]]
+        {
+            assert!(message::<AuthenticateResponse>(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn texts_of_refusals() {
+        let check = |text: &str, expected: &str| assert_eq!(unescaped(text.as_bytes()), expected);
+        check("etcdserver: too many requests", "etcdserver: too many requests");
+        check("100%25 %C3%A4%", "100% ä%");
+        check("%zz%4", "%zz%4");
+    }
+
+    #[tokio::test]
+    async fn endpoints_have_to_be_some() {
+        let registry = |endpoint: &str| Registry {
+            endpoints: vec![endpoint.to_owned()],
+            token: "t".to_owned(),
+            dial_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(5),
+            keepalive_interval: None,
+            keepalive_timeout: Duration::from_secs(5),
+            tls: None,
+            credentials: None,
+        };
+        for endpoint in ["ftp://h:1", "h", "http://h", "h:port", "unix://x:1"] {
+            let error = connect(&registry(endpoint)).await.unwrap_err();
+            assert!(matches!(error, CallError::Endpoint(_)), "{endpoint}: {error}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! One question and its answer as bytes.
+
+use std::cmp::Reverse;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+
+use simple_dns::rdata::{OPT, RData};
+use simple_dns::{CLASS, Name, Packet, PacketFlag, Question, RCODE, TYPE};
+
+/// Datagrams of this size pass everywhere.
+pub(super) const DATAGRAM_BYTES_MAX: u16 = 1232;
+
+/// A record: where the service is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::discovery) struct Srv {
+    /// The smaller the better.
+    pub(in crate::discovery) priority: u16,
+    /// Among records of the same priority, in the order of their goodness.
+    pub(in crate::discovery) weight: Reverse<u16>,
+    /// The host, with a dot at the end: the name is complete.
+    pub(in crate::discovery) target: String,
+    /// Its port.
+    pub(in crate::discovery) port: u16,
+}
+
+/// A question about one name.
+pub(super) struct Query {
+    name: String,
+    id: u16,
+    /// What is sent.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What a server says.
+pub(super) struct Answer {
+    pub(super) code: RCODE,
+    /// There is more than fits into a datagram.
+    pub(super) is_cut: bool,
+    pub(super) records: Vec<Srv>,
+}
+
+impl Query {
+    /// `None` if no name can be like that.
+    pub(super) fn new(name: &str) -> Option<Self> {
+        // Seeded by the system for each: nobody can guess the number.
+        let number = RandomState::new().build_hasher().finish().to_le_bytes();
+        let id = u16::from_le_bytes([number[0], number[1]]);
+        let mut packet = Packet::new_query(id);
+        packet.set_flags(PacketFlag::RECURSION_DESIRED);
+        packet.questions.push(Question::new(
+            Name::new(name).ok()?,
+            TYPE::SRV.into(),
+            CLASS::IN.into(),
+            false,
+        ));
+        *packet.opt_mut() =
+            Some(OPT { opt_codes: Vec::new(), udp_packet_size: DATAGRAM_BYTES_MAX, version: 0 });
+        let bytes = packet.build_bytes_vec().ok()?;
+        Some(Self { name: name.to_owned(), id, bytes })
+    }
+
+    /// Reads an answer to this question; `None` if it is anything else.
+    pub(super) fn answer(&self, bytes: &[u8]) -> Option<Answer> {
+        let packet = Packet::parse(bytes).ok()?;
+        let [question] = packet.questions.as_slice() else { return None };
+        let is_mine = packet.id() == self.id
+            && packet.has_flags(PacketFlag::RESPONSE)
+            && question.qtype == TYPE::SRV.into()
+            && question.qname.to_string().eq_ignore_ascii_case(&self.name);
+        let records = packet.answers.iter().filter_map(|record| match &record.rdata {
+            RData::SRV(srv) => Some(Srv {
+                priority: srv.priority,
+                weight: Reverse(srv.weight),
+                target: format!("{}.", srv.target),
+                port: srv.port,
+            }),
+            _ => None,
+        });
+        is_mine.then(|| Answer {
+            code: packet.rcode(),
+            is_cut: packet.has_flags(PacketFlag::TRUNCATION),
+            records: records.collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name_server::{record, reply};
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_answer() {
+        let query = Query::new("_a._tcp.x").unwrap();
+        assert!(query.answer(&query.bytes).is_none(), "a question is no answer");
+        let answer = reply(&query.bytes, &[record("_a._tcp.x", "h.example", 1)], false);
+        assert!(query.answer(&answer).is_some());
+        for end in 0..answer.len() {
+            let _ = query.answer(&answer[..end]);
+        }
+        assert!(Query::new("_b._tcp.x").unwrap().answer(&answer).is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_panics(change in proptest::collection::vec((0_usize..100, 0_u8..), 1..20)) {
+            let query = Query::new("_a._tcp.x").unwrap();
+            let records = [record("_a._tcp.x", "h.example", 1), record("_a._tcp.x", "i.example", 2)];
+            let mut answer = reply(&query.bytes, &records, false);
+            for (place, byte) in change {
+                let place = place % answer.len();
+                answer[place] = byte;
+            }
+            let _ = query.answer(&answer);
+        }
+    }
+}

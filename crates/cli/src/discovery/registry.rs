@@ -1,0 +1,200 @@
+//! Founders by a registry in another cluster, with the rows and in the order of etcd's v3 discovery.
+//!
+//! Each founder puts its row, and those whose rows were created first are the cluster. etcd watches for the others;
+//! here the rows are read again and again, which needs no stream and is over when the last founder has come.
+
+use std::time::Duration;
+
+use api_proto::etcdserverpb::{PutRequest, PutResponse, RangeRequest, RangeResponse};
+use api_proto::mvccpb::KeyValue;
+use base::MemberId;
+use bytes::Bytes;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::Members;
+use super::channel::{CallError, Channel};
+use super::founders::{Founders, Keys, RowsError, size};
+use crate::config::Registry;
+use crate::go::go_duration;
+
+const RANGE: &str = "/etcdserverpb.KV/Range";
+const PUT: &str = "/etcdserverpb.KV/Put";
+/// Between two looks at who has registered.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Doublings of the pause after calls that failed: 2 s to 256 s, as etcd's.
+const DOUBLINGS_MAX: u32 = 8;
+
+/// Why a registry has no cluster for this member.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    /// The rows are not as they should be.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// Nobody can be asked. What may get better by itself is tried again instead.
+    #[error(transparent)]
+    Call(CallError),
+    /// A row can't be read.
+    #[error("read a row of the registry: {0}")]
+    Decode(prost::DecodeError),
+}
+
+/// Registers this member with `entry`, which is `name=url,name=url`, and waits until all founders are there. Calls that
+/// fail are tried again for ever.
+pub(super) async fn join(registry: &Registry, own: MemberId, entry: &str) -> Result<Members, RegistryError> {
+    info!("Bootstrapping cluster using v3 discovery.");
+    let mut desk = Desk {
+        keys: Keys::new(&registry.token),
+        channel: Channel::new(registry.clone()),
+        failures: 0,
+        shown: Vec::new(),
+    };
+    let joined = desk.join(own, entry).await;
+    let (token, endpoints) = (&*registry.token, registry.endpoints.join(","));
+    match &joined {
+        Ok(members) => info!(
+            "discovery-token" = token,
+            "discovery-endpoints" = endpoints,
+            members = members.len(),
+            "discovery joined cluster successfully"
+        ),
+        Err(problem) => {
+            error!(
+                "discovery-token" = token,
+                "discovery-endpoints" = endpoints,
+                error = %problem,
+                "discovery failed to join cluster"
+            );
+            if let RegistryError::Rows(RowsError::Full) = problem {
+                warn!(
+                    "discovery-token" = token,
+                    "discovery-endpoints" = endpoints,
+                    "failed to bootstrap; discovery token was already used"
+                );
+                warn!("do not reuse discovery token; generate a new one to bootstrap a cluster");
+            }
+        }
+    }
+    joined
+}
+
+/// Where one registers.
+struct Desk {
+    keys: Keys,
+    channel: Channel,
+    /// Calls that have failed since the last that didn't.
+    failures: u32,
+    /// The keys of the founders that have been logged.
+    shown: Vec<String>,
+}
+
+impl Desk {
+    async fn join(&mut self, own: MemberId, entry: &str) -> Result<Members, RegistryError> {
+        let own_key = self.keys.member(own);
+        // Before a row is put that would be one too many.
+        self.look(&own_key).await?;
+        self.register(&own_key, entry).await?;
+        let mut was_said = false;
+        loop {
+            let (size, founders) = self.look(&own_key).await?;
+            let found = founders.len();
+            if found >= size {
+                info!(
+                    clusterSize = size,
+                    "found-peers" = found,
+                    "found all needed peers from discovery service"
+                );
+                return Ok(founders.cluster(size)?);
+            }
+            if !std::mem::replace(&mut was_said, true) {
+                info!(clusterSize = size, "found-peers" = found, "waiting for peers from discovery service");
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// How many founders there are to be, and who has registered. Errs if this member is not to be one of them.
+    async fn look(&mut self, own_key: &str) -> Result<(usize, Founders), RegistryError> {
+        let (size_key, members_key) = (self.keys.size(), self.keys.members());
+        let row = self.rows(&size_key, false, "failed to get cluster size from discovery service").await?;
+        let size = size(row.first().map(|row| &*row.value))?;
+        let rows =
+            self.rows(&members_key, true, "failed to get cluster members from discovery service").await?;
+        let founders = Founders::read(rows);
+        for founder in founders.iter().filter(|founder| !self.shown.contains(&founder.key)) {
+            let found = if founder.key == own_key { "found self" } else { "found peer" };
+            info!(memberKey = founder.key, memberInfo = founder.entry, "{found} from discovery service");
+        }
+        self.shown = founders.iter().map(|founder| founder.key.clone()).collect();
+        founders.check_room(size, own_key)?;
+        Ok((size, founders))
+    }
+
+    async fn register(&mut self, key: &str, entry: &str) -> Result<(), RegistryError> {
+        let request = PutRequest {
+            key: bytes(key.as_bytes()),
+            value: bytes(entry.as_bytes()),
+            ..PutRequest::default()
+        };
+        loop {
+            match self.channel.call::<PutResponse>(PUT, &request).await {
+                Ok(_) => break,
+                Err(problem) => {
+                    warn!(
+                        memberKey = key,
+                        error = %problem,
+                        "failed to register members itself to the discovery service"
+                    );
+                    self.pause(problem, "register member itself").await?;
+                }
+            }
+        }
+        self.failures = 0;
+        info!(memberKey = key, memberInfo = entry, "register member itself successfully");
+        Ok(())
+    }
+
+    /// The row of a key, or all rows whose keys begin with it.
+    async fn rows(&mut self, key: &str, all: bool, failed: &str) -> Result<Vec<KeyValue>, RegistryError> {
+        let range_end = if all { behind(key) } else { Bytes::new() };
+        let request = RangeRequest { key: bytes(key.as_bytes()), range_end, ..RangeRequest::default() };
+        loop {
+            match self.channel.call::<RangeResponse>(RANGE, &request).await {
+                Ok(response) => {
+                    self.failures = 0;
+                    let rows = response.kvs.iter().map(|row| row.decode());
+                    return rows.collect::<Result<_, _>>().map_err(RegistryError::Decode);
+                }
+                Err(problem) => {
+                    warn!(key, error = %problem, "{failed}");
+                    self.pause(problem, "cluster status check").await?;
+                }
+            }
+        }
+    }
+
+    /// Waits before the next attempt, the longer the more have failed. What no attempt can change is given back.
+    async fn pause(&mut self, problem: CallError, step: &str) -> Result<(), RegistryError> {
+        if let CallError::Endpoint(_) | CallError::Tls(_) | CallError::Authenticate { .. } = problem {
+            return Err(RegistryError::Call(problem));
+        }
+        self.failures += 1;
+        let backoff = Duration::from_secs(1 << self.failures.min(DOUBLINGS_MAX));
+        warn!(reason = step, backoff = go_duration(backoff), "retry connecting to discovery service");
+        sleep(backoff).await;
+        Ok(())
+    }
+}
+
+fn bytes(text: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(text)
+}
+
+/// The first key behind all that begin with this one.
+fn behind(prefix: &str) -> Bytes {
+    let mut end = prefix.as_bytes().to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end.into()
+}
