@@ -105,7 +105,7 @@ async fn administered<P: Program>() {
     cluster.serves(number).await;
     let id = format!("{:x}", cluster.id(number));
     let of_cluster = ctl(&endpoint, &["member", "remove", &id]).await;
-    assert!(of_cluster[0].starts_with(&format!("Member {id} removed from cluster ")), "{of_cluster:?}");
+    assert!(of_cluster[0].starts_with(&format!("Member {id:>16} removed from cluster ")), "{of_cluster:?}");
     cluster.forget(number);
     assert!(cluster.exited(number).await.success(), "a removed member ends in peace");
     cluster.assert_equal().await;

@@ -5,12 +5,14 @@
 //! suite `netns` drop packets.
 
 mod changes;
+mod corruption;
 mod ctl;
 mod disks;
 mod faults;
 mod leader;
 mod learners;
 mod metrics;
+mod minority;
 mod partitions;
 mod refusals;
 mod resize;

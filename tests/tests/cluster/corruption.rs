@@ -1,0 +1,201 @@
+//! Members whose data went wrong on the disk.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use api_proto::etcdserverpb as pb;
+use backend::{Backend, Batch, Bucket};
+use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
+use ferretcd_tests::{Program, on_program, report};
+use tonic::Code;
+
+use super::support::{assert_refused, get, put, put_at_last};
+
+/// A value, and what the damage makes of it.
+const VALUE: &str = "right";
+const DAMAGED: &str = "wrong";
+
+const CHECK: &str = "--corrupt-check-time=1s";
+/// The interval of the checks, and what a check may take on top.
+const DETECTED_WITHIN: Duration = Duration::from_secs(1 + 10);
+const REFETCH: &str = "--refetch-corrupt-data";
+const BEGUN: &str = "this member is corrupt; replacing its data";
+const HEALED: &str = "took back the CORRUPT alarm";
+
+/// Changes a value in the state file of a member that is down, unless that has been done. The file stays whole.
+fn damage<P: Program>(cluster: &Members<P>, number: usize) {
+    let path = cluster.data_dir(number).join("member").join("state.redb");
+    let backend = Backend::open(&path, &backend::Config { cache_bytes: 1 << 20 });
+    let backend = backend.unwrap_or_else(|error| panic!("failed to {error}"));
+    let rows = backend.view().range(Bucket::Key, (Bound::Unbounded, Bound::Unbounded)).expect("it is whole");
+    let mut batch = Batch::default();
+    for row in rows {
+        let (revision, row) = row.expect("it is whole");
+        if row.ends_with(VALUE.as_bytes()) {
+            let changed = [&row[..row.len() - VALUE.len()], DAMAGED.as_bytes()].concat();
+            batch.put(Bucket::Key, revision, changed);
+        }
+    }
+    backend.commit(&batch).expect("it can be written");
+}
+
+/// The members whose CORRUPT alarm is active, as one of them sees it.
+async fn corrupt<P: Program>(cluster: &Members<P>, through: usize) -> Result<Vec<u64>, String> {
+    let request = pb::AlarmRequest::default();
+    let answer = cluster.clients(through).maintenance.alarm(request).await;
+    let alarms = answer.map_err(|status| status.to_string())?.into_inner().alarms;
+    let corrupt = alarms.iter().filter(|alarm| alarm.alarm == pb::AlarmType::Corrupt as i32);
+    Ok(corrupt.map(|alarm| alarm.member_id).collect())
+}
+
+/// Waits until the member has logged a line so many times.
+async fn logged<P: Program>(cluster: &Members<P>, number: usize, line: &str, times: usize) {
+    until(&format!("m{number} logs `{line}`"), DEADLINE, async || {
+        let count = cluster.logs(number).matches(line).count();
+        (count >= times).then_some(()).ok_or_else(|| format!("{count} times"))
+    })
+    .await;
+}
+
+/// Three members with a value, and one of those that do not lead.
+async fn with_a_value<P: Program>(flags: &[&str]) -> (Members<P>, usize) {
+    let cluster = Members::start(&Setup::of(3).with(flags)).await;
+    let follower = cluster.follower().await;
+    for number in 0..200 {
+        put_at_last(&cluster.clients(follower), &format!("key{number}"), &"x".repeat(1000)).await;
+    }
+    put_at_last(&cluster.clients(follower), "damaged", VALUE).await;
+    (cluster, follower)
+}
+
+/// All is as if nothing had happened.
+async fn assert_healed<P: Program>(cluster: &mut Members<P>, number: usize) {
+    until("there is no alarm", DEADLINE, async || match corrupt(cluster, number).await? {
+        alarms if alarms.is_empty() => Ok(()),
+        alarms => Err(format!("{alarms:x?}")),
+    })
+    .await;
+    for through in 0..3 {
+        put_at_last(&cluster.clients(through), "after", &format!("through m{through}")).await;
+    }
+    let read = get(&cluster.clients(number), "damaged", true).await;
+    assert_eq!(read.expect("it answers").as_deref(), Some(VALUE));
+    cluster.assert_equal().await;
+    // What it has now is in its files, and goes with its log.
+    cluster.kill9(number).await;
+    cluster.restart(number).await;
+    cluster.assert_equal().await;
+}
+
+/// Clients that go on writing are in nobody's way.
+async fn healed_under_load<P: Program>() {
+    let (mut cluster, follower) = with_a_value::<P>(&[CHECK, REFETCH]).await;
+    let leader = cluster.leader().await;
+    cluster.stop(follower).await;
+    damage(&cluster, follower);
+    let clients = cluster.clients(leader);
+    let refused = Arc::new(AtomicUsize::new(0));
+    let load = tokio::spawn({
+        let refused = Arc::clone(&refused);
+        async move {
+            loop {
+                // Refused while the alarm is active, and each refusal is an entry of the log.
+                if put(&clients, "load", VALUE).await.is_err() {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    });
+    let begun = Instant::now();
+    cluster.restart(follower).await;
+    logged(&cluster, follower, BEGUN, 1).await;
+    let detected = begun.elapsed();
+    logged(&cluster, follower, HEALED, 1).await;
+    report::measured(
+        "a corrupt member",
+        &format!(
+            "detected {detected:?} after its start, healed {:?} after it, {} writes refused",
+            begun.elapsed(),
+            refused.load(Ordering::Relaxed)
+        ),
+    );
+    assert!(detected < DETECTED_WITHIN, "{detected:?}");
+    load.abort();
+    assert_healed(&mut cluster, follower).await;
+}
+
+/// Wherever a crash comes, the member is healed in the end.
+async fn healed_after_crashes<P: Program>() {
+    let (mut cluster, follower) = with_a_value::<P>(&[CHECK, REFETCH]).await;
+    cluster.stop(follower).await;
+    for line in [
+        BEGUN,
+        "asking a peer for its state",
+        "receiving the state of a peer",
+        "received the state of a peer",
+        "putting a fetched state",
+        "put a fetched state in place",
+        "the data are those of the peer",
+    ] {
+        damage(&cluster, follower);
+        let times = cluster.logs(follower).matches(line).count() + 1;
+        cluster.spawn(follower);
+        logged(&cluster, follower, line, times).await;
+        cluster.kill9(follower).await;
+    }
+    cluster.restart(follower).await;
+    assert_healed(&mut cluster, follower).await;
+}
+
+/// A leader gives the leadership away first.
+async fn leader_healed<P: Program>() {
+    let (mut cluster, follower) = with_a_value::<P>(&["--corrupt-check-time=3s", REFETCH]).await;
+    cluster.stop(follower).await;
+    damage(&cluster, follower);
+    cluster.restart(follower).await;
+    let leader = cluster.leader().await;
+    let request = pb::MoveLeaderRequest { target_id: cluster.id(follower) };
+    let moved = cluster.clients(leader).maintenance.move_leader(request).await;
+    moved.expect("it follows");
+    logged(&cluster, follower, HEALED, 1).await;
+    assert_healed(&mut cluster, follower).await;
+}
+
+/// Unless it is allowed nothing is replaced.
+async fn left_alone_without_the_flag<P: Program>() {
+    let (mut cluster, follower) = with_a_value::<P>(&[CHECK]).await;
+    cluster.stop(follower).await;
+    damage(&cluster, follower);
+    cluster.restart(follower).await;
+    let id = cluster.id(follower);
+    let has_alarm = async || match corrupt(&cluster, follower).await? {
+        alarms if alarms == [id] => Ok(()),
+        alarms => Err(format!("{alarms:x?}")),
+    };
+    until("the alarm is raised", DEADLINE, has_alarm).await;
+    for through in 0..3 {
+        let refused = put(&cluster.clients(through), "a", "1").await;
+        assert_refused(refused, Code::DataLoss, "etcdserver: corrupt cluster");
+    }
+    let read = get(&cluster.clients(follower), "damaged", true).await;
+    assert_eq!(read.expect("it answers").as_deref(), Some(DAMAGED));
+    assert!(!cluster.logs(follower).contains(BEGUN));
+    has_alarm().await.expect("it stays");
+
+    // An alarm of the life before counts.
+    cluster.stop(follower).await;
+    cluster.spawn_with(follower, &[REFETCH]);
+    cluster.ready(follower).await;
+    logged(&cluster, follower, HEALED, 1).await;
+    assert_healed(&mut cluster, follower).await;
+}
+
+on_program! {
+    ferretcd: ferretcd_tests::Ferretcd,
+    healed_under_load => healed_under_load(),
+    healed_after_crashes => healed_after_crashes(),
+    leader_healed => leader_healed(),
+    left_alone_without_the_flag => left_alone_without_the_flag(),
+}
