@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use apply::{Applied, StateMachine};
 use backend::Backend;
@@ -32,6 +32,7 @@ use crate::refetch::Fence;
 use crate::replies::Dispatcher;
 use crate::shared::Shared;
 use crate::submit::Submissions;
+use crate::tasks::SWEEP_INTERVAL;
 use crate::to_peers::ToPeers;
 use crate::watch::{WatchThreads, Watching};
 use crate::{Config, Engine, Peers, StartError, conf_state};
@@ -175,6 +176,10 @@ fn go_on_alone(
     Ok(())
 }
 
+fn ticks_in(time: Duration, tick: Duration) -> u64 {
+    u64::try_from(time.as_nanos() / tick.as_nanos().max(1)).unwrap_or(u64::MAX)
+}
+
 fn start_node(
     config: &Config,
     (wal, recovered): (Wal, Recovered),
@@ -183,11 +188,10 @@ fn start_node(
     peers: Arc<dyn Peers>,
     host: Arc<EngineHost>,
 ) -> Result<Node, StartError> {
-    let ticks = config.election.as_nanos() / config.heartbeat.as_nanos().max(1);
     let node_config = raft_node::Config {
         id,
         heartbeat: config.heartbeat,
-        election_ticks: usize::try_from(ticks).unwrap_or(usize::MAX),
+        election_ticks: usize::try_from(ticks_in(config.election, config.heartbeat)).unwrap_or(usize::MAX),
         pre_vote: config.pre_vote,
         check_quorum: true,
         max_size_per_msg: MESSAGE_BYTES_MAX,
@@ -195,6 +199,8 @@ fn start_node(
         catchup_entries: config.catchup_entries,
         unapplied_max: UNAPPLIED_MAX,
         inbox: NODE_INBOX_MAX,
+        // The request is given up before.
+        proposal_ticks: ticks_in(config.request_timeout() + SWEEP_INTERVAL, config.heartbeat),
         advance_ticks: config.advance_ticks,
     };
     let transport = Box::new(ToPeers::new(peers, config.heartbeat, host.metrics.late_heartbeats.clone()));

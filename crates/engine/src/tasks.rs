@@ -15,7 +15,7 @@ use crate::watch::LeaderCheck;
 use crate::{Engine, RequestError};
 
 /// How often overdue requests are looked for, and how long a read index is waited for.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Starts the tasks. They end when the member stops.

@@ -64,6 +64,7 @@ fn start(id: MemberId, handles: &Handles, host: Member) -> Result<Node, Error> {
         catchup_entries: 5000,
         unapplied_max: 5000,
         inbox: 4096,
+        proposal_ticks: 50,
         advance_ticks: true,
     };
     let transport = Box::new(Network(handles.clone()));

@@ -53,6 +53,7 @@ fn start(dir: &Path) -> Result<(Node, Receiver<(u64, usize)>), Error> {
         catchup_entries: 5000,
         unapplied_max: 5000,
         inbox: 4096,
+        proposal_ticks: 50,
         advance_ticks: true,
     };
     let (sender, committed) = sync_channel(100_000);

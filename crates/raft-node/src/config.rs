@@ -32,6 +32,8 @@ pub struct Config {
     /// How many proposals, configuration changes, reads and peer messages may each wait for the driver before
     /// they are refused.
     pub inbox: usize,
+    /// For so many ticks a proposal, own or forwarded, waits for a leader that takes it.
+    pub proposal_ticks: u64,
     /// A sole voter starts its first election at once instead of after the time-out.
     pub advance_ticks: bool,
 }

@@ -7,7 +7,9 @@ use raft::eraftpb::{self, EntryType, MessageType};
 use raft::{RawNode, SnapshotStatus, StateRole};
 
 mod hand_out;
+mod held;
 
+use self::held::Held;
 use crate::jitter::Jitter;
 use crate::memory_log::MemoryLog;
 use crate::outbox::Outbox;
@@ -24,6 +26,11 @@ const ENTRY_HEAD_BYTES: u64 = 32;
 /// A read round without an answer is forgotten after this many election time-outs.
 const READ_ROUND_ELECTIONS: u64 = 10;
 
+/// By how much election time-outs differ from each other, in percent of the shortest. The library and etcd draw from
+/// twice as long an interval as the shortest, and lose more time by waiting than two candidates at once lose them: with
+/// pre-votes those cost a round of messages.
+const ELECTION_SPREAD_PERCENT: usize = 40;
+
 /// The raft core of one member with its in-memory log, without threads, clocks, disks or sockets.
 ///
 /// Give it events with [`Self::handle`], any number of them, then perform what [`Self::take_effects`] returns
@@ -36,6 +43,7 @@ pub struct Core {
     raw: RawNode<MemoryLog>,
     outbox: Outbox,
     reads: Reads,
+    held: Held,
     jitter: Jitter,
     /// Ticks so far, to age rounds of reads.
     n_ticks: u64,
@@ -109,6 +117,7 @@ impl Core {
         let mut core = Self {
             outbox: Outbox::default(),
             reads: Reads::new(config.id.0, seed),
+            held: Held::default(),
             jitter: Jitter::new(seed),
             n_ticks: 0,
             spread: (raw.raft.term, raw.raft.state, u64::MAX),
@@ -143,7 +152,7 @@ impl Core {
         match event {
             Event::Tick => self.tick(),
             Event::Message(message) => self.receive(message),
-            Event::Propose(proposals) => self.propose(&proposals),
+            Event::Propose(proposals) => self.propose(proposals),
             Event::ConfChange { token, change } => self.propose_conf_change(token, &change),
             Event::ReadIndex(tokens) => self.read_index(tokens),
             Event::Persisted(number) => {
@@ -173,6 +182,9 @@ impl Core {
             if !self.may_move() || !self.go_on() {
                 break;
             }
+        }
+        if self.over {
+            self.give_up_held();
         }
         self.spread_elections();
         self.report_role();
@@ -271,6 +283,7 @@ impl Core {
         self.n_ticks += 1;
         let patience = READ_ROUND_ELECTIONS * self.config.election_ticks as u64;
         self.reads.forget_before(self.n_ticks.saturating_sub(patience));
+        self.give_up_held();
         if !self.is_sole_voter_with_unsynced_tail() {
             self.raw.tick();
         }
@@ -301,6 +314,14 @@ impl Core {
         if to != self.config.id.0 || !is_taken {
             return;
         }
+        let must_wait = match message.0.get_msg_type() {
+            MessageType::MsgPropose => !self.takes_proposals(),
+            MessageType::MsgReadIndex => !self.answers_reads(),
+            _ => false,
+        };
+        if must_wait {
+            return self.hold_forwarded(message.0);
+        }
         // It errs for answers of unknown members and for forwarded proposals that are dropped; neither sender
         // is told.
         let _ = self.raw.step(message.0);
@@ -310,7 +331,15 @@ impl Core {
         }
     }
 
-    fn propose(&mut self, mut proposals: &[Proposal]) {
+    fn propose(&mut self, proposals: Vec<Proposal>) {
+        // Behind those that wait, or the order would not be that of the proposers.
+        if self.held.has_own() || !self.takes_proposals() {
+            return self.hold(proposals);
+        }
+        self.step_proposals(&proposals);
+    }
+
+    fn step_proposals(&mut self, mut proposals: &[Proposal]) {
         while !proposals.is_empty() {
             let (message, rest) = proposals.split_at(self.n_in_one_message(proposals));
             let entries = message
@@ -364,11 +393,10 @@ impl Core {
     }
 
     fn read_index(&mut self, tokens: Vec<ReadToken>) {
-        let raft = &self.raw.raft;
-        if tokens.is_empty() || raft.leader_id == raft::INVALID_ID {
+        if tokens.is_empty() {
             return;
         }
-        if raft.state == StateRole::Leader && !raft.commit_to_current_term() {
+        if !self.answers_reads() {
             return self.reads.wait(tokens);
         }
         let context = self.reads.start(tokens, self.n_ticks);
@@ -485,15 +513,13 @@ impl Core {
             // It refuses only while configuration changes are unapplied, which was just asked.
             return self.raw.campaign().is_ok();
         }
-        if self.reads.has_waiting() {
-            let raft = &self.raw.raft;
-            if raft.state != StateRole::Leader {
-                self.reads.take_waiting();
-            } else if raft.commit_to_current_term() {
-                let tokens = self.reads.take_waiting();
-                self.read_index(tokens);
-                return true;
-            }
+        if self.release_held() {
+            return true;
+        }
+        if self.reads.has_waiting() && self.answers_reads() {
+            let tokens = self.reads.take_waiting();
+            self.read_index(tokens);
+            return true;
         }
         false
     }
@@ -530,7 +556,8 @@ impl Core {
         if now != self.spread {
             self.spread = now;
             let ticks = self.config.election_ticks;
-            raft.set_randomized_election_timeout(ticks + self.jitter.below(ticks));
+            let spread = (ticks * ELECTION_SPREAD_PERCENT).div_ceil(100).max(2);
+            raft.set_randomized_election_timeout(ticks + self.jitter.below(spread));
         }
     }
 

@@ -39,6 +39,7 @@
 //!     catchup_entries: 5000,
 //!     unapplied_max: 5000,
 //!     inbox: 4096,
+//!     proposal_ticks: 70,
 //!     advance_ticks: true,
 //! };
 //! // A log whose first entry is in the state, as is the configuration that it made.

@@ -18,7 +18,8 @@ pub(crate) struct Reads {
     boot: u64,
     n_started: u64,
     rounds: VecDeque<Round>,
-    /// Reads of a leader that has not committed in its term; the raft library would forget them.
+    /// Reads while nobody leads, or of a leader that has not committed in its term; the raft library would forget
+    /// them.
     waiting: Vec<ReadToken>,
 }
 

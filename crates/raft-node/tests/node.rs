@@ -86,6 +86,7 @@ fn config() -> Config {
         catchup_entries: 10,
         unapplied_max: 5000,
         inbox: 1024,
+        proposal_ticks: 50,
         advance_ticks: true,
     }
 }

@@ -1,5 +1,7 @@
 //! The rules that keep an asynchronous log safe, each in the smallest cluster that shows it.
 
+use std::collections::VecDeque;
+
 use base::MemberId;
 use bytes::Bytes;
 use ferretcd_raft_node::{
@@ -8,7 +10,7 @@ use ferretcd_raft_node::{
 };
 use wal::{ConfState, Entry, EntryKind, HardState, Recovered, SnapshotMark};
 
-use crate::harness::{Disk, ELECTION_TICKS, Member, add_voter, cluster, config, deliver, elect};
+use crate::harness::{Disk, ELECTION_TICKS, Member, add_voter, cluster, config, deliver, deliver_one, elect};
 
 /// A sole voter that leads and has applied everything, and its learner with id 2.
 fn voter_and_learner() -> Vec<Member> {
@@ -160,12 +162,29 @@ fn a_removed_leader_falls_silent() {
 }
 
 #[test]
-fn without_a_leader_proposals_come_back_and_reads_do_not() {
+fn without_a_leader_everything_but_changes_waits() {
+    let mut members: Vec<_> =
+        (1..=3).map(|id| Member::start(config(id), Disk::bootstrapped(&[1, 2, 3]))).collect();
+    members[1].propose(1, "a");
+    members[1].propose(2, "b");
+    members[1].change(3, ConfChangeKind::AddNode, 4);
+    members[1].read(4);
+    assert_eq!((&members[1].dropped, members[1].reads.len()), (&vec![3], 0));
+
+    elect(&mut members);
+    assert_eq!(members[1].data(), ["a", "b"]);
+    assert_eq!(members[1].reads.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [ReadToken(4)]);
+    assert_eq!(members[1].dropped, [3]);
+}
+
+#[test]
+fn without_a_leader_for_long_proposals_come_back() {
     let mut member = Member::start(config(1), Disk::bootstrapped(&[1, 2, 3]));
     member.propose(1, "a");
-    member.change(2, ConfChangeKind::AddNode, 4);
-    member.read(3);
-    assert_eq!((member.dropped, member.reads), (vec![1, 2], vec![]));
+    member.tick(5 * ELECTION_TICKS);
+    assert_eq!(member.dropped, []);
+    member.tick(1);
+    assert_eq!(member.dropped, [1]);
 }
 
 #[test]
@@ -331,14 +350,52 @@ fn the_last_voter_cannot_be_removed() {
     assert_eq!((member.data(), member.conf_state().voters), (vec!["still here".to_owned()], vec![1]));
 }
 
+/// A new leader does not know yet what is committed, and its followers ask at once.
 #[test]
-fn a_transfer_moves_the_leadership_and_drops_proposals_meanwhile() {
+fn forwarded_reads_wait_for_the_leaders_first_commit() {
+    let mut members = cluster(3);
+    members[0].handle(Event::TransferLeader(MemberId(2)));
+    let mut queue = VecDeque::new();
+    while members[2].status().leader != MemberId(2) {
+        for member in &mut members {
+            member.flush();
+            queue.extend(std::mem::take(&mut member.sent));
+        }
+        deliver_one(
+            &mut members,
+            queue.pop_front().expect("somebody says something until there is a leader"),
+        );
+    }
+    // Only those that have not been sent yet can confirm the leader's first entry.
+    members[2].sent.clear();
+    queue.retain(|message| message.to() != MemberId(2));
+    members[2].read(7);
+    assert_eq!(members[2].sent_kinds(), ["MsgReadIndex"]);
+    let question = members[2].sent.pop().expect("it was counted a line ago");
+    deliver_one(&mut members, question);
+    assert_eq!(members[2].reads, []);
+
+    members[1].tick(1);
+    queue.into_iter().for_each(|message| deliver_one(&mut members, message));
+    deliver(&mut members);
+    assert_eq!(members[2].reads, [(ReadToken(7), members[1].status().committed)]);
+}
+
+#[test]
+fn a_transfer_moves_the_leadership_and_what_waits_for_it() {
     let mut members = cluster(3);
     members[0].handle(Event::TransferLeader(MemberId(2)));
     members[0].propose(1, "a");
-    assert_eq!(members[0].dropped, [1]);
+    members[2].propose(2, "forwarded");
+    members[2].read(3);
     deliver(&mut members);
     assert_eq!(members[1].status().role, Role::Leader);
+    assert!(members.iter().all(|member| member.dropped.is_empty()));
+    for member in &members {
+        let mut data = member.data();
+        data.sort();
+        assert_eq!(data, ["a", "forwarded"]);
+    }
     assert_eq!(members[0].status().leader, MemberId(2));
     assert_eq!(members[0].roles.last().unwrap().leader, MemberId(2), "the change of leader is reported");
 }

@@ -101,6 +101,7 @@ pub(super) fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Resul
         catchup_entries: world.profile.catchup_entries,
         unapplied_max: UNAPPLIED_MAX,
         inbox: 1 << 14,
+        proposal_ticks: 70,
         advance_ticks: true,
     };
     let core = Core::new(config, recovered, &position, world.random.seed())?;
