@@ -37,8 +37,10 @@ pub(crate) async fn locate<P: Program>() -> PathBuf {
 pub(crate) struct Founder {
     pub(crate) name: String,
     pub(crate) address: Ipv4Addr,
-    /// What the others call it; the address unless it has a name.
-    pub(crate) host: String,
+    /// Where the others call, with the address unless it has a name.
+    peer_url: String,
+    /// Whom the process believes that others are who they say, beside those whom its flags name.
+    authorities: Option<PathBuf>,
     executable: PathBuf,
     /// Words before the command.
     prefix: Vec<String>,
@@ -54,7 +56,8 @@ impl Founder {
         Self {
             name: name.to_owned(),
             address,
-            host: address.to_string(),
+            peer_url: format!("http://{address}:2380"),
+            authorities: None,
             executable: executable.to_owned(),
             prefix: Vec::new(),
             child: None,
@@ -63,9 +66,14 @@ impl Founder {
         }
     }
 
-    /// The same under a name, behind other words.
-    pub(crate) fn called(self, host: String, prefix: Vec<String>) -> Self {
-        Self { host, prefix, ..self }
+    /// The same under another URL, behind other words.
+    pub(crate) fn called(self, peer_url: String, prefix: Vec<String>) -> Self {
+        Self { peer_url, prefix, ..self }
+    }
+
+    /// The same on a system that trusts an authority.
+    pub(crate) fn trusting(self, authority: &Path) -> Self {
+        Self { authorities: Some(authority.to_owned()), ..self }
     }
 
     pub(crate) fn client_url(&self) -> String {
@@ -83,7 +91,8 @@ impl Founder {
 
     /// Starts it with these flags beside those of its addresses.
     pub(crate) fn spawn(&mut self, flags: &[String]) {
-        let (client, listen) = (self.client_url(), format!("http://{}:2380", self.address));
+        let scheme = self.peer_url.split(':').next().expect("it has one");
+        let (client, listen) = (self.client_url(), format!("{scheme}://{}:2380", self.address));
         let log =
             File::options().create(true).append(true).open(self.log_file()).expect("the log can be opened");
         let words: Vec<String> =
@@ -96,7 +105,7 @@ impl Founder {
             .arg(format!("--listen-client-urls={client}"))
             .arg(format!("--advertise-client-urls={client}"))
             .arg(format!("--listen-peer-urls={listen}"))
-            .arg(format!("--initial-advertise-peer-urls=http://{}:2380", self.host))
+            .arg(format!("--initial-advertise-peer-urls={}", self.peer_url))
             .args(["--heartbeat-interval=50", "--election-timeout=500"])
             .args(flags)
             .stdin(Stdio::null())
@@ -106,7 +115,13 @@ impl Founder {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ETCD_")) {
             command.env_remove(name);
         }
+        command.envs(self.authorities.iter().map(|file| ("SSL_CERT_FILE", file)));
         self.child = Some(command.spawn().expect("it can be started"));
+    }
+
+    /// Removes the data of one that is down.
+    pub(crate) fn wipe(&self) {
+        fs::remove_dir_all(self.dir.path().join("data")).expect("it has data");
     }
 
     fn log_file(&self) -> PathBuf {

@@ -9,7 +9,7 @@ mod srv;
 use ferretcd_tests::on_every_program;
 
 use self::registry::{encrypted, founded, logged_in, misled, told_to_stop};
-use self::srv::{named, unnamed};
+use self::srv::{certified, named, unnamed};
 
 on_every_program! {
     a_registry_brings_founders_together => founded(),
@@ -18,5 +18,6 @@ on_every_program! {
     a_registry_may_be_encrypted => encrypted(),
     waiting_for_founders_ends_with_a_signal => told_to_stop(),
     srv_records_bring_founders_together => named(),
+    srv_records_name_what_certificates_prove => certified(),
     srv_records_may_be_missing => unnamed(),
 }

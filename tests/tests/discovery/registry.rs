@@ -78,6 +78,17 @@ pub(crate) async fn founded<P: Program>() {
     let request = RangeRequest { key: "k".into(), ..RangeRequest::default() };
     let response = founders[1].clients().kv.range(request).await.expect("it answers").into_inner();
     assert_eq!(response.count, 1);
+
+    // One that has lost its data would vote again on what it has voted on. etcd lets it.
+    if !P::KIND.reference {
+        registry.restart().await.unwrap_or_else(|error| panic!("failed to {error}"));
+        founders[2].terminate();
+        founders[2].exited().await;
+        founders[2].wipe();
+        founders[2].spawn(&flags);
+        let log = founders[2].refuses().await;
+        assert!(log.contains("has already been bootstrapped"), "{log}");
+    }
 }
 
 pub(crate) async fn misled<P: Program>() {

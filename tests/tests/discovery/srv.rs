@@ -1,7 +1,11 @@
 //! Through SRV records.
 
+use std::fs;
+
 use api_proto::etcdserverpb::{PutRequest, RangeRequest};
+use data_encoding::BASE64;
 use ferretcd_tests::Program;
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::founder::{Founder, come_together, locate};
 use crate::names::{Names, Zone};
@@ -19,8 +23,8 @@ pub(crate) async fn named<P: Program>() {
     }
     let Some(names) = Names::serve(zone) else { return };
     let mut founders = founders.map(|founder| {
-        let (host, prefix) = (format!("{}.{DOMAIN}", founder.name), names.prefix(founder.dir()));
-        founder.called(host, prefix)
+        let (url, prefix) = (format!("http://{}.{DOMAIN}:2380", founder.name), names.prefix(founder.dir()));
+        founder.called(url, prefix)
     });
     let flags = [format!("--discovery-srv={DOMAIN}"), "--discovery-srv-name=x".to_owned()];
     for founder in &mut founders {
@@ -41,6 +45,51 @@ pub(crate) async fn named<P: Program>() {
     assert!(log.contains(&format!("a=http://a.{DOMAIN}:2380")), "{log}");
 }
 
+/// The domain is all that the certificates prove.
+pub(crate) async fn certified<P: Program>() {
+    let executable = locate::<P>().await;
+    let founders = ["a", "b", "c"].map(|name| Founder::new(name, &executable));
+    let mut zone = Zone::default();
+    for founder in &founders {
+        let host = format!("{}.{DOMAIN}", founder.name);
+        zone.hosts.push((host.clone(), founder.address));
+        zone.services.push((format!("_etcd-server-ssl._tcp.{DOMAIN}"), host, 2380));
+    }
+    let Some(names) = Names::serve(zone) else { return };
+    let dir = tempfile::tempdir().expect("there is room");
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let CertifiedKey { cert: made, signing_key } =
+        generate_simple_self_signed([DOMAIN.to_owned()]).expect("it can be made");
+    let pem =
+        |label, der| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64.encode(der));
+    fs::write(&cert, pem("CERTIFICATE", made.der())).expect("there is room");
+    fs::write(&key, pem("PRIVATE KEY", signing_key.serialized_der())).expect("there is room");
+    let mut founders = founders.map(|founder| {
+        let (url, prefix) = (format!("https://{}.{DOMAIN}:2380", founder.name), names.prefix(founder.dir()));
+        founder.called(url, prefix).trusting(&cert)
+    });
+    let flags = [
+        format!("--discovery-srv={DOMAIN}"),
+        format!("--peer-cert-file={}", cert.display()),
+        format!("--peer-key-file={}", key.display()),
+    ];
+    for founder in &mut founders {
+        founder.spawn(&flags);
+    }
+    let members = come_together(&founders).await;
+    for member in &members {
+        assert_eq!(member.peer_urls, [format!("https://{}.{DOMAIN}:2380", member.name)]);
+    }
+    if P::KIND.reference {
+        return;
+    }
+    // etcd has forgotten the domain by then, and asks for the names of hosts.
+    founders[1].terminate();
+    founders[1].exited().await;
+    founders[1].spawn(&flags);
+    come_together(&founders).await;
+}
+
 pub(crate) async fn unnamed<P: Program>() {
     let executable = locate::<P>().await;
     let founder = Founder::new("a", &executable);
@@ -50,8 +99,8 @@ pub(crate) async fn unnamed<P: Program>() {
         services: vec![(format!("_etcd-server._tcp.{DOMAIN}"), other, 2380)],
     };
     let Some(names) = Names::serve(zone) else { return };
-    let (host, prefix) = (founder.host.clone(), names.prefix(founder.dir()));
-    let mut founder = founder.called(host, prefix);
+    let (url, prefix) = (format!("http://{}:2380", founder.address), names.prefix(founder.dir()));
+    let mut founder = founder.called(url, prefix);
     founder.spawn(&["--discovery-srv=nowhere.test".to_owned()]);
     let log = founder.refuses().await;
     for expected in [

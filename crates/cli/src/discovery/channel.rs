@@ -28,7 +28,7 @@ const FAILED_PRECONDITION: i32 = 9;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     /// An endpoint is none.
-    #[error("connect to {0:?}: it is no http:// or https:// URL, and no host with a port")]
+    #[error("connect to {0:?}: it is neither an http:// or https:// URL nor a host with a port")]
     Endpoint(String),
     /// Certificates can't be used.
     #[error(transparent)]
@@ -57,7 +57,17 @@ pub(crate) enum CallError {
 #[derive(Debug)]
 pub(super) struct Channel {
     registry: Registry,
+    endpoints: Vec<Endpoint>,
     connection: Option<Connection>,
+}
+
+/// Where somebody may be.
+#[derive(Clone, Debug)]
+struct Endpoint {
+    host: String,
+    port: u16,
+    /// `None` in the clear.
+    tls: Option<ClientTls>,
 }
 
 #[derive(Debug)]
@@ -70,9 +80,12 @@ struct Connection {
 }
 
 impl Channel {
-    /// Connects to nobody yet.
-    pub(super) fn new(registry: Registry) -> Self {
-        Self { registry, connection: None }
+    /// Reads the files for TLS, if it is used. Connects to nobody yet.
+    pub(super) fn new(registry: Registry) -> Result<Self, CallError> {
+        let tls = client_tls(&registry.tls.clone().unwrap_or_default())?;
+        let parse = |text: &String| Endpoint::parse(text, registry.tls.is_some(), &tls);
+        let endpoints = registry.endpoints.iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(Self { registry, endpoints, connection: None })
     }
 
     /// Makes a unary call. After a failure the next call connects anew.
@@ -83,59 +96,71 @@ impl Channel {
     ) -> Result<A, CallError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => connect(&self.registry).await?,
+            None => self.connect().await?,
         };
         let answer = connection.call(path, request, self.registry.request_timeout).await?;
         self.connection = Some(connection);
         Ok(answer)
     }
-}
 
-/// Connects to one endpoint after the other until one is there.
-async fn connect(registry: &Registry) -> Result<Connection, CallError> {
-    let mut last = CallError::Timeout;
-    for endpoint in &registry.endpoints {
-        let connected = timeout(registry.dial_timeout, connect_to(endpoint, registry)).await;
-        match connected.unwrap_or(Err(CallError::Timeout)) {
-            Ok(connection) => return authenticated(connection, registry).await,
-            Err(error) => last = error,
+    /// Connects to one endpoint after the other until one is there.
+    async fn connect(&self) -> Result<Connection, CallError> {
+        let mut last = CallError::Timeout;
+        for endpoint in &self.endpoints {
+            let connected = timeout(self.registry.dial_timeout, endpoint.connect(&self.registry)).await;
+            match connected {
+                Ok(Ok(connection)) => return authenticated(connection, &self.registry).await,
+                Ok(Err(source)) => last = CallError::Connect { endpoint: endpoint.origin(), source },
+                Err(_) => last = CallError::Timeout,
+            }
         }
+        Err(last)
     }
-    Err(last)
 }
 
-async fn connect_to(endpoint: &str, registry: &Registry) -> Result<Connection, CallError> {
-    let bad = || CallError::Endpoint(endpoint.to_owned());
-    let (is_encrypted, address) = match endpoint.split_once("://") {
-        Some(("http", address)) => (false, address),
-        Some(("https", address)) => (true, address),
-        Some(_) => return Err(bad()),
-        // Without a scheme the flags decide.
-        None => (registry.tls.is_some(), endpoint),
-    };
-    let address = address.trim_end_matches('/');
-    let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
-    let (host, port) = (host.trim_matches(['[', ']']), port.parse::<u16>().map_err(|_| bad())?);
-    let unreachable = |source| CallError::Connect { endpoint: endpoint.to_owned(), source };
-    let stream = TcpStream::connect((host, port)).await.map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
-    let stream: BoxedIo = if is_encrypted {
-        let tls = client_tls(&registry.tls.clone().unwrap_or_default())?;
-        Box::new(tls.connect(host, stream).await.map_err(io::Error::other).map_err(unreachable)?)
-    } else {
-        Box::new(stream)
-    };
-    let interval = registry.keepalive_interval.map(|interval| interval.max(KEEPALIVE_MIN));
-    let handshake = Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(interval)
-        .keep_alive_timeout(registry.keepalive_timeout)
-        .handshake(TokioIo::new(stream));
-    let (sender, connection) = handshake.await.map_err(io::Error::other).map_err(unreachable)?;
-    // It ends when the sender is gone; what breaks it the next call says.
-    tokio::spawn(connection);
-    let scheme = if is_encrypted { "https" } else { "http" };
-    Ok(Connection { sender, origin: format!("{scheme}://{address}"), token: None })
+impl Endpoint {
+    fn parse(text: &str, is_encrypted: bool, tls: &ClientTls) -> Result<Self, CallError> {
+        let bad = || CallError::Endpoint(text.to_owned());
+        let (is_encrypted, address) = match text.split_once("://") {
+            Some(("http", address)) => (false, address),
+            Some(("https", address)) => (true, address),
+            Some(_) => return Err(bad()),
+            // Without a scheme the flags decide.
+            None => (is_encrypted, text),
+        };
+        let (host, port) = address.trim_end_matches('/').rsplit_once(':').ok_or_else(bad)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = port.parse().map_err(|_| bad())?;
+        if host.is_empty() {
+            return Err(bad());
+        }
+        Ok(Self { host: host.to_owned(), port, tls: is_encrypted.then(|| tls.clone()) })
+    }
+
+    fn origin(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{scheme}://{host}:{}", self.port)
+    }
+
+    async fn connect(&self, registry: &Registry) -> io::Result<Connection> {
+        let stream = TcpStream::connect((&*self.host, self.port)).await?;
+        stream.set_nodelay(true)?;
+        let stream: BoxedIo = match &self.tls {
+            Some(tls) => Box::new(tls.connect(&self.host, stream).await.map_err(io::Error::other)?),
+            None => Box::new(stream),
+        };
+        let interval = registry.keepalive_interval.map(|interval| interval.max(KEEPALIVE_MIN));
+        let handshake = Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(interval)
+            .keep_alive_timeout(registry.keepalive_timeout)
+            .handshake(TokioIo::new(stream));
+        let (sender, connection) = handshake.await.map_err(io::Error::other)?;
+        // It ends when the sender is gone; what breaks it the next call says.
+        tokio::spawn(connection);
+        Ok(Connection { sender, origin: self.origin(), token: None })
+    }
 }
 
 fn client_tls(settings: &RegistryTls) -> Result<ClientTls, tls::Error> {
@@ -275,21 +300,21 @@ mod tests {
         check("%zz%4", "%zz%4");
     }
 
-    #[tokio::test]
-    async fn endpoints_have_to_be_some() {
-        let registry = |endpoint: &str| Registry {
-            endpoints: vec![endpoint.to_owned()],
-            token: "t".to_owned(),
-            dial_timeout: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(5),
-            keepalive_interval: None,
-            keepalive_timeout: Duration::from_secs(5),
-            tls: None,
-            credentials: None,
+    #[test]
+    fn endpoints() {
+        let parse = |text: &str, is_encrypted| {
+            let tls =
+                client_tls(&RegistryTls { insecure_skip_verify: true, ..RegistryTls::default() }).unwrap();
+            Endpoint::parse(text, is_encrypted, &tls).map(|endpoint| endpoint.origin())
         };
-        for endpoint in ["ftp://h:1", "h", "http://h", "h:port", "unix://x:1"] {
-            let error = connect(&registry(endpoint)).await.unwrap_err();
-            assert!(matches!(error, CallError::Endpoint(_)), "{endpoint}: {error}");
+        let check =
+            |text, is_encrypted, expected: &str| assert_eq!(parse(text, is_encrypted).unwrap(), expected);
+        check("h:1", false, "http://h:1");
+        check("h:1", true, "https://h:1");
+        check("http://h:1/", true, "http://h:1");
+        check("https://[::1]:1", false, "https://[::1]:1");
+        for bad in ["ftp://h:1", "h", "http://h", "h:port", "unix://x:1", "http://:1", ""] {
+            assert!(matches!(parse(bad, false), Err(CallError::Endpoint(_))), "{bad}");
         }
     }
 }

@@ -43,13 +43,10 @@ pub(crate) enum RegistryError {
 /// fail are tried again for ever.
 pub(super) async fn join(registry: &Registry, own: MemberId, entry: &str) -> Result<Members, RegistryError> {
     info!("Bootstrapping cluster using v3 discovery.");
-    let mut desk = Desk {
-        keys: Keys::new(&registry.token),
-        channel: Channel::new(registry.clone()),
-        failures: 0,
-        shown: Vec::new(),
+    let joined = match Desk::new(registry) {
+        Ok(mut desk) => desk.join(own, entry).await,
+        Err(problem) => Err(problem),
     };
-    let joined = desk.join(own, entry).await;
     let (token, endpoints) = (&*registry.token, registry.endpoints.join(","));
     match &joined {
         Ok(members) => info!(
@@ -89,6 +86,11 @@ struct Desk {
 }
 
 impl Desk {
+    fn new(registry: &Registry) -> Result<Self, RegistryError> {
+        let channel = Channel::new(registry.clone()).map_err(RegistryError::Call)?;
+        Ok(Self { keys: Keys::new(&registry.token), channel, failures: 0, shown: Vec::new() })
+    }
+
     async fn join(&mut self, own: MemberId, entry: &str) -> Result<Members, RegistryError> {
         let own_key = self.keys.member(own);
         // Before a row is put that would be one too many.
@@ -175,7 +177,7 @@ impl Desk {
 
     /// Waits before the next attempt, the longer the more have failed. What no attempt can change is given back.
     async fn pause(&mut self, problem: CallError, step: &str) -> Result<(), RegistryError> {
-        if let CallError::Endpoint(_) | CallError::Tls(_) | CallError::Authenticate { .. } = problem {
+        if let CallError::Authenticate { .. } = problem {
             return Err(RegistryError::Call(problem));
         }
         self.failures += 1;
