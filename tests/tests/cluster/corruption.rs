@@ -87,6 +87,9 @@ async fn assert_healed<P: Program>(cluster: &mut Members<P>, number: usize) {
     cluster.kill9(number).await;
     cluster.restart(number).await;
     cluster.assert_equal().await;
+    let left =
+        cluster.data_dir(number).join("member").join("snap").read_dir().expect("something was fetched");
+    assert_eq!(left.count(), 0, "nothing is left of what was fetched");
 }
 
 /// Clients that go on writing are in nobody's way.
@@ -155,10 +158,16 @@ async fn leader_healed<P: Program>() {
     cluster.stop(follower).await;
     damage(&cluster, follower);
     cluster.restart(follower).await;
-    let leader = cluster.leader().await;
-    let request = pb::MoveLeaderRequest { target_id: cluster.id(follower) };
-    let moved = cluster.clients(leader).maintenance.move_leader(request).await;
-    moved.expect("it follows");
+    until("the follower leads", DEADLINE, async || {
+        let leader = cluster.leader().await;
+        if leader == follower || cluster.logs(follower).contains(BEGUN) {
+            return Ok(());
+        }
+        let request = pb::MoveLeaderRequest { target_id: cluster.id(follower) };
+        let moved = cluster.clients(leader).maintenance.move_leader(request).await;
+        moved.map(drop).map_err(|status| status.to_string())
+    })
+    .await;
     logged(&cluster, follower, HEALED, 1).await;
     assert_healed(&mut cluster, follower).await;
 }
