@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) home: Home,
     pub(super) data_dir: PathBuf,
     pub(super) beginning: Beginning,
+    /// It runs another program than the others.
+    pub(super) executable: Option<PathBuf>,
     /// None until it is known.
     pub(super) id: Option<u64>,
     /// It is not to be in the cluster any more.
@@ -44,6 +46,7 @@ impl Member {
             home,
             data_dir,
             beginning,
+            executable: None,
             id: None,
             is_removed: false,
             log: Log::default(),
@@ -71,6 +74,7 @@ impl Member {
         flags: &[&str],
     ) -> io::Result<u32> {
         assert!(self.child.is_none(), "only a member that is down can be started");
+        let executable = self.executable.as_deref().unwrap_or(executable);
         let mut command = match prefix.split_first() {
             Some((program, rest)) => {
                 let mut command = Command::new(program);

@@ -254,6 +254,17 @@ impl<P: Program> Members<P> {
         Clients::lazy(&self.client_url(number), REQUEST_WITHIN)
     }
 
+    /// From its next start on a member runs another program than the others, one that takes the same flags.
+    ///
+    /// # Panics
+    ///
+    /// When the program can't be had.
+    pub async fn run_as<Q: Program>(&mut self, number: usize) {
+        let located = tokio::task::spawn_blocking(Q::locate).await.expect("looking for it does not panic");
+        let executable = located.unwrap_or_else(|missing| panic!("failed to {missing}"));
+        self.members[number].executable = Some(executable);
+    }
+
     /// Starts a member that is down; it may fail later.
     pub fn spawn(&mut self, number: usize) {
         self.spawn_with(number, &[]);

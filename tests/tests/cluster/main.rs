@@ -13,6 +13,7 @@ mod leader;
 mod learners;
 mod metrics;
 mod minority;
+mod mixed;
 mod partitions;
 mod refusals;
 mod resize;

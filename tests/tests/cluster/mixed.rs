@@ -1,0 +1,117 @@
+//! ferretcd and etcd 3.7 in one cluster: on the wire and in the log they are one program.
+
+use ferretcd_tests::members::history::Workload;
+use ferretcd_tests::members::{Members, Setup};
+use ferretcd_tests::{Etcd37, Ferretcd, Process, Program, report};
+
+use super::support::{get, judge, put, put_at_last};
+
+/// So that whoever was away for some requests needs a snapshot.
+const SHORT_LOG: &[&str] = &["--snapshot-count=50", "--snapshot-catchup-entries=20"];
+
+fn is_possible(what: &str) -> bool {
+    report::available::<Process<Etcd37>>(what) && report::available::<Process<Ferretcd>>(what)
+}
+
+/// Three members, of which the last runs `Q` and the others `P`.
+async fn start<P: Program, Q: Program>() -> Members<P> {
+    let prepared = Members::<P>::prepare(&Setup::of(3).with(SHORT_LOG)).await;
+    let mut cluster = prepared.unwrap_or_else(|error| panic!("failed to {error}"));
+    cluster.run_as::<Q>(2).await;
+    for number in 0..3 {
+        cluster.spawn(number);
+    }
+    for number in 0..3 {
+        cluster.ready(number).await;
+    }
+    cluster
+}
+
+/// Each member leads and dies once under load, comes back with a snapshot, and all answers are those of one store.
+async fn live_together<P: Program, Q: Program>() {
+    let mut cluster = start::<P, Q>().await;
+    let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
+    for number in 0..3 {
+        load.changes(20).await;
+        let leader = cluster.leader().await;
+        if leader != number {
+            let target_id = cluster.id(number);
+            let request = api_proto::etcdserverpb::MoveLeaderRequest { target_id };
+            let moved = cluster.clients(leader).maintenance.move_leader(request).await;
+            moved.unwrap_or_else(|status| panic!("m{number} does not take over from m{leader}: {status}"));
+        }
+        load.changes(20).await;
+        cluster.kill9(number).await;
+        // Many more than the log keeps.
+        load.changes(200).await;
+        cluster.restart(number).await;
+    }
+    load.changes(20).await;
+    let history = load.finish().await;
+    judge(&cluster, &history, &format!("two {} and one {}", P::KIND.name, Q::KIND.name)).await;
+}
+
+/// One member after the other is replaced by one that runs the other program, under load.
+async fn replaced<P: Program, Q: Program>() {
+    let setup = Setup::of(3).with(SHORT_LOG).with(&["--strict-reconfig-check=false"]);
+    let mut cluster = Members::<P>::start(&setup).await;
+    put(&cluster.clients(0), "first", "v").await.expect("every member takes puts");
+    for old in 0..3 {
+        let through = cluster.running()[1];
+        let new = cluster.add(through, false).await;
+        cluster.run_as::<Q>(new).await;
+        cluster.restart(new).await;
+        put_at_last(&cluster.clients(new), &format!("with{new}"), "v").await;
+        cluster.remove(new, old).await;
+        let status = cluster.exited(old).await;
+        assert!(status.success(), "m{old} was removed and ends in peace: {status}");
+        for index in 0..60 {
+            put_at_last(&cluster.clients(new), &format!("key{index}"), &old.to_string()).await;
+        }
+        cluster.assert_equal().await;
+    }
+    for number in cluster.running() {
+        for key in ["first", "with3", "with4", "with5"] {
+            let found = get(&cluster.clients(number), key, false).await.expect("every member takes reads");
+            assert_eq!(found.as_deref(), Some("v"), "{key} through m{number}");
+        }
+    }
+    for number in cluster.running() {
+        cluster.kill9(number).await;
+    }
+    for number in 3..6 {
+        cluster.spawn(number);
+    }
+    for number in 3..6 {
+        cluster.ready(number).await;
+    }
+    cluster.assert_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ferretcd_among_etcd() {
+    if is_possible("one ferretcd among etcd") {
+        live_together::<Etcd37, Ferretcd>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_among_ferretcd() {
+    if is_possible("one etcd among ferretcd") {
+        live_together::<Ferretcd, Etcd37>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_etcd_to_ferretcd() {
+    if is_possible("members of etcd replaced by ferretcd") {
+        replaced::<Etcd37, Ferretcd>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_ferretcd_to_etcd() {
+    if is_possible("members of ferretcd replaced by etcd") {
+        replaced::<Ferretcd, Etcd37>().await;
+    }
+}
