@@ -43,6 +43,8 @@ const NODE_INBOX_MAX: usize = 16 * 1024;
 const UNAPPLIED_MAX: u64 = 10_000;
 /// The largest message of entries between members, in bytes.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of applied entries that are kept in memory for followers that lag; beyond, they get the whole state.
+const CATCHUP_BYTES: u64 = 256 << 20;
 /// Messages of entries under way to one follower.
 const INFLIGHT_MESSAGES_MAX: usize = 256;
 
@@ -197,6 +199,7 @@ fn start_node(
         max_size_per_msg: MESSAGE_BYTES_MAX,
         max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
         catchup_entries: config.catchup_entries,
+        catchup_bytes: CATCHUP_BYTES,
         unapplied_max: UNAPPLIED_MAX,
         inbox: NODE_INBOX_MAX,
         // The request is given up before.

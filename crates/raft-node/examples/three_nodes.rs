@@ -62,6 +62,7 @@ fn start(id: MemberId, handles: &Handles, host: Member) -> Result<Node, Error> {
         max_size_per_msg: 1 << 20,
         max_inflight_msgs: 256,
         catchup_entries: 5000,
+        catchup_bytes: 64 << 20,
         unapplied_max: 5000,
         inbox: 4096,
         proposal_ticks: 50,

@@ -51,6 +51,7 @@ fn start(dir: &Path) -> Result<(Node, Receiver<(u64, usize)>), Error> {
         max_size_per_msg: 1 << 20,
         max_inflight_msgs: 256,
         catchup_entries: 5000,
+        catchup_bytes: 64 << 20,
         unapplied_max: 5000,
         inbox: 4096,
         proposal_ticks: 50,

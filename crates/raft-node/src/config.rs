@@ -26,6 +26,8 @@ pub struct Config {
     pub max_inflight_msgs: usize,
     /// Applied entries kept in memory for followers that lag.
     pub catchup_entries: u64,
+    /// Bytes of the log's payloads in memory above which applied entries go before that.
+    pub catchup_bytes: u64,
     /// Entries handed out and not yet reported as applied; beyond them no more are handed out, and everything
     /// else goes on. Not zero.
     pub unapplied_max: u64,

@@ -136,7 +136,7 @@ impl Core {
             raw,
         };
         core.raw.mut_store().set_applied(applied.index);
-        core.raw.mut_store().drop_to(applied.index.saturating_sub(core.config.catchup_entries));
+        core.trim_log(applied.index);
         core.spread_elections();
         Ok(core)
     }
@@ -416,8 +416,13 @@ impl Core {
             self.raw.advance_apply_to(index);
             self.raw.mut_store().set_applied(index);
             // Entries may be dropped only up to what the core was told to be applied: it reads them again.
-            self.raw.mut_store().drop_to(index.saturating_sub(self.config.catchup_entries));
+            self.trim_log(index);
         }
+    }
+
+    fn trim_log(&mut self, applied: u64) {
+        let Config { catchup_entries, catchup_bytes, .. } = self.config;
+        self.raw.mut_store().trim(applied, catchup_entries, catchup_bytes);
     }
 
     /// Turns the core's next batch of work into effects.

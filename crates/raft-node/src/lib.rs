@@ -37,6 +37,7 @@
 //!     max_size_per_msg: 1 << 20,
 //!     max_inflight_msgs: 256,
 //!     catchup_entries: 5000,
+//!     catchup_bytes: 256 << 20,
 //!     unapplied_max: 5000,
 //!     inbox: 4096,
 //!     proposal_ticks: 70,

@@ -17,6 +17,8 @@ use crate::translate;
 #[derive(Debug)]
 pub(crate) struct MemoryLog {
     entries: VecDeque<Entry>,
+    /// What the payloads of these take.
+    bytes: u64,
     /// Index and term of the entry before the first one kept. Without its term the log could not be matched
     /// with a follower's right at the border.
     start: (u64, u64),
@@ -33,7 +35,8 @@ impl MemoryLog {
             term: start.1,
             conf_state: Some(translate::conf_state_to_wal(&initial.conf_state)),
         };
-        Self { entries: entries.into(), start, initial, state }
+        let bytes = entries.iter().map(bytes_of).sum();
+        Self { entries: entries.into(), bytes, start, initial, state }
     }
 
     /// Notes up to which entry, one of the log, the state goes.
@@ -50,6 +53,7 @@ impl MemoryLog {
     /// Continues behind a state that has replaced all entries.
     pub(crate) fn restart_at(&mut self, mark: wal::SnapshotMark) {
         self.entries.clear();
+        self.bytes = 0;
         self.start = (mark.index, mark.term);
         self.state = mark;
     }
@@ -72,15 +76,22 @@ impl MemoryLog {
             self.start.0,
             self.last()
         );
-        self.entries.truncate((first.index - self.start.0 - 1) as usize);
+        let n_kept = (first.index - self.start.0 - 1) as usize;
+        self.bytes -= self.entries.drain(n_kept..).map(|entry| bytes_of(&entry)).sum::<u64>();
+        self.bytes += entries.iter().map(bytes_of).sum::<u64>();
         self.entries.extend(entries);
     }
 
-    /// Drops the entries up to `index`, which must be applied, as far as there are any.
-    pub(crate) fn drop_to(&mut self, index: u64) {
-        let n_dropped = index.min(self.last()).saturating_sub(self.start.0) as usize;
-        if let Some(last) = self.entries.drain(..n_dropped).next_back() {
-            self.start = (last.index, last.term);
+    /// Drops entries up to `applied`, so that at most `entries_max` of these are left, and of more than `bytes_max` in
+    /// all as few as that takes.
+    pub(crate) fn trim(&mut self, applied: u64, entries_max: u64, bytes_max: u64) {
+        let low = applied.saturating_sub(entries_max);
+        while let Some(entry) = self
+            .entries
+            .pop_front_if(|entry| entry.index <= low || (self.bytes > bytes_max && entry.index <= applied))
+        {
+            self.bytes -= bytes_of(&entry);
+            self.start = (entry.index, entry.term);
         }
     }
 
@@ -90,6 +101,10 @@ impl MemoryLog {
         }
         self.entries.get((index - self.start.0 - 1) as usize).ok_or_else(|| StorageError::Unavailable.into())
     }
+}
+
+fn bytes_of(entry: &Entry) -> u64 {
+    entry.data.len() as u64
 }
 
 impl Storage for MemoryLog {
@@ -176,18 +191,30 @@ mod tests {
     #[test]
     fn the_border_keeps_its_term() {
         let mut log = log(0, 6);
-        log.drop_to(4);
+        log.trim(5, 1, u64::MAX);
         assert_eq!(log.first_index(), Ok(5));
         assert_eq!(log.term(4), Ok(1));
         assert_eq!(log.term(3), Err(StorageError::Compacted.into()));
         assert_eq!(log.term(7), Err(StorageError::Unavailable.into()));
-        log.drop_to(3);
+        log.trim(5, 2, u64::MAX);
         assert_eq!(log.first_index(), Ok(5));
-        log.drop_to(100);
+        log.trim(100, 0, u64::MAX);
         assert_eq!((log.first_index(), log.last(), log.term(6)), (Ok(7), 6, Ok(1)));
         assert_eq!(read(&log, 6, 7, None), Err(StorageError::Compacted.into()));
         log.append(entries(2, 7..=8));
         assert_eq!(read(&log, 7, 9, None), Ok(vec![7, 8]));
+    }
+
+    #[test]
+    fn large_entries_are_kept_for_a_shorter_time() {
+        let mut log = log(0, 6);
+        log.trim(5, 100, 30);
+        assert_eq!((log.first_index(), log.last()), (Ok(4), 6), "entries of 10 bytes");
+        log.trim(5, 100, 0);
+        assert_eq!(log.first_index(), Ok(6), "what is not applied stays");
+        log.append(entries(2, 6..=9));
+        log.trim(6, 100, 30);
+        assert_eq!((log.first_index(), log.last()), (Ok(7), 9));
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) fn config(id: u64) -> Config {
         max_size_per_msg: 1 << 20,
         max_inflight_msgs: 256,
         catchup_entries: 1_000_000,
+        catchup_bytes: 64 << 20,
         unapplied_max: 5000,
         inbox: 1024,
         proposal_ticks: 50,

@@ -99,6 +99,7 @@ pub(super) fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Resul
         max_size_per_msg: 1 << 20,
         max_inflight_msgs: 256,
         catchup_entries: world.profile.catchup_entries,
+        catchup_bytes: 64 << 20,
         unapplied_max: UNAPPLIED_MAX,
         inbox: 1 << 14,
         proposal_ticks: 70,
