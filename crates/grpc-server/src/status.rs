@@ -21,6 +21,11 @@ pub(crate) fn status(error: impl Into<Refusal>) -> Status {
     }
 }
 
+/// The end of a stream of answers without an error.
+pub(crate) fn ok() -> Status {
+    Status::new(tonic::Code::Ok, "")
+}
+
 /// A status as the end of a stream of answers.
 pub(crate) fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();

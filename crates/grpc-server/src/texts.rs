@@ -7,6 +7,7 @@ use api_proto::errors::Code;
 use http::{HeaderValue, Response, Uri};
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codegen::StdError;
 use tonic::metadata::MetadataValue;
 
 /// How the library's texts begin.
@@ -63,6 +64,16 @@ pub(crate) fn too_large_to_receive(bytes: impl Display, max: usize) -> Status {
 /// Why a message is not understood.
 pub(crate) fn malformed(reason: impl Display) -> Status {
     Status::new(Code::Internal.into(), format!("grpc: error unmarshalling request: {reason}"))
+}
+
+/// Why a stream of requests ends in the middle of a message, in the library's own words.
+pub(crate) fn cut_message() -> Status {
+    Status::new(Code::Internal.into(), "Unexpected EOF decoding stream.")
+}
+
+/// Why requests cannot be read any more, in the library's own words.
+pub(crate) fn broken_body(error: StdError) -> Status {
+    Status::from_error(error)
 }
 
 /// Why a message is not read that says by its first byte to be compressed, in the library's own words.

@@ -17,7 +17,7 @@ use engine::Engine;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 pub(crate) use self::keep_alive::KeepAliveService;
-use crate::status::status;
+use crate::status::{Refusal, status};
 
 /// Serves the leases of a cluster, but for [keep-alives](KeepAliveService).
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Lease for LeaseService {
         &self,
         _: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        Err(Status::unimplemented("keep-alives have a service of their own"))
+        Err(status(Refusal::Unimplemented("renew leases here")))
     }
 
     async fn lease_time_to_live(

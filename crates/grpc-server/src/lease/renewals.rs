@@ -18,7 +18,7 @@ use super::requests::Requests;
 use crate::accept::Running;
 use crate::drain::Ends;
 use crate::responses::PollChunk;
-use crate::status::status;
+use crate::status::{ok, status};
 
 /// Renewals that are answered together at most; then other streams have their turn.
 const RENEWALS_MAX: usize = 256;
@@ -61,7 +61,7 @@ where
             match self.requests.poll_next(cx) {
                 Poll::Ready(Some(Ok(id))) => self.received.push_back(id),
                 Poll::Ready(Some(Err(status))) => self.end = Some(status),
-                Poll::Ready(None) => self.end = Some(Status::ok("")),
+                Poll::Ready(None) => self.end = Some(ok()),
                 Poll::Pending if self.received.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
             }

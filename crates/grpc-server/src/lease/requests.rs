@@ -79,7 +79,7 @@ where
                     Err(_trailers) => return Poll::Ready(self.end()),
                 },
                 Some(Err(error)) => {
-                    let status = Status::from_error(error.into());
+                    let status = texts::broken_body(error.into());
                     let has_gone = status.code() == Code::Cancelled;
                     return Poll::Ready((!has_gone).then_some(Err(status)));
                 }
@@ -102,7 +102,7 @@ where
 
     fn end(&self) -> Option<Result<LeaseId, Status>> {
         let is_cut = !self.buffer.is_empty();
-        is_cut.then(|| Err(Status::internal("Unexpected EOF decoding stream.")))
+        is_cut.then(|| Err(texts::cut_message()))
     }
 
     /// The first message of the buffer, if it is there to its end.
