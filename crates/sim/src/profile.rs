@@ -56,7 +56,7 @@ impl Profile {
         Self { name: "one", n_members: 1, changes: 50, ..THREE },
         Self { name: "snapshots", catchup_entries: 5, ..THREE },
         Self { name: "slow", slow_disks: 80, ..THREE },
-        Self { name: "storm", fault_pause_ms: 250, ..THREE },
+        Self { name: "storm", fault_pause_ms: 400, ..THREE },
         Self {
             name: "leases",
             loses_messages: false,

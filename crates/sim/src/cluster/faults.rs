@@ -69,7 +69,9 @@ impl Cluster {
         drop(process);
         self.world.network.hang_up(id);
         self.lose_streams_at(id);
-        let pause = self.world.random.between(5 * MS, 3_000 * MS);
+        // Where faults come fast, members do too: else nobody would ever be elected.
+        let longest = (2 * self.world.profile.fault_pause_ms).min(3_000);
+        let pause = self.world.random.between(5 * MS, longest * MS);
         self.world.agenda.after(pause, Happening::Start(id));
     }
 
