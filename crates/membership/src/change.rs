@@ -148,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn our_own_fields_stand_behind_etcds() {
+    fn our_own_fields_are_those_that_etcd_skips() {
         check(
             Change::add(Member { is_joining: true, ..member(7) }),
-            r#"{"id":7,"peerURLs":["http://a:1"],"isJoining":true}"#,
+            r#"{"id":7,"peerURLs":["http://a:1"],"isLearner":true,"isJoining":true}"#,
         );
         check(
             Change::Add { member: Member { is_learner: true, ..member(7) }, learners_max: 3 },

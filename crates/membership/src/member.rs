@@ -4,26 +4,57 @@ use base::MemberId;
 use serde::{Deserialize, Serialize};
 
 /// A member as every other one sees it.
+///
+/// In its JSON one that is joining is a learner, with a field of our own beside that. Members of etcd skip the field:
+/// for them it is a learner that is promoted at some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Form", into = "Form")]
 pub struct Member {
     /// Never reused in a cluster.
-    #[serde(with = "number")]
     pub id: MemberId,
     /// Where the other members reach it.
-    #[serde(rename = "peerURLs", deserialize_with = "null_is_empty", serialize_with = "empty_is_null")]
     pub peer_urls: Vec<String>,
-    /// Whether it replicates without a vote.
-    #[serde(rename = "isLearner", default, skip_serializing_if = "is_false")]
+    /// Whether it replicates without a vote until somebody asks for its promotion.
     pub is_learner: bool,
-    /// Whether it is to vote and does not yet: it is getting the log first. A field of our own; etcd skips it.
-    #[serde(rename = "isJoining", default, skip_serializing_if = "is_false")]
+    /// Whether it is to vote and does not yet: it is getting the log first. Never together with `is_learner`.
     pub is_joining: bool,
     /// Empty until the member has started once.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// Where clients reach it; empty until the member has started once.
-    #[serde(rename = "clientURLs", default, skip_serializing_if = "Vec::is_empty")]
     pub client_urls: Vec<String>,
+}
+
+/// The JSON form, fields in etcd's order.
+#[derive(Serialize, Deserialize)]
+struct Form {
+    #[serde(with = "number")]
+    id: MemberId,
+    #[serde(rename = "peerURLs", deserialize_with = "null_is_empty", serialize_with = "empty_is_null")]
+    peer_urls: Vec<String>,
+    /// Of all who have no vote.
+    #[serde(rename = "isLearner", default, skip_serializing_if = "is_false")]
+    is_learner: bool,
+    #[serde(rename = "isJoining", default, skip_serializing_if = "is_false")]
+    is_joining: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(rename = "clientURLs", default, skip_serializing_if = "Vec::is_empty")]
+    client_urls: Vec<String>,
+}
+
+impl From<Member> for Form {
+    fn from(member: Member) -> Self {
+        let is_learner = !member.is_voter();
+        let Member { id, peer_urls, is_joining, name, client_urls, .. } = member;
+        Self { id, peer_urls, is_learner, is_joining, name, client_urls }
+    }
+}
+
+impl From<Form> for Member {
+    fn from(form: Form) -> Self {
+        let Form { id, peer_urls, is_learner, is_joining, name, client_urls } = form;
+        Self { id, peer_urls, is_learner: is_learner && !is_joining, is_joining, name, client_urls }
+    }
 }
 
 impl Member {
@@ -124,12 +155,24 @@ mod tests {
         );
         check(
             &Member { id: MemberId(7), peer_urls: vec![], is_joining: true, ..Member::default() },
-            r#"{"id":7,"peerURLs":null,"isJoining":true}"#,
+            r#"{"id":7,"peerURLs":null,"isLearner":true,"isJoining":true}"#,
         );
         check(
             &Member { id: MemberId(7), peer_urls, name: "<a&b>".to_owned(), ..Member::default() },
             r#"{"id":7,"peerURLs":["http://127.0.0.1:34380"],"name":"\u003ca\u0026b\u003e"}"#,
         );
+    }
+
+    #[test]
+    fn who_is_joining_is_no_learner() {
+        for json in [
+            r#"{"id":7,"peerURLs":null,"isLearner":true,"isJoining":true}"#,
+            r#"{"id":7,"peerURLs":null,"isJoining":true}"#,
+        ] {
+            let read = Member::from_json(json.as_bytes()).expect("valid");
+            assert_eq!(read, Member { id: MemberId(7), is_joining: true, ..Member::default() }, "{json}");
+            assert!(!read.is_voter());
+        }
     }
 
     #[test]

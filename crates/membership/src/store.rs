@@ -257,8 +257,9 @@ mod tests {
                 (add(1, "http://a", false), Ok(())),
                 (add(2, "http://b", true), Ok(())),
                 (add(4, "http://d", true), Err(ChangeError::TooManyLearners { learners: 1, max: 1 })),
-                (Change::Add { member: member(4, "http://d", true), learners_max: 2 }, Ok(())),
+                // Who is joining takes no learner's place.
                 (Change::add(joining), Ok(())),
+                (Change::Add { member: member(4, "http://d", true), learners_max: 2 }, Ok(())),
                 (Change::Promote(three), Ok(())),
                 (Change::Promote(three), Err(ChangeError::NotLearner(three))),
                 (Change::Promote(nine), Err(ChangeError::NotFound(nine))),
