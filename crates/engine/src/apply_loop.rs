@@ -85,6 +85,8 @@ struct Turn {
     replies: Vec<(ReplyTo<Reply>, Result<Reply, RequestError>)>,
     n_entries: usize,
     changed_members: bool,
+    /// The configuration of the group changed.
+    changed_group: bool,
 }
 
 impl ApplyLoop {
@@ -237,6 +239,7 @@ impl ApplyLoop {
     ) -> Result<Outcome, apply::Fault> {
         let asked_for = member_change(&change);
         let outcome = self.machine.apply_members((index, term), change.id, asked_for, &mut turn.batch)?;
+        turn.changed_group |= outcome.result.is_ok();
         self.node.configure(index, outcome.result.is_ok().then_some(change));
         Ok(outcome)
     }
@@ -276,6 +279,10 @@ impl ApplyLoop {
         self.flusher.add(&mut turn.batch, self.machine.revision(), applied);
         if turn.changed_members {
             self.shared.publish(&self.machine);
+        }
+        if turn.changed_group {
+            // Of two voters one may have left: should this one forget, nobody could tell it that it votes alone.
+            drop(self.flusher.flush());
         }
         self.node.applied(applied.index);
         let reads = self.gate.applied(applied.index);
