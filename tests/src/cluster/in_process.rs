@@ -159,7 +159,14 @@ impl Settings {
             };
             understood.ok_or_else(|| StartError::UnknownFlag {
                 flag: flag.clone(),
-                known: &[QUOTA_BYTES, REQUEST_BYTES_MAX, TXN_OPS_MAX, ELECTION_MS, LEARNERS_MAX, WATCH_PROGRESS],
+                known: &[
+                    QUOTA_BYTES,
+                    REQUEST_BYTES_MAX,
+                    TXN_OPS_MAX,
+                    ELECTION_MS,
+                    LEARNERS_MAX,
+                    WATCH_PROGRESS,
+                ],
             })?;
         }
         Ok(settings)
