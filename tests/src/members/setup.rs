@@ -1,0 +1,67 @@
+//! How clusters begin.
+
+use super::{disk, namespaces};
+use crate::{Program, report};
+
+/// What lies between the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// The loopback device.
+    Direct,
+    /// The loopback device, and a proxy before each member that knows who calls. Needs no rights.
+    Links,
+    /// A network namespace for each member and a bridge between them. Needs root, see [`Network::is_available`].
+    Namespaces,
+}
+
+impl Network {
+    /// Whether there can be such a network on this machine; says what is skipped if not.
+    pub fn is_available<P: Program>(self, what: &str) -> bool {
+        let available = if self == Self::Namespaces { namespaces::available() } else { Ok(()) };
+        if let Err(reason) = &available {
+            report::skipped(&format!("{what} on {}", P::KIND.name), &format!("failed to {reason}"));
+        }
+        available.is_ok()
+    }
+}
+
+/// How a cluster begins.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Members at the beginning.
+    pub size: usize,
+    /// What lies between them.
+    pub network: Network,
+    /// Further flags of all members, in etcd's spelling.
+    pub flags: Vec<String>,
+    /// Each member has a file system of its own, see [`Setup::with_disks`].
+    pub disks: bool,
+}
+
+impl Setup {
+    /// So many members and nothing special.
+    pub fn of(size: usize) -> Self {
+        Self { size, network: Network::Direct, flags: Vec::new(), disks: false }
+    }
+
+    /// With a network that can be cut.
+    pub fn on(self, network: Network) -> Self {
+        Self { network, ..self }
+    }
+
+    /// With file systems that can be made to stand still, if there can be any on this machine; says what is skipped
+    /// if not. Needs root.
+    pub fn with_disks<P: Program>(self, what: &str) -> Option<Self> {
+        let available = disk::available();
+        if let Err(reason) = &available {
+            report::skipped(&format!("{what} on {}", P::KIND.name), &format!("failed to {reason}"));
+        }
+        available.is_ok().then_some(Self { disks: true, ..self })
+    }
+
+    /// With further flags.
+    pub fn with(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|&flag| flag.to_owned()));
+        self
+    }
+}
