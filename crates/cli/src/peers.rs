@@ -9,7 +9,7 @@ use http::Uri;
 use http::uri::Scheme;
 use tls::{ClientTls, ServerTls};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use transport::{BoxedIo, Connect, Dialing, PeerServer, TcpConnect};
 
 use crate::config::Config;
@@ -17,8 +17,6 @@ use crate::server::Bound;
 
 /// Pause after the system has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Handshakes that a listener has under way at once. Who comes later waits for one to end.
-const HANDSHAKES_MAX: usize = 64;
 /// Without a byte for so long a stream is given up; etcd's.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to begin a stream; etcd's.
@@ -77,12 +75,7 @@ impl Connect for Dialer {
 pub(crate) fn serve_peers(listeners: Vec<Bound>, server: &PeerServer) -> watch::Sender<()> {
     let (stop, stopped) = watch::channel(());
     for Bound { tcp, tls } in listeners {
-        let door = Door {
-            server: server.clone(),
-            tls,
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
-            stopped: stopped.clone(),
-        };
+        let door = Door { server: server.clone(), tls, stopped: stopped.clone() };
         tokio::spawn(door.accept(tcp));
     }
     stop
@@ -93,7 +86,6 @@ pub(crate) fn serve_peers(listeners: Vec<Bound>, server: &PeerServer) -> watch::
 struct Door {
     server: PeerServer,
     tls: Option<ServerTls>,
-    handshakes: Arc<Semaphore>,
     stopped: watch::Receiver<()>,
 }
 
@@ -122,13 +114,10 @@ impl Door {
         let _ = stream.set_nodelay(true);
         let io: BoxedIo = match &self.tls {
             None => Box::new(stream),
-            Some(tls) => {
-                let Ok(_permit) = self.handshakes.acquire().await else { return };
-                match tls.accept(stream, remote).await {
-                    Ok(accepted) => Box::new(accepted.stream),
-                    Err(rejected) => return rejected.log(),
-                }
-            }
+            Some(tls) => match tls.accept(stream, remote).await {
+                Ok(accepted) => Box::new(accepted.stream),
+                Err(rejected) => return rejected.log(),
+            },
         };
         let stop = async move {
             let _ = self.stopped.changed().await;
