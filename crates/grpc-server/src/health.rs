@@ -76,8 +76,10 @@ impl gateway::Health for Pages {
         self.engine.status().leader.is_some()
     }
 
+    /// Also while it is joining: clients are not served before it votes.
     fn is_learner(&self) -> bool {
-        self.engine.is_learner()
+        let members = self.engine.membership();
+        members.member(self.engine.member_id()).is_some_and(|member| !member.is_voter())
     }
 
     fn read(&self, linearizable: bool) -> BoxFuture<'_, Result<(), String>> {
