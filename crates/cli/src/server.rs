@@ -11,7 +11,7 @@ use grpc_server::{Endpoint, Face, Server, serve};
 use prometheus::Registry;
 use tls::ServerTls;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tower::service_fn;
 use tracing::{error, info, warn};
 use transport::{Connect, PeerServer, PeerTransport};
@@ -178,13 +178,16 @@ async fn serve_member(
     let pages = server.face(Face::Peers);
     let peer_server = PeerServer::new(transport.clone(), service_fn(move |request| pages.answer(request)));
     let _serving_peers = serve_peers(listeners.take_peers(), &peer_server);
-    engine.check_at_start().await?;
+    let (stop, stopped) = watch::channel(());
+    let until_stopped = |mut stopped: watch::Receiver<()>| async move {
+        // It errs when the sender is gone, which is what stops.
+        let _ = stopped.changed().await;
+    };
+    // Probes are answered from the start as well: who takes long to join must not be taken for dead.
+    let serving_metrics =
+        tokio::spawn(serve(listeners.take_metrics(&server), until_stopped(stopped.clone())));
     tokio::select! {
-        published = engine.publish() => {
-            if published.is_err() {
-                return Err(RunError::Failed(engine.failed().await));
-            }
-        }
+        checked = prepare(engine) => checked?,
         reason = engine.failed() => return Err(RunError::Failed(reason)),
         () = engine.left() => return Ok(End::Removed),
         signal = signals.recv() => {
@@ -192,12 +195,8 @@ async fn serve_member(
             return Ok(End::Signal(signal));
         }
     }
-    let (stop, stopped) = oneshot::channel::<()>();
     listeners.announce();
-    let serving = tokio::spawn(serve(listeners.endpoints(&server), async move {
-        // A sender that is gone means the same as one that speaks.
-        let _ = stopped.await;
-    }));
+    let serving = tokio::spawn(serve(listeners.endpoints(&server), until_stopped(stopped)));
     notify_ready();
     let result = tokio::select! {
         signal = signals.recv() => {
@@ -215,10 +214,22 @@ async fn serve_member(
         engine.stop().await;
     }
     drop(stop);
-    if let Err(error) = serving.await {
-        error!(%error, "the server did not end in order");
+    for serving in [serving, serving_metrics] {
+        if let Err(error) = serving.await {
+            error!(%error, "the server did not end in order");
+        }
     }
     result
+}
+
+/// What comes before clients are served. Waits for a quorum, and for ever if the member cannot go on.
+async fn prepare(engine: &Engine) -> Result<(), RunError> {
+    engine.check_at_start().await?;
+    match engine.publish().await {
+        Ok(()) => Ok(()),
+        // Why it has stopped is told elsewhere.
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// The bound sockets. Binding comes before the data is touched, so that a second server on the same ports
@@ -276,11 +287,17 @@ impl Listeners {
         peers
     }
 
+    /// Those for probes and metrics, which are served before the rest as well.
+    fn take_metrics(&mut self, server: &Server) -> Vec<Endpoint> {
+        let server = server.face(Face::Metrics);
+        let listeners = std::mem::take(&mut self.metrics).into_iter();
+        let announced =
+            listeners.inspect(|listener| info!(address = address(&listener.tcp), "serving metrics"));
+        announced.map(|listener| listener.endpoint(&server)).collect()
+    }
+
     /// What etcd says for each listener, and what its users wait for.
     fn announce(&self) {
-        for listener in &self.metrics {
-            info!(address = address(&listener.tcp), "serving metrics");
-        }
         let traffic = if self.clients_http.is_empty() { "grpc+http" } else { "grpc" };
         let http = self.clients_http.iter().map(|listener| ("http", listener));
         for (traffic, listener) in self.clients.iter().map(|listener| (traffic, listener)).chain(http) {
@@ -296,11 +313,7 @@ impl Listeners {
 
     fn endpoints(self, server: &Server) -> Vec<Endpoint> {
         let clients = if self.clients_http.is_empty() { server.clone() } else { server.face(Face::Grpc) };
-        let faces = [
-            (self.clients, clients),
-            (self.clients_http, server.face(Face::Http)),
-            (self.metrics, server.face(Face::Metrics)),
-        ];
+        let faces = [(self.clients, clients), (self.clients_http, server.face(Face::Http))];
         faces
             .into_iter()
             .flat_map(|(listeners, server)| listeners.into_iter().map(move |bound| bound.endpoint(&server)))
