@@ -76,7 +76,8 @@ impl Incoming {
         }
     }
 
-    /// Stores a state as of entry `index`. When this returns, [`Self::install`] can be called, also after a crash.
+    /// Stores a state as of entry `index`. When this returns, [`Self::install`] can be called, also after a crash. One
+    /// of the same entry that has arrived before stays until then: the log may begin with it already.
     pub(crate) fn receive(&self, index: u64, body: &mut dyn Read) -> Result<u64, SnapshotError> {
         let io_error = |source| SnapshotError::Store { path: self.dir.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io_error)?;
@@ -89,24 +90,27 @@ impl Incoming {
 
     fn import(&self, index: u64, bolt: &Path) -> Result<(), SnapshotError> {
         let arrived = self.arrived(index);
-        let applied = apply::snapshot::import(bolt, &arrived, |_| {})?;
-        if applied.index == index {
-            return Ok(());
+        let unnamed = arrived.with_extension("new.redb");
+        let applied = apply::snapshot::import(bolt, &unnamed, |_| {})?;
+        if applied.index != index {
+            // What cannot be deleted now is deleted at the next start.
+            let _ = fs::remove_file(&unnamed);
+            return Err(SnapshotError::OtherIndex { announced: index, found: applied.index });
         }
-        let _ = fs::remove_file(&arrived);
-        Err(SnapshotError::OtherIndex { announced: index, found: applied.index })
+        let store = |source| SnapshotError::Store { path: arrived.clone(), source };
+        fs::rename(&unnamed, &arrived).map_err(store)?;
+        self.sync(&self.dir).map_err(store)
     }
 
     /// Puts a state into the place of the state file; durable on return. Whoever has the old one open keeps it.
     pub(crate) fn install(&self, index: u64) -> io::Result<()> {
         fs::rename(self.arrived(index), &self.state_file)?;
-        if !self.unsafe_no_fsync {
-            let directories = [self.state_file.parent(), Some(&*self.dir)];
-            for directory in directories.into_iter().flatten() {
-                File::open(directory)?.sync_all()?;
-            }
-        }
-        Ok(())
+        let directories = [self.state_file.parent(), Some(&*self.dir)];
+        directories.into_iter().flatten().try_for_each(|directory| self.sync(directory))
+    }
+
+    fn sync(&self, directory: &Path) -> io::Result<()> {
+        if self.unsafe_no_fsync { Ok(()) } else { File::open(directory)?.sync_all() }
     }
 
     /// Deletes all states whose names begin as these do.
@@ -183,4 +187,54 @@ fn copy(body: &mut dyn Read, path: &Path) -> Result<u64, SnapshotError> {
     }
     file.flush().map_err(store)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use apply::Applied;
+    use backend::Batch;
+
+    use super::*;
+
+    const CONF_STATE: &str = r#"{"voters":[1],"auto_leave":false}"#;
+
+    /// A state as of entry `index`, as another member sends it.
+    fn sent(index: u64) -> Vec<u8> {
+        let (backend, mut batch) = (Backend::in_memory(), Batch::default());
+        Applied { index, term: 1, conf_state: CONF_STATE.into() }.store(&mut batch);
+        backend.commit(&batch).expect("memory");
+        let mut image = Vec::new();
+        let mut export = apply::snapshot::export(backend.view()).expect("memory");
+        export.read_to_end(&mut image).expect("memory");
+        image
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let files = fs::read_dir(dir).expect("a directory").flatten();
+        files.map(|file| file.file_name().into_string().expect("text")).collect()
+    }
+
+    #[test]
+    fn a_state_that_has_arrived_is_not_lost_to_another_one() {
+        let root = tempfile::tempdir().expect("a directory");
+        let (dir, state_file) = (root.path().join("snap"), root.path().join("state.redb"));
+        let incoming =
+            Incoming { dir: dir.clone(), state_file: state_file.clone(), prefix: "", unsafe_no_fsync: false };
+        let receive = |mut body: &[u8]| incoming.receive(7, &mut body);
+        receive(&sent(7)).expect("a state");
+
+        let half = sent(7);
+        assert!(matches!(receive(&half[..half.len() / 2]), Err(SnapshotError::Import(_))));
+        let other = receive(&sent(9));
+        assert!(matches!(other, Err(SnapshotError::OtherIndex { announced: 7, found: 9 })), "{other:?}");
+        assert_eq!(names(&dir), ["0000000000000007.redb"]);
+        receive(&sent(7)).expect("the same once more");
+
+        incoming.install(7).expect("it has arrived");
+        assert!(names(&dir).is_empty());
+        let config = backend::Config { cache_bytes: 1 << 20 };
+        let installed = Backend::open(&state_file, &config).expect("a state file");
+        let found = apply::snapshot::export(installed.view()).expect("a state");
+        assert_eq!(found.mark().index, 7);
+    }
 }
