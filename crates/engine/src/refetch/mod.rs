@@ -36,8 +36,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Failures in a row after which somebody has to look.
 const FAILURES_MAX: u32 = 8;
-/// How often a member that leads tries to give the leadership away before it goes on as it is.
-const HAND_OVERS_MAX: usize = 5;
 /// How often the hashes are taken when they cannot be compared because something was written in between.
 const COMPARISONS_MAX: usize = 20;
 /// Pause between two of them.
@@ -103,7 +101,10 @@ impl Engine {
     /// Tries one member after the other.
     async fn replace_data(&self) -> Result<(), RefetchError> {
         tracing::warn!("local-member-id" = %self.member_id(), "this member is corrupt; replacing its data");
-        self.step_down().await;
+        if self.is_leader() {
+            // Nothing is applied for a while, and a leader that does not apply is of no use.
+            self.hand_over().await;
+        }
         let mut last = RefetchError::NobodyHealthy;
         for source in self.healthy_members() {
             match self.replace_data_by(source).await {
@@ -118,19 +119,6 @@ impl Engine {
             }
         }
         Err(last)
-    }
-
-    /// Lets another member lead, if possible: nothing is applied here for a while, and a leader that does not apply is of
-    /// no use.
-    async fn step_down(&self) {
-        for _ in 0..HAND_OVERS_MAX {
-            if !self.is_leader() {
-                return;
-            }
-            self.hand_over().await;
-            // Each election timeout the others count as silent until their next answer.
-            sleep(self.config().heartbeat).await;
-        }
     }
 
     /// The other voters without the alarm, the leader first.
