@@ -166,8 +166,7 @@ impl ApplyLoop {
             "current-applied-index" = index,
             "putting a fetched state in the place of the member's own"
         );
-        // As for a state that was received.
-        if self.flusher.flush().blocking_recv().is_err() {
+        if !self.empty_flusher() {
             return Ok(());
         }
         self.installer.install_refetched(index, &mut self.machine)?;
@@ -188,8 +187,8 @@ impl ApplyLoop {
             "incoming-leader-snapshot-index" = index,
             "applying snapshot"
         );
-        // Nothing may be on its way to the old file when the new one comes. If that cannot be, the member is ending.
-        if self.flusher.flush().blocking_recv().is_err() {
+        // If that cannot be, the member is ending.
+        if !self.empty_flusher() {
             return Ok(());
         }
         self.metrics.installing.set(1);
@@ -208,6 +207,14 @@ impl ApplyLoop {
         self.watching.revision_moved();
         tracing::info!("current-applied-index" = index, "applied snapshot");
         Ok(())
+    }
+
+    /// Nothing may be on its way to the old state file when a new one comes, and no word of it either: the old one may
+    /// have had revisions that the new one is still to get. Returns whether everything was written.
+    fn empty_flusher(&self) -> bool {
+        let is_written = self.flusher.flush().blocking_recv().is_ok();
+        self.inbox.forget_flushed();
+        is_written
     }
 
     fn apply(&mut self, entry: Committed, turn: &mut Turn) -> Result<(), apply::Fault> {

@@ -150,9 +150,6 @@ pub enum RequestError {
     /// There was no leader for as long as a request may take.
     #[error("wait for the answer: there is no leader")]
     NoLeader,
-    /// The leader changed while a read waited for it.
-    #[error("read: the leader changed")]
-    LeaderChanged,
     /// The member is stopping.
     #[error("the member is stopping")]
     Stopped,

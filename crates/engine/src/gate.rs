@@ -106,7 +106,8 @@ impl ReadGate {
         self.applied.load(Ordering::SeqCst)
     }
 
-    /// Asks again if the running round has waited for `patience`; returns the new token.
+    /// Asks again if the running round has waited for `patience`; returns the new token. Without patience it is for
+    /// questions that have certainly gone lost, with the leader that they were put to.
     pub(crate) fn ask_again(&self, now: Instant, patience: Duration) -> Option<u64> {
         let mut state = self.state.lock();
         let token = state.last_token + 1;
@@ -214,6 +215,18 @@ mod tests {
         assert_eq!(gate.ask_again(now + patience, patience), Some(2));
         assert_eq!(gate.confirmed(now, 1, 0).reads.len(), 0);
         assert_eq!(gate.confirmed(now, 2, 0).reads.len(), 1);
+    }
+
+    #[test]
+    fn a_lost_question_is_asked_again_at_once() {
+        let (gate, now) = (ReadGate::default(), Instant::now());
+        assert_eq!(gate.ask_again(now, Duration::ZERO), None, "nobody reads");
+        assert_eq!(enter(&gate, now), Some(1));
+        assert_eq!(enter(&gate, now), None);
+        assert_eq!(gate.ask_again(now, Duration::ZERO), Some(2));
+        let released = gate.confirmed(now, 2, 0);
+        assert_eq!((released.reads.len(), released.ask), (1, Some(3)));
+        assert_eq!(gate.confirmed(now, 3, 0).reads.len(), 1);
     }
 
     #[test]

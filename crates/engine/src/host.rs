@@ -34,6 +34,18 @@ pub(crate) struct EngineHost {
     pub(crate) last_leader: Mutex<MemberId>,
 }
 
+impl EngineHost {
+    /// Asks for the index of a round of reads.
+    fn ask(&self, token: Option<u64>) {
+        if let Some(token) = token
+            && let Some(node) = &*self.node.lock()
+        {
+            // A refusal is made up for when the round is asked again.
+            let _ = node.read_index(ReadToken(token));
+        }
+    }
+}
+
 impl Host for EngineHost {
     fn committed(&self, entries: Vec<Committed>) {
         self.inbox.add_entries(entries);
@@ -48,12 +60,7 @@ impl Host for EngineHost {
         if !released.reads.is_empty() {
             self.dispatcher.send(Replies::Reads(released.reads));
         }
-        if let Some(token) = released.ask
-            && let Some(node) = &*self.node.lock()
-        {
-            // A refusal is made up for when the round is asked again.
-            let _ = node.read_index(ReadToken(token));
-        }
+        self.ask(released.ask);
     }
 
     fn proposals_dropped(&self, ids: Vec<u64>) {
@@ -73,9 +80,8 @@ impl Host for EngineHost {
         }
         if *last != MemberId::default() {
             *self.shared.leader_lost.lock() = Some(Instant::now());
-            for read in self.gate.take_all() {
-                let _ = read.send(Err(RequestError::LeaderChanged));
-            }
+            // The leader that was asked will not answer any more. The core keeps the question until it knows the next.
+            self.ask(self.gate.ask_again(Instant::now(), Duration::ZERO));
         }
         if leader != MemberId::default() {
             self.metrics.leader_changes.inc();

@@ -57,6 +57,11 @@ impl Inbox {
         self.wake.notify_one();
     }
 
+    /// Another state file takes the place of the one that was written: what it shows says nothing of the new one.
+    pub(crate) fn forget_flushed(&self) {
+        self.work.lock().flushed = None;
+    }
+
     pub(crate) fn order(&self, order: Order) {
         self.work.lock().orders.push(order);
         self.wake.notify_one();
@@ -115,6 +120,9 @@ mod tests {
         assert_eq!(work.entries.iter().map(|entry| entry.index).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!((work.flushed, work.stop), (Some(5), false));
         assert!(inbox.take(Some(Instant::now())).is_none(), "nothing is left");
+        inbox.set_flushed(6);
+        inbox.forget_flushed();
+        assert!(inbox.take(Some(Instant::now())).is_none(), "it is another file now");
         inbox.stop();
         assert!(inbox.take(None).is_some_and(|work| work.stop));
     }

@@ -67,7 +67,6 @@ impl From<RequestError> for Refusal {
             RequestError::Timeout => Error::Timeout.into(),
             RequestError::TimeoutLeaderLost => Error::TimeoutDueToLeaderFail.into(),
             RequestError::NoLeader => Error::NoLeader.into(),
-            RequestError::LeaderChanged => Error::LeaderChanged.into(),
             RequestError::Stopped => Error::Stopped.into(),
             RequestError::NotLeader(_) => Error::NotLeader.into(),
             RequestError::BadTransferee(_) => Error::BadLeaderTransferee.into(),
@@ -173,7 +172,6 @@ mod tests {
             "etcdserver: request timed out, possibly due to previous leader failure",
         );
         check(RequestError::NoLeader, Unavailable, "etcdserver: no leader");
-        check(RequestError::LeaderChanged, Unavailable, "etcdserver: leader changed");
         check(RequestError::Stopped, Unavailable, "etcdserver: server stopped");
         check(End::NoLeader, Unavailable, "etcdserver: no leader");
         check(End::Stopped, Unavailable, "etcdserver: server stopped");
