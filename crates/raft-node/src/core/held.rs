@@ -12,7 +12,7 @@ use crate::Proposal;
 
 /// Bytes of proposals that wait; what comes on top is dropped.
 const BYTES_MAX: usize = 64 << 20;
-/// What a proposal or message counts beside its data.
+/// What a proposal, a message or an entry of one counts beside its data.
 const HEAD_BYTES: usize = 128;
 
 /// Own proposals and those that other members have forwarded, with the tick at which they came.
@@ -63,7 +63,7 @@ fn bytes_of(proposal: &Proposal) -> usize {
 }
 
 fn bytes_in(message: &eraftpb::Message) -> usize {
-    message.entries.iter().map(|entry| entry.data.len()).sum::<usize>() + HEAD_BYTES
+    message.entries.iter().map(|entry| entry.data.len() + HEAD_BYTES).sum::<usize>() + HEAD_BYTES
 }
 
 impl Core {
@@ -120,5 +120,17 @@ impl Core {
         let raft = &self.raw.raft;
         raft.leader_id != raft::INVALID_ID
             && (raft.state != StateRole::Leader || raft.commit_to_current_term())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_entries_take_beside_their_data_is_bounded_as_well() {
+        let mut message = eraftpb::Message::default();
+        message.set_entries(vec![eraftpb::Entry::default(); 1000].into());
+        assert!(bytes_in(&message) >= 1000 * size_of::<eraftpb::Entry>());
     }
 }
