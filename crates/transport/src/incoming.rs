@@ -73,7 +73,7 @@ async fn dial(link: &Link, kind: StreamKind) -> Result<Incoming, LinkError> {
 /// What an answer means that is no stream.
 async fn refused(link: &Link, response: http::Response<Incoming>) -> LinkError {
     match response.status() {
-        StatusCode::GONE => {
+        StatusCode::GONE if link.is_of_cluster(response.headers()) => {
             link.local.member.removed();
             LinkError::Removed
         }

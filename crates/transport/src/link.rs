@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::MemberId;
-use http::{StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use tracing::error;
 
 use crate::client::{Reply, RequestError};
@@ -12,6 +12,7 @@ use crate::lane::Lane;
 use crate::liveness::Liveness;
 use crate::local::Local;
 use crate::metrics::PeerCounters;
+use crate::texts;
 use crate::urls::Urls;
 
 /// The two streams from one member to another.
@@ -79,11 +80,19 @@ impl Link {
         self.urls.pick().ok_or(LinkError::NoUrl)
     }
 
+    /// Whether an answer is a member's, and not that of something else at its address. Refusals are as well.
+    pub(crate) fn is_of_cluster(&self, answer: &HeaderMap) -> bool {
+        text(answer, &CLUSTER_ID) == Some(&self.local.cluster.to_string())
+    }
+
     /// What the answer to a posted message means.
     pub(crate) fn check_posted(&self, reply: &Reply) -> Result<(), LinkError> {
         match reply.status {
             StatusCode::NO_CONTENT => Ok(()),
-            StatusCode::FORBIDDEN => {
+            // The same status is for messages that have come to the wrong member, whose address was another's before.
+            StatusCode::FORBIDDEN
+                if self.is_of_cluster(&reply.headers) && reply.text().contains(texts::SENDER_REMOVED) =>
+            {
                 self.local.member.removed();
                 Err(LinkError::Removed)
             }

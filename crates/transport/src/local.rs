@@ -12,7 +12,7 @@ use tracing::warn;
 use crate::answer::Refusal;
 use crate::client::Client;
 use crate::metrics::Metrics;
-use crate::{Config, Member, convert};
+use crate::{Config, Member, convert, texts};
 
 /// How long a write of a request waits until the other side takes something.
 const WRITE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -109,9 +109,7 @@ pub(crate) enum Undelivered {
 impl From<Undelivered> for Refusal {
     fn from(undelivered: Undelivered) -> Self {
         match undelivered {
-            Undelivered::Removed => {
-                Self::Json(StatusCode::FORBIDDEN, "cannot process message from removed member")
-            }
+            Undelivered::Removed => Self::Json(StatusCode::FORBIDDEN, texts::SENDER_REMOVED),
             Undelivered::Mismatch => {
                 Self::Json(StatusCode::FORBIDDEN, "cannot process message to mismatch member")
             }

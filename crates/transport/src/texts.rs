@@ -1,5 +1,6 @@
 //! Texts that members tell refusals apart by; other servers of the protocol write the same.
 
+pub(crate) const SENDER_REMOVED: &str = "cannot process message from removed member";
 pub(crate) const NOT_LEARNER: &str = "membership: can only promote a learner member";
 pub(crate) const LEARNER_NOT_READY: &str =
     "etcdserver: can only promote a learner member which is in sync with leader";

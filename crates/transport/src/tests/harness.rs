@@ -264,6 +264,11 @@ impl Node {
         assert!(timeout(PATIENCE, wait).await.is_ok(), "{expected:?} was not reported");
     }
 
+    /// All reports that have come and were not waited for.
+    pub(super) fn reports(&mut self) -> Vec<Report> {
+        std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
+    }
+
     /// Ends everything, so that the port is free.
     pub(super) async fn stop(self) -> SocketAddr {
         self.transport.stop();

@@ -3,6 +3,7 @@
 mod harness;
 mod questions;
 mod refusals;
+mod removal;
 mod snapshots;
 mod states;
 mod streams;
