@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use api_proto::raftpb::MessageType;
 use arc_swap::ArcSwap;
 use base::{LeaseId, MemberId};
 use engine::{Answer, PeerError, PeerHash, PeerState, PeerVersions, Peers};
@@ -239,11 +240,18 @@ impl Peers for PeerTransport {
             let peer = table.peers.get(&to).or_else(|| table.strangers.get(&to));
             match peer {
                 Some(peer) => peer.send(convert::to_wire(message)),
-                None => debug!(
-                    r#type = message.kind(),
-                    "unknown-target-peer-id" = %to,
-                    "ignored message send request; unknown remote peer target"
-                ),
+                None => {
+                    debug!(
+                        r#type = message.kind(),
+                        "unknown-target-peer-id" = %to,
+                        "ignored message send request; unknown remote peer target"
+                    );
+                    let is_snapshot = convert::to_wire(message).r#type() == MessageType::MsgSnap;
+                    // The core waits for its end.
+                    if let Some(local) = table.local.as_ref().filter(|_| is_snapshot) {
+                        local.member.report_snapshot(to, false);
+                    }
+                }
             }
         }
     }

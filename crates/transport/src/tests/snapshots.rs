@@ -97,3 +97,10 @@ async fn a_state_for_nobody_is_reported_as_failed() {
         nodes[0].reported(&Report::Snapshot(2, false)).await;
     }
 }
+
+#[tokio::test]
+async fn a_state_for_somebody_unknown_is_reported_as_failed() {
+    let mut nodes = Node::cluster(2).await;
+    nodes[0].send(vec![announcement(1, 9, 7)]);
+    nodes[0].reported(&Report::Snapshot(9, false)).await;
+}
