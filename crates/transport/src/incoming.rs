@@ -123,6 +123,8 @@ async fn read(link: &Link, kind: StreamKind, mut body: Incoming) -> Result<(), S
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| StreamError::Broken(innermost(&error)))?;
         let Ok(chunk) = frame.into_data() else { continue };
+        // Something else with the member may have failed since the stream has begun, and is not tried again.
+        link.liveness.activate();
         decoder.push(chunk);
         while let Some(frame) = decoder.next()? {
             match frame {

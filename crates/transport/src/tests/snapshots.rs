@@ -1,6 +1,7 @@
 use base::MemberId;
+use engine::Peers as _;
 
-use super::harness::{Node, Report, Stored, announcement, mark};
+use super::harness::{Node, Report, Stored, announcement, eventually, mark};
 
 /// Bytes without a pattern of the size of a part.
 fn image(len: usize) -> Vec<u8> {
@@ -103,4 +104,15 @@ async fn a_state_for_somebody_unknown_is_reported_as_failed() {
     let mut nodes = Node::cluster(2).await;
     nodes[0].send(vec![announcement(1, 9, 7)]);
     nodes[0].reported(&Report::Snapshot(9, false)).await;
+}
+
+#[tokio::test]
+async fn a_member_that_cannot_store_a_state_is_there_all_the_same() {
+    let mut nodes = Node::cluster(2).await;
+    nodes[0].notes.script.lock().image = Some((image(10), 10));
+    nodes[1].notes.script.lock().is_disk_full = true;
+    nodes[0].send(vec![announcement(1, 2, 7)]);
+    nodes[0].reported(&Report::Snapshot(2, false)).await;
+    // Its streams go on, and nothing is tried again that would show it.
+    eventually(|| nodes[0].transport.active_since(MemberId(2)).is_some()).await;
 }
