@@ -84,7 +84,7 @@ impl Lane {
         ticket
     }
 
-    #[cfg(test)]
+    /// Whether there is a stream.
     pub(crate) fn is_attached(&self) -> bool {
         self.0.lock().is_attached
     }

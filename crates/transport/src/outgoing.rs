@@ -30,7 +30,12 @@ pub(crate) struct OutgoingStream {
 impl OutgoingStream {
     /// Begins a stream in place of an older one.
     pub(crate) fn begin(link: Arc<Link>, kind: StreamKind) -> Self {
+        let replaces = link.lane(kind).is_attached();
         let ticket = link.lane(kind).attach();
+        if replaces {
+            // What the older one has taken may not have arrived.
+            link.local.member.report_unreachable(link.id);
+        }
         info!(
             from = %link.local.id,
             to = %link.id,

@@ -231,3 +231,12 @@ async fn what_goes_over_the_network_is_counted() {
     eventually(|| nodes[0].metric(lost) == Some(1.0)).await;
     assert_eq!(count(&nodes[0], r#"active_peers{Local="1",Remote="2"}"#), 0.0);
 }
+
+#[tokio::test]
+async fn a_stream_that_is_replaced_may_have_lost_something() {
+    let (mut node, _other) = with_stranger(3).await;
+    let _older = read_stream(&node, 3, "message").await;
+    assert_eq!(node.reports(), []);
+    let _newer = read_stream(&node, 3, "message").await;
+    node.reported(&Report::Unreachable(3)).await;
+}
