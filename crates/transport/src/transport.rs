@@ -26,6 +26,8 @@ use crate::outgoing::OutgoingStream;
 use crate::peer::{Peer, Standing};
 use crate::{Config, Member, convert, snapshot};
 
+/// States that are sent at the same time to members that ask for them. Each has a thread while it lasts.
+const STATES_MAX: usize = 2;
 /// Members that say to be some and are not known, at most.
 const STRANGERS_MAX: usize = 64;
 
@@ -48,6 +50,8 @@ struct Inner {
     changing: Mutex<()>,
     /// One snapshot comes in at a time.
     receiving: Arc<Semaphore>,
+    /// One permit for each state that a member has asked for.
+    asked_for: Arc<Semaphore>,
 }
 
 #[derive(Clone, Default)]
@@ -83,6 +87,7 @@ impl PeerTransport {
             table: ArcSwap::default(),
             changing: Mutex::default(),
             receiving: Arc::new(Semaphore::new(1)),
+            asked_for: Arc::new(Semaphore::new(STATES_MAX)),
         })))
     }
 
@@ -125,6 +130,11 @@ impl PeerTransport {
     /// The turn to receive a snapshot.
     pub(crate) fn receiving(&self) -> &Arc<Semaphore> {
         &self.0.receiving
+    }
+
+    /// The turn to send a state to a member that asks for it.
+    pub(crate) fn asked_for(&self) -> &Arc<Semaphore> {
+        &self.0.asked_for
     }
 
     /// Whether somebody is a member.

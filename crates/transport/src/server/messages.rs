@@ -1,7 +1,6 @@
 //! Messages and streams of them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base::MemberId;
 use http::{Method, Request, Response, StatusCode, header::HeaderValue};
@@ -15,9 +14,6 @@ use crate::headers::{self, RAFT_TO, SERVER_VERSION};
 use crate::link::StreamKind;
 use crate::local::Local;
 use crate::{PeerTransport, snapshot};
-
-/// How long a snapshot waits for the one before it: as long as it takes to notice that its sender has given up.
-const TURN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// `/raft`: one message.
 pub(super) async fn post(
@@ -55,7 +51,7 @@ pub(super) async fn snapshot(
     admitted.inspect_err(|_| local.metrics.received_snapshots.failed(None))?;
     greet(transport, request.headers());
     let turn = Arc::clone(transport.receiving()).acquire_owned();
-    let Ok(Ok(alone)) = tokio::time::timeout(TURN_PATIENCE, turn).await else {
+    let Ok(Ok(alone)) = tokio::time::timeout(snapshot::TURN_PATIENCE, turn).await else {
         local.metrics.received_snapshots.failed(headers::sender(request.headers()));
         let text = "another snapshot is being received";
         return Err(Refusal::text(StatusCode::INTERNAL_SERVER_ERROR, text));

@@ -9,12 +9,13 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::PARTS_MAX;
 use super::parts::{PartReader, SnapshotBody};
 use super::receive::{Source, feed};
 use super::send::open;
+use super::{PARTS_MAX, TURN_PATIENCE};
 use crate::PeerTransport;
 use crate::answer::{Answer, AnswerBody, Refusal};
 use crate::client::{self, request};
@@ -38,7 +39,7 @@ pub(crate) async fn fetch(link: Arc<Link>, at_least: u64) -> Result<PeerState, P
     let path = format!("{PATH}?{AT_LEAST}{at_least}");
     let request = request(&url, Method::GET, &path, &local.identity, Bytes::new());
     // It reads all of it once before it answers.
-    let answer = tokio::time::timeout(local.config.snapshot_timeout, local.calls.send(request));
+    let answer = timeout(local.config.snapshot_timeout, local.calls.send(request));
     let answer = answer.await.map_err(|_| PeerError::Timeout)?.map_err(|error| {
         link.urls.failed(&url);
         unreachable(&error)
@@ -77,7 +78,11 @@ pub(crate) async fn serve(
     let at_least = request.uri().query().and_then(|query| query.strip_prefix(AT_LEAST)?.parse().ok());
     let at_least =
         at_least.ok_or_else(|| Refusal::text(StatusCode::BAD_REQUEST, "which entry is missing"))?;
-    let opened = open(&local.member, at_least).await.map_err(|error| {
+    let turn = Arc::clone(transport.asked_for()).acquire_owned();
+    let Ok(Ok(permit)) = timeout(TURN_PATIENCE, turn).await else {
+        return Err(Refusal::text(StatusCode::SERVICE_UNAVAILABLE, "other members are being sent the state"));
+    };
+    let opened = open(&local.member, at_least, permit).await.map_err(|error| {
         warn!("remote-peer-id" = %to, %error, "failed to open the state for a peer");
         Refusal::text(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     })?;

@@ -17,9 +17,13 @@ pub(crate) use parts::SnapshotBody;
 pub(crate) use receive::receive;
 pub(crate) use send::run;
 
+use std::time::Duration;
+
 use api_proto::raftpb;
 use wal::{ConfState, SnapshotMark};
 
+/// How long a state waits for the ones before it: as long as it takes to notice that their other end has given up.
+pub(crate) const TURN_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes that go through a channel at once.
 const PART_BYTES: usize = 128 << 10;
 /// Parts that wait in a channel.

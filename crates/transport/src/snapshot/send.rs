@@ -50,7 +50,7 @@ async fn send(link: &Link, mut message: Message) -> Result<(), LinkError> {
     let begun = Instant::now();
     let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref());
     let at_least = metadata.map_or(0, SnapshotMetadata::index);
-    let opened = open(&link.local.member, at_least).await?;
+    let opened = open(&link.local.member, at_least, ()).await?;
     let (index, len) = (opened.mark.index, opened.len);
     message.snapshot.get_or_insert_default().metadata = Some(to_metadata(&opened.mark));
     info!(
@@ -99,20 +99,27 @@ pub(super) struct Opened {
     pub(super) parts: mpsc::Receiver<io::Result<Bytes>>,
 }
 
-/// Opens the state and begins to read it. The thread ends when the parts are dropped.
-pub(super) async fn open(member: &Arc<dyn Member>, at_least: u64) -> io::Result<Opened> {
+/// Opens the state and begins to read it. The thread ends when the parts are dropped, and keeps the permit up to then.
+pub(super) async fn open(
+    member: &Arc<dyn Member>,
+    at_least: u64,
+    permit: impl Send + 'static,
+) -> io::Result<Opened> {
     let member = Arc::clone(member);
     let (sender, opened) = oneshot::channel();
-    spawn_blocking(move || match member.open_snapshot(at_least) {
-        Ok(mut snapshot) => {
-            let (parts, receiver) = mpsc::channel(PARTS_MAX);
-            let opened = Opened { mark: snapshot.mark, len: snapshot.len, parts: receiver };
-            if sender.send(Ok(opened)).is_ok() {
-                pump(&mut *snapshot.body, &parts, PART_BYTES);
+    spawn_blocking(move || {
+        let _permit = permit;
+        match member.open_snapshot(at_least) {
+            Ok(mut snapshot) => {
+                let (parts, receiver) = mpsc::channel(PARTS_MAX);
+                let opened = Opened { mark: snapshot.mark, len: snapshot.len, parts: receiver };
+                if sender.send(Ok(opened)).is_ok() {
+                    pump(&mut *snapshot.body, &parts, PART_BYTES);
+                }
             }
+            // Nobody waits for it any more if the task was ended.
+            Err(error) => drop(sender.send(Err(error))),
         }
-        // Nobody waits for it any more if the task was ended.
-        Err(error) => drop(sender.send(Err(error))),
     });
     opened.await.unwrap_or_else(|_| Err(io::Error::other("the thread that reads it was not begun")))
 }

@@ -1,9 +1,10 @@
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use base::MemberId;
 use engine::{PeerError, PeerState, Peers};
 
-use super::harness::{Node, headers, listen};
+use super::harness::{Node, eventually, headers, listen};
 
 const TO: MemberId = MemberId(2);
 
@@ -61,4 +62,21 @@ async fn states_are_for_members() {
     assert_eq!(status(&format!("POST {line}{of_stranger}")).await, "HTTP/1.1 405 Method Not Allowed");
     let foreign = of_stranger.replace("x-etcd-cluster-id: ", "x-etcd-cluster-id: f");
     assert_eq!(status(&format!("GET {line}{foreign}")).await, "HTTP/1.1 412 Precondition Failed");
+}
+
+#[tokio::test]
+async fn only_some_states_are_sent_at_once() {
+    let nodes = Node::cluster(2).await;
+    let turns = Arc::clone(nodes[1].transport.asked_for());
+    let all = turns.available_permits();
+    nodes[1].notes.script.lock().image = Some((vec![1; 10 << 20], 10 << 20));
+    let held = Arc::clone(&turns).acquire_many_owned(all as u32).await.expect("nobody closes it");
+    let refused = nodes[0].transport.fetch_state(TO, 1).await.expect_err("others have all turns");
+    let expected = "503 Service Unavailable: other members are being sent the state";
+    assert_eq!(refused, PeerError::Refused(expected.to_owned()));
+    drop(held);
+    let state = nodes[0].transport.fetch_state(TO, 1).await.expect("it has one");
+    assert_eq!(turns.available_permits(), all - 1, "as long as it is sent");
+    drop(state);
+    eventually(|| turns.available_permits() == all).await;
 }
