@@ -11,28 +11,76 @@ use crate::configure::without_secret;
 /// A log line about the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    VariableUsed { variable: String, value: String },
-    UnknownVariable { variable: String, value: String },
-    VersionVariable { value: String },
-    FileUsed { path: PathBuf },
-    UnknownFileKeys { path: PathBuf, keys: Vec<String> },
-    IgnoredFlag { name: &'static str },
-    NoEffect { name: &'static str },
+    VariableUsed {
+        variable: String,
+        value: String,
+    },
+    UnknownVariable {
+        variable: String,
+        value: String,
+    },
+    VersionVariable {
+        value: String,
+    },
+    FileUsed {
+        path: PathBuf,
+    },
+    UnknownFileKeys {
+        path: PathBuf,
+        keys: Vec<String>,
+    },
+    IgnoredFlag {
+        name: &'static str,
+    },
+    NoEffect {
+        name: &'static str,
+    },
     SinglePort,
     DefaultName,
-    DefaultDataDir { path: PathBuf },
-    DefaultSnapshotCount { count: u64 },
-    DefaultCatchupEntries { entries: u64 },
-    LargeRequests { bytes: u64 },
-    LargeQuota { bytes: u64 },
-    ShortWatchProgress { min: Duration },
-    AdvertisedHost { host: String },
+    DefaultDataDir {
+        path: PathBuf,
+    },
+    DefaultSnapshotCount {
+        count: u64,
+    },
+    DefaultCatchupEntries {
+        entries: u64,
+    },
+    LargeRequests {
+        bytes: u64,
+    },
+    LargeQuota {
+        bytes: u64,
+    },
+    ShortWatchProgress {
+        min: Duration,
+    },
+    AdvertisedHost {
+        host: String,
+    },
     JournalUnavailable,
-    CertificateUnused { url: Url, port: Port },
-    CertAuthUnused { url: Url, port: Port },
-    AutoTlsUnused { port: Port },
-    AutoTlsWithoutAuth { port: Port },
-    SuitesUnsupported { names: Vec<String> },
+    CertificateUnused {
+        url: Url,
+        port: Port,
+    },
+    CertAuthUnused {
+        url: Url,
+        port: Port,
+    },
+    AutoTlsUnused {
+        port: Port,
+    },
+    AutoTlsWithoutAuth {
+        port: Port,
+    },
+    /// Certificates are restricted that nobody is asked for.
+    NobodyAsked {
+        port: Port,
+        flag: &'static str,
+    },
+    SuitesUnsupported {
+        names: Vec<String>,
+    },
 }
 
 impl Notice {
@@ -129,6 +177,10 @@ impl Notice {
             Self::AutoTlsWithoutAuth { port } => warn!(
                 "with certificates that the {port} port makes for itself nobody is asked for a certificate; \
                  ignoring the flags about those of others"
+            ),
+            Self::NobodyAsked { port, flag } => warn!(
+                "whoever connects to the {port} port is let in without a certificate, whatever names are allowed and \
+                 certificates revoked; set --{flag}"
             ),
             Self::SuitesUnsupported { names } => {
                 warn!("cipher-suites[]" = ?names, "ignoring cipher suites that are too weak to be supported");

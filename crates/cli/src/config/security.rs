@@ -70,6 +70,12 @@ impl PortSecurity {
     pub fn has_certificate(&self) -> bool {
         self.files.is_some() || self.auto
     }
+
+    /// Whether it is said who may connect, and nobody is asked who they are.
+    fn restricts_nobody(&self) -> bool {
+        let is_restricted = self.allowed != Allowed::Anyone || self.revoked.is_some();
+        is_restricted && !self.client_cert_auth && self.trusted_ca.is_none()
+    }
 }
 
 /// The flags of a port.
@@ -184,15 +190,18 @@ impl Flags {
             check_remote,
             auto: settings.bool(self.auto),
         };
+        let port = self.port;
+        if security.files.is_some() && security.restricts_nobody() {
+            notices.push(Notice::NobodyAsked { port, flag: self.client_cert_auth });
+        }
         if !security.auto {
             return Ok(security);
         }
-        let port = self.port;
         if security.files.is_some() {
             notices.push(Notice::AutoTlsUnused { port });
             return Ok(PortSecurity { auto: false, ..security });
         }
-        if security.client_cert_auth || security.trusted_ca.is_some() {
+        if security.client_cert_auth || security.trusted_ca.is_some() || security.restricts_nobody() {
             notices.push(Notice::AutoTlsWithoutAuth { port });
         }
         Ok(PortSecurity {
@@ -314,6 +323,17 @@ mod tests {
         let flags = ["--peer-auto-tls", "--peer-trusted-ca-file=ca.pem"];
         check_notice(&flags, &Notice::AutoTlsWithoutAuth { port: Port::Peer });
         assert_eq!(config(&flags).security.peer.trusted_ca, None);
+        let nobody_asked = |port, flag| Notice::NobodyAsked { port, flag };
+        for restriction in ["--client-cert-allowed-cn=a", "--client-crl-file=r.pem"] {
+            let flags = [&FILES[..], &[restriction]].concat();
+            let expected = nobody_asked(Port::Client, "client-cert-auth");
+            check_notice(&flags, &expected);
+            let (_, notices) = try_config(&[&flags[..], &["--trusted-ca-file=ca.pem"]].concat()).unwrap();
+            assert!(!notices.contains(&expected), "{notices:?}");
+            check_notice(&["--auto-tls", restriction], &Notice::AutoTlsWithoutAuth { port: Port::Client });
+        }
+        let flags = ["--peer-cert-file=c", "--peer-key-file=k", "--peer-cert-allowed-hostname=h"];
+        check_notice(&flags, &nobody_asked(Port::Peer, "peer-client-cert-auth"));
         let names = vec!["TLS_RSA_WITH_AES_128_CBC_SHA".to_owned()];
         check_notice(&["--cipher-suites=TLS_RSA_WITH_AES_128_CBC_SHA"], &Notice::SuitesUnsupported { names });
     }
