@@ -30,6 +30,7 @@ mod error;
 mod flags;
 mod go;
 mod join;
+mod listeners;
 mod logging;
 mod notice;
 mod peers;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use transport::{BoxedIo, Connect, Dialing, PeerServer, TcpConnect};
 
 use crate::config::Config;
-use crate::server::Bound;
+use crate::listeners::Bound;
 
 /// Pause after the system has no descriptor for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,31 +1,27 @@
 //! Running a member: bind, open, compose, serve, drain.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::{Bootstrap, CorruptionChecks, Engine, explain};
-use grpc_server::{Endpoint, Face, Server, serve};
+use grpc_server::{Face, Server, serve};
 use prometheus::Registry;
-use tls::ServerTls;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tower::service_fn;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use transport::{Connect, PeerServer, PeerTransport};
 
-use crate::config::{AutoCompaction, BootstrapError, Config, Listen, Url};
+use crate::config::{AutoCompaction, BootstrapError, Config, Url};
 use crate::discovery::{self, DiscoveryError};
 use crate::join::{JoinError, bootstrap};
 use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
+use crate::listeners::{ListenError, Listeners};
 use crate::log_start;
 use crate::peers::{serve_peers, transport_config};
 use crate::secure::Secured;
 
-/// Connections that the system queues while none is accepted.
-const LISTEN_BACKLOG: u32 = 1024;
 /// How long calls may go on after the member was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many tasks a worker runs before it looks at what others have queued for it. With a thousand calls under way
@@ -45,12 +41,8 @@ const ROW_CACHE_BYTES: usize = 64 << 20;
 /// Why a member did not run, or not to its end.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
-    #[error("listen on {url}: {source}")]
-    Listen { url: String, source: io::Error },
-    #[error("listen on {0}: Unix sockets are not supported by this version; use an http:// URL")]
-    UnixSocket(String),
-    #[error("listen on {0}: there is no certificate for it")]
-    NoCertificate(String),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     #[error(transparent)]
     Tls(#[from] tls::Error),
     #[error("start the runtime: {0}")]
@@ -230,118 +222,6 @@ async fn prepare(engine: &Engine) -> Result<(), RunError> {
         // Why it has stopped is told elsewhere.
         Err(_) => std::future::pending().await,
     }
-}
-
-/// The bound sockets. Binding comes before the data is touched, so that a second server on the same ports
-/// fails at once.
-struct Listeners {
-    clients: Vec<Bound>,
-    clients_http: Vec<Bound>,
-    metrics: Vec<Bound>,
-    peers: Vec<Bound>,
-}
-
-/// A bound socket.
-pub(crate) struct Bound {
-    pub(crate) tcp: TcpListener,
-    /// `None` for connections in the clear.
-    pub(crate) tls: Option<ServerTls>,
-}
-
-impl Bound {
-    fn endpoint(self, server: &Server) -> Endpoint {
-        match self.tls {
-            Some(tls) => Endpoint::encrypted(self.tcp, server, tls),
-            None => Endpoint::plain(self.tcp, server.clone()),
-        }
-    }
-}
-
-impl Listeners {
-    fn bind(listen: &Listen, secured: &Secured) -> Result<Self, RunError> {
-        let one = |url: &Url, tls: &Option<ServerTls>| {
-            let tls = tls.clone().filter(|_| url.scheme().is_tls());
-            if url.scheme().is_tls() && tls.is_none() {
-                return Err(RunError::NoCertificate(url.as_str().to_owned()));
-            }
-            Ok(Bound { tcp: bind(url, listen)?, tls })
-        };
-        let all = |urls: &[Url], tls: &Option<ServerTls>| {
-            urls.iter().map(|url| one(url, tls)).collect::<Result<Vec<_>, RunError>>()
-        };
-        let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
-        info!("listen-peer-urls[]" = ?texts(&listen.peer), "configuring peer listeners");
-        let peers = all(&listen.peer, &secured.peer)?;
-        info!("listen-client-urls[]" = ?texts(&listen.client), "configuring client listeners");
-        let clients = all(&listen.client, &secured.client)?;
-        let clients_http = all(&listen.client_http, &secured.client)?;
-        Ok(Self { clients, clients_http, metrics: all(&listen.metrics, &secured.client)?, peers })
-    }
-
-    /// Those for other members, which are served before the rest.
-    fn take_peers(&mut self) -> Vec<Bound> {
-        let peers = std::mem::take(&mut self.peers);
-        for listener in &peers {
-            info!(address = address(&listener.tcp), "serving peer traffic");
-        }
-        peers
-    }
-
-    /// Those for probes and metrics, which are served before the rest as well.
-    fn take_metrics(&mut self, server: &Server) -> Vec<Endpoint> {
-        let server = server.face(Face::Metrics);
-        let listeners = std::mem::take(&mut self.metrics).into_iter();
-        let announced =
-            listeners.inspect(|listener| info!(address = address(&listener.tcp), "serving metrics"));
-        announced.map(|listener| listener.endpoint(&server)).collect()
-    }
-
-    /// What etcd says for each listener, and what its users wait for.
-    fn announce(&self) {
-        let traffic = if self.clients_http.is_empty() { "grpc+http" } else { "grpc" };
-        let http = self.clients_http.iter().map(|listener| ("http", listener));
-        for (traffic, listener) in self.clients.iter().map(|listener| (traffic, listener)).chain(http) {
-            info!("ready to serve client requests");
-            let address = address(&listener.tcp);
-            if listener.tls.is_some() {
-                info!(traffic, address, "serving client traffic securely");
-            } else {
-                warn!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
-            }
-        }
-    }
-
-    fn endpoints(self, server: &Server) -> Vec<Endpoint> {
-        let clients = if self.clients_http.is_empty() { server.clone() } else { server.face(Face::Grpc) };
-        let faces = [(self.clients, clients), (self.clients_http, server.face(Face::Http))];
-        faces
-            .into_iter()
-            .flat_map(|(listeners, server)| listeners.into_iter().map(move |bound| bound.endpoint(&server)))
-            .collect()
-    }
-}
-
-fn address(listener: &TcpListener) -> String {
-    listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
-}
-
-fn bind(url: &Url, listen: &Listen) -> Result<TcpListener, RunError> {
-    if url.scheme().is_unix() {
-        return Err(RunError::UnixSocket(url.as_str().to_owned()));
-    }
-    let bind = || -> io::Result<TcpListener> {
-        let addresses: Vec<SocketAddr> = url.address().to_socket_addrs()?.collect();
-        let first = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        // `localhost` is both 127.0.0.1 and ::1 on most machines; clients try the former first.
-        let address = addresses.iter().find(|address| address.is_ipv4()).unwrap_or(first);
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // As Go does: a restart must not wait for the connections of the process before.
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(listen.reuse_port)?;
-        socket.bind(*address)?;
-        socket.listen(LISTEN_BACKLOG)
-    };
-    bind().map_err(|source| RunError::Listen { url: url.as_str().to_owned(), source })
 }
 
 /// All founders of the initial cluster.
