@@ -23,6 +23,10 @@ use crate::{
 /// What an entry takes in a message besides its payload, at most.
 const ENTRY_HEAD_BYTES: u64 = 32;
 
+/// Bytes of entries in memory that are not applied, above which none are taken from other members. The leader sends its
+/// entries again; a proposal that was forwarded is lost, and ends as a time-out.
+const UNAPPLIED_BYTES_MAX: u64 = 512 << 20;
+
 /// A read round without an answer is forgotten after this many election time-outs.
 const READ_ROUND_ELECTIONS: u64 = 10;
 
@@ -294,6 +298,9 @@ impl Core {
         let last = raft.raft_log.last_index();
         let Message(eraftpb::Message { to, term, index, reject_hint, commit, .. }) = message;
         let is_taken = match message.0.get_msg_type() {
+            MessageType::MsgAppend | MessageType::MsgPropose if self.is_choked() => {
+                message.0.entries.is_empty()
+            }
             MessageType::MsgTimeoutNow => !self.is_sole_voter_with_unsynced_tail(),
             // The library cannot pass this on once more.
             MessageType::MsgTransferLeader => raft.state == StateRole::Leader,
@@ -418,6 +425,15 @@ impl Core {
             // Entries may be dropped only up to what the core was told to be applied: it reads them again.
             self.trim_log(index);
         }
+    }
+
+    /// Whether the member applies so much more slowly than others send that memory would run out. Only while there is
+    /// something to apply, or it would never end.
+    fn is_choked(&self) -> bool {
+        let log = &self.raw.raft.raft_log;
+        // Above the first summand nothing applied is kept.
+        log.applied < log.committed
+            && self.raw.store().bytes() > self.config.catchup_bytes + UNAPPLIED_BYTES_MAX
     }
 
     fn trim_log(&mut self, applied: u64) {

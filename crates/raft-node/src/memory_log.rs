@@ -66,6 +66,11 @@ impl MemoryLog {
         self.entries.len()
     }
 
+    /// What the payloads of the kept entries take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Appends consecutive entries, dropping those that they replace.
     pub(crate) fn append(&mut self, entries: Vec<Entry>) {
         let Some(first) = entries.first() else { return };

@@ -151,6 +151,8 @@ pub(crate) struct Member {
     base: (usize, ConfState),
     /// A state that has arrived; else one of entries without effect is made up.
     pub(crate) arrived: Option<Vec<Committed>>,
+    /// What is applied is not reported.
+    pub(crate) holds_applied: bool,
     /// States are not put into place by themselves.
     pub(crate) holds_installs: bool,
     pub(crate) install: Option<SnapshotMark>,
@@ -172,6 +174,7 @@ impl Member {
             applied: Vec::new(),
             base: Default::default(),
             arrived: None,
+            holds_applied: false,
             holds_installs: false,
             install: None,
             sent: Vec::new(),
@@ -309,7 +312,9 @@ impl Member {
                 }
                 self.applied.push(entry);
             }
-            self.core.handle(Event::Applied(self.applied.len() as u64));
+            if !self.holds_applied {
+                self.core.handle(Event::Applied(self.applied.len() as u64));
+            }
         }
     }
 }

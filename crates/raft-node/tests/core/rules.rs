@@ -438,6 +438,29 @@ fn a_follower_at_the_border_of_the_kept_log_catches_up() {
     assert_eq!(members[2].applied, members[0].applied);
 }
 
+#[test]
+fn a_member_that_applies_nothing_takes_only_so_much() {
+    let mut members = cluster(3);
+    let data: Bytes = vec![b'x'; 1 << 20].into();
+    members[2].holds_applied = true;
+    for token in 0..800 {
+        members[0].handle(Event::Propose(vec![Proposal { token, data: data.clone() }]));
+        deliver(&mut members);
+    }
+    let n_kept = members[2].core.n_kept();
+    assert!((500..600).contains(&n_kept), "{n_kept} entries in memory");
+    assert_eq!(members[1].applied.len(), members[0].applied.len(), "the others go on");
+
+    members[2].holds_applied = false;
+    let n_applied = members[2].applied.len() as u64;
+    members[2].handle(Event::Applied(n_applied));
+    for _ in 0..3 {
+        members[0].tick(1);
+        deliver(&mut members);
+    }
+    assert_eq!(members[2].applied.len(), members[0].applied.len());
+}
+
 fn start(hard_state: HardState, start: u64, entries: Vec<Entry>, applied: Applied) -> Result<Core, Error> {
     let snapshot = SnapshotMark { index: start, term: 1, conf_state: None };
     let recovered = Recovered { metadata: Default::default(), snapshot, hard_state, entries };
