@@ -144,6 +144,9 @@ pub enum RequestError {
     /// No answer in time; whether it was logged is unknown.
     #[error("wait for the answer: timed out")]
     Timeout,
+    /// No answer in time, and no leader at the end of it; most likely it was never logged.
+    #[error("wait for the answer: timed out without a leader")]
+    TimeoutNoLeader,
     /// No answer in time, and the leader was lost meanwhile.
     #[error("wait for the answer: timed out, the leader was lost")]
     TimeoutLeaderLost,

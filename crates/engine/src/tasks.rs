@@ -72,7 +72,11 @@ impl Engine {
         let was_lost = leader_lost.is_some_and(|at| now.saturating_duration_since(at) < 2 * timeout);
         for proposal in inner.waiters.take_overdue(now, timeout) {
             inner.metrics.proposals_failed.inc();
-            let error = if was_lost { RequestError::TimeoutLeaderLost } else { RequestError::Timeout };
+            let error = match was_lost {
+                _ if self.status().leader.is_none() => RequestError::TimeoutNoLeader,
+                true => RequestError::TimeoutLeaderLost,
+                false => RequestError::Timeout,
+            };
             let _ = proposal.send(Err(error));
         }
     }

@@ -65,6 +65,8 @@ impl From<RequestError> for Refusal {
             RequestError::NoSpace => Error::NoSpace.into(),
             RequestError::Dropped => Untyped::ProposalDropped.into(),
             RequestError::Timeout => Error::Timeout.into(),
+            // What etcd says when nobody has taken the proposal before its time was over.
+            RequestError::TimeoutNoLeader => Untyped::ContextDeadlineExceeded.into(),
             RequestError::TimeoutLeaderLost => Error::TimeoutDueToLeaderFail.into(),
             RequestError::NoLeader => Error::NoLeader.into(),
             RequestError::Stopped => Error::Stopped.into(),
@@ -164,6 +166,7 @@ mod tests {
         check(ApplyError::Corrupt, DataLoss, "etcdserver: corrupt cluster");
         check(RequestError::TooLarge { max: 1 }, InvalidArgument, "etcdserver: request is too large");
         check(RequestError::TooManyRequests, Unknown, "etcdserver: too many requests");
+        check(RequestError::TimeoutNoLeader, TonicCode::DeadlineExceeded, "context deadline exceeded");
         check(RequestError::Dropped, Unknown, "raft proposal dropped");
         check(RequestError::Timeout, Unavailable, "etcdserver: request timed out");
         check(

@@ -1,13 +1,14 @@
 //! Each rule that is broken on purpose is noticed: else the checks would be worth nothing.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ferretcd_sim::{Profile, Sabotage, Trace, Violation, run};
 
 /// Breaks a rule in run after run until somebody notices: `is_it` a check, or an assertion of the code under test.
-fn check(rule: Sabotage, profile: &str, n_seeds: u64, is_it: impl Fn(&Violation) -> bool) {
+fn check(rule: Sabotage, profile: &str, seeds: Range<u64>, is_it: impl Fn(&Violation) -> bool) {
     let profile = Profile::named(profile).expect("a profile");
-    for seed in 0..n_seeds {
+    for seed in seeds.clone() {
         let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, profile, Some(rule), Trace::silent())));
         match outcome {
             Ok(Ok(_)) => {}
@@ -17,51 +18,52 @@ fn check(rule: Sabotage, profile: &str, n_seeds: u64, is_it: impl Fn(&Violation)
             Ok(Err(_)) | Err(_) => return,
         }
     }
-    panic!("{rule:?} is not noticed within {n_seeds} seeds");
+    panic!("{rule:?} is not noticed with any of the seeds {seeds:?}");
 }
 
 #[test]
 fn acknowledgements_before_the_sync() {
-    check(Sabotage::AcknowledgeBeforeSync, "three", 20, |_| true);
+    check(Sabotage::AcknowledgeBeforeSync, "three", 0..20, |_| true);
 }
 
 #[test]
 fn reads_that_ask_nobody() {
     let is_stale = |violation: &Violation| matches!(violation, Violation::Stale { .. });
-    check(Sabotage::ReadWithoutAsking, "three", 10, is_stale);
+    check(Sabotage::ReadWithoutAsking, "three", 0..10, is_stale);
 }
 
 #[test]
 fn tokens_that_are_used_again() {
     let is_stale = |violation: &Violation| matches!(violation, Violation::Stale { .. });
-    check(Sabotage::ReuseReadTokens, "slow", 30, is_stale);
+    check(Sabotage::ReuseReadTokens, "slow", 0..30, is_stale);
 }
 
 #[test]
 fn states_that_are_announced_before_they_are_stored() {
     let has_failed = |violation: &Violation| matches!(violation, Violation::Failed { .. });
-    check(Sabotage::AnnounceBeforeStored, "snapshots", 10, has_failed);
+    check(Sabotage::AnnounceBeforeStored, "snapshots", 0..10, has_failed);
 }
 
 #[test]
 fn changes_of_members_that_the_core_does_not_hear_of() {
     let is_stuck = |violation: &Violation| matches!(violation, Violation::Stuck { .. });
-    check(Sabotage::KeepOldConfiguration, "one", 3, is_stuck);
+    check(Sabotage::KeepOldConfiguration, "one", 0..3, is_stuck);
 }
 
 #[test]
 fn rows_without_their_position() {
-    check(Sabotage::ForgetPosition, "three", 3, |_| true);
+    check(Sabotage::ForgetPosition, "three", 0..3, |_| true);
 }
 
 #[test]
 fn countdowns_that_are_out_of_date() {
     let is_early = |violation: &Violation| matches!(violation, Violation::Expired { .. });
-    check(Sabotage::KeepOldCountdown, "three", 60, is_early);
+    // It takes a certain order of changes of the leader; the seeds before are spared.
+    check(Sabotage::KeepOldCountdown, "three", 80..400, is_early);
 }
 
 #[test]
 fn watches_that_are_told_twice() {
     let is_told_twice = |violation: &Violation| matches!(violation, Violation::Watch { .. });
-    check(Sabotage::ResumeTooEarly, "three", 3, is_told_twice);
+    check(Sabotage::ResumeTooEarly, "three", 0..3, is_told_twice);
 }

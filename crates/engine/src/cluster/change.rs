@@ -122,7 +122,10 @@ impl Engine {
                 Some(Some(Ok(_))) => break,
                 Some(Some(Err(RequestError::Dropped))) => sleep(RETRY_PAUSE).await,
                 // A state that came as a whole from another member tells nothing of single changes.
-                None | Some(Some(Err(RequestError::Timeout | RequestError::TimeoutLeaderLost))) => {}
+                None
+                | Some(Some(Err(
+                    RequestError::Timeout | RequestError::TimeoutLeaderLost | RequestError::TimeoutNoLeader,
+                ))) => {}
                 // What an earlier try has done need not be done again.
                 Some(Some(Err(_))) if is_repeated && is_done(change, &self.membership()) => break,
                 Some(Some(Err(error))) => return Err(error),

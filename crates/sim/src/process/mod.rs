@@ -87,7 +87,7 @@ pub(crate) enum Alarm {
 /// Why a read does not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    LeaderChanged,
+    Stopped,
     Timeout,
 }
 
@@ -285,7 +285,7 @@ impl Process {
             world.check(led);
         }
         if status.leader != self.status.leader && self.status.leader != base::MemberId::default() {
-            self.refuse_reads();
+            self.ask_for_reads_again(world);
         }
         self.count_down(&status, world);
         self.status = status;

@@ -84,10 +84,17 @@ impl Process {
         }
     }
 
-    /// The leader is another one: what was forwarded to the old one may be lost.
+    /// The leader is another one: what was put to the old one is lost.
+    pub(super) fn ask_for_reads_again(&mut self, world: &World) {
+        if let Some(token) = self.reads.gate.ask_again(world.agenda.instant(), std::time::Duration::ZERO) {
+            self.ask(token, world);
+        }
+    }
+
+    /// Nobody is answered any more.
     pub(super) fn refuse_reads(&mut self) {
         for read in self.reads.gate.take_all() {
-            let _ = read.send(Err(Refused::LeaderChanged));
+            let _ = read.send(Err(Refused::Stopped));
         }
     }
 
