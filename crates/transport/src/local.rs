@@ -52,6 +52,11 @@ impl Local {
         self.membership.read().is_removed(id)
     }
 
+    /// As whom somebody is counted: members by their ids, and all others as one, for they can say to be anybody.
+    pub(crate) fn counted(&self, id: MemberId) -> MemberId {
+        if self.membership.read().member(id).is_some() { id } else { MemberId::default() }
+    }
+
     /// Whether a message may be taken at all.
     pub(crate) fn admit(&self, message: &raftpb::Message) -> Result<(), Undelivered> {
         if self.is_removed(MemberId(message.from())) {

@@ -96,8 +96,8 @@ impl Metrics {
     }
 
     /// Bytes that came outside of a stream.
-    pub(crate) fn received(&self, from: Option<MemberId>, bytes: u64) {
-        self.received_bytes.with_label_values(&[&label(from)]).inc_by(bytes);
+    pub(crate) fn received(&self, from: MemberId, bytes: u64) {
+        self.received_bytes.with_label_values(&[&from.to_string()]).inc_by(bytes);
     }
 
     /// A message that came outside of a stream could not be read.

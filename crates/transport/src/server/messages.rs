@@ -24,7 +24,7 @@ pub(super) async fn post(
     only(request.method(), &Method::POST)?;
     headers::check(request.headers(), local.id, local.cluster)?;
     greet(transport, request.headers());
-    let sender = headers::sender(request.headers());
+    let sender = headers::sender(request.headers()).map(|id| local.counted(id));
     let unreadable = |text: &str| {
         warn!("local-member-id" = %local.id, error = text, "failed to read Raft message");
         local.metrics.not_received(sender);
@@ -35,7 +35,7 @@ pub(super) async fn post(
     let body = body.map_err(|_| unreadable("error reading raft message"))?;
     let bytes = body.len() as u64;
     let message = decode(body).map_err(|_| unreadable("error unmarshalling raft message"))?;
-    local.metrics.received(Some(MemberId(message.from())), bytes);
+    local.metrics.received(local.counted(MemberId(message.from())), bytes);
     local.deliver(message)?;
     Ok(no_content())
 }
@@ -52,7 +52,8 @@ pub(super) async fn snapshot(
     greet(transport, request.headers());
     let turn = Arc::clone(transport.receiving()).acquire_owned();
     let Ok(Ok(alone)) = tokio::time::timeout(snapshot::TURN_PATIENCE, turn).await else {
-        local.metrics.received_snapshots.failed(headers::sender(request.headers()));
+        let sender = headers::sender(request.headers()).map(|id| local.counted(id));
+        local.metrics.received_snapshots.failed(sender);
         let text = "another snapshot is being received";
         return Err(Refusal::text(StatusCode::INTERNAL_SERVER_ERROR, text));
     };

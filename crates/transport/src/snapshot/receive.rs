@@ -41,7 +41,7 @@ pub(crate) async fn receive(
         local.metrics.not_received(None);
         local.metrics.received_snapshots.failed(None);
     })?;
-    let from = MemberId(message.from());
+    let from = local.counted(MemberId(message.from()));
     let _inflight = local.metrics.received_snapshots.begin(from);
     let stored = store(local, message, body, alone).await;
     match &stored {
@@ -175,7 +175,7 @@ fn save(
         let text = format!("failed to save KV snapshot ({error})");
         return Err(Refusal::text(StatusCode::INTERNAL_SERVER_ERROR, text));
     }
-    local.metrics.received(Some(from), image.n_read);
+    local.metrics.received(local.counted(from), image.n_read);
     info!(
         "local-member-id" = %local.id,
         "remote-snapshot-sender-id" = %from,

@@ -76,6 +76,13 @@ async fn posted_messages_are_for_members_that_fit() {
     check(&node, ("PUT", "/raft", &fits, &good), (405, "Method Not Allowed\n")).await;
     assert_eq!(node.received().await, heartbeat(2, 1, 5));
     assert!(node.has_received_all());
+    // Who is no member gets no series of its own: there is no end to what it can say to be.
+    let bytes =
+        |from: &str| node.metric(&format!(r#"etcd_network_peer_received_bytes_total{{From="{from}"}}"#));
+    let before = bytes("0").unwrap_or_default();
+    let stranger = encoded(heartbeat(0x77, 1, 5));
+    check(&node, ("POST", "/raft", &headers(0x77, 1), &stranger), (204, "")).await;
+    assert_eq!((bytes("77"), bytes("0")), (None, Some(before + stranger.len() as f64)));
 }
 
 #[tokio::test]
