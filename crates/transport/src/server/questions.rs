@@ -92,7 +92,9 @@ pub(super) async fn renew_lease(local: &Local, request: Request<Incoming>) -> Re
 pub(super) async fn lease_info(local: &Local, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let question = LeaseInternalRequest::decode(lease_question(request).await?).map_err(|_| malformed())?;
     let question = question.lease_time_to_live_request.ok_or_else(malformed)?;
-    let answer = local.member.lease_info(question).await.map_err(lease_refusal)?;
+    let mut answer = local.member.lease_info(question).await.map_err(lease_refusal)?;
+    // An etcd fills in the header of what it is told, and crashes if there is none.
+    answer.header.get_or_insert_default();
     let answer = LeaseInternalResponse { lease_time_to_live_response: Some(answer) };
     Ok(with(StatusCode::OK, PROTOBUF, answer.encode_to_vec().into()))
 }

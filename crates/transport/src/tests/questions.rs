@@ -17,6 +17,7 @@ async fn questions_are_answered() {
     assert_eq!(peers.renew_lease(TO, LeaseId(7)).await, Ok(70));
     let info = peers.lease_info(TO, LeaseTimeToLiveRequest { id: 7, keys: true }).await.expect("it is known");
     assert_eq!((info.id, info.ttl, info.granted_ttl, info.keys), (7, 3, 9, vec!["k".into()]));
+    assert!(info.header.is_some(), "etcd takes it for granted");
     let members = peers.promote(TO, MemberId(u64::MAX)).await.expect("it is a learner");
     assert_eq!(members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [u64::MAX]);
     let hash = PeerHash { hash: 0xabcd, revision: 12, compact_revision: -1 };
