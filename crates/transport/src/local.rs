@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api_proto::raftpb;
+use api_proto::raftpb::{self, MessageType};
 use base::{ClusterId, MemberId};
 use http::{HeaderMap, StatusCode};
 use membership::Membership;
@@ -68,8 +68,19 @@ impl Local {
         Ok(())
     }
 
-    /// Gives a message to the member.
+    /// Gives a message to the member. One that announces a state is refused: nothing has been stored for it, and the
+    /// member would have a log that begins with what it does not have.
     pub(crate) fn deliver(&self, message: raftpb::Message) -> Result<(), Undelivered> {
+        if message.r#type() == MessageType::MsgSnap {
+            let from = MemberId(message.from());
+            warn!("local-member-id" = %self.id, %from, "rejected Raft message with a snapshot that did not come along");
+            return Err(Undelivered::Malformed);
+        }
+        self.deliver_stored(message)
+    }
+
+    /// Gives a message to the member, for which it has stored the state if that is what the message is about.
+    pub(crate) fn deliver_stored(&self, message: raftpb::Message) -> Result<(), Undelivered> {
         let (from, to) = (MemberId(message.from()), MemberId(message.to()));
         match self.admit(&message) {
             Err(Undelivered::Removed) => {

@@ -183,5 +183,5 @@ fn save(
         "incoming-snapshot-size-bytes" = image.n_read,
         "received and saved database snapshot"
     );
-    Ok(local.deliver(message)?)
+    Ok(local.deliver_stored(message)?)
 }

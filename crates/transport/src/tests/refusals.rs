@@ -68,6 +68,8 @@ async fn posted_messages_are_for_members_that_fit() {
         (&encoded(heartbeat(3, 1, 5)), (403, removed)),
         (&b"nonsense".to_vec(), (400, "error unmarshalling raft message\n")),
         (&hup, (500, "error processing raft message\n")),
+        // The state has to come with it.
+        (&encoded(announcement(2, 1, 7)), (500, "error processing raft message\n")),
     ] {
         check(&node, ("POST", "/raft", &fits, body), expected).await;
     }
