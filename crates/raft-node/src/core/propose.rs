@@ -1,0 +1,73 @@
+//! From requests of the member to messages for the raft library.
+
+use raft::StateRole;
+use raft::eraftpb::{self, EntryType, MessageType};
+
+use super::Core;
+use crate::{ConfChange, Proposal};
+
+/// What an entry takes in a message besides its payload, at most.
+const ENTRY_HEAD_BYTES: u64 = 32;
+
+impl Core {
+    pub(super) fn propose(&mut self, proposals: Vec<Proposal>) {
+        // Behind those that wait, or the order would not be that of the proposers.
+        if self.held.has_own() || !self.takes_proposals() {
+            return self.hold(proposals);
+        }
+        self.step_proposals(&proposals);
+    }
+
+    pub(super) fn step_proposals(&mut self, mut proposals: &[Proposal]) {
+        while !proposals.is_empty() {
+            let (message, rest) = proposals.split_at(self.n_in_one_message(proposals));
+            let entries = message
+                .iter()
+                .map(|proposal| eraftpb::Entry { data: proposal.data.clone(), ..eraftpb::Entry::default() })
+                .collect();
+            if !self.step_proposal(entries) {
+                self.drop_proposals(message);
+            }
+            proposals = rest;
+        }
+    }
+
+    /// How many of the proposals fit into one message; at least one. The library sends one append for them at once,
+    /// and what does not fit into that only after the answer.
+    fn n_in_one_message(&self, proposals: &[Proposal]) -> usize {
+        let mut room = self.config.max_size_per_msg;
+        let n_fitting = proposals.iter().take_while(|proposal| {
+            let bytes = proposal.data.len() as u64 + ENTRY_HEAD_BYTES;
+            let fits = bytes <= room;
+            room = room.saturating_sub(bytes);
+            fits
+        });
+        n_fitting.count().max(1)
+    }
+
+    pub(super) fn propose_conf_change(&mut self, token: u64, change: &ConfChange) {
+        // The library would log an empty entry in its place, and the proposer would wait for nothing.
+        let is_refused = self.raw.raft.state == StateRole::Leader && self.raw.raft.has_pending_conf();
+        let mut entry = eraftpb::Entry { data: change.to_core(), ..eraftpb::Entry::default() };
+        entry.set_entry_type(EntryType::EntryConfChange);
+        if is_refused || !self.step_proposal(vec![entry]) {
+            self.effects.dropped.push(token);
+        }
+    }
+
+    /// Returns whether the entries may have been logged.
+    fn step_proposal(&mut self, entries: Vec<eraftpb::Entry>) -> bool {
+        if self.raw.raft.leader_id == raft::INVALID_ID {
+            return false;
+        }
+        let mut message = eraftpb::Message::default();
+        message.set_msg_type(MessageType::MsgPropose);
+        message.from = self.config.id.0;
+        message.set_entries(entries.into());
+        self.raw.step(message).is_ok()
+    }
+
+    pub(super) fn drop_proposals(&mut self, proposals: &[Proposal]) {
+        self.effects.dropped.extend(proposals.iter().map(|proposal| proposal.token));
+    }
+}
