@@ -5,6 +5,7 @@
 //! and proposers for their answers. Between two batches it does one bounded step of a running compaction.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use apply::{MemberChange, Outcome, Response, StateMachine};
@@ -288,6 +289,8 @@ impl ApplyLoop {
             self.shared.publish(&self.machine);
         }
         if turn.changed_group {
+            // Until the newcomer was asked.
+            self.shared.are_all_ferretcd.store(false, Ordering::Release);
             // Of two voters one may have left: should this one forget, nobody could tell it that it votes alone.
             drop(self.flusher.flush());
         }

@@ -313,13 +313,24 @@ impl Engine {
         &self,
         request: Request,
     ) -> impl Future<Output = Result<Reply, RequestError>> + Send + use<> {
-        let submitted = self.submit_request(request);
+        let submitted = self.submit_request(request, None);
+        async { answer(submitted?).await }
+    }
+
+    /// As [`Self::propose`], for what this member may do only as the leader of `term`. It is dropped if that is over.
+    pub(crate) fn propose_as_leader(
+        &self,
+        request: Request,
+        term: u64,
+    ) -> impl Future<Output = Result<Reply, RequestError>> + Send + use<> {
+        let submitted = self.submit_request(request, Some(term));
         async { answer(submitted?).await }
     }
 
     fn submit_request(
         &self,
         request: Request,
+        only_in_term: Option<u64>,
     ) -> Result<oneshot::Receiver<Result<Reply, RequestError>>, RequestError> {
         let inner = &*self.0;
         if inner.shared.is_stopping() {
@@ -336,7 +347,7 @@ impl Engine {
         }
         let receiver =
             inner.waiters.register(id, Instant::now(), data.len()).ok_or(RequestError::TooManyRequests)?;
-        inner.submissions.propose(Proposal { token: id, data });
+        inner.submissions.propose(Proposal { only_in_term, ..Proposal::new(id, data) });
         // Who stops the member answers those that he finds; whoever registers later looks for himself.
         if inner.shared.is_stopping() {
             return Err(RequestError::Stopped);

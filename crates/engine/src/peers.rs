@@ -84,6 +84,8 @@ pub struct PeerVersions {
     pub server: String,
     /// The cluster's as it knows it, `X.Y.0`, or empty.
     pub cluster: String,
+    /// Whether the program is ferretcd, and reads the entries of its own.
+    pub is_ferretcd: bool,
 }
 
 /// Why another member gave no answer, or a refusal.

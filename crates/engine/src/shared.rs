@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     /// When the last leader was lost.
     pub(crate) leader_lost: Mutex<Option<Instant>>,
     pub(crate) is_stopping: AtomicBool,
+    /// Whether all other members are known to read entries that only ferretcd writes.
+    pub(crate) are_all_ferretcd: AtomicBool,
     /// What did not fit into the quota.
     pub(crate) refusals: Refusals,
     /// Why the member cannot go on, once it cannot.
@@ -67,6 +69,7 @@ impl Shared {
             leading: watch::Sender::new(None),
             leader_lost: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
+            are_all_ferretcd: AtomicBool::new(false),
             refusals: Refusals::default(),
             failure: watch::Sender::new(None),
             has_left: watch::Sender::new(machine.membership().is_removed(identity.member_id)),

@@ -56,6 +56,16 @@ pub struct Proposal {
     pub token: u64,
     /// What to replicate. Empty data is an entry without effect.
     pub data: Bytes,
+    /// If there is a term here, the proposal is dropped unless this node leads in just that term and can log it at
+    /// once: for what follows from the leadership and must not come behind what a later leader does.
+    pub only_in_term: Option<u64>,
+}
+
+impl Proposal {
+    /// A proposal for whatever leader takes it.
+    pub fn new(token: u64, data: impl Into<Bytes>) -> Self {
+        Self { token, data: data.into(), only_in_term: None }
+    }
 }
 
 /// What the surroundings of a [`Core`](crate::Core) have to do, in the order of the fields.

@@ -36,7 +36,7 @@ impl NodeHandle {
     /// Hands over a proposal. Accepted, it ends in one of three ways: its data comes back committed, `token`
     /// comes back as dropped, or neither, when a leader that it was forwarded to or the own leadership is lost.
     pub fn propose(&self, token: u64, data: Bytes) -> Result<(), Refused> {
-        self.shared.inbox.request(|lanes| &mut lanes.proposals, Proposal { token, data })
+        self.shared.inbox.request(|lanes| &mut lanes.proposals, Proposal::new(token, data))
     }
 
     /// Hands over proposals with one wake-up of the node. Those that are refused stay in `proposals`, the last

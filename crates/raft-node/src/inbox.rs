@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn propose(inbox: &Inbox, token: u64) -> Result<(), Refused> {
-        inbox.request(|lanes| &mut lanes.proposals, Proposal { token, data: "x".into() })
+        inbox.request(|lanes| &mut lanes.proposals, Proposal::new(token, "x"))
     }
 
     #[test]
@@ -205,8 +205,7 @@ mod tests {
     #[test]
     fn of_many_requests_those_without_room_are_left() {
         let inbox = Inbox::new(3, 0);
-        let mut proposals: Vec<_> =
-            (1..=4).map(|token| Proposal { token, data: bytes::Bytes::new() }).collect();
+        let mut proposals: Vec<_> = (1..=4).map(|token| Proposal::new(token, bytes::Bytes::new())).collect();
         assert_eq!(inbox.request_all(|lanes| &mut lanes.proposals, &mut proposals), Err(Refused::Full));
         assert_eq!(proposals.iter().map(|proposal| proposal.token).collect::<Vec<_>>(), [4]);
         let taken = inbox.take(Instant::now(), true);

@@ -56,7 +56,7 @@
 //!
 //! // The sole voter makes itself leader; its term and first entry have to be synced.
 //! let step = core.take_effects().persist.pop().expect("a new leader appends an entry");
-//! core.handle(Event::Propose(vec![Proposal { token: 7, data: "hello".into() }]));
+//! core.handle(Event::Propose(vec![Proposal::new(7, "hello")]));
 //! core.handle(Event::Persisted(step.number));
 //! let effects = core.take_effects();
 //! assert_eq!(effects.committed[0].payload, Payload::Empty);

@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use prost::Message;
 
 use crate::client::{Client, Reply, RequestError, request, with_type};
-use crate::headers::{CLUSTER_ID, text};
+use crate::headers::{CLUSTER_ID, FERRETCD, text};
 use crate::link::Link;
 use crate::texts;
 use crate::wire_json::{HashAnswer, HashQuestion, VersionAnswer};
@@ -91,7 +91,8 @@ pub(crate) async fn version(link: &Link) -> Result<PeerVersions, PeerError> {
     let reply = ask(link, Method::GET, "/version", JSON, Vec::new()).await?;
     match reply.status {
         StatusCode::OK => {
-            serde_json::from_slice::<VersionAnswer>(&reply.body).map(Into::into).map_err(unreadable)
+            let answer: VersionAnswer = serde_json::from_slice(&reply.body).map_err(unreadable)?;
+            Ok(answer.versions(reply.headers.contains_key(FERRETCD)))
         }
         _ => Err(refused(&reply)),
     }

@@ -69,10 +69,10 @@ pub(crate) struct VersionAnswer {
     etcdcluster: String,
 }
 
-impl From<VersionAnswer> for PeerVersions {
-    fn from(answer: VersionAnswer) -> Self {
-        let cluster = if answer.etcdcluster == NOT_DECIDED { String::new() } else { answer.etcdcluster };
-        Self { server: answer.etcdserver, cluster }
+impl VersionAnswer {
+    pub(crate) fn versions(self, is_ferretcd: bool) -> PeerVersions {
+        let cluster = if self.etcdcluster == NOT_DECIDED { String::new() } else { self.etcdcluster };
+        PeerVersions { server: self.etcdserver, cluster, is_ferretcd }
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
         );
         check(PeerHash { hash: 0, revision: 0, compact_revision: 0 }, r#"{"header":{}}"#);
 
-        let versions = |json| PeerVersions::from(serde_json::from_str::<VersionAnswer>(json).expect("valid"));
+        let versions = |json| serde_json::from_str::<VersionAnswer>(json).expect("valid").versions(false);
         let told = versions(r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}"#);
         assert_eq!((told.server.as_str(), told.cluster.as_str()), ("3.7.1", "3.7.0"));
         assert_eq!(versions(r#"{"etcdserver":"3.7.1","etcdcluster":"not_decided"}"#).cluster, "");

@@ -21,6 +21,17 @@ const READY_PERCENT: u64 = 90;
 const JOINED_LAG_MAX: u64 = 1000;
 /// How often the leader looks whether a member has caught up.
 const JOIN_INTERVAL: Duration = Duration::from_millis(100);
+/// For how long the leader may let a member join before it is asked to let it vote, and each time again.
+const REMIND_AFTER: Duration = Duration::from_secs(2);
+
+/// What a member that does not lead knows of the one that is joining.
+#[derive(Default)]
+struct Reminder {
+    /// Who is joining, and when the leader is asked about it.
+    next: Option<(MemberId, Instant)>,
+    /// The leader that needs not be asked about it.
+    sees_to_it: Option<(MemberId, MemberId)>,
+}
 
 impl Engine {
     /// Makes a voter of a learner. Only the leader can tell whether it is ready; elsewhere the leader is asked.
@@ -36,6 +47,10 @@ impl Engine {
 
     /// The same on the leader; an error elsewhere.
     pub async fn promote_here(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
+        // For whoever asks it is no learner; it begins to vote by itself. Members ask as well, so nothing is counted.
+        if self.is_leader() && self.membership().member(id).is_some_and(|member| member.is_joining) {
+            return Err(ChangeError::NotLearner(id).into());
+        }
         let promoted = self.promote(id).await;
         let metrics = self.metrics();
         match &promoted {
@@ -67,10 +82,6 @@ impl Engine {
                     "rejecting member promote request"
                 );
             })?;
-        }
-        // For whoever asks it is no learner; it begins to vote by itself.
-        if members.member(id).is_some_and(|member| member.is_joining) {
-            return Err(ChangeError::NotLearner(id).into());
         }
         Ok(self.configure(&Change::Promote(id)).await?)
     }
@@ -118,8 +129,10 @@ impl Engine {
     pub(crate) async fn promote_joining(self) {
         let mut ticks = interval(JOIN_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reminder = Reminder::default();
         loop {
             ticks.tick().await;
+            self.remind_leader(&mut reminder).await;
             let Some(id) = self.caught_up() else { continue };
             tracing::info!("joining-member-id" = %id, "the member has caught up and begins to vote");
             // Bounded, because the member may be removed or the leadership lost meanwhile.
@@ -133,6 +146,28 @@ impl Engine {
                     tracing::warn!("joining-member-id" = %id, "the member does not vote yet; trying again");
                 }
             }
+        }
+    }
+
+    /// A leader that is a member of etcd takes one that is joining for a learner, which it promotes when it is asked
+    /// to and finds it ready. One of ferretcd answers that it is no learner, and is not asked again.
+    async fn remind_leader(&self, reminder: &mut Reminder) {
+        let (own, members) = (self.member_id(), self.membership());
+        let joining = || members.members().filter(|member| member.is_joining).map(|member| member.id);
+        let Some(id) = joining().find(|id| *id == own).or_else(|| joining().next()) else {
+            return *reminder = Reminder::default();
+        };
+        let at = reminder.next.filter(|(of, _)| *of == id).map(|(_, at)| at);
+        if at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        reminder.next = Some((id, Instant::now() + REMIND_AFTER));
+        let leader = self.status().leader.filter(|leader| *leader != own);
+        let (Some(_), Some(leader)) = (at, leader) else { return };
+        if reminder.sees_to_it != Some((leader, id))
+            && let Err(PeerError::NotLearner) = self.peers().promote(leader, id).await
+        {
+            reminder.sees_to_it = Some((leader, id));
         }
     }
 

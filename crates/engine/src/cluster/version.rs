@@ -1,5 +1,6 @@
 //! The leader decides the version that the cluster runs at.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ::membership::{Version, decide_version};
@@ -61,7 +62,10 @@ impl Engine {
             let (id, asked) = (member.id, self.peers().version(member.id));
             answers.spawn(async move {
                 let told = asked.await.map_err(|error| error.to_string());
-                let version = told.and_then(|told| told.server.parse().map_err(|error| format!("{error}")));
+                let version = told.and_then(|told| {
+                    let version = told.server.parse().map_err(|error| format!("{error}"))?;
+                    Ok((version, told.is_ferretcd))
+                });
                 version
                     .inspect_err(|error| {
                         tracing::warn!("remote-member-id" = %id, error, "failed to get version");
@@ -69,8 +73,17 @@ impl Engine {
                     .ok()
             });
         }
-        let mut versions = answers.join_all().await;
-        versions.push(api_proto::API_VERSION.parse().ok());
-        versions
+        let told: Vec<Option<(Version, bool)>> = answers.join_all().await;
+        let are_all = told.iter().all(|told| told.is_some_and(|(_, is_ferretcd)| is_ferretcd));
+        self.0.shared.are_all_ferretcd.store(are_all, Ordering::Release);
+        let own = api_proto::API_VERSION.parse().ok();
+        told.into_iter().map(|told| told.map(|(version, _)| version)).chain([own]).collect()
+    }
+
+    /// Whether entries may be written that etcd could not read, and would stop at. Who has not answered lately may be
+    /// an etcd.
+    pub(crate) fn may_write_own_entries(&self) -> bool {
+        let is_alone = self.membership().members().nth(1).is_none();
+        is_alone || self.0.shared.are_all_ferretcd.load(Ordering::Acquire)
     }
 }

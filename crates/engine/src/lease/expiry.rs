@@ -19,6 +19,8 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 const LEASES_PER_ENTRY: usize = 500;
 /// Such entries on their way at once: enough that the log is never waited for.
 const ENTRIES_AHEAD: usize = 4;
+/// The same where each lease needs an entry, because a member may be an etcd.
+const SINGLE_ENTRIES_AHEAD: usize = 256;
 /// Leases whose remaining time is remembered by one entry.
 const CHECKPOINTS_PER_ENTRY: usize = 1000;
 
@@ -69,20 +71,24 @@ impl Engine {
     async fn end_expired(&self, term: u64) {
         let lessor = &self.0.lessor;
         let mut endings = VecDeque::new();
+        let (per_entry, ahead) = match self.may_write_own_entries() {
+            true => (LEASES_PER_ENTRY, ENTRIES_AHEAD),
+            false => (1, SINGLE_ENTRIES_AHEAD),
+        };
         loop {
             let is_due = lessor.deadlines.lock().next().is_some_and(|next| next <= Instant::now());
             // Another member may lead without this one having heard of it, and have renewed what is over here.
             if !is_due || !self.confirms_leadership(term).await {
                 break;
             }
-            let expired = lessor.deadlines.lock().expired(Instant::now(), LEASES_PER_ENTRY);
+            let expired = lessor.deadlines.lock().expired(Instant::now(), per_entry);
             if expired.is_empty() {
                 // All that came up had been renewed; there may be more of them.
                 yield_now().await;
                 continue;
             }
-            endings.push_back((expired.len(), self.end_leases(&expired)));
-            if endings.len() >= ENTRIES_AHEAD
+            endings.push_back((expired.len(), self.end_leases(&expired, term)));
+            if endings.len() >= ahead
                 && let Some((leases, ending)) = endings.pop_front()
             {
                 self.note_end(leases, ending.await);
@@ -98,13 +104,18 @@ impl Engine {
     }
 
     /// Proposes their end at once; the future waits for it.
-    fn end_leases(&self, ids: &[LeaseId]) -> impl Future<Output = Result<Reply, RequestError>> + use<> {
+    fn end_leases(
+        &self,
+        ids: &[LeaseId],
+        term: u64,
+    ) -> impl Future<Output = Result<Reply, RequestError>> + use<> {
         let request = match *ids {
             // In etcd's words, as long as they do.
             [id] => Request::LeaseRevoke(LeaseRevokeRequest { id: id.0 }),
             _ => Request::LeaseExpire(LeaseExpireRequest { ids: ids.iter().map(|id| id.0).collect() }),
         };
-        self.propose(request)
+        // Behind a later leader it could end what has been renewed there.
+        self.propose_as_leader(request, term)
     }
 
     /// What fails is tried again when the countdown reports it once more.

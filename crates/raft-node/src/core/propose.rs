@@ -10,12 +10,26 @@ use crate::{ConfChange, Proposal};
 const ENTRY_HEAD_BYTES: u64 = 32;
 
 impl Core {
-    pub(super) fn propose(&mut self, proposals: Vec<Proposal>) {
+    pub(super) fn propose(&mut self, mut proposals: Vec<Proposal>) {
+        let led = self.term_led();
+        let dropped = &mut self.effects.dropped;
+        proposals.retain(|proposal| {
+            let is_late = proposal.only_in_term.is_some_and(|term| led != Some(term));
+            dropped.extend(is_late.then_some(proposal.token));
+            !is_late
+        });
         // Behind those that wait, or the order would not be that of the proposers.
         if self.held.has_own() || !self.takes_proposals() {
             return self.hold(proposals);
         }
         self.step_proposals(&proposals);
+    }
+
+    /// The term in which this node leads, if it can log something at once.
+    fn term_led(&self) -> Option<u64> {
+        let raft = &self.raw.raft;
+        let can_log = raft.state == StateRole::Leader && self.takes_proposals() && !self.held.has_own();
+        can_log.then_some(raft.term)
     }
 
     pub(super) fn step_proposals(&mut self, mut proposals: &[Proposal]) {

@@ -247,7 +247,7 @@ impl Member {
     }
 
     pub(crate) fn propose(&mut self, token: u64, data: &'static str) {
-        self.handle(Event::Propose(vec![Proposal { token, data: data.into() }]));
+        self.handle(Event::Propose(vec![Proposal::new(token, data)]));
     }
 
     pub(crate) fn change(&mut self, token: u64, kind: ConfChangeKind, node: u64) {

@@ -279,7 +279,7 @@ fn undecided(kind: ConfChangeKind, node: u64) -> (Core, ConfChange) {
     let mut committed = run_alone(&mut core, &mut disk);
     core.handle(Event::Applied(2));
     core.handle(Event::ConfChange { token: 7, change: change.clone() });
-    let proposals = (0..3).map(|token| Proposal { token, data: "behind".into() }).collect();
+    let proposals = (0..3).map(|token| Proposal::new(token, "behind")).collect();
     core.handle(Event::Propose(proposals));
     committed.extend(run_alone(&mut core, &mut disk));
     let kinds: Vec<_> = committed.into_iter().map(|entry| entry.payload).collect();
@@ -382,6 +382,24 @@ fn forwarded_reads_wait_for_the_leaders_first_commit() {
 }
 
 #[test]
+fn what_is_bound_to_a_term_comes_in_no_other() {
+    let mut members = cluster(3);
+    let term = members[0].status().term;
+    let bound = |token| Proposal { only_in_term: Some(term), ..Proposal::new(token, "bound") };
+    members[0].handle(Event::Propose(vec![bound(1)]));
+    members[1].handle(Event::Propose(vec![bound(2)]));
+    assert_eq!((&members[0].dropped, &members[1].dropped), (&vec![], &vec![2]), "followers pass nothing on");
+    members[0].handle(Event::TransferLeader(MemberId(2)));
+    members[0].handle(Event::Propose(vec![bound(3), Proposal::new(4, "free")]));
+    assert_eq!(members[0].dropped, [3]);
+    deliver(&mut members);
+    members[1].handle(Event::Propose(vec![bound(5)]));
+    assert_eq!(members[1].dropped, [2, 5], "it leads in a later term");
+    deliver(&mut members);
+    assert_eq!(members[2].data(), ["bound", "free"]);
+}
+
+#[test]
 fn a_transfer_moves_the_leadership_and_what_waits_for_it() {
     let mut members = cluster(3);
     members[0].handle(Event::TransferLeader(MemberId(2)));
@@ -444,7 +462,7 @@ fn a_member_that_applies_nothing_takes_only_so_much() {
     let data: Bytes = vec![b'x'; 1 << 20].into();
     members[2].holds_applied = true;
     for token in 0..800 {
-        members[0].handle(Event::Propose(vec![Proposal { token, data: data.clone() }]));
+        members[0].handle(Event::Propose(vec![Proposal::new(token, data.clone())]));
         deliver(&mut members);
     }
     let n_kept = members[2].core.n_kept();
@@ -536,7 +554,7 @@ fn large_batches_travel_in_pieces() {
     let mut members = cluster(2);
     let proposals = || {
         let data: Bytes = vec![b'x'; 600 << 10].into();
-        (0..5).map(|token| Proposal { token, data: data.clone() }).collect()
+        (0..5).map(|token| Proposal::new(token, data.clone())).collect()
     };
     members[1].handle(Event::Propose(proposals()));
     assert_eq!(members[1].sent_kinds(), ["MsgProp"; 5]);

@@ -449,8 +449,8 @@ impl Cluster {
         let Some(running) = self.running(id) else { return };
         if is_write {
             running.writes.insert(value, ());
-            let data = value.to_be_bytes().to_vec().into();
-            self.feed(id, Event::Propose(vec![Proposal { token: value, data }]));
+            let data = value.to_be_bytes().to_vec();
+            self.feed(id, Event::Propose(vec![Proposal::new(value, data)]));
         } else {
             running.reads.insert(value, acked);
             self.feed(id, Event::ReadIndex(vec![ReadToken(value)]));

@@ -218,7 +218,7 @@ impl Process {
     fn propose(&mut self, id: u64, request: Request, asker: Asker, world: &World) {
         let data = Command { id, username: String::new(), auth_revision: 0, request }.encode();
         self.waiters.insert(id, Waiter { since: world.now(), asker });
-        self.core.handle(Event::Propose(vec![Proposal { token: id, data: Bytes::from(data.to_vec()) }]));
+        self.core.handle(Event::Propose(vec![Proposal::new(id, Bytes::from(data.to_vec()))]));
     }
 
     /// Performs what the core has decided, and what follows from that, until nothing is left to do.

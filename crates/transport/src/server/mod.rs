@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,6 +21,7 @@ use tower::{Service, ServiceExt as _};
 use tracing::debug;
 
 use crate::answer::{Answer, AnswerBody, BodyError, Refusal, of_cluster};
+use crate::headers::FERRETCD;
 use crate::local::Local;
 use crate::stall::{Impatient, Patience};
 use crate::{Io, PeerTransport, snapshot};
@@ -126,7 +127,12 @@ impl Service<Request<Incoming>> for PeerServer {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let server = self.clone();
-        Box::pin(async move { Ok(server.answer(request).await) })
+        Box::pin(async move {
+            let mut answer = server.answer(request).await;
+            let release = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+            answer.headers_mut().insert(FERRETCD, release);
+            Ok(answer)
+        })
     }
 }
 

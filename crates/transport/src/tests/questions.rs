@@ -22,7 +22,8 @@ async fn questions_are_answered() {
     assert_eq!(members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [u64::MAX]);
     let hash = PeerHash { hash: 0xabcd, revision: 12, compact_revision: -1 };
     assert_eq!(peers.hash_kv(TO, 12).await, Ok(hash));
-    let versions = PeerVersions { server: "3.7.1".to_owned(), cluster: "3.7.0".to_owned() };
+    let versions =
+        PeerVersions { server: "3.7.1".to_owned(), cluster: "3.7.0".to_owned(), is_ferretcd: true };
     assert_eq!(peers.version(TO).await, Ok(versions));
 }
 
