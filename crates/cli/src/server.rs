@@ -24,6 +24,8 @@ use crate::secure::Secured;
 
 /// How long calls may go on after the member was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end waits for threads that read or write files for others.
+const STRAGGLERS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many tasks a worker runs before it looks at what others have queued for it. With a thousand calls under way
 /// its own queue overflows into that one, and at tokio's default the overflow waits a tenth of a second.
 const GLOBAL_QUEUE_TICKS: u32 = 8;
@@ -125,7 +127,7 @@ fn run_member(mut config: Config, mut engine_config: engine::Config) -> Result<E
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    runtime.block_on(async {
+    let end = runtime.block_on(async {
         let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
         let listeners = Listeners::bind(&config.listen, &secured)?;
         let registry = Registry::new();
@@ -147,7 +149,10 @@ fn run_member(mut config: Config, mut engine_config: engine::Config) -> Result<E
         transport.stop();
         info!(name = config.name, "data-dir" = %config.data_dir.display(), "closed etcd server");
         end
-    })
+    });
+    // A state on its way from or to another member is of no use any more, and may take long.
+    runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
+    end
 }
 
 /// What a member without a log begins with. May wait for others.

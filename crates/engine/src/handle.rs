@@ -277,8 +277,8 @@ impl Engine {
     }
 
     /// Reports whether a state has reached another member. To be called once for each message that announced one.
-    pub fn report_snapshot(&self, to: MemberId, is_sent: bool) -> Result<(), RequestError> {
-        Ok(self.0.node.report_snapshot(to, is_sent)?)
+    pub fn report_snapshot(&self, to: MemberId, is_sent: bool) {
+        self.0.node.report_snapshot(to, is_sent);
     }
 
     /// Proposals whose answer is still to come.

@@ -109,10 +109,10 @@ impl NodeHandle {
         self.shared.inbox.request(|lanes| &mut lanes.reports, Report::Unreachable(id))
     }
 
-    /// Reports how it ended to send a state to a member: the leader sends nothing else to it before. Refused ones
-    /// should be repeated.
-    pub fn report_snapshot(&self, to: MemberId, ok: bool) -> Result<(), Refused> {
-        self.shared.inbox.request(|lanes| &mut lanes.reports, Report::Snapshot { to, ok })
+    /// Reports how it ended to send a state to a member: the leader sends nothing else to it before. Never refused:
+    /// there are no more of them than states on their way.
+    pub fn report_snapshot(&self, to: MemberId, ok: bool) {
+        self.shared.inbox.put(|lanes| lanes.reports.push(Report::Snapshot { to, ok }));
     }
 
     /// How far the members are, as of the last tick, itself included; nothing unless this node leads.

@@ -34,10 +34,7 @@ impl Member for Engine {
     }
 
     fn report_snapshot(&self, id: MemberId, is_sent: bool) {
-        if let Err(error) = Engine::report_snapshot(self, id, is_sent) {
-            // The core waits for it until the member is heard from again.
-            tracing::warn!("remote-peer-id" = %id, %error, "failed to report the end of a snapshot");
-        }
+        Engine::report_snapshot(self, id, is_sent);
     }
 
     fn removed(&self) {

@@ -44,6 +44,8 @@ const COMPARE_PAUSE: Duration = Duration::from_millis(100);
 /// Why the data were not replaced.
 #[derive(Debug, thiserror::Error)]
 enum RefetchError {
+    #[error("give the leadership away first: nobody takes it")]
+    StillLeads,
     #[error("find a member without the alarm")]
     NobodyHealthy,
     #[error(transparent)]
@@ -104,6 +106,9 @@ impl Engine {
         if self.is_leader() {
             // Nothing is applied for a while, and a leader that does not apply is of no use.
             self.hand_over().await;
+            if self.is_leader() {
+                return Err(RefetchError::StillLeads);
+            }
         }
         let mut last = RefetchError::NobodyHealthy;
         for source in self.healthy_members() {

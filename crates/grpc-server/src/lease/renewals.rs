@@ -144,9 +144,7 @@ fn write(answer: &LeaseKeepAliveResponse, out: &mut BytesMut) {
 /// A member that thinks it leads, and finds nobody who agrees, sends the client to another one.
 fn refusal(engine: &Engine, error: RequestError) -> Status {
     match error {
-        RequestError::Timeout if engine.is_leader() => {
-            status(Untyped::NotPrimaryLessor)
-        }
+        RequestError::Timeout if engine.is_leader() => status(Untyped::NotPrimaryLessor),
         error => status(error),
     }
 }
