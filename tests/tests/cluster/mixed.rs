@@ -88,6 +88,23 @@ async fn replaced<P: Program, Q: Program>() {
     cluster.assert_equal().await;
 }
 
+/// A voter that is added through ferretcd while etcd leads, and runs `P`, votes after a while.
+async fn added_under_etcd<P: Program>() {
+    let mut cluster = start::<Ferretcd, Etcd37>().await;
+    let leader = cluster.leader().await;
+    if leader != 2 {
+        let request = api_proto::etcdserverpb::MoveLeaderRequest { target_id: cluster.id(2) };
+        let moved = cluster.clients(leader).maintenance.move_leader(request).await;
+        moved.unwrap_or_else(|status| panic!("m2 does not take over from m{leader}: {status}"));
+    }
+    let new = cluster.add(0, false).await;
+    cluster.run_as::<P>(new).await;
+    cluster.restart(new).await;
+    put_at_last(&cluster.clients(new), "through the new one", "v").await;
+    assert_eq!(cluster.leader().await, 2, "nobody else was needed");
+    cluster.assert_equal().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ferretcd_among_etcd() {
     if is_possible("one ferretcd among etcd") {
@@ -113,5 +130,19 @@ async fn from_etcd_to_ferretcd() {
 async fn from_ferretcd_to_etcd() {
     if is_possible("members of ferretcd replaced by etcd") {
         replaced::<Ferretcd, Etcd37>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ferretcd_is_added_under_etcd() {
+    if is_possible("ferretcd added while etcd leads") {
+        added_under_etcd::<Ferretcd>().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_is_added_under_etcd() {
+    if is_possible("etcd added while etcd leads") {
+        added_under_etcd::<Etcd37>().await;
     }
 }
