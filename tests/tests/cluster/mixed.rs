@@ -1,7 +1,10 @@
 //! ferretcd and etcd 3.7 in one cluster: on the wire and in the log they are one program.
 
+use std::time::Duration;
+
+use api_proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, MoveLeaderRequest};
 use ferretcd_tests::members::history::Workload;
-use ferretcd_tests::members::{Members, Setup};
+use ferretcd_tests::members::{Members, Setup, until};
 use ferretcd_tests::{Etcd37, Ferretcd, Process, Program, report};
 
 use super::support::{get, judge, put, put_at_last};
@@ -27,19 +30,23 @@ async fn start<P: Program, Q: Program>() -> Members<P> {
     cluster
 }
 
+/// Makes a member the leader.
+async fn lead<P: Program>(cluster: &Members<P>, number: usize) {
+    let leader = cluster.leader().await;
+    if leader != number {
+        let request = MoveLeaderRequest { target_id: cluster.id(number) };
+        let moved = cluster.clients(leader).maintenance.move_leader(request).await;
+        moved.unwrap_or_else(|status| panic!("m{number} does not take over from m{leader}: {status}"));
+    }
+}
+
 /// Each member leads and dies once under load, comes back with a snapshot, and all answers are those of one store.
 async fn live_together<P: Program, Q: Program>() {
     let mut cluster = start::<P, Q>().await;
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
     for number in 0..3 {
         load.changes(20).await;
-        let leader = cluster.leader().await;
-        if leader != number {
-            let target_id = cluster.id(number);
-            let request = api_proto::etcdserverpb::MoveLeaderRequest { target_id };
-            let moved = cluster.clients(leader).maintenance.move_leader(request).await;
-            moved.unwrap_or_else(|status| panic!("m{number} does not take over from m{leader}: {status}"));
-        }
+        lead(&cluster, number).await;
         load.changes(20).await;
         cluster.kill9(number).await;
         // Many more than the log keeps.
@@ -91,18 +98,42 @@ async fn replaced<P: Program, Q: Program>() {
 /// A voter that is added through ferretcd while etcd leads, and runs `P`, votes after a while.
 async fn added_under_etcd<P: Program>() {
     let mut cluster = start::<Ferretcd, Etcd37>().await;
-    let leader = cluster.leader().await;
-    if leader != 2 {
-        let request = api_proto::etcdserverpb::MoveLeaderRequest { target_id: cluster.id(2) };
-        let moved = cluster.clients(leader).maintenance.move_leader(request).await;
-        moved.unwrap_or_else(|status| panic!("m2 does not take over from m{leader}: {status}"));
-    }
+    lead(&cluster, 2).await;
     let new = cluster.add(0, false).await;
     cluster.run_as::<P>(new).await;
     cluster.restart(new).await;
     put_at_last(&cluster.clients(new), "through the new one", "v").await;
     assert_eq!(cluster.leader().await, 2, "nobody else was needed");
     cluster.assert_equal().await;
+}
+
+/// Leases that end together under a leader of ferretcd end in words that etcd reads.
+async fn leases_end_under_ferretcd() {
+    let cluster = start::<Etcd37, Ferretcd>().await;
+    lead(&cluster, 2).await;
+    let mut clients = cluster.clients(0);
+    for id in 1..=5 {
+        clients.lease.lease_grant(LeaseGrantRequest { id, ttl: 2 }).await.expect("every member grants");
+    }
+    until("the leases end", Duration::from_secs(15), async || {
+        let listed = cluster.clients(0).lease.lease_leases(LeaseLeasesRequest {}).await;
+        match listed.map_err(|status| status.to_string())?.into_inner().leases.len() {
+            0 => Ok(()),
+            n => Err(format!("{n} are left")),
+        }
+    })
+    .await;
+    for number in 0..3 {
+        put_at_last(&cluster.clients(number), &format!("through{number}"), "v").await;
+    }
+    cluster.assert_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_among_etcd() {
+    if is_possible("leases that end among etcd") {
+        leases_end_under_ferretcd().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
