@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use grpc_server::next_connection;
 use http::Uri;
 use http::uri::Scheme;
 use tls::{ClientTls, ServerTls};
@@ -15,8 +16,6 @@ use transport::{BoxedIo, Connect, Dialing, PeerServer, TcpConnect};
 use crate::config::Config;
 use crate::listeners::Bound;
 
-/// Pause after the system has no descriptor for a new connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Without a byte for so long a stream is given up; etcd's.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to begin a stream; etcd's.
@@ -92,21 +91,12 @@ struct Door {
 impl Door {
     async fn accept(mut self, listener: TcpListener) {
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            let (stream, remote) = tokio::select! {
+                accepted = next_connection(&listener) => accepted,
                 // It errs when the sender is gone, which is what stops.
                 _ = self.stopped.changed() => return,
             };
-            match accepted {
-                Ok((stream, remote)) => {
-                    let door = self.clone();
-                    tokio::spawn(async move { door.serve(stream, remote).await });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection of another member; trying again");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            tokio::spawn(self.clone().serve(stream, remote));
         }
     }
 

@@ -130,24 +130,30 @@ async fn accept(
     alive: mpsc::Sender<()>,
 ) {
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let (stream, remote) = tokio::select! {
+            accepted = next_connection(&listener) => accepted,
             _ = stage.wait_for(|stage| *stage >= Stage::Draining) => return,
         };
-        match accepted {
-            Ok((stream, remote)) => {
-                let (server, tls, alive) = (server.clone(), tls.clone(), alive.clone());
-                let (draining, mut closing) = (stage.clone(), stage.clone());
-                tokio::spawn(async move {
-                    tokio::select! {
-                        ended = connection(server, tls, stream, remote, draining) => if let Err(error) = ended {
-                            tracing::debug!(%remote, error, "connection ended");
-                        },
-                        _ = closing.wait_for(|stage| *stage == Stage::Closing) => {}
-                    }
-                    drop(alive);
-                });
+        let (server, tls, alive) = (server.clone(), tls.clone(), alive.clone());
+        let (draining, mut closing) = (stage.clone(), stage.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = connection(server, tls, stream, remote, draining) => if let Err(error) = ended {
+                    tracing::debug!(%remote, error, "connection ended");
+                },
+                _ = closing.wait_for(|stage| *stage == Stage::Closing) => {}
             }
+            drop(alive);
+        });
+    }
+}
+
+/// The next connection of a listener. An error of the system is logged, and tried again after a pause. Dropping the
+/// future loses no connection.
+pub async fn next_connection(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
             // A client that is gone before it was accepted concerns nobody else.
             Err(error) if is_about_one_client(&error) => {}
             Err(error) => {

@@ -35,6 +35,6 @@ mod texts;
 mod turns;
 mod watch;
 
-pub use accept::{Endpoint, serve};
+pub use accept::{Endpoint, next_connection, serve};
 pub use config::Config;
 pub use server::{Face, Handler, Server};

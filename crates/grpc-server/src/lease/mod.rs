@@ -19,6 +19,9 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 pub(crate) use self::keep_alive::KeepAliveService;
 use crate::status::{Refusal, status};
 
+/// Before each message of a stream: whether it is compressed, and its length.
+const PREFIX_BYTES: usize = 5;
+
 /// Serves the leases of a cluster, but for [keep-alives](KeepAliveService).
 #[derive(Clone, Debug)]
 pub(crate) struct LeaseService {

@@ -14,6 +14,7 @@ use prost::Message;
 use tonic::Status;
 use tonic::codegen::StdError;
 
+use super::PREFIX_BYTES;
 use super::requests::Requests;
 use crate::accept::Running;
 use crate::drain::Ends;
@@ -24,8 +25,6 @@ use crate::status::{ok, status};
 const RENEWALS_MAX: usize = 256;
 /// An answer at most: six numbers and the prefixes around them.
 const ANSWER_BYTES_MAX: usize = 80;
-/// Before each message: that it is not compressed, and its length.
-const PREFIX_BYTES: usize = 5;
 
 /// The state of a stream. Everything that it waits for wakes the one task that polls it.
 pub(crate) struct Renewals<B> {

@@ -14,10 +14,9 @@ use prost::Message;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
+use super::PREFIX_BYTES;
 use crate::texts;
 
-/// Before each message: whether it is compressed, and its length.
-const PREFIX_BYTES: usize = 5;
 /// A buffer that a burst has grown is given back beyond this.
 const BUFFER_BYTES_KEPT: usize = 1024;
 
