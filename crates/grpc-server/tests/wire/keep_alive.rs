@@ -213,6 +213,9 @@ async fn a_stream_that_is_given_up_leaves_the_others_alone() {
 /// The windows are so large that only the socket itself holds the server back, or so small that frames do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_client_that_does_not_read_its_answers_costs_little_and_gets_them_all() {
+    if !is_alone("keep_alive::a_client_that_does_not_read_its_answers_costs_little_and_gets_them_all") {
+        return;
+    }
     const RENEWALS: usize = 200_000;
     const PER_FRAME: usize = 1000;
     let served = served([1]).await;

@@ -46,6 +46,9 @@ async fn a_client_that_does_not_read_holds_up_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn streams_that_nobody_reads_cost_a_few_pieces_each() {
+    if !is_alone("slow::streams_that_nobody_reads_cost_a_few_pieces_each") {
+        return;
+    }
     const STREAMS: usize = 8;
     const VALUES: usize = 600;
     const SIZE: usize = 100_000;

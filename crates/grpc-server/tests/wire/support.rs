@@ -257,6 +257,19 @@ impl Answer {
     }
 }
 
+/// For tests that measure the memory of their process, to which all tests beside them would add. Runs the test called
+/// `name` once more in a process of its own, and is true there.
+pub(crate) fn is_alone(name: &str) -> bool {
+    const MARK: &str = "FERRETCD_TEST_ALONE";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let program = std::env::current_exe().expect("a running program has a file");
+    let status = std::process::Command::new(program).args(["--exact", name]).env(MARK, "1").status();
+    assert!(status.expect("it starts once more").success(), "{name} failed in a process of its own");
+    false
+}
+
 /// Memory of this process in use, in bytes.
 pub(crate) fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");

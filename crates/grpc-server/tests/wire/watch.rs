@@ -155,6 +155,9 @@ async fn watches_outlive_the_last_request() {
 /// Clients that read nothing: by frames, since their window stays shut, or by the socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_does_not_read_holds_up_nobody_and_misses_nothing() {
+    if !is_alone("watch::who_does_not_read_holds_up_nobody_and_misses_nothing") {
+        return;
+    }
     const STREAMS: usize = 10;
     const PUTS: usize = 300;
     const SIZE: usize = 30_000;
