@@ -56,12 +56,13 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(local: Arc<Local>, id: MemberId, urls: &[String]) -> Self {
-        let (active, disconnected) = local.metrics.activity(local.id, id);
+        let counted = local.counted(id);
+        let (active, disconnected) = local.metrics.activity(local.id, counted);
         Self {
             id,
             urls: Urls::new(urls),
             liveness: Liveness::new(id, active, disconnected),
-            counters: local.metrics.of_peer(id),
+            counters: local.metrics.of_peer(counted),
             appends: Lane::default(),
             messages: Lane::default(),
             local,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
@@ -48,6 +49,8 @@ struct Inner {
     table: ArcSwap<Table>,
     /// Held by whoever puts another table in place.
     changing: Mutex<()>,
+    /// How often strangers have been heard of, all together.
+    greetings: AtomicU64,
     /// One snapshot comes in at a time.
     receiving: Arc<Semaphore>,
     /// One permit for each state that a member has asked for.
@@ -59,7 +62,34 @@ struct Table {
     local: Option<Arc<Local>>,
     /// All members but this one, once there is a local one.
     peers: BTreeMap<MemberId, Arc<Peer>>,
-    strangers: BTreeMap<MemberId, Arc<Peer>>,
+    /// At most [`STRANGERS_MAX`].
+    strangers: BTreeMap<MemberId, Arc<Stranger>>,
+}
+
+/// Somebody who says to be a member and is not known as one.
+struct Stranger {
+    peer: Peer,
+    /// The number of the last greeting that was theirs.
+    greeted: AtomicU64,
+}
+
+impl Table {
+    fn peer(&self, id: MemberId) -> Option<&Peer> {
+        let member = self.peers.get(&id).map(Arc::as_ref);
+        member.or_else(|| self.strangers.get(&id).map(|stranger| &stranger.peer))
+    }
+
+    /// Makes room for one more stranger: whoever was not heard of for the longest time goes. So ids that somebody
+    /// invents are in the way of a member only until it is heard of again.
+    fn make_room(&mut self) {
+        if self.strangers.len() < STRANGERS_MAX {
+            return;
+        }
+        let oldest = self.strangers.iter().min_by_key(|(_, it)| it.greeted.load(Ordering::Relaxed));
+        if let Some(id) = oldest.map(|(id, _)| *id) {
+            self.strangers.remove(&id);
+        }
+    }
 }
 
 impl fmt::Debug for PeerTransport {
@@ -86,6 +116,7 @@ impl PeerTransport {
             membership: Arc::default(),
             table: ArcSwap::default(),
             changing: Mutex::default(),
+            greetings: AtomicU64::default(),
             receiving: Arc::new(Semaphore::new(1)),
             asked_for: Arc::new(Semaphore::new(STATES_MAX)),
         })))
@@ -151,17 +182,26 @@ impl PeerTransport {
     /// Remembers where somebody is to be reached who says to be a member. This member may be the one that is
     /// behind, and then it must be able to answer.
     pub(crate) fn meet(&self, id: MemberId, urls: &[String]) {
-        let is_known = |table: &Table| table.peers.contains_key(&id) || table.strangers.contains_key(&id);
-        if urls.is_empty() || is_known(&self.0.table.load()) || self.0.membership.read().is_removed(id) {
+        let table = self.0.table.load();
+        let is_member = table.peers.contains_key(&id);
+        if urls.is_empty() || is_member || self.0.membership.read().is_removed(id) {
+            return;
+        }
+        let greeting = self.0.greetings.fetch_add(1, Ordering::Relaxed);
+        if let Some(stranger) = table.strangers.get(&id) {
+            stranger.greeted.store(greeting, Ordering::Relaxed);
+            // What was said before may have been said by somebody else.
+            stranger.peer.link.urls.set(urls);
             return;
         }
         self.0.change(|table| {
             let Some(local) = table.local.clone() else { return };
-            if id == local.id || is_known(table) || table.strangers.len() >= STRANGERS_MAX {
+            if id == local.id || table.peer(id).is_some() {
                 return;
             }
+            table.make_room();
             let peer = Peer::start(&local, id, urls, Standing::Stranger, &self.0.runtime);
-            table.strangers.insert(id, Arc::new(peer));
+            table.strangers.insert(id, Arc::new(Stranger { peer, greeted: greeting.into() }));
             info!(
                 "local-member-id" = %local.id,
                 "remote-peer-id" = %id,
@@ -173,8 +213,9 @@ impl PeerTransport {
 
     fn link(&self, to: MemberId) -> Result<Arc<Link>, PeerError> {
         let table = self.0.table.load();
-        let peer = table.peers.get(&to).or_else(|| table.strangers.get(&to));
-        peer.map(|peer| Arc::clone(&peer.link))
+        table
+            .peer(to)
+            .map(|peer| Arc::clone(&peer.link))
             .ok_or_else(|| PeerError::Unreachable(format!("member {to} is not known")))
     }
 
@@ -203,7 +244,7 @@ impl Inner {
     /// Brings the connections in line with the members.
     fn reconcile(&self, table: &mut Table) {
         let Some(local) = table.local.clone() else { return };
-        let membership = self.membership.read();
+        let membership = self.membership.read().clone();
         table.peers.retain(|id, _| {
             let is_member = membership.member(*id).is_some();
             if !is_member {
@@ -247,8 +288,7 @@ impl Peers for PeerTransport {
         let table = self.0.table.load();
         for message in messages {
             let to = message.to();
-            let peer = table.peers.get(&to).or_else(|| table.strangers.get(&to));
-            match peer {
+            match table.peer(to) {
                 Some(peer) => peer.send(convert::to_wire(message)),
                 None => {
                     debug!(

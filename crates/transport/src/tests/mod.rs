@@ -6,4 +6,5 @@ mod refusals;
 mod removal;
 mod snapshots;
 mod states;
+mod strangers;
 mod streams;
