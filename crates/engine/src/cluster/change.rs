@@ -103,34 +103,43 @@ impl Engine {
         let proposal = conf_change(id, change);
         let mut waiter = DecisionWaiter::new(&self.0.waiters, id);
         let before = self.membership();
-        let mut is_repeated = false;
+        let patience = 2 * self.config().election;
+        let (mut failed, mut is_repeated) = (None, false);
         loop {
+            if let Some(error) = failed.take() {
+                match after_failure(change, &before, &self.membership()) {
+                    Next::Propose => {}
+                    Next::Done => break,
+                    Next::GiveUp => return Err(error),
+                }
+            }
             let decision = waiter.register()?;
             if self.0.shared.is_stopping() {
                 return Err(RequestError::Stopped);
             }
-            // Nothing comes of an addition, removal or promotion that was made already, but an update must not
-            // take back a later one.
-            let may_be_repeated = is_same_address(change, &before, &self.membership());
-            let patience = if may_be_repeated { 2 * self.config().election } else { NEVER };
             let decided = match self.0.node.propose_conf_change(id, proposal.clone()) {
-                Ok(()) => timeout(patience, decision).await.ok().map(Result::ok),
-                Err(Refused::Full) => Some(Some(Err(RequestError::Dropped))),
+                Ok(()) => timeout(patience, decision).await.map(Result::ok),
+                Err(Refused::Full) => Ok(Some(Err(RequestError::Dropped))),
                 Err(Refused::Stopped) => return Err(RequestError::Stopped),
             };
-            match decided {
-                Some(Some(Ok(_))) => break,
-                Some(Some(Err(RequestError::Dropped))) => sleep(RETRY_PAUSE).await,
+            failed = match decided {
+                Ok(Some(Ok(_))) => break,
+                Ok(Some(Err(error @ RequestError::Dropped))) => {
+                    sleep(RETRY_PAUSE).await;
+                    Some(error)
+                }
                 // A state that came as a whole from another member tells nothing of single changes.
-                None
-                | Some(Some(Err(
-                    RequestError::Timeout | RequestError::TimeoutLeaderLost | RequestError::TimeoutNoLeader,
-                ))) => {}
+                Err(_) => Some(RequestError::Timeout),
+                Ok(Some(Err(
+                    error @ (RequestError::Timeout
+                    | RequestError::TimeoutLeaderLost
+                    | RequestError::TimeoutNoLeader),
+                ))) => Some(error),
                 // What an earlier try has done need not be done again.
-                Some(Some(Err(_))) if is_repeated && is_done(change, &self.membership()) => break,
-                Some(Some(Err(error))) => return Err(error),
-                Some(None) => return Err(RequestError::Stopped),
-            }
+                Ok(Some(Err(_))) if is_repeated && is_done(change, &self.membership()) => break,
+                Ok(Some(Err(error))) => return Err(error),
+                Ok(None) => return Err(RequestError::Stopped),
+            };
             is_repeated = true;
         }
         tracing::info!(
@@ -175,11 +184,27 @@ fn is_done(change: &Change, membership: &Membership) -> bool {
     }
 }
 
-/// Whether nobody else has changed the addresses that the change changes.
-fn is_same_address(change: &Change, before: &Membership, now: &Membership) -> bool {
-    let Change::UpdatePeerUrls(id, _) = change else { return true };
-    let peer_urls = |members: &Membership| members.member(*id).map(|member| member.peer_urls.clone());
-    peer_urls(before) == peer_urls(now)
+/// What is to be done about a change that was proposed, and is not known to be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Propose it once more.
+    Propose,
+    /// Nothing: the members are as it would have them.
+    Done,
+    /// Nothing: somebody else has changed the same since, which it would take back.
+    GiveUp,
+}
+
+/// What was made already is refused when it comes again, and so is what concerns nobody any more. But not an update, so
+/// it has to be looked at whether there was another one after it.
+fn after_failure(change: &Change, before: &Membership, now: &Membership) -> Next {
+    let Change::UpdatePeerUrls(id, _) = change else { return Next::Propose };
+    match (before.member(*id), now.member(*id)) {
+        (Some(before), Some(now)) if before.peer_urls == now.peer_urls => Next::Propose,
+        (_, Some(_)) if is_done(change, now) => Next::Done,
+        (_, Some(_)) => Next::GiveUp,
+        (_, None) => Next::Propose,
+    }
 }
 
 /// Waits for the decision about one change, whichever try of it comes first. Nobody waits any more when this goes.
@@ -249,5 +274,30 @@ mod tests {
             assert!(is_done(&change, &membership), "{change:?}");
         }
         assert!(!is_done(&update("http://y:1"), &membership));
+    }
+
+    #[test]
+    fn an_update_does_not_take_back_a_later_one() {
+        let mut membership = Membership::default();
+        let mut batch = Batch::default();
+        let mut make = |change| {
+            membership.change(change, &mut batch).expect("possible");
+            membership.clone()
+        };
+        let update = |url: &str| Change::UpdatePeerUrls(MemberId(1), vec![url.to_owned()]);
+        make(Change::add(member(1)));
+        let before = make(Change::add(member(2)));
+        let own = update("http://x:1");
+        assert_eq!(after_failure(&own, &before, &before), Next::Propose);
+        let other_member = make(Change::UpdatePeerUrls(MemberId(2), vec!["http://z:1".to_owned()]));
+        assert_eq!(after_failure(&own, &before, &other_member), Next::Propose);
+        let is_made = make(own.clone());
+        assert_eq!(after_failure(&own, &before, &is_made), Next::Done);
+        let later = make(update("http://y:1"));
+        assert_eq!(after_failure(&own, &before, &later), Next::GiveUp);
+        // These are refused when they come again.
+        let is_removed = make(Change::Remove(MemberId(1)));
+        assert_eq!(after_failure(&own, &before, &is_removed), Next::Propose);
+        assert_eq!(after_failure(&Change::Remove(MemberId(1)), &before, &is_removed), Next::Propose);
     }
 }
