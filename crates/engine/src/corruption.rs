@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api_proto::etcdserverpb::{AlarmRequest, AlarmType, alarm_request::AlarmAction};
+use apply::Alarm;
 use base::MemberId;
 use mvcc::KvHash;
 use tokio::task::JoinSet;
@@ -55,6 +56,12 @@ fn compare(hashes: &[(MemberId, u32)], n_members: usize) -> Verdict {
     };
     groups.remove(&right);
     Verdict::Corrupt(groups.into_values().flatten().collect())
+}
+
+/// Those for whom the alarm has yet to be raised. Raised again, it would fill the log and change nothing.
+fn without_alarm(mut corrupt: Vec<MemberId>, alarms: &[Alarm]) -> Vec<MemberId> {
+    corrupt.retain(|id| !alarms.contains(&Alarm { kind: AlarmType::Corrupt as i32, member: *id }));
+    corrupt
 }
 
 impl Engine {
@@ -151,7 +158,7 @@ impl Engine {
             // Nobody can tell who is right; etcd's way to say so.
             Verdict::Undecided => vec![MemberId::default()],
         };
-        for id in corrupt {
+        for id in without_alarm(corrupt, &self.alarms()) {
             tracing::error!(
                 "mismatched-member-id" = %id,
                 revision = own.hash_revision,
@@ -208,5 +215,20 @@ mod tests {
         check(&[(1, 7), (2, 8)], 2, Verdict::Undecided);
         check(&[(1, 7), (2, 8), (3, 9)], 3, Verdict::Undecided);
         check(&[(1, 7), (2, 8), (3, 7), (4, 9), (5, 7)], 5, corrupt(&[2, 4]));
+    }
+
+    #[test]
+    fn an_alarm_is_raised_once() {
+        let alarm = |kind: AlarmType, member| Alarm { kind: kind as i32, member: MemberId(member) };
+        let alarms =
+            [alarm(AlarmType::Corrupt, 1), alarm(AlarmType::Nospace, 2), alarm(AlarmType::Corrupt, 0)];
+        let check = |corrupt: &[u64], expected: &[u64]| {
+            let found = without_alarm(corrupt.iter().copied().map(MemberId).collect(), &alarms);
+            assert_eq!(found.iter().map(|id| id.0).collect::<Vec<_>>(), expected, "{corrupt:?}");
+        };
+        check(&[1, 2, 3], &[2, 3]);
+        check(&[1], &[]);
+        // Nobody knows who is wrong, which was said as well.
+        check(&[0], &[]);
     }
 }
