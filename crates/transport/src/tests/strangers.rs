@@ -1,5 +1,4 @@
 use base::MemberId;
-use engine::Peers as _;
 
 use super::harness::{Node, heartbeat, listen};
 
