@@ -7,7 +7,7 @@ use backend::{Backend, Batch, Bucket};
 use base::{LeaseId, MemberId};
 use bytes::Bytes;
 use lease::{LeaseReader, Leases};
-use membership::{Change, Membership};
+use membership::{Change, ChangeError, Membership};
 use mvcc::{Scrub, Store, WriteTxn};
 
 use crate::alarm::Alarms;
@@ -87,11 +87,15 @@ pub enum Response {
 pub enum MemberChange {
     /// Adds the member that the context describes, or promotes it if the context says so.
     Add {
+        /// The member; refused if the context describes another.
+        node: MemberId,
         /// JSON of the member.
         context: Bytes,
     },
     /// Sets the peer URLs that the context gives.
     Update {
+        /// The member; refused if the context describes another.
+        node: MemberId,
         /// JSON of the member.
         context: Bytes,
     },
@@ -305,11 +309,19 @@ impl StateMachine {
         batch: &mut Batch,
     ) -> Result<(), ApplyError> {
         let unreadable = |source| Fault::Member { index, source };
-        let change = match change {
-            MemberChange::Remove(id) => Change::Remove(id),
-            MemberChange::Update { context } => Change::from_update(&context).map_err(unreadable)?,
-            MemberChange::Add { context } => Change::from_addition(&context).map_err(unreadable)?,
+        let (node, change) = match change {
+            MemberChange::Remove(id) => (id, Change::Remove(id)),
+            MemberChange::Update { node, context } => {
+                (node, Change::from_update(&context).map_err(unreadable)?)
+            }
+            MemberChange::Add { node, context } => {
+                (node, Change::from_addition(&context).map_err(unreadable)?)
+            }
         };
+        // The consensus core goes by the one and the list of members by the other.
+        if change.member() != node {
+            return Err(ChangeError::OtherMember { node, described: change.member() }.into());
+        }
         Ok(self.membership.change(change, batch)?)
     }
 }

@@ -55,7 +55,7 @@ impl Member {
                 .apply(index, term, entry.clone(), &mut self.batch)
                 .expect("a readable entry");
         }
-        let add = MemberChange::Add { context: entry.clone() };
+        let add = MemberChange::Add { node: MEMBER, context: entry.clone() };
         let outcome =
             self.machine.apply_members((index, term), 0, add, &mut self.batch).expect("a readable entry");
         assert_eq!(self.machine.applied().conf_state, r#"{"voters":[7],"auto_leave":false}"#);

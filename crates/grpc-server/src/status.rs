@@ -102,9 +102,9 @@ impl From<ApplyError> for Refusal {
             ApplyError::NoSpace => Error::NoSpace,
             ApplyError::Corrupt => Error::Corrupt,
             ApplyError::Membership(ChangeError::IdExists(_)) => Error::MemberExist,
-            ApplyError::Membership(ChangeError::IdRemoved(_) | ChangeError::NotFound(_)) => {
-                Error::MemberNotFound
-            }
+            ApplyError::Membership(
+                ChangeError::IdRemoved(_) | ChangeError::NotFound(_) | ChangeError::OtherMember { .. },
+            ) => Error::MemberNotFound,
             ApplyError::Membership(ChangeError::PeerUrlExists(_)) => Error::PeerURLExist,
             ApplyError::Membership(ChangeError::NotLearner(_)) => Error::MemberNotLearner,
             ApplyError::Membership(ChangeError::TooManyLearners { .. }) => Error::TooManyLearners,

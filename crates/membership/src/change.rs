@@ -54,6 +54,14 @@ pub enum ChangeError {
         /// How many there may be.
         max: usize,
     },
+    /// The entry is about one member, and describes another: whoever made it cannot mean it.
+    #[error("change the members: the entry is about member {node} and describes {described}")]
+    OtherMember {
+        /// Who votes or not after the change.
+        node: MemberId,
+        /// Who is in the description.
+        described: MemberId,
+    },
     /// Without this member nobody would vote, and nothing could be changed ever again.
     #[error("change the members: {0} is the last voter")]
     LastVoter(MemberId),

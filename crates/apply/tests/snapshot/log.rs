@@ -85,7 +85,8 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
 
 pub(crate) fn add(id: MemberId) -> MemberChange {
     let peer_urls = vec![format!("http://p:{id}")];
-    MemberChange::Add { context: Description { id, peer_urls, ..Description::default() }.to_json().into() }
+    let context = Description { id, peer_urls, ..Description::default() }.to_json().into();
+    MemberChange::Add { node: id, context }
 }
 
 pub(crate) fn entry() -> impl Strategy<Value = Entry> {

@@ -248,11 +248,11 @@ impl Process {
 }
 
 fn member_change(change: &ConfChange) -> MemberChange {
-    let context = change.context.clone();
+    let (node, context) = (change.node, change.context.clone());
     match change.kind {
-        ConfChangeKind::AddNode | ConfChangeKind::AddLearnerNode => MemberChange::Add { context },
-        ConfChangeKind::UpdateNode => MemberChange::Update { context },
-        ConfChangeKind::RemoveNode => MemberChange::Remove(change.node),
+        ConfChangeKind::AddNode | ConfChangeKind::AddLearnerNode => MemberChange::Add { node, context },
+        ConfChangeKind::UpdateNode => MemberChange::Update { node, context },
+        ConfChangeKind::RemoveNode => MemberChange::Remove(node),
     }
 }
 

@@ -1,0 +1,63 @@
+//! What becomes of changes of the members that no member of good faith would make.
+
+use backend::{Backend, Batch};
+use base::MemberId;
+use bytes::Bytes;
+use ferretcd_apply::{ApplyError, Config, MemberChange, StateMachine};
+use membership::{Change, ChangeError, Member};
+
+const CONFIG: Config =
+    Config { mvcc: mvcc::Config { cache_bytes: 1 << 16 }, lease: lease::Config { ttl_min: 2 } };
+
+fn described(id: u64, is_learner: bool) -> Bytes {
+    let peer_urls = vec![format!("http://m{id}:1")];
+    let member = Member { id: MemberId(id), peer_urls, is_learner, ..Member::default() };
+    Change::add(member).to_context().into()
+}
+
+fn update(id: u64) -> Bytes {
+    Change::UpdatePeerUrls(MemberId(id), vec!["http://elsewhere:1".to_owned()]).to_context().into()
+}
+
+/// The members are in the list by one id and vote by the other.
+#[test]
+fn an_entry_is_about_one_member() {
+    let mut batch = Batch::default();
+    let mut machine = StateMachine::open(Backend::in_memory(), &CONFIG, &mut batch).expect("no rows");
+    let mut index = 0;
+    let mut apply = |change: MemberChange| {
+        index += 1;
+        let outcome = machine.apply_members((index, 1), 0, change, &mut batch).expect("a readable entry");
+        (outcome.result.map(drop), machine.applied().clone(), machine.membership().clone())
+    };
+    let mut check = |change: MemberChange, expected: Option<(u64, u64)>| {
+        let (result, applied, members) = apply(change.clone());
+        let refused = match result {
+            Ok(()) => None,
+            Err(ApplyError::Membership(ChangeError::OtherMember { node, described })) => {
+                Some((node.0, described.0))
+            }
+            Err(other) => panic!("{change:?}: {other}"),
+        };
+        assert_eq!(refused, expected, "{change:?}");
+        (applied, members)
+    };
+    let add = |node, context| MemberChange::Add { node: MemberId(node), context };
+    let promote = |node, id| add(node, Change::Promote(MemberId(id)).to_context().into());
+
+    check(add(1, described(1, false)), None);
+    let (before, members) = check(add(2, described(2, true)), None);
+    for (change, expected) in [
+        (add(3, described(4, false)), (3, 4)),
+        (add(1, described(4, false)), (1, 4)),
+        (promote(1, 2), (1, 2)),
+        (MemberChange::Update { node: MemberId(1), context: update(2) }, (1, 2)),
+    ] {
+        let (applied, now) = check(change, Some(expected));
+        assert_eq!(applied.conf_state, before.conf_state, "it has no effect");
+        assert!(now.members().eq(members.members()));
+        assert!(applied.index > before.index, "and is done with");
+    }
+    check(MemberChange::Update { node: MemberId(2), context: update(2) }, None);
+    check(promote(2, 2), None);
+}
