@@ -20,7 +20,7 @@ use crate::waiters::Waiters;
 /// A sync of the log that takes longer is logged.
 const SLOW_SYNC: Duration = Duration::from_secs(1);
 
-/// Called on the node's threads; never waits.
+/// Called on the node's threads, about reads also on those that receive; never waits.
 pub(crate) struct EngineHost {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) gate: Arc<ReadGate>,
@@ -38,7 +38,7 @@ impl EngineHost {
     /// Asks for the index of a round of reads.
     fn ask(&self, token: Option<u64>) {
         if let Some(token) = token
-            && let Some(node) = &*self.node.lock()
+            && let Some(node) = self.node.lock().clone()
         {
             // A refusal is made up for when the round is asked again.
             let _ = node.read_index(ReadToken(token));

@@ -5,34 +5,38 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::MemberId;
+use parking_lot::Mutex;
 use prometheus::IntCounter;
 use raft_node::{Message, Transport};
 
 use crate::Peers;
 
-/// Passes messages on. Belongs to the consensus driver.
+/// Passes messages on.
 pub(crate) struct ToPeers {
     peers: Arc<dyn Peers>,
-    heartbeats: Heartbeats,
+    /// Only the consensus driver sends some.
+    heartbeats: Mutex<Heartbeats>,
     late: IntCounter,
 }
 
 impl ToPeers {
     /// A leader that lets two intervals of `heartbeat` pass between heartbeats to a member is late, and counted.
     pub(crate) fn new(peers: Arc<dyn Peers>, heartbeat: Duration, late: IntCounter) -> Self {
-        Self { peers, heartbeats: Heartbeats { interval: heartbeat, last: HashMap::new() }, late }
+        let heartbeats = Heartbeats { interval: heartbeat, last: HashMap::new() };
+        Self { peers, heartbeats: Mutex::new(heartbeats), late }
     }
 }
 
 impl Transport for ToPeers {
-    fn send(&mut self, messages: Vec<Message>) {
+    fn send(&self, messages: Vec<Message>) {
         for message in messages.iter().filter(|message| message.is_heartbeat()) {
-            let (to, expected) = (message.to(), 2 * self.heartbeats.interval);
-            if let Some(exceeded) = self.heartbeats.exceeded(to, message.term(), Instant::now()) {
+            let mut heartbeats = self.heartbeats.lock();
+            let (to, expected) = (message.to(), 2 * heartbeats.interval);
+            if let Some(exceeded) = heartbeats.exceeded(to, message.term(), Instant::now()) {
                 self.late.inc();
                 tracing::warn!(
                     to = %to,
-                    "heartbeat-interval" = format!("{:?}", self.heartbeats.interval),
+                    "heartbeat-interval" = format!("{:?}", heartbeats.interval),
                     "expected-duration" = format!("{expected:?}"),
                     "exceeded-duration" = format!("{exceeded:?}"),
                     "leader failed to send out heartbeat on time; took too long, leader is overloaded likely from \

@@ -21,7 +21,7 @@ type Handles = Arc<OnceLock<Vec<NodeHandle>>>;
 struct Network(Handles);
 
 impl Transport for Network {
-    fn send(&mut self, messages: Vec<Message>) {
+    fn send(&self, messages: Vec<Message>) {
         let Some(handles) = self.0.get() else { return };
         for message in messages {
             // Refused messages are lost, as on any network.
@@ -68,7 +68,7 @@ fn start(id: MemberId, handles: &Handles, host: Member) -> Result<Node, Error> {
         proposal_ticks: 50,
         advance_ticks: true,
     };
-    let transport = Box::new(Network(handles.clone()));
+    let transport = Arc::new(Network(handles.clone()));
     Node::start(config, log, recovered, Applied::default(), transport, Arc::new(host))
 }
 

@@ -59,7 +59,7 @@ fn start(dir: &Path) -> Result<(Node, Receiver<(u64, usize)>), Error> {
     };
     let (sender, committed) = sync_channel(100_000);
     let host = Arc::new(Member(sender));
-    let node = Node::start(config, log, recovered, Applied::default(), Box::new(NoPeers), host)?;
+    let node = Node::start(config, log, recovered, Applied::default(), Arc::new(NoPeers), host)?;
     Ok((node, committed))
 }
 

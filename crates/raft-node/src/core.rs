@@ -14,7 +14,7 @@ use self::held::Held;
 use crate::jitter::Jitter;
 use crate::memory_log::MemoryLog;
 use crate::outbox::Outbox;
-use crate::reads::Reads;
+use crate::read_standing::{Asker, ReadSource, ReadStanding};
 use crate::split::split;
 use crate::{
     Applied, Config, Effects, Error, Event, Message, Persist, Progress, ReadToken, Role, Status, logger,
@@ -25,8 +25,8 @@ use crate::{
 /// entries again; a proposal that was forwarded is lost, and ends as a time-out.
 const UNAPPLIED_BYTES_MAX: u64 = 512 << 20;
 
-/// A read round without an answer is forgotten after this many election time-outs.
-const READ_ROUND_ELECTIONS: u64 = 10;
+/// Reads that wait for somebody to ask are dropped beyond this many; their callers try again.
+const WAITING_READS_MAX: usize = 1 << 16;
 
 /// By how much election time-outs differ from each other, in percent of the shortest. The library and etcd draw from
 /// twice as long an interval as the shortest, and lose more time by waiting than two candidates at once lose them: with
@@ -44,10 +44,13 @@ pub struct Core {
     config: Config,
     raw: RawNode<MemoryLog>,
     outbox: Outbox,
-    reads: Reads,
+    asker: Asker,
+    /// Reads while nobody leads, or of a leader that has not committed in its term; the raft library would forget
+    /// them.
+    waiting_reads: Vec<ReadToken>,
     held: Held,
     jitter: Jitter,
-    /// Ticks so far, to age rounds of reads.
+    /// Ticks so far, to age what is held.
     n_ticks: u64,
     /// Term, role and leader when the election time-out was last drawn.
     spread: (u64, StateRole, u64),
@@ -103,7 +106,7 @@ impl std::fmt::Debug for Core {
 
 impl Core {
     /// A core that continues from what the log and the state hold. `seed` must be another one for each start of
-    /// the same member: it spreads elections and names the rounds of reads.
+    /// the same member: it spreads elections and names the questions about reads.
     ///
     /// Errs if the settings are out of range, or if log and state do not fit together.
     pub fn new(
@@ -118,7 +121,8 @@ impl Core {
             .map_err(|_| Error::ConfState { conf_state: applied.conf_state.clone() })?;
         let mut core = Self {
             outbox: Outbox::default(),
-            reads: Reads::new(config.id.0, seed),
+            asker: Asker { member: config.id, boot: seed },
+            waiting_reads: Vec::new(),
             held: Held::default(),
             jitter: Jitter::new(seed),
             n_ticks: 0,
@@ -202,11 +206,27 @@ impl Core {
         }
     }
 
-    /// Whether this node leads, has committed in its term, and is the only one with a vote. Then everything that
-    /// is committed anywhere was committed here first.
-    pub(crate) fn leads_alone(&self) -> bool {
+    /// What this node can say about reads without deciding anything.
+    pub fn read_standing(&self) -> ReadStanding {
+        ReadStanding { asker: self.asker, source: self.read_source() }
+    }
+
+    fn read_source(&self) -> ReadSource {
         let raft = &self.raw.raft;
-        !self.over && raft.state == StateRole::Leader && self.is_sole_voter() && raft.commit_to_current_term()
+        if self.over || !self.answers_reads() {
+            return ReadSource::Unknown;
+        }
+        let (leader, term) = (MemberId(raft.leader_id), raft.term);
+        if raft.state != StateRole::Leader {
+            return ReadSource::Leader { id: leader, term };
+        }
+        if self.is_sole_voter() {
+            return ReadSource::Own;
+        }
+        let is_pair =
+            |id: &u64| *id != raft.id && raft.prs().has_quorum(&[raft.id, *id].into_iter().collect());
+        let voters = raft.prs().conf().voters().ids();
+        ReadSource::Pair { term, with: voters.iter().filter(is_pair).map(MemberId).collect() }
     }
 
     /// The applied index that the core waits for, so that its report should not wait for another event: that of
@@ -283,8 +303,6 @@ impl Core {
 
     fn tick(&mut self) {
         self.n_ticks += 1;
-        let patience = READ_ROUND_ELECTIONS * self.config.election_ticks as u64;
-        self.reads.forget_before(self.n_ticks.saturating_sub(patience));
         self.give_up_held();
         if !self.is_sole_voter_with_unsynced_tail() {
             self.raw.tick();
@@ -337,14 +355,15 @@ impl Core {
     }
 
     fn read_index(&mut self, tokens: Vec<ReadToken>) {
-        if tokens.is_empty() {
+        if !self.answers_reads() {
+            if self.waiting_reads.len() < WAITING_READS_MAX {
+                self.waiting_reads.extend(tokens);
+            }
             return;
         }
-        if !self.answers_reads() {
-            return self.reads.wait(tokens);
+        for token in tokens {
+            self.raw.read_index(self.asker.context(token, self.raw.raft.term).to_vec());
         }
-        let context = self.reads.start(tokens, self.n_ticks);
-        self.raw.read_index(context);
     }
 
     fn report_applied(&mut self, index: u64) {
@@ -406,8 +425,8 @@ impl Core {
         self.raw.advance_append_async(ready);
         self.settle();
         for read in read_states {
-            let tokens = self.reads.finish(&read.request_ctx);
-            self.effects.reads.extend(tokens.into_iter().map(|token| (token, read.index)));
+            let token = self.asker.token(&read.request_ctx);
+            self.effects.reads.extend(token.map(|token| (token, read.index)));
         }
         self.backlog.extend(committed);
     }
@@ -474,8 +493,8 @@ impl Core {
         if self.release_held() {
             return true;
         }
-        if self.reads.has_waiting() && self.answers_reads() {
-            let tokens = self.reads.take_waiting();
+        if !self.waiting_reads.is_empty() && self.answers_reads() {
+            let tokens = std::mem::take(&mut self.waiting_reads);
             self.read_index(tokens);
             return true;
         }

@@ -17,7 +17,7 @@ pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) queue: Arc<LogQueue>,
     pub(crate) log_thread: Option<JoinHandle<()>>,
-    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) transport: Arc<dyn Transport>,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) heartbeat: Duration,
     pub(crate) next_tick: Instant,

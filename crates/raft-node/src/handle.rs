@@ -1,7 +1,8 @@
 //! What the rest of the member holds of a node.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use base::MemberId;
@@ -9,7 +10,8 @@ use bytes::Bytes;
 
 use crate::inbox::{Inbox, Report};
 use crate::log_thread::Checkpoint;
-use crate::{ConfChange, Core, Message, Progress, Proposal, ReadToken, Refused, Status};
+use crate::read_standing::{ReadSource, ReadStanding};
+use crate::{ConfChange, Core, Host, Message, Progress, Proposal, ReadToken, Refused, Status, Transport};
 
 /// Access to a running node from any thread. None of its methods waits for the node; after the node has
 /// stopped, they refuse or do nothing.
@@ -26,10 +28,23 @@ pub(crate) struct Shared {
     standing: ArcSwap<Status>,
     /// Stored by the driver.
     committed: AtomicU64,
-    /// Stored by the driver.
-    leads_alone: AtomicBool,
+    /// Stored by the driver, behind the commit index that goes with it.
+    reads: ArcSwap<ReadStanding>,
     /// Stored by the driver. Empty unless it leads.
     progress: ArcSwap<Vec<Progress>>,
+    outside: Outside,
+}
+
+/// What the driver owns and handles may use while it runs.
+pub(crate) struct Outside {
+    pub(crate) host: Weak<dyn Host>,
+    pub(crate) transport: Weak<dyn Transport>,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").finish_non_exhaustive()
+    }
 }
 
 impl NodeHandle {
@@ -51,23 +66,40 @@ impl NodeHandle {
         self.shared.inbox.request(|lanes| &mut lanes.conf_changes, (token, change))
     }
 
-    /// Asks from which index a read that begins now is linearizable. The answer may never come: without a
-    /// leader the request is forgotten. Callers try again after a while, with a new token.
+    /// Asks from which index a read that begins now is linearizable. The answer may never come: the question may get
+    /// lost, with the leader that it was put to or on the way. Callers try again after a while, with a new token.
+    /// A follower's question leaves on the caller's thread.
     pub fn read_index(&self, token: ReadToken) -> Result<(), Refused> {
-        self.shared.inbox.request(|lanes| &mut lanes.reads, token)
+        let question = self.shared.reads.load().question(token);
+        match question {
+            Some(question) => self.shared.outside.send(question),
+            None => self.shared.inbox.request(|lanes| &mut lanes.reads, token)?,
+        }
+        Ok(())
     }
 
     /// The index from which a read that begins now is linearizable, if this node can tell without asking: it is
     /// the only one with a vote, so nobody else can have committed anything. `None` means to
     /// [ask](Self::read_index).
     pub fn read_index_alone(&self) -> Option<u64> {
-        let leads_alone = self.shared.leads_alone.load(Ordering::SeqCst);
-        leads_alone.then(|| self.shared.committed.load(Ordering::SeqCst))
+        let is_own = self.shared.reads.load().is_own();
+        is_own.then(|| self.shared.committed.load(Ordering::SeqCst))
     }
 
-    /// Hands over a message from another member. Refused ones may be forgotten: raft sends again.
+    /// Hands over a message from another member. Refused ones may be forgotten: raft sends again. What concerns reads
+    /// is done on the caller's thread where it needs no decision.
     pub fn receive(&self, message: Message) -> Result<(), Refused> {
-        self.shared.inbox.request(|lanes| &mut lanes.messages, message)
+        let shared = &*self.shared;
+        let standing = shared.reads.load();
+        let committed = shared.committed.load(Ordering::SeqCst);
+        if let Some(answer) = standing.answer(&message, committed) {
+            shared.outside.send(answer);
+        } else if let Some((token, index)) = standing.answered(&message, committed) {
+            shared.outside.read_ready(token, index);
+        } else {
+            shared.inbox.request(|lanes| &mut lanes.messages, message)?;
+        }
+        Ok(())
     }
 
     /// Decides about the configuration change handed out with the entry at `index`: it is in force with the next
@@ -127,14 +159,16 @@ impl NodeHandle {
 }
 
 impl Shared {
-    pub(crate) fn new(inbox: Inbox, status: Status) -> Self {
+    pub(crate) fn new(inbox: Inbox, core: &Core, outside: Outside) -> Self {
+        let status = core.status();
         let committed = AtomicU64::new(status.committed);
         Self {
             inbox,
             standing: ArcSwap::from_pointee(status),
             committed,
-            leads_alone: AtomicBool::new(false),
+            reads: ArcSwap::from_pointee(core.read_standing()),
             progress: ArcSwap::default(),
+            outside,
         }
     }
 
@@ -143,8 +177,12 @@ impl Shared {
     /// member could act on it must not find the state before it.
     pub(crate) fn publish(&self, core: &Core, has_new_standing: bool) {
         let status = core.status();
-        self.leads_alone.store(core.leads_alone(), Ordering::SeqCst);
+        // Before the standing: a leader of one that has committed nothing in its term knows too low an index.
         self.committed.store(status.committed, Ordering::SeqCst);
+        let reads = core.read_standing();
+        if **self.reads.load() != reads {
+            self.reads.store(Arc::new(reads));
+        }
         if has_new_standing {
             self.standing.store(Arc::new(status));
         }
@@ -158,7 +196,8 @@ impl Shared {
 
     /// The driver ends: nobody leads here any more and nothing is let in.
     pub(crate) fn retire(&self) {
-        self.leads_alone.store(false, Ordering::SeqCst);
+        let standing = ReadStanding::clone(&self.reads.load());
+        self.reads.store(Arc::new(ReadStanding { source: ReadSource::Unknown, ..standing }));
         self.publish_progress(Vec::new());
         self.inbox.close();
     }
@@ -167,5 +206,19 @@ impl Shared {
         let status = Status::clone(&self.standing.load());
         let committed = self.committed.load(Ordering::Acquire);
         Status { committed, applied: self.inbox.applied(), ..status }
+    }
+}
+
+impl Outside {
+    fn send(&self, message: Message) {
+        if let Some(transport) = self.transport.upgrade() {
+            transport.send(vec![message]);
+        }
+    }
+
+    fn read_ready(&self, token: ReadToken, index: u64) {
+        if let Some(host) = self.host.upgrade() {
+            host.read_ready(token, index);
+        }
     }
 }

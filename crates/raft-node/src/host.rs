@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use crate::{ConfChange, Error, Message};
 
-/// The member a node works for. Every method is called on the node's driver thread, one at a time and in the
-/// order in which things happened; none may wait for the node.
+/// The member a node works for. Every method but [`Self::read_ready`] is called on the node's driver thread, one at a
+/// time and in the order in which things happened; none may wait for the node.
 pub trait Host: Send + Sync + 'static {
     /// Entries are committed and durable here. They come in log order, each exactly once, starting behind
     /// [`Applied::index`]. A configuration change is the last one until
@@ -23,7 +23,8 @@ pub trait Host: Send + Sync + 'static {
     /// Entries up to the mark that were not handed out never will be.
     fn install(&self, mark: wal::SnapshotMark);
 
-    /// A read asked for with `token` is linearizable as soon as the entries up to `index` are applied.
+    /// A read asked for with `token` is linearizable as soon as the entries up to `index` are applied. Called on any
+    /// thread: the driver's, or the one that [received](crate::NodeHandle::receive) the leader's answer.
     fn read_ready(&self, token: ReadToken, index: u64);
 
     /// The proposals and configuration changes with these tokens are certainly in no log.
@@ -41,10 +42,10 @@ pub trait Host: Send + Sync + 'static {
 }
 
 /// Where messages for other members go.
-pub trait Transport: Send {
-    /// Takes messages for other members, in order per member. May drop any of them, delivers none twice, and
-    /// never blocks.
-    fn send(&mut self, messages: Vec<Message>);
+pub trait Transport: Send + Sync + 'static {
+    /// Takes messages for other members, those of one thread in order per member. May drop any of them, delivers none
+    /// twice, and never blocks.
+    fn send(&self, messages: Vec<Message>);
 }
 
 /// The transport of a cluster of one: there is nobody to send to.
@@ -52,7 +53,7 @@ pub trait Transport: Send {
 pub struct NoPeers;
 
 impl Transport for NoPeers {
-    fn send(&mut self, _messages: Vec<Message>) {}
+    fn send(&self, _messages: Vec<Message>) {}
 }
 
 /// What the state file says about itself at the start.

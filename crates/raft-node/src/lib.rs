@@ -82,7 +82,7 @@ mod jitter;
 mod logger;
 mod memory_log;
 mod outbox;
-mod reads;
+mod read_standing;
 mod recover;
 mod split;
 mod translate;
@@ -105,4 +105,5 @@ pub use host::{
 };
 pub use message::Message;
 pub use node::{Node, bootstrap, founding_entries};
+pub use read_standing::ReadStanding;
 pub use wire::MessageError;

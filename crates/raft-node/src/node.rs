@@ -10,7 +10,7 @@ use bytes::Bytes;
 use wal::Wal;
 
 use crate::driver::Driver;
-use crate::handle::Shared;
+use crate::handle::{Outside, Shared};
 use crate::inbox::Inbox;
 use crate::log_thread::{self, LogQueue};
 use crate::{Applied, ConfChange, ConfChangeKind, Config, Core, Error, Host, NodeHandle, Transport};
@@ -58,7 +58,7 @@ impl Node {
         wal: Wal,
         recovered: wal::Recovered,
         applied: Applied,
-        transport: Box<dyn Transport>,
+        transport: Arc<dyn Transport>,
         host: Arc<dyn Host>,
     ) -> Result<Self, Error> {
         let heartbeat = config.heartbeat;
@@ -66,7 +66,8 @@ impl Node {
         // A hasher's random keys are another seed for each start.
         let seed = RandomState::new().hash_one(config.id);
         let core = Core::new(config, recovered, &applied, seed)?;
-        let shared = Arc::new(Shared::new(inbox, core.status()));
+        let outside = Outside { host: Arc::downgrade(&host), transport: Arc::downgrade(&transport) };
+        let shared = Arc::new(Shared::new(inbox, &core, outside));
         let queue = Arc::new(LogQueue::default());
 
         let (log_queue, log_shared) = (queue.clone(), shared.clone());

@@ -118,7 +118,7 @@ impl Member {
         let (ear, heard) = sync_channel(100_000);
         let Applied { index, conf_state } = applied.clone();
         let node =
-            Node::start(config, wal, recovered, applied, Box::new(NoPeers), Arc::new(Ear(ear))).unwrap();
+            Node::start(config, wal, recovered, applied, Arc::new(NoPeers), Arc::new(Ear(ear))).unwrap();
         Self { handle: node.handle(), node: Some(node), heard, applied: index, conf_state }
     }
 
@@ -313,7 +313,7 @@ fn a_checkpoint_releases_segments_and_recovery_starts_from_it() {
     let behind = Applied { index: last.index - 1, ..member.state() };
     let (wal, recovered) = open(&crashed);
     let (ear, _heard) = sync_channel(10);
-    let refused = Node::start(config(), wal, recovered, behind, Box::new(NoPeers), Arc::new(Ear(ear)));
+    let refused = Node::start(config(), wal, recovered, behind, Arc::new(NoPeers), Arc::new(Ear(ear)));
     assert!(matches!(refused, Err(Error::AppliedBeforeLog { .. })), "{refused:?}");
     let mut member = Member::start(&crashed, member.state());
     assert_eq!(member.write(&"y".into()).index, last.index + 2);

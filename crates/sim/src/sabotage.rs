@@ -11,6 +11,8 @@ pub enum Sabotage {
     ReuseReadTokens,
     /// Who believes to lead answers linearizable reads without asking anybody.
     ReadWithoutAsking,
+    /// Who believes to lead takes himself and whoever asks about a read for a quorum.
+    TakeAnyPairForAQuorum,
     /// The raft core hears of a state from the leader before it is stored.
     AnnounceBeforeStored,
     /// The raft core is not told of changes of the members that were accepted.

@@ -39,6 +39,12 @@ fn tokens_that_are_used_again() {
 }
 
 #[test]
+fn pairs_that_are_no_quorum() {
+    let is_stale = |violation: &Violation| matches!(violation, Violation::Stale { .. });
+    check(Sabotage::TakeAnyPairForAQuorum, "five", 0..20, is_stale);
+}
+
+#[test]
 fn states_that_are_announced_before_they_are_stored() {
     let has_failed = |violation: &Violation| matches!(violation, Violation::Failed { .. });
     check(Sabotage::AnnounceBeforeStored, "snapshots", 0..10, has_failed);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use base::MemberId;
 use bytes::Bytes;
 use ferretcd_raft_node::{
-    Applied, Committed, ConfChange, ConfChangeKind, Core, Error, Event, Payload, Persist, Proposal,
+    Applied, Committed, ConfChange, ConfChangeKind, Core, Error, Event, Message, Payload, Persist, Proposal,
     ReadToken, Role,
 };
 use wal::{ConfState, Entry, EntryKind, HardState, Recovered, SnapshotMark};
@@ -351,6 +351,48 @@ fn the_last_voter_cannot_be_removed() {
 }
 
 /// A new leader does not know yet what is committed, and its followers ask at once.
+#[test]
+fn a_leader_and_who_asks_it_answer_a_read_if_they_are_a_quorum() {
+    let check = |n_members: u64, is_answered: bool| {
+        let members = cluster(n_members);
+        let (leader, follower) = (&members[0].core, &members[1].core);
+        assert_eq!(leader.read_standing().question(ReadToken(7)), None, "it has nobody to ask");
+        let question = follower.read_standing().question(ReadToken(7)).expect("it has a leader");
+        let committed = leader.status().committed;
+        let answer = leader.read_standing().answer(&question, committed);
+        assert_eq!(answer.is_some(), is_answered, "{n_members} members");
+        let read = answer.and_then(|answer| follower.read_standing().answered(&answer, committed));
+        assert_eq!(read, is_answered.then_some((ReadToken(7), committed)));
+    };
+    check(2, true);
+    check(3, true);
+    check(4, false);
+    check(5, false);
+}
+
+#[test]
+fn learners_and_those_in_another_term_are_no_quorum_with_the_leader() {
+    let mut members = cluster(2);
+    members[0].change(1, ConfChangeKind::AddLearnerNode, 3);
+    let learner = Member::start(config(3), Disk::default());
+    members.push(learner);
+    deliver(&mut members);
+    let [leader, follower, learner] = [0, 1, 2].map(|i| members[i].core.read_standing());
+    let answer = |question: Option<Message>| leader.answer(&question.expect("it has a leader"), 9);
+    assert!(answer(follower.question(ReadToken(1))).is_some());
+    assert_eq!(answer(learner.question(ReadToken(2))), None);
+
+    // The next leader does not answer before it has committed, nor what was asked in the term before.
+    members[0].handle(Event::TransferLeader(MemberId(2)));
+    deliver(&mut members);
+    let next = members[1].core.read_standing();
+    let question = members[0].core.read_standing().question(ReadToken(3)).expect("it has a leader");
+    assert!(next.answer(&question, 9).is_some());
+    let old = follower.question(ReadToken(4)).expect("it had a leader");
+    assert_eq!(next.answer(&old, 9), None);
+    assert_eq!(members[0].core.read_standing().answer(&old, 9), None);
+}
+
 #[test]
 fn forwarded_reads_wait_for_the_leaders_first_commit() {
     let mut members = cluster(3);

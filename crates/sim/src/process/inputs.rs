@@ -12,7 +12,9 @@ impl Process {
     /// A message has come.
     pub(crate) fn receive(&mut self, message: Message, world: &mut World) {
         if self.admits(&message) {
-            self.core.handle(Event::Message(message));
+            if !self.settle_read(&message, world) {
+                self.core.handle(Event::Message(message));
+            }
             self.settle(world);
         }
     }

@@ -36,7 +36,7 @@ impl Lessor {
 
 impl Process {
     /// The role has changed: counts down, or does so no longer.
-    pub(super) fn count_down(&mut self, status: &Status, world: &World) {
+    pub(super) fn count_down(&mut self, status: &Status, world: &mut World) {
         let term = (status.role == Role::Leader).then_some(status.term);
         if term == self.lessor.term {
             return;
@@ -57,7 +57,7 @@ impl Process {
     }
 
     /// An entry about leases was applied.
-    pub(super) fn leases_changed(&mut self, response: &Response, world: &World) {
+    pub(super) fn leases_changed(&mut self, response: &Response, world: &mut World) {
         let deadlines = &mut self.lessor.deadlines;
         match response {
             Response::LeaseGrant { id, ttl } => deadlines.grant(*id, *ttl, world.agenda.instant()),
@@ -72,7 +72,7 @@ impl Process {
         }
     }
 
-    fn retry_renewals(&mut self, world: &World) {
+    fn retry_renewals(&mut self, world: &mut World) {
         for (op, lease) in std::mem::take(&mut self.lessor.retrying) {
             self.when_up_to_date(Purpose::Renew(op, lease), world);
         }

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ::apply::{Command, Request, StateMachine};
 use backend::Backend;
 use bytes::Bytes;
-use raft_node::{Committed, Core, Event, Proposal, Role, Status};
+use raft_node::{Committed, Core, Event, Proposal, ReadStanding, Role, Status};
 
 use self::flush::Flusher;
 use self::lessor::Lessor;
@@ -130,6 +130,8 @@ pub(crate) struct Process {
     lessor: Lessor,
     watches: Watches,
     status: Status,
+    /// What all threads of a server would see.
+    standing: ReadStanding,
 }
 
 impl Process {
@@ -235,6 +237,7 @@ impl Process {
     fn perform(&mut self, world: &mut World) -> bool {
         let effects = self.core.take_effects();
         let mut is_quiet = effects.reads.is_empty();
+        self.standing = self.core.read_standing();
         for message in effects.send {
             if message.is_snapshot() {
                 self.send_snapshot(message, world);

@@ -1,7 +1,8 @@
 //! Linearizable reads, through the engine's own gate.
 
+use api_proto::raftpb;
 use base::LeaseId;
-use raft_node::{Event, ReadToken, Role};
+use raft_node::{Event, Message, ReadToken, Role, Status};
 use tokio::sync::oneshot;
 
 use super::{Process, Refused};
@@ -44,7 +45,7 @@ impl Reads {
 
 impl Process {
     /// Does it when everything is applied that is committed now.
-    pub(super) fn when_up_to_date(&mut self, purpose: Purpose, world: &World) {
+    pub(super) fn when_up_to_date(&mut self, purpose: Purpose, world: &mut World) {
         let (sender, receiver) = oneshot::channel();
         self.reads.waiting.push((receiver, purpose));
         if world.breaks(Sabotage::ReadWithoutAsking) && self.status.role == Role::Leader {
@@ -59,14 +60,35 @@ impl Process {
         }
     }
 
-    fn ask(&mut self, token: u64, world: &World) {
+    fn ask(&mut self, token: u64, world: &mut World) {
         self.reads.asked = token;
-        let token = if world.breaks(Sabotage::ReuseReadTokens) { 1 } else { token };
-        self.core.handle(Event::ReadIndex(vec![ReadToken(token)]));
+        let token = ReadToken(if world.breaks(Sabotage::ReuseReadTokens) { 1 } else { token });
+        match self.standing.question(token) {
+            Some(question) => world.send(question),
+            None => self.core.handle(Event::ReadIndex(vec![token])),
+        }
+    }
+
+    /// Does what a message about reads asks for, if that needs no decision of the core.
+    pub(super) fn settle_read(&mut self, message: &Message, world: &mut World) -> bool {
+        let committed = self.core.status().committed;
+        let mut answer = self.standing.answer(message, committed);
+        if world.breaks(Sabotage::TakeAnyPairForAQuorum) && self.is_leader() {
+            answer = answer.or_else(|| answer_anybody(message, self.core.status()));
+        }
+        if let Some(answer) = answer {
+            world.send(answer);
+            return true;
+        }
+        let answered = self.standing.answered(message, committed);
+        if let Some((token, index)) = answered {
+            self.confirmed(token, index, world);
+        }
+        answered.is_some()
     }
 
     /// The core has answered a question.
-    pub(super) fn confirmed(&mut self, token: ReadToken, index: u64, world: &World) {
+    pub(super) fn confirmed(&mut self, token: ReadToken, index: u64, world: &mut World) {
         let token = if world.breaks(Sabotage::ReuseReadTokens) { self.reads.asked } else { token.0 };
         let released = self.reads.gate.confirmed(world.agenda.instant(), token, index);
         for read in released.reads {
@@ -85,7 +107,7 @@ impl Process {
     }
 
     /// The leader is another one: what was put to the old one is lost.
-    pub(super) fn ask_for_reads_again(&mut self, world: &World) {
+    pub(super) fn ask_for_reads_again(&mut self, world: &mut World) {
         if let Some(token) = self.reads.gate.ask_again(world.agenda.instant(), std::time::Duration::ZERO) {
             self.ask(token, world);
         }
@@ -99,7 +121,7 @@ impl Process {
     }
 
     /// Asks again where no answer comes, and gives up on reads that have waited too long.
-    pub(super) fn sweep_reads(&mut self, timeout: Micros, world: &World) {
+    pub(super) fn sweep_reads(&mut self, timeout: Micros, world: &mut World) {
         let now = world.agenda.instant();
         let millis = |micros: Micros| std::time::Duration::from_micros(micros);
         if let Some(token) = self.reads.gate.ask_again(now, millis(PATIENCE)) {
@@ -142,4 +164,16 @@ impl Process {
         };
         world.answer(op, answer);
     }
+}
+
+/// The answer to a question about a read without asking whether there is a later leader.
+fn answer_anybody(question: &Message, status: Status) -> Option<Message> {
+    let mut answer: raftpb::Message = question.clone().into();
+    if answer.r#type() != raftpb::MessageType::MsgReadIndex {
+        return None;
+    }
+    answer.r#type = Some(raftpb::MessageType::MsgReadIndexResp.into());
+    std::mem::swap(&mut answer.from, &mut answer.to);
+    (answer.term, answer.index) = (Some(status.term), Some(status.committed));
+    answer.try_into().ok()
 }

@@ -113,6 +113,7 @@ pub(super) fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Resul
         start,
         is_removed: false,
         status: core.status(),
+        standing: core.read_standing(),
         core,
         log: LogWriter::new(wal),
         inbox: VecDeque::new(),
