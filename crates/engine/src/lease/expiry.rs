@@ -15,8 +15,8 @@ use crate::{Engine, RequestError};
 
 /// How often expired leases are looked for: a lease ends so much too late at most, and what its entry takes.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Leases that end with one entry: some milliseconds of work for the apply thread, in which puts wait.
-const LEASES_PER_ENTRY: usize = 500;
+/// Leases that end with one entry: about a millisecond of work for the apply thread, in which puts wait.
+const LEASES_PER_ENTRY: usize = 100;
 /// Such entries on their way at once: enough that the log is never waited for.
 const ENTRIES_AHEAD: usize = 4;
 /// The same where each lease needs an entry, because a member may be an etcd.
