@@ -6,6 +6,11 @@
 //!
 //! A state that this member has fetched because its own was wrong has a name of its own, `snap/refetched-<index>.redb`,
 //! and the log knows nothing of it: it counts from when it is in the place of the state file.
+//!
+//! Whoever sends a state says how long it is, or does not. Either way some of the disk stays free: a state that would
+//! take more is refused before it comes, or given up.
+
+mod room;
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -14,11 +19,14 @@ use std::path::{Path, PathBuf};
 
 use apply::StateMachine;
 use backend::Backend;
+use room::{Space, needed};
 
 use crate::{Config, SnapshotError, StartError};
 
 /// Bytes that are taken from the network at once.
 const PIECE_BYTES: usize = 256 << 10;
+/// Bytes that are stored between two looks at how much of the disk is free.
+const LOOK_BYTES: u64 = 4 << 20;
 
 /// The directory of states that have arrived.
 #[derive(Clone, Debug)]
@@ -28,6 +36,8 @@ pub(crate) struct Incoming {
     /// What the names of the files begin with.
     prefix: &'static str,
     unsafe_no_fsync: bool,
+    /// Tells about the file system of a directory.
+    space: fn(&Path) -> io::Result<Space>,
 }
 
 impl Incoming {
@@ -37,6 +47,7 @@ impl Incoming {
             state_file: config.state_path(),
             prefix: "",
             unsafe_no_fsync: config.unsafe_no_fsync,
+            space: Space::of,
         }
     }
 
@@ -76,16 +87,35 @@ impl Incoming {
         }
     }
 
-    /// Stores a state as of entry `index`. When this returns, [`Self::install`] can be called, also after a crash. One
-    /// of the same entry that has arrived before stays until then: the log may begin with it already.
-    pub(crate) fn receive(&self, index: u64, body: &mut dyn Read) -> Result<u64, SnapshotError> {
+    /// Stores a state as of entry `index`, of `len` bytes if that is known. When this returns, [`Self::install`] can be
+    /// called, also after a crash. One of the same entry that has arrived before stays until then: the log may begin
+    /// with it already.
+    pub(crate) fn receive(
+        &self,
+        index: u64,
+        len: Option<u64>,
+        body: &mut dyn Read,
+    ) -> Result<u64, SnapshotError> {
         let io_error = |source| SnapshotError::Store { path: self.dir.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io_error)?;
         let bolt = self.arrived(index).with_extension("bolt");
-        let received = copy(body, &bolt).and_then(|bytes| self.import(index, &bolt).map(|()| bytes));
+        let has_room = |received| self.check_room(needed(received, len));
+        let received =
+            copy(body, &bolt, has_room).and_then(|bytes| self.import(index, &bolt).map(|()| bytes));
         // Of no use whether or not it went well, and in nobody's way if it stays.
         let _ = fs::remove_file(&bolt);
         received
+    }
+
+    /// Whether so many bytes more can be stored.
+    fn check_room(&self, needed: u64) -> Result<(), SnapshotError> {
+        let path = || self.dir.clone();
+        let space =
+            (self.space)(&self.dir).map_err(|source| SnapshotError::Store { path: path(), source })?;
+        if space.has_room(needed) {
+            return Ok(());
+        }
+        Err(SnapshotError::NoRoom { path: path(), needed, free: space.free, reserve: space.reserve() })
     }
 
     fn import(&self, index: u64, bolt: &Path) -> Result<(), SnapshotError> {
@@ -169,12 +199,18 @@ impl Installer {
     }
 }
 
-/// Writes the body to a file. It needs no sync: nothing refers to it after a crash.
-fn copy(body: &mut dyn Read, path: &Path) -> Result<u64, SnapshotError> {
+/// Writes the body to a file. It needs no sync: nothing refers to it after a crash. Now and then, and before the
+/// first byte, `has_room` is asked for how many bytes were received.
+fn copy(
+    body: &mut dyn Read,
+    path: &Path,
+    has_room: impl Fn(u64) -> Result<(), SnapshotError>,
+) -> Result<u64, SnapshotError> {
     let store = |source| SnapshotError::Store { path: path.to_owned(), source };
+    has_room(0)?;
     let mut file = BufWriter::new(File::create(path).map_err(store)?);
     let mut piece = vec![0; PIECE_BYTES];
-    let mut bytes = 0;
+    let (mut bytes, mut looked_at) = (0, 0);
     loop {
         let n = match body.read(&mut piece) {
             Ok(0) => break,
@@ -184,7 +220,12 @@ fn copy(body: &mut dyn Read, path: &Path) -> Result<u64, SnapshotError> {
         };
         file.write_all(&piece[..n]).map_err(store)?;
         bytes += n as u64;
+        if bytes - looked_at >= LOOK_BYTES {
+            looked_at = bytes;
+            has_room(bytes)?;
+        }
     }
+    has_room(bytes)?;
     file.flush().map_err(store)?;
     Ok(bytes)
 }
@@ -214,13 +255,57 @@ mod tests {
         files.map(|file| file.file_name().into_string().expect("text")).collect()
     }
 
+    fn incoming(root: &Path, space: fn(&Path) -> io::Result<Space>) -> Incoming {
+        let (dir, state_file) = (root.join("snap"), root.join("state.redb"));
+        Incoming { dir, state_file, prefix: "", unsafe_no_fsync: false, space }
+    }
+
+    /// A disk of 64 MiB that holds nothing but what is in the directory.
+    fn small_disk(dir: &Path) -> io::Result<Space> {
+        let total = 64 << 20;
+        let used: u64 =
+            fs::read_dir(dir)?.flatten().map(|file| file.metadata().map_or(0, |it| it.len())).sum();
+        Ok(Space { total, free: total - used })
+    }
+
+    /// A body, and how much of it was taken.
+    struct Counted<R>(R, u64);
+
+    impl<R: Read> Read for Counted<R> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.read(buf)?;
+            self.1 += n as u64;
+            Ok(n)
+        }
+    }
+
+    #[test]
+    fn a_state_leaves_room_on_the_disk() {
+        // All but a sixteenth may be taken: 60 MiB, and a state comes to lie there twice.
+        let root = tempfile::tempdir().expect("a directory");
+        let incoming = incoming(root.path(), small_disk);
+        let check = |len: Option<u64>, taken_max: u64| {
+            let mut endless = Counted(io::repeat(7), 0);
+            let refused = incoming.receive(7, len, &mut endless);
+            assert!(matches!(refused, Err(SnapshotError::NoRoom { .. })), "{len:?}: {refused:?}");
+            assert!(endless.1 <= taken_max, "{len:?}: {} bytes were taken", endless.1);
+            assert_eq!(names(&incoming.dir), [""; 0], "nothing stays");
+        };
+        check(Some(31 << 20), 0);
+        check(Some(u64::MAX), 0);
+        check(None, 36 << 20);
+        check(Some(1 << 20), 36 << 20);
+        let state = sent(7);
+        let len = state.len() as u64;
+        incoming.receive(7, Some(len), &mut &state[..]).expect("there is room for it");
+    }
+
     #[test]
     fn a_state_that_has_arrived_is_not_lost_to_another_one() {
         let root = tempfile::tempdir().expect("a directory");
         let (dir, state_file) = (root.path().join("snap"), root.path().join("state.redb"));
-        let incoming =
-            Incoming { dir: dir.clone(), state_file: state_file.clone(), prefix: "", unsafe_no_fsync: false };
-        let receive = |mut body: &[u8]| incoming.receive(7, &mut body);
+        let incoming = incoming(root.path(), Space::of);
+        let receive = |mut body: &[u8]| incoming.receive(7, None, &mut body);
         receive(&sent(7)).expect("a state");
 
         let half = sent(7);

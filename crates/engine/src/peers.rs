@@ -52,6 +52,8 @@ pub struct PeerState {
     pub index: u64,
     /// The term of that entry.
     pub term: u64,
+    /// Bytes of the body, if the member says so.
+    pub len: Option<u64>,
     /// A bolt file as etcd sends it. Reads block until there is something, and fail when nothing comes for a while. If it
     /// ends without an error it is whole.
     pub body: Box<dyn Read + Send>,
@@ -62,6 +64,7 @@ impl fmt::Debug for PeerState {
         f.debug_struct("PeerState")
             .field("index", &self.index)
             .field("term", &self.term)
+            .field("len", &self.len)
             .finish_non_exhaustive()
     }
 }

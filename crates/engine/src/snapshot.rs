@@ -37,6 +37,21 @@ pub enum SnapshotError {
         /// Why.
         source: io::Error,
     },
+    /// The disk would be too full with it.
+    #[error(
+        "store a snapshot in {path}: it needs {needed} bytes more, {free} are free there, and {reserve} of these are \
+         for the log"
+    )]
+    NoRoom {
+        /// The directory.
+        path: PathBuf,
+        /// Bytes that have still to be stored, as far as that is known.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+    },
     /// The bytes are no state.
     #[error(transparent)]
     Import(#[from] apply::snapshot::ImportError),
@@ -102,12 +117,18 @@ impl Engine {
         Ok(OutgoingSnapshot { mark, export, _timer: self.metrics().state_read.start_timer() })
     }
 
-    /// Stores a state as of entry `index` that another member sends; returns its bytes. After that the message that
-    /// announced it may be [received](Self::receive).
-    pub fn accept_snapshot(&self, index: u64, body: &mut dyn Read) -> Result<u64, SnapshotError> {
+    /// Stores a state as of entry `index` that another member sends, of `len` bytes if it says so; returns its bytes.
+    /// After that the message that announced it may be [received](Self::receive). It is refused if it would leave
+    /// less than 256 MiB of the disk free, or a sixteenth of a small one; it needs its length twice.
+    pub fn accept_snapshot(
+        &self,
+        index: u64,
+        len: Option<u64>,
+        body: &mut dyn Read,
+    ) -> Result<u64, SnapshotError> {
         self.0.incoming.forget_to(self.0.gate.applied_index());
         let timer = self.metrics().state_received.start_timer();
-        match self.0.incoming.receive(index, body) {
+        match self.0.incoming.receive(index, len, body) {
             Ok(bytes) => {
                 timer.observe_duration();
                 Ok(bytes)

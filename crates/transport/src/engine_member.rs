@@ -47,8 +47,14 @@ impl Member for Engine {
         Ok(OutgoingSnapshot { mark, len, body: Box::new(snapshot) })
     }
 
-    fn accept_snapshot(&self, mark: SnapshotMark, _: MemberId, body: &mut dyn io::Read) -> io::Result<()> {
-        Engine::accept_snapshot(self, mark.index, body).map(drop).map_err(io::Error::other)
+    fn accept_snapshot(
+        &self,
+        mark: SnapshotMark,
+        _: MemberId,
+        len: Option<u64>,
+        body: &mut dyn io::Read,
+    ) -> io::Result<()> {
+        Engine::accept_snapshot(self, mark.index, len, body).map(drop).map_err(io::Error::other)
     }
 
     fn renew_lease(&self, lease: LeaseId) -> Answer<i64> {

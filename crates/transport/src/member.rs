@@ -35,12 +35,13 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     /// Opens the state for another member, at an index of at least `at_least`. Blocks.
     fn open_snapshot(&self, at_least: u64) -> io::Result<OutgoingSnapshot>;
 
-    /// Stores the state that `sender` sends. On return it is durable and ready to be put in force by the message
+    /// Stores the state that `sender` sends, of `len` bytes if it says so. On return it is durable and ready to be put in force by the message
     /// that [`Self::receive`] gets next. An error of `body` is one of the connection. Blocks.
     fn accept_snapshot(
         &self,
         mark: SnapshotMark,
         sender: MemberId,
+        len: Option<u64>,
         body: &mut dyn io::Read,
     ) -> io::Result<()>;
 

@@ -143,14 +143,14 @@ impl Engine {
             "current-applied-index" = applied,
             "asking a peer for its state; applying no entries meanwhile"
         );
-        let PeerState { index, term, body } = self.peers().fetch_state(source, applied).await?;
+        let PeerState { index, term, len, body } = self.peers().fetch_state(source, applied).await?;
         tracing::info!("remote-peer-id" = %source, index, term, "receiving the state of a peer");
         let (incoming, shared) = (self.0.incoming.for_refetch(), Arc::clone(&self.0.shared));
         let received = blocking(move || {
             // Of attempts before, which would take room. What cannot be deleted now is deleted at the next start.
             let _ = incoming.clear();
             let mut body = WhileRunning { body, is_stopping: || shared.is_stopping() };
-            Ok(incoming.receive(index, &mut body))
+            Ok(incoming.receive(index, len, &mut body))
         });
         let bytes = received.await??;
         tracing::info!("remote-peer-id" = %source, index, bytes, "received the state of a peer");

@@ -37,6 +37,11 @@ impl Inbound {
         self.take(8).map(|mut bytes| bytes.get_u64())
     }
 
+    /// Bytes that were received and not taken.
+    pub(crate) fn len(&self) -> usize {
+        self.begun.len() + self.chunk.len()
+    }
+
     /// What was received and is not part of anything that was asked for.
     pub(crate) fn into_rest(mut self) -> Bytes {
         if self.begun.is_empty() {

@@ -57,9 +57,10 @@ pub(crate) async fn fetch(link: Arc<Link>, at_least: u64) -> Result<PeerState, P
     };
     let (sender, parts) = mpsc::channel(PARTS_MAX);
     let body = Source::new(answer.into_body());
+    let len = body.remaining();
     // Ends with the body, or when nobody reads it any more.
     tokio::spawn(async move { feed(body, &sender).await });
-    Ok(PeerState { index, term, body: Box::new(PartReader::new(parts)) })
+    Ok(PeerState { index, term, len, body: Box::new(PartReader::new(parts, len)) })
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {

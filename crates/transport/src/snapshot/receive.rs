@@ -9,7 +9,7 @@ use base::MemberId;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -60,6 +60,12 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(body: Incoming) -> Self {
         Self { body, inbound: Inbound::default() }
+    }
+
+    /// Bytes that are to come, if the other side has said so.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        let coming = self.body.size_hint().exact()?;
+        Some(coming.saturating_add(self.inbound.len() as u64))
     }
 
     /// The next piece; `None` at the end.
@@ -123,11 +129,12 @@ async fn store(
         "receiving database snapshot"
     );
     let (sender, parts) = mpsc::channel(PARTS_MAX);
+    let image = PartReader::new(parts, body.remaining());
     let storing = {
         let local = Arc::clone(local);
         spawn_blocking(move || {
             let _alone = alone;
-            save(&local, message, mark, from, parts)
+            save(&local, message, mark, from, image)
         })
     };
     feed(body, &sender).await;
@@ -160,11 +167,10 @@ fn save(
     message: Message,
     mark: SnapshotMark,
     from: MemberId,
-    parts: mpsc::Receiver<Part>,
+    mut image: PartReader,
 ) -> Result<(), Refusal> {
     let index = mark.index;
-    let mut image = PartReader::new(parts);
-    if let Err(error) = local.member.accept_snapshot(mark, from, &mut image) {
+    if let Err(error) = local.member.accept_snapshot(mark, from, image.len, &mut image) {
         warn!(
             "local-member-id" = %local.id,
             "remote-snapshot-sender-id" = %from,

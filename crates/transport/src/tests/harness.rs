@@ -43,6 +43,8 @@ pub(super) enum Report {
 pub(super) struct Stored {
     pub(super) mark: SnapshotMark,
     pub(super) sender: MemberId,
+    /// How long the sender has said that the image is.
+    pub(super) len: Option<u64>,
     pub(super) image: Vec<u8>,
 }
 
@@ -119,7 +121,13 @@ impl Member for Notes {
         Ok(OutgoingSnapshot { mark: mark(at_least + 5), len, body: Box::new(io::Cursor::new(image)) })
     }
 
-    fn accept_snapshot(&self, mark: SnapshotMark, sender: MemberId, body: &mut dyn Read) -> io::Result<()> {
+    fn accept_snapshot(
+        &self,
+        mark: SnapshotMark,
+        sender: MemberId,
+        len: Option<u64>,
+        body: &mut dyn Read,
+    ) -> io::Result<()> {
         let gate = self.script.lock().gate.take();
         if let Some(gate) = gate {
             // The test has opened the gate when it drops its side.
@@ -130,7 +138,7 @@ impl Member for Notes {
         if self.script.lock().is_disk_full {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.stored.lock().push(Stored { mark, sender, image });
+        self.stored.lock().push(Stored { mark, sender, len, image });
         Ok(())
     }
 

@@ -22,7 +22,9 @@ async fn a_state_arrives_whole_and_before_its_message() {
         let conf_state = metadata.conf_state.expect("it has been sent");
         assert_eq!((conf_state.voters, conf_state.learners), (vec![1, 2], vec![3]));
         let stored = nodes[1].notes.stored.lock().pop().expect("it was stored before");
-        assert!(stored == Stored { mark: mark(index + 5), sender: MemberId(1), image: image(len) });
+        let expected =
+            Stored { mark: mark(index + 5), sender: MemberId(1), len: Some(len as u64), image: image(len) };
+        assert!(stored == expected);
     }
     let success = nodes[0].metric(r#"etcd_network_snapshot_send_success{To="2"}"#);
     assert_eq!(success, Some(3.0));

@@ -23,7 +23,7 @@ async fn a_state_is_fetched() {
     let image: Vec<u8> = (0..1_000_000_u32).map(|n| n as u8).collect();
     nodes[1].notes.script.lock().image = Some((image.clone(), image.len() as u64));
     let state = nodes[0].transport.fetch_state(TO, 7).await.expect("it has one");
-    assert_eq!((state.index, state.term), (12, 4));
+    assert_eq!((state.index, state.term, state.len), (12, 4, Some(1_000_000)));
     assert_eq!(read(state).await.expect("it is whole"), image);
     // One that is not read to its end is in nobody's way.
     drop(nodes[0].transport.fetch_state(TO, 7).await.expect("it has one"));
