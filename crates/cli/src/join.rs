@@ -1,16 +1,17 @@
 //! What the other members say before this one starts for the first time: which cluster it joins and under which id,
 //! or that it has been there before.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::MemberId;
 use engine::{Bootstrap, PeerError};
 use membership::Member;
+use tokio::task::spawn_blocking;
 use transport::{Connect, cluster_members};
 
-use crate::config::{ClusterState, Config, Url};
+use crate::config::{ClusterState, Config, Url, lead_to_same_places};
 
 /// How long another founder may take to answer, which usually does not run yet; etcd's.
 const FOUNDING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -81,8 +82,11 @@ async fn join(config: &Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, J
     }
     let (cluster_id, members) =
         cluster_members(connect, &others, TIMEOUT).await.map_err(JoinError::Unreachable)?;
-    let own = own_member(config, &members)?;
-    Ok(Bootstrap::Existing { cluster_id, member_id: own.id, members })
+    let (config, listed) = (config.clone(), members.clone());
+    // It may wait for the name service.
+    let own = spawn_blocking(move || own_member(&config, &listed));
+    let member_id = own.await.expect("names are looked up without panics")?;
+    Ok(Bootstrap::Existing { cluster_id, member_id, members })
 }
 
 /// Makes sure that a member without data is none that a running cluster counts on: it would vote again on what it has
@@ -105,7 +109,7 @@ fn other_urls(config: &Config) -> Vec<String> {
 
 /// The member of the cluster that has this member's URLs. All others have to be there as well: a list that differs
 /// from the cluster's is one of another cluster, or an old one.
-fn own_member(config: &Config, members: &[Member]) -> Result<Member, JoinError> {
+fn own_member(config: &Config, members: &[Member]) -> Result<MemberId, JoinError> {
     let cluster = || {
         let shown = members.iter().map(|member| format!("{}={}", member.id, member.peer_urls.join(",")));
         shown.collect::<Vec<_>>().join(" ")
@@ -114,21 +118,84 @@ fn own_member(config: &Config, members: &[Member]) -> Result<Member, JoinError> 
     if listed.len() != members.len() {
         return Err(JoinError::Count { cluster: cluster() });
     }
-    let mut own = None;
-    for (name, urls) in listed {
-        let wanted: BTreeSet<String> = texts(urls).into_iter().collect();
-        let found =
-            members.iter().find(|member| member.peer_urls.iter().cloned().collect::<BTreeSet<_>>() == wanted);
-        let Some(found) = found else {
-            return Err(JoinError::Unmatched { cluster: cluster(), urls: texts(urls) });
-        };
-        if *name == config.name {
-            own = Some(found.clone());
+    let found = find_members(listed, members);
+    let unmatched = |urls: &[Url]| JoinError::Unmatched { cluster: cluster(), urls: texts(urls) };
+    if let Some((_, urls)) = listed.iter().find(|(name, _)| !found.contains_key(name.as_str())) {
+        return Err(unmatched(urls));
+    }
+    found.get(config.name.as_str()).copied().ok_or_else(|| unmatched(&config.advertise.peer))
+}
+
+/// Which members those in the flag are, each another one. Texts come first: only where they differ it is asked which
+/// addresses the names have.
+fn find_members<'a>(
+    listed: &'a BTreeMap<String, Vec<Url>>,
+    members: &[Member],
+) -> BTreeMap<&'a str, MemberId> {
+    let urls = |member: &Member| Url::parse_list(&member.peer_urls.join(",")).unwrap_or_default();
+    let mut left: Vec<_> = members.iter().map(|member| (member.id, urls(member))).collect();
+    let mut found = BTreeMap::new();
+    let ways: [fn(&[Url], &[Url]) -> bool; 2] = [|some, others| some == others, lead_to_same_places];
+    for are_same in ways {
+        for (name, urls) in listed {
+            if found.contains_key(name.as_str()) {
+                continue;
+            }
+            if let Some(at) = left.iter().position(|(_, theirs)| are_same(urls, theirs)) {
+                found.insert(name.as_str(), left.swap_remove(at).0);
+            }
         }
     }
-    own.ok_or_else(|| JoinError::Unmatched { cluster: cluster(), urls: texts(&config.advertise.peer) })
+    found
 }
 
 fn texts<'a>(urls: impl IntoIterator<Item = &'a Url>) -> Vec<String> {
     urls.into_iter().map(|url| url.as_str().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_members;
+
+    /// Which of the members with ids 1, 2 and so on are found for the names in the flag.
+    fn check(listed: &str, members: &[&[&str]], expected: &[(&str, u64)]) {
+        let listed = parse_members(listed).expect("names with URLs");
+        let members = (1..).zip(members).map(|(id, urls)| {
+            let peer_urls = urls.iter().map(|url| (*url).to_owned()).collect();
+            Member { id: MemberId(id), peer_urls, ..Member::default() }
+        });
+        let members: Vec<_> = members.collect();
+        let found = find_members(&listed, &members);
+        let found: Vec<_> = found.into_iter().map(|(name, id)| (name, id.0)).collect();
+        assert_eq!(found, expected, "{listed:?} among {members:?}");
+    }
+
+    #[test]
+    fn members_are_found_by_their_urls() {
+        let two: [&[&str]; 2] = [&["http://10.0.0.2:1"], &["http://10.0.0.1:1"]];
+        check("a=http://10.0.0.1:1,b=http://10.0.0.2:1", &two, &[("a", 2), ("b", 1)]);
+        check("a=http://10.0.0.1:1,b=http://10.0.0.3:1", &two, &[("a", 2)]);
+        check("a=https://10.0.0.1:1,b=http://10.0.0.2:2", &two, &[]);
+        // Updates leave URLs in the order in which they were given.
+        let several: &[&str] = &["http://10.0.0.2:1", "http://10.0.0.1:1"];
+        check("a=http://10.0.0.1:1,a=http://10.0.0.2:1", &[several], &[("a", 1)]);
+        check("a=http://10.0.0.1:1", &[several], &[]);
+        check("a=http://10.0.0.1:1", &[&[]], &[]);
+        check("a=http://10.0.0.1:1", &[&["no url"]], &[]);
+    }
+
+    #[test]
+    fn names_are_looked_up_where_texts_differ() {
+        check("a=http://localhost:1", &[&["http://127.0.0.1:1"]], &[("a", 1)]);
+        check("a=http://127.0.0.1:1", &[&["http://localhost:1"]], &[("a", 1)]);
+        check("a=http://[::1]:1", &[&["http://[0:0:0:0:0:0:0:1]:1"]], &[("a", 1)]);
+        check("a=http://localhost:1", &[&["http://127.0.0.1:2"]], &[]);
+        check("a=http://localhost:1", &[&["http://no..name:1"]], &[]);
+        // Each is another member, and equal texts are no accident.
+        let twins: [&[&str]; 2] = [&["http://127.0.0.1:1"], &["http://localhost:1"]];
+        check("a=http://localhost:1,b=http://127.0.0.1:1", &twins, &[("a", 2), ("b", 1)]);
+        check("a=http://localhost:1", &twins, &[("a", 2)]);
+        check("a=http://LOCALHOST:1,b=http://Localhost:1", &twins, &[("a", 1), ("b", 2)]);
+    }
 }

@@ -95,7 +95,7 @@ impl Config {
 
     fn check_advertised(&self, listed: &[Url]) -> Result<(), BootstrapError> {
         let advertised = &self.advertise.peer;
-        let Err(reason) = same_places(advertised, listed) else {
+        let Err(reason) = same_places(advertised, listed, Names::AsEtcd) else {
             return Ok(());
         };
         let not_advertised: Vec<_> = listed.iter().filter(|url| !advertised.contains(url)).collect();
@@ -120,8 +120,22 @@ fn join<'a>(urls: impl IntoIterator<Item = &'a Url>, prefix: &str) -> String {
     urls.into_iter().map(|url| format!("{prefix}{url}")).collect::<Vec<_>>().join(",")
 }
 
+/// Which names of hosts are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Names {
+    All,
+    /// All but `localhost`.
+    AsEtcd,
+}
+
+/// Whether two lists of URLs, each sorted, are equal or lead to the same addresses. May ask the name service, and block
+/// on it; a host without an address is nowhere.
+pub(crate) fn lead_to_same_places(some: &[Url], others: &[Url]) -> bool {
+    same_places(some, others, Names::All).is_ok()
+}
+
 /// Whether two lists of URLs are equal, or lead to the same addresses.
-fn same_places(advertised: &[Url], listed: &[Url]) -> Result<(), UrlMismatch> {
+fn same_places(advertised: &[Url], listed: &[Url], names: Names) -> Result<(), UrlMismatch> {
     if advertised.len() != listed.len() {
         let quoted = |urls: &[Url]| urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(" ");
         return Err(UrlMismatch::Count { advertised: quoted(advertised), listed: quoted(listed) });
@@ -129,7 +143,7 @@ fn same_places(advertised: &[Url], listed: &[Url]) -> Result<(), UrlMismatch> {
     if advertised == listed {
         return Ok(());
     }
-    let places = |urls: &[Url]| urls.iter().map(Place::of).collect::<Result<Vec<_>, _>>();
+    let places = |urls: &[Url]| urls.iter().map(|url| Place::of(url, names)).collect::<Result<Vec<_>, _>>();
     let (mut strangers, mut unmet) = (places(advertised)?, places(listed)?);
     strangers.retain(|place| match unmet.iter().position(|other| place.is(other)) {
         Some(index) => {
@@ -149,14 +163,16 @@ fn same_places(advertised: &[Url], listed: &[Url]) -> Result<(), UrlMismatch> {
 /// Where a URL leads to.
 struct Place {
     scheme: Scheme,
-    /// All addresses of the host; empty for a Unix socket and for `localhost`, which is not resolved, as in etcd.
+    /// All addresses of the host; empty for a Unix socket and for a name that is not looked up.
     addresses: Vec<SocketAddr>,
     /// The URL with the first address for its host; the only identity of a place without addresses.
     text: String,
 }
+
 impl Place {
-    fn of(url: &Url) -> Result<Self, UrlMismatch> {
-        let addresses: Vec<_> = if url.scheme().is_unix() || url.host() == "localhost" {
+    fn of(url: &Url, names: Names) -> Result<Self, UrlMismatch> {
+        let is_only_a_name = names == Names::AsEtcd && url.host() == "localhost";
+        let addresses: Vec<_> = if url.scheme().is_unix() || is_only_a_name {
             Vec::new()
         } else {
             let unresolved = |error: std::io::Error| UrlMismatch::Unresolved {

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use bootstrap::lead_to_same_places;
 pub use bootstrap::{BootstrapError, UrlMismatch};
 pub(crate) use build::build;
 pub use compaction::AutoCompaction;
