@@ -47,13 +47,14 @@ struct Round {
     reads: Waiting,
 }
 
-/// What a call sets free: reads that may go ahead, and a question to ask.
+/// What a call sets free.
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct Released {
+    /// These may go ahead.
     pub(crate) reads: Vec<ReplyTo<()>>,
-    /// Token of a round to begin.
-    pub(crate) ask: Option<u64>,
+    /// Others wait for a round to [begin](ReadGate::begin_round).
+    pub(crate) has_next: bool,
 }
 
 impl ReadGate {
@@ -73,18 +74,18 @@ impl ReadGate {
     }
 
     /// The consensus core has answered a question. Answers to given-up questions are ignored.
-    pub(crate) fn confirmed(&self, now: Instant, token: u64, index: u64) -> Released {
+    pub(crate) fn confirmed(&self, token: u64, index: u64) -> Released {
         let mut state = self.state.lock();
         if state.round.as_ref().is_none_or(|round| round.token != token) {
             return Released::default();
         }
         let reads = state.round.take().map(|round| round.reads).unwrap_or_default();
-        let ask = state.begin_round(now);
+        let has_next = !state.next.is_empty();
         state.confirmed.push_back((index, reads));
         // Ordered before the look at `applied`; `applied()` does the two in the other order, so one of the
         // two sees the other.
         self.has_confirmed.store(true, Ordering::SeqCst);
-        Released { reads: self.release(&mut state), ask }
+        Released { reads: self.release(&mut state), has_next }
     }
 
     /// Everything up to `index` has been applied.
@@ -190,17 +191,19 @@ mod tests {
         let (gate, now) = (ReadGate::default(), Instant::now());
         assert_eq!(enter(&gate, now), Some(1));
         assert_eq!(enter(&gate, now), None, "joins the next round");
-        let released = gate.confirmed(now, 1, 0);
-        assert_eq!((released.reads.len(), released.ask), (1, Some(2)));
-        let released = gate.confirmed(now, 2, 0);
-        assert_eq!((released.reads.len(), released.ask), (1, None));
+        let released = gate.confirmed(1, 0);
+        assert_eq!((released.reads.len(), released.has_next), (1, true));
+        assert_eq!(gate.begin_round(now), Some(2));
+        let released = gate.confirmed(2, 0);
+        assert_eq!((released.reads.len(), released.has_next), (1, false));
+        assert_eq!(gate.begin_round(now), None);
     }
 
     #[test]
     fn a_read_waits_until_its_index_is_applied() {
         let (gate, now) = (ReadGate::default(), Instant::now());
         assert_eq!(enter(&gate, now), Some(1));
-        assert_eq!(gate.confirmed(now, 1, 5).reads.len(), 0);
+        assert_eq!(gate.confirmed(1, 5).reads.len(), 0);
         assert_eq!(gate.applied(4).len(), 0);
         assert_eq!(gate.applied(5).len(), 1);
         assert_eq!(gate.applied(6).len(), 0);
@@ -213,8 +216,8 @@ mod tests {
         assert_eq!(enter(&gate, now), Some(1));
         assert_eq!(gate.ask_again(now, patience), None);
         assert_eq!(gate.ask_again(now + patience, patience), Some(2));
-        assert_eq!(gate.confirmed(now, 1, 0).reads.len(), 0);
-        assert_eq!(gate.confirmed(now, 2, 0).reads.len(), 1);
+        assert_eq!(gate.confirmed(1, 0).reads.len(), 0);
+        assert_eq!(gate.confirmed(2, 0).reads.len(), 1);
     }
 
     #[test]
@@ -224,9 +227,10 @@ mod tests {
         assert_eq!(enter(&gate, now), Some(1));
         assert_eq!(enter(&gate, now), None);
         assert_eq!(gate.ask_again(now, Duration::ZERO), Some(2));
-        let released = gate.confirmed(now, 2, 0);
-        assert_eq!((released.reads.len(), released.ask), (1, Some(3)));
-        assert_eq!(gate.confirmed(now, 3, 0).reads.len(), 1);
+        let released = gate.confirmed(2, 0);
+        assert_eq!((released.reads.len(), released.has_next), (1, true));
+        assert_eq!(gate.begin_round(now), Some(3));
+        assert_eq!(gate.confirmed(3, 0).reads.len(), 1);
     }
 
     #[test]
@@ -235,7 +239,8 @@ mod tests {
         let timeout = Duration::from_secs(7);
         assert_eq!(enter(&gate, now), Some(1));
         assert_eq!(enter(&gate, now), None);
-        assert_eq!(gate.confirmed(now, 1, 5).ask, Some(2));
+        assert!(gate.confirmed(1, 5).has_next);
+        assert_eq!(gate.begin_round(now), Some(2));
         assert_eq!(enter(&gate, now + timeout), None);
         assert_eq!(gate.take_overdue(now + timeout, timeout).len(), 2);
         assert_eq!(gate.take_all().len(), 1);

@@ -46,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) ids: RequestIds,
     pub(crate) node: NodeHandle,
-    pub(crate) submissions: Submissions,
+    pub(crate) submissions: Arc<Submissions>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) watching: Arc<Watching>,
     pub(crate) lessor: Arc<Lessor>,

@@ -15,6 +15,7 @@ use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::replies::{Dispatcher, Replies};
 use crate::shared::Shared;
+use crate::submit::Submissions;
 use crate::waiters::Waiters;
 
 /// A sync of the log that takes longer is logged.
@@ -25,6 +26,7 @@ pub(crate) struct EngineHost {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) gate: Arc<ReadGate>,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) submissions: Arc<Submissions>,
     pub(crate) lessor: Arc<Lessor>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) shared: Arc<Shared>,
@@ -56,11 +58,13 @@ impl Host for EngineHost {
     }
 
     fn read_ready(&self, token: ReadToken, index: u64) {
-        let released = self.gate.confirmed(Instant::now(), token.0, index);
+        let released = self.gate.confirmed(token.0, index);
         if !released.reads.is_empty() {
             self.dispatcher.send(Replies::Reads(released.reads));
         }
-        self.ask(released.ask);
+        if released.has_next {
+            self.submissions.wake();
+        }
     }
 
     fn proposals_dropped(&self, ids: Vec<u64>) {

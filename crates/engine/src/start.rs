@@ -31,7 +31,6 @@ use crate::quota::Quota;
 use crate::refetch::Fence;
 use crate::replies::Dispatcher;
 use crate::shared::Shared;
-use crate::submit::Submissions;
 use crate::tasks::SWEEP_INTERVAL;
 use crate::to_peers::ToPeers;
 use crate::watch::{WatchThreads, Watching};
@@ -103,6 +102,7 @@ impl Engine {
             inbox: Arc::default(),
             gate: Arc::clone(&gate),
             waiters: Arc::default(),
+            submissions: Arc::default(),
             lessor: Arc::new(Lessor::new(machine.lease_reader(), Instant::now())),
             dispatcher: Dispatcher::start(runtime),
             shared: Arc::clone(&shared),
@@ -134,7 +134,7 @@ impl Engine {
             ids: RequestIds::new(identity.member_id, config.boot_unix_ms),
             config,
             node: handle,
-            submissions: Submissions::default(),
+            submissions: Arc::clone(&host.submissions),
             waiters: Arc::clone(&host.waiters),
             watching,
             lessor: Arc::clone(&host.lessor),

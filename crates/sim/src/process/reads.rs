@@ -90,11 +90,13 @@ impl Process {
     /// The core has answered a question.
     pub(super) fn confirmed(&mut self, token: ReadToken, index: u64, world: &mut World) {
         let token = if world.breaks(Sabotage::ReuseReadTokens) { self.reads.asked } else { token.0 };
-        let released = self.reads.gate.confirmed(world.agenda.instant(), token, index);
+        let released = self.reads.gate.confirmed(token, index);
         for read in released.reads {
             let _ = read.send(Ok(()));
         }
-        if let Some(token) = released.ask {
+        if released.has_next
+            && let Some(token) = self.reads.gate.begin_round(world.agenda.instant())
+        {
             self.ask(token, world);
         }
     }
