@@ -10,6 +10,7 @@
 //! - [`Clients`] and [`raw`] reach the services with and without generated code; [`Renewals`] and [`Observer`] are
 //!   the streams by which a lease is kept and its end is seen, [`WatchStream`] is one by which watches are told.
 //! - [`history`] says what watches may tell, and checks it.
+//! - [`authority`] makes certificates.
 //! - [`Metrics`] and [`resident_bytes`] look at a server from outside.
 //! - [`ClientProgram`] runs suites that are programs of their own: other people's clients.
 //! - [`Random`] makes what is random repeatable.
@@ -37,6 +38,7 @@
 //! ```
 
 mod alone;
+pub mod authority;
 mod client;
 mod cluster;
 mod every_target;

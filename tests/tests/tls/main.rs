@@ -1,16 +1,15 @@
 //! The client port behind TLS, as its users set it up: files, flags, stock etcdctl. The same on real etcd.
 
-mod authority;
 mod refusals;
 mod secured;
 
 use std::fs;
 
+use ferretcd_tests::authority::{Authority, Files};
 use ferretcd_tests::{Killable, on_every_process};
 use tls::ClientConfig;
 
-use crate::authority::Authority;
-use crate::secured::{Files, Secured};
+use crate::secured::Secured;
 
 on_every_process! {
     with_certificates_on_both_sides => with_certificates_on_both_sides(),

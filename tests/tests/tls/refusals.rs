@@ -1,9 +1,9 @@
 //! What ferretcd says about settings that can't be used.
 
+use ferretcd_tests::authority::{Authority, Files, put};
 use ferretcd_tests::{Cluster, Ferretcd, Process, StartError};
 
-use crate::authority::{Authority, put};
-use crate::secured::{Files, try_start};
+use crate::secured::try_start;
 
 /// The log of a start that fails with exit status 1.
 async fn refused(flags: &[String]) -> String {

@@ -1,49 +1,22 @@
 //! A server behind TLS, and those who talk to it.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 
+use ferretcd_tests::authority::{Authority, Files};
 use ferretcd_tests::scenario::CtlSession;
 use ferretcd_tests::{Cluster, Options, StartError, report};
-use tls::{ClientConfig, ClientTls, KeyFiles};
+use tls::{ClientConfig, ClientTls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::authority::{Authority, put};
-
 /// Starts with another port when somebody was faster in taking it.
 const PORT_ATTEMPTS: usize = 5;
 /// What takes longer hangs.
 const DONE_WITHIN: Duration = Duration::from_secs(30);
-
-/// A certificate and its key.
-#[derive(Clone, Debug)]
-pub(crate) struct Files {
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
-}
-
-impl Files {
-    /// The flags by which a server shows it.
-    pub(crate) fn flags(&self) -> [String; 2] {
-        [format!("--cert-file={}", self.cert.display()), format!("--key-file={}", self.key.display())]
-    }
-
-    pub(crate) fn key_files(&self) -> KeyFiles {
-        KeyFiles { cert: self.cert.clone(), key: self.key.clone() }
-    }
-
-    /// Takes the place of others.
-    pub(crate) fn replace(&self, others: &Self) {
-        for (new, old) in [(&self.key, &others.key), (&self.cert, &others.cert)] {
-            put(old, &std::fs::read(new).expect("it was written"));
-        }
-    }
-}
 
 /// A server whose client URL is an `https` one.
 pub(crate) struct Secured<C> {
