@@ -126,6 +126,9 @@ fn own_member(config: &Config, members: &[Member]) -> Result<MemberId, JoinError
     found.get(config.name.as_str()).copied().ok_or_else(|| unmatched(&config.advertise.peer))
 }
 
+/// Whether two lists of URLs, each sorted, are those of one member.
+type AreSame = fn(&[Url], &[Url]) -> bool;
+
 /// Which members those in the flag are, each another one. Texts come first: only where they differ it is asked which
 /// addresses the names have.
 fn find_members<'a>(
@@ -135,7 +138,7 @@ fn find_members<'a>(
     let urls = |member: &Member| Url::parse_list(&member.peer_urls.join(",")).unwrap_or_default();
     let mut left: Vec<_> = members.iter().map(|member| (member.id, urls(member))).collect();
     let mut found = BTreeMap::new();
-    let ways: [fn(&[Url], &[Url]) -> bool; 2] = [|some, others| some == others, lead_to_same_places];
+    let ways: [AreSame; 2] = [|some, others| some == others, lead_to_same_places];
     for are_same in ways {
         for (name, urls) in listed {
             if found.contains_key(name.as_str()) {
