@@ -5,7 +5,29 @@ use std::path::Path;
 use tls::{ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls, Side, self_signed};
 use tracing::info;
 
-use crate::config::{Config, Discovery, Port, PortSecurity, Scheme, Security, Url};
+use crate::config::{Config, Discovery, NamedFile, Port, PortSecurity, Scheme, Security, Url};
+
+/// Why certificates can't be used, with the flags that name their files.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{source}", shown(flags))]
+pub(crate) struct CertificateError {
+    flags: Vec<&'static str>,
+    source: tls::Error,
+}
+
+impl CertificateError {
+    /// `named` are the files that the error can be about.
+    pub(crate) fn new(source: tls::Error, named: &[NamedFile<'_>]) -> Self {
+        let files = source.files();
+        let flags = named.iter().filter(|(_, path)| files.contains(path)).map(|(flag, _)| *flag).collect();
+        Self { flags, source }
+    }
+}
+
+fn shown(flags: &[&str]) -> String {
+    let flags: Vec<_> = flags.iter().map(|flag| format!("--{flag}")).collect();
+    if flags.is_empty() { String::new() } else { format!("{}: ", flags.join(", ")) }
+}
 
 /// What a member encrypts with. Nothing where everything is in the clear.
 #[derive(Debug)]
@@ -20,18 +42,21 @@ pub(crate) struct Secured {
 
 impl Secured {
     /// Reads all files, and makes those that are to be made.
-    pub(crate) fn load(config: &Config) -> Result<Self, tls::Error> {
+    pub(crate) fn load(config: &Config) -> Result<Self, CertificateError> {
         let Security { client, peer, .. } = &config.security;
+        let of_client = |error| CertificateError::new(error, &client.named_files(Port::Client));
+        let of_peer = |error| CertificateError::new(error, &peer.named_files(Port::Peer));
         let client_hosts = hosts(config.listen.client.iter().chain(&config.listen.client_http));
-        let client_files = files(config, client, Port::Client, &client_hosts)?;
-        let peer_files = files(config, peer, Port::Peer, &hosts(config.listen.peer.iter()))?;
+        let client_files = files(config, client, Port::Client, &client_hosts).map_err(of_client)?;
+        let peer_files =
+            files(config, peer, Port::Peer, &hosts(config.listen.peer.iter())).map_err(of_peer)?;
         let server = |files: &Option<KeyFiles>, security, side| {
             files.clone().map(|files| server(config, files, security, side)).transpose()
         };
         Ok(Self {
-            client: server(&client_files, client, Side::Client)?,
-            peer: server(&peer_files, peer, Side::Peer)?,
-            dial: dial(config, peer_files)?,
+            client: server(&client_files, client, Side::Client).map_err(of_client)?,
+            peer: server(&peer_files, peer, Side::Peer).map_err(of_peer)?,
+            dial: dial(config, peer_files).map_err(of_peer)?,
         })
     }
 }
@@ -131,5 +156,66 @@ fn srv_domain(config: &Config) -> Option<String> {
             Some(records.domain.trim_end_matches('.').to_owned())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::fs;
+
+    use super::*;
+    use crate::config::build;
+    use crate::flags::{Command, parse_command_line};
+
+    /// What is said when a member is started with the flags; `DIR` in them and in the text is a directory with a
+    /// certificate in `cert`, its key in `key` and nonsense in `bad`.
+    fn refused(flags: &[&str]) -> String {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        let made = self_signed(dir.path(), &["localhost".to_owned()], 1).expect("made");
+        fs::rename(made.cert, at("cert")).and_then(|()| fs::rename(made.key, at("key"))).expect("renamed");
+        fs::write(at("bad"), "nonsense").expect("written");
+        let path = dir.path().to_str().expect("a plain path");
+        let flags = flags.iter().map(|flag| OsString::from(flag.replace("DIR", path)));
+        let Ok(Command::Run(settings, None)) = parse_command_line(flags) else { panic!("they are flags") };
+        let config = build(&settings, || None, &mut Vec::new()).expect("files are not looked at");
+        Secured::load(&config).expect_err("refused").to_string().replace(path, "DIR")
+    }
+
+    fn check(flags: &[&str], expected: &str) {
+        let error = refused(flags);
+        assert!(error.starts_with(expected), "{flags:?}: {error}");
+    }
+
+    #[test]
+    fn files_that_are_no_use_are_named_with_their_flags() {
+        let (client, peer) = (
+            ["--cert-file=DIR/cert", "--key-file=DIR/key"],
+            ["--peer-cert-file=DIR/cert", "--peer-key-file=DIR/key"],
+        );
+        check(
+            &["--cert-file=DIR/none", "--key-file=DIR/key"],
+            r#"--cert-file: read "DIR/none": No such file"#,
+        );
+        check(
+            &["--cert-file=DIR/cert", "--key-file=DIR/bad"],
+            r#"--key-file: find a private key in "DIR/bad""#,
+        );
+        check(
+            &["--peer-cert-file=DIR/bad", "--peer-key-file=DIR/key"],
+            "--peer-cert-file: find a certificate",
+        );
+        let with = |flags: [&'static str; 2], more: &'static str| [flags[0], flags[1], more];
+        check(&with(client, "--trusted-ca-file=DIR/bad"), "--trusted-ca-file: find a trusted authority");
+        check(
+            &with(peer, "--peer-trusted-ca-file=DIR/bad"),
+            "--peer-trusted-ca-file: find a trusted authority",
+        );
+        let mut revoked = with(peer, "--peer-crl-file=DIR/bad").to_vec();
+        revoked.push("--peer-trusted-ca-file=DIR/cert");
+        check(&revoked, "--peer-crl-file: read the list of revoked certificates");
+        // Where one file is for two things, both are named.
+        check(&["--cert-file=DIR/bad", "--key-file=DIR/bad"], "--cert-file, --key-file: find a certificate");
     }
 }

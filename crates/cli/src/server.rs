@@ -20,7 +20,7 @@ use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify
 use crate::listeners::{ListenError, Listeners};
 use crate::log_start;
 use crate::peers::{serve_peers, transport_config};
-use crate::secure::Secured;
+use crate::secure::{CertificateError, Secured};
 
 /// How long calls may go on after the member was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ enum RunError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error(transparent)]
-    Tls(#[from] tls::Error),
+    Tls(#[from] CertificateError),
     #[error("start the runtime: {0}")]
     Runtime(io::Error),
     #[error("catch signals: {0}")]

@@ -1,7 +1,7 @@
 //! What can be wrong with files of certificates.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::protocol::ProtocolError;
 
@@ -112,4 +112,29 @@ pub enum Error {
     /// The TLS library refuses the settings.
     #[error("set up TLS: {0}")]
     Settings(String),
+}
+
+impl Error {
+    /// The files that can't be used. Whoever knows where their names come from can say so.
+    pub fn files(&self) -> Vec<&Path> {
+        match self {
+            Self::Read { path, .. }
+            | Self::Write { path, .. }
+            | Self::Pem { path, .. }
+            | Self::NoCertificate(path)
+            | Self::Certificate { path, .. }
+            | Self::NoKey(path)
+            | Self::EncryptedKey(path)
+            | Self::Key { path, .. }
+            | Self::NoAuthority(path)
+            | Self::RevocationList { path, .. } => vec![path],
+            Self::KeyMismatch { cert, key } => vec![cert, key],
+            Self::NoSystemAuthority(_)
+            | Self::AllowedTwice { .. }
+            | Self::Protocol(_)
+            | Self::NoValidity
+            | Self::SelfSigned { .. }
+            | Self::Settings(_) => Vec::new(),
+        }
+    }
 }

@@ -6,9 +6,13 @@ use std::time::Duration;
 
 use tls::KeyFiles;
 
-use super::security::pair;
+use super::security::{NamedFile, named_pair, pair};
 use crate::error::ConfigError;
 use crate::flags::Settings;
+
+const CERT: &str = "discovery-cert";
+const KEY: &str = "discovery-key";
+const AUTHORITY: &str = "discovery-cacert";
 
 /// Where the other founders are found.
 #[derive(Clone, Debug)]
@@ -103,13 +107,20 @@ impl Discovery {
     }
 }
 
+impl RegistryTls {
+    /// The files, each with the flag that names it.
+    pub(crate) fn named_files(&self) -> Vec<NamedFile<'_>> {
+        let mut named = named_pair(self.files.as_ref(), CERT, KEY);
+        named.extend(self.trusted_ca.as_deref().map(|path| (AUTHORITY, path)));
+        named
+    }
+}
+
 /// Any flag of TLS asks for it, as in etcd, where the one against it is on unless it is turned off.
 fn registry_tls(settings: &Settings) -> Result<Option<RegistryTls>, ConfigError> {
     let tls = RegistryTls {
-        files: pair(settings, "discovery-cert", "discovery-key")?,
-        trusted_ca: Some(settings.text("discovery-cacert"))
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from),
+        files: pair(settings, CERT, KEY)?,
+        trusted_ca: Some(settings.text(AUTHORITY)).filter(|path| !path.is_empty()).map(PathBuf::from),
         insecure_skip_verify: settings.bool("discovery-insecure-skip-tls-verify"),
     };
     let wanted = tls != RegistryTls::default() || !settings.bool("discovery-insecure-transport");
@@ -180,6 +191,11 @@ mod tests {
             &["--discovery-cacert=ca.pem"],
             RegistryTls { trusted_ca: Some("ca.pem".into()), ..RegistryTls::default() },
         );
+        let files = ["--discovery-cert=c.pem", "--discovery-key=k.pem", "--discovery-cacert=ca.pem"];
+        let named: Vec<_> = files.iter().map(|flag| flag[2..].split_once('=').expect("a value")).collect();
+        let tls = registry(&files).tls.expect("it was asked for");
+        let found = tls.named_files().into_iter().map(|(flag, path)| (flag, path.to_str().expect("text")));
+        assert_eq!(found.collect::<Vec<_>>(), named);
         let error =
             try_config(&[&REGISTRY[..], &["--discovery-cert=c.pem"]].concat()).unwrap_err().to_string();
         assert_eq!(error, "--discovery-cert and --discovery-key must both be present [key: , cert: c.pem]");

@@ -21,6 +21,7 @@ pub use discovery::{Credentials, Discovery, Registry, RegistryTls, SrvRecords};
 pub use gates::{FeatureGates, GateError, Stage};
 pub(crate) use initial_cluster::parse as parse_members;
 pub use membership::{Scheme, Url, UrlError};
+pub(crate) use security::NamedFile;
 pub use security::{Port, PortSecurity, Security};
 
 /// Requests above this size (10 MiB) are allowed and discouraged.

@@ -1,7 +1,7 @@
 //! Encryption of the two ports, and who may connect.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tls::{Allowed, KeyFiles, Protocol};
 
@@ -71,11 +71,35 @@ impl PortSecurity {
         self.files.is_some() || self.auto
     }
 
+    /// The files of the port, each with the flag that names it.
+    pub(crate) fn named_files(&self, port: Port) -> Vec<NamedFile<'_>> {
+        let flags = match port {
+            Port::Client => CLIENT,
+            Port::Peer => PEER,
+        };
+        let mut named = named_pair(self.files.as_ref(), flags.cert, flags.key);
+        named.extend(named_pair(self.client_files.as_ref(), flags.client_cert, flags.client_key));
+        named.extend(self.trusted_ca.as_deref().map(|path| (flags.trusted_ca, path)));
+        named.extend(self.revoked.as_deref().map(|path| (flags.revoked, path)));
+        named
+    }
+
     /// Whether it is said who may connect, and nobody is asked who they are.
     fn restricts_nobody(&self) -> bool {
         let is_restricted = self.allowed != Allowed::Anyone || self.revoked.is_some();
         is_restricted && !self.client_cert_auth && self.trusted_ca.is_none()
     }
+}
+
+/// A flag, and the file that it names.
+pub(crate) type NamedFile<'a> = (&'static str, &'a Path);
+
+pub(super) fn named_pair<'a>(
+    files: Option<&'a KeyFiles>,
+    cert_flag: &'static str,
+    key_flag: &'static str,
+) -> Vec<NamedFile<'a>> {
+    files.map_or_else(Vec::new, |files| vec![(cert_flag, &*files.cert), (key_flag, &*files.key)])
 }
 
 /// The flags of a port.

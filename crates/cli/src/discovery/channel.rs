@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use transport::BoxedIo;
 
 use crate::config::{Credentials, Registry, RegistryTls};
+use crate::secure::CertificateError;
 
 /// Answers are a few rows.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
@@ -32,7 +33,7 @@ pub(crate) enum CallError {
     Endpoint(String),
     /// Certificates can't be used.
     #[error(transparent)]
-    Tls(#[from] tls::Error),
+    Tls(#[from] CertificateError),
     /// Nobody is there.
     #[error("connect to {endpoint}: {source}")]
     Connect { endpoint: String, source: io::Error },
@@ -163,14 +164,15 @@ impl Endpoint {
     }
 }
 
-fn client_tls(settings: &RegistryTls) -> Result<ClientTls, tls::Error> {
-    ClientTls::load(ClientConfig {
+fn client_tls(settings: &RegistryTls) -> Result<ClientTls, CertificateError> {
+    let tls = ClientTls::load(ClientConfig {
         files: settings.files.clone(),
         trusted_ca: settings.trusted_ca.clone(),
         insecure_skip_verify: settings.insecure_skip_verify,
         alpn: vec![b"h2".to_vec()],
         ..ClientConfig::default()
-    })
+    });
+    tls.map_err(|error| CertificateError::new(error, &settings.named_files()))
 }
 
 /// The connection with a token, if there is a user.
