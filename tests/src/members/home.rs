@@ -21,6 +21,8 @@ pub(super) struct Home {
     pub(super) address: Ipv4Addr,
     /// Where it listens for the others.
     pub(super) peer_port: u16,
+    /// They talk through TLS.
+    pub(super) is_peer_secure: bool,
     /// Keeps the address from being taken by anybody else who asks this way.
     _taken: Option<TcpListener>,
 }
@@ -29,7 +31,7 @@ impl Home {
     /// A loopback address without a proxy.
     pub(super) fn direct() -> io::Result<Self> {
         let (address, taken) = take([127])?;
-        Ok(Self { address, peer_port: PEER, _taken: Some(taken) })
+        Ok(Self { address, peer_port: PEER, is_peer_secure: false, _taken: Some(taken) })
     }
 
     /// A loopback address with a proxy at the port that the others call.
@@ -39,7 +41,7 @@ impl Home {
 
     /// An address in a network of its own.
     pub(super) fn elsewhere(address: Ipv4Addr) -> Self {
-        Self { address, peer_port: PEER, _taken: None }
+        Self { address, peer_port: PEER, is_peer_secure: false, _taken: None }
     }
 
     pub(super) fn client_url(&self) -> String {
@@ -48,11 +50,16 @@ impl Home {
 
     /// Where the others call.
     pub(super) fn peer_url(&self) -> String {
-        format!("http://{}:{PEER}", self.address)
+        self.url_for_peers(PEER)
     }
 
     pub(super) fn listen_peer_url(&self) -> String {
-        format!("http://{}:{}", self.address, self.peer_port)
+        self.url_for_peers(self.peer_port)
+    }
+
+    fn url_for_peers(&self, port: u16) -> String {
+        let scheme = if self.is_peer_secure { "https" } else { "http" };
+        format!("{scheme}://{}:{port}", self.address)
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Member {
     pub(super) home: Home,
     pub(super) data_dir: PathBuf,
     pub(super) beginning: Beginning,
+    /// Flags that the others don't have.
+    pub(super) flags: Vec<String>,
     /// It runs another program than the others.
     pub(super) executable: Option<PathBuf>,
     /// None until it is known.
@@ -46,6 +48,7 @@ impl Member {
             home,
             data_dir,
             beginning,
+            flags: Vec::new(),
             executable: None,
             id: None,
             is_removed: false,

@@ -26,6 +26,7 @@ mod until;
 
 use std::io;
 use std::marker::PhantomData;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -73,6 +74,7 @@ pub struct Members<P: Program> {
     /// One for each member, or none at all.
     disks: Vec<Disk>,
     has_disks: bool,
+    is_secured: bool,
     dir: TempDir,
     program: PhantomData<P>,
 }
@@ -112,6 +114,7 @@ impl<P: Program> Members<P> {
             between,
             disks: Vec::new(),
             has_disks: setup.disks,
+            is_secured: setup.is_secured,
             dir: tempfile::Builder::new().prefix("ferretcd-members-").tempdir()?,
             program: PhantomData,
         };
@@ -128,11 +131,12 @@ impl<P: Program> Members<P> {
     /// Makes room for one member more.
     async fn settle(&mut self) -> io::Result<usize> {
         let number = self.members.len();
-        let home = match &mut self.between {
+        let mut home = match &mut self.between {
             Between::Nothing => Home::direct()?,
             Between::Links(links) => links.settle(number).await?,
             Between::Lab(lab) => lab.settle(number)?,
         };
+        home.is_peer_secure = self.is_secured;
         let mut data_dir = self.dir.path().join(format!("m{number}"));
         if self.has_disks {
             self.disks.push(Disk::new(&data_dir)?);
@@ -161,6 +165,11 @@ impl<P: Program> Members<P> {
     /// What the member is called in the cluster.
     pub fn name(&self, number: usize) -> &str {
         &self.members[number].name
+    }
+
+    /// Where it listens.
+    pub fn address(&self, number: usize) -> Ipv4Addr {
+        self.members[number].home.address
     }
 
     /// URL for clients.
@@ -204,6 +213,11 @@ impl<P: Program> Members<P> {
         self.members[number].executable = Some(executable);
     }
 
+    /// A member has these flags besides those of all, from its next start on.
+    pub fn give(&mut self, number: usize, flags: &[impl AsRef<str>]) {
+        self.members[number].flags = flags.iter().map(|flag| flag.as_ref().to_owned()).collect();
+    }
+
     /// Starts a member that is down; it may fail later.
     pub fn spawn(&mut self, number: usize) {
         self.spawn_with(number, &[]);
@@ -215,7 +229,9 @@ impl<P: Program> Members<P> {
             Between::Lab(lab) => lab.prefix(number),
             _ => Vec::new(),
         };
-        let all: Vec<_> = self.flags.iter().map(String::as_str).chain(flags.iter().copied()).collect();
+        let own = self.members[number].flags.clone();
+        let lasting = self.flags.iter().chain(&own).map(String::as_str);
+        let all: Vec<_> = lasting.chain(flags.iter().copied()).collect();
         let member = &mut self.members[number];
         let spawned = member.spawn::<P>(&prefix, &self.executable, &all);
         let pid = spawned.unwrap_or_else(|error| panic!("failed to spawn {}: {error}", member.name));

@@ -34,6 +34,8 @@ pub struct Setup {
     pub network: Network,
     /// Further flags of all members, in etcd's spelling.
     pub flags: Vec<String>,
+    /// The members talk to each other through TLS, see [`Setup::secured`].
+    pub is_secured: bool,
     /// Each member has a file system of its own, see [`Setup::with_disks`].
     pub disks: bool,
 }
@@ -41,12 +43,17 @@ pub struct Setup {
 impl Setup {
     /// So many members and nothing special.
     pub fn of(size: usize) -> Self {
-        Self { size, network: Network::Direct, flags: Vec::new(), disks: false }
+        Self { size, network: Network::Direct, flags: Vec::new(), is_secured: false, disks: false }
     }
 
     /// With a network that can be cut.
     pub fn on(self, network: Network) -> Self {
         Self { network, ..self }
+    }
+
+    /// With `https` URLs of the members. Flags have to say by which certificates.
+    pub fn secured(self) -> Self {
+        Self { is_secured: true, ..self }
     }
 
     /// With file systems that can be made to stand still, if there can be any on this machine; says what is skipped
@@ -60,8 +67,8 @@ impl Setup {
     }
 
     /// With further flags.
-    pub fn with(mut self, flags: &[&str]) -> Self {
-        self.flags.extend(flags.iter().map(|&flag| flag.to_owned()));
+    pub fn with(mut self, flags: &[impl AsRef<str>]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| flag.as_ref().to_owned()));
         self
     }
 }

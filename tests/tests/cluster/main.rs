@@ -8,6 +8,7 @@ mod changes;
 mod corruption;
 mod ctl;
 mod disks;
+mod encrypted;
 mod faults;
 mod leader;
 mod learners;

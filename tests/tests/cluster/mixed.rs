@@ -7,12 +7,10 @@ use ferretcd_tests::members::history::Workload;
 use ferretcd_tests::members::{Members, Setup, until};
 use ferretcd_tests::{Etcd37, Ferretcd, Process, Program, report};
 
+use super::snapshots::SHORT_LOG;
 use super::support::{get, judge, put, put_at_last};
 
-/// So that whoever was away for some requests needs a snapshot.
-const SHORT_LOG: &[&str] = &["--snapshot-count=50", "--snapshot-catchup-entries=20"];
-
-fn is_possible(what: &str) -> bool {
+pub(crate) fn is_possible(what: &str) -> bool {
     report::available::<Process<Etcd37>>(what) && report::available::<Process<Ferretcd>>(what)
 }
 
@@ -31,7 +29,7 @@ async fn start<P: Program, Q: Program>() -> Members<P> {
 }
 
 /// Makes a member the leader.
-async fn lead<P: Program>(cluster: &Members<P>, number: usize) {
+pub(crate) async fn lead<P: Program>(cluster: &Members<P>, number: usize) {
     let leader = cluster.leader().await;
     if leader != number {
         let request = MoveLeaderRequest { target_id: cluster.id(number) };

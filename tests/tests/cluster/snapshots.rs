@@ -7,18 +7,19 @@ use ferretcd_tests::{Program, WatchStream, on_every_program, raw};
 use super::support::{get, put, put_at_last};
 
 /// So that a few hundred entries are too many for the log.
-const SHORT_LOG: &[&str] = &["--snapshot-count=50", "--snapshot-catchup-entries=20"];
+pub(crate) const SHORT_LOG: &[&str] = &["--snapshot-count=50", "--snapshot-catchup-entries=20"];
 const PUTS: usize = 300;
 
 /// Snapshots that the member has received.
-async fn received<P: Program>(cluster: &Members<P>, number: usize) -> u64 {
+pub(crate) async fn received<P: Program>(cluster: &Members<P>, number: usize) -> u64 {
     let page =
         raw::page(&cluster.client_url(number), "/metrics").await.expect("a running member has metrics");
     let lines = page.lines().filter(|line| line.starts_with("etcd_network_snapshot_receive_success{"));
     lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()).unwrap_or(0)).sum()
 }
 
-async fn fill<P: Program>(cluster: &Members<P>, through: usize, name: &str) -> i64 {
+/// So many puts that the log does not keep them all. The last one's revision.
+pub(crate) async fn fill<P: Program>(cluster: &Members<P>, through: usize, name: &str) -> i64 {
     let mut revision = 0;
     for index in 0..PUTS {
         let key = format!("{name}{}", index % 50);

@@ -1,0 +1,203 @@
+//! Members that talk to each other through TLS.
+
+use ferretcd_tests::authority::{Authority, Files};
+use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
+use ferretcd_tests::{Etcd37, Ferretcd, Program, on_every_program};
+
+use super::mixed::{is_possible, lead};
+use super::snapshots::{SHORT_LOG, fill, received};
+use super::support::{get, put_at_last};
+
+/// The common name of those who belong to the cluster.
+const MEMBER: &str = "member";
+
+/// A certificate for the address of a member. The loopback device lets all of them call from the same one.
+fn sign<P: Program>(authority: &Authority, cluster: &Members<P>, number: usize, common_name: &str) -> Files {
+    let address = cluster.address(number).to_string();
+    authority.sign(common_name, &[&address, "127.0.0.1"], number as u64 + 1)
+}
+
+/// Shows this certificate to the others, and asks them for one of the authority.
+fn secured(files: &Files, authority: &Authority) -> Vec<String> {
+    let ask = ["--peer-client-cert-auth".to_owned()];
+    [&files.peer_flags()[..], &authority.peer_trusted(), &ask].concat()
+}
+
+/// Three members with a certificate each. None of them runs.
+async fn prepare<P: Program>(authority: &Authority, flags: &[&str]) -> (Members<P>, Vec<Files>) {
+    let prepared = Members::<P>::prepare(&Setup::of(3).secured().with(flags)).await;
+    let mut cluster = prepared.unwrap_or_else(|error| panic!("failed to {error}"));
+    let files: Vec<_> = (0..3).map(|number| sign(authority, &cluster, number, MEMBER)).collect();
+    for (number, files) in files.iter().enumerate() {
+        cluster.give(number, &secured(files, authority));
+    }
+    (cluster, files)
+}
+
+async fn start<P: Program>(cluster: &mut Members<P>) {
+    for number in 0..3 {
+        cluster.spawn(number);
+    }
+    for number in 0..3 {
+        cluster.ready(number).await;
+    }
+}
+
+/// Each of these members takes a write, and answers linearizable reads of what each of them took.
+async fn assert_served<P: Program>(cluster: &Members<P>, numbers: &[usize], when: &str) {
+    let key = |number: usize| format!("{when}/{number}");
+    for &number in numbers {
+        put_at_last(&cluster.clients(number), &key(number), "v").await;
+    }
+    for &number in numbers {
+        for &other in numbers {
+            let found = get(&cluster.clients(number), &key(other), false).await;
+            let found = found.unwrap_or_else(|status| panic!("m{number} takes no reads: {status}"));
+            assert_eq!(found.as_deref(), Some("v"), "{} through m{number}", key(other));
+        }
+    }
+}
+
+/// Two members serve while the third one is dead; it catches up from the log.
+async fn outlive<P: Program>(cluster: &mut Members<P>, dead: usize) {
+    let others: Vec<_> = (0..3).filter(|&number| number != dead).collect();
+    cluster.kill9(dead).await;
+    // What is forwarded to a dead leader is lost.
+    cluster.leader_among(&others).await;
+    assert_served(cluster, &others, "without one").await;
+    cluster.restart(dead).await;
+    assert_served(cluster, &[0, 1, 2], "with all again").await;
+    cluster.assert_equal().await;
+}
+
+async fn form<P: Program>() {
+    let authority = Authority::new();
+    let (mut cluster, _) = prepare::<P>(&authority, &[]).await;
+    start(&mut cluster).await;
+    assert_served(&cluster, &[0, 1, 2], "first").await;
+    let leader = cluster.leader().await;
+    outlive(&mut cluster, leader).await;
+}
+
+/// A member was away for longer than the log of the one that leads.
+async fn send_state<P: Program>(cluster: &mut Members<P>, from: usize, to: usize) {
+    lead(cluster, from).await;
+    cluster.kill9(to).await;
+    fill(cluster, from, "many/").await;
+    cluster.restart(to).await;
+    assert!(received(cluster, to).await > 0, "m{to} has got no snapshot");
+    assert_served(cluster, &[0, 1, 2], &format!("to m{to}")).await;
+    cluster.assert_equal().await;
+}
+
+async fn get_snapshots<P: Program>() {
+    let authority = Authority::new();
+    let (mut cluster, _) = prepare::<P>(&authority, SHORT_LOG).await;
+    start(&mut cluster).await;
+    send_state(&mut cluster, 0, 1).await;
+}
+
+/// What is wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    Authority,
+    Name,
+}
+
+impl Wrong {
+    /// What those who refuse it say. About chains of certificates it is the libraries that speak.
+    fn reason<P: Program>(self) -> &'static str {
+        match self {
+            Wrong::Authority if P::KIND.reference => "x509: certificate signed by unknown authority",
+            Wrong::Authority => "tls: invalid peer certificate: UnknownIssuer",
+            Wrong::Name => "client certificate authentication failed",
+        }
+    }
+}
+
+/// Whoever shows a wrong certificate never becomes part, and both sides say why; the others go on.
+async fn refuse<P: Program>(wrong: Wrong) {
+    let (authority, other) = (Authority::new(), Authority::named("another"));
+    let allowed = format!("--peer-cert-allowed-cn={MEMBER}");
+    let flags = if wrong == Wrong::Name { &[allowed.as_str()][..] } else { &[] };
+    let (mut cluster, files) = prepare::<P>(&authority, flags).await;
+    let shown = match wrong {
+        Wrong::Authority => sign(&other, &cluster, 2, MEMBER),
+        Wrong::Name => sign(&authority, &cluster, 2, "stranger"),
+    };
+    cluster.give(2, &secured(&shown, &authority));
+    for number in 0..3 {
+        cluster.spawn(number);
+    }
+    cluster.ready(0).await;
+    cluster.ready(1).await;
+    until("both sides say why", DEADLINE, async || {
+        let (theirs, own, reason) = (cluster.logs(0), cluster.logs(2), wrong.reason::<P>());
+        let has = |text: &str, words: &[&str]| words.iter().all(|word| text.contains(word));
+        let rejected = "rejected connection on peer endpoint";
+        let is_told = has(&theirs, &[rejected, reason]) && has(&own, &[rejected, "remote error: tls: "]);
+        is_told.then_some(()).ok_or_else(|| format!("no `{rejected}` because of `{reason}`"))
+    })
+    .await;
+    assert_served(&cluster, &[0, 1], "without the stranger").await;
+    let status = cluster.status(2).await;
+    assert!(status.as_ref().map_or(true, |status| status.leader == 0), "{status:?}");
+    // It was nothing but the certificate.
+    cluster.kill9(2).await;
+    cluster.give(2, &secured(&files[2], &authority));
+    cluster.restart(2).await;
+    assert_served(&cluster, &[0, 1, 2], "with a right one").await;
+    cluster.assert_equal().await;
+}
+
+/// A member that accepts nobody but those with new certificates finds that the others, which were not restarted,
+/// have exchanged theirs.
+async fn exchange<P: Program>() {
+    const NEW: &str = "new-member";
+    let authority = Authority::new();
+    let (mut cluster, files) = prepare::<P>(&authority, &[]).await;
+    start(&mut cluster).await;
+    for (number, old) in files.iter().enumerate() {
+        sign(&authority, &cluster, number, NEW).replace(old);
+    }
+    let asking = cluster.follower().await;
+    cluster.kill9(asking).await;
+    cluster.spawn_with(asking, &[&format!("--peer-cert-allowed-cn={NEW}")]);
+    cluster.ready(asking).await;
+    assert_served(&cluster, &[0, 1, 2], "with new ones").await;
+    cluster.assert_equal().await;
+}
+
+/// Members that make certificates for themselves, and believe everybody.
+async fn make_their_own<P: Program>() {
+    let mut cluster = Members::<P>::start(&Setup::of(3).secured().with(&["--peer-auto-tls"])).await;
+    for number in 0..3 {
+        let made = cluster.data_dir(number).join("fixtures/peer/cert.pem");
+        assert!(made.is_file(), "m{number} has no {}", made.display());
+    }
+    assert_served(&cluster, &[0, 1, 2], "first").await;
+    let follower = cluster.follower().await;
+    outlive(&mut cluster, follower).await;
+}
+
+on_every_program! {
+    peers_show_certificates => form(),
+    snapshots_go_through_tls => get_snapshots(),
+    peers_of_another_authority_are_refused => refuse(super::Wrong::Authority),
+    peers_of_another_name_are_refused => refuse(super::Wrong::Name),
+    certificates_of_peers_are_exchanged => exchange(),
+    peers_make_certificates => make_their_own(),
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_both_programs() {
+    if is_possible("TLS between two ferretcd and one etcd") {
+        let authority = Authority::new();
+        let (mut cluster, _) = prepare::<Ferretcd>(&authority, SHORT_LOG).await;
+        cluster.run_as::<Etcd37>(2).await;
+        start(&mut cluster).await;
+        assert_served(&cluster, &[0, 1, 2], "first").await;
+        send_state(&mut cluster, 0, 2).await;
+        send_state(&mut cluster, 2, 0).await;
+    }
+}
