@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_state_leaves_room_on_the_disk() {
-        // All but a sixteenth may be taken: 60 MiB, and a state comes to lie there twice.
+        // All but an eighth may be taken: 56 MiB, and a state comes to lie there twice.
         let root = tempfile::tempdir().expect("a directory");
         let incoming = incoming(root.path(), small_disk);
         let check = |len: Option<u64>, taken_max: u64| {
@@ -291,7 +291,7 @@ mod tests {
             assert!(endless.1 <= taken_max, "{len:?}: {} bytes were taken", endless.1);
             assert_eq!(names(&incoming.dir), [""; 0], "nothing stays");
         };
-        check(Some(31 << 20), 0);
+        check(Some(29 << 20), 0);
         check(Some(u64::MAX), 0);
         check(None, 36 << 20);
         check(Some(1 << 20), 36 << 20);

@@ -119,7 +119,7 @@ impl Engine {
 
     /// Stores a state as of entry `index` that another member sends, of `len` bytes if it says so; returns its bytes.
     /// After that the message that announced it may be [received](Self::receive). It is refused if it would leave
-    /// less than 256 MiB of the disk free, or a sixteenth of a small one; it needs its length twice.
+    /// less than 256 MiB of the disk free, or an eighth of a small one; it needs its length twice.
     pub fn accept_snapshot(
         &self,
         index: u64,

@@ -6,8 +6,8 @@ use std::path::Path;
 /// Bytes that stay free for the log and the state file: both need some while a state is on its way, and a member that
 /// cannot write its log stops.
 const RESERVE: u64 = 256 << 20;
-/// On a small file system it is this part of it.
-const RESERVE_SHARE: u64 = 16;
+/// On a small file system it is this part of it, which on one of 512 MiB is a segment of the log.
+const RESERVE_SHARE: u64 = 8;
 
 /// A file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ mod tests {
         };
         check(1000 * GIB, 10 * GIB, 10 * GIB - RESERVE);
         check(1000 * GIB, RESERVE, 0);
-        check(GIB, GIB / 2, GIB / 2 - GIB / 16);
+        check(GIB, GIB / 2, GIB / 2 - GIB / 8);
         let full = Space { total: 1000 * GIB, free: RESERVE - 1 };
         assert!(!full.has_room(0));
         assert!(Space { total: 0, free: 0 }.has_room(u64::MAX));
