@@ -22,6 +22,7 @@ mod namespaces;
 mod on_every_program;
 mod retry;
 mod setup;
+mod slow;
 mod until;
 
 use std::io;
@@ -74,6 +75,8 @@ pub struct Members<P: Program> {
     /// One for each member, or none at all.
     disks: Vec<Disk>,
     has_disks: bool,
+    /// Of the first member.
+    has_slow_disk: bool,
     is_secured: bool,
     dir: TempDir,
     program: PhantomData<P>,
@@ -114,6 +117,7 @@ impl<P: Program> Members<P> {
             between,
             disks: Vec::new(),
             has_disks: setup.disks,
+            has_slow_disk: setup.has_slow_disk,
             is_secured: setup.is_secured,
             dir: tempfile::Builder::new().prefix("ferretcd-members-").tempdir()?,
             program: PhantomData,
@@ -225,10 +229,13 @@ impl<P: Program> Members<P> {
 
     /// As [`spawn`](Self::spawn), with flags for this time only.
     pub fn spawn_with(&mut self, number: usize, flags: &[&str]) {
-        let prefix = match &self.between {
+        let mut prefix = match &self.between {
             Between::Lab(lab) => lab.prefix(number),
             _ => Vec::new(),
         };
+        if self.has_slow_disk && number == 0 {
+            prefix.extend(slow::prefix());
+        }
         let own = self.members[number].flags.clone();
         let lasting = self.flags.iter().chain(&own).map(String::as_str);
         let all: Vec<_> = lasting.chain(flags.iter().copied()).collect();

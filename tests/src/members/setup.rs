@@ -1,6 +1,6 @@
 //! How clusters begin.
 
-use super::{disk, namespaces};
+use super::{disk, namespaces, slow};
 use crate::{Program, report};
 
 /// What lies between the members.
@@ -38,12 +38,21 @@ pub struct Setup {
     pub is_secured: bool,
     /// Each member has a file system of its own, see [`Setup::with_disks`].
     pub disks: bool,
+    /// The first member's disk is slow, see [`Setup::with_slow_disk`].
+    pub has_slow_disk: bool,
 }
 
 impl Setup {
     /// So many members and nothing special.
     pub fn of(size: usize) -> Self {
-        Self { size, network: Network::Direct, flags: Vec::new(), is_secured: false, disks: false }
+        Self {
+            size,
+            network: Network::Direct,
+            flags: Vec::new(),
+            is_secured: false,
+            disks: false,
+            has_slow_disk: false,
+        }
     }
 
     /// With a network that can be cut.
@@ -64,6 +73,16 @@ impl Setup {
             report::skipped(&format!("{what} on {}", P::KIND.name), &format!("failed to {reason}"));
         }
         available.is_ok().then_some(Self { disks: true, ..self })
+    }
+
+    /// With a first member whose syncs take 150 ms longer, if there can be such a disk on this machine; says what is
+    /// skipped if not.
+    pub fn with_slow_disk<P: Program>(self, what: &str) -> Option<Self> {
+        let available = slow::available();
+        if let Err(reason) = &available {
+            report::skipped(&format!("{what} on {}", P::KIND.name), &format!("failed to {reason}"));
+        }
+        available.is_ok().then_some(Self { has_slow_disk: true, ..self })
     }
 
     /// With further flags.

@@ -1,12 +1,13 @@
-//! Disks that stand still for a while. Needs root, see `Setup::with_disks`.
+//! Disks that stand still for a while, see `Setup::with_disks`, and disks that are slow, see `Setup::with_slow_disk`.
 
 use std::time::Duration;
 
 use ferretcd_tests::members::history::Workload;
 use ferretcd_tests::members::{DEADLINE, ELECTION, Members, Retrying, Setup};
-use ferretcd_tests::{Program, on_every_program};
+use ferretcd_tests::{Metrics, Program, on_every_program};
 
-use super::support::judge;
+use super::mixed::lead;
+use super::support::{get, judge, put};
 
 /// Long enough for several elections.
 const STALL: Duration = Duration::from_secs(3);
@@ -59,7 +60,29 @@ async fn of_a_follower<P: Program>() {
     assert_eq!(summary.unknown, 0, "nobody notices a slow follower");
 }
 
+/// Nobody is elected in the place of a leader whose disk is slow, and those who ask the others are served.
+async fn slow_leader<P: Program>() {
+    let Some(setup) = Setup::of(3).with_slow_disk::<P>("a slow disk of the leader") else { return };
+    let cluster = Members::<P>::start(&setup).await;
+    lead(&cluster, 0).await;
+    let begun = cluster.leader_and_term().await;
+    assert_eq!(begun.0, 0);
+    for index in 0..30 {
+        let (first, second) = (1 + index % 2, 2 - index % 2);
+        let value = index.to_string();
+        put(&cluster.clients(first), "slow", &value).await.expect("two disks are enough");
+        let found = get(&cluster.clients(second), "slow", false).await.expect("reads need no disk");
+        assert_eq!(found, Some(value), "through m{second}");
+    }
+    assert_eq!(cluster.leader_and_term().await, begun);
+    let metrics = Metrics::at(&cluster.client_url(0)).await.expect("a running member has metrics");
+    let faster = metrics.get(r#"etcd_disk_wal_fsync_duration_seconds_bucket{le="0.128"}"#);
+    assert_eq!(faster, Some(0.0), "its disk was not slow");
+    cluster.assert_equal().await;
+}
+
 on_every_program! {
+    a_leaders_disk_is_slow => slow_leader(),
     the_leaders_disk_stands_still => of_the_leader(),
     a_followers_disk_stands_still => of_a_follower(),
 }
