@@ -1,10 +1,13 @@
-//! Looks at the store through an ordinary client: did what was acknowledged happen?
+//! Looks at the store and its members through an ordinary client: did what was acknowledged happen?
 
 use std::net::SocketAddr;
 
 use api_proto::etcdserverpb::kv_client::KvClient;
 use api_proto::etcdserverpb::lease_client::LeaseClient;
-use api_proto::etcdserverpb::{LeaseRevokeRequest, RangeRequest, RangeResponse};
+use api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use api_proto::etcdserverpb::{
+    LeaseRevokeRequest, MoveLeaderRequest, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
+};
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 
@@ -33,6 +36,18 @@ impl Client {
     pub(super) fn revoke(&self, lease: i64) -> Outcome<()> {
         let mut client = LeaseClient::new(self.channel.clone());
         self.runtime.block_on(client.lease_revoke(LeaseRevokeRequest { id: lease }))?;
+        Ok(())
+    }
+
+    pub(super) fn status(&self) -> Outcome<StatusResponse> {
+        let mut client = MaintenanceClient::new(self.channel.clone());
+        Ok(self.runtime.block_on(client.status(StatusRequest {}))?.into_inner())
+    }
+
+    /// Has a member take over from the one that is asked.
+    pub(super) fn move_leader(&self, target_id: u64) -> Outcome<()> {
+        let mut client = MaintenanceClient::new(self.channel.clone());
+        self.runtime.block_on(client.move_leader(MoveLeaderRequest { target_id }))?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ mod requests;
 mod result;
 mod server;
 mod session;
+mod slow_disk;
 mod stamp;
 mod watch;
 mod workload;
@@ -45,7 +46,8 @@ pub(crate) fn run(words: &[&str]) -> TaskResult {
     if words.iter().any(|word| ["--help", "-h"].contains(word)) {
         return Ok(writeln!(std::io::stdout(), "{}", options::USAGE)?);
     }
-    let options = Options::parse(words)?;
+    let mut options = Options::parse(words)?;
+    skip_impossible(&mut options)?;
     let placement = Placement::new(options.pin)?;
     let programs: Vec<(Product, PathBuf)> = options
         .products
@@ -74,6 +76,17 @@ pub(crate) fn run(words: &[&str]) -> TaskResult {
     } else {
         Err("the run has failures; its numbers do not count".into())
     }
+}
+
+/// Leaves out what can't be measured on this machine, and says so.
+fn skip_impossible(options: &mut Options) -> Outcome<()> {
+    if options.workloads.iter().any(|workload| workload.slows_disk())
+        && let Err(reason) = slow_disk::available()
+    {
+        options.workloads.retain(|workload| !workload.slows_disk());
+        writeln!(std::io::stderr(), "skipped what needs a slow disk: {reason}")?;
+    }
+    Ok(())
 }
 
 /// Waits where there is nothing to wait for: the numbers in /proc, and another program's opening of a port.

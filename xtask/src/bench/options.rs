@@ -18,13 +18,16 @@ workloads (all of them when none is named):
                        watch-idle-streams
   leasing              lease-keep-alive lease-expiry lease-revoke
   clusters             cluster-put cluster-put-follower cluster-range: three members
+                       cluster-slow-follower cluster-slow-leader: puts and reads while syncs of one member's disk
+                       take 150 ms longer, which strace does; skipped without it
 
   --seconds N          measured time of one load (5)
   --rounds N           how often each server is measured (3); memory and lease-expiry are measured once
   --clients A,B,...    outstanding requests (1,64,1000)
   --connections N      TCP connections that the clients share (10)
   --open-loop RATE     send RATE requests/s on a schedule; latency counts from the scheduled time;
-                       lease-expiry always does so (1000)
+                       lease-expiry always does so (1000), and so do cluster-slow-follower and -leader, with
+                       puts and with reads from each member (500)
   --keys N             keys that range and list read from (100000)
   --memory-keys N      keys of the memory workload (1000000)
   --value-bytes N      (256)

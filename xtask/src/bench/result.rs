@@ -85,6 +85,16 @@ pub(super) enum Metric {
     Revoke,
     /// Bytes that the members of a cluster have sent to each other per request, warm-up included.
     PeerBytes,
+    /// Latencies in microseconds of linearizable reads beside puts, through members whose disks are fast.
+    ReadP50,
+    ReadP99,
+    ReadMax,
+    /// The same through the member whose disk is slow.
+    SlowReadP50,
+    SlowReadP99,
+    SlowReadMax,
+    /// By how much the term rose.
+    Elections,
 }
 
 impl Metric {
@@ -129,16 +139,27 @@ impl Metric {
             Metric::Left => "left %",
             Metric::Revoke => "revoke ms",
             Metric::PeerBytes => "peer bytes",
+            Metric::ReadP50 => "read p50 µs",
+            Metric::ReadP99 => "read p99 µs",
+            Metric::ReadMax => "read max µs",
+            Metric::SlowReadP50 => "slow read p50 µs",
+            Metric::SlowReadP99 => "slow read p99 µs",
+            Metric::SlowReadMax => "slow read max µs",
+            Metric::Elections => "elections",
         }
     }
 
     /// One number for several rounds.
     fn combine(self, values: &[f64]) -> f64 {
         match self {
-            Metric::Max | Metric::Others | Metric::DelayMax | Metric::Undelivered | Metric::Left => {
-                values.iter().copied().fold(0.0, f64::max)
-            }
-            Metric::Failed => values.iter().sum(),
+            Metric::Max
+            | Metric::Others
+            | Metric::DelayMax
+            | Metric::Undelivered
+            | Metric::Left
+            | Metric::ReadMax
+            | Metric::SlowReadMax => values.iter().copied().fold(0.0, f64::max),
+            Metric::Failed | Metric::Elections => values.iter().sum(),
             _ => median(values),
         }
     }

@@ -10,12 +10,19 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::check::Client;
 use super::load::{Load, Pace, Span};
 use super::machine::Placement;
 use super::requests::Requests;
-use super::{Outcome, pause};
+use super::workload::Workload;
+use super::{Outcome, pause, slow_disk};
 
 const START_TIME_MAX: Duration = Duration::from_secs(300);
+/// A leader that was chosen is known to all members after this time at most.
+const LEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The member that has a slow disk, if one has.
+pub(super) const SLOW: usize = 0;
 
 /// A running cluster. Dropping it kills the processes and deletes the data.
 #[derive(Debug)]
@@ -33,6 +40,7 @@ pub(super) struct Server {
 struct Member {
     /// `None` before the first start.
     child: Option<Child>,
+    is_slow: bool,
     name: String,
     folder: PathBuf,
     client: SocketAddr,
@@ -40,14 +48,15 @@ struct Member {
 }
 
 impl Server {
-    /// Starts `n_members` of `program` on empty data directories below `data_dir`; returns when each has answered a
-    /// request.
+    /// Starts as many members of `program` as a workload needs on empty data directories below `data_dir`; returns
+    /// when each has answered a request.
     pub(super) fn start(
         program: &Path,
-        n_members: usize,
+        workload: Workload,
         data_dir: &Path,
         placement: &Placement,
     ) -> Outcome<Self> {
+        let n_members = workload.members();
         let folder = tempfile::Builder::new().prefix("server-").tempdir_in(data_dir)?;
         // All are held until all are known, else two could be the same.
         let listeners: Vec<TcpListener> =
@@ -58,7 +67,8 @@ impl Server {
         let members = addresses.chunks_exact(2).enumerate().map(|(index, addresses)| {
             let name = format!("bench{index}");
             let folder = folder.path().join(&name);
-            Member { child: None, name, folder, client: addresses[0], peer: addresses[1] }
+            let is_slow = workload.slows_disk() && index == SLOW;
+            Member { child: None, is_slow, name, folder, client: addresses[0], peer: addresses[1] }
         });
         let (members, program) = (members.collect(), program.to_owned());
         let mut server = Self { members, entry: 0, program, folder, placement: placement.clone() };
@@ -85,6 +95,41 @@ impl Server {
         Ok(())
     }
 
+    /// Has this member asked from now on.
+    pub(super) fn ask_member(&mut self, number: usize) {
+        self.entry = number;
+    }
+
+    /// Makes a member the leader; returns when all know that.
+    pub(super) fn lead(&self, number: usize) -> Outcome<()> {
+        let clients: Vec<Client> =
+            self.members.iter().map(|member| Client::connect(member.client)).collect::<Outcome<_>>()?;
+        let ids_and_leader = |client: &Client| {
+            let status = client.status()?;
+            Outcome::Ok((status.header.ok_or("an answer without a header")?.member_id, status.leader))
+        };
+        let begin = Instant::now();
+        let (target, _) = ids_and_leader(&clients[number])?;
+        while begin.elapsed() < LEAD_TIME_MAX {
+            let said: Vec<_> = clients.iter().map(ids_and_leader).collect::<Outcome<_>>()?;
+            if said.iter().all(|(_, leader)| *leader == target) {
+                return Ok(());
+            }
+            let leads = said.iter().position(|(id, leader)| id == leader && *id != target);
+            if let Some(leader) = leads {
+                clients[leader].move_leader(target)?;
+            }
+            pause(Duration::from_millis(10));
+        }
+        Err("a member does not become the leader".into())
+    }
+
+    /// The latest term that a member knows.
+    pub(super) fn term(&self) -> Outcome<u64> {
+        let terms = self.members.iter().map(|member| Ok(Client::connect(member.client)?.status()?.raft_term));
+        Ok(terms.collect::<Outcome<Vec<u64>>>()?.into_iter().max().expect("there is a member"))
+    }
+
     /// Bytes that the members have sent to each other.
     pub(super) fn peer_bytes(&self) -> Outcome<f64> {
         let mut sum = 0.0;
@@ -95,7 +140,11 @@ impl Server {
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.members[self.entry].client
+        self.address_of(self.entry)
+    }
+
+    pub(super) fn address_of(&self, number: usize) -> SocketAddr {
+        self.members[number].client
     }
 
     pub(super) fn pids(&self) -> Vec<u32> {
@@ -163,7 +212,7 @@ impl Member {
         let client = format!("http://{}", self.client);
         let peer = format!("http://{}", self.peer);
         fs::create_dir_all(&self.folder)?;
-        let mut command = Command::new(program);
+        let mut command = if self.is_slow { slow_disk::command(program) } else { Command::new(program) };
         command
             .args(["--name", &self.name, "--data-dir"])
             .arg(self.folder.join("data"))

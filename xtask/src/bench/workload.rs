@@ -45,10 +45,14 @@ pub(super) enum Workload {
     ClusterPutFollower,
     /// Linearizable reads of one key from a member that does not lead.
     ClusterRange,
+    /// Puts, and linearizable reads from each of three members, of which one that does not lead has a slow disk.
+    ClusterSlowFollower,
+    /// The same while the slow disk is that of the leader.
+    ClusterSlowLeader,
 }
 
 impl Workload {
-    pub(super) const ALL: [Workload; 20] = [
+    pub(super) const ALL: [Workload; 22] = [
         Workload::Put,
         Workload::Range,
         Workload::RangeSerializable,
@@ -69,6 +73,8 @@ impl Workload {
         Workload::ClusterPut,
         Workload::ClusterPutFollower,
         Workload::ClusterRange,
+        Workload::ClusterSlowFollower,
+        Workload::ClusterSlowLeader,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -93,6 +99,8 @@ impl Workload {
             Workload::ClusterPut => "cluster-put",
             Workload::ClusterPutFollower => "cluster-put-follower",
             Workload::ClusterRange => "cluster-range",
+            Workload::ClusterSlowFollower => "cluster-slow-follower",
+            Workload::ClusterSlowLeader => "cluster-slow-leader",
         }
     }
 
@@ -131,6 +139,11 @@ impl Workload {
     /// Is the leader asked? Of one member it is.
     pub(super) fn asks_leader(self) -> bool {
         !matches!(self, Workload::ClusterPutFollower | Workload::ClusterRange)
+    }
+
+    /// Has a member a slow disk?
+    pub(super) fn slows_disk(self) -> bool {
+        matches!(self, Workload::ClusterSlowFollower | Workload::ClusterSlowLeader)
     }
 
     /// Are there watchers?

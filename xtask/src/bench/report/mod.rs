@@ -99,6 +99,20 @@ const CLUSTER_METRICS: [Metric; 12] = [
     Metric::Others,
     Metric::Failed,
 ];
+const SLOW_DISK_METRICS: [Metric; 12] = [
+    Metric::Rate,
+    Metric::P50,
+    Metric::P99,
+    Metric::Max,
+    Metric::ReadP50,
+    Metric::ReadP99,
+    Metric::ReadMax,
+    Metric::SlowReadP50,
+    Metric::SlowReadP99,
+    Metric::SlowReadMax,
+    Metric::Elections,
+    Metric::Failed,
+];
 /// What the summary compares, where it was measured.
 const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
 const COMPARED_MEMORY: [Metric; 5] =
@@ -116,6 +130,8 @@ const COMPARED_WATCH: [Metric; 8] = [
 const COMPARED_IDLE: [Metric; 3] = [Metric::BytesPerWatcher, Metric::Memory, Metric::Created];
 const COMPARED_CLUSTERS: [Metric; 6] =
     [Metric::Rate, Metric::P50, Metric::P99, Metric::ServerCpu, Metric::PeerBytes, Metric::PeakMemory];
+const COMPARED_SLOW_DISK: [Metric; 6] =
+    [Metric::P50, Metric::P99, Metric::ReadP50, Metric::ReadP99, Metric::SlowReadP99, Metric::Elections];
 const COMPARED_LEASES: [Metric; 8] = [
     Metric::Granted,
     Metric::BytesPerLease,
@@ -166,14 +182,17 @@ enum Part {
     Idle,
     Leases,
     Clusters,
+    SlowDisk,
 }
 
 impl Part {
-    const ALL: [Part; 6] = [Part::Loads, Part::Memory, Part::Watch, Part::Idle, Part::Leases, Part::Clusters];
+    const ALL: [Part; 7] =
+        [Part::Loads, Part::Memory, Part::Watch, Part::Idle, Part::Leases, Part::Clusters, Part::SlowDisk];
 
     /// Where the details of a workload belong.
     fn of(workload: Workload) -> Self {
         match (workload.watches(), workload.rests()) {
+            (false, false) if workload.slows_disk() => Part::SlowDisk,
             (false, false) if workload.members() > 1 => Part::Clusters,
             // Renewals are measured like any other request.
             (false, false) if workload.leases() && workload != Workload::LeaseKeepAlive => Part::Leases,
@@ -192,6 +211,7 @@ impl Part {
             Part::Idle => "Idle watchers",
             Part::Leases => "Leases",
             Part::Clusters => "Three members",
+            Part::SlowDisk => "Three members, one slow disk",
         }
     }
 
@@ -203,6 +223,7 @@ impl Part {
             Part::Idle => &IDLE_METRICS,
             Part::Leases => &LEASE_METRICS,
             Part::Clusters => &CLUSTER_METRICS,
+            Part::SlowDisk => &SLOW_DISK_METRICS,
         }
     }
 
@@ -215,6 +236,7 @@ impl Part {
             Part::Idle => &COMPARED_IDLE,
             Part::Leases => &COMPARED_LEASES,
             Part::Clusters => &COMPARED_CLUSTERS,
+            Part::SlowDisk => &COMPARED_SLOW_DISK,
         }
     }
 }

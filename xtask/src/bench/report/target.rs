@@ -27,6 +27,13 @@ impl Target {
             (Workload::Memory, Metric::PeakMemory) => Some(Target::AtMost(0.5)),
             (Workload::ClusterPut, Metric::Rate) if cell.clients > 1 => Some(Target::AtLeast(2.5)),
             (Workload::ClusterRange, Metric::Rate) => Some(Target::AtLeast(3.0)),
+            (Workload::ClusterSlowFollower | Workload::ClusterSlowLeader, Metric::Elections) => {
+                Some(Target::ValueAtMost(0.0))
+            }
+            // Microseconds.
+            (Workload::ClusterSlowFollower | Workload::ClusterSlowLeader, Metric::ReadP99) => {
+                Some(Target::ValueAtMost(5_000.0))
+            }
             (Workload::Watch, Metric::Events) => Some(Target::AtLeast(5.0)),
             (Workload::WatchCatchup, Metric::Events) => Some(Target::AtLeastOrValue(5.0, 1e6)),
             (Workload::WatchBehind | Workload::WatchStalled, Metric::Loss) => Some(Target::ValueAtMost(5.0)),

@@ -2,6 +2,7 @@
 
 mod lease;
 mod moment;
+mod slow_disk;
 mod watch;
 
 use std::path::Path;
@@ -68,16 +69,17 @@ impl Session {
         placement: &Placement,
         mut on_round: impl FnMut(Cell, Round),
     ) -> Outcome<()> {
-        let n_members = self.cells[0].workload.members();
-        let mut server = Server::start(program, n_members, data_dir, placement)?;
+        let workload = self.cells[0].workload;
+        let mut server = Server::start(program, workload, data_dir, placement)?;
         let result = self.cells.iter().try_for_each(|cell| {
             Store::of(cell.workload).fill(&mut server, options)?;
-            if n_members > 1 {
+            if workload.members() > 1 {
                 server.ask(cell.workload.asks_leader())?;
             }
             let round = match cell.workload {
                 Workload::Memory => measure_memory(&mut server, options),
                 workload if workload.watches() => watch::measure(&mut server, *cell, options),
+                workload if workload.slows_disk() => slow_disk::measure(&mut server, *cell, options),
                 workload if workload.leases() => lease::measure(&server, *cell, options),
                 _ => measure(&server, *cell, options),
             };
@@ -135,6 +137,7 @@ fn cells(workload: Workload, options: &Options) -> Vec<Cell> {
         Workload::Memory => vec![LOADING_CLIENTS],
         workload if workload.watches() => watch::clients(workload, options),
         workload if workload.leases() => lease::clients(workload, options),
+        workload if workload.slows_disk() => vec![slow_disk::CLIENTS],
         _ => options.clients.clone(),
     };
     clients.into_iter().map(|clients| Cell { workload, clients }).collect()
@@ -312,6 +315,24 @@ mod tests {
         let rounds: Vec<usize> =
             Session::plan(&options).iter().map(|session| session.rounds(&options)).collect();
         assert_eq!(rounds, [3, 3, 3, 1, 3]);
+    }
+
+    #[test]
+    fn slow_disks_are_measured_in_one_size() {
+        let options =
+            Options { clients: vec![1, 64], workloads: Workload::group("clusters"), ..Options::default() };
+        assert_eq!(
+            plan(&options),
+            [
+                vec![("cluster-put", 1)],
+                vec![("cluster-put", 64)],
+                vec![("cluster-put-follower", 1)],
+                vec![("cluster-put-follower", 64)],
+                vec![("cluster-slow-follower", slow_disk::CLIENTS)],
+                vec![("cluster-slow-leader", slow_disk::CLIENTS)],
+                vec![("cluster-range", 1), ("cluster-range", 64)],
+            ]
+        );
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! Loads on a cluster in which one member has a slow disk.
+//!
+//! ```text
+//!  puts ───► fast 2 ┐
+//!  reads ──► fast 2 │   the leader is the slow one, or fast 1;
+//!  reads ──► fast 1 ├── all four loads go on at the same time
+//!  reads ──► slow   ┘
+//! ```
+
+use std::net::SocketAddr;
+use std::thread::ScopedJoinHandle;
+
+use hdrhistogram::Histogram;
+
+use super::super::Outcome;
+use super::super::check::State;
+use super::super::load::{Load, Pace, Seen};
+use super::super::options::Options;
+use super::super::requests::Requests;
+use super::super::result::{Cell, Metric, Sample};
+use super::super::server::{SLOW, Server};
+use super::super::workload::Workload;
+use super::{LOADING_CLIENTS, Round, latencies, load_keys, window_load};
+
+/// Those whose disks are fast. The first one leads unless the slow one does, the second one takes the puts.
+const FAST: [usize; 2] = [1, 2];
+/// Requests per second of each load, unless the command line has a schedule.
+const RATE: f64 = 500.0;
+/// Outstanding requests of each load at most.
+pub(super) const CLIENTS: usize = 500;
+/// Keys that are read; few, because they are written to the slow disk.
+const KEYS: u64 = 1000;
+
+/// Puts and reads on a schedule.
+pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Outcome<Round> {
+    server.lead(if cell.workload == Workload::ClusterSlowLeader { SLOW } else { FAST[0] })?;
+    server.ask_member(FAST[1]);
+    load_keys(server, KEYS, LOADING_CLIENTS, options)?;
+    let (before, term) = (State::of(server.address())?, server.term()?);
+    let pace = Pace::Open(options.open_loop.unwrap_or(RATE));
+    let load = Load { pace, ..window_load(cell, options) };
+    let reads = || Workload::ClusterRange.requests(KEYS, options.value_bytes);
+    let [puts, mut read, other_read, slow_read] = std::thread::scope(|scope| {
+        let puts = cell.workload.requests(KEYS, options.value_bytes);
+        let loads = [(FAST[1], puts), (FAST[0], reads()), (FAST[1], reads()), (SLOW, reads())];
+        let running = loads.map(|(number, requests)| {
+            let address = server.address_of(number);
+            scope.spawn(move || run(load, address, requests))
+        });
+        collect(running)
+    })?;
+    let elections = server.term()? - term;
+    if puts.failed == 0 {
+        before.check_after(puts.answered, State::of(server.address())?)?;
+    }
+    read.latencies.add(&other_read.latencies)?;
+    let failed: u64 =
+        [&puts, &read, &other_read, &slow_read].map(|seen| seen.failed + seen.unsent).iter().sum();
+    let mut sample = latencies(&puts);
+    sample.extend(quantiles(&read.latencies, [Metric::ReadP50, Metric::ReadP99, Metric::ReadMax]));
+    sample.extend(quantiles(
+        &slow_read.latencies,
+        [Metric::SlowReadP50, Metric::SlowReadP99, Metric::SlowReadMax],
+    ));
+    sample.extend([
+        (Metric::Rate, puts.answered_in_window as f64 / puts.window.as_secs_f64()),
+        (Metric::Elections, elections as f64),
+        (Metric::Failed, failed as f64),
+    ]);
+    // That requests wait in vain for a slow disk is a result, and no failure of the run.
+    Ok(Round { sample, failure: None })
+}
+
+/// Errors of any kind don't cross threads.
+fn run(load: Load, address: SocketAddr, mut requests: Requests) -> Result<Seen, String> {
+    load.run(address, &mut requests, |_| Ok(())).map_err(|error| error.to_string())
+}
+
+fn collect<const N: usize>(
+    running: [ScopedJoinHandle<'_, Result<Seen, String>>; N],
+) -> Result<[Seen; N], String> {
+    // All of them come to an end before the first error is told.
+    let ended = running.map(|load| load.join().expect("errors are returned"));
+    let seen: Vec<Seen> = ended.into_iter().collect::<Result<_, _>>()?;
+    Ok(seen.try_into().expect("there are as many as were started"))
+}
+
+/// The median, the 99th percentile and the maximum in microseconds.
+fn quantiles(latencies: &Histogram<u64>, metrics: [Metric; 3]) -> Sample {
+    let micros = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
+    metrics.into_iter().zip([0.5, 0.99, 1.0].map(micros)).collect()
+}
