@@ -113,6 +113,11 @@ impl ReadGate {
         let mut state = self.state.lock();
         let token = state.last_token + 1;
         let round = state.round.as_mut()?;
+        if round.reads.is_empty() {
+            // They were waited for in vain; whoever came later begins anew.
+            state.round = None;
+            return state.begin_round(now);
+        }
         if now.saturating_duration_since(round.asked_at) < patience {
             return None;
         }
@@ -243,6 +248,9 @@ mod tests {
         assert_eq!(gate.begin_round(now), Some(2));
         assert_eq!(enter(&gate, now + timeout), None);
         assert_eq!(gate.take_overdue(now + timeout, timeout).len(), 2);
+        assert_eq!(gate.ask_again(now + timeout, Duration::ZERO), Some(3), "for who came last");
         assert_eq!(gate.take_all().len(), 1);
+        assert_eq!(gate.ask_again(now + timeout, Duration::ZERO), None, "nobody is left to ask for");
+        assert_eq!(enter(&gate, now + timeout), Some(4));
     }
 }

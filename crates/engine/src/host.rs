@@ -39,9 +39,8 @@ pub(crate) struct EngineHost {
 impl EngineHost {
     /// Asks for the index of a round of reads.
     fn ask(&self, token: Option<u64>) {
-        if let Some(token) = token
-            && let Some(node) = self.node.lock().clone()
-        {
+        let node = self.node.lock().clone();
+        if let (Some(token), Some(node)) = (token, node) {
             // A refusal is made up for when the round is asked again.
             let _ = node.read_index(ReadToken(token));
         }

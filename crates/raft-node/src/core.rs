@@ -25,8 +25,9 @@ use crate::{
 /// entries again; a proposal that was forwarded is lost, and ends as a time-out.
 const UNAPPLIED_BYTES_MAX: u64 = 512 << 20;
 
-/// Reads that wait for somebody to ask are dropped beyond this many; their callers try again.
-const WAITING_READS_MAX: usize = 1 << 16;
+/// So many of the reads that wait for somebody to ask are kept, the newest: who asks again does not wait for what was
+/// asked before.
+const WAITING_READS_MAX: usize = 64;
 
 /// By how much election time-outs differ from each other, in percent of the shortest. The library and etcd draw from
 /// twice as long an interval as the shortest, and lose more time by waiting than two candidates at once lose them: with
@@ -356,9 +357,9 @@ impl Core {
 
     fn read_index(&mut self, tokens: Vec<ReadToken>) {
         if !self.answers_reads() {
-            if self.waiting_reads.len() < WAITING_READS_MAX {
-                self.waiting_reads.extend(tokens);
-            }
+            self.waiting_reads.extend(tokens);
+            let n_old = self.waiting_reads.len().saturating_sub(WAITING_READS_MAX);
+            self.waiting_reads.drain(..n_old);
             return;
         }
         for token in tokens {

@@ -4,14 +4,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use base::MemberId;
 use bytes::Bytes;
 
 use crate::inbox::{Inbox, Report};
 use crate::log_thread::Checkpoint;
-use crate::read_standing::{ReadSource, ReadStanding};
-use crate::{ConfChange, Core, Host, Message, Progress, Proposal, ReadToken, Refused, Status, Transport};
+use crate::{
+    ConfChange, Core, Host, Message, Progress, Proposal, ReadStanding, ReadToken, Refused, Status, Transport,
+};
 
 /// Access to a running node from any thread. None of its methods waits for the node; after the node has
 /// stopped, they refuse or do nothing.
@@ -28,7 +29,7 @@ pub(crate) struct Shared {
     standing: ArcSwap<Status>,
     /// Stored by the driver.
     committed: AtomicU64,
-    /// Stored by the driver, behind the commit index that goes with it.
+    /// Stored by the driver.
     reads: ArcSwap<ReadStanding>,
     /// Stored by the driver. Empty unless it leads.
     progress: ArcSwap<Vec<Progress>>,
@@ -82,16 +83,15 @@ impl NodeHandle {
     /// the only one with a vote, so nobody else can have committed anything. `None` means to
     /// [ask](Self::read_index).
     pub fn read_index_alone(&self) -> Option<u64> {
-        let is_own = self.shared.reads.load().is_own();
-        is_own.then(|| self.shared.committed.load(Ordering::SeqCst))
+        let (standing, committed) = self.shared.reads();
+        standing.is_own().then_some(committed)
     }
 
     /// Hands over a message from another member. Refused ones may be forgotten: raft sends again. What concerns reads
     /// is done on the caller's thread where it needs no decision.
     pub fn receive(&self, message: Message) -> Result<(), Refused> {
         let shared = &*self.shared;
-        let standing = shared.reads.load();
-        let committed = shared.committed.load(Ordering::SeqCst);
+        let (standing, committed) = shared.reads();
         if let Some(answer) = standing.answer(&message, committed) {
             shared.outside.send(answer);
         } else if let Some((token, index)) = standing.answered(&message, committed) {
@@ -176,15 +176,31 @@ impl Shared {
     /// called before anything that follows from the state leaves the node: a read that begins after another
     /// member could act on it must not find the state before it.
     pub(crate) fn publish(&self, core: &Core, has_new_standing: bool) {
-        let status = core.status();
-        // Before the standing: a leader of one that has committed nothing in its term knows too low an index.
+        let (status, reads) = (core.status(), core.read_standing());
+        let is_same = **self.reads.load() == reads;
+        if !is_same {
+            // Neither goes with the other's commit index.
+            self.reads.store(Arc::new(reads.silenced()));
+        }
         self.committed.store(status.committed, Ordering::SeqCst);
-        let reads = core.read_standing();
-        if **self.reads.load() != reads {
+        if !is_same {
             self.reads.store(Arc::new(reads));
         }
         if has_new_standing {
             self.standing.store(Arc::new(status));
+        }
+    }
+
+    /// The standing and a commit index that the core had while it stood so.
+    fn reads(&self) -> (Guard<Arc<ReadStanding>>, u64) {
+        let mut standing = self.reads.load();
+        loop {
+            let committed = self.committed.load(Ordering::SeqCst);
+            let now = self.reads.load();
+            if Arc::ptr_eq(&standing, &now) {
+                return (standing, committed);
+            }
+            standing = now;
         }
     }
 
@@ -196,8 +212,7 @@ impl Shared {
 
     /// The driver ends: nobody leads here any more and nothing is let in.
     pub(crate) fn retire(&self) {
-        let standing = ReadStanding::clone(&self.reads.load());
-        self.reads.store(Arc::new(ReadStanding { source: ReadSource::Unknown, ..standing }));
+        self.reads.store(Arc::new(self.reads.load().silenced()));
         self.publish_progress(Vec::new());
         self.inbox.close();
     }

@@ -8,9 +8,13 @@
 //! the read began. So in clusters of two and three voters a read through a follower costs one question and one answer.
 //! Everybody else's goes through the raft core, which asks around.
 //!
-//! For this it is enough that a standing was current at some time after the question was there. So it is published for
-//! all threads, and no thread has to wake the driver. That has to happen before anything leaves the node that follows
-//! from a newer one: a vote must not be out before the standing that ends with it.
+//! The argument is about one configuration. It holds while that changes: configurations change by one voter at a time,
+//! so that each quorum of one has a voter in common with each quorum of the next, and the change after that takes a
+//! leader that has put the one before into force.
+//!
+//! For all this it is enough that a standing was in force at some time after the question was there. So it is published
+//! for all threads, and no thread has to wake the driver. That has to happen before anything leaves the node that
+//! follows from a newer one: a vote must not be out before the standing that ends with it.
 
 use base::MemberId;
 use bytes::Bytes;
@@ -40,6 +44,11 @@ pub(crate) enum ReadSource {
 }
 
 impl ReadStanding {
+    /// The same node when it has nothing to say.
+    pub(crate) fn silenced(&self) -> Self {
+        Self { asker: self.asker, source: ReadSource::Unknown }
+    }
+
     /// Whether the node's own commit index is one from which a read that begins now is linearizable.
     pub fn is_own(&self) -> bool {
         self.source == ReadSource::Own
@@ -53,7 +62,7 @@ impl ReadStanding {
     }
 
     /// The answer to another member's question, if there is one without asking anybody else. `committed` must be a
-    /// commit index of this node that was read after this standing.
+    /// commit index that this node had while it stood so.
     pub fn answer(&self, question: &Message, committed: u64) -> Option<Message> {
         let (from, to) = (question.from(), question.to());
         let ReadSource::Pair { term, with } = &self.source else { return None };

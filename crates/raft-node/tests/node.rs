@@ -1,7 +1,7 @@
 //! A running node on a disk in memory that can crash or fail.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use api_proto::raftpb::{self, MessageType};
@@ -9,7 +9,7 @@ use base::MemberId;
 use bytes::Bytes;
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Host, Message, NoPeers, Node, NodeHandle,
-    Payload, Persisted, ReadToken, Refused, Role, Status, bootstrap,
+    Payload, Persisted, ReadToken, Refused, Role, Status, Transport, bootstrap,
 };
 use wal::{Config as WalConfig, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal};
 
@@ -114,11 +114,14 @@ impl Member {
     }
 
     fn start_with(dir: &MemDir, applied: Applied, config: Config) -> Self {
+        Self::start_among(dir, applied, config, Arc::new(NoPeers))
+    }
+
+    fn start_among(dir: &MemDir, applied: Applied, config: Config, peers: Arc<dyn Transport>) -> Self {
         let (wal, recovered) = open(dir);
         let (ear, heard) = sync_channel(100_000);
         let Applied { index, conf_state } = applied.clone();
-        let node =
-            Node::start(config, wal, recovered, applied, Arc::new(NoPeers), Arc::new(Ear(ear))).unwrap();
+        let node = Node::start(config, wal, recovered, applied, peers, Arc::new(Ear(ear))).unwrap();
         Self { handle: node.handle(), node: Some(node), heard, applied: index, conf_state }
     }
 
@@ -496,4 +499,43 @@ fn a_received_state_is_installed_when_the_log_stands_behind_it() {
     member.stop();
     let (_, recovered) = open(&dir.crash());
     assert_eq!((recovered.snapshot.index, recovered.entries.len()), (40, 1));
+}
+
+/// Keeps what is sent.
+#[derive(Default)]
+struct Letters(Mutex<Vec<Message>>);
+
+impl Transport for Letters {
+    fn send(&self, messages: Vec<Message>) {
+        self.0.lock().unwrap().extend(messages);
+    }
+}
+
+#[test]
+fn a_follower_asks_its_leader_about_reads_on_the_callers_thread() {
+    let letters = Arc::new(Letters::default());
+    let config = Config { advance_ticks: false, heartbeat: PATIENCE, ..config() };
+    let mut member = Member::start_among(&new_log(), Applied::default(), config, letters.clone());
+    member.handle.receive(from_leader(MessageType::MsgHeartbeat, raftpb::Message::default())).unwrap();
+    member.listen_until(|heard| {
+        matches!(heard, Heard::Role(status) if status.leader == MemberId(2)).then_some(())
+    });
+    letters.0.lock().unwrap().clear();
+    member.handle.read_index(ReadToken(9)).unwrap();
+    let question = letters.0.lock().unwrap().pop().expect("the question has left");
+    assert_eq!((question.kind(), question.to()), ("MsgReadIndex", MemberId(2)));
+
+    let question: raftpb::Message = question.into();
+    let answer = |index| raftpb::Message {
+        index: Some(index),
+        entries: question.entries.clone(),
+        ..Default::default()
+    };
+    member.handle.receive(from_leader(MessageType::MsgReadIndexResp, answer(1))).unwrap();
+    let heard: Vec<_> = member.heard.try_iter().collect();
+    assert!(heard.iter().any(|heard| matches!(heard, Heard::Read(ReadToken(9), 1))), "{heard:?}");
+
+    member.stop();
+    assert_eq!(member.handle.read_index(ReadToken(10)), Err(Refused::Stopped));
+    assert_eq!(letters.0.lock().unwrap().len(), 0);
 }

@@ -350,7 +350,6 @@ fn the_last_voter_cannot_be_removed() {
     assert_eq!((member.data(), member.conf_state().voters), (vec!["still here".to_owned()], vec![1]));
 }
 
-/// A new leader does not know yet what is committed, and its followers ask at once.
 #[test]
 fn a_leader_and_who_asks_it_answer_a_read_if_they_are_a_quorum() {
     let check = |n_members: u64, is_answered: bool| {
@@ -371,7 +370,7 @@ fn a_leader_and_who_asks_it_answer_a_read_if_they_are_a_quorum() {
 }
 
 #[test]
-fn learners_and_those_in_another_term_are_no_quorum_with_the_leader() {
+fn learners_are_no_quorum_with_the_leader() {
     let mut members = cluster(2);
     members[0].change(1, ConfChangeKind::AddLearnerNode, 3);
     let learner = Member::start(config(3), Disk::default());
@@ -381,18 +380,34 @@ fn learners_and_those_in_another_term_are_no_quorum_with_the_leader() {
     let answer = |question: Option<Message>| leader.answer(&question.expect("it has a leader"), 9);
     assert!(answer(follower.question(ReadToken(1))).is_some());
     assert_eq!(answer(learner.question(ReadToken(2))), None);
-
-    // The next leader does not answer before it has committed, nor what was asked in the term before.
-    members[0].handle(Event::TransferLeader(MemberId(2)));
-    deliver(&mut members);
-    let next = members[1].core.read_standing();
-    let question = members[0].core.read_standing().question(ReadToken(3)).expect("it has a leader");
-    assert!(next.answer(&question, 9).is_some());
-    let old = follower.question(ReadToken(4)).expect("it had a leader");
-    assert_eq!(next.answer(&old, 9), None);
-    assert_eq!(members[0].core.read_standing().answer(&old, 9), None);
 }
 
+#[test]
+fn what_was_asked_in_another_term_is_not_answered_by_two() {
+    let mut members = cluster(3);
+    let question = members[1].core.read_standing().question(ReadToken(7)).expect("it has a leader");
+    for (leader, next) in [(1, 3), (3, 1)] {
+        members[leader - 1].handle(Event::TransferLeader(MemberId(next)));
+        deliver(&mut members);
+    }
+    assert_eq!(members[0].status().role, Role::Leader);
+    assert_eq!(members[0].core.read_standing().answer(&question, 9), None);
+    let question = members[1].core.read_standing().question(ReadToken(8)).expect("it has a leader");
+    assert!(members[0].core.read_standing().answer(&question, 9).is_some());
+}
+
+#[test]
+fn the_newest_reads_wait_for_a_leader() {
+    let mut members: Vec<_> =
+        (1..=3).map(|id| Member::start(config(id), Disk::bootstrapped(&[1, 2, 3]))).collect();
+    (0..10_000).for_each(|token| members[0].read(token));
+    elect(&mut members);
+    let reads: Vec<_> = members[0].reads.iter().map(|(token, _)| token.0).collect();
+    assert_eq!(reads, (10_000 - reads.len() as u64..10_000).collect::<Vec<_>>());
+    assert!((1..=100).contains(&reads.len()), "{} questions flood the leader", reads.len());
+}
+
+/// A new leader does not know yet what is committed, and its followers ask at once.
 #[test]
 fn forwarded_reads_wait_for_the_leaders_first_commit() {
     let mut members = cluster(3);
@@ -414,6 +429,8 @@ fn forwarded_reads_wait_for_the_leaders_first_commit() {
     members[2].read(7);
     assert_eq!(members[2].sent_kinds(), ["MsgReadIndex"]);
     let question = members[2].sent.pop().expect("it was counted a line ago");
+    let question_of_two = members[2].core.read_standing().question(ReadToken(8)).expect("it has a leader");
+    assert_eq!(members[1].core.read_standing().answer(&question_of_two, 9), None);
     deliver_one(&mut members, question);
     assert_eq!(members[2].reads, []);
 
