@@ -28,13 +28,14 @@ async fn start<P: Program, Q: Program>() -> Members<P> {
     cluster
 }
 
-/// Makes a member the leader.
+/// Makes a member the leader. Then all members know that, and its term.
 pub(crate) async fn lead<P: Program>(cluster: &Members<P>, number: usize) {
-    let leader = cluster.leader().await;
+    let (leader, term) = cluster.leader_and_term().await;
     if leader != number {
         let request = MoveLeaderRequest { target_id: cluster.id(number) };
         let moved = cluster.clients(leader).maintenance.move_leader(request).await;
         moved.unwrap_or_else(|status| panic!("m{number} does not take over from m{leader}: {status}"));
+        cluster.leader_after(&cluster.running(), term).await;
     }
 }
 
