@@ -2,6 +2,7 @@
 //! and whole clusters under faults.
 
 mod harness;
+mod reads;
 mod rules;
 mod simulation;
 mod states;

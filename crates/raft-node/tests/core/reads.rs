@@ -1,0 +1,125 @@
+//! Reads: who may say from which index one is linearizable.
+
+use std::collections::VecDeque;
+
+use base::MemberId;
+use ferretcd_raft_node::{ConfChangeKind, Event, Message, ReadToken, Role};
+
+use crate::harness::{Disk, Member, cluster, config, deliver, deliver_one, elect};
+
+#[test]
+fn a_read_waits_for_the_leaders_first_commit() {
+    let mut member = Member::start(config(1), Disk::bootstrapped(&[1]));
+    member.read(1);
+    assert_eq!(member.reads, []);
+    member.flush();
+    assert_eq!(member.reads, [(ReadToken(1), 2)]);
+    member.read(2);
+    assert_eq!(member.reads, [(ReadToken(1), 2), (ReadToken(2), 2)]);
+}
+
+#[test]
+fn a_read_through_a_follower_needs_a_quorum_behind_the_leader() {
+    let mut members = cluster(3);
+    members[0].propose(1, "a");
+    deliver(&mut members);
+    members[1].read(7);
+    assert_eq!(members[1].sent_kinds(), ["MsgReadIndex"]);
+    deliver(&mut members);
+    assert_eq!(members[1].reads, [(ReadToken(7), members[0].status().committed)]);
+
+    // A leader that hears nobody answers no read.
+    members[0].read(8);
+    members[0].sent.clear();
+    assert_eq!(members[0].reads, []);
+}
+
+#[test]
+fn a_leader_and_who_asks_it_answer_a_read_if_they_are_a_quorum() {
+    let check = |n_members: u64, is_answered: bool| {
+        let members = cluster(n_members);
+        let (leader, follower) = (&members[0].core, &members[1].core);
+        assert_eq!(leader.read_standing().question(ReadToken(7)), None, "it has nobody to ask");
+        let question = follower.read_standing().question(ReadToken(7)).expect("it has a leader");
+        let committed = leader.status().committed;
+        let answer = leader.read_standing().answer(&question, committed);
+        assert_eq!(answer.is_some(), is_answered, "{n_members} members");
+        let read = answer.and_then(|answer| follower.read_standing().answered(&answer, committed));
+        assert_eq!(read, is_answered.then_some((ReadToken(7), committed)));
+    };
+    check(2, true);
+    check(3, true);
+    check(4, false);
+    check(5, false);
+}
+
+#[test]
+fn learners_are_no_quorum_with_the_leader() {
+    let mut members = cluster(2);
+    members[0].change(1, ConfChangeKind::AddLearnerNode, 3);
+    let learner = Member::start(config(3), Disk::default());
+    members.push(learner);
+    deliver(&mut members);
+    let [leader, follower, learner] = [0, 1, 2].map(|i| members[i].core.read_standing());
+    let answer = |question: Option<Message>| leader.answer(&question.expect("it has a leader"), 9);
+    assert!(answer(follower.question(ReadToken(1))).is_some());
+    assert_eq!(answer(learner.question(ReadToken(2))), None);
+}
+
+#[test]
+fn what_was_asked_in_another_term_is_not_answered_by_two() {
+    let mut members = cluster(3);
+    let question = members[1].core.read_standing().question(ReadToken(7)).expect("it has a leader");
+    for (leader, next) in [(1, 3), (3, 1)] {
+        members[leader - 1].handle(Event::TransferLeader(MemberId(next)));
+        deliver(&mut members);
+    }
+    assert_eq!(members[0].status().role, Role::Leader);
+    assert_eq!(members[0].core.read_standing().answer(&question, 9), None);
+    let question = members[1].core.read_standing().question(ReadToken(8)).expect("it has a leader");
+    assert!(members[0].core.read_standing().answer(&question, 9).is_some());
+}
+
+#[test]
+fn the_newest_reads_wait_for_a_leader() {
+    let mut members: Vec<_> =
+        (1..=3).map(|id| Member::start(config(id), Disk::bootstrapped(&[1, 2, 3]))).collect();
+    (0..10_000).for_each(|token| members[0].read(token));
+    elect(&mut members);
+    let reads: Vec<_> = members[0].reads.iter().map(|(token, _)| token.0).collect();
+    assert_eq!(reads, (10_000 - reads.len() as u64..10_000).collect::<Vec<_>>());
+    assert!((1..=100).contains(&reads.len()), "{} questions flood the leader", reads.len());
+}
+
+/// A new leader does not know yet what is committed, and its followers ask at once.
+#[test]
+fn forwarded_reads_wait_for_the_leaders_first_commit() {
+    let mut members = cluster(3);
+    members[0].handle(Event::TransferLeader(MemberId(2)));
+    let mut queue = VecDeque::new();
+    while members[2].status().leader != MemberId(2) {
+        for member in &mut members {
+            member.flush();
+            queue.extend(std::mem::take(&mut member.sent));
+        }
+        deliver_one(
+            &mut members,
+            queue.pop_front().expect("somebody says something until there is a leader"),
+        );
+    }
+    // Only those that have not been sent yet can confirm the leader's first entry.
+    members[2].sent.clear();
+    queue.retain(|message| message.to() != MemberId(2));
+    members[2].read(7);
+    assert_eq!(members[2].sent_kinds(), ["MsgReadIndex"]);
+    let question = members[2].sent.pop().expect("it was counted a line ago");
+    let question_of_two = members[2].core.read_standing().question(ReadToken(8)).expect("it has a leader");
+    assert_eq!(members[1].core.read_standing().answer(&question_of_two, 9), None);
+    deliver_one(&mut members, question);
+    assert_eq!(members[2].reads, []);
+
+    members[1].tick(1);
+    queue.into_iter().for_each(|message| deliver_one(&mut members, message));
+    deliver(&mut members);
+    assert_eq!(members[2].reads, [(ReadToken(7), members[1].status().committed)]);
+}
