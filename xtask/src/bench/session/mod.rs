@@ -8,6 +8,8 @@ mod watch;
 use std::path::Path;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
+
 use self::moment::Moment;
 use super::Outcome;
 use super::check::State;
@@ -259,15 +261,15 @@ fn check(before: State, after: State, workload: Workload, seen: &Seen) -> Outcom
     before.check_after(if workload.keeps_keys() { 0 } else { seen.answered }, after)
 }
 
+/// The latencies of requests.
 fn latencies(seen: &Seen) -> Sample {
-    let micros = |quantile| seen.latencies.value_at_quantile(quantile) as f64 / 1e3;
-    Sample::from([
-        (Metric::P50, micros(0.5)),
-        (Metric::P90, micros(0.9)),
-        (Metric::P99, micros(0.99)),
-        (Metric::P999, micros(0.999)),
-        (Metric::Max, micros(1.0)),
-    ])
+    use Metric::{Max, P50, P90, P99, P999};
+    quantiles(&seen.latencies, [(P50, 0.5), (P90, 0.9), (P99, 0.99), (P999, 0.999), (Max, 1.0)])
+}
+
+/// The times in microseconds within which these shares of the requests were answered.
+fn quantiles<const N: usize>(latencies: &Histogram<u64>, shares: [(Metric, f64); N]) -> Sample {
+    shares.map(|(metric, share)| (metric, latencies.value_at_quantile(share) as f64 / 1e3)).into()
 }
 
 #[cfg(test)]

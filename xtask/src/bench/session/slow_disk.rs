@@ -10,17 +10,15 @@
 use std::net::SocketAddr;
 use std::thread::ScopedJoinHandle;
 
-use hdrhistogram::Histogram;
-
 use super::super::Outcome;
 use super::super::check::State;
 use super::super::load::{Load, Pace, Seen};
 use super::super::options::Options;
 use super::super::requests::Requests;
-use super::super::result::{Cell, Metric, Sample};
+use super::super::result::{Cell, Metric};
 use super::super::server::{SLOW, Server};
 use super::super::workload::Workload;
-use super::{LOADING_CLIENTS, Round, latencies, load_keys, window_load};
+use super::{LOADING_CLIENTS, Round, latencies, load_keys, quantiles, window_load};
 
 /// Those whose disks are fast. The first one leads unless the slow one does, the second one takes the puts.
 const FAST: [usize; 2] = [1, 2];
@@ -42,26 +40,16 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
     let reads = || Workload::ClusterRange.requests(KEYS, options.value_bytes);
     let [puts, mut read, other_read, slow_read] = std::thread::scope(|scope| {
         let puts = cell.workload.requests(KEYS, options.value_bytes);
-        let loads = [(FAST[1], puts), (FAST[0], reads()), (FAST[1], reads()), (SLOW, reads())];
-        let running = loads.map(|(number, requests)| {
-            let address = server.address_of(number);
-            scope.spawn(move || run(load, address, requests))
-        });
-        collect(running)
-    })?;
-    let elections = server.term()? - term;
-    if puts.failed == 0 {
-        before.check_after(puts.answered, State::of(server.address())?)?;
-    }
-    read.latencies.add(&other_read.latencies)?;
+        read.latencies.add(&other_read.latencies)?;
     let failed: u64 =
         [&puts, &read, &other_read, &slow_read].map(|seen| seen.failed + seen.unsent).iter().sum();
     let mut sample = latencies(&puts);
-    sample.extend(quantiles(&read.latencies, [Metric::ReadP50, Metric::ReadP99, Metric::ReadMax]));
-    sample.extend(quantiles(
-        &slow_read.latencies,
-        [Metric::SlowReadP50, Metric::SlowReadP99, Metric::SlowReadMax],
-    ));
+    for (seen, [p50, p99, max]) in [
+        (&read, [Metric::ReadP50, Metric::ReadP99, Metric::ReadMax]),
+        (&slow_read, [Metric::SlowReadP50, Metric::SlowReadP99, Metric::SlowReadMax]),
+    ] {
+        sample.extend(quantiles(&seen.latencies, [(p50, 0.5), (p99, 0.99), (max, 1.0)]));
+    }
     sample.extend([
         (Metric::Rate, puts.answered_in_window as f64 / puts.window.as_secs_f64()),
         (Metric::Elections, elections as f64),
@@ -83,10 +71,4 @@ fn collect<const N: usize>(
     let ended = running.map(|load| load.join().expect("errors are returned"));
     let seen: Vec<Seen> = ended.into_iter().collect::<Result<_, _>>()?;
     Ok(seen.try_into().expect("there are as many as were started"))
-}
-
-/// The median, the 99th percentile and the maximum in microseconds.
-fn quantiles(latencies: &Histogram<u64>, metrics: [Metric; 3]) -> Sample {
-    let micros = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
-    metrics.into_iter().zip([0.5, 0.99, 1.0].map(micros)).collect()
 }
