@@ -40,9 +40,26 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
     let reads = || Workload::ClusterRange.requests(KEYS, options.value_bytes);
     let [puts, mut read, other_read, slow_read] = std::thread::scope(|scope| {
         let puts = cell.workload.requests(KEYS, options.value_bytes);
-        read.latencies.add(&other_read.latencies)?;
-    let failed: u64 =
-        [&puts, &read, &other_read, &slow_read].map(|seen| seen.failed + seen.unsent).iter().sum();
+        let loads = [(FAST[1], puts), (FAST[0], reads()), (FAST[1], reads()), (SLOW, reads())];
+        let running = loads.map(|(number, requests)| {
+            let address = server.address_of(number);
+            scope.spawn(move || run(load, address, requests))
+        });
+        collect(running)
+    })?;
+    let elections = server.term()? - term;
+    if puts.failed == 0 {
+        before.check_after(puts.answered, State::of(server.address())?)?;
+    }
+    let loads = [
+        ("puts", &puts),
+        ("reads through fast 1", &read),
+        ("reads through fast 2", &other_read),
+        ("reads through slow", &slow_read),
+    ];
+    let failure = failure(&loads);
+    let failed: u64 = loads.iter().map(|(_, seen)| seen.failed + seen.unsent).sum();
+    read.latencies.add(&other_read.latencies)?;
     let mut sample = latencies(&puts);
     for (seen, [p50, p99, max]) in [
         (&read, [Metric::ReadP50, Metric::ReadP99, Metric::ReadMax]),
@@ -55,8 +72,13 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
         (Metric::Elections, elections as f64),
         (Metric::Failed, failed as f64),
     ]);
-    // That requests wait in vain for a slow disk is a result, and no failure of the run.
-    Ok(Round { sample, failure: None })
+    Ok(Round { sample, failure })
+}
+
+/// What went wrong with any of these loads, if anything did.
+fn failure(loads: &[(&str, &Seen)]) -> Option<String> {
+    let told = loads.iter().filter_map(|(name, seen)| Some(format!("{name}: {}", seen.failure()?)));
+    told.reduce(|all, next| format!("{all}; {next}"))
 }
 
 /// Errors of any kind don't cross threads.
@@ -71,4 +93,35 @@ fn collect<const N: usize>(
     let ended = running.map(|load| load.join().expect("errors are returned"));
     let seen: Vec<Seen> = ended.into_iter().collect::<Result<_, _>>()?;
     Ok(seen.try_into().expect("there are as many as were started"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hdrhistogram::Histogram;
+
+    use super::*;
+
+    fn seen(failed: u64, unsent: u64) -> Seen {
+        Seen {
+            latencies: Histogram::new(3).expect("three digits are possible"),
+            window: Duration::ZERO,
+            answered_in_window: 0,
+            answered_since_window: 0,
+            answered: 0,
+            failed,
+            failed_after: None,
+            unsent,
+        }
+    }
+
+    #[test]
+    fn a_failure_of_any_load_is_one_of_the_run() {
+        let (good, wrong, late) = (seen(0, 0), seen(2, 0), seen(0, 3));
+        assert_eq!(failure(&[("puts", &good), ("reads", &good)]), None);
+        let told = failure(&[("puts", &wrong), ("reads", &good), ("slow reads", &late)]);
+        let told = told.expect("two of three have failed");
+        assert!(told.starts_with("puts: 0 requests were answered and 2 failed; slow reads: "), "{told}");
+    }
 }
