@@ -22,13 +22,16 @@ workloads (all of them when none is named):
                        take 150 ms longer, which strace does; skipped without it
 
   --seconds N          measured time of one load (5)
-  --rounds N           how often each server is measured (3); memory and lease-expiry are measured once
-  --clients A,B,...    outstanding requests (1,64,1000)
+  --rounds N           how often each server is measured (3); once for memory, watch-idle, watch-idle-streams and
+                       lease-expiry
+  --clients A,B,...    outstanding requests (1,64,1000); memory, watching, lease-expiry, lease-revoke,
+                       cluster-slow-follower and -leader have numbers of their own, the last two 500 at most for
+                       each of their loads
   --connections N      TCP connections that the clients share (10)
   --open-loop RATE     send RATE requests/s on a schedule; latency counts from the scheduled time;
                        lease-expiry always does so (1000), and so do cluster-slow-follower and -leader, with
                        puts and with reads from each member (500)
-  --keys N             keys that range and list read from (100000)
+  --keys N             keys that range and list read from (100000); cluster-slow-follower and -leader have 1000
   --memory-keys N      keys of the memory workload (1000000)
   --value-bytes N      (256)
   --watchers N         watchers of watch, watch-keys, -behind, -stalled and -flood (1000)
