@@ -1,4 +1,7 @@
 //! A disk that takes long to sync, made by strace.
+//!
+//! `xtask/src/bench/slow_disk.rs` has the same command for the bench, and says why it has its own: what is changed in
+//! one of the two is changed in both.
 
 use super::command::{find, run};
 

@@ -1,4 +1,8 @@
 //! A disk that takes long to sync, made by strace.
+//!
+//! The end-to-end suites make theirs in the same way, in `tests/src/members/slow.rs`, and what is changed in one of the
+//! two is changed in both. Neither is called by the other, because this program would be built with the whole server
+//! then, or the suites with everything that this program is made of.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
