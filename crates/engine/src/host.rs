@@ -38,9 +38,9 @@ pub(crate) struct EngineHost {
 
 impl EngineHost {
     /// Asks for the index of a round of reads.
-    fn ask(&self, token: Option<u64>) {
+    fn ask(&self, token: u64) {
         let node = self.node.lock().clone();
-        if let (Some(token), Some(node)) = (token, node) {
+        if let Some(node) = node {
             // A refusal is made up for when the round is asked again.
             let _ = node.read_index(ReadToken(token));
         }
@@ -84,7 +84,9 @@ impl Host for EngineHost {
         if *last != MemberId::default() {
             *self.shared.leader_lost.lock() = Some(Instant::now());
             // The leader that was asked will not answer any more. The core keeps the question until it knows the next.
-            self.ask(self.gate.ask_again(Instant::now(), Duration::ZERO));
+            if let Some(token) = self.gate.ask_again(Instant::now(), Duration::ZERO) {
+                self.ask(token);
+            }
         }
         if leader != MemberId::default() {
             self.metrics.leader_changes.inc();

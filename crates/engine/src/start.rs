@@ -36,8 +36,8 @@ use crate::to_peers::ToPeers;
 use crate::watch::{WatchThreads, Watching};
 use crate::{Config, Engine, Peers, StartError, conf_state};
 
-/// By how much the thread that writes the state file stands back for those that requests wait for, where there are
-/// fewer processors than busy threads. Linux still gives it a quarter of a processor that one other thread wants.
+/// By how much the thread that writes the state file stands back for those that answer requests, where there are fewer
+/// processors than busy threads. Linux still gives it a quarter of a processor that one other thread wants.
 const STATE_FILE_NICENESS: i32 = 5;
 /// Events that may wait for the consensus driver.
 const NODE_INBOX_MAX: usize = 16 * 1024;

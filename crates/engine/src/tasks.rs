@@ -64,6 +64,8 @@ impl Engine {
             // A refusal is made up for at the next sweep.
             let _ = inner.node.read_index(ReadToken(token));
         }
+        // For reads behind a round that all others have given up.
+        inner.submissions.wake();
         for read in inner.gate.take_overdue(now, timeout) {
             inner.metrics.failed_reads.inc();
             let _ = read.send(Err(RequestError::Timeout));
