@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::ControlFlow::Continue;
 use std::time::Instant;
 
 use api_proto::etcdserverpb::PutRequest;
@@ -55,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let n_bytes = io::copy(&mut export, &mut File::create(&body)?)?;
     assert_eq!(n_bytes, export.len());
     tell("export")?;
-    assert_eq!(snapshot::import(&body, &coming, |_| ())?, applied);
+    assert_eq!(snapshot::import(&body, &coming, |_| Continue(()))?, applied);
     tell("import")?;
 
     let backend = Backend::in_memory();

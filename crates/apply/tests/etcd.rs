@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::ops::ControlFlow::Continue;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -119,7 +120,7 @@ fn check(program: &Path) {
 
     let database = temp.path().join("data/member/snap/db");
     let state = temp.path().join("state.redb");
-    let applied = snapshot::import(&database, &state, |_| ()).expect("a database of etcd");
+    let applied = snapshot::import(&database, &state, |_| Continue(())).expect("a database of etcd");
     let backend =
         Backend::open(&state, &backend::Config { cache_bytes: 1 << 20 }).expect("it was just written");
     let machine = StateMachine::open(backend.clone(), &STORES, &mut Batch::default()).expect("etcd's rows");

@@ -16,7 +16,7 @@ use crate::incoming::Incoming;
 use crate::{Config, StartError};
 
 /// Size of a segment of the log; etcd's.
-const SEGMENT_BYTES: u64 = 64_000_000;
+pub(crate) const SEGMENT_BYTES: u64 = 64_000_000;
 
 fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> StartError + '_ {
     move |source| StartError::Io { path: path.to_owned(), source }

@@ -7,26 +7,27 @@
 //! A state that this member has fetched because its own was wrong has a name of its own, `snap/refetched-<index>.redb`,
 //! and the log knows nothing of it: it counts from when it is in the place of the state file.
 //!
-//! Whoever sends a state says how long it is, or does not. Either way some of the disk stays free: a state that would
-//! take more is refused before it comes, or given up.
+//! Some of the disk stays free: a state that says to be longer than the rest is refused before it comes, and one that
+//! would take more on its way is given up. How large the new state file becomes nobody can tell before it is made.
 
 mod room;
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use apply::StateMachine;
 use backend::Backend;
-use room::{Space, needed};
+use room::Space;
 
 use crate::{Config, SnapshotError, StartError};
 
 /// Bytes that are taken from the network at once.
 const PIECE_BYTES: usize = 256 << 10;
-/// Bytes that are stored between two looks at how much of the disk is free.
-const LOOK_BYTES: u64 = 4 << 20;
+/// Bytes that are stored between two checks of how much of the disk is free.
+const CHECK_BYTES: u64 = 4 << 20;
 
 /// The directory of states that have arrived.
 #[derive(Clone, Debug)]
@@ -98,30 +99,37 @@ impl Incoming {
     ) -> Result<u64, SnapshotError> {
         let io_error = |source| SnapshotError::Store { path: self.dir.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io_error)?;
+        self.check_room(len, len.unwrap_or(0))?;
         let bolt = self.arrived(index).with_extension("bolt");
-        let has_room = |received| self.check_room(needed(received, len));
-        let received =
-            copy(body, &bolt, has_room).and_then(|bytes| self.import(index, &bolt).map(|()| bytes));
+        let received = copy(body, &bolt, || self.check_room(len, 0))
+            .and_then(|bytes| self.import(index, &bolt, len).map(|()| bytes));
         // Of no use whether or not it went well, and in nobody's way if it stays.
         let _ = fs::remove_file(&bolt);
         received
     }
 
-    /// Whether so many bytes more can be stored.
-    fn check_room(&self, needed: u64) -> Result<(), SnapshotError> {
+    /// Whether so many bytes more can be stored of a state that says to be of `len` bytes.
+    fn check_room(&self, len: Option<u64>, more: u64) -> Result<(), SnapshotError> {
         let path = || self.dir.clone();
         let space =
             (self.space)(&self.dir).map_err(|source| SnapshotError::Store { path: path(), source })?;
-        if space.has_room(needed) {
+        if space.has_room(more) {
             return Ok(());
         }
-        Err(SnapshotError::NoRoom { path: path(), needed, free: space.free, reserve: space.reserve() })
+        Err(SnapshotError::NoRoom { path: path(), len, free: space.free, reserve: space.reserve() })
     }
 
-    fn import(&self, index: u64, bolt: &Path) -> Result<(), SnapshotError> {
+    /// Makes a state file of what was received, as long as there is room for more.
+    fn import(&self, index: u64, bolt: &Path, len: Option<u64>) -> Result<(), SnapshotError> {
         let arrived = self.arrived(index);
         let unnamed = arrived.with_extension("new.redb");
-        let applied = apply::snapshot::import(bolt, &unnamed, |_| {})?;
+        let mut room = Ok(());
+        let imported = apply::snapshot::import(bolt, &unnamed, |_| {
+            room = self.check_room(len, 0);
+            if room.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        room?;
+        let applied = imported?;
         if applied.index != index {
             // What cannot be deleted now is deleted at the next start.
             let _ = fs::remove_file(&unnamed);
@@ -176,7 +184,10 @@ impl Installer {
     /// Puts the state as of entry `index` under the stores. Nothing may be on its way to the state file. After an
     /// error the member cannot go on; started again, it finishes what was begun here.
     pub(crate) fn install(&self, index: u64, machine: &mut StateMachine) -> Result<(), SnapshotError> {
-        self.put(&self.incoming, index, machine)
+        self.put(&self.incoming, index, machine)?;
+        // Those that the core did not take. The log does not begin before this one any more.
+        self.incoming.forget_to(index);
+        Ok(())
     }
 
     /// The same with a state that this member has asked for. Started again after an error, it has its own state or the
@@ -199,18 +210,17 @@ impl Installer {
     }
 }
 
-/// Writes the body to a file. It needs no sync: nothing refers to it after a crash. Now and then, and before the
-/// first byte, `has_room` is asked for how many bytes were received.
+/// Writes the body to a file. It needs no sync: nothing refers to it after a crash. `has_room` is asked
+/// now and then, and at the end.
 fn copy(
     body: &mut dyn Read,
     path: &Path,
-    has_room: impl Fn(u64) -> Result<(), SnapshotError>,
+    has_room: impl Fn() -> Result<(), SnapshotError>,
 ) -> Result<u64, SnapshotError> {
     let store = |source| SnapshotError::Store { path: path.to_owned(), source };
-    has_room(0)?;
     let mut file = BufWriter::new(File::create(path).map_err(store)?);
     let mut piece = vec![0; PIECE_BYTES];
-    let (mut bytes, mut looked_at) = (0, 0);
+    let (mut bytes, mut unchecked) = (0, 0);
     loop {
         let n = match body.read(&mut piece) {
             Ok(0) => break,
@@ -220,28 +230,37 @@ fn copy(
         };
         file.write_all(&piece[..n]).map_err(store)?;
         bytes += n as u64;
-        if bytes - looked_at >= LOOK_BYTES {
-            looked_at = bytes;
-            has_room(bytes)?;
+        unchecked += n as u64;
+        if unchecked >= CHECK_BYTES {
+            unchecked = 0;
+            has_room()?;
         }
     }
-    has_room(bytes)?;
     file.flush().map_err(store)?;
+    has_room()?;
     Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use apply::Applied;
-    use backend::Batch;
+    use backend::{Batch, Bucket};
 
     use super::*;
+    use crate::files::SEGMENT_BYTES;
 
     const CONF_STATE: &str = r#"{"voters":[1],"auto_leave":false}"#;
 
     /// A state as of entry `index`, as another member sends it.
     fn sent(index: u64) -> Vec<u8> {
-        let (backend, mut batch) = (Backend::in_memory(), Batch::default());
+        sent_with(index, Batch::default())
+    }
+
+    /// The same with rows.
+    fn sent_with(index: u64, mut batch: Batch) -> Vec<u8> {
+        let backend = Backend::in_memory();
         Applied { index, term: 1, conf_state: CONF_STATE.into() }.store(&mut batch);
         backend.commit(&batch).expect("memory");
         let mut image = Vec::new();
@@ -260,11 +279,14 @@ mod tests {
         Incoming { dir, state_file, prefix: "", unsafe_no_fsync: false, space }
     }
 
-    /// A disk of 64 MiB that holds nothing but what is in the directory.
+    /// What can be taken of [`small_disk`].
+    const SMALL_BYTES: u64 = 32 << 20;
+
+    /// A disk that holds nothing but what is in the directory.
     fn small_disk(dir: &Path) -> io::Result<Space> {
-        let total = 64 << 20;
+        let total = SMALL_BYTES + SEGMENT_BYTES;
         let used: u64 =
-            fs::read_dir(dir)?.flatten().map(|file| file.metadata().map_or(0, |it| it.len())).sum();
+            fs::read_dir(dir)?.flatten().map(|file| file.metadata().map_or(0, |it| it.blocks() * 512)).sum();
         Ok(Space { total, free: total - used })
     }
 
@@ -281,7 +303,6 @@ mod tests {
 
     #[test]
     fn a_state_leaves_room_on_the_disk() {
-        // All but an eighth may be taken: 56 MiB, and a state comes to lie there twice.
         let root = tempfile::tempdir().expect("a directory");
         let incoming = incoming(root.path(), small_disk);
         let check = |len: Option<u64>, taken_max: u64| {
@@ -291,13 +312,50 @@ mod tests {
             assert!(endless.1 <= taken_max, "{len:?}: {} bytes were taken", endless.1);
             assert_eq!(names(&incoming.dir), [""; 0], "nothing stays");
         };
-        check(Some(29 << 20), 0);
+        check(Some(SMALL_BYTES + 1), 0);
         check(Some(u64::MAX), 0);
-        check(None, 36 << 20);
-        check(Some(1 << 20), 36 << 20);
+        let refused = incoming.receive(7, Some(SMALL_BYTES + 1), &mut io::empty()).expect_err("too long");
+        let expected = format!(
+            "store a snapshot of {} bytes in {}: {} bytes are free there, and {SEGMENT_BYTES} have to stay free",
+            SMALL_BYTES + 1,
+            incoming.dir.display(),
+            SMALL_BYTES + SEGMENT_BYTES,
+        );
+        assert_eq!(refused.to_string(), expected);
+        let most = SMALL_BYTES + 2 * CHECK_BYTES;
+        check(None, most);
+        check(Some(1 << 20), most);
         let state = sent(7);
         let len = state.len() as u64;
         incoming.receive(7, Some(len), &mut &state[..]).expect("there is room for it");
+    }
+
+    /// Rows of the history with so many bytes in all.
+    fn rows(bytes: usize) -> Batch {
+        const ROW_BYTES: usize = 1 << 20;
+        let mut batch = Batch::default();
+        for main in 2..2 + (bytes / ROW_BYTES) as i64 {
+            // A key, and the value behind its length.
+            let mut row = b"\x0a\x01k\x2a\xfc\xff\x3f".to_vec();
+            row.resize(row.len() + ROW_BYTES - 4, b'v');
+            batch.put(Bucket::Key, base::Revision::new(main, 0).to_bytes().to_vec(), row);
+        }
+        batch
+    }
+
+    #[test]
+    fn a_state_that_becomes_too_large_a_file_is_given_up() {
+        let root = tempfile::tempdir().expect("a directory");
+        let incoming = incoming(root.path(), small_disk);
+        let state = sent_with(7, rows(24 << 20));
+        assert!((state.len() as u64) < SMALL_BYTES, "there is room for it as it comes");
+        let refused = incoming.receive(7, Some(state.len() as u64), &mut &state[..]);
+        assert!(matches!(refused, Err(SnapshotError::NoRoom { .. })), "{refused:?}");
+        assert_eq!(names(&incoming.dir), [""; 0], "nothing stays");
+        // Most of it are pages without rows: it is long and becomes short.
+        let mut state = sent_with(7, rows(1 << 20));
+        state.resize(24 << 20, 0);
+        incoming.receive(7, Some(state.len() as u64), &mut &state[..]).expect("there is room for it");
     }
 
     #[test]
@@ -321,5 +379,22 @@ mod tests {
         let installed = Backend::open(&state_file, &config).expect("a state file");
         let found = apply::snapshot::export(installed.view()).expect("a state");
         assert_eq!(found.mark().index, 7);
+    }
+
+    #[test]
+    fn states_before_the_one_in_place_go() {
+        let root = tempfile::tempdir().expect("a directory");
+        let incoming = incoming(root.path(), Space::of);
+        for index in [5, 7, 9, 11] {
+            incoming.receive(index, None, &mut &sent(index)[..]).expect("a state");
+        }
+        let config = backend::Config { cache_bytes: 1 << 20 };
+        let backend = Backend::open(&incoming.state_file, &config).expect("a state file");
+        let stores =
+            apply::Config { mvcc: mvcc::Config { cache_bytes: 0 }, lease: lease::Config { ttl_min: 1 } };
+        let machine = StateMachine::open(backend.clone(), &stores, &mut Batch::default());
+        let installer = Installer { incoming, backend, config };
+        installer.install(9, &mut machine.expect("no rows")).expect("it has arrived");
+        assert_eq!(names(&installer.incoming.dir), ["000000000000000b.redb"]);
     }
 }

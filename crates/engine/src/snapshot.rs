@@ -39,14 +39,13 @@ pub enum SnapshotError {
     },
     /// The disk would be too full with it.
     #[error(
-        "store a snapshot in {path}: it needs {needed} bytes more, {free} are free there, and {reserve} of these are \
-         for the log"
+        "store a snapshot{} in {path}: {free} bytes are free there, and {reserve} have to stay free", of_bytes(*len)
     )]
     NoRoom {
         /// The directory.
         path: PathBuf,
-        /// Bytes that have still to be stored, as far as that is known.
-        needed: u64,
+        /// How long the state is as it is sent, if the sender says so.
+        len: Option<u64>,
         /// Bytes that are free.
         free: u64,
         /// Bytes that stay free.
@@ -72,6 +71,10 @@ pub enum SnapshotError {
     /// The stored configuration of the group cannot be read.
     #[error("take a snapshot: row confState of the state file cannot be read: {0}")]
     ConfState(#[from] serde_json::Error),
+}
+
+fn of_bytes(len: Option<u64>) -> String {
+    len.map(|len| format!(" of {len} bytes")).unwrap_or_default()
 }
 
 /// A state to be sent: reads as the bytes of a bolt file, as etcd sends them.
@@ -118,8 +121,9 @@ impl Engine {
     }
 
     /// Stores a state as of entry `index` that another member sends, of `len` bytes if it says so; returns its bytes.
-    /// After that the message that announced it may be [received](Self::receive). It is refused if it would leave
-    /// less than 256 MiB of the disk free, or an eighth of a small one; it needs its length twice.
+    /// After that the message that announced it may be [received](Self::receive). It is refused, or given up on its
+    /// way, if it would leave less than 256 MiB of the disk free, or of a small one less than an eighth or a segment of
+    /// the log. For a while it is there twice: as it came, and as a state file.
     pub fn accept_snapshot(
         &self,
         index: u64,

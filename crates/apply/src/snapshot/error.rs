@@ -42,6 +42,12 @@ pub enum ImportError {
     /// The new state file could not be written.
     #[error(transparent)]
     Write(#[from] backend::Error),
+    /// Whoever was told of the progress did not want more.
+    #[error("take over an image: it was broken off after {n_bytes} bytes of rows")]
+    BrokenOff {
+        /// Bytes of rows that were stored.
+        n_bytes: u64,
+    },
     /// The file system refused.
     #[error("{action} {place}: {source}")]
     Io {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use backend::{Backend, Batch, Bucket};
@@ -21,7 +22,8 @@ const BATCH_BYTES: usize = 16 << 20;
 const CACHE_BYTES: usize = 32 << 20;
 
 /// Makes the state file `redb_file` of the image in `bolt_file`, which may have its hash behind it, and returns
-/// the position that the state is at. `progress` is told now and then how many bytes of rows are stored.
+/// the position that the state is at. `progress` is told after each 16 MiB of rows, and after the last, how many
+/// bytes of them are stored, and says whether to go on.
 ///
 /// The image is checked as it is read, and every row as the stores would when they are opened. On return the new
 /// file is durable under its name, and closed; until then it lies beside it, with `part.redb` in place of the
@@ -29,21 +31,25 @@ const CACHE_BYTES: usize = 32 << 20;
 ///
 /// # Errors
 ///
-/// When the image is damaged or is no database of etcd's, and when a file cannot be read or written. Nothing is
-/// left then.
-pub fn import(bolt_file: &Path, redb_file: &Path, progress: impl FnMut(u64)) -> Result<Applied, ImportError> {
+/// When the image is damaged or is no database of etcd's, when a file cannot be read or written, and when `progress`
+/// breaks off. Nothing is left then.
+pub fn import(
+    bolt_file: &Path,
+    redb_file: &Path,
+    progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Applied, ImportError> {
     let image = File::open(bolt_file).map_err(failed("open", bolt_file))?;
     bolt::check_trailer(&image)?;
     let part = Part::new(redb_file)?;
     let backend = Backend::open(&part.path, &backend::Config { cache_bytes: CACHE_BYTES })?;
-    let applied = import_into(&image, &backend, progress)?;
+    let applied = fill(&image, &backend, progress)?;
     drop(backend);
     part.finish(redb_file)?;
     Ok(applied)
 }
 
-/// As [`import`], into an open backend without rows: what it is told is durable on return. After an error the
-/// backend has some of the rows.
+/// As [`import`], into an open backend without rows: what it is told is durable on return. It always goes on. After an
+/// error the backend has some of the rows.
 ///
 /// # Errors
 ///
@@ -53,6 +59,17 @@ pub fn import_into(
     backend: &Backend,
     mut progress: impl FnMut(u64),
 ) -> Result<Applied, ImportError> {
+    fill(image, backend, |n_bytes| {
+        progress(n_bytes);
+        ControlFlow::Continue(())
+    })
+}
+
+fn fill(
+    image: &(impl Image + ?Sized),
+    backend: &Backend,
+    mut progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Applied, ImportError> {
     let reader = Reader::open(image)?;
     let mut history = HistoryCheck::default();
     let mut batch = Batch::default();
@@ -61,8 +78,10 @@ pub fn import_into(
         backend.commit(batch)?;
         n_bytes += batch.bytes() as u64;
         *batch = Batch::default();
-        progress(n_bytes);
-        Ok::<_, ImportError>(())
+        match progress(n_bytes) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(ImportError::BrokenOff { n_bytes }),
+        }
     };
     for found in reader.buckets() {
         let found = found?;

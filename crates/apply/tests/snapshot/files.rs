@@ -1,6 +1,7 @@
 //! Files: a new one comes whole or not at all.
 
 use std::fs;
+use std::ops::ControlFlow::{Break, Continue};
 use std::path::Path;
 
 use api_proto::etcdserverpb::PutRequest;
@@ -42,17 +43,26 @@ fn files_come_whole_or_not_at_all() {
     fs::write(&file, "old").expect("disk");
 
     fs::write(&body, &image[..image.len() - 4096]).expect("disk");
-    assert!(matches!(snapshot::import(&body, &file, |_| ()), Err(ImportError::Image(_))));
+    assert!(matches!(snapshot::import(&body, &file, |_| Continue(())), Err(ImportError::Image(_))));
     let mut damaged = image.clone();
     damaged[3 * 4096 + 1000] ^= 1;
     damaged.extend([0; bolt::TRAILER_BYTES]);
     fs::write(&body, damaged).expect("disk");
-    assert!(matches!(snapshot::import(&body, &file, |_| ()), Err(ImportError::Image(bolt::ReadError::Hash))));
+    assert!(matches!(
+        snapshot::import(&body, &file, |_| Continue(())),
+        Err(ImportError::Image(bolt::ReadError::Hash))
+    ));
     fs::remove_file(&body).expect("it is there");
-    assert!(matches!(snapshot::import(&body, &file, |_| ()), Err(ImportError::Io { action: "open", .. })));
-
+    assert!(matches!(
+        snapshot::import(&body, &file, |_| Continue(())),
+        Err(ImportError::Io { action: "open", .. })
+    ));
     fs::write(&body, &image).expect("disk");
-    let applied = snapshot::import(&body, &file, |_| ()).expect("an image");
+    let broken_off = snapshot::import(&body, &file, |_| Break(()));
+    assert!(matches!(broken_off, Err(ImportError::BrokenOff { n_bytes: 30_000.. })), "{broken_off:?}");
+    assert_eq!(names(directory.path()), ["body"]);
+
+    let applied = snapshot::import(&body, &file, |_| Continue(())).expect("an image");
     assert_eq!(&applied, sender.machine.applied());
     assert_eq!(names(directory.path()), ["7.redb", "body"]);
 

@@ -3,10 +3,13 @@
 use std::io;
 use std::path::Path;
 
+use crate::files::SEGMENT_BYTES;
+
 /// Bytes that stay free for the log and the state file: both need some while a state is on its way, and a member that
 /// cannot write its log stops.
-const RESERVE: u64 = 256 << 20;
-/// On a small file system it is this part of it, which on one of 512 MiB is a segment of the log.
+const RESERVE_BYTES_MAX: u64 = 256 << 20;
+/// On a small file system it is this part of it, but never less than the next segment of the log. One that is too small
+/// for both takes no states, and a member on it would stop soon anyway.
 const RESERVE_SHARE: u64 = 8;
 
 /// A file system, in bytes.
@@ -27,7 +30,7 @@ impl Space {
 
     /// What stays free.
     pub(super) fn reserve(self) -> u64 {
-        RESERVE.min(self.total / RESERVE_SHARE)
+        (self.total / RESERVE_SHARE).clamp(SEGMENT_BYTES, RESERVE_BYTES_MAX)
     }
 
     /// Whether so many bytes can be stored. Some file systems do not tell how large they are; those take anything.
@@ -36,40 +39,28 @@ impl Space {
     }
 }
 
-/// What has still to be stored of a state: what comes, and then all of it once more, because it is kept as it came
-/// until its rows are in a state file. One that does not say how long it is may end here.
-pub(super) fn needed(received: u64, announced: Option<u64>) -> u64 {
-    let whole = announced.unwrap_or_default().max(received);
-    whole.saturating_add(whole - received)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn something_stays_free() {
+        const MIB: u64 = 1 << 20;
         const GIB: u64 = 1 << 30;
         let check = |total, free, room| {
             let space = Space { total, free };
             assert!(space.has_room(room) && !space.has_room(room + 1), "{space:?}");
         };
-        check(1000 * GIB, 10 * GIB, 10 * GIB - RESERVE);
-        check(1000 * GIB, RESERVE, 0);
+        check(1000 * GIB, 10 * GIB, 10 * GIB - RESERVE_BYTES_MAX);
+        check(1000 * GIB, RESERVE_BYTES_MAX, 0);
         check(GIB, GIB / 2, GIB / 2 - GIB / 8);
-        let full = Space { total: 1000 * GIB, free: RESERVE - 1 };
-        assert!(!full.has_room(0));
+        // A segment of the log, however small the disk.
+        check(256 * MIB, 100 * MIB, 100 * MIB - SEGMENT_BYTES);
+        let is_full = |total, free| !Space { total, free }.has_room(0);
+        assert!(is_full(1000 * GIB, RESERVE_BYTES_MAX - 1));
+        assert!(is_full(256 * MIB, SEGMENT_BYTES - 1));
+        assert!(is_full(SEGMENT_BYTES / 2, SEGMENT_BYTES / 2));
         assert!(Space { total: 0, free: 0 }.has_room(u64::MAX));
-    }
-
-    #[test]
-    fn a_state_is_stored_twice() {
-        assert_eq!(needed(0, Some(100)), 200);
-        assert_eq!(needed(60, Some(100)), 140);
-        assert_eq!(needed(100, Some(100)), 100);
-        // It says nothing, or not the truth.
-        assert_eq!((needed(0, None), needed(60, None), needed(60, Some(1))), (0, 60, 60));
-        assert_eq!(needed(0, Some(u64::MAX)), u64::MAX);
     }
 
     #[test]
