@@ -158,14 +158,18 @@ impl Engine {
             // Nobody can tell who is right; etcd's way to say so.
             Verdict::Undecided => vec![MemberId::default()],
         };
-        for id in without_alarm(corrupt, &self.alarms()) {
+        // Each time: whoever looks at the log shall see that it is still so.
+        for id in &corrupt {
             tracing::error!(
                 "mismatched-member-id" = %id,
                 revision = own.hash_revision,
                 "compact-revision" = own.compact_revision,
                 hashes = ?hashes.iter().map(|(id, hash)| format!("{id}:{hash}")).collect::<Vec<_>>(),
-                "found hash mismatch; raising the CORRUPT alarm"
+                "found hash mismatch"
             );
+        }
+        for id in without_alarm(corrupt, &self.alarms()) {
+            tracing::warn!("mismatched-member-id" = %id, "raising the CORRUPT alarm");
             if let Err(error) = self.set_corrupt(id, AlarmAction::Activate).await {
                 tracing::warn!(%error, "failed to raise the CORRUPT alarm");
             }
