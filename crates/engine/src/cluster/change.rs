@@ -97,22 +97,16 @@ impl Engine {
     }
 
     /// Has a change decided by the cluster. What is certainly not logged is proposed again, as well as what may be
-    /// lost: a leader drops a change that is forwarded to it while another one is under way, and tells nobody.
+    /// lost: a leader drops a change that is forwarded to it while another one is under way, and tells nobody. So what
+    /// was only slow may be logged twice; [`after_failure`] knows what that means.
     pub(super) async fn configure(&self, change: &Change) -> Result<Arc<Membership>, RequestError> {
         let id = self.0.ids.next();
         let proposal = conf_change(id, change);
         let mut waiter = DecisionWaiter::new(&self.0.waiters, id);
         let before = self.membership();
         let patience = 2 * self.config().election;
-        let (mut failed, mut is_repeated) = (None, false);
+        let mut is_repeated = false;
         loop {
-            if let Some(error) = failed.take() {
-                match after_failure(change, &before, &self.membership()) {
-                    Next::Propose => {}
-                    Next::Done => break,
-                    Next::GiveUp => return Err(error),
-                }
-            }
             let decision = waiter.register()?;
             if self.0.shared.is_stopping() {
                 return Err(RequestError::Stopped);
@@ -122,24 +116,29 @@ impl Engine {
                 Err(Refused::Full) => Ok(Some(Err(RequestError::Dropped))),
                 Err(Refused::Stopped) => return Err(RequestError::Stopped),
             };
-            failed = match decided {
+            let error = match decided {
                 Ok(Some(Ok(_))) => break,
                 Ok(Some(Err(error @ RequestError::Dropped))) => {
                     sleep(RETRY_PAUSE).await;
-                    Some(error)
+                    error
                 }
                 // A state that came as a whole from another member tells nothing of single changes.
-                Err(_) => Some(RequestError::Timeout),
+                Err(_) => RequestError::Timeout,
                 Ok(Some(Err(
                     error @ (RequestError::Timeout
                     | RequestError::TimeoutLeaderLost
                     | RequestError::TimeoutNoLeader),
-                ))) => Some(error),
+                ))) => error,
                 // What an earlier try has done need not be done again.
                 Ok(Some(Err(_))) if is_repeated && is_done(change, &self.membership()) => break,
                 Ok(Some(Err(error))) => return Err(error),
                 Ok(None) => return Err(RequestError::Stopped),
             };
+            match after_failure(change, &before, &self.membership()) {
+                Next::Propose => {}
+                Next::Done => break,
+                Next::GiveUp => return Err(error),
+            }
             is_repeated = true;
         }
         tracing::info!(
@@ -191,12 +190,13 @@ enum Next {
     Propose,
     /// Nothing: the members are as it would have them.
     Done,
-    /// Nothing: somebody else has changed the same since, which it would take back.
+    /// Nothing: somebody else has changed the same since, and to propose it again would take that back.
     GiveUp,
 }
 
 /// What was made already is refused when it comes again, and so is what concerns nobody any more. But not an update, so
-/// it has to be looked at whether there was another one after it.
+/// it is not proposed again once another one is seen that was made since. That one stays, unless it comes between an
+/// update that was taken for lost and was only slow, and the second proposal of it.
 fn after_failure(change: &Change, before: &Membership, now: &Membership) -> Next {
     let Change::UpdatePeerUrls(id, _) = change else { return Next::Propose };
     match (before.member(*id), now.member(*id)) {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_does_not_take_back_a_later_one() {
+    fn an_update_is_not_proposed_again_behind_one_that_is_seen() {
         let mut membership = Membership::default();
         let mut batch = Batch::default();
         let mut make = |change| {
