@@ -20,6 +20,8 @@ use crate::listeners::Bound;
 const SILENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to begin a stream; etcd's.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// After a whole snapshot could not be sent to a member, at first.
+const SNAPSHOT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a member that has got a whole snapshot may take to store it.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -33,6 +35,7 @@ pub(crate) fn transport_config(config: &Config, tls: Option<ClientTls>) -> trans
         call_timeout: Duration::from_secs(5) + 2 * election,
         silence: SILENCE,
         retry_pause: RETRY_PAUSE,
+        snapshot_pause: SNAPSHOT_PAUSE,
         snapshot_timeout: SNAPSHOT_TIMEOUT,
     }
 }

@@ -22,6 +22,9 @@ pub struct Config {
     pub silence: Duration,
     /// The least time between two attempts to begin a stream; etcd's is 100 ms.
     pub retry_pause: Duration,
+    /// How long it takes after a failure until a member is sent a state again. It doubles with each that follows, up to
+    /// 32 times as much. etcd tries again at once.
+    pub snapshot_pause: Duration,
     /// How long a member that has received a whole snapshot may take to store it.
     pub snapshot_timeout: Duration,
 }

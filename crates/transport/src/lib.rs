@@ -43,6 +43,7 @@
 //!     call_timeout: Duration::from_secs(7),
 //!     silence: Duration::from_secs(5),
 //!     retry_pause: Duration::from_millis(100),
+//!     snapshot_pause: Duration::from_secs(1),
 //!     snapshot_timeout: Duration::from_secs(600),
 //! };
 //! let transport = PeerTransport::register(config, &prometheus::Registry::new(), runtime.handle())?;

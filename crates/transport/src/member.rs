@@ -26,7 +26,8 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     /// Messages to a member were lost.
     fn report_unreachable(&self, id: MemberId);
 
-    /// Whether a snapshot has reached a member. Called once for each message that announces one.
+    /// Whether a snapshot has reached a member. Called once for each message that announces one, and only when another
+    /// one may be announced: some time after a failure.
     fn report_snapshot(&self, id: MemberId, is_sent: bool);
 
     /// Others say that this member was removed from the cluster. May be said often.
@@ -35,8 +36,8 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     /// Opens the state for another member, at an index of at least `at_least`. Blocks.
     fn open_snapshot(&self, at_least: u64) -> io::Result<OutgoingSnapshot>;
 
-    /// Stores the state that `sender` sends, of `len` bytes if it says so. On return it is durable and ready to be put in force by the message
-    /// that [`Self::receive`] gets next. An error of `body` is one of the connection. Blocks.
+    /// Stores the state that `sender` sends, of `len` bytes if it says so. On return it is durable and ready to be put
+    /// in force by the message that [`Self::receive`] gets next. An error of `body` is one of the connection. Blocks.
     fn accept_snapshot(
         &self,
         mark: SnapshotMark,

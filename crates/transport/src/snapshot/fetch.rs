@@ -60,7 +60,7 @@ pub(crate) async fn fetch(link: Arc<Link>, at_least: u64) -> Result<PeerState, P
     let len = body.remaining();
     // Ends with the body, or when nobody reads it any more.
     tokio::spawn(async move { feed(body, &sender).await });
-    Ok(PeerState { index, term, len, body: Box::new(PartReader::new(parts, len)) })
+    Ok(PeerState { index, term, len, body: Box::new(PartReader::new(parts)) })
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {

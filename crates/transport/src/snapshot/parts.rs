@@ -111,14 +111,12 @@ pub(super) struct PartReader {
     parts: mpsc::Receiver<Part>,
     current: Bytes,
     is_over: bool,
-    /// How many bytes there are in all, if the other side has said so.
-    pub(super) len: Option<u64>,
     pub(super) n_read: u64,
 }
 
 impl PartReader {
-    pub(super) fn new(parts: mpsc::Receiver<Part>, len: Option<u64>) -> Self {
-        Self { parts, current: Bytes::new(), is_over: false, len, n_read: 0 }
+    pub(super) fn new(parts: mpsc::Receiver<Part>) -> Self {
+        Self { parts, current: Bytes::new(), is_over: false, n_read: 0 }
     }
 }
 
@@ -177,7 +175,7 @@ mod tests {
             drop(sender);
             let reading = tokio::task::spawn_blocking(move || {
                 let mut image = Vec::new();
-                PartReader::new(parts, None).read_to_end(&mut image).map(|_| image)
+                PartReader::new(parts).read_to_end(&mut image).map(|_| image)
             });
             let read = reading.await.expect("no panic");
             assert_eq!(read.ok(), is_whole.then(|| b"abc".to_vec()));

@@ -129,12 +129,12 @@ async fn store(
         "receiving database snapshot"
     );
     let (sender, parts) = mpsc::channel(PARTS_MAX);
-    let image = PartReader::new(parts, body.remaining());
+    let (image, len) = (PartReader::new(parts), body.remaining());
     let storing = {
         let local = Arc::clone(local);
         spawn_blocking(move || {
             let _alone = alone;
-            save(&local, message, mark, from, image)
+            save(&local, message, (mark, from), len, image)
         })
     };
     feed(body, &sender).await;
@@ -161,16 +161,16 @@ pub(super) async fn feed(mut body: Source, parts: &mpsc::Sender<Part>) {
     }
 }
 
-/// Stores the image and tells the member, on a thread that may block.
+/// Stores the image, of `len` bytes if the sender says so, and tells the member. On a thread that may block.
 fn save(
     local: &Local,
     message: Message,
-    mark: SnapshotMark,
-    from: MemberId,
+    (mark, from): (SnapshotMark, MemberId),
+    len: Option<u64>,
     mut image: PartReader,
 ) -> Result<(), Refusal> {
     let index = mark.index;
-    if let Err(error) = local.member.accept_snapshot(mark, from, image.len, &mut image) {
+    if let Err(error) = local.member.accept_snapshot(mark, from, len, &mut image) {
         warn!(
             "local-member-id" = %local.id,
             "remote-snapshot-sender-id" = %from,

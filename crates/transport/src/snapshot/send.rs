@@ -9,6 +9,7 @@ use bytes::{Buf as _, Bytes};
 use http::{Method, Request};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tracing::{info, warn};
 use wal::SnapshotMark;
 
@@ -19,31 +20,41 @@ use crate::client::{self, Reply, RequestBody, RequestError, request, with_type};
 use crate::codec::Writer;
 use crate::link::{Link, LinkError};
 
+/// How many times the first pause after a failure the longest one is.
+const PAUSE_GROWTH: u32 = 32;
+
 /// Sends one snapshot after the other for as long as the task lives.
+///
+/// A failure is reported after a pause, because with the next sign of life of the other member the core announces the
+/// state again, and each try reads all of it. Until then the core waits.
 pub(crate) async fn run(link: Arc<Link>, mut messages: mpsc::Receiver<Message>) {
+    let config = &link.local.config;
+    let mut pause = config.snapshot_pause;
     while let Some(message) = messages.recv().await {
         let inflight = link.local.metrics.sent_snapshots.begin(link.id);
         let outcome = send(&link, message).await;
         drop(inflight);
-        report(&link, outcome);
+        let is_sent = outcome.is_ok();
+        match outcome {
+            Ok(()) => {
+                pause = config.snapshot_pause;
+                link.liveness.activate();
+            }
+            Err(error) => {
+                failed(&link, &error);
+                sleep(pause).await;
+                pause = (2 * pause).min(PAUSE_GROWTH * config.snapshot_pause);
+            }
+        }
+        link.local.member.report_snapshot(link.id, is_sent);
     }
 }
 
-fn report(link: &Link, outcome: Result<(), LinkError>) {
-    let member = &link.local.member;
-    match outcome {
-        Ok(()) => {
-            link.liveness.activate();
-            member.report_snapshot(link.id, true);
-        }
-        Err(error) => {
-            link.liveness.deactivate("post", "sendMsgSnap", &error.to_string());
-            link.counters.sent_failures.inc();
-            link.local.metrics.sent_snapshots.failed(Some(link.id));
-            member.report_unreachable(link.id);
-            member.report_snapshot(link.id, false);
-        }
-    }
+fn failed(link: &Link, error: &LinkError) {
+    link.liveness.deactivate("post", "sendMsgSnap", &error.to_string());
+    link.counters.sent_failures.inc();
+    link.local.metrics.sent_snapshots.failed(Some(link.id));
+    link.local.member.report_unreachable(link.id);
 }
 
 async fn send(link: &Link, mut message: Message) -> Result<(), LinkError> {
@@ -144,7 +155,7 @@ async fn post(
             // The body was dropped, so the answer is there or the connection is gone.
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(link.local.config.snapshot_timeout).await;
+        sleep(link.local.config.snapshot_timeout).await;
     };
     tokio::select! {
         reply = answered => reply,

@@ -27,6 +27,8 @@ use wal::{ConfState, SnapshotMark};
 use crate::{Config, Member, OutgoingSnapshot, PeerServer, PeerTransport, TcpConnect};
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc1);
+/// After the first snapshot that could not be sent.
+pub(super) const SNAPSHOT_PAUSE: Duration = Duration::from_millis(10);
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -200,6 +202,7 @@ impl Node {
             call_timeout: Duration::from_secs(5),
             silence: Duration::from_millis(600),
             retry_pause: Duration::from_millis(10),
+            snapshot_pause: SNAPSHOT_PAUSE,
             snapshot_timeout: Duration::from_secs(10),
         };
         let registry = Registry::new();

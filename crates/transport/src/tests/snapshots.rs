@@ -1,7 +1,9 @@
 use base::MemberId;
 use engine::Peers as _;
 
-use super::harness::{Node, Report, Stored, announcement, eventually, mark};
+use tokio::time::{Duration, Instant};
+
+use super::harness::{Node, Report, SNAPSHOT_PAUSE, Stored, announcement, eventually, mark};
 
 /// Bytes without a pattern of the size of a part.
 fn image(len: usize) -> Vec<u8> {
@@ -64,6 +66,33 @@ async fn what_fails_is_reported() {
     assert_eq!(failures, Some(4.0));
     let inflights = nodes[0].metric(r#"etcd_network_snapshot_send_inflights_total{To="2"}"#);
     assert_eq!(inflights, Some(0.0));
+}
+
+/// How long it takes until it is reported that a state could not be sent.
+async fn failed_after(node: &mut Node) -> Duration {
+    let begun = Instant::now();
+    node.send(vec![announcement(1, 2, 10)]);
+    node.reported(&Report::Snapshot(2, false)).await;
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn failures_in_a_row_are_reported_later_and_later() {
+    let mut nodes = Node::cluster(2).await;
+    tokio::time::pause();
+    for n in [1, 2, 4, 8, 16, 32, 32] {
+        // There is no state to send.
+        let after = failed_after(&mut nodes[0]).await;
+        assert!((n * SNAPSHOT_PAUSE..(n + 1) * SNAPSHOT_PAUSE).contains(&after), "{n}: {after:?}");
+    }
+    tokio::time::resume();
+    nodes[0].notes.script.lock().image = Some((image(100), 100));
+    nodes[0].send(vec![announcement(1, 2, 10)]);
+    nodes[0].reported(&Report::Snapshot(2, true)).await;
+    tokio::time::pause();
+    nodes[0].notes.script.lock().image = None;
+    let after = failed_after(&mut nodes[0]).await;
+    assert!(after < 2 * SNAPSHOT_PAUSE, "{after:?}");
 }
 
 #[tokio::test]
