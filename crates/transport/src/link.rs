@@ -55,8 +55,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(local: Arc<Local>, id: MemberId, urls: &[String]) -> Self {
-        let counted = local.counted(id);
+    /// `counted` is whom the metrics name.
+    pub(crate) fn new(local: Arc<Local>, id: MemberId, counted: MemberId, urls: &[String]) -> Self {
         let (active, disconnected) = local.metrics.activity(local.id, counted);
         Self {
             id,

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::AbortHandle;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::lane::Refused;
 use crate::link::{Link, StreamKind};
@@ -24,10 +24,29 @@ pub(crate) enum Standing {
     Stranger,
 }
 
+impl Standing {
+    /// As whom somebody is counted: members by their ids, and all others as one, for they can say to be anybody.
+    fn counted(self, id: MemberId) -> MemberId {
+        match self {
+            Self::Member => id,
+            Self::Stranger => MemberId::default(),
+        }
+    }
+
+    /// Logs what has become of somebody. Whoever invents members shall not fill the log.
+    fn log(self, id: MemberId, message: &'static str) {
+        match self {
+            Self::Member => info!("remote-peer-id" = %id, "{message}"),
+            Self::Stranger => debug!("remote-peer-id" = %id, "{message}"),
+        }
+    }
+}
+
 /// Another member. Dropping it ends all connections to it.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) link: Arc<Link>,
+    standing: Standing,
     pipeline: mpsc::Sender<Message>,
     /// Snapshots that wait for the one under way.
     snapshots: mpsc::Sender<Message>,
@@ -43,7 +62,7 @@ impl Peer {
         standing: Standing,
         runtime: &Handle,
     ) -> Self {
-        let link = Arc::new(Link::new(Arc::clone(local), id, urls));
+        let link = Arc::new(Link::new(Arc::clone(local), id, standing.counted(id), urls));
         let (pipeline, messages) = mpsc::channel(pipeline::WAITING_MAX);
         let (snapshots, announced) = mpsc::channel(1);
         let spawn =
@@ -58,8 +77,8 @@ impl Peer {
             }
             tasks.push(spawn(Box::pin(prober::run(Arc::clone(&link)))));
         }
-        info!("remote-peer-id" = %id, "started remote peer");
-        Self { link, pipeline, snapshots, tasks }
+        standing.log(id, "started remote peer");
+        Self { link, standing, pipeline, snapshots, tasks }
     }
 
     /// Sends a message on the way that fits it, or reports it lost. Does not block.
@@ -114,6 +133,6 @@ impl Drop for Peer {
         for kind in [StreamKind::Appends, StreamKind::Messages] {
             self.link.lane(kind).close();
         }
-        info!("remote-peer-id" = %self.link.id, "stopped remote peer");
+        self.standing.log(self.link.id, "stopped remote peer");
     }
 }

@@ -202,7 +202,7 @@ impl PeerTransport {
             table.make_room();
             let peer = Peer::start(&local, id, urls, Standing::Stranger, &self.0.runtime);
             table.strangers.insert(id, Arc::new(Stranger { peer, greeted: greeting.into() }));
-            info!(
+            debug!(
                 "local-member-id" = %local.id,
                 "remote-peer-id" = %id,
                 "remote-peer-urls[]" = ?urls,
@@ -244,7 +244,7 @@ impl Inner {
     /// Brings the connections in line with the members.
     fn reconcile(&self, table: &mut Table) {
         let Some(local) = table.local.clone() else { return };
-        let membership = self.membership.read().clone();
+        let membership = self.membership.read();
         table.peers.retain(|id, _| {
             let is_member = membership.member(*id).is_some();
             if !is_member {
