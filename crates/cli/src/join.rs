@@ -11,7 +11,9 @@ use membership::Member;
 use tokio::task::spawn_blocking;
 use transport::{Connect, cluster_members};
 
-use crate::config::{ClusterState, Config, Url, lead_to_same_places};
+use crate::config::{
+    ClusterState, Config, Names, Place, Unresolved, Url, first_difference, places as look_up,
+};
 
 /// How long another founder may take to answer, which usually does not run yet; etcd's.
 const FOUNDING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,13 +51,16 @@ pub(crate) enum JoinError {
     },
     /// Somebody in the flag is not in the cluster.
     #[error(
-        "error validating peerURLs {cluster}: unmatched member while checking PeerURLs ({urls:?} belong to nobody)"
+        "error validating peerURLs {cluster}: unmatched member while checking PeerURLs ({urls:?} belong to nobody{})",
+        .unresolved.as_ref().map(|error| format!("; {error}")).unwrap_or_default()
     )]
     Unmatched {
         /// The cluster's members.
         cluster: String,
         /// The URLs in the flag.
         urls: Vec<String>,
+        /// The first URL, of the flag or of the cluster, that could not be compared by its addresses.
+        unresolved: Option<Unresolved>,
     },
 }
 
@@ -118,38 +123,67 @@ fn own_member(config: &Config, members: &[Member]) -> Result<MemberId, JoinError
     if listed.len() != members.len() {
         return Err(JoinError::Count { cluster: cluster() });
     }
-    let found = find_members(listed, members);
-    let unmatched = |urls: &[Url]| JoinError::Unmatched { cluster: cluster(), urls: texts(urls) };
+    let (found, unresolved) = find_members(listed, members);
+    let unmatched = |urls: &[Url]| JoinError::Unmatched {
+        cluster: cluster(),
+        urls: texts(urls),
+        unresolved: unresolved.clone(),
+    };
     if let Some((_, urls)) = listed.iter().find(|(name, _)| !found.contains_key(name.as_str())) {
         return Err(unmatched(urls));
     }
     found.get(config.name.as_str()).copied().ok_or_else(|| unmatched(&config.advertise.peer))
 }
 
-/// Whether two lists of URLs, each sorted, are those of one member.
-type AreSame = fn(&[Url], &[Url]) -> bool;
-
 /// Which members those in the flag are, each another one. Texts come first: only where they differ it is asked which
-/// addresses the names have.
+/// addresses the names have, and the first of them that has none is returned as well.
 fn find_members<'a>(
     listed: &'a BTreeMap<String, Vec<Url>>,
     members: &[Member],
-) -> BTreeMap<&'a str, MemberId> {
+) -> (BTreeMap<&'a str, MemberId>, Option<Unresolved>) {
     let urls = |member: &Member| Url::parse_list(&member.peer_urls.join(",")).unwrap_or_default();
     let mut left: Vec<_> = members.iter().map(|member| (member.id, urls(member))).collect();
     let mut found = BTreeMap::new();
-    let ways: [AreSame; 2] = [|some, others| some == others, lead_to_same_places];
-    for are_same in ways {
-        for (name, urls) in listed {
-            if found.contains_key(name.as_str()) {
-                continue;
-            }
-            if let Some(at) = left.iter().position(|(_, theirs)| are_same(urls, theirs)) {
+    let mut missing = Vec::new();
+    for (name, urls) in listed {
+        match left.iter().position(|(_, theirs)| urls == theirs) {
+            Some(at) => {
                 found.insert(name.as_str(), left.swap_remove(at).0);
             }
+            None => missing.push((name.as_str(), urls)),
         }
     }
-    found
+    let unresolved = find_by_places(&missing, &left, &mut found);
+    (found, unresolved)
+}
+
+/// Adds to those found whose URLs lead to the places of somebody who is left. Each URL is looked up once.
+fn find_by_places<'a>(
+    missing: &[(&'a str, &Vec<Url>)],
+    left: &[(MemberId, Vec<Url>)],
+    found: &mut BTreeMap<&'a str, MemberId>,
+) -> Option<Unresolved> {
+    let mut unresolved = None;
+    let mut places = |urls: &[Url]| match look_up(urls, Names::All) {
+        Ok(places) => places,
+        Err(error) => {
+            unresolved.get_or_insert(error);
+            Vec::new()
+        }
+    };
+    let missing: Vec<_> = missing.iter().map(|(name, urls)| (*name, places(urls))).collect();
+    let mut left: Vec<_> = left.iter().map(|(id, urls)| (*id, places(urls))).collect();
+    for (name, places) in missing {
+        if let Some(at) = left.iter().position(|(_, theirs)| are_same(&places, theirs)) {
+            found.insert(name, left.swap_remove(at).0);
+        }
+    }
+    unresolved
+}
+
+/// Whether two lists of places are those of one member. What leads nowhere is nobody's.
+fn are_same(some: &[Place], others: &[Place]) -> bool {
+    !some.is_empty() && some.len() == others.len() && first_difference(some, others).is_none()
 }
 
 fn texts<'a>(urls: impl IntoIterator<Item = &'a Url>) -> Vec<String> {
@@ -159,7 +193,7 @@ fn texts<'a>(urls: impl IntoIterator<Item = &'a Url>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse_members;
+    use crate::config::{config_of, parse_members};
 
     /// Which of the members with ids 1, 2 and so on are found for the names in the flag.
     fn check(listed: &str, members: &[&[&str]], expected: &[(&str, u64)]) {
@@ -169,7 +203,7 @@ mod tests {
             Member { id: MemberId(id), peer_urls, ..Member::default() }
         });
         let members: Vec<_> = members.collect();
-        let found = find_members(&listed, &members);
+        let (found, _) = find_members(&listed, &members);
         let found: Vec<_> = found.into_iter().map(|(name, id)| (name, id.0)).collect();
         assert_eq!(found, expected, "{listed:?} among {members:?}");
     }
@@ -200,5 +234,23 @@ mod tests {
         check("a=http://localhost:1,b=http://127.0.0.1:1", &twins, &[("a", 2), ("b", 1)]);
         check("a=http://localhost:1", &twins, &[("a", 2)]);
         check("a=http://LOCALHOST:1,b=http://Localhost:1", &twins, &[("a", 1), ("b", 2)]);
+    }
+
+    #[test]
+    fn who_is_not_found_for_want_of_an_address_is_told_so() {
+        let check = |listed: &str, theirs: &str, expected: Option<&str>| {
+            let flags =
+                ["--name=a", &*format!("--initial-cluster={listed}"), "--initial-cluster-state=existing"];
+            let member = Member { id: MemberId(1), peer_urls: vec![theirs.to_owned()], ..Member::default() };
+            let error =
+                own_member(&config_of(&flags), &[member]).expect_err("nobody has its URL").to_string();
+            match expected {
+                Some(url) => assert!(error.contains(&format!("; failed to resolve \"{url}\" (")), "{error}"),
+                None => assert!(error.ends_with(" belong to nobody)"), "{error}"),
+            }
+        };
+        check("a=http://no..name:1", "http://127.0.0.1:1", Some("http://no..name:1"));
+        check("a=http://127.0.0.1:1", "http://no..name:1", Some("http://no..name:1"));
+        check("a=http://10.0.0.1:1", "http://127.0.0.1:1", None);
     }
 }

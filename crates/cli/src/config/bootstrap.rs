@@ -1,9 +1,9 @@
 //! Checks that count only for the first start of a member, when there is no raft log yet.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, ToSocketAddrs as _};
 
-use super::{ClusterState, Config, Discovery, Scheme, Url, initial_cluster};
+use super::places::{Names, Unresolved, first_difference, places};
+use super::{ClusterState, Config, Discovery, Url, initial_cluster};
 
 /// A cluster that the member can't found or join. The texts are etcd's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,13 +59,8 @@ pub enum UrlMismatch {
         listed: String,
     },
     /// A host has no address.
-    #[error("failed to resolve {url:?} ({error})")]
-    Unresolved {
-        /// The URL.
-        url: String,
-        /// What the name service says.
-        error: String,
-    },
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
 }
 
 impl Config {
@@ -95,7 +90,7 @@ impl Config {
 
     fn check_advertised(&self, listed: &[Url]) -> Result<(), BootstrapError> {
         let advertised = &self.advertise.peer;
-        let Err(reason) = same_places(advertised, listed, Names::AsEtcd) else {
+        let Err(reason) = same_places(advertised, listed) else {
             return Ok(());
         };
         let not_advertised: Vec<_> = listed.iter().filter(|url| !advertised.contains(url)).collect();
@@ -120,22 +115,8 @@ fn join<'a>(urls: impl IntoIterator<Item = &'a Url>, prefix: &str) -> String {
     urls.into_iter().map(|url| format!("{prefix}{url}")).collect::<Vec<_>>().join(",")
 }
 
-/// Which names of hosts are looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Names {
-    All,
-    /// All but `localhost`.
-    AsEtcd,
-}
-
-/// Whether two lists of URLs, each sorted, are equal or lead to the same addresses. May ask the name service, and block
-/// on it; a host without an address is nowhere.
-pub(crate) fn lead_to_same_places(some: &[Url], others: &[Url]) -> bool {
-    same_places(some, others, Names::All).is_ok()
-}
-
 /// Whether two lists of URLs are equal, or lead to the same addresses.
-fn same_places(advertised: &[Url], listed: &[Url], names: Names) -> Result<(), UrlMismatch> {
+fn same_places(advertised: &[Url], listed: &[Url]) -> Result<(), UrlMismatch> {
     if advertised.len() != listed.len() {
         let quoted = |urls: &[Url]| urls.iter().map(|url| format!("{url:?}")).collect::<Vec<_>>().join(" ");
         return Err(UrlMismatch::Count { advertised: quoted(advertised), listed: quoted(listed) });
@@ -143,55 +124,13 @@ fn same_places(advertised: &[Url], listed: &[Url], names: Names) -> Result<(), U
     if advertised == listed {
         return Ok(());
     }
-    let places = |urls: &[Url]| urls.iter().map(|url| Place::of(url, names)).collect::<Result<Vec<_>, _>>();
-    let (mut strangers, mut unmet) = (places(advertised)?, places(listed)?);
-    strangers.retain(|place| match unmet.iter().position(|other| place.is(other)) {
-        Some(index) => {
-            unmet.remove(index);
-            false
+    let (advertised, listed) = (places(advertised, Names::AsEtcd)?, places(listed, Names::AsEtcd)?);
+    match first_difference(&advertised, &listed) {
+        None => Ok(()),
+        Some((advertised, listed)) => {
+            let [advertised, listed] = [advertised, listed].map(ToString::to_string);
+            Err(UrlMismatch::Addresses { advertised, listed })
         }
-        None => true,
-    });
-    match (strangers.into_iter().next(), unmet.into_iter().next()) {
-        (Some(stranger), Some(other)) => {
-            Err(UrlMismatch::Addresses { advertised: stranger.text, listed: other.text })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Where a URL leads to.
-struct Place {
-    scheme: Scheme,
-    /// All addresses of the host; empty for a Unix socket and for a name that is not looked up.
-    addresses: Vec<SocketAddr>,
-    /// The URL with the first address for its host; the only identity of a place without addresses.
-    text: String,
-}
-
-impl Place {
-    fn of(url: &Url, names: Names) -> Result<Self, UrlMismatch> {
-        let is_only_a_name = names == Names::AsEtcd && url.host() == "localhost";
-        let addresses: Vec<_> = if url.scheme().is_unix() || is_only_a_name {
-            Vec::new()
-        } else {
-            let unresolved = |error: std::io::Error| UrlMismatch::Unresolved {
-                url: url.as_str().to_owned(),
-                error: error.to_string(),
-            };
-            (url.host(), url.port()).to_socket_addrs().map_err(unresolved)?.collect()
-        };
-        let text = match addresses.first() {
-            Some(address) => format!("{}://{address}", url.scheme()),
-            None => url.as_str().to_owned(),
-        };
-        Ok(Self { scheme: url.scheme(), addresses, text })
-    }
-
-    /// Whether both can be the same. One address in common is enough, because a name may have several.
-    fn is(&self, other: &Self) -> bool {
-        let meets = || self.addresses.iter().any(|address| other.addresses.contains(address));
-        self.text == other.text || (self.scheme == other.scheme && meets())
     }
 }
 

@@ -7,20 +7,24 @@ mod compaction;
 mod discovery;
 mod gates;
 mod initial_cluster;
+mod places;
 mod security;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use bootstrap::lead_to_same_places;
 pub use bootstrap::{BootstrapError, UrlMismatch};
 pub(crate) use build::build;
+#[cfg(test)]
+pub(crate) use build::tests::config as config_of;
 pub use compaction::AutoCompaction;
 pub use discovery::{Credentials, Discovery, Registry, RegistryTls, SrvRecords};
 pub use gates::{FeatureGates, GateError, Stage};
 pub(crate) use initial_cluster::parse as parse_members;
 pub use membership::{Scheme, Url, UrlError};
+pub use places::Unresolved;
+pub(crate) use places::{Names, Place, first_difference, places};
 pub(crate) use security::NamedFile;
 pub use security::{Port, PortSecurity, Security};
 
