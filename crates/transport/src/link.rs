@@ -113,7 +113,7 @@ impl Link {
                 }
                 Err(LinkError::Precondition(refused))
             }
-            status => Err(LinkError::Status(status)),
+            status => Err(LinkError::Failed(status, reply.text())),
         }
     }
 }
@@ -133,6 +133,8 @@ pub(crate) enum LinkError {
     Precondition(String),
     #[error("be heard: unexpected status {0}")]
     Status(StatusCode),
+    #[error("be heard: unexpected status {0}: {1}")]
+    Failed(StatusCode, String),
     #[error("open the state: {0}")]
     Snapshot(#[from] std::io::Error),
 }

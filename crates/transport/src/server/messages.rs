@@ -54,6 +54,7 @@ pub(super) async fn snapshot(
     let Ok(Ok(alone)) = tokio::time::timeout(snapshot::TURN_PATIENCE, turn).await else {
         let sender = headers::sender(request.headers()).map(|id| local.counted(id));
         local.metrics.received_snapshots.failed(sender);
+        snapshot::linger(request.into_body());
         let text = "another snapshot is being received";
         return Err(Refusal::text(StatusCode::INTERNAL_SERVER_ERROR, text));
     };

@@ -56,10 +56,10 @@ pub(crate) async fn fetch(link: Arc<Link>, at_least: u64) -> Result<PeerState, P
         return Err(PeerError::Refused("the answer does not say which state it is".to_owned()));
     };
     let (sender, parts) = mpsc::channel(PARTS_MAX);
-    let body = Source::new(answer.into_body());
+    let mut body = Source::new(answer.into_body());
     let len = body.remaining();
     // Ends with the body, or when nobody reads it any more.
-    tokio::spawn(async move { feed(body, &sender).await });
+    tokio::spawn(async move { feed(&mut body, &sender).await });
     Ok(PeerState { index, term, len, body: Box::new(PartReader::new(parts)) })
 }
 

@@ -14,7 +14,7 @@ mod send;
 
 pub(crate) use fetch::{PATH, fetch, serve};
 pub(crate) use parts::SnapshotBody;
-pub(crate) use receive::receive;
+pub(crate) use receive::{linger, receive};
 pub(crate) use send::run;
 
 use std::time::Duration;

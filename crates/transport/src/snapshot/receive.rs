@@ -27,6 +27,8 @@ use crate::local::Local;
 const HEAD_BYTES_MAX: u64 = 64 << 20;
 /// How long a body may pause.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a body is read that nobody wants any more.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Stores the image in the body of a request and gives its message to the member. `alone` keeps others out until
 /// the image is stored or given up, also when the sender does not wait for that.
@@ -35,9 +37,23 @@ pub(crate) async fn receive(
     body: Incoming,
     alone: OwnedSemaphorePermit,
 ) -> Result<(), Refusal> {
-    let begun = Instant::now();
     let mut body = Source::new(body);
-    let message = head(&mut body).await.inspect_err(|_| {
+    let received = take_in(local, &mut body, alone).await;
+    if received.is_err() {
+        linger(body.body);
+    }
+    received
+}
+
+/// Reads on for a moment what is refused. A socket that is closed while there is something to read resets the
+/// connection, and whoever still writes then may not get to read why.
+pub(crate) fn linger(mut body: Incoming) {
+    tokio::spawn(timeout(LINGER, async move { while let Some(Ok(_)) = body.frame().await {} }));
+}
+
+async fn take_in(local: &Arc<Local>, body: &mut Source, alone: OwnedSemaphorePermit) -> Result<(), Refusal> {
+    let begun = Instant::now();
+    let message = head(body).await.inspect_err(|_| {
         local.metrics.not_received(None);
         local.metrics.received_snapshots.failed(None);
     })?;
@@ -112,7 +128,7 @@ async fn head(body: &mut Source) -> Result<Message, Refusal> {
 async fn store(
     local: &Arc<Local>,
     message: Message,
-    body: Source,
+    body: &mut Source,
     alone: OwnedSemaphorePermit,
 ) -> Result<(), Refusal> {
     let metadata = message.snapshot.as_ref().and_then(|snapshot| snapshot.metadata.as_ref());
@@ -145,7 +161,7 @@ async fn store(
 }
 
 /// Gives the pieces of the body to the thread, as fast as it takes them.
-pub(super) async fn feed(mut body: Source, parts: &mpsc::Sender<Part>) {
+pub(super) async fn feed(body: &mut Source, parts: &mpsc::Sender<Part>) {
     let rest = std::mem::take(&mut body.inbound).into_rest();
     let mut part = Part::Data(rest);
     loop {

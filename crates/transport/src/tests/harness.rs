@@ -57,6 +57,8 @@ pub(super) struct Script {
     pub(super) image: Option<(Vec<u8>, u64)>,
     /// Whether it fails to store.
     pub(super) is_disk_full: bool,
+    /// Whether it refuses to store before it has looked at what there is to store.
+    pub(super) has_no_room: bool,
     /// Storing waits until this is dropped on the other side.
     pub(super) gate: Option<std::sync::mpsc::Receiver<()>>,
 }
@@ -134,6 +136,9 @@ impl Member for Notes {
         if let Some(gate) = gate {
             // The test has opened the gate when it drops its side.
             let _ = gate.recv();
+        }
+        if self.script.lock().has_no_room {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let mut image = Vec::new();
         body.read_to_end(&mut image)?;

@@ -1,7 +1,15 @@
+use std::sync::Arc;
+
 use base::MemberId;
+use bytes::{Buf as _, Bytes};
 use engine::Peers as _;
+use http::{Method, StatusCode};
 
 use tokio::time::{Duration, Instant};
+
+use crate::TcpConnect;
+use crate::client::{Client, request};
+use crate::codec::Writer;
 
 use super::harness::{Node, Report, SNAPSHOT_PAUSE, Stored, announcement, eventually, mark};
 
@@ -146,4 +154,29 @@ async fn a_member_that_cannot_store_a_state_is_there_all_the_same() {
     nodes[0].reported(&Report::Snapshot(2, false)).await;
     // Its streams go on, and nothing is tried again that would show it.
     eventually(|| nodes[0].transport.active_since(MemberId(2)).is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sends_a_state_reads_why_it_is_refused() {
+    // More than fits into the buffers of both sockets, so that sending is still under way.
+    const LEN: usize = 24 << 20;
+    let nodes = Node::cluster(2).await;
+    nodes[1].notes.script.lock().has_no_room = true;
+    let patience = Duration::from_secs(5);
+    let client = Client::for_calls(Arc::new(TcpConnect), patience, patience);
+    let url = format!("http://{}", nodes[1].address).parse().expect("a URL");
+    let identity = nodes[0].transport.local().expect("it is attached").identity.clone();
+    let mut head = Writer::default();
+    head.message(announcement(1, 2, 10));
+    let mut head = head.finish();
+    let mut body = head.copy_to_bytes(head.remaining()).to_vec();
+    body.resize(body.len() + LEN, b'x');
+    let body = Bytes::from(body);
+    for n in 0..20 {
+        let request = request(&url, Method::POST, "/raft/snapshot", &identity, body.clone());
+        let reply =
+            client.call(request, patience).await.unwrap_or_else(|error| panic!("{n}: failed to {error}"));
+        assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(reply.text().starts_with("failed to save KV snapshot ("), "{}", reply.text());
+    }
 }
