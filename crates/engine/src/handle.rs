@@ -276,7 +276,8 @@ impl Engine {
         let _ = self.0.node.report_unreachable(id);
     }
 
-    /// Reports whether a state has reached another member. To be called once for each message that announced one.
+    /// Reports whether the state has reached another member that a message announced last. Until then the node sends
+    /// nothing else to that member.
     pub fn report_snapshot(&self, to: MemberId, is_sent: bool) {
         self.0.node.report_snapshot(to, is_sent);
     }

@@ -15,6 +15,9 @@ use crate::metrics::PeerCounters;
 use crate::texts;
 use crate::urls::Urls;
 
+/// So much of what the other side says about a failure is told; it may be somebody else's page.
+const TEXT_CHARS_MAX: usize = 1024;
+
 /// The two streams from one member to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamKind {
@@ -113,7 +116,7 @@ impl Link {
                 }
                 Err(LinkError::Precondition(refused))
             }
-            status => Err(LinkError::Failed(status, reply.text())),
+            status => Err(LinkError::Failed(status, reply.text().chars().take(TEXT_CHARS_MAX).collect())),
         }
     }
 }

@@ -26,8 +26,8 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     /// Messages to a member were lost.
     fn report_unreachable(&self, id: MemberId);
 
-    /// Whether a snapshot has reached a member. Called once for each message that announces one, and only when another
-    /// one may be announced: some time after a failure.
+    /// Whether the snapshot has reached a member that was announced last. Called when another one may be announced: some
+    /// time after a failure.
     fn report_snapshot(&self, id: MemberId, is_sent: bool);
 
     /// Others say that this member was removed from the cluster. May be said often.

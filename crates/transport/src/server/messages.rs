@@ -46,19 +46,24 @@ pub(super) async fn snapshot(
     transport: &PeerTransport,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let admitted = only(request.method(), &Method::POST)
-        .and_then(|()| headers::check(request.headers(), local.id, local.cluster));
-    admitted.inspect_err(|_| local.metrics.received_snapshots.failed(None))?;
-    greet(transport, request.headers());
+    let (head, body) = request.into_parts();
+    let admitted = only(&head.method, &Method::POST)
+        .and_then(|()| headers::check(&head.headers, local.id, local.cluster));
+    if let Err(refusal) = admitted {
+        local.metrics.received_snapshots.failed(None);
+        snapshot::linger(body);
+        return Err(refusal);
+    }
+    greet(transport, &head.headers);
     let turn = Arc::clone(transport.receiving()).acquire_owned();
     let Ok(Ok(alone)) = tokio::time::timeout(snapshot::TURN_PATIENCE, turn).await else {
-        let sender = headers::sender(request.headers()).map(|id| local.counted(id));
+        let sender = headers::sender(&head.headers).map(|id| local.counted(id));
         local.metrics.received_snapshots.failed(sender);
-        snapshot::linger(request.into_body());
+        snapshot::linger(body);
         let text = "another snapshot is being received";
         return Err(Refusal::text(StatusCode::INTERNAL_SERVER_ERROR, text));
     };
-    snapshot::receive(local, request.into_body(), alone).await?;
+    snapshot::receive(local, body, alone).await?;
     Ok(no_content())
 }
 

@@ -2,14 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use api_proto::raftpb::{Message, SnapshotMetadata};
 use bytes::{Buf as _, Bytes};
 use http::{Method, Request};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 use wal::SnapshotMark;
 
@@ -30,23 +29,29 @@ const PAUSE_GROWTH: u32 = 32;
 pub(crate) async fn run(link: Arc<Link>, mut messages: mpsc::Receiver<Message>) {
     let config = &link.local.config;
     let mut pause = config.snapshot_pause;
+    let mut last_failure = Instant::now();
     while let Some(message) = messages.recv().await {
         let inflight = link.local.metrics.sent_snapshots.begin(link.id);
         let outcome = send(&link, message).await;
         drop(inflight);
-        let is_sent = outcome.is_ok();
-        match outcome {
-            Ok(()) => {
-                pause = config.snapshot_pause;
-                link.liveness.activate();
-            }
-            Err(error) => {
-                failed(&link, &error);
-                sleep(pause).await;
-                pause = (2 * pause).min(PAUSE_GROWTH * config.snapshot_pause);
-            }
+        let Err(error) = outcome else {
+            pause = config.snapshot_pause;
+            link.liveness.activate();
+            link.local.member.report_snapshot(link.id, true);
+            continue;
+        };
+        failed(&link, &error);
+        let pause_max = PAUSE_GROWTH * config.snapshot_pause;
+        if last_failure.elapsed() > 2 * pause_max {
+            pause = config.snapshot_pause;
         }
-        link.local.member.report_snapshot(link.id, is_sent);
+        sleep(pause).await;
+        pause = (2 * pause).min(pause_max);
+        last_failure = Instant::now();
+        // If the core has announced another state meanwhile, in a later term, it waits for the word about that one.
+        if messages.is_empty() {
+            link.local.member.report_snapshot(link.id, false);
+        }
     }
 }
 
