@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use base::MemberId;
 use raft::eraftpb::{self, MessageType};
-use raft::{RawNode, SnapshotStatus, StateRole};
+use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
 
 mod hand_out;
 mod held;
@@ -262,6 +262,7 @@ impl Core {
                 id: MemberId(*id),
                 matched: if is_self { raft.raft_log.last_index() } else { progress.matched },
                 is_recently_active: is_self || progress.recent_active,
+                awaits_state: progress.state == ProgressState::Snapshot,
                 is_learner: raft.prs().conf().learners().contains(id),
             }
         });

@@ -136,6 +136,9 @@ pub struct Progress {
     pub matched: u64,
     /// Whether it was heard from in this election time-out or the one before. Always so for the leader itself.
     pub is_recently_active: bool,
+    /// Whether it needs entries that the leader does not keep any more, and gets a whole state. Until it has one it
+    /// acknowledges nothing.
+    pub awaits_state: bool,
     /// Whether it has no vote.
     pub is_learner: bool,
 }

@@ -85,12 +85,14 @@ impl Engine {
         Ok(self.configure(&Change::UpdatePeerUrls(id, peer_urls)).await?)
     }
 
-    /// How well this member hears the others.
+    /// How well this member hears the others. One that awaits a state is not to be counted on, however well it is heard.
     fn contact(&self) -> impl Fn(MemberId) -> Contact {
         let now = Instant::now();
         move |id| match self.peers().active_since(id) {
             _ if id == self.member_id() => Contact::Stable,
-            Some(since) if now.saturating_duration_since(since) > STABLE_AFTER => Contact::Stable,
+            Some(since) if now.saturating_duration_since(since) > STABLE_AFTER && !self.awaits_state(id) => {
+                Contact::Stable
+            }
             Some(_) => Contact::Recent,
             None => Contact::None,
         }

@@ -82,7 +82,7 @@ impl Engine {
             return;
         }
         // Whether one has answered lately the core forgets with each election timeout, so that is waited for.
-        let others = membership.voters().filter(|id| *id != own);
+        let others = membership.voters().filter(|id| *id != own && !self.awaits_state(*id));
         let heard = others.filter_map(|id| Some((self.peers().active_since(id)?, id)));
         let Some((_, to)) = heard.min() else {
             tracing::warn!("local-member-id" = %own, error = "unhealthy cluster", "leadership transfer failed");

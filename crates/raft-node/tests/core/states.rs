@@ -218,15 +218,16 @@ fn a_leader_waits_for_a_state_to_arrive_and_sends_another_if_it_does_not() {
 fn a_leader_knows_how_far_everybody_is() {
     let (members, _) = one_far_behind();
     let last = members[0].status().committed;
-    let matched = |id, matched, is_recently_active| Progress {
+    let matched = |id, matched, awaits_state| Progress {
         id: MemberId(id),
         matched,
-        is_recently_active,
+        is_recently_active: true,
+        awaits_state,
         is_learner: false,
     };
     let mut progress = members[0].core.progress();
     progress.sort_unstable_by_key(|progress| progress.id);
-    assert_eq!(progress, [matched(1, last, true), matched(2, last, true), matched(3, 0, true)]);
+    assert_eq!(progress, [matched(1, last, false), matched(2, last, false), matched(3, 0, true)]);
     assert_eq!(members[1].core.progress(), []);
 }
 
