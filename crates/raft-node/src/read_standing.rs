@@ -30,10 +30,9 @@ pub struct ReadStanding {
 }
 
 /// Who knows from which index a read is linearizable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReadSource {
     /// Nobody that this node knows.
-    #[default]
     Unknown,
     /// This node by itself: nobody else has a vote.
     Own,
@@ -50,7 +49,7 @@ impl ReadStanding {
     }
 
     /// Whether the node's own commit index is one from which a read that begins now is linearizable.
-    pub fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.source == ReadSource::Own
     }
 
@@ -80,8 +79,9 @@ impl ReadStanding {
     /// heard of that index: the core learns from the message that it is committed.
     pub fn answered(&self, message: &Message, committed: u64) -> Option<(ReadToken, u64)> {
         let context = context_of(message, MessageType::MsgReadIndexResp)?;
-        let is_news = message.to() != self.asker.member || message.0.index > committed;
-        (!is_news).then(|| self.asker.token(context)).flatten().map(|token| (token, message.0.index))
+        let (to, index) = (message.to(), message.0.index);
+        let token = self.asker.token(context).filter(|_| to == self.asker.member && index <= committed)?;
+        Some((token, index))
     }
 }
 
