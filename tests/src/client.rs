@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use api_proto::etcdserverpb::cluster_client::ClusterClient;
-use api_proto::etcdserverpb::kv_client::KvClient;
-use api_proto::etcdserverpb::lease_client::LeaseClient;
-use api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use api_proto::etcdserverpb::watch_client::WatchClient;
+use ferretcd_api_proto::etcdserverpb::cluster_client::ClusterClient;
+use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
+use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
+use ferretcd_api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
 use tonic::transport::{Channel, Endpoint, Error};
 
 use crate::Cluster;

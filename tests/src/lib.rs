@@ -57,9 +57,9 @@ pub use cluster::{
     Cluster, Etcd34, Etcd37, Ferretcd, InProcess, Killable, Kind, Missing, Options, Process, Program,
     Release, StartError,
 };
+pub use ferretcd_sim::watch_history as history;
 pub use interop::ClientProgram;
 pub use leases::{Observer, Renewals};
 pub use measure::{Metrics, resident_bytes};
 pub use random::Random;
-pub use sim::watch_history as history;
 pub use watch::{Event, NO_WATCH, Response, WatchStream};

@@ -1,6 +1,6 @@
 //! Changes of the members on every target.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::scenario::{MembersSession, run};
 use ferretcd_tests::{Clients, Cluster, InProcess, Options, on_every_target};
 

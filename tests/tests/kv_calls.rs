@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use api_proto::etcdserverpb as pb;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Clients, Cluster, Options, Random, Release, on_every_target, raw, report};
 use prost::Message as _;
 use tokio::task::JoinSet;

@@ -4,7 +4,7 @@
 //! encoded set itself, all in `crates/api-proto/src/generated/`. With `--check` nothing is written; a file that
 //! is missing, stale or left over is an error.
 //!
-//! `mvccpb.KeyValue` is generated twice over: wherever it is a *field* it becomes `api_proto::EncodedKeyValue`,
+//! `mvccpb.KeyValue` is generated twice over: wherever it is a *field* it becomes `ferretcd_api_proto::EncodedKeyValue`,
 //! so that stored rows go into responses as they are, and apart from that it is a plain struct.
 
 use std::collections::BTreeMap;

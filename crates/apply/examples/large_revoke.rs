@@ -6,12 +6,14 @@ use std::error::Error;
 use std::io::Write;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{LeaseGrantRequest, LeaseRevokeRequest, PutRequest};
-use backend::{Backend, Batch};
+use ferretcd_api_proto::etcdserverpb::{LeaseGrantRequest, LeaseRevokeRequest, PutRequest};
 use ferretcd_apply::{Command, Config, LeaseExpireRequest, Request, StateMachine};
+use ferretcd_backend::{Backend, Batch};
 
-const CONFIG: Config =
-    Config { mvcc: mvcc::Config { cache_bytes: 64 << 20 }, lease: lease::Config { ttl_min: 2 } };
+const CONFIG: Config = Config {
+    mvcc: ferretcd_mvcc::Config { cache_bytes: 64 << 20 },
+    lease: ferretcd_lease::Config { ttl_min: 2 },
+};
 const ROUNDS: i64 = 5;
 
 fn main() -> Result<(), Box<dyn Error>> {

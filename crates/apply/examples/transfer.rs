@@ -8,14 +8,16 @@ use std::io::{self, Write};
 use std::ops::ControlFlow::Continue;
 use std::time::Instant;
 
-use api_proto::etcdserverpb::PutRequest;
-use backend::{Backend, Batch};
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::PutRequest;
 use ferretcd_apply::{Applied, Command, Config, Request, StateMachine, snapshot};
+use ferretcd_backend::{Backend, Batch};
 
-const STORES: Config =
-    Config { mvcc: mvcc::Config { cache_bytes: 16 << 20 }, lease: lease::Config { ttl_min: 2 } };
-const FILE: backend::Config = backend::Config { cache_bytes: 64 << 20 };
+const STORES: Config = Config {
+    mvcc: ferretcd_mvcc::Config { cache_bytes: 16 << 20 },
+    lease: ferretcd_lease::Config { ttl_min: 2 },
+};
+const FILE: ferretcd_backend::Config = ferretcd_backend::Config { cache_bytes: 64 << 20 };
 
 /// A state with `n_keys` keys.
 fn fill(backend: &Backend, n_keys: u64) -> Result<Applied, Box<dyn Error>> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use api_proto::etcdserverpb::{AlarmMember, AlarmRequest, AlarmType, alarm_request::AlarmAction};
-use backend::{Backend, Batch, Bucket};
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::{AlarmMember, AlarmRequest, AlarmType, alarm_request::AlarmAction};
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::MemberId;
 use prost::Message;
 
 use crate::OpenError;

@@ -1,7 +1,7 @@
 //! How far the log has been applied, as the state file remembers it.
 
-use backend::{Batch, Bucket, View};
 use bytes::Bytes;
+use ferretcd_backend::{Batch, Bucket, View};
 
 use crate::OpenError;
 
@@ -54,7 +54,7 @@ impl Applied {
 
 #[cfg(test)]
 mod tests {
-    use backend::Backend;
+    use ferretcd_backend::Backend;
 
     use super::*;
 

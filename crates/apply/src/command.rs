@@ -3,12 +3,12 @@
 //! That message has some thirty optional fields of which one is set. It is read and written field by field
 //! here, so that a put costs what a put weighs.
 
-use api_proto::etcdserverpb::{
+use bytes::{Buf, Bytes, BytesMut};
+use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, CompactionRequest, DeleteRangeRequest, LeaseCheckpointRequest, LeaseGrantRequest,
     LeaseRevokeRequest, PutRequest, RequestHeader, TxnRequest,
 };
-use api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
-use bytes::{Buf, Bytes, BytesMut};
+use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
 
@@ -188,7 +188,7 @@ fn encode<M: Message>(tag: u32, request: &M, header: &RequestHeader) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint, RequestOp, request_op};
+    use ferretcd_api_proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint, RequestOp, request_op};
 
     use super::*;
 

@@ -11,7 +11,7 @@ pub enum ApplyError {
     LeaseNotFound,
     /// A lease could not be granted.
     #[error("apply: {0}")]
-    Grant(#[from] lease::GrantError),
+    Grant(#[from] ferretcd_lease::GrantError),
     /// The revision is compacted.
     #[error("apply: revision {requested} is compacted, the oldest is {compacted}")]
     Compacted {
@@ -36,7 +36,7 @@ pub enum ApplyError {
     Corrupt,
     /// A member is not there to be changed, or a change of the members is not possible.
     #[error(transparent)]
-    Membership(#[from] membership::ChangeError),
+    Membership(#[from] ferretcd_membership::ChangeError),
     /// The stores cannot be read any more. The member must stop.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -47,10 +47,10 @@ pub enum ApplyError {
 pub enum Fault {
     /// A row could not be read.
     #[error("apply: {0}")]
-    Read(mvcc::ReadError),
+    Read(ferretcd_mvcc::ReadError),
     /// A step of the physical compaction failed.
     #[error("apply: {0}")]
-    Scrub(#[source] mvcc::Error),
+    Scrub(#[source] ferretcd_mvcc::Error),
     /// A member's description in an entry or a request cannot be read.
     #[error("apply entry {index}: the description of the member is unreadable: {source}")]
     Member {
@@ -69,23 +69,25 @@ pub enum Fault {
     },
 }
 
-impl From<mvcc::ReadError> for ApplyError {
-    fn from(error: mvcc::ReadError) -> Self {
+impl From<ferretcd_mvcc::ReadError> for ApplyError {
+    fn from(error: ferretcd_mvcc::ReadError) -> Self {
         match error {
-            mvcc::ReadError::Compacted { requested, compacted } => Self::Compacted { requested, compacted },
-            mvcc::ReadError::Future { requested, current } => Self::Future { requested, current },
+            ferretcd_mvcc::ReadError::Compacted { requested, compacted } => {
+                Self::Compacted { requested, compacted }
+            }
+            ferretcd_mvcc::ReadError::Future { requested, current } => Self::Future { requested, current },
             other => Self::Fault(Fault::Read(other)),
         }
     }
 }
 
-impl From<mvcc::CompactError> for ApplyError {
-    fn from(error: mvcc::CompactError) -> Self {
+impl From<ferretcd_mvcc::CompactError> for ApplyError {
+    fn from(error: ferretcd_mvcc::CompactError) -> Self {
         match error {
-            mvcc::CompactError::Compacted { requested, compacted } => {
+            ferretcd_mvcc::CompactError::Compacted { requested, compacted } => {
                 Self::Compacted { requested, compacted }
             }
-            mvcc::CompactError::Future { requested, current } => Self::Future { requested, current },
+            ferretcd_mvcc::CompactError::Future { requested, current } => Self::Future { requested, current },
         }
     }
 }
@@ -95,16 +97,16 @@ impl From<mvcc::CompactError> for ApplyError {
 pub enum OpenError {
     /// The key space.
     #[error(transparent)]
-    Mvcc(#[from] mvcc::OpenError),
+    Mvcc(#[from] ferretcd_mvcc::OpenError),
     /// The leases.
     #[error(transparent)]
-    Lease(#[from] lease::OpenError),
+    Lease(#[from] ferretcd_lease::OpenError),
     /// The members.
     #[error(transparent)]
-    Membership(#[from] membership::OpenError),
+    Membership(#[from] ferretcd_membership::OpenError),
     /// The state file itself.
     #[error("read the state file: {0}")]
-    Backend(#[from] backend::Error),
+    Backend(#[from] ferretcd_backend::Error),
     /// A row of the bookkeeping has a form that it never has.
     #[error("read the state file: bucket {bucket} has a broken row {row}")]
     Corrupt {

@@ -2,12 +2,12 @@
 
 use std::ops::Bound;
 
-use backend::{Bucket, View};
+use ferretcd_backend::{Bucket, View};
 
 /// CRC-32C over all buckets in byte order of their names: the name, then every key and value. Left out are
 /// the rows of bucket `meta` that differ between members at rest: the applied index, its term and the
 /// version of the layout. Reads every row, so its cost is that of the whole file.
-pub fn backend_hash(view: &View) -> Result<u32, backend::Error> {
+pub fn backend_hash(view: &View) -> Result<u32, ferretcd_backend::Error> {
     let mut crc = 0;
     for bucket in Bucket::ALL {
         crc = crc32c::crc32c_append(crc, bucket.name().as_bytes());
@@ -28,9 +28,9 @@ fn is_left_out(bucket: Bucket, key: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use backend::{Backend, Batch};
-    use base::Revision;
     use bytes::Bytes;
+    use ferretcd_backend::{Backend, Batch};
+    use ferretcd_base::Revision;
 
     use super::*;
 

@@ -1,13 +1,15 @@
 //! Puts and deletes inside a write transaction.
 
-use api_proto::EncodedKeyValue;
-use api_proto::etcdserverpb::{DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest};
-use api_proto::etcdserverpb::{RequestOp, request_op};
-use api_proto::mvccpb::KeyValue;
-use base::{KeyRange, LeaseId};
 use bytes::Bytes;
-use lease::Leases;
-use mvcc::{RangeOptions, ReadError, Row, WriteTxn};
+use ferretcd_api_proto::EncodedKeyValue;
+use ferretcd_api_proto::etcdserverpb::{
+    DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest,
+};
+use ferretcd_api_proto::etcdserverpb::{RequestOp, request_op};
+use ferretcd_api_proto::mvccpb::KeyValue;
+use ferretcd_base::{KeyRange, LeaseId};
+use ferretcd_lease::Leases;
+use ferretcd_mvcc::{RangeOptions, ReadError, Row, WriteTxn};
 
 use crate::ApplyError;
 use crate::range::Source;

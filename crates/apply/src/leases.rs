@@ -1,8 +1,8 @@
 //! Requests about leases.
 
-use api_proto::etcdserverpb::{LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest};
-use backend::Batch;
-use base::LeaseId;
+use ferretcd_api_proto::etcdserverpb::{LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest};
+use ferretcd_backend::Batch;
+use ferretcd_base::LeaseId;
 
 use crate::{ApplyError, LeaseExpireRequest, Response, StateMachine};
 

@@ -1,14 +1,16 @@
 //! The state machine itself: which store a command goes to, under which alarms.
 
-use api_proto::etcdserverpb::{AlarmType, CompactionRequest, DeleteRangeResponse, PutResponse, TxnResponse};
-use api_proto::membershippb::ClusterMemberAttrSetRequest;
-use api_proto::{CLUSTER_VERSION, STORAGE_VERSION};
-use backend::{Backend, Batch, Bucket};
-use base::{LeaseId, MemberId};
 use bytes::Bytes;
-use lease::{LeaseReader, Leases};
-use membership::{Change, ChangeError, Membership};
-use mvcc::{Scrub, Store, WriteTxn};
+use ferretcd_api_proto::etcdserverpb::{
+    AlarmType, CompactionRequest, DeleteRangeResponse, PutResponse, TxnResponse,
+};
+use ferretcd_api_proto::membershippb::ClusterMemberAttrSetRequest;
+use ferretcd_api_proto::{CLUSTER_VERSION, STORAGE_VERSION};
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_lease::{LeaseReader, Leases};
+use ferretcd_membership::{Change, ChangeError, Membership};
+use ferretcd_mvcc::{Scrub, Store, WriteTxn};
 
 use crate::alarm::Alarms;
 use crate::{Alarm, Applied, ApplyError, Command, Fault, OpenError, Request, kv, leases, txn};
@@ -20,9 +22,9 @@ const AUTH_REVISION_ROW: &[u8] = b"authRevision";
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Of the key space.
-    pub mvcc: mvcc::Config,
+    pub mvcc: ferretcd_mvcc::Config,
     /// Of the leases; the same on every member.
-    pub lease: lease::Config,
+    pub lease: ferretcd_lease::Config,
 }
 
 /// The stores, and the position in the log that they are at.
@@ -127,7 +129,7 @@ impl StateMachine {
     }
 
     /// A handle for reading the key space beside the writer.
-    pub fn reader(&self) -> mvcc::Reader {
+    pub fn reader(&self) -> ferretcd_mvcc::Reader {
         self.store.reader()
     }
 

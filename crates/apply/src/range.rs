@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 
-use api_proto::EncodedKeyValue;
-use api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
-use api_proto::etcdserverpb::{RangeRequest, RangeResponse};
-use api_proto::mvccpb::KeyValue;
-use base::KeyRange;
-use mvcc::{RangeOptions, RangeResult, ReadError, ReadView, Row, WriteTxn};
+use ferretcd_api_proto::EncodedKeyValue;
+use ferretcd_api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
+use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse};
+use ferretcd_api_proto::mvccpb::KeyValue;
+use ferretcd_base::KeyRange;
+use ferretcd_mvcc::{RangeOptions, RangeResult, ReadError, ReadView, Row, WriteTxn};
 use prost::Message;
 
 /// Something that ranges can be read from.

@@ -1,10 +1,10 @@
 //! Ranges read piece by piece, for answers that are streamed.
 
-use api_proto::EncodedKeyValue;
-use api_proto::etcdserverpb::RangeRequest;
-use base::KeyRange;
 use bytes::{BufMut, Bytes, BytesMut};
-use mvcc::{RangeOptions, ReadError, ReadView};
+use ferretcd_api_proto::EncodedKeyValue;
+use ferretcd_api_proto::etcdserverpb::RangeRequest;
+use ferretcd_base::KeyRange;
+use ferretcd_mvcc::{RangeOptions, ReadError, ReadView};
 
 /// Keys of the first piece.
 const FIRST_KEYS: usize = 10;
@@ -115,9 +115,9 @@ fn behind(range: &KeyRange, key: &[u8]) -> KeyRange {
 
 #[cfg(test)]
 mod tests {
-    use backend::{Backend, Batch};
-    use base::LeaseId;
-    use mvcc::{Config, Store};
+    use ferretcd_backend::{Backend, Batch};
+    use ferretcd_base::LeaseId;
+    use ferretcd_mvcc::{Config, Store};
 
     use super::*;
 

@@ -6,16 +6,16 @@
 
 use std::cmp::Ordering;
 
-use api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
+use ferretcd_api_proto::etcdserverpb::{
     Compare, RangeRequest, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
     request_op::Request, response_op::Response,
 };
-use api_proto::mvccpb::KeyValue;
-use base::KeyRange;
-use bytes::Bytes;
-use lease::Leases;
-use mvcc::{RangeOptions, ReadView, WriteTxn};
+use ferretcd_api_proto::mvccpb::KeyValue;
+use ferretcd_base::KeyRange;
+use ferretcd_lease::Leases;
+use ferretcd_mvcc::{RangeOptions, ReadView, WriteTxn};
 
 use crate::ApplyError;
 use crate::range::{self, Source};

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
-use backend::{Backend, Batch};
 use ferretcd_apply::{Config, StateMachine, snapshot};
+use ferretcd_backend::{Backend, Batch};
 
-const STORES: Config =
-    Config { mvcc: mvcc::Config { cache_bytes: 1 << 20 }, lease: lease::Config { ttl_min: 2 } };
+const STORES: Config = Config {
+    mvcc: ferretcd_mvcc::Config { cache_bytes: 1 << 20 },
+    lease: ferretcd_lease::Config { ttl_min: 2 },
+};
 /// Sockets in the member's directory, so that no port has to be free.
 const CLIENTS: &str = "unix://client:1";
 const PEERS: &str = "unix://peer:1";
@@ -121,8 +123,8 @@ fn check(program: &Path) {
     let database = temp.path().join("data/member/snap/db");
     let state = temp.path().join("state.redb");
     let applied = snapshot::import(&database, &state, |_| Continue(())).expect("a database of etcd");
-    let backend =
-        Backend::open(&state, &backend::Config { cache_bytes: 1 << 20 }).expect("it was just written");
+    let backend = Backend::open(&state, &ferretcd_backend::Config { cache_bytes: 1 << 20 })
+        .expect("it was just written");
     let machine = StateMachine::open(backend.clone(), &STORES, &mut Batch::default()).expect("etcd's rows");
     assert_eq!(machine.reader().compute_hash_kv(0).expect("the newest revision").hash, hash);
     assert_eq!((machine.membership().members().count(), machine.lease_reader().count()), (1, 1));

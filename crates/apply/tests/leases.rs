@@ -3,25 +3,27 @@
 
 use std::collections::BTreeMap;
 
-use api_proto::etcdserverpb::request_op::Request as Operation;
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::request_op::Request as Operation;
+use ferretcd_api_proto::etcdserverpb::{
     DeleteRangeRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest,
     PutRequest, RequestOp, TxnRequest,
 };
-use backend::{Backend, Batch};
-use base::LeaseId;
-use bytes::Bytes;
 use ferretcd_apply::{
     ApplyError, Command, Config, GRANT_COST, LeaseExpireRequest, Outcome, Request, Response, StateMachine,
 };
-use lease::{GrantError, Lease, TTL_MAX};
-use mvcc::{ChangeKind, HistoryLimit};
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::LeaseId;
+use ferretcd_lease::{GrantError, Lease, TTL_MAX};
+use ferretcd_mvcc::{ChangeKind, HistoryLimit};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 const TTL_MIN: i64 = 2;
-const CONFIG: Config =
-    Config { mvcc: mvcc::Config { cache_bytes: 1 << 16 }, lease: lease::Config { ttl_min: TTL_MIN } };
+const CONFIG: Config = Config {
+    mvcc: ferretcd_mvcc::Config { cache_bytes: 1 << 16 },
+    lease: ferretcd_lease::Config { ttl_min: TTL_MIN },
+};
 
 type Key = &'static str;
 
@@ -281,7 +283,7 @@ impl Run {
     fn changes_since(&self, revision: i64) -> Vec<Change> {
         let limit = HistoryLimit { until: i64::MAX, changes: usize::MAX, bytes: usize::MAX };
         let history = self.machine.reader().history(revision + 1, &limit).expect("nothing is compacted");
-        let change = |change: mvcc::Change| {
+        let change = |change: ferretcd_mvcc::Change| {
             let key = ["a", "b", "c", "d", "e", "f"].into_iter().find(|key| change.key == *key);
             let lease = (change.kind == ChangeKind::Put).then_some(change.lease);
             (change.revision.main, change.revision.sub, key.expect("no other keys"), lease)

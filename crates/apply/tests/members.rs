@@ -1,13 +1,15 @@
 //! What becomes of changes of the members that no member of good faith would make.
 
-use backend::{Backend, Batch};
-use base::MemberId;
 use bytes::Bytes;
 use ferretcd_apply::{ApplyError, Config, MemberChange, StateMachine};
-use membership::{Change, ChangeError, Member};
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::MemberId;
+use ferretcd_membership::{Change, ChangeError, Member};
 
-const CONFIG: Config =
-    Config { mvcc: mvcc::Config { cache_bytes: 1 << 16 }, lease: lease::Config { ttl_min: 2 } };
+const CONFIG: Config = Config {
+    mvcc: ferretcd_mvcc::Config { cache_bytes: 1 << 16 },
+    lease: ferretcd_lease::Config { ttl_min: 2 },
+};
 
 fn described(id: u64, is_learner: bool) -> Bytes {
     let peer_urls = vec![format!("http://m{id}:1")];

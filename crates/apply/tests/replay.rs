@@ -5,29 +5,31 @@
 //! crashes at random points; a crash loses what was not committed, which is then applied again. A crash inside a
 //! commit is the business of `backend`.
 
-use api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
-use api_proto::etcdserverpb::request_op::Request as Op;
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
+use ferretcd_api_proto::etcdserverpb::request_op::Request as Op;
+use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, Compare, DeleteRangeRequest, LeaseCheckpoint,
     LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp,
     TxnRequest,
 };
-use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
-use backend::{Backend, Batch};
-use base::{LeaseId, MemberId};
-use bytes::Bytes;
+use ferretcd_api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use ferretcd_apply::{
     ApplyError, Command, Config, LeaseExpireRequest, MemberChange, Outcome, Request, StateMachine,
     backend_hash,
 };
-use lease::Lease;
-use membership::Member as Description;
-use mvcc::Scrub;
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_lease::Lease;
+use ferretcd_membership::Member as Description;
+use ferretcd_mvcc::Scrub;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const CONFIG: Config =
-    Config { mvcc: mvcc::Config { cache_bytes: 1 << 16 }, lease: lease::Config { ttl_min: 2 } };
+const CONFIG: Config = Config {
+    mvcc: ferretcd_mvcc::Config { cache_bytes: 1 << 16 },
+    lease: ferretcd_lease::Config { ttl_min: 2 },
+};
 /// The only member; the first entry of the log adds it.
 const MEMBER: MemberId = MemberId(7);
 

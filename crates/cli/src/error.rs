@@ -140,10 +140,10 @@ pub enum ConfigError {
     SelfSignedValidity,
     /// Names that certificates may have are given in two ways.
     #[error(transparent)]
-    Certificates(#[from] tls::Error),
+    Certificates(#[from] ferretcd_tls::Error),
     /// Cipher suites that do not exist, or none that is left.
     #[error(transparent)]
-    Suites(#[from] tls::ProtocolError),
+    Suites(#[from] ferretcd_tls::ProtocolError),
     /// An advertised URL has no host.
     #[error("--{flag} {urls:?} must be \"host:port\" (unexpected empty host ({url}))")]
     AdvertiseHost {

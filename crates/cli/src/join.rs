@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base::MemberId;
-use engine::{Bootstrap, PeerError};
-use membership::Member;
+use ferretcd_base::MemberId;
+use ferretcd_engine::{Bootstrap, PeerError};
+use ferretcd_membership::Member;
+use ferretcd_transport::{Connect, cluster_members};
 use tokio::task::spawn_blocking;
-use transport::{Connect, cluster_members};
 
 use crate::config::{
     ClusterState, Config, Names, Place, Unresolved, Url, first_difference, places as look_up,

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use grpc_server::{Endpoint, Face, Server};
-use tls::ServerTls;
+use ferretcd_grpc_server::{Endpoint, Face, Server};
+use ferretcd_tls::ServerTls;
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::{info, warn};
 

@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use grpc_server::next_connection;
+use ferretcd_grpc_server::next_connection;
+use ferretcd_tls::{ClientTls, ServerTls};
+use ferretcd_transport::{BoxedIo, Connect, Dialing, PeerServer, TcpConnect};
 use http::Uri;
 use http::uri::Scheme;
-use tls::{ClientTls, ServerTls};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use transport::{BoxedIo, Connect, Dialing, PeerServer, TcpConnect};
 
 use crate::config::Config;
 use crate::listeners::Bound;
@@ -26,9 +26,9 @@ const SNAPSHOT_PAUSE: Duration = Duration::from_secs(1);
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How the transport of a member is set up. Without `tls` only `http://` URLs can be dialled.
-pub(crate) fn transport_config(config: &Config, tls: Option<ClientTls>) -> transport::Config {
+pub(crate) fn transport_config(config: &Config, tls: Option<ClientTls>) -> ferretcd_transport::Config {
     let election = config.raft.election_timeout;
-    transport::Config {
+    ferretcd_transport::Config {
         peer_urls: config.advertise.peer.iter().map(|url| url.as_str().to_owned()).collect(),
         connect: Arc::new(Dialer { tls }),
         dial_timeout: Duration::from_secs(1) + election,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tls::{ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls, Side, self_signed};
+use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls, Side, self_signed};
 use tracing::info;
 
 use crate::config::{Config, Discovery, NamedFile, Port, PortSecurity, Scheme, Security, Url};
@@ -12,12 +12,12 @@ use crate::config::{Config, Discovery, NamedFile, Port, PortSecurity, Scheme, Se
 #[error("{}{source}", shown(flags))]
 pub(crate) struct CertificateError {
     flags: Vec<&'static str>,
-    source: tls::Error,
+    source: ferretcd_tls::Error,
 }
 
 impl CertificateError {
     /// `named` are the files that the error can be about.
-    pub(crate) fn new(source: tls::Error, named: &[NamedFile<'_>]) -> Self {
+    pub(crate) fn new(source: ferretcd_tls::Error, named: &[NamedFile<'_>]) -> Self {
         let files = source.files();
         let flags = named.iter().filter(|(_, path)| files.contains(path)).map(|(flag, _)| *flag).collect();
         Self { flags, source }
@@ -76,7 +76,7 @@ fn files(
     security: &PortSecurity,
     port: Port,
     hosts: &[String],
-) -> Result<Option<KeyFiles>, tls::Error> {
+) -> Result<Option<KeyFiles>, ferretcd_tls::Error> {
     if !security.auto {
         return Ok(security.files.clone());
     }
@@ -89,7 +89,7 @@ fn server(
     files: KeyFiles,
     security: &PortSecurity,
     side: Side,
-) -> Result<ServerTls, tls::Error> {
+) -> Result<ServerTls, ferretcd_tls::Error> {
     let text = |path: Option<&Path>| path.unwrap_or(Path::new("")).display().to_string();
     let client_files = security.client_files.as_ref();
     let summary = format!(
@@ -127,7 +127,7 @@ fn server(
 }
 
 /// For calls to other members: with the port's own certificate if it has no other for that.
-fn dial(config: &Config, peer_files: Option<KeyFiles>) -> Result<Option<ClientTls>, tls::Error> {
+fn dial(config: &Config, peer_files: Option<KeyFiles>) -> Result<Option<ClientTls>, ferretcd_tls::Error> {
     let security = &config.security.peer;
     let urls = config.cluster.initial_cluster.values().flatten().chain(&config.advertise.peer);
     let mut schemes = urls.map(Url::scheme);

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{Bootstrap, CorruptionChecks, Engine, explain};
-use grpc_server::{Face, Server, serve};
+use ferretcd_engine::{Bootstrap, CorruptionChecks, Engine, explain};
+use ferretcd_grpc_server::{Face, Server, serve};
+use ferretcd_transport::{Connect, PeerServer, PeerTransport};
 use prometheus::Registry;
 use tokio::sync::watch;
 use tower::service_fn;
 use tracing::{error, info};
-use transport::{Connect, PeerServer, PeerTransport};
 
 use crate::config::{AutoCompaction, BootstrapError, Config, Url};
 use crate::discovery::{self, DiscoveryError};
@@ -58,7 +58,7 @@ enum RunError {
     #[error(transparent)]
     Join(#[from] JoinError),
     #[error(transparent)]
-    Start(#[from] engine::StartError),
+    Start(#[from] ferretcd_engine::StartError),
     #[error("register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("{0}")]
@@ -108,7 +108,7 @@ pub fn run(config: Config) -> ExitCode {
     }
 }
 
-fn run_member(mut config: Config, mut engine_config: engine::Config) -> Result<End, RunError> {
+fn run_member(mut config: Config, mut engine_config: ferretcd_engine::Config) -> Result<End, RunError> {
     // May wait for the name service, so before signals are caught: until then they end the process at once.
     if !engine_config.has_log() {
         discovery::ask_names(&mut config)?;
@@ -239,9 +239,9 @@ fn founders(config: &Config) -> Bootstrap {
     }
 }
 
-fn engine_config(config: &Config) -> engine::Config {
+fn engine_config(config: &Config) -> ferretcd_engine::Config {
     let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
-    engine::Config {
+    ferretcd_engine::Config {
         name: config.name.clone(),
         data_dir: config.data_dir.clone(),
         wal_dir: config.wal_dir.clone(),
@@ -267,10 +267,10 @@ fn engine_config(config: &Config) -> engine::Config {
         compaction_sleep: config.compaction.sleep_interval,
         lease_checkpoint: config.feature_gates.is_enabled("LeaseCheckpoint"),
         auto_compaction: match config.compaction.auto {
-            AutoCompaction::Off => engine::AutoCompaction::Off,
-            AutoCompaction::Periodic(retention) => engine::AutoCompaction::Periodic(retention),
+            AutoCompaction::Off => ferretcd_engine::AutoCompaction::Off,
+            AutoCompaction::Periodic(retention) => ferretcd_engine::AutoCompaction::Periodic(retention),
             AutoCompaction::Revision(count) => {
-                engine::AutoCompaction::Revision(i64::try_from(count).unwrap_or(i64::MAX))
+                ferretcd_engine::AutoCompaction::Revision(i64::try_from(count).unwrap_or(i64::MAX))
             }
         },
         corruption_checks: CorruptionChecks {
@@ -294,8 +294,8 @@ fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn server_config(config: &Config) -> grpc_server::Config {
-    grpc_server::Config {
+fn server_config(config: &Config) -> ferretcd_grpc_server::Config {
+    ferretcd_grpc_server::Config {
         request_bytes_max: config.limits.request_bytes_max,
         txn_ops_max: config.limits.txn_ops_max,
         concurrent_streams_max: config.limits.concurrent_streams_max,
@@ -308,8 +308,8 @@ fn server_config(config: &Config) -> grpc_server::Config {
     }
 }
 
-fn gateway_config(config: &Config, engine: &Engine) -> gateway::Config {
-    gateway::Config {
+fn gateway_config(config: &Config, engine: &Engine) -> ferretcd_http_pages::Config {
+    ferretcd_http_pages::Config {
         cors: config.http.cors.clone(),
         host_whitelist: config.http.host_whitelist.clone(),
         read_timeout: engine.config().request_timeout(),

@@ -64,7 +64,7 @@ impl<'a> StartLine<'a> {
         let wal_dir = config.wal_dir.clone().unwrap_or_else(|| member_dir.join("wal"));
         let (auto_compaction_mode, auto_compaction_retention) = compaction(config.compaction.auto);
         Self {
-            etcd_version: api_proto::API_VERSION,
+            etcd_version: ferretcd_api_proto::API_VERSION,
             ferretcd_version: env!("CARGO_PKG_VERSION"),
             git_sha: GIT_SHA,
             go_version: "none",

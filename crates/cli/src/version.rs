@@ -5,7 +5,7 @@
 pub fn version() -> String {
     format!(
         "etcd Version: {}\nGit SHA: {}\nGo Version: none (ferretcd {})\nGo OS/Arch: {}/{}\n",
-        api_proto::API_VERSION,
+        ferretcd_api_proto::API_VERSION,
         GIT_SHA,
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,

@@ -6,8 +6,8 @@ use std::io::{Write as _, stdout};
 use std::path::Path;
 use std::sync::Arc;
 
-use api_proto::etcdserverpb::request_op::Request;
-use api_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, compare};
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
+use ferretcd_api_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, compare};
 use ferretcd_engine::{Alone, Config, Engine};
 use prometheus::Registry;
 use tokio::runtime::Handle;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use apply::{MemberChange, Outcome, Response, StateMachine};
-use backend::Batch;
-use mvcc::{KvHash, Scrub};
-use raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
+use ferretcd_apply::{MemberChange, Outcome, Response, StateMachine};
+use ferretcd_backend::Batch;
+use ferretcd_mvcc::{KvHash, Scrub};
+use ferretcd_raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
 
 use crate::flusher::Flusher;
 use crate::gate::ReadGate;
@@ -74,7 +74,7 @@ impl Scrubber {
 #[derive(Debug, thiserror::Error)]
 enum Cannot {
     #[error(transparent)]
-    Apply(#[from] apply::Fault),
+    Apply(#[from] ferretcd_apply::Fault),
     #[error(transparent)]
     Install(#[from] SnapshotError),
 }
@@ -143,7 +143,7 @@ impl ApplyLoop {
     }
 
     /// Applies what may be applied. In pieces, so that rows and answers leave in time when much has piled up.
-    fn apply_entries(&mut self) -> Result<(), apply::Fault> {
+    fn apply_entries(&mut self) -> Result<(), ferretcd_apply::Fault> {
         loop {
             let started = Instant::now();
             let mut turn = Turn::default();
@@ -218,7 +218,7 @@ impl ApplyLoop {
         is_written
     }
 
-    fn apply(&mut self, entry: Committed, turn: &mut Turn) -> Result<(), apply::Fault> {
+    fn apply(&mut self, entry: Committed, turn: &mut Turn) -> Result<(), ferretcd_apply::Fault> {
         let Committed { index, term, payload } = entry;
         turn.n_entries += 1;
         // What there is before the command is what it is measured by.
@@ -244,7 +244,7 @@ impl ApplyLoop {
         (index, term): (u64, u64),
         change: ConfChange,
         turn: &mut Turn,
-    ) -> Result<Outcome, apply::Fault> {
+    ) -> Result<Outcome, ferretcd_apply::Fault> {
         let asked_for = member_change(&change);
         let outcome = self.machine.apply_members((index, term), change.id, asked_for, &mut turn.batch)?;
         turn.changed_group |= outcome.result.is_ok();
@@ -326,7 +326,7 @@ impl ApplyLoop {
     }
 
     /// A step between two turns, however busy the member is: what is not removed takes room for ever.
-    fn scrub_if_due(&mut self) -> Result<(), apply::Fault> {
+    fn scrub_if_due(&mut self) -> Result<(), ferretcd_apply::Fault> {
         let now = Instant::now();
         match self.scrubber.next {
             Some(at) if at <= now => self.scrub_step(now),
@@ -334,7 +334,7 @@ impl ApplyLoop {
         }
     }
 
-    fn scrub_step(&mut self, now: Instant) -> Result<(), apply::Fault> {
+    fn scrub_step(&mut self, now: Instant) -> Result<(), ferretcd_apply::Fault> {
         let mut batch = Batch::default();
         let scrub = self.machine.scrub(self.scrubber.batch, &mut batch)?;
         self.metrics.scrub_pause.observe(now.elapsed().as_secs_f64() * 1e3);

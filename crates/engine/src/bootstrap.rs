@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use base::{ClusterId, MemberId};
 use bytes::Bytes;
-use membership::{Member, cluster_id, initial_member_id};
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_membership::{Member, cluster_id, initial_member_id};
 
 use crate::StartError;
 

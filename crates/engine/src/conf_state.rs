@@ -1,7 +1,7 @@
 //! The group's configuration in the JSON form that etcd stores.
 
+use ferretcd_wal::ConfState;
 use serde::Deserialize;
-use wal::ConfState;
 
 #[derive(Deserialize)]
 struct Json {
@@ -17,7 +17,7 @@ struct Json {
     auto_leave: bool,
 }
 
-/// Reads what [`membership::Membership::conf_state_json`] or etcd wrote; no text is no configuration.
+/// Reads what [`ferretcd_membership::Membership::conf_state_json`] or etcd wrote; no text is no configuration.
 pub(crate) fn from_json(text: &[u8]) -> Result<ConfState, serde_json::Error> {
     if text.is_empty() {
         return Ok(ConfState::default());

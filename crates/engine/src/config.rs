@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wal::Wal;
+use ferretcd_wal::Wal;
 
 use crate::{Bootstrap, CorruptionChecks};
 
@@ -168,8 +168,8 @@ impl Config {
         self.member_dir().join("state.redb")
     }
 
-    pub(crate) fn backend(&self) -> backend::Config {
-        backend::Config { cache_bytes: self.backend_cache_bytes }
+    pub(crate) fn backend(&self) -> ferretcd_backend::Config {
+        ferretcd_backend::Config { cache_bytes: self.backend_cache_bytes }
     }
 
     pub(crate) fn wal_path(&self) -> PathBuf {

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{AlarmRequest, AlarmType, alarm_request::AlarmAction};
-use apply::Alarm;
-use base::MemberId;
-use mvcc::KvHash;
+use ferretcd_api_proto::etcdserverpb::{AlarmRequest, AlarmType, alarm_request::AlarmAction};
+use ferretcd_apply::Alarm;
+use ferretcd_base::MemberId;
+use ferretcd_mvcc::KvHash;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use apply::ApplyError;
-use base::MemberId;
+use ferretcd_apply::ApplyError;
+use ferretcd_base::MemberId;
 
 /// An error with everything that caused it, for people. Causes that a text tells already are not repeated.
 pub fn explain(error: &dyn std::error::Error) -> String {
@@ -83,25 +83,25 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: backend::OpenError,
+        source: ferretcd_backend::OpenError,
     },
     /// The state in the file.
     #[error(transparent)]
-    State(#[from] apply::OpenError),
+    State(#[from] ferretcd_apply::OpenError),
     /// The state file could not be written.
     #[error("write the state file: {0}")]
-    Commit(#[from] backend::Error),
+    Commit(#[from] ferretcd_backend::Error),
     /// The log.
     #[error("open the log in {path}: {source}")]
     Wal {
         /// The log's directory.
         path: PathBuf,
         /// Why.
-        source: wal::Error,
+        source: ferretcd_wal::Error,
     },
     /// The consensus core.
     #[error(transparent)]
-    Raft(#[from] raft_node::Error),
+    Raft(#[from] ferretcd_raft_node::Error),
     /// The member could not be compared with the others.
     #[error("check for corruption at the start: {0}")]
     InitialCheck(String),
@@ -164,17 +164,17 @@ pub enum RequestError {
     BadTransferee(MemberId),
 }
 
-impl From<mvcc::ReadError> for RequestError {
-    fn from(error: mvcc::ReadError) -> Self {
+impl From<ferretcd_mvcc::ReadError> for RequestError {
+    fn from(error: ferretcd_mvcc::ReadError) -> Self {
         Self::Apply(error.into())
     }
 }
 
-impl From<raft_node::Refused> for RequestError {
-    fn from(refused: raft_node::Refused) -> Self {
+impl From<ferretcd_raft_node::Refused> for RequestError {
+    fn from(refused: ferretcd_raft_node::Refused) -> Self {
         match refused {
-            raft_node::Refused::Full => Self::TooManyRequests,
-            raft_node::Refused::Stopped => Self::Stopped,
+            ferretcd_raft_node::Refused::Full => Self::TooManyRequests,
+            ferretcd_raft_node::Refused::Stopped => Self::Stopped,
         }
     }
 }

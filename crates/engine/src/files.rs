@@ -5,11 +5,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Instant;
 
-use apply::{Applied, StateMachine};
-use backend::{Backend, Batch};
-use base::{ClusterId, MemberId};
-use raft_node::founding_entries;
-use wal::{Metadata, Recovered, Wal};
+use ferretcd_apply::{Applied, StateMachine};
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_raft_node::founding_entries;
+use ferretcd_wal::{Metadata, Recovered, Wal};
 
 use crate::bootstrap::Identity;
 use crate::incoming::Incoming;
@@ -53,7 +53,8 @@ pub(crate) fn lock_directory(config: &Config) -> Result<File, StartError> {
 pub(crate) fn open_log(config: &Config) -> Result<(Wal, Recovered, Identity), StartError> {
     let path = config.wal_path();
     let wal_error = |source| StartError::Wal { path: path.clone(), source };
-    let wal_config = || wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: config.unsafe_no_fsync };
+    let wal_config =
+        || ferretcd_wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: config.unsafe_no_fsync };
     let is_new = !config.has_log();
     if is_new {
         let state = config.state_path();
@@ -90,9 +91,9 @@ pub(crate) fn open_state(
     let took = format!("{:?}", started.elapsed());
     tracing::info!(path = %path.display(), took, "opened backend db");
     let mut first_rows = Batch::default();
-    let machine_config = apply::Config {
-        mvcc: mvcc::Config { cache_bytes: config.row_cache_bytes },
-        lease: lease::Config { ttl_min: config.lease_ttl_min() },
+    let machine_config = ferretcd_apply::Config {
+        mvcc: ferretcd_mvcc::Config { cache_bytes: config.row_cache_bytes },
+        lease: ferretcd_lease::Config { ttl_min: config.lease_ttl_min() },
     };
     let machine = StateMachine::open(backend.clone(), &machine_config, &mut first_rows)?;
     if !first_rows.is_empty() {

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use apply::Applied;
-use backend::{Backend, Batch};
+use ferretcd_apply::Applied;
+use ferretcd_backend::{Backend, Batch};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
@@ -122,7 +122,7 @@ impl Flusher {
         backend: &Backend,
         dispatcher: &Dispatcher,
         mut on_flushed: impl FnMut(Flushed),
-    ) -> Result<(), backend::Error> {
+    ) -> Result<(), ferretcd_backend::Error> {
         loop {
             let (mut work, is_last) = self.next();
             if work.since.is_some() {

@@ -4,17 +4,17 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest,
     DeleteRangeResponse, PutRequest, PutResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
-use apply::{Alarm, ApplyError, Command, Request, Response};
-use backend::Backend;
-use base::{ClusterId, MemberId};
-use membership::Membership;
-use mvcc::{KvHash, Reader};
+use ferretcd_apply::{Alarm, ApplyError, Command, Request, Response};
+use ferretcd_backend::Backend;
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_membership::Membership;
+use ferretcd_mvcc::{KvHash, Reader};
+use ferretcd_raft_node::{Message, NodeHandle, Proposal};
 use parking_lot::Mutex;
-use raft_node::{Message, NodeHandle, Proposal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -111,7 +111,7 @@ impl Engine {
 
     /// Executes a transaction. One that only reads never enters the log; others are durable on return.
     pub async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, RequestError> {
-        if apply::is_read_only(&request) {
+        if ferretcd_apply::is_read_only(&request) {
             return self.read_txn(request).await;
         }
         let reply = self.propose(Request::Txn(request)).await?;
@@ -161,9 +161,9 @@ impl Engine {
     pub async fn hash(&self) -> Result<u32, RequestError> {
         self.flush().await?;
         let view = self.0.backend.view();
-        let fault = |error| RequestError::Apply(ApplyError::from(mvcc::ReadError::from(error)));
+        let fault = |error| RequestError::Apply(ApplyError::from(ferretcd_mvcc::ReadError::from(error)));
         let timer = self.metrics().hash.start_timer();
-        let hash = blocking(move || apply::backend_hash(&view).map_err(fault)).await;
+        let hash = blocking(move || ferretcd_apply::backend_hash(&view).map_err(fault)).await;
         timer.observe_duration();
         hash
     }
@@ -240,7 +240,7 @@ impl Engine {
     }
 
     /// Size of the state file.
-    pub fn db_size(&self) -> backend::Size {
+    pub fn db_size(&self) -> ferretcd_backend::Size {
         self.0.backend.size()
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::MemberId;
+use ferretcd_base::MemberId;
+use ferretcd_raft_node::{Committed, Host, NodeHandle, Persisted, ReadToken, Role, Status};
+use ferretcd_wal::SnapshotMark;
 use parking_lot::Mutex;
-use raft_node::{Committed, Host, NodeHandle, Persisted, ReadToken, Role, Status};
-use wal::SnapshotMark;
 
 use crate::RequestError;
 use crate::gate::ReadGate;
@@ -104,7 +104,7 @@ impl Host for EngineHost {
         }
     }
 
-    fn failed(&self, error: &raft_node::Error) {
+    fn failed(&self, error: &ferretcd_raft_node::Error) {
         self.shared.fail(error);
     }
 }

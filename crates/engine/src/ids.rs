@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 
 /// Low bits that count; the high 16 name the member.
 const COUNTER_BITS: u32 = 48;

@@ -6,9 +6,9 @@
 
 use std::time::Instant;
 
+use ferretcd_raft_node::Committed;
+use ferretcd_wal::SnapshotMark;
 use parking_lot::{Condvar, Mutex};
-use raft_node::Committed;
-use wal::SnapshotMark;
 
 use crate::refetch::Order;
 
@@ -104,7 +104,7 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
-    use raft_node::Payload;
+    use ferretcd_raft_node::Payload;
 
     use super::*;
 

@@ -18,8 +18,8 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use apply::StateMachine;
-use backend::Backend;
+use ferretcd_apply::StateMachine;
+use ferretcd_backend::Backend;
 use room::Space;
 
 use crate::{Config, SnapshotError, StartError};
@@ -124,7 +124,7 @@ impl Incoming {
         let arrived = self.arrived(index);
         let unnamed = arrived.with_extension("new.redb");
         let mut room = Ok(());
-        let imported = apply::snapshot::import(bolt, &unnamed, |_| {
+        let imported = ferretcd_apply::snapshot::import(bolt, &unnamed, |_| {
             room = self.check_room(len, 0);
             if room.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
@@ -177,7 +177,7 @@ fn is_state(path: &Path) -> bool {
 pub(crate) struct Installer {
     pub(crate) incoming: Incoming,
     pub(crate) backend: Backend,
-    pub(crate) config: backend::Config,
+    pub(crate) config: ferretcd_backend::Config,
 }
 
 impl Installer {
@@ -245,8 +245,8 @@ fn copy(
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
-    use apply::Applied;
-    use backend::{Batch, Bucket};
+    use ferretcd_apply::Applied;
+    use ferretcd_backend::{Batch, Bucket};
 
     use super::*;
     use crate::files::SEGMENT_BYTES;
@@ -264,7 +264,7 @@ mod tests {
         Applied { index, term: 1, conf_state: CONF_STATE.into() }.store(&mut batch);
         backend.commit(&batch).expect("memory");
         let mut image = Vec::new();
-        let mut export = apply::snapshot::export(backend.view()).expect("memory");
+        let mut export = ferretcd_apply::snapshot::export(backend.view()).expect("memory");
         export.read_to_end(&mut image).expect("memory");
         image
     }
@@ -338,7 +338,7 @@ mod tests {
             // A key, and the value behind its length.
             let mut row = b"\x0a\x01k\x2a\xfc\xff\x3f".to_vec();
             row.resize(row.len() + ROW_BYTES - 4, b'v');
-            batch.put(Bucket::Key, base::Revision::new(main, 0).to_bytes().to_vec(), row);
+            batch.put(Bucket::Key, ferretcd_base::Revision::new(main, 0).to_bytes().to_vec(), row);
         }
         batch
     }
@@ -375,9 +375,9 @@ mod tests {
 
         incoming.install(7).expect("it has arrived");
         assert!(names(&dir).is_empty());
-        let config = backend::Config { cache_bytes: 1 << 20 };
+        let config = ferretcd_backend::Config { cache_bytes: 1 << 20 };
         let installed = Backend::open(&state_file, &config).expect("a state file");
-        let found = apply::snapshot::export(installed.view()).expect("a state");
+        let found = ferretcd_apply::snapshot::export(installed.view()).expect("a state");
         assert_eq!(found.mark().index, 7);
     }
 
@@ -388,10 +388,12 @@ mod tests {
         for index in [5, 7, 9, 11] {
             incoming.receive(index, None, &mut &sent(index)[..]).expect("a state");
         }
-        let config = backend::Config { cache_bytes: 1 << 20 };
+        let config = ferretcd_backend::Config { cache_bytes: 1 << 20 };
         let backend = Backend::open(&incoming.state_file, &config).expect("a state file");
-        let stores =
-            apply::Config { mvcc: mvcc::Config { cache_bytes: 0 }, lease: lease::Config { ttl_min: 1 } };
+        let stores = ferretcd_apply::Config {
+            mvcc: ferretcd_mvcc::Config { cache_bytes: 0 },
+            lease: ferretcd_lease::Config { ttl_min: 1 },
+        };
         let machine = StateMachine::open(backend.clone(), &stores, &mut Batch::default());
         let installer = Installer { incoming, backend, config };
         installer.install(9, &mut machine.expect("no rows")).expect("it has arrived");

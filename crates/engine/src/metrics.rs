@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Weak};
 
-use apply::{ApplyError, Response};
+use ferretcd_apply::{ApplyError, Response};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
@@ -211,7 +211,7 @@ impl Gauges {
         let member = engine.member_id().to_string();
         for (name, label, value) in [
             ("etcd_server_id", "server_id", member.as_str()),
-            ("etcd_server_version", "server_version", api_proto::API_VERSION),
+            ("etcd_server_version", "server_version", ferretcd_api_proto::API_VERSION),
         ] {
             let constant = IntGaugeVec::new(Opts::new(name, "Constant 1; the label tells."), &[label])?;
             constant.with_label_values(&[value]).set(1);

@@ -5,10 +5,10 @@ use std::io::Read;
 use std::pin::Pin;
 use std::time::Instant;
 
-use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
-use base::{LeaseId, MemberId};
-use membership::{Member, Membership};
-use raft_node::Message;
+use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_membership::{Member, Membership};
+use ferretcd_raft_node::Message;
 
 /// The outcome of a call to another member, to be awaited. It ends by itself after a time-out of the network's
 /// own, and dropping it gives the call up.

@@ -1,7 +1,7 @@
 //! How much the state file may hold.
 
-use backend::Backend;
-use mvcc::Reader;
+use ferretcd_backend::Backend;
+use ferretcd_mvcc::Reader;
 
 /// Decides whether something fits. Answers differ between members, so this never enters the state machine.
 #[derive(Clone, Debug)]

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use api_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse, request_op};
-use apply::ApplyError;
-use mvcc::ReadView;
+use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse, TxnRequest, TxnResponse, request_op};
+use ferretcd_apply::ApplyError;
+use ferretcd_mvcc::ReadView;
 use tokio::sync::oneshot;
 
 use crate::handle::answer;
@@ -36,12 +36,12 @@ impl Engine {
         let mut overtaken = 0;
         loop {
             let view = self.0.reader.view();
-            match apply::range(&view, request) {
+            match ferretcd_apply::range(&view, request) {
                 Ok(mut response) => {
                     response.header = Some(self.header(view.revision()));
                     return Ok(response);
                 }
-                Err(mvcc::ReadError::Compacted { .. })
+                Err(ferretcd_mvcc::ReadError::Compacted { .. })
                     if request.revision <= 0 && overtaken < OVERTAKEN_MAX =>
                 {
                     overtaken += 1;
@@ -65,7 +65,7 @@ impl Engine {
         let mut overtaken = 0;
         loop {
             let view = reader.view();
-            match apply::read_txn(&view, reader.compacted(), request) {
+            match ferretcd_apply::read_txn(&view, reader.compacted(), request) {
                 Ok(mut response) => {
                     response.header = Some(self.header(view.revision()));
                     return Ok(response);

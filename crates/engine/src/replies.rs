@@ -19,7 +19,7 @@ pub(crate) type ReplyTo<T> = oneshot::Sender<Result<T, RequestError>>;
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) revision: i64,
-    pub(crate) response: apply::Response,
+    pub(crate) response: ferretcd_apply::Response,
 }
 
 /// Answers that become known together.

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use api_proto::etcdserverpb::AlarmType;
-use apply::{Alarm, StateMachine};
 use arc_swap::ArcSwap;
-use backend::Batch;
-use base::{ClusterId, MemberId};
-use membership::{Change, Member, Membership};
+use ferretcd_api_proto::etcdserverpb::AlarmType;
+use ferretcd_apply::{Alarm, StateMachine};
+use ferretcd_backend::Batch;
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_membership::{Change, Member, Membership};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -105,8 +105,8 @@ impl Shared {
 
     pub(crate) fn versions(&self) -> Versions {
         let cluster = self.membership.load().version().map(str::to_owned);
-        let is_decided = cluster.as_deref() == Some(api_proto::CLUSTER_VERSION);
-        let storage = is_decided.then_some(api_proto::STORAGE_VERSION);
+        let is_decided = cluster.as_deref() == Some(ferretcd_api_proto::CLUSTER_VERSION);
+        let storage = is_decided.then_some(ferretcd_api_proto::STORAGE_VERSION);
         Versions { cluster, storage }
     }
 

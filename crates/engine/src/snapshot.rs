@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use apply::snapshot::Export;
+use ferretcd_apply::snapshot::Export;
+use ferretcd_wal::SnapshotMark;
 use prometheus::HistogramTimer;
-use wal::SnapshotMark;
 
 use crate::{Engine, conf_state};
 
@@ -25,7 +25,7 @@ pub enum SnapshotError {
     },
     /// The state could not be read.
     #[error(transparent)]
-    Export(#[from] apply::snapshot::ExportError),
+    Export(#[from] ferretcd_apply::snapshot::ExportError),
     /// The sender's bytes did not come.
     #[error("receive a snapshot: {0}")]
     Receive(io::Error),
@@ -53,7 +53,7 @@ pub enum SnapshotError {
     },
     /// The bytes are no state.
     #[error(transparent)]
-    Import(#[from] apply::snapshot::ImportError),
+    Import(#[from] ferretcd_apply::snapshot::ImportError),
     /// The bytes are another state than announced.
     #[error("receive a snapshot at entry {announced}: its state is at entry {found}")]
     OtherIndex {
@@ -64,10 +64,10 @@ pub enum SnapshotError {
     },
     /// The received state cannot be opened.
     #[error(transparent)]
-    Open(#[from] backend::OpenError),
+    Open(#[from] ferretcd_backend::OpenError),
     /// The received state cannot be gone on with.
     #[error(transparent)]
-    State(#[from] apply::OpenError),
+    State(#[from] ferretcd_apply::OpenError),
     /// The stored configuration of the group cannot be read.
     #[error("take a snapshot: row confState of the state file cannot be read: {0}")]
     ConfState(#[from] serde_json::Error),
@@ -110,7 +110,7 @@ impl Engine {
     /// what they replace meanwhile becomes free only when the snapshot is dropped.
     pub fn open_snapshot(&self, at_least: u64) -> Result<OutgoingSnapshot, SnapshotError> {
         self.0.flusher.flush().blocking_recv().map_err(|_| SnapshotError::Stopped)?;
-        let export = apply::snapshot::export(self.0.backend.view())?;
+        let export = ferretcd_apply::snapshot::export(self.0.backend.view())?;
         let applied = export.mark();
         if applied.index < at_least {
             return Err(SnapshotError::Behind { asked: at_least, applied: applied.index });

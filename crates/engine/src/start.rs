@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use apply::{Applied, StateMachine};
-use backend::Backend;
-use base::{ClusterId, MemberId};
-use membership::Change;
+use ferretcd_apply::{Applied, StateMachine};
+use ferretcd_backend::Backend;
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_membership::Change;
+use ferretcd_raft_node::{Node, NodeHandle};
+use ferretcd_wal::{Recovered, SnapshotMark, Wal};
 use parking_lot::Mutex;
 use prometheus::Registry;
-use raft_node::{Node, NodeHandle};
-use wal::{Recovered, SnapshotMark, Wal};
 
 use crate::apply_loop::{ApplyLoop, Scrubber};
 use crate::files::{lock_directory, open_log, open_state};
@@ -163,21 +163,21 @@ impl Engine {
 }
 
 /// Where the consensus core goes on from.
-fn position(applied: &Applied) -> Result<raft_node::Applied, StartError> {
+fn position(applied: &Applied) -> Result<ferretcd_raft_node::Applied, StartError> {
     let conf_state = conf_state::from_json(&applied.conf_state).map_err(StartError::ConfState)?;
-    Ok(raft_node::Applied { index: applied.index, conf_state })
+    Ok(ferretcd_raft_node::Applied { index: applied.index, conf_state })
 }
 
 /// Takes the others out of the cluster.
 fn go_on_alone(
     wal: &mut Wal,
     recovered: &mut Recovered,
-    position: &raft_node::Applied,
+    position: &ferretcd_raft_node::Applied,
 ) -> Result<(), StartError> {
     let (id, cluster) = (MemberId(recovered.metadata.node_id), ClusterId(recovered.metadata.cluster_id));
     tracing::warn!("local-member-id" = %id, "cluster-id" = %cluster, "forcing restart member");
     let promotion = Change::Promote(id).to_context().into();
-    raft_node::force_new_cluster(wal, recovered, position, promotion)?;
+    ferretcd_raft_node::force_new_cluster(wal, recovered, position, promotion)?;
     Ok(())
 }
 
@@ -188,12 +188,12 @@ fn ticks_in(time: Duration, tick: Duration) -> u64 {
 fn start_node(
     config: &Config,
     (wal, recovered): (Wal, Recovered),
-    position: raft_node::Applied,
+    position: ferretcd_raft_node::Applied,
     id: MemberId,
     peers: Arc<dyn Peers>,
     host: Arc<EngineHost>,
 ) -> Result<Node, StartError> {
-    let node_config = raft_node::Config {
+    let node_config = ferretcd_raft_node::Config {
         id,
         heartbeat: config.heartbeat,
         election_ticks: usize::try_from(ticks_in(config.election, config.heartbeat)).unwrap_or(usize::MAX),

@@ -8,8 +8,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use ferretcd_raft_node::{NodeHandle, Proposal, ReadToken};
 use parking_lot::Mutex;
-use raft_node::{NodeHandle, Proposal, ReadToken};
 use tokio::sync::Notify;
 
 use crate::RequestError;

@@ -4,9 +4,11 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb::{AlarmRequest, AlarmType, CompactionRequest, alarm_request::AlarmAction};
-use apply::ApplyError;
-use raft_node::ReadToken;
+use ferretcd_api_proto::etcdserverpb::{
+    AlarmRequest, AlarmType, CompactionRequest, alarm_request::AlarmAction,
+};
+use ferretcd_apply::ApplyError;
+use ferretcd_raft_node::ReadToken;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::MemberId;
+use ferretcd_base::MemberId;
+use ferretcd_raft_node::{Message, Transport};
 use parking_lot::Mutex;
 use prometheus::IntCounter;
-use raft_node::{Message, Transport};
 
 use crate::Peers;
 

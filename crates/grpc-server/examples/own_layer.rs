@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use api_proto::etcdserverpb::kv_client::KvClient;
-use api_proto::etcdserverpb::{PutRequest, RangeRequest};
-use engine::{Alone, Engine};
+use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
+use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest};
+use ferretcd_engine::{Alone, Engine};
 use ferretcd_grpc_server::{Config, Handler, Server, serve};
 use http::Request;
 use hyper::body::Incoming;
@@ -53,7 +53,7 @@ impl Service<Request<Incoming>> for Teams {
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let (registry, admitted) = (Registry::new(), Arc::new(AtomicUsize::new(0)));
-    let engine_config = engine::Config::new("default", dir.path(), "http://localhost:2380", 0);
+    let engine_config = ferretcd_engine::Config::new("default", dir.path(), "http://localhost:2380", 0);
     let engine = Engine::start(engine_config, Arc::new(Alone), &registry, &Handle::current())?;
     engine.publish().await?;
     let server = Server::new(&engine, config(), gateway_config(), &registry)?
@@ -99,7 +99,11 @@ fn config() -> Config {
     }
 }
 
-fn gateway_config() -> gateway::Config {
+fn gateway_config() -> ferretcd_http_pages::Config {
     let everyone = || vec!["*".to_owned()];
-    gateway::Config { cors: everyone(), host_whitelist: everyone(), read_timeout: Duration::from_secs(7) }
+    ferretcd_http_pages::Config {
+        cors: everyone(),
+        host_whitelist: everyone(),
+        read_timeout: Duration::from_secs(7),
+    }
 }

@@ -1,9 +1,9 @@
 //! Whether there is room for what a request would add.
 
-use api_proto::etcdserverpb::{PutRequest, TxnRequest};
 use bytes::Bytes;
-use engine::Engine;
-use interceptors::{Admit, Refusal};
+use ferretcd_api_proto::etcdserverpb::{PutRequest, TxnRequest};
+use ferretcd_engine::Engine;
+use ferretcd_interceptors::{Admit, Refusal};
 use prost::Message;
 
 use crate::rpcs;
@@ -25,9 +25,9 @@ impl Admit for Room {
 
     fn admit(&self, path: &str, message: &Bytes) -> Result<(), Refusal> {
         let cost = match path {
-            rpcs::LEASE_GRANT => Ok(apply::GRANT_COST),
-            rpcs::PUT => PutRequest::decode(message.clone()).map(|put| apply::put_cost(&put)),
-            _ => TxnRequest::decode(message.clone()).map(|txn| apply::txn_cost(&txn)),
+            rpcs::LEASE_GRANT => Ok(ferretcd_apply::GRANT_COST),
+            rpcs::PUT => PutRequest::decode(message.clone()).map(|put| ferretcd_apply::put_cost(&put)),
+            _ => TxnRequest::decode(message.clone()).map(|txn| ferretcd_apply::txn_cost(&txn)),
         };
         // What does not decode is refused for that, by the service.
         if cost.is_ok_and(|cost| !self.engine.admits(cost)) {

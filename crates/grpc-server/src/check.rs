@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use api_proto::errors::Error;
-use api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::errors::Error;
+use ferretcd_api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
+use ferretcd_api_proto::etcdserverpb::{
     DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest, request_op,
 };
 
@@ -114,7 +114,7 @@ impl<'a> Writes<'a> {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::Compare;
+    use ferretcd_api_proto::etcdserverpb::Compare;
 
     use super::*;
 

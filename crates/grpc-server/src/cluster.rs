@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use api_proto::errors::Error;
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::cluster_server::Cluster;
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::errors::Error;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::cluster_server::Cluster;
+use ferretcd_api_proto::etcdserverpb::{
     MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse, MemberPromoteRequest,
     MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse, MemberUpdateRequest,
     MemberUpdateResponse,
 };
-use base::MemberId;
-use engine::Engine;
-use membership::{Member, Membership, Url};
+use ferretcd_base::MemberId;
+use ferretcd_engine::Engine;
+use ferretcd_membership::{Member, Membership, Url};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::status::status;

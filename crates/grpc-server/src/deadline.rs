@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use api_proto::errors::Untyped;
 use bytes::Bytes;
+use ferretcd_api_proto::errors::Untyped;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep_until};

@@ -1,9 +1,9 @@
 //! Who may come in: what can be told from a request's head and the member's state.
 
-use api_proto::errors::Error;
-use engine::Engine;
+use ferretcd_api_proto::errors::Error;
+use ferretcd_engine::Engine;
+use ferretcd_interceptors::{AuthInfo, Authenticate, Metadata};
 use http::request::Parts;
-use interceptors::{AuthInfo, Authenticate, Metadata};
 use tonic::Status;
 
 use crate::rpcs;

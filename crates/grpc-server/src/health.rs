@@ -1,8 +1,8 @@
 //! The gRPC health service, and what the HTTP pages ask.
 
-use api_proto::etcdserverpb::{AlarmType, RangeRequest};
-use engine::Engine;
-use gateway::{Alarm, AlarmKind, BoxFuture, Versions};
+use ferretcd_api_proto::etcdserverpb::{AlarmType, RangeRequest};
+use ferretcd_engine::Engine;
+use ferretcd_http_pages::{Alarm, AlarmKind, BoxFuture, Versions};
 use tokio_stream::StreamExt;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, async_trait};
@@ -58,7 +58,7 @@ pub(crate) struct Pages {
     pub(crate) engine: Engine,
 }
 
-impl gateway::Health for Pages {
+impl ferretcd_http_pages::Health for Pages {
     fn alarms(&self) -> Vec<Alarm> {
         let kind = |kind: i32| match AlarmType::try_from(kind) {
             Ok(AlarmType::Nospace) => Some(AlarmKind::NoSpace),
@@ -97,7 +97,11 @@ impl gateway::Health for Pages {
     }
 
     fn versions(&self) -> Versions {
-        let engine::Versions { cluster, storage } = self.engine.versions();
-        Versions { server: api_proto::API_VERSION.to_owned(), cluster, storage: storage.map(str::to_owned) }
+        let ferretcd_engine::Versions { cluster, storage } = self.engine.versions();
+        Versions {
+            server: ferretcd_api_proto::API_VERSION.to_owned(),
+            cluster,
+            storage: storage.map(str::to_owned),
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! The KV service.
 
-use api_proto::errors::{Error, Untyped};
-use api_proto::etcdserverpb::kv_server::Kv;
-use api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::errors::{Error, Untyped};
+use ferretcd_api_proto::etcdserverpb::kv_server::Kv;
+use ferretcd_api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
+use ferretcd_api_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
     RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
 };
-use apply::RangeCursor;
-use engine::Engine;
+use ferretcd_apply::RangeCursor;
+use ferretcd_engine::Engine;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendError;
 use tokio_stream::wrappers::ReceiverStream;
@@ -121,7 +121,7 @@ type Pieces = mpsc::Sender<Result<RangeStreamResponse, Status>>;
 /// may block, but none is held while a slow client takes its time.
 async fn stream_pieces(
     engine: &Engine,
-    open: impl FnOnce() -> Result<RangeCursor, mvcc::ReadError> + Send + 'static,
+    open: impl FnOnce() -> Result<RangeCursor, ferretcd_mvcc::ReadError> + Send + 'static,
     pieces: &Pieces,
 ) -> Result<(), SendError<Result<RangeStreamResponse, Status>>> {
     let mut cursor = match blocking(open).await {
@@ -154,7 +154,7 @@ async fn stream_pieces(
 }
 
 async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, mvcc::ReadError> + Send + 'static,
+    read: impl FnOnce() -> Result<T, ferretcd_mvcc::ReadError> + Send + 'static,
 ) -> Result<T, Status> {
     let result = tokio::task::spawn_blocking(read).await;
     result.map_err(|_| status(Error::Stopped))?.map_err(|error| status(Refusal::from(error)))

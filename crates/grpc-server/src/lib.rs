@@ -1,7 +1,7 @@
 //! The etcd v3 services on an engine, and the port they are served on.
 //!
 //! One file per service, a directory for those with streams; handlers check the form of a request, call the
-//! [`Engine`](engine::Engine) and answer. The layers of [`interceptors`] stand around them in the order of
+//! [`Engine`](ferretcd_engine::Engine) and answer. The layers of [`interceptors`] stand around them in the order of
 //! etcd's own chain: log, auth, metrics, and quota around the key space alone. One file, `status.rs`, turns
 //! errors into statuses.
 //!

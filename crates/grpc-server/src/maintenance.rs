@@ -1,14 +1,14 @@
 //! The Maintenance service.
 
-use api_proto::errors::Error;
-use api_proto::etcdserverpb::maintenance_server::Maintenance;
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::errors::Error;
+use ferretcd_api_proto::etcdserverpb::maintenance_server::Maintenance;
+use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo,
     DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse,
     MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, StatusRequest, StatusResponse,
 };
-use base::MemberId;
-use engine::Engine;
+use ferretcd_base::MemberId;
+use ferretcd_engine::Engine;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::snapshot::{self, SnapshotStream};
@@ -28,11 +28,11 @@ impl Maintenance for MaintenanceService {
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let engine = &self.engine;
-        let engine::Status { leader, term, committed, applied } = engine.status();
+        let ferretcd_engine::Status { leader, term, committed, applied } = engine.status();
         let size = engine.db_size();
         Ok(Response::new(StatusResponse {
             header: Some(engine.header(engine.reader().revision())),
-            version: api_proto::API_VERSION.to_owned(),
+            version: ferretcd_api_proto::API_VERSION.to_owned(),
             db_size: size.total as i64,
             db_size_in_use: size.in_use as i64,
             db_size_quota: engine.quota_bytes(),

@@ -1,6 +1,6 @@
 //! The methods that are served, for the layers that count and log them.
 
-use interceptors::{Rpc, RpcKind};
+use ferretcd_interceptors::{Rpc, RpcKind};
 
 pub(crate) const PUT: &str = "/etcdserverpb.KV/Put";
 pub(crate) const RANGE: &str = "/etcdserverpb.KV/Range";

@@ -6,18 +6,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use api_proto::etcdserverpb::cluster_server::ClusterServer;
-use api_proto::etcdserverpb::kv_server::KvServer;
-use api_proto::etcdserverpb::lease_server::LeaseServer;
-use api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use axum::Router;
-use engine::Engine;
-use gateway::{Gateway, Listener};
-use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use interceptors::{
+use ferretcd_api_proto::etcdserverpb::cluster_server::ClusterServer;
+use ferretcd_api_proto::etcdserverpb::kv_server::KvServer;
+use ferretcd_api_proto::etcdserverpb::lease_server::LeaseServer;
+use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use ferretcd_engine::Engine;
+use ferretcd_http_pages::{Gateway, Listener};
+use ferretcd_interceptors::{
     AuthLayer, LogConfig, LogLayer, MetricsConfig, MetricsLayer, QuotaConfig, QuotaLayer, RpcKind,
 };
+use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
 use prometheus::Registry;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
@@ -96,7 +96,7 @@ impl Server {
     pub fn new(
         engine: &Engine,
         config: Config,
-        gateway: gateway::Config,
+        gateway: ferretcd_http_pages::Config,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
         let log = LogLayer::new(LogConfig {

@@ -8,11 +8,11 @@
 
 use std::io::{self, Read, Write};
 
-use api_proto::errors::Error;
-use api_proto::etcdserverpb::SnapshotResponse;
-use bolt::HashWriter;
 use bytes::Bytes;
-use engine::{Engine, OutgoingSnapshot};
+use ferretcd_api_proto::errors::Error;
+use ferretcd_api_proto::etcdserverpb::SnapshotResponse;
+use ferretcd_bolt::HashWriter;
+use ferretcd_engine::{Engine, OutgoingSnapshot};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;

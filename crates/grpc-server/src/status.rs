@@ -1,13 +1,13 @@
 //! The only place where an error becomes a gRPC status. Clients compare the texts, so they come from the
 //! catalogue, letter by letter.
 
-use ::watch::End;
-use api_proto::errors::{CancelReason, Code, Error, Untyped};
-use apply::ApplyError;
-use engine::{ReconfigureError, RequestError};
+use ferretcd_api_proto::errors::{CancelReason, Code, Error, Untyped};
+use ferretcd_apply::ApplyError;
+use ferretcd_engine::{ReconfigureError, RequestError};
+use ferretcd_lease::GrantError;
+use ferretcd_membership::{ChangeError, TooRisky};
+use ferretcd_watch::End;
 use http::{HeaderMap, HeaderValue};
-use lease::GrantError;
-use membership::{ChangeError, TooRisky};
 use tonic::Status;
 
 /// Why a request is refused, from wherever.
@@ -126,22 +126,22 @@ impl From<End> for Refusal {
 }
 
 /// Why a watch could not be created; told in a response, because the stream goes on.
-pub(crate) fn cancel_reason(refusal: ::watch::Refusal) -> CancelReason {
+pub(crate) fn cancel_reason(refusal: ferretcd_watch::Refusal) -> CancelReason {
     match refusal {
-        ::watch::Refusal::EmptyRange => CancelReason::EmptyRange,
-        ::watch::Refusal::DuplicateId => CancelReason::DuplicateId,
+        ferretcd_watch::Refusal::EmptyRange => CancelReason::EmptyRange,
+        ferretcd_watch::Refusal::DuplicateId => CancelReason::DuplicateId,
     }
 }
 
-impl From<mvcc::ReadError> for Refusal {
-    fn from(error: mvcc::ReadError) -> Self {
+impl From<ferretcd_mvcc::ReadError> for Refusal {
+    fn from(error: ferretcd_mvcc::ReadError) -> Self {
         ApplyError::from(error).into()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use base::MemberId;
+    use ferretcd_base::MemberId;
     use tonic::Code as TonicCode;
 
     use super::*;

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tls::ServerStream;
+use ferretcd_tls::ServerStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::coalesce::CoalescedStream;

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use api_proto::errors::Code;
+use ferretcd_api_proto::errors::Code;
 use http::{HeaderValue, Response, Uri};
 use tonic::Status;
 use tonic::body::Body;

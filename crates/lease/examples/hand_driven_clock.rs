@@ -5,8 +5,8 @@
 use std::io::{Write, stdout};
 use std::time::{Duration, Instant};
 
-use backend::{Backend, Batch};
-use base::LeaseId;
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::LeaseId;
 use ferretcd_lease::{Config, Deadlines, Leases};
 
 pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {

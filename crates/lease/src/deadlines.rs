@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use base::LeaseId;
+use ferretcd_base::LeaseId;
 
 use crate::{Lease, TTL_MAX};
 

@@ -1,6 +1,6 @@
 //! What can go wrong.
 
-use base::LeaseId;
+use ferretcd_base::LeaseId;
 
 /// Why a lease was not granted. Nothing has been changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum GrantError {
 pub enum OpenError {
     /// The state file could not be read.
     #[error("read the leases from the state file: {0}")]
-    Backend(#[from] backend::Error),
+    Backend(#[from] ferretcd_backend::Error),
     /// A row does not have the form that it must have.
     #[error("read the leases from the state file: bucket lease has a row that is none: {row}")]
     Corrupt {

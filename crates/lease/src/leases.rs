@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
-use backend::{Backend, Batch, Bucket};
-use base::LeaseId;
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::LeaseId;
 use parking_lot::RwLock;
 use prost::Message;
 
@@ -188,13 +188,13 @@ fn row_key(id: LeaseId) -> Bytes {
 }
 
 fn store(id: LeaseId, lease: Lease, batch: &mut Batch) {
-    let row = api_proto::leasepb::Lease { id: id.0, ttl: lease.ttl, remaining_ttl: lease.remaining };
+    let row = ferretcd_api_proto::leasepb::Lease { id: id.0, ttl: lease.ttl, remaining_ttl: lease.remaining };
     batch.put(Bucket::Lease, row_key(id), Bytes::from(row.encode_to_vec()));
 }
 
 fn parse_row(key: &[u8], value: &[u8]) -> Option<(LeaseId, Lease)> {
     let id = i64::from_be_bytes(key.try_into().ok()?);
-    let row = api_proto::leasepb::Lease::decode(value).ok()?;
+    let row = ferretcd_api_proto::leasepb::Lease::decode(value).ok()?;
     (row.id == id).then_some((LeaseId(id), Lease { ttl: row.ttl, remaining: row.remaining_ttl }))
 }
 

@@ -24,7 +24,7 @@
 //! ```
 //! use std::time::{Duration, Instant};
 //!
-//! use base::LeaseId;
+//! use ferretcd_base::LeaseId;
 //! use ferretcd_lease::{Deadlines, Renewal};
 //!
 //! let start = Instant::now();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use base::LeaseId;
 use bytes::Bytes;
+use ferretcd_base::LeaseId;
 use parking_lot::RwLock;
 
 use crate::leases::State;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use base::LeaseId;
+use ferretcd_base::LeaseId;
 use ferretcd_lease::{Deadlines, Lease, Renewal, TTL_MAX};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use backend::{Backend, Batch};
-use base::LeaseId;
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::LeaseId;
 use ferretcd_lease::{Config, GrantError, Lease, Leases, TTL_MAX};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! One change of the members, and its form in a configuration change of the log.
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use serde::{Deserialize, Serialize};
 
 use crate::Member;

@@ -29,8 +29,8 @@ impl Membership {
 
 #[cfg(test)]
 mod tests {
-    use backend::Batch;
-    use base::MemberId;
+    use ferretcd_backend::Batch;
+    use ferretcd_base::MemberId;
 
     use super::*;
     use crate::{Change, Member};

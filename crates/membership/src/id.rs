@@ -1,7 +1,7 @@
 //! Ids are SHA-1 digests of what the members were started with, so that every member computes the same
 //! ones without talking to the others.
 
-use base::{ClusterId, MemberId};
+use ferretcd_base::{ClusterId, MemberId};
 use sha1::{Digest, Sha1};
 
 /// The id of a member that a new cluster starts with: its peer URLs and the cluster's token. The order of

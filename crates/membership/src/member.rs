@@ -1,6 +1,6 @@
 //! One member, and its JSON form on disk and in configuration changes.
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use serde::{Deserialize, Serialize};
 
 /// A member as every other one sees it.
@@ -113,7 +113,7 @@ fn empty_is_null<S: serde::Serializer>(urls: &[String], serializer: S) -> Result
 }
 
 mod number {
-    use base::MemberId;
+    use ferretcd_base::MemberId;
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(id: &MemberId, serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use backend::{Backend, Batch, Bucket};
-use base::MemberId;
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::MemberId;
 
 use crate::{Change, ChangeError, Member};
 
@@ -27,7 +27,7 @@ pub struct Membership {
 pub enum OpenError {
     /// The state file could not be read.
     #[error("read the members from the state file: {0}")]
-    Backend(#[from] backend::Error),
+    Backend(#[from] ferretcd_backend::Error),
     /// A row of a bucket does not have the form that it must have.
     #[error("read the members from the state file: bucket {bucket} has a row that is none: {row}")]
     Corrupt {

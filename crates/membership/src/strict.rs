@@ -3,7 +3,7 @@
 //! These checks are made before a change is proposed, by the member that got the request, and from what that
 //! member sees of the others. They are no part of the replicated state.
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 
 use crate::{Member, Membership};
 
@@ -106,7 +106,7 @@ fn count_active(members: &[&Member], contact: impl Fn(MemberId) -> Contact) -> u
 
 #[cfg(test)]
 mod tests {
-    use backend::Batch;
+    use ferretcd_backend::Batch;
 
     use super::*;
     use crate::Change;

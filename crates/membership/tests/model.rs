@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use backend::{Backend, Batch};
-use base::MemberId;
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::MemberId;
 use ferretcd_membership::{Change, ChangeError, Member, Membership};
 use proptest::prelude::*;
 

@@ -10,9 +10,9 @@ use std::ops::Bound;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use backend::{Backend, Batch, Bucket};
-use base::{KeyRange, LeaseId};
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_mvcc::{Config, RangeOptions, Scrub, Store};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
 }
 
 fn open_backend(path: &Path) -> Result<Backend> {
-    Ok(Backend::open(path, &backend::Config { cache_bytes: 32 << 20 })?)
+    Ok(Backend::open(path, &ferretcd_backend::Config { cache_bytes: 32 << 20 })?)
 }
 
 /// Keys of 20 bytes in an order that isn't that of their creation.

@@ -2,8 +2,8 @@
 
 use std::io::{Write, stdout};
 
-use backend::{Backend, Batch};
-use base::{KeyRange, LeaseId};
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_mvcc::{Config, RangeOptions, Store};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,8 +1,8 @@
 //! Checking a history that comes from elsewhere.
 
-use backend::View;
-use base::Revision;
 use bytes::Bytes;
+use ferretcd_backend::View;
+use ferretcd_base::Revision;
 
 use crate::error::{Corruption, OpenError};
 use crate::markers::Marker;

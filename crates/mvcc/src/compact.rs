@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 use std::ops::Bound;
 
-use backend::{Batch, Bucket, View};
-use base::Revision;
 use bytes::Bytes;
+use ferretcd_backend::{Batch, Bucket, View};
+use ferretcd_base::Revision;
 
 use crate::error::{CompactError, Corruption, Error};
 use crate::hash::{KvHash, RowsHash};

@@ -1,7 +1,7 @@
 //! What can go wrong.
 
-use base::Revision;
 use bytes::Bytes;
+use ferretcd_base::Revision;
 
 /// Bytes in the backend that no store writes. The member must stop: its state can't be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +46,7 @@ pub enum Corruption {
 pub enum OpenError {
     /// The backend failed.
     #[error("read the history: {0}")]
-    Backend(#[from] backend::Error),
+    Backend(#[from] ferretcd_backend::Error),
     /// The history isn't readable.
     #[error("read the history: {0}")]
     Corrupt(#[from] Corruption),
@@ -57,7 +57,7 @@ pub enum OpenError {
 pub enum Error {
     /// The backend failed.
     #[error("remove compacted rows: {0}")]
-    Backend(#[from] backend::Error),
+    Backend(#[from] ferretcd_backend::Error),
     /// The history isn't readable.
     #[error("remove compacted rows: {0}")]
     Corrupt(#[from] Corruption),
@@ -84,7 +84,7 @@ pub enum ReadError {
     },
     /// The backend failed.
     #[error("read rows: {0}")]
-    Backend(#[from] backend::Error),
+    Backend(#[from] ferretcd_backend::Error),
     /// A row isn't readable or isn't there.
     #[error("read rows: {0}")]
     Corrupt(#[from] Corruption),

@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 use std::ops::Bound;
 
-use backend::{Bucket, View};
-use base::Revision;
 use bytes::Bytes;
+use ferretcd_backend::{Bucket, View};
+use ferretcd_base::Revision;
 
 use crate::error::{Corruption, ReadError};
 use crate::read::Reader;

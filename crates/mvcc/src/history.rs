@@ -2,9 +2,9 @@
 
 use std::ops::Bound;
 
-use backend::Bucket;
-use base::Revision;
 use bytes::Bytes;
+use ferretcd_backend::Bucket;
+use ferretcd_base::Revision;
 
 use crate::error::{Corruption, ReadError};
 use crate::read::Reader;
@@ -29,8 +29,8 @@ pub struct HistoryLimit {
 /// Whoever follows the history asks for what comes after `last`, in memory if it is there:
 ///
 /// ```
-/// use backend::{Backend, Batch};
-/// use base::LeaseId;
+/// use ferretcd_backend::{Backend, Batch};
+/// use ferretcd_base::LeaseId;
 /// use ferretcd_mvcc::{Config, HistoryLimit, Store};
 ///
 /// let mut store = Store::open(Backend::in_memory(), &Config { cache_bytes: 1 << 20 })?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::{KeyRange, Revision};
+use ferretcd_base::{KeyRange, Revision};
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 

@@ -9,7 +9,7 @@
 //! Every stamp carries its own create revision and version, so that generations need no structure of
 //! their own: a generation ends at a tombstone and the next put starts over at version 1.
 
-use base::Revision;
+use ferretcd_base::Revision;
 
 use crate::row;
 

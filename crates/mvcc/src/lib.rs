@@ -1,7 +1,7 @@
 //! Every revision of every key, until compaction.
 //!
 //! An ordered map with a history: each write transaction that changes something gets the next revision, and
-//! any revision not yet compacted can be read. The rows live in a [`backend::Backend`], in etcd's own
+//! any revision not yet compacted can be read. The rows live in a [`ferretcd_backend::Backend`], in etcd's own
 //! encoding; the numbers of all keys and the rows of the last moments live in memory.
 //!
 //! ```text
@@ -33,8 +33,8 @@
 //! thread and looks at no clock.
 //!
 //! ```
-//! use backend::{Backend, Batch};
-//! use base::{KeyRange, LeaseId};
+//! use ferretcd_backend::{Backend, Batch};
+//! use ferretcd_base::{KeyRange, LeaseId};
 //! use ferretcd_mvcc::{Config, RangeOptions, Store};
 //!
 //! let backend = Backend::in_memory();

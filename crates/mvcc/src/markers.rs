@@ -3,9 +3,9 @@
 //! `scheduledCompactRev` is written when a compaction is accepted, `finishedCompactRev` with the last rows it
 //! removes. When the first is ahead of the second, a compaction was interrupted.
 
-use backend::{Batch, Bucket, View};
-use base::Revision;
 use bytes::Bytes;
+use ferretcd_backend::{Batch, Bucket, View};
+use ferretcd_base::Revision;
 
 use crate::error::Corruption;
 use crate::row;
@@ -32,7 +32,7 @@ impl Marker {
     /// The marked revision; -1 if the marker isn't there.
     pub(crate) fn read<E>(self, view: &View) -> Result<i64, E>
     where
-        E: From<backend::Error> + From<Corruption>,
+        E: From<ferretcd_backend::Error> + From<Corruption>,
     {
         let Some(value) = view.get(Bucket::Meta, self.name().as_bytes())? else { return Ok(-1) };
         match Revision::from_bytes(&value) {

@@ -4,9 +4,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use backend::{Backend, Bucket, View};
-use base::{LeaseId, Revision};
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Bucket, View};
+use ferretcd_base::{LeaseId, Revision};
 use parking_lot::Mutex;
 
 use crate::compact::Compactions;

@@ -4,8 +4,8 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use base::KeyRange;
 use bytes::Bytes;
+use ferretcd_base::KeyRange;
 
 use crate::error::{Corruption, ReadError};
 use crate::index::Bounds;
@@ -126,8 +126,8 @@ pub struct Row {
 
 impl Row {
     /// The row decoded; key and value share its bytes. Fails only for a corrupt backend.
-    pub fn key_value(&self) -> Result<api_proto::mvccpb::KeyValue, ReadError> {
-        let revision = base::Revision::new(self.mod_revision, 0);
+    pub fn key_value(&self) -> Result<ferretcd_api_proto::mvccpb::KeyValue, ReadError> {
+        let revision = ferretcd_base::Revision::new(self.mod_revision, 0);
         prost::Message::decode(self.encoded.clone()).map_err(|_| Corruption::Row { revision }.into())
     }
 

@@ -70,7 +70,7 @@ fn weight(rows: &[Bytes]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use base::Revision;
+    use ferretcd_base::Revision;
     use smallvec::smallvec;
 
     use super::*;

@@ -5,8 +5,8 @@
 //! out. It is written and read by hand here because both lie on the hottest paths and need no copy of the
 //! value.
 
-use base::{LeaseId, Revision};
 use bytes::{BufMut, Bytes};
+use ferretcd_base::{LeaseId, Revision};
 
 use crate::error::Corruption;
 use crate::pieces::Pieces;
@@ -232,7 +232,7 @@ mod tests {
             let fields = Fields {
                 key: &key, create_revision, mod_revision, version, value: &value, lease: LeaseId(lease),
             };
-            let message = api_proto::mvccpb::KeyValue {
+            let message = ferretcd_api_proto::mvccpb::KeyValue {
                 key: key.clone().into(), create_revision, mod_revision, version, value: value.clone().into(), lease,
             };
             let encoded = fields.encode();

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use backend::{Backend, Bucket};
-use base::Revision;
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Bucket};
+use ferretcd_base::Revision;
 use parking_lot::{Mutex, RwLock};
 
 use crate::error::{Corruption, ReadError};

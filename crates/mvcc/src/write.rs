@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use backend::{Batch, Bucket};
-use base::{KeyRange, LeaseId, Revision};
 use bytes::Bytes;
+use ferretcd_backend::{Batch, Bucket};
+use ferretcd_base::{KeyRange, LeaseId, Revision};
 
 use crate::compact::Compactions;
 use crate::error::ReadError;

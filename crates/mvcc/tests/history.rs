@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use backend::{Backend, Batch};
-use base::{KeyRange, LeaseId};
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_mvcc::{Change, ChangeKind, Config, History, HistoryLimit, ReadError, Reader, Scrub, Store};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -309,7 +309,7 @@ fn check_rounds(reader: &Reader, stretch: &History, next: i64) {
     if let Some(change) = first.filter(|change| change.revision.main > 2) {
         match reader.previous_row(change).unwrap() {
             Some(row) => {
-                let previous: api_proto::mvccpb::KeyValue = prost::Message::decode(row).unwrap();
+                let previous: ferretcd_api_proto::mvccpb::KeyValue = prost::Message::decode(row).unwrap();
                 assert_eq!(previous.value, (change.revision.main - 3).to_string());
             }
             None => assert!(reader.compacted() >= change.revision.main, "{change:?} has a previous row"),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
-use backend::{Backend, Batch, Bucket};
-use base::{KeyRange, LeaseId, Revision};
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::{KeyRange, LeaseId, Revision};
 use ferretcd_mvcc::{ChangeKind, Config, KvHash, RangeOptions, ReadError, ReadView, Scrub, Store};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -149,7 +149,7 @@ impl Model {
                     let old = self.live(main).get(key).and_then(|entry| entry.put);
                     let (create_revision, version) =
                         old.map_or((main, 1), |(create, version)| (create, version + 1));
-                    let message = api_proto::mvccpb::KeyValue {
+                    let message = ferretcd_api_proto::mvccpb::KeyValue {
                         key: key.clone(),
                         create_revision,
                         mod_revision: main,
@@ -164,7 +164,8 @@ impl Model {
                     let keys: Vec<Bytes> =
                         self.live(main).into_keys().filter(|key| range.contains(key)).cloned().collect();
                     for (sub, key) in (sub..).zip(keys) {
-                        let message = api_proto::mvccpb::KeyValue { key: key.clone(), ..Default::default() };
+                        let message =
+                            ferretcd_api_proto::mvccpb::KeyValue { key: key.clone(), ..Default::default() };
                         self.push(key, None, prost::Message::encode_to_vec(&message).into(), sub);
                     }
                 }

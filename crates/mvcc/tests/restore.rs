@@ -4,9 +4,9 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use backend::{Backend, Batch, Bucket};
-use base::{KeyRange, LeaseId};
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_mvcc::{
     Config, HistoryLimit, OpenError, RangeOptions, ReadError, ReadView, Reader, Scrub, Store,
 };
@@ -198,7 +198,8 @@ fn follow(reader: &Reader, stop: &AtomicBool) {
         for change in stretch.changes.iter().take(1) {
             let previous = reader.previous_row(change).expect("a row, or none any more");
             if let Some(previous) = previous {
-                let previous: api_proto::mvccpb::KeyValue = prost::Message::decode(previous).unwrap();
+                let previous: ferretcd_api_proto::mvccpb::KeyValue =
+                    prost::Message::decode(previous).unwrap();
                 assert_eq!(previous.value, (change.revision.main - 1).to_string());
             }
         }

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 
-use backend::{Backend, Batch, Bucket};
-use base::{KeyRange, LeaseId, Revision};
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::{KeyRange, LeaseId, Revision};
 use ferretcd_mvcc::{
     CompactError, Config, Corruption, OpenError, RangeOptions, ReadError, ReadView, Reader, Scrub, Store,
 };

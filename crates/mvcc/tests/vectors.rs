@@ -2,8 +2,8 @@
 
 use std::ops::Bound;
 
-use backend::{Backend, Batch, Bucket};
-use base::{KeyRange, LeaseId};
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_mvcc::{Config, KvHash, ReadError, Scrub, Store};
 
 const CONFIG: Config = Config { cache_bytes: 1 << 16 };

@@ -8,10 +8,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::*;
-use wal::{MemDir, Metadata, SnapshotMark, Wal};
+use ferretcd_wal::{MemDir, Metadata, SnapshotMark, Wal};
 
 const IDS: [MemberId; 3] = [MemberId(1), MemberId(2), MemberId(3)];
 
@@ -47,7 +47,7 @@ impl Host for Member {
 }
 
 fn start(id: MemberId, handles: &Handles, host: Member) -> Result<Node, Error> {
-    let disk = wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };
+    let disk = ferretcd_wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };
     let dir = MemDir::new();
     let mut log = Wal::create_on(dir.clone(), Metadata { node_id: id.0, cluster_id: 1 }, disk)?;
     bootstrap(&mut log, &IDS.map(|member| (member, Bytes::new())))?;

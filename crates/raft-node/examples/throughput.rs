@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::*;
-use wal::{Entry, EntryKind, HardState, Metadata, SnapshotMark, Wal};
+use ferretcd_wal::{Entry, EntryKind, HardState, Metadata, SnapshotMark, Wal};
 
 const ME: MemberId = MemberId(1);
-const DISK: wal::Config = wal::Config { segment_bytes: 64_000_000, unsafe_no_fsync: false };
+const DISK: ferretcd_wal::Config = ferretcd_wal::Config { segment_bytes: 64_000_000, unsafe_no_fsync: false };
 const VALUE_BYTES: usize = 300;
 const DURATION: Duration = Duration::from_secs(4);
 
@@ -94,7 +94,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn bare_syncs(dir: &Path) -> Result<Vec<Duration>, wal::Error> {
+fn bare_syncs(dir: &Path) -> Result<Vec<Duration>, ferretcd_wal::Error> {
     let mut log = Wal::create(dir, Metadata { node_id: ME.0, cluster_id: 1 }, DISK)?;
     let data = Bytes::from(vec![b'x'; VALUE_BYTES]);
     let mut latencies = Vec::new();

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use base::MemberId;
 use bytes::Bytes;
-use wal::{Entry, EntryKind, HardState, Recovered, Wal};
+use ferretcd_base::MemberId;
+use ferretcd_wal::{Entry, EntryKind, HardState, Recovered, Wal};
 
 use crate::{Applied, ConfChange, ConfChangeKind, Error};
 
@@ -101,7 +101,7 @@ fn last_term(recovered: &Recovered) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use wal::{ConfState, Config, MemDir, Metadata};
+    use ferretcd_wal::{ConfState, Config, MemDir, Metadata};
 
     use super::*;
     use crate::ConfChangeKind::{AddLearnerNode, AddNode, RemoveNode};

@@ -13,8 +13,8 @@
 //!
 //! The in-memory log holds the library's encoding only; everything that crosses its border is translated.
 
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 use prost::Message as _;
 use raft::eraftpb;
 

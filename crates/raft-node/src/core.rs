@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use raft::eraftpb::{self, MessageType};
 use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
 
@@ -56,7 +56,7 @@ pub struct Core {
     /// Term, role and leader when the election time-out was last drawn.
     spread: (u64, StateRole, u64),
     /// The last hard state given to the disk.
-    hard_state: wal::HardState,
+    hard_state: ferretcd_wal::HardState,
     /// Committed and durable entries behind `handed_out`. They share their payloads with the log in memory.
     backlog: VecDeque<eraftpb::Entry>,
     /// The last committed entry given to the member.
@@ -82,7 +82,7 @@ pub struct Core {
 /// A state from the leader on its way into its place.
 #[derive(Debug)]
 struct Installing {
-    mark: wal::SnapshotMark,
+    mark: ferretcd_wal::SnapshotMark,
     step: Step,
 }
 
@@ -112,7 +112,7 @@ impl Core {
     /// Errs if the settings are out of range, or if log and state do not fit together.
     pub fn new(
         config: Config,
-        recovered: wal::Recovered,
+        recovered: ferretcd_wal::Recovered,
         applied: &Applied,
         seed: u64,
     ) -> Result<Self, Error> {
@@ -451,7 +451,7 @@ impl Core {
         &mut self,
         number: u64,
         entries: &[eraftpb::Entry],
-        hard_state: Option<wal::HardState>,
+        hard_state: Option<ferretcd_wal::HardState>,
         must_sync: bool,
     ) -> Result<(), Error> {
         if entries.is_empty() && hard_state.is_none() {
@@ -464,7 +464,12 @@ impl Core {
     }
 
     /// The log goes on behind a state from the leader. What was committed before and not handed out is in the state.
-    fn begin_anew(&mut self, number: u64, mark: wal::SnapshotMark, hard_state: Option<wal::HardState>) {
+    fn begin_anew(
+        &mut self,
+        number: u64,
+        mark: ferretcd_wal::SnapshotMark,
+        hard_state: Option<ferretcd_wal::HardState>,
+    ) {
         self.backlog.clear();
         self.unconfigured = None;
         self.conf_change = 0;

@@ -22,7 +22,7 @@ pub(crate) struct Driver {
     pub(crate) heartbeat: Duration,
     pub(crate) next_tick: Instant,
     /// A hard state that changes only the commit index and waits for company: by itself it is worth no write.
-    pub(crate) lazy: Option<wal::HardState>,
+    pub(crate) lazy: Option<ferretcd_wal::HardState>,
     /// Bytes of entries handed to the log thread and not durable yet.
     pub(crate) under_way: u64,
     /// The last step handed to the log thread, and the last that it has synced.

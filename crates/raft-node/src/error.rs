@@ -47,7 +47,7 @@ pub enum Error {
     #[error("start the raft node: {conf_state:?} is not a configuration to start from")]
     ConfState {
         /// What the state file contains.
-        conf_state: wal::ConfState,
+        conf_state: ferretcd_wal::ConfState,
     },
     /// An entry of the log holds a configuration change that this version cannot read.
     #[error("read the configuration change in entry {index}")]
@@ -66,7 +66,7 @@ pub enum Error {
     },
     /// The log cannot be written or synced. What was not acknowledged as durable may be lost.
     #[error("write the raft log")]
-    Wal(#[from] wal::Error),
+    Wal(#[from] ferretcd_wal::Error),
     /// The operating system gave no thread.
     #[error("start a thread of the raft node")]
     Thread(#[source] io::Error),

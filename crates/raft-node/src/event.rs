@@ -1,7 +1,7 @@
 //! What goes into a [`Core`](crate::Core) and what comes out of it.
 
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 
 use crate::{Committed, ConfChange, Error, Message, ReadToken, Status};
 
@@ -81,7 +81,7 @@ pub struct Effects {
     pub committed: Vec<Committed>,
     /// The log stands behind a state that the leader has sent, and durably so: put that state into the place of the
     /// present one and answer with [`Event::Installed`]. Nothing else moves before.
-    pub install: Option<wal::SnapshotMark>,
+    pub install: Option<ferretcd_wal::SnapshotMark>,
     /// These reads may be answered from a state that contains the index.
     pub reads: Vec<(ReadToken, u64)>,
     /// Proposals and configuration changes that are certainly in no log.
@@ -96,12 +96,12 @@ pub struct Persist {
     /// Numbers rise, not always by one.
     pub number: u64,
     /// To be written first: the log continues behind this mark. Then there are no entries.
-    pub mark: Option<wal::SnapshotMark>,
+    pub mark: Option<ferretcd_wal::SnapshotMark>,
     /// To be appended next. The first index may be an earlier one than the last appended: what it and its
     /// successors held before is replaced.
-    pub entries: Vec<wal::Entry>,
+    pub entries: Vec<ferretcd_wal::Entry>,
     /// To be written behind the entries.
-    pub hard_state: Option<wal::HardState>,
+    pub hard_state: Option<ferretcd_wal::HardState>,
     /// If false, this may be written together with any later step, and no answer is needed.
     pub must_sync: bool,
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwap, Guard};
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 
 use crate::inbox::{Inbox, Report};
 use crate::log_thread::Checkpoint;
@@ -124,7 +124,7 @@ impl NodeHandle {
     /// Reports that the state up to `mark.index` is durable elsewhere. The node records the mark in the log and
     /// then deletes log segments that lie wholly before it, except the `keep_segments` newest. The mark must be
     /// of an applied entry, with its term and the configuration as of it.
-    pub fn checkpoint(&self, mark: wal::SnapshotMark, keep_segments: usize) {
+    pub fn checkpoint(&self, mark: ferretcd_wal::SnapshotMark, keep_segments: usize) {
         // A later checkpoint covers an earlier one that still waits, so there is never more than one.
         self.shared.inbox.put(|lanes| lanes.checkpoint = Some(Checkpoint { mark, keep_segments }));
     }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 
 use crate::{ConfChange, Error, Message};
 
@@ -21,7 +21,7 @@ pub trait Host: Send + Sync + 'static {
     /// the place of the present one, after everything that was handed out before; then
     /// [`installed`](crate::NodeHandle::installed) is to be called. Until then the node takes part in nothing.
     /// Entries up to the mark that were not handed out never will be.
-    fn install(&self, mark: wal::SnapshotMark);
+    fn install(&self, mark: ferretcd_wal::SnapshotMark);
 
     /// A read asked for with `token` is linearizable as soon as the entries up to `index` are applied. Called on any
     /// thread: the driver's, or the one that [received](crate::NodeHandle::receive) the leader's answer.
@@ -62,7 +62,7 @@ pub struct Applied {
     /// The last entry the state contains; 0 for a new cluster.
     pub index: u64,
     /// The configuration as of `index`; empty for a new cluster.
-    pub conf_state: wal::ConfState,
+    pub conf_state: ferretcd_wal::ConfState,
 }
 
 /// An entry that no later leader can change.

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use parking_lot::{Condvar, Mutex};
 
 use crate::log_thread::{Checkpoint, Done};

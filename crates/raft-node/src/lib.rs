@@ -24,9 +24,9 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use base::MemberId;
+//! use ferretcd_base::MemberId;
 //! use ferretcd_raft_node::{Applied, Config, Core, Event, Payload, Proposal};
-//! use wal::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
+//! use ferretcd_wal::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
 //!
 //! let config = Config {
 //!     id: MemberId(1),

@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use ferretcd_wal::Wal;
 use parking_lot::{Condvar, Mutex};
-use wal::Wal;
 
 use crate::inbox::Inbox;
 use crate::{Error, Persisted};
@@ -23,8 +23,8 @@ pub(crate) struct LogQueue {
 /// Work for one round: the fields are performed in their order.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) entries: Vec<wal::Entry>,
-    pub(crate) hard_state: Option<wal::HardState>,
+    pub(crate) entries: Vec<ferretcd_wal::Entry>,
+    pub(crate) hard_state: Option<ferretcd_wal::HardState>,
     pub(crate) received: Option<Received>,
     /// The last step among them whose durability has to be reported; 0 for none.
     pub(crate) number: u64,
@@ -37,15 +37,15 @@ pub(crate) struct Batch {
 /// A state from the leader that is durable elsewhere, so that the log begins anew behind it.
 #[derive(Debug)]
 pub(crate) struct Received {
-    pub(crate) mark: wal::SnapshotMark,
+    pub(crate) mark: ferretcd_wal::SnapshotMark,
     /// The hard state that says that the mark is committed; written behind it.
-    pub(crate) hard_state: Option<wal::HardState>,
+    pub(crate) hard_state: Option<ferretcd_wal::HardState>,
 }
 
 /// A state that is durable elsewhere, so that the log before it is not needed.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
-    pub(crate) mark: wal::SnapshotMark,
+    pub(crate) mark: ferretcd_wal::SnapshotMark,
     pub(crate) keep_segments: usize,
 }
 
@@ -134,8 +134,8 @@ fn perform(wal: &mut Wal, batch: &Batch, inbox: &Inbox) -> Result<(), Error> {
 
 fn write(
     wal: &mut Wal,
-    entries: &[wal::Entry],
-    hard_state: Option<wal::HardState>,
+    entries: &[ferretcd_wal::Entry],
+    hard_state: Option<ferretcd_wal::HardState>,
 ) -> Result<Option<Persisted>, Error> {
     if entries.is_empty() && hard_state.is_none() {
         return Ok(None);
@@ -190,8 +190,13 @@ mod tests {
 
     #[test]
     fn merged_work_keeps_the_latest_of_each_kind() {
-        let entry = |index| wal::Entry { term: 1, index, kind: wal::EntryKind::Normal, data: "x".into() };
-        let state = |commit| Some(wal::HardState { term: 1, vote: 0, commit });
+        let entry = |index| ferretcd_wal::Entry {
+            term: 1,
+            index,
+            kind: ferretcd_wal::EntryKind::Normal,
+            data: "x".into(),
+        };
+        let state = |commit| Some(ferretcd_wal::HardState { term: 1, vote: 0, commit });
         let mut batch =
             Batch { entries: vec![entry(1)], hard_state: state(0), number: 3, ..Batch::default() };
         batch.merge(Batch { entries: vec![entry(2)], number: 4, bytes: 1, ..Batch::default() });
@@ -202,14 +207,20 @@ mod tests {
 
     #[test]
     fn a_received_state_comes_behind_what_waited_and_overtakes_checkpoints() {
-        let config = wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };
-        let dir = wal::MemDir::new();
-        let mut log = Wal::create_on(dir.clone(), wal::Metadata::default(), config).unwrap();
-        let entry = |index| wal::Entry { term: 1, index, kind: wal::EntryKind::Normal, data: "x".into() };
-        let state = |term, commit| Some(wal::HardState { term, vote: 0, commit });
+        let config = ferretcd_wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };
+        let dir = ferretcd_wal::MemDir::new();
+        let mut log = Wal::create_on(dir.clone(), ferretcd_wal::Metadata::default(), config).unwrap();
+        let entry = |index| ferretcd_wal::Entry {
+            term: 1,
+            index,
+            kind: ferretcd_wal::EntryKind::Normal,
+            data: "x".into(),
+        };
+        let state = |term, commit| Some(ferretcd_wal::HardState { term, vote: 0, commit });
         let mark = |index, term| {
-            let conf_state = Some(wal::ConfState { voters: vec![1], ..wal::ConfState::default() });
-            wal::SnapshotMark { index, term, conf_state }
+            let conf_state =
+                Some(ferretcd_wal::ConfState { voters: vec![1], ..ferretcd_wal::ConfState::default() });
+            ferretcd_wal::SnapshotMark { index, term, conf_state }
         };
         let mut batch =
             Batch { entries: vec![entry(1), entry(2)], hard_state: state(1, 1), ..Batch::default() };
@@ -229,12 +240,17 @@ mod tests {
 
     #[test]
     fn entries_that_replace_others_of_their_batch_reach_the_disk() {
-        let entry = |term, index| wal::Entry { term, index, kind: wal::EntryKind::Normal, data: "x".into() };
-        let config = wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };
-        let dir = wal::MemDir::new();
-        let mut log = Wal::create_on(dir.clone(), wal::Metadata::default(), config).unwrap();
+        let entry = |term, index| ferretcd_wal::Entry {
+            term,
+            index,
+            kind: ferretcd_wal::EntryKind::Normal,
+            data: "x".into(),
+        };
+        let config = ferretcd_wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };
+        let dir = ferretcd_wal::MemDir::new();
+        let mut log = Wal::create_on(dir.clone(), ferretcd_wal::Metadata::default(), config).unwrap();
         let entries = [entry(1, 1), entry(1, 2), entry(1, 3), entry(2, 2), entry(2, 3)];
-        let hard_state = Some(wal::HardState { term: 2, vote: 1, commit: 1 });
+        let hard_state = Some(ferretcd_wal::HardState { term: 2, vote: 1, commit: 1 });
         assert!(write(&mut log, &entries, hard_state).unwrap().is_some());
         assert!(write(&mut log, &[], hard_state).unwrap().is_none());
 

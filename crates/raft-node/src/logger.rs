@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use slog::{Drain, KV as _, Key, Level, Logger, Never, OwnedKVList, Record, Serializer};
 
 /// The key under which the library puts the member's id.

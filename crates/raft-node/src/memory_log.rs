@@ -25,12 +25,12 @@ pub(crate) struct MemoryLog {
     /// What the core is created with; not kept up to date afterwards.
     initial: RaftState,
     /// The place of the present state in the log, for followers that need it all. The configuration may be ahead.
-    state: wal::SnapshotMark,
+    state: ferretcd_wal::SnapshotMark,
 }
 
 impl MemoryLog {
     pub(crate) fn new(start: (u64, u64), entries: Vec<Entry>, initial: RaftState) -> Self {
-        let state = wal::SnapshotMark {
+        let state = ferretcd_wal::SnapshotMark {
             index: start.0,
             term: start.1,
             conf_state: Some(translate::conf_state_to_wal(&initial.conf_state)),
@@ -51,7 +51,7 @@ impl MemoryLog {
     }
 
     /// Continues behind a state that has replaced all entries.
-    pub(crate) fn restart_at(&mut self, mark: wal::SnapshotMark) {
+    pub(crate) fn restart_at(&mut self, mark: ferretcd_wal::SnapshotMark) {
         self.entries.clear();
         self.bytes = 0;
         self.start = (mark.index, mark.term);

@@ -1,6 +1,6 @@
 //! What members say to each other.
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use raft::eraftpb::{self, MessageType};
 
 use crate::translate;
@@ -62,7 +62,7 @@ impl Message {
 
     /// Where in the log the state stands that this message is about; `None` if it is not
     /// [about one](Self::is_snapshot).
-    pub fn snapshot_mark(&self) -> Option<wal::SnapshotMark> {
+    pub fn snapshot_mark(&self) -> Option<ferretcd_wal::SnapshotMark> {
         self.is_snapshot().then(|| translate::mark_of(self.0.get_snapshot()))
     }
 
@@ -70,7 +70,7 @@ impl Message {
     /// and the state that is sent in the end is at least as new. For messages that are
     /// [about one](Self::is_snapshot).
     #[must_use]
-    pub fn with_snapshot_mark(mut self, mark: &wal::SnapshotMark) -> Self {
+    pub fn with_snapshot_mark(mut self, mark: &ferretcd_wal::SnapshotMark) -> Self {
         self.0.set_snapshot(translate::snapshot_at(mark));
         self
     }

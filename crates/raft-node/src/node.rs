@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use base::MemberId;
 use bytes::Bytes;
-use wal::Wal;
+use ferretcd_base::MemberId;
+use ferretcd_wal::Wal;
 
 use crate::driver::Driver;
 use crate::handle::{Outside, Shared};
@@ -26,7 +26,9 @@ pub fn bootstrap(wal: &mut Wal, members: &[(MemberId, Bytes)]) -> Result<(), Err
 
 /// The entries that the log of every member of a new cluster starts with: one configuration change per member,
 /// ascending by id, all of term 1 and committed. The contexts are the members' descriptions.
-pub fn founding_entries(members: &[(MemberId, Bytes)]) -> (Vec<wal::Entry>, wal::HardState) {
+pub fn founding_entries(
+    members: &[(MemberId, Bytes)],
+) -> (Vec<ferretcd_wal::Entry>, ferretcd_wal::HardState) {
     let mut members: Vec<_> = members.iter().collect();
     members.sort_by_key(|(member, _)| *member);
     let entries: Vec<_> = members
@@ -35,11 +37,16 @@ pub fn founding_entries(members: &[(MemberId, Bytes)]) -> (Vec<wal::Entry>, wal:
         .map(|((node, context), index)| {
             let change =
                 ConfChange { id: 0, kind: ConfChangeKind::AddNode, node: *node, context: context.clone() };
-            wal::Entry { term: 1, index, kind: wal::EntryKind::ConfChange, data: change.to_etcd() }
+            ferretcd_wal::Entry {
+                term: 1,
+                index,
+                kind: ferretcd_wal::EntryKind::ConfChange,
+                data: change.to_etcd(),
+            }
         })
         .collect();
     let commit = entries.len() as u64;
-    (entries, wal::HardState { term: 1, vote: 0, commit })
+    (entries, ferretcd_wal::HardState { term: 1, vote: 0, commit })
 }
 
 /// A running node: its driver and its log thread. Dropping it stops it as [`Self::stop`] does.
@@ -56,7 +63,7 @@ impl Node {
     pub fn start(
         config: Config,
         wal: Wal,
-        recovered: wal::Recovered,
+        recovered: ferretcd_wal::Recovered,
         applied: Applied,
         transport: Arc<dyn Transport>,
         host: Arc<dyn Host>,

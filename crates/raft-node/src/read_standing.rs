@@ -16,8 +16,8 @@
 //! for all threads, and no thread has to wake the driver. That has to happen before anything leaves the node that
 //! follows from a newer one: a vote must not be out before the standing that ends with it.
 
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 use raft::eraftpb::{self, MessageType};
 
 use crate::{Message, ReadToken};

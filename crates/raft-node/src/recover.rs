@@ -6,8 +6,8 @@ use raft::RaftState;
 use crate::memory_log::MemoryLog;
 use crate::{Applied, Error, translate};
 
-pub(crate) fn memory_log(recovered: wal::Recovered, applied: &Applied) -> Result<MemoryLog, Error> {
-    let wal::Recovered { snapshot: start, mut hard_state, entries, .. } = recovered;
+pub(crate) fn memory_log(recovered: ferretcd_wal::Recovered, applied: &Applied) -> Result<MemoryLog, Error> {
+    let ferretcd_wal::Recovered { snapshot: start, mut hard_state, entries, .. } = recovered;
     check_consecutive(&entries, start.index)?;
     check_conf_state(applied)?;
     let last = start.index + entries.len() as u64;
@@ -31,7 +31,7 @@ pub(crate) fn memory_log(recovered: wal::Recovered, applied: &Applied) -> Result
     Ok(MemoryLog::new((start.index, start.term), entries, initial))
 }
 
-fn check_consecutive(entries: &[wal::Entry], start: u64) -> Result<(), Error> {
+fn check_consecutive(entries: &[ferretcd_wal::Entry], start: u64) -> Result<(), Error> {
     match entries.iter().zip(start + 1..).find(|(entry, expected)| entry.index != *expected) {
         Some((entry, expected)) => Err(Error::LogGap { expected, found: entry.index }),
         None => Ok(()),
@@ -41,7 +41,7 @@ fn check_consecutive(entries: &[wal::Entry], start: u64) -> Result<(), Error> {
 /// Unless nothing was applied yet, there is a configuration.
 fn check_conf_state(applied: &Applied) -> Result<(), Error> {
     let conf_state = &applied.conf_state;
-    let is_new = applied.index == 0 && *conf_state == wal::ConfState::default();
+    let is_new = applied.index == 0 && *conf_state == ferretcd_wal::ConfState::default();
     if is_new || translate::is_startable(conf_state) {
         Ok(())
     } else {

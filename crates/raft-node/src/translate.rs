@@ -8,16 +8,16 @@ use raft::eraftpb::{self, EntryType};
 
 use crate::{ConfChange, Error};
 
-pub(crate) fn entry_from_wal(entry: wal::Entry) -> Result<eraftpb::Entry, Error> {
+pub(crate) fn entry_from_wal(entry: ferretcd_wal::Entry) -> Result<eraftpb::Entry, Error> {
     let (kind, data) = match entry.kind {
-        wal::EntryKind::Normal => (EntryType::EntryNormal, entry.data),
-        wal::EntryKind::ConfChange => {
+        ferretcd_wal::EntryKind::Normal => (EntryType::EntryNormal, entry.data),
+        ferretcd_wal::EntryKind::ConfChange => {
             let change =
                 ConfChange::from_etcd(entry.data).map_err(|_| Error::ConfChange { index: entry.index })?;
             (EntryType::EntryConfChange, change.to_core())
         }
         // etcd's servers propose none, and refuse to run on one.
-        wal::EntryKind::ConfChangeV2 => return Err(Error::ConfChange { index: entry.index }),
+        ferretcd_wal::EntryKind::ConfChangeV2 => return Err(Error::ConfChange { index: entry.index }),
     };
     let mut translated =
         eraftpb::Entry { term: entry.term, index: entry.index, data, ..eraftpb::Entry::default() };
@@ -25,13 +25,13 @@ pub(crate) fn entry_from_wal(entry: wal::Entry) -> Result<eraftpb::Entry, Error>
     Ok(translated)
 }
 
-pub(crate) fn entry_to_wal(entry: &eraftpb::Entry) -> Result<wal::Entry, Error> {
+pub(crate) fn entry_to_wal(entry: &eraftpb::Entry) -> Result<ferretcd_wal::Entry, Error> {
     let (kind, data) = match entry.get_entry_type() {
-        EntryType::EntryNormal => (wal::EntryKind::Normal, entry.data.clone()),
-        EntryType::EntryConfChange => (wal::EntryKind::ConfChange, conf_change(entry)?.to_etcd()),
+        EntryType::EntryNormal => (ferretcd_wal::EntryKind::Normal, entry.data.clone()),
+        EntryType::EntryConfChange => (ferretcd_wal::EntryKind::ConfChange, conf_change(entry)?.to_etcd()),
         EntryType::EntryConfChangeV2 => return Err(Error::ConfChange { index: entry.index }),
     };
-    Ok(wal::Entry { term: entry.term, index: entry.index, kind, data })
+    Ok(ferretcd_wal::Entry { term: entry.term, index: entry.index, kind, data })
 }
 
 /// The configuration change in an entry of the in-memory log.
@@ -39,7 +39,7 @@ pub(crate) fn conf_change(entry: &eraftpb::Entry) -> Result<ConfChange, Error> {
     ConfChange::from_core(entry.data.clone()).map_err(|_| Error::ConfChange { index: entry.index })
 }
 
-pub(crate) fn hard_state_from_wal(state: wal::HardState) -> eraftpb::HardState {
+pub(crate) fn hard_state_from_wal(state: ferretcd_wal::HardState) -> eraftpb::HardState {
     eraftpb::HardState {
         term: state.term,
         vote: state.vote,
@@ -48,12 +48,12 @@ pub(crate) fn hard_state_from_wal(state: wal::HardState) -> eraftpb::HardState {
     }
 }
 
-pub(crate) fn hard_state_to_wal(state: &eraftpb::HardState) -> wal::HardState {
-    wal::HardState { term: state.term, vote: state.vote, commit: state.commit }
+pub(crate) fn hard_state_to_wal(state: &eraftpb::HardState) -> ferretcd_wal::HardState {
+    ferretcd_wal::HardState { term: state.term, vote: state.vote, commit: state.commit }
 }
 
 /// Of a configuration that is not joint.
-pub(crate) fn conf_state_from_wal(state: &wal::ConfState) -> eraftpb::ConfState {
+pub(crate) fn conf_state_from_wal(state: &ferretcd_wal::ConfState) -> eraftpb::ConfState {
     let mut translated = eraftpb::ConfState::default();
     translated.set_voters(state.voters.clone());
     translated.set_learners(state.learners.clone());
@@ -61,13 +61,13 @@ pub(crate) fn conf_state_from_wal(state: &wal::ConfState) -> eraftpb::ConfState 
 }
 
 /// The library keeps members in hash sets; sorted, equal configurations are equal bytes on every member.
-pub(crate) fn conf_state_to_wal(state: &eraftpb::ConfState) -> wal::ConfState {
+pub(crate) fn conf_state_to_wal(state: &eraftpb::ConfState) -> ferretcd_wal::ConfState {
     let sorted = |members: &[u64]| {
         let mut members = members.to_vec();
         members.sort_unstable();
         members
     };
-    wal::ConfState {
+    ferretcd_wal::ConfState {
         voters: sorted(state.get_voters()),
         learners: sorted(state.get_learners()),
         voters_outgoing: sorted(state.get_voters_outgoing()),
@@ -78,7 +78,7 @@ pub(crate) fn conf_state_to_wal(state: &eraftpb::ConfState) -> wal::ConfState {
 
 /// Whether a raft core can start from this configuration: it has voters, everybody is there once, and it is not in
 /// the middle of a joint change, which etcd never makes.
-pub(crate) fn is_startable(conf_state: &wal::ConfState) -> bool {
+pub(crate) fn is_startable(conf_state: &ferretcd_wal::ConfState) -> bool {
     let members = || conf_state.voters.iter().chain(&conf_state.learners);
     let is_joint = conf_state.auto_leave
         || !conf_state.voters_outgoing.is_empty()
@@ -91,7 +91,7 @@ pub(crate) fn is_startable(conf_state: &wal::ConfState) -> bool {
 }
 
 /// A state is named by its place in the log only; the bytes of it stay with the member.
-pub(crate) fn snapshot_at(mark: &wal::SnapshotMark) -> eraftpb::Snapshot {
+pub(crate) fn snapshot_at(mark: &ferretcd_wal::SnapshotMark) -> eraftpb::Snapshot {
     let mut snapshot = eraftpb::Snapshot::default();
     let metadata = snapshot.mut_metadata();
     metadata.index = mark.index;
@@ -100,8 +100,8 @@ pub(crate) fn snapshot_at(mark: &wal::SnapshotMark) -> eraftpb::Snapshot {
     snapshot
 }
 
-pub(crate) fn mark_of(snapshot: &eraftpb::Snapshot) -> wal::SnapshotMark {
+pub(crate) fn mark_of(snapshot: &eraftpb::Snapshot) -> ferretcd_wal::SnapshotMark {
     let metadata = snapshot.get_metadata();
     let conf_state = Some(conf_state_to_wal(metadata.get_conf_state()));
-    wal::SnapshotMark { index: metadata.index, term: metadata.term, conf_state }
+    ferretcd_wal::SnapshotMark { index: metadata.index, term: metadata.term, conf_state }
 }

@@ -5,7 +5,7 @@
 //! take it without looking again: the library panics over much that no honest peer sends. Checks that depend on the
 //! core's state are the core's.
 
-use api_proto::raftpb;
+use ferretcd_api_proto::raftpb;
 use protobuf::ProtobufEnum;
 use raft::eraftpb::{self, EntryType, MessageType};
 
@@ -42,8 +42,9 @@ impl From<Message> for raftpb::Message {
     fn from(Message(mut message): Message) -> Self {
         let number = |number: u64| (number != 0).then_some(number);
         let snapshot = message.has_snapshot().then(|| {
-            let wal::SnapshotMark { index, term, conf_state } = translate::mark_of(message.get_snapshot());
-            let wal::ConfState { voters, learners, .. } = conf_state.unwrap_or_default();
+            let ferretcd_wal::SnapshotMark { index, term, conf_state } =
+                translate::mark_of(message.get_snapshot());
+            let ferretcd_wal::ConfState { voters, learners, .. } = conf_state.unwrap_or_default();
             let conf_state = raftpb::ConfState { voters, learners, ..raftpb::ConfState::default() };
             let metadata = raftpb::SnapshotMetadata {
                 conf_state: Some(conf_state),
@@ -151,14 +152,14 @@ fn entry_from_wire(entry: raftpb::Entry) -> Result<eraftpb::Entry, MessageError>
 }
 
 /// `None` for a configuration that no member starts from; see [`translate::is_startable`].
-fn mark_from_wire(metadata: raftpb::SnapshotMetadata) -> Option<wal::SnapshotMark> {
+fn mark_from_wire(metadata: raftpb::SnapshotMetadata) -> Option<ferretcd_wal::SnapshotMark> {
     let (index, term) = (metadata.index(), metadata.term());
     let conf_state = metadata.conf_state?;
     let auto_leave = conf_state.auto_leave();
     let raftpb::ConfState { voters, learners, voters_outgoing, learners_next, .. } = conf_state;
-    let conf_state = wal::ConfState { voters, learners, voters_outgoing, learners_next, auto_leave };
+    let conf_state = ferretcd_wal::ConfState { voters, learners, voters_outgoing, learners_next, auto_leave };
     let is_mark = index > 0 && term > 0 && translate::is_startable(&conf_state);
-    is_mark.then_some(wal::SnapshotMark { index, term, conf_state: Some(conf_state) })
+    is_mark.then_some(ferretcd_wal::SnapshotMark { index, term, conf_state: Some(conf_state) })
 }
 
 fn is_well_formed(message: &eraftpb::Message) -> bool {

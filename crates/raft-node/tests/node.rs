@@ -4,14 +4,16 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use api_proto::raftpb::{self, MessageType};
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_api_proto::raftpb::{self, MessageType};
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Host, Message, NoPeers, Node, NodeHandle,
     Payload, Persisted, ReadToken, Refused, Role, Status, Transport, bootstrap,
 };
-use wal::{Config as WalConfig, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal};
+use ferretcd_wal::{
+    Config as WalConfig, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal,
+};
 
 const ME: MemberId = MemberId(1);
 /// Only a bound for failing tests.
@@ -71,7 +73,7 @@ struct Member {
     handle: NodeHandle,
     heard: Receiver<Heard>,
     applied: u64,
-    conf_state: wal::ConfState,
+    conf_state: ferretcd_wal::ConfState,
 }
 
 fn config() -> Config {
@@ -323,7 +325,7 @@ fn a_checkpoint_releases_segments_and_recovery_starts_from_it() {
 }
 
 fn segments(dir: &MemDir) -> Vec<String> {
-    let names = wal::Dir::list(dir).unwrap();
+    let names = ferretcd_wal::Dir::list(dir).unwrap();
     names.into_iter().filter(|name| name.ends_with(".wal")).collect()
 }
 

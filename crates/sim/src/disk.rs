@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use backend::MemoryMedium;
-use wal::MemDir;
+use ferretcd_backend::MemoryMedium;
+use ferretcd_wal::MemDir;
 
 use crate::agenda::{MS, Micros};
 use crate::random::Random;

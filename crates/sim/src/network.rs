@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use raft_node::Message;
+use ferretcd_raft_node::Message;
 
 use crate::agenda::{MS, Micros};
 use crate::random::Random;

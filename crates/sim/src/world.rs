@@ -1,6 +1,6 @@
 //! Everything around the members.
 
-use raft_node::Message;
+use ferretcd_raft_node::Message;
 
 use crate::agenda::{Agenda, MS, Micros};
 use crate::check::{Answer, OpId, Operations, Truth, Violation};

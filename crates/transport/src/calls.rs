@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::{
     LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
-use api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
-use base::{ClusterId, LeaseId, MemberId};
-use bytes::Bytes;
-use engine::{PeerError, PeerHash, PeerVersions};
+use ferretcd_api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
+use ferretcd_base::{ClusterId, LeaseId, MemberId};
+use ferretcd_engine::{PeerError, PeerHash, PeerVersions};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use prost::Message;
 
@@ -54,7 +54,10 @@ fn lease_answer(reply: &Reply) -> Result<Bytes, PeerError> {
     }
 }
 
-pub(crate) async fn promote(link: &Link, id: MemberId) -> Result<Vec<membership::Member>, PeerError> {
+pub(crate) async fn promote(
+    link: &Link,
+    id: MemberId,
+) -> Result<Vec<ferretcd_membership::Member>, PeerError> {
     // In decimal here, unlike everywhere else.
     let path = format!("/members/promote/{}", id.0);
     let reply = ask(link, Method::POST, &path, JSON, Vec::new()).await?;
@@ -131,7 +134,7 @@ pub async fn cluster_members(
     connect: Arc<dyn Connect>,
     peer_urls: &[String],
     timeout: Duration,
-) -> Result<(ClusterId, Vec<membership::Member>), PeerError> {
+) -> Result<(ClusterId, Vec<ferretcd_membership::Member>), PeerError> {
     let client = Client::for_calls(connect, timeout, timeout);
     let mut last = PeerError::Unreachable("no valid URL was given".to_owned());
     for url in peer_urls.iter().filter_map(|url| url.parse::<Uri>().ok()) {
@@ -145,7 +148,7 @@ pub async fn cluster_members(
     Err(last)
 }
 
-fn members_answer(reply: &Reply) -> Result<(ClusterId, Vec<membership::Member>), PeerError> {
+fn members_answer(reply: &Reply) -> Result<(ClusterId, Vec<ferretcd_membership::Member>), PeerError> {
     if reply.status != StatusCode::OK {
         return Err(refused(reply));
     }

@@ -1,7 +1,7 @@
 //! Between the messages of the consensus core and those of the wire.
 
-use api_proto::raftpb;
-use raft_node::Message;
+use ferretcd_api_proto::raftpb;
+use ferretcd_raft_node::Message;
 
 /// The form that goes over the wire. Data of entries is moved.
 pub(crate) fn to_wire(message: Message) -> raftpb::Message {

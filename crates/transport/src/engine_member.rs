@@ -2,13 +2,13 @@
 
 use std::io;
 
-use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
-use apply::ApplyError;
-use base::{ClusterId, LeaseId, MemberId};
-use engine::{Answer, Engine, PeerError, PeerHash, ReconfigureError, RequestError};
-use membership::ChangeError;
-use raft_node::Message;
-use wal::SnapshotMark;
+use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use ferretcd_apply::ApplyError;
+use ferretcd_base::{ClusterId, LeaseId, MemberId};
+use ferretcd_engine::{Answer, Engine, PeerError, PeerHash, ReconfigureError, RequestError};
+use ferretcd_membership::ChangeError;
+use ferretcd_raft_node::Message;
+use ferretcd_wal::SnapshotMark;
 
 use crate::{Member, OutgoingSnapshot};
 
@@ -21,7 +21,7 @@ impl Member for Engine {
         Engine::cluster_id(self)
     }
 
-    fn members(&self) -> Vec<membership::Member> {
+    fn members(&self) -> Vec<ferretcd_membership::Member> {
         self.membership().members().cloned().collect()
     }
 
@@ -80,7 +80,7 @@ impl Member for Engine {
         })
     }
 
-    fn promote(&self, id: MemberId) -> Answer<Vec<membership::Member>> {
+    fn promote(&self, id: MemberId) -> Answer<Vec<ferretcd_membership::Member>> {
         let engine = self.clone();
         Box::pin(async move {
             let promoted = engine.promote_here(id).await;

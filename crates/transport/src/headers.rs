@@ -1,7 +1,7 @@
 //! What members tell each other with each request, and what they refuse.
 
-use api_proto::API_VERSION;
-use base::{ClusterId, MemberId};
+use ferretcd_api_proto::API_VERSION;
+use ferretcd_base::{ClusterId, MemberId};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::answer::Refusal;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use api_proto::raftpb::Message;
 use bytes::Bytes;
+use ferretcd_api_proto::raftpb::Message;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use api_proto::raftpb::Message;
+use ferretcd_api_proto::raftpb::Message;
 use parking_lot::Mutex;
 
 use crate::codec::rough_len;
@@ -155,7 +155,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::raftpb::Entry;
+    use ferretcd_api_proto::raftpb::Entry;
 
     use super::*;
 

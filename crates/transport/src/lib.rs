@@ -4,7 +4,7 @@
 //! or without TLS, on the peer URLs.
 //!
 //! * [`PeerTransport`] is how a member reaches the others: messages on streams, snapshots, questions. It is an
-//!   [`engine::Peers`].
+//!   [`ferretcd_engine::Peers`].
 //! * [`PeerServer`] answers what the others ask, on connections that somebody else has accepted.
 //! * [`Member`] is what both ask of the member they work for; [`Connect`] dials, with TLS or without.
 //!
@@ -31,7 +31,7 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use engine::Peers;
+//! use ferretcd_engine::Peers;
 //! use ferretcd_transport::{Config, PeerServer, PeerTransport, TcpConnect};
 //! use http::{Response, StatusCode};
 //!
@@ -49,7 +49,7 @@
 //! let transport = PeerTransport::register(config, &prometheus::Registry::new(), runtime.handle())?;
 //! // The member starts with it as its `Peers`, and is then given to it.
 //! let peers: Arc<dyn Peers> = Arc::new(transport.clone());
-//! assert_eq!(peers.active_since(base::MemberId(2)), None);
+//! assert_eq!(peers.active_since(ferretcd_base::MemberId(2)), None);
 //!
 //! let not_found = tower::service_fn(|_| async {
 //!     let mut response = Response::new(String::new());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use http::{HeaderMap, StatusCode, Uri};
 use tracing::error;
 

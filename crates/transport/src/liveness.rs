@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
 use tracing::{debug, info, warn};

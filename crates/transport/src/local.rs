@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use api_proto::raftpb::{self, MessageType};
-use base::{ClusterId, MemberId};
+use ferretcd_api_proto::raftpb::{self, MessageType};
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_membership::Membership;
 use http::{HeaderMap, StatusCode};
-use membership::Membership;
 use parking_lot::RwLock;
 use tracing::warn;
 

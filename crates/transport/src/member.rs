@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io;
 
-use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
-use base::{ClusterId, LeaseId, MemberId};
-use engine::{Answer, PeerHash};
-use raft_node::Message;
-use wal::SnapshotMark;
+use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use ferretcd_base::{ClusterId, LeaseId, MemberId};
+use ferretcd_engine::{Answer, PeerHash};
+use ferretcd_raft_node::Message;
+use ferretcd_wal::SnapshotMark;
 
 /// The member on this side. Nothing but the two methods for snapshots may block.
 pub trait Member: fmt::Debug + Send + Sync + 'static {
@@ -18,7 +18,7 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     fn cluster_id(&self) -> ClusterId;
 
     /// Everybody in the cluster as far as this member knows, for others that ask.
-    fn members(&self) -> Vec<membership::Member>;
+    fn members(&self) -> Vec<ferretcd_membership::Member>;
 
     /// Takes a raft message from another member. May drop it.
     fn receive(&self, message: Message);
@@ -53,7 +53,7 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
     fn lease_info(&self, request: LeaseTimeToLiveRequest) -> Answer<LeaseTimeToLiveResponse>;
 
     /// Makes a voter of a learner, as leader; the answer is everybody after that.
-    fn promote(&self, id: MemberId) -> Answer<Vec<membership::Member>>;
+    fn promote(&self, id: MemberId) -> Answer<Vec<ferretcd_membership::Member>>;
 
     /// The hash of the key space at a revision.
     fn hash_kv(&self, revision: i64) -> Answer<PeerHash>;

@@ -1,6 +1,6 @@
 //! The metrics of the network between members, under etcd's names.
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use prometheus::core::Collector;
 use prometheus::{
     Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,

@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use api_proto::raftpb::Message;
 use bytes::Buf as _;
+use ferretcd_api_proto::raftpb::Message;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use api_proto::raftpb::{Message, MessageType};
-use base::MemberId;
+use ferretcd_api_proto::raftpb::{Message, MessageType};
+use ferretcd_base::MemberId;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;

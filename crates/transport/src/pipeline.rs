@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api_proto::raftpb::Message;
+use ferretcd_api_proto::raftpb::Message;
 use http::Method;
 use prost::Message as _;
 use tokio::sync::mpsc;

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
-use api_proto::raftpb::MessageType;
 use arc_swap::ArcSwap;
-use base::{LeaseId, MemberId};
-use engine::{Answer, PeerError, PeerHash, PeerState, PeerVersions, Peers};
-use membership::Membership;
+use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use ferretcd_api_proto::raftpb::MessageType;
+use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_engine::{Answer, PeerError, PeerHash, PeerState, PeerVersions, Peers};
+use ferretcd_membership::Membership;
+use ferretcd_raft_node::Message;
 use parking_lot::{Mutex, RwLock};
 use prometheus::Registry;
-use raft_node::Message;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
@@ -323,7 +323,7 @@ impl Peers for PeerTransport {
         self.call(to, |link| async move { calls::lease_info(&link, request).await })
     }
 
-    fn promote(&self, to: MemberId, id: MemberId) -> Answer<Vec<membership::Member>> {
+    fn promote(&self, to: MemberId, id: MemberId) -> Answer<Vec<ferretcd_membership::Member>> {
         self.call(to, move |link| async move { calls::promote(&link, id).await })
     }
 

@@ -1,7 +1,7 @@
 //! The JSON of questions and answers between members.
 
-use engine::{PeerHash, PeerVersions};
-use membership::Member;
+use ferretcd_engine::{PeerHash, PeerVersions};
+use ferretcd_membership::Member;
 use serde::{Deserialize, Serialize};
 
 /// A list of members.
@@ -85,7 +85,7 @@ fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use base::MemberId;
+    use ferretcd_base::MemberId;
 
     use super::*;
 

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::KeyRange;
-use mvcc::{History, ReadError};
+use ferretcd_base::KeyRange;
+use ferretcd_mvcc::{History, ReadError};
 
 use crate::forms::Forms;
 use crate::groups::Pick;

@@ -1,7 +1,7 @@
 //! Events as they go over the wire, encoded once for all who want them.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use mvcc::{Change, ChangeKind};
+use ferretcd_mvcc::{Change, ChangeKind};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 // Tags: field number and wire type (0 varint, 2 length-delimited).
@@ -122,10 +122,10 @@ fn put_len(out: &mut BytesMut, tag: u8, len: usize) {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::EncodedKeyValue;
-    use api_proto::etcdserverpb::WatchResponse;
-    use api_proto::mvccpb::{Event, KeyValue, event::EventType};
-    use base::{LeaseId, Revision};
+    use ferretcd_api_proto::EncodedKeyValue;
+    use ferretcd_api_proto::etcdserverpb::WatchResponse;
+    use ferretcd_api_proto::mvccpb::{Event, KeyValue, event::EventType};
+    use ferretcd_base::{LeaseId, Revision};
     use prost::Message;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! The changes of a stretch in the two forms in which groups want them.
 
 use bytes::Bytes;
-use mvcc::Change;
+use ferretcd_mvcc::Change;
 
 use crate::Events;
 use crate::events::Encoded;

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use base::KeyRange;
 use bytes::Bytes;
-use mvcc::Change;
+use ferretcd_base::KeyRange;
+use ferretcd_mvcc::Change;
 use slab::Slab;
 use smallvec::SmallVec;
 
@@ -124,8 +124,8 @@ fn span(range: &KeyRange) -> Span {
 
 #[cfg(test)]
 mod tests {
-    use base::{LeaseId, Revision};
-    use mvcc::ChangeKind;
+    use ferretcd_base::{LeaseId, Revision};
+    use ferretcd_mvcc::ChangeKind;
     use proptest::prelude::*;
 
     use super::*;

@@ -1,8 +1,8 @@
 //! Reads of history that has left the memory, for others to do.
 
-use base::KeyRange;
 use bytes::Bytes;
-use mvcc::{Change, History, HistoryLimit, ReadError, Reader};
+use ferretcd_base::KeyRange;
+use ferretcd_mvcc::{Change, History, HistoryLimit, ReadError, Reader};
 
 /// How much is read at once. Small, because a queue of a stream may get as much on top of its bound.
 const STRETCH_CHANGES: usize = 1000;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::KeyRange;
-use mvcc::Reader;
+use ferretcd_base::KeyRange;
+use ferretcd_mvcc::Reader;
 use slab::Slab;
 
 use crate::groups::Groups;

@@ -1,6 +1,6 @@
 //! Who is told about which change of the key space.
 //!
-//! A [`Hub`] reads the history of a [`mvcc::Store`] and tells watches of what they asked for: every change
+//! A [`Hub`] reads the history of a [`ferretcd_mvcc::Store`] and tells watches of what they asked for: every change
 //! once, in order, from a revision of their choice on. It is a machine that its owner turns: it starts no
 //! thread, waits for nobody and looks at no clock.
 //!
@@ -35,8 +35,8 @@
 //! ```
 //! use std::{cell::RefCell, rc::Rc};
 //!
-//! use backend::{Backend, Batch};
-//! use base::{KeyRange, LeaseId};
+//! use ferretcd_backend::{Backend, Batch};
+//! use ferretcd_base::{KeyRange, LeaseId};
 //! use ferretcd_watch::{Delivery, Hub, Outlet, WatchSpec};
 //!
 //! #[derive(Clone, Default)]
@@ -51,7 +51,7 @@
 //!     }
 //! }
 //!
-//! let mut store = mvcc::Store::open(Backend::in_memory(), &mvcc::Config { cache_bytes: 1 << 20 })?;
+//! let mut store = ferretcd_mvcc::Store::open(Backend::in_memory(), &ferretcd_mvcc::Config { cache_bytes: 1 << 20 })?;
 //! let mut hub = Hub::new(store.reader());
 //! let queue = Queue::default();
 //! let stream = hub.open(queue.clone(), false);

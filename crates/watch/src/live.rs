@@ -1,6 +1,6 @@
 //! Telling synced watches what has just happened.
 
-use mvcc::{History, HistoryLimit, ReadError};
+use ferretcd_mvcc::{History, HistoryLimit, ReadError};
 
 use crate::forms::Forms;
 use crate::{Hub, Outlet};

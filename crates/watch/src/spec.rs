@@ -1,7 +1,7 @@
 //! What a watch asks for.
 
-use base::KeyRange;
-use mvcc::{Change, ChangeKind};
+use ferretcd_base::KeyRange;
+use ferretcd_mvcc::{Change, ChangeKind};
 
 /// Names a watch on its stream.
 pub type WatchId = i64;

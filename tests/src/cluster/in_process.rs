@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::{Alone, Engine};
-use grpc_server::{Server, serve};
+use ferretcd_engine::{Alone, Engine};
+use ferretcd_grpc_server::{Server, serve};
 use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -198,7 +198,7 @@ impl Member {
         let config = engine_config(dir, &endpoint, settings);
         let runtime = runtime::Handle::current();
         let engine = alone(|| Engine::start(config, Arc::new(Alone), &registry, &runtime))?;
-        let gateway = gateway::Config {
+        let gateway = ferretcd_http_pages::Config {
             cors: vec!["*".to_owned()],
             host_whitelist: vec!["*".to_owned()],
             read_timeout: engine.config().request_timeout(),
@@ -225,20 +225,20 @@ impl Member {
     }
 }
 
-fn engine_config(dir: &Path, endpoint: &str, settings: Settings) -> engine::Config {
-    engine::Config {
+fn engine_config(dir: &Path, endpoint: &str, settings: Settings) -> ferretcd_engine::Config {
+    ferretcd_engine::Config {
         client_urls: vec![endpoint.to_owned()],
         request_bytes_max: settings.request_bytes_max,
         quota_bytes: settings.quota_bytes,
         election: Duration::from_millis(settings.election_ms),
         learners_max: settings.learners_max,
         // Nobody listens at the peer URL: a sole member has no peers.
-        ..engine::Config::new("default", dir, "http://127.0.0.1:2380", unix_ms())
+        ..ferretcd_engine::Config::new("default", dir, "http://127.0.0.1:2380", unix_ms())
     }
 }
 
-fn server_config(settings: Settings) -> grpc_server::Config {
-    grpc_server::Config {
+fn server_config(settings: Settings) -> ferretcd_grpc_server::Config {
+    ferretcd_grpc_server::Config {
         request_bytes_max: settings.request_bytes_max,
         txn_ops_max: settings.txn_ops_max,
         concurrent_streams_max: u32::MAX,

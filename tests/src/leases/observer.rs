@@ -1,6 +1,6 @@
 //! A watch that sees keys come and go.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use tonic::Status;
 
 use crate::{Clients, Event, WatchStream};

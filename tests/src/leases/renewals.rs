@@ -1,7 +1,7 @@
 //! A keep-alive stream.
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::lease_client::LeaseClient;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::StatusResponse;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::StatusResponse;
 
 use super::{DEADLINE, Members, until};
 use crate::{Clients, Program};

@@ -1,7 +1,7 @@
 //! Changes of the members.
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::Member;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::Member;
 use tonic::{Code, Status};
 
 use super::member::Beginning;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use tonic::Status;
 
 use crate::Clients;

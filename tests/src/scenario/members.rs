@@ -12,7 +12,7 @@
 //! WHO is `self`, the member that is asked; `new1`, the first one that was added; or a number. Members are shown by
 //! these names, with their URLs, one per line and in the order of the names: the ids of new ones depend on the time.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use tonic::{Code, Status};
 
 use super::run::Session;

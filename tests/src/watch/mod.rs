@@ -4,8 +4,8 @@ mod response;
 
 use std::mem;
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::watch_request::RequestUnion;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ use crate::Clients;
 use crate::client::ANSWER_WITHIN;
 
 pub use self::response::Response;
-pub use sim::watch_history::Event;
+pub use ferretcd_sim::watch_history::Event;
 
 /// The id in responses that belong to no watch, or to all of the stream.
 pub const NO_WATCH: i64 = -1;

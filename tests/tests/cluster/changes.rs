@@ -1,6 +1,6 @@
 //! Changes of the members, and when they are refused.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Program, on_every_program};
 use tonic::{Code, Status};

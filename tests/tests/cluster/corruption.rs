@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
-use backend::{Backend, Batch, Bucket};
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Program, on_program, report};
 use tonic::Code;
@@ -27,7 +27,7 @@ const HEALED: &str = "took back the CORRUPT alarm";
 /// Changes a value in the state file of a member that is down, unless that has been done. The file stays whole.
 fn damage<P: Program>(cluster: &Members<P>, number: usize) {
     let path = cluster.data_dir(number).join("member").join("state.redb");
-    let backend = Backend::open(&path, &backend::Config { cache_bytes: 1 << 20 });
+    let backend = Backend::open(&path, &ferretcd_backend::Config { cache_bytes: 1 << 20 });
     let backend = backend.unwrap_or_else(|error| panic!("failed to {error}"));
     let rows = backend.view().range(Bucket::Key, (Bound::Unbounded, Bound::Unbounded)).expect("it is whole");
     let mut batch = Batch::default();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, ELECTION, Members, Retrying, Setup, until};
 use ferretcd_tests::{Program, on_every_program, report};
 use tonic::Code;

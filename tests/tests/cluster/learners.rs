@@ -1,6 +1,6 @@
 //! Members that do not vote yet.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Program, on_every_program};
 use tonic::Code;

@@ -1,6 +1,6 @@
 //! What members count about each other.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Metrics, Program, on_every_program};
 

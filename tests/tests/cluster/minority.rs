@@ -1,7 +1,7 @@
 //! What is left when too few members are left.
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::watch_client::WatchClient;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Clients, Program, on_every_program, raw};
 use tokio_stream::once;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, MoveLeaderRequest};
+use ferretcd_api_proto::etcdserverpb::{LeaseGrantRequest, LeaseLeasesRequest, MoveLeaderRequest};
 use ferretcd_tests::members::history::Workload;
 use ferretcd_tests::members::{Members, Setup, until};
 use ferretcd_tests::{Etcd37, Ferretcd, Process, Program, report};

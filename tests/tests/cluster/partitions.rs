@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::history::Workload;
 use ferretcd_tests::members::{DEADLINE, ELECTION, Members, Network, Retrying, Setup, until};
 use ferretcd_tests::{Clients, Program, Random, report};

@@ -76,7 +76,7 @@ async fn removed<P: Program>() {
     );
     let listed = cluster.list(leader).await.expect("every member lists");
     assert!(listed.iter().all(|member| member.id != cluster.id(gone)), "{listed:?}");
-    let again = api_proto::etcdserverpb::MemberRemoveRequest { id: cluster.id(gone) };
+    let again = ferretcd_api_proto::etcdserverpb::MemberRemoveRequest { id: cluster.id(gone) };
     let again = cluster.clients(leader).cluster.member_remove(again).await;
     assert_eq!(again.expect_err("it is gone").code(), Code::NotFound);
     cluster.assert_equal().await;

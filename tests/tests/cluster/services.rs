@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Observer, Program, Renewals, WatchStream, on_every_program};
 use tonic::Code;

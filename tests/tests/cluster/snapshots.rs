@@ -1,6 +1,6 @@
 //! Members that are too far behind for the log.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{Members, Setup};
 use ferretcd_tests::{Program, WatchStream, on_every_program, raw};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::history::{History, Summary, Truth, Workload, check};
 use ferretcd_tests::members::{DEADLINE, Members, until};
 use ferretcd_tests::{Clients, Program, report};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
-use api_proto::etcdserverpb as pb;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Clients, Random};
 use tonic::Code;
 

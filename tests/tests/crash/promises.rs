@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Clients, Event, Observer};
 use tokio::time::{interval, timeout};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use api_proto::etcdserverpb as pb;
-use api_proto::mvccpb::KeyValue;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_tests::Clients;
 use tonic::Status;
 

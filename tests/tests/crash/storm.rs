@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::request_op::Request;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_tests::{Clients, Killable, Observer, Options, Random, Renewals, report};
 use tokio::sync::watch;
 use tokio::task::JoinSet;

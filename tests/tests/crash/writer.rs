@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
-use api_proto::etcdserverpb::request_op::Request;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_tests::{Clients, Random};
 use tokio::sync::Notify;
 use tonic::Status;

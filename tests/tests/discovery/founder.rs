@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{Member, MemberListRequest};
+use ferretcd_api_proto::etcdserverpb::{Member, MemberListRequest};
 use ferretcd_tests::members::until;
 use ferretcd_tests::{Clients, Program};
 use rustix::process::{Pid, Signal, kill_process};

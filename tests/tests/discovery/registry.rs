@@ -3,8 +3,8 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::auth_client::AuthClient;
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::etcdserverpb::auth_client::AuthClient;
+use ferretcd_api_proto::etcdserverpb::{
     AuthEnableRequest, AuthUserAddRequest, AuthUserGrantRoleRequest, PutRequest, RangeRequest,
 };
 use ferretcd_tests::{Clients, Cluster, Etcd37, Ferretcd, Killable, Options, Process, Program, report};
@@ -126,7 +126,7 @@ pub(crate) async fn logged_in<P: Program>() {
         AuthUserAddRequest { name: "root".to_owned(), password: "secret".to_owned(), ..Default::default() };
     auth.user_add(user).await.expect("there is a user");
     let grant = AuthUserGrantRoleRequest { user: "root".to_owned(), role: "root".to_owned() };
-    auth.role_add(api_proto::etcdserverpb::AuthRoleAddRequest { name: "root".to_owned() })
+    auth.role_add(ferretcd_api_proto::etcdserverpb::AuthRoleAddRequest { name: "root".to_owned() })
         .await
         .expect("a role");
     auth.user_grant_role(grant).await.expect("the user has it");

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use api_proto::etcdserverpb::{PutRequest, RangeRequest};
 use data_encoding::BASE64;
+use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest};
 use ferretcd_tests::Program;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 

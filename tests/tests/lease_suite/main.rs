@@ -10,8 +10,8 @@ mod restart;
 
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
-use api_proto::mvccpb::KeyValue;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_tests::scenario::{KvSession, run};
 use ferretcd_tests::{Clients, Cluster, Options, on_every_process, on_every_target, report};
 use tonic::{Code, Status};

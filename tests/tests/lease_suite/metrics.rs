@@ -1,6 +1,6 @@
 //! What is counted.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Cluster, Metrics, Renewals};
 
 use super::{grant, put, revoke, start};

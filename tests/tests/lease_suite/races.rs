@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::request_op::Request;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_tests::{Clients, Cluster, Renewals};
 use tokio::task::JoinSet;
 use tonic::Code;

@@ -7,7 +7,7 @@ use std::fs;
 
 use ferretcd_tests::authority::{Authority, Files};
 use ferretcd_tests::{Killable, on_every_process};
-use tls::ClientConfig;
+use ferretcd_tls::ClientConfig;
 
 use crate::secured::Secured;
 

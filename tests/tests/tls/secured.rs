@@ -7,7 +7,7 @@ use std::time::Duration;
 use ferretcd_tests::authority::{Authority, Files};
 use ferretcd_tests::scenario::CtlSession;
 use ferretcd_tests::{Cluster, Options, StartError, report};
-use tls::{ClientConfig, ClientTls};
+use ferretcd_tls::{ClientConfig, ClientTls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;

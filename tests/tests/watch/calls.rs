@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use api_proto::etcdserverpb as pb;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Clients, Cluster, Event, Response, WatchStream, on_every_target, raw};
 use prost::Message as _;
 use tokio::task::JoinSet;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api_proto::etcdserverpb as pb;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Clients, Killable, Release, WatchStream, on_every_process, report, resident_bytes};
 use tokio::task::JoinSet;
 

@@ -1,6 +1,6 @@
 //! What a server tells about its watches.
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Cluster, Metrics, Release, WatchStream, on_every_target};
 
 use super::calls::write_many;

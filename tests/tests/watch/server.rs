@@ -1,7 +1,7 @@
 //! A server and what all cases ask of it.
 
-use api_proto::etcdserverpb as pb;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Clients, Cluster, Options, report};
 
 /// Starts a server with these flags; none when the target can't be had, which is said.

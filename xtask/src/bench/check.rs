@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use api_proto::etcdserverpb::kv_client::KvClient;
-use api_proto::etcdserverpb::lease_client::LeaseClient;
-use api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
+use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
+use ferretcd_api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use ferretcd_api_proto::etcdserverpb::{
     LeaseRevokeRequest, MoveLeaderRequest, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
 };
 use tokio::runtime::Runtime;

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::etcdserverpb::{
     Compare, LeaseGrantRequest, LeaseKeepAliveRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
     compare, request_op,
 };

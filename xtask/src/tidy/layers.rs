@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["mvcc", "lease", "auth", "membership"],
     &["apply", "watch", "raft-node"],
     &["engine"],
-    &["grpc-server", "gateway", "transport", "interceptors", "tls"],
+    &["grpc-server", "http-pages", "transport", "interceptors", "tls"],
     &["cli"],
 ];
 
@@ -23,13 +23,13 @@ const RIM: usize = 5;
 /// both ports are encrypted in the same way.
 const ALLOWED: &[(&str, &str)] = &[
     ("grpc-server", "interceptors"),
-    ("grpc-server", "gateway"),
+    ("grpc-server", "http-pages"),
     ("grpc-server", "tls"),
     ("transport", "tls"),
 ];
 
 /// Edges that the layers would permit and that are refused: these two serve any engine.
-const STRANGERS: &[(&str, &str)] = &[("interceptors", "engine"), ("gateway", "engine")];
+const STRANGERS: &[(&str, &str)] = &[("interceptors", "engine"), ("http-pages", "engine")];
 
 /// Judges the edges from `package` to other members, those of its tests and examples included.
 pub(super) fn check(package: &Package) -> Vec<Complaint> {
@@ -105,7 +105,7 @@ mod tests {
         check("mvcc", "backend", "");
         check("apply", "mvcc", "");
         check("cli", "engine", "");
-        check("grpc-server", "gateway", "");
+        check("grpc-server", "http-pages", "");
         check("tests", "engine", "");
         check("sim", "raft-node", "");
 
@@ -113,8 +113,8 @@ mod tests {
         check("backend", "wal", "only lower layers");
         check("apply", "raft-node", "only lower layers");
         check("base", "mvcc", "mvcc (layer 2)");
-        check("gateway", "interceptors", "only lower layers");
-        check("gateway", "engine", "does not know engine");
+        check("http-pages", "interceptors", "only lower layers");
+        check("http-pages", "engine", "does not know engine");
         check("mvcc", "sim", "for development only");
         check("utils", "base", "give utils a place");
     }

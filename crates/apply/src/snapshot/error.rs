@@ -14,7 +14,7 @@ pub enum ExportError {
     Position(#[from] OpenError),
     /// The rows could not be read, or there is one that no image can hold.
     #[error(transparent)]
-    Layout(#[from] bolt::WriteError<backend::Error>),
+    Layout(#[from] ferretcd_bolt::WriteError<ferretcd_backend::Error>),
 }
 
 /// Why an image did not become a state file. The text completes "failed to ...".
@@ -23,7 +23,7 @@ pub enum ExportError {
 pub enum ImportError {
     /// The image could not be read, or is damaged.
     #[error(transparent)]
-    Image(#[from] bolt::ReadError),
+    Image(#[from] ferretcd_bolt::ReadError),
     /// The image has a bucket that no state has.
     #[error("take over bucket \"{}\" of the image: it is not one of etcd's", shown(.name))]
     Bucket {
@@ -32,16 +32,16 @@ pub enum ImportError {
     },
     /// A row of the history is none.
     #[error(transparent)]
-    History(#[from] mvcc::Corruption),
+    History(#[from] ferretcd_mvcc::Corruption),
     /// Other rows are none.
     #[error(transparent)]
     Rows(#[from] OpenError),
     /// The new state file could not be made.
     #[error(transparent)]
-    Create(#[from] backend::OpenError),
+    Create(#[from] ferretcd_backend::OpenError),
     /// The new state file could not be written.
     #[error(transparent)]
-    Write(#[from] backend::Error),
+    Write(#[from] ferretcd_backend::Error),
     /// Whoever was told of the progress did not want more.
     #[error("take over an image: it was broken off after {n_bytes} bytes of rows")]
     BrokenOff {

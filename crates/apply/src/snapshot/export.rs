@@ -5,9 +5,9 @@ use std::ops::Bound;
 use std::slice;
 use std::sync::Arc;
 
-use backend::{Bucket, View};
-use bolt::{Part, Plan, Stream};
 use bytes::Bytes;
+use ferretcd_backend::{Bucket, View};
+use ferretcd_bolt::{Part, Plan, Stream};
 
 use super::ExportError;
 use crate::Applied;
@@ -61,7 +61,7 @@ struct Parts {
     view: Arc<View>,
     buckets: slice::Iter<'static, Bucket>,
     /// Of the bucket begun last.
-    rows: Option<backend::Rows>,
+    rows: Option<ferretcd_backend::Rows>,
 }
 
 impl Parts {
@@ -69,14 +69,14 @@ impl Parts {
         Self { view, buckets: Bucket::ALL.iter(), rows: None }
     }
 
-    fn begin(&mut self, bucket: Bucket) -> Result<Part, backend::Error> {
+    fn begin(&mut self, bucket: Bucket) -> Result<Part, ferretcd_backend::Error> {
         self.rows = Some(self.view.range(bucket, (Bound::Unbounded, Bound::Unbounded))?);
         Ok(Part::Bucket(Bytes::from_static(bucket.name().as_bytes())))
     }
 }
 
 impl Iterator for Parts {
-    type Item = Result<Part, backend::Error>;
+    type Item = Result<Part, ferretcd_backend::Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.rows.as_mut().and_then(Iterator::next) {

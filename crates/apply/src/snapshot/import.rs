@@ -5,12 +5,12 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use backend::{Backend, Batch, Bucket};
-use bolt::{Image, Reader};
 use bytes::Bytes;
-use lease::Leases;
-use membership::Membership;
-use mvcc::HistoryCheck;
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_bolt::{Image, Reader};
+use ferretcd_lease::Leases;
+use ferretcd_membership::Membership;
+use ferretcd_mvcc::HistoryCheck;
 
 use super::ImportError;
 use crate::alarm::Alarms;
@@ -39,9 +39,9 @@ pub fn import(
     progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Applied, ImportError> {
     let image = File::open(bolt_file).map_err(failed("open", bolt_file))?;
-    bolt::check_trailer(&image)?;
+    ferretcd_bolt::check_trailer(&image)?;
     let part = Part::new(redb_file)?;
-    let backend = Backend::open(&part.path, &backend::Config { cache_bytes: CACHE_BYTES })?;
+    let backend = Backend::open(&part.path, &ferretcd_backend::Config { cache_bytes: CACHE_BYTES })?;
     let applied = fill(&image, &backend, progress)?;
     drop(backend);
     part.finish(redb_file)?;
@@ -113,7 +113,7 @@ fn check(backend: &Backend) -> Result<Applied, OpenError> {
     HistoryCheck::markers(&view)?;
     Membership::open(backend)?;
     Alarms::open(backend)?;
-    Leases::open(backend, lease::Config { ttl_min: 1 })?;
+    Leases::open(backend, ferretcd_lease::Config { ttl_min: 1 })?;
     Applied::read(&view)
 }
 

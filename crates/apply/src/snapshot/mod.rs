@@ -1,7 +1,7 @@
 //! A whole state on its way from one member to another.
 //!
 //! ```text
-//!   backend::View ──export──► bolt image, as bytes to be read ──► a file of the receiver
+//!   ferretcd_backend::View ──export──► bolt image, as bytes to be read ──► a file of the receiver
 //!                                                                       │ import
 //!   StateMachine ◄──restore── Backend ◄──replace── state file ◄─────────┘
 //! ```
@@ -12,7 +12,7 @@
 //! ```
 //! use std::io::Read;
 //!
-//! use backend::{Backend, Batch};
+//! use ferretcd_backend::{Backend, Batch};
 //! use ferretcd_apply::{Applied, snapshot};
 //!
 //! let sender = Backend::in_memory();

@@ -1,7 +1,7 @@
 //! Going on from another state.
 
-use backend::Backend;
-use membership::Membership;
+use ferretcd_backend::Backend;
+use ferretcd_membership::Membership;
 
 use crate::alarm::Alarms;
 use crate::{Applied, OpenError, StateMachine};

@@ -4,10 +4,10 @@ use std::fs;
 use std::ops::ControlFlow::{Break, Continue};
 use std::path::Path;
 
-use api_proto::etcdserverpb::PutRequest;
-use backend::{Backend, Batch, MemoryMedium};
+use ferretcd_api_proto::etcdserverpb::PutRequest;
 use ferretcd_apply::Request;
 use ferretcd_apply::snapshot::{self, ImportError};
+use ferretcd_backend::{Backend, Batch, MemoryMedium};
 
 use crate::log::{Entry, add};
 use crate::member::{MEMBER, Member};
@@ -46,11 +46,11 @@ fn files_come_whole_or_not_at_all() {
     assert!(matches!(snapshot::import(&body, &file, |_| Continue(())), Err(ImportError::Image(_))));
     let mut damaged = image.clone();
     damaged[3 * 4096 + 1000] ^= 1;
-    damaged.extend([0; bolt::TRAILER_BYTES]);
+    damaged.extend([0; ferretcd_bolt::TRAILER_BYTES]);
     fs::write(&body, damaged).expect("disk");
     assert!(matches!(
         snapshot::import(&body, &file, |_| Continue(())),
-        Err(ImportError::Image(bolt::ReadError::Hash))
+        Err(ImportError::Image(ferretcd_bolt::ReadError::Hash))
     ));
     fs::remove_file(&body).expect("it is there");
     assert!(matches!(
@@ -67,7 +67,10 @@ fn files_come_whole_or_not_at_all() {
     assert_eq!(names(directory.path()), ["7.redb", "body"]);
 
     let mut receiver = Member::new();
-    receiver.backend.replace(&file, &backend::Config { cache_bytes: 1 << 20 }).expect("closed and unlocked");
+    receiver
+        .backend
+        .replace(&file, &ferretcd_backend::Config { cache_bytes: 1 << 20 })
+        .expect("closed and unlocked");
     receiver.machine.restore(&receiver.backend).expect("a newer state");
     receiver.batch = Batch::default();
     assert_eq!(receiver.see(), sender.see());
@@ -88,7 +91,7 @@ fn a_disk_that_fails_is_an_error() {
     sender.apply(&[Entry::Members(add(MEMBER))].into_iter().chain(puts).collect::<Vec<_>>());
     sender.commit();
     let image = sender.image();
-    let config = backend::Config { cache_bytes: 1 << 16 };
+    let config = ferretcd_backend::Config { cache_bytes: 1 << 16 };
     let mut n_errors = 0;
     loop {
         let medium = MemoryMedium::new();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
-use api_proto::etcdserverpb::PutRequest;
-use backend::{Backend, Batch, Bucket};
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::PutRequest;
 use ferretcd_apply::snapshot::{self, ImportError};
 use ferretcd_apply::{Request, StateMachine};
+use ferretcd_backend::{Backend, Batch, Bucket};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -76,7 +76,7 @@ fn rows_that_are_none_are_refused() {
 fn buckets_of_other_programs_are_refused() {
     let buckets = BTreeMap::from([(Bytes::from("bucket"), BTreeMap::<Bytes, Bytes>::new())]);
     let mut image = Vec::new();
-    bolt::Plan::new(&buckets).expect("memory").write(&buckets, &mut image).expect("memory");
+    ferretcd_bolt::Plan::new(&buckets).expect("memory").write(&buckets, &mut image).expect("memory");
     let refused = snapshot::import_into(&image[..], &Backend::in_memory(), |_| ());
     assert!(matches!(refused, Err(ImportError::Bucket { name }) if name == "bucket"));
 }
@@ -105,7 +105,7 @@ fn rows_are_committed_in_batches_of_a_bounded_size() {
     let file = Backend::in_memory();
     let mut batch = Batch::default();
     for main in 2..42_i64 {
-        let key = base::Revision::new(main, 0).to_bytes().to_vec();
+        let key = ferretcd_base::Revision::new(main, 0).to_bytes().to_vec();
         let mut row = b"\x0a\x01k\x2a\xfc\xff\x3f".to_vec();
         row.resize(row.len() + 0x000f_fffc, b'v');
         batch.put(Bucket::Key, key, row);

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use api_proto::etcdserverpb::request_op::Request as Op;
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::request_op::Request as Op;
+use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DeleteRangeRequest, LeaseCheckpoint, LeaseCheckpointRequest,
     LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RequestOp, TxnRequest,
 };
-use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
-use base::MemberId;
-use bytes::Bytes;
+use ferretcd_api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use ferretcd_apply::{MemberChange, Request};
-use membership::Member as Description;
+use ferretcd_base::MemberId;
+use ferretcd_membership::Member as Description;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -2,19 +2,21 @@
 
 use std::io::Read;
 
-use api_proto::etcdserverpb::{RangeRequest, RangeResponse};
-use backend::{Backend, Batch};
-use base::{LeaseId, MemberId};
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use ferretcd_apply::snapshot;
 use ferretcd_apply::{Applied, Command, Config, OpenError, StateMachine, backend_hash};
-use lease::{Lease, LeaseReader};
-use mvcc::{ReadError, ReadView, Reader, Scrub};
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_lease::{Lease, LeaseReader};
+use ferretcd_mvcc::{ReadError, ReadView, Reader, Scrub};
 
 use crate::log::Entry;
 
-pub(crate) const CONFIG: Config =
-    Config { mvcc: mvcc::Config { cache_bytes: 1 << 16 }, lease: lease::Config { ttl_min: 2 } };
+pub(crate) const CONFIG: Config = Config {
+    mvcc: ferretcd_mvcc::Config { cache_bytes: 1 << 16 },
+    lease: ferretcd_lease::Config { ttl_min: 2 },
+};
 pub(crate) const MEMBER: MemberId = MemberId(7);
 
 /// A state machine with its file, and the rows that are not in it yet.

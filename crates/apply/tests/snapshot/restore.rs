@@ -1,6 +1,6 @@
 //! What is restored is what was sent.
 
-use api_proto::etcdserverpb::PutRequest;
+use ferretcd_api_proto::etcdserverpb::PutRequest;
 use ferretcd_apply::{OpenError, Request};
 use proptest::prelude::*;
 

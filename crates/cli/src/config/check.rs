@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use tls::Version;
+use ferretcd_tls::Version;
 
 use super::{AutoCompaction, FeatureGates, Url};
 use crate::error::ConfigError;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tls::KeyFiles;
+use ferretcd_tls::KeyFiles;
 
 use super::security::{NamedFile, named_pair, pair};
 use crate::error::ConfigError;

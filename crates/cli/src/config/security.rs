@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use tls::{Allowed, KeyFiles, Protocol};
+use ferretcd_tls::{Allowed, KeyFiles, Protocol};
 
 use super::check::tls_version;
 use super::{Listen, Scheme, Url};
@@ -271,7 +271,7 @@ fn note_unused(port: Port, security: &PortSecurity, urls: &[Url], notices: &mut 
 
 #[cfg(test)]
 mod tests {
-    use tls::Version;
+    use ferretcd_tls::Version;
 
     use super::*;
     use crate::config::build::tests::{config, try_config};

@@ -3,17 +3,17 @@
 use std::io;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{AuthenticateRequest, AuthenticateResponse};
+use ferretcd_api_proto::etcdserverpb::{AuthenticateRequest, AuthenticateResponse};
+use ferretcd_tls::{ClientConfig, ClientTls};
+use ferretcd_transport::BoxedIo;
 use http::{HeaderMap, Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prost::Message;
-use tls::{ClientConfig, ClientTls};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use transport::BoxedIo;
 
 use crate::config::{Credentials, Registry, RegistryTls};
 use crate::secure::CertificateError;
@@ -276,7 +276,7 @@ fn unescaped(text: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::AuthenticateResponse;
+    use ferretcd_api_proto::etcdserverpb::AuthenticateResponse;
 
     use super::*;
 

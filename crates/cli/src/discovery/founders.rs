@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use api_proto::mvccpb::KeyValue;
-use base::MemberId;
+use ferretcd_api_proto::mvccpb::KeyValue;
+use ferretcd_base::MemberId;
 use tracing::warn;
 
 use super::Members;

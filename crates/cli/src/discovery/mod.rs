@@ -12,7 +12,7 @@ mod srv;
 
 use std::collections::BTreeMap;
 
-use membership::initial_member_id;
+use ferretcd_membership::initial_member_id;
 
 use crate::config::{Config, Discovery, Url};
 

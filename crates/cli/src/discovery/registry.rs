@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{PutRequest, PutResponse, RangeRequest, RangeResponse};
-use api_proto::mvccpb::KeyValue;
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::{PutRequest, PutResponse, RangeRequest, RangeResponse};
+use ferretcd_api_proto::mvccpb::KeyValue;
+use ferretcd_base::MemberId;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::membership::{Change, Contact, Member, Membership, Url, added_member_id};
-use base::MemberId;
-use raft_node::{ConfChange, ConfChangeKind, Refused};
+use ferretcd_base::MemberId;
+use ferretcd_membership::{Change, Contact, Member, Membership, Url, added_member_id};
+use ferretcd_raft_node::{ConfChange, ConfChangeKind, Refused};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -235,7 +235,7 @@ impl Drop for DecisionWaiter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use backend::Batch;
+    use ferretcd_backend::Batch;
 
     use super::*;
 

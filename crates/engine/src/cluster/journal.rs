@@ -1,7 +1,7 @@
 //! Log lines about changes of the members, in etcd's words.
 
-use ::membership::{Member, Membership};
-use base::{ClusterId, MemberId};
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_membership::{Member, Membership};
 
 /// Logs how the members have changed.
 pub(crate) fn log_changes(cluster: ClusterId, own: MemberId, before: &Membership, after: &Membership) {

@@ -14,9 +14,9 @@ mod version;
 
 use std::time::Duration;
 
-use ::membership::{ChangeError, TooRisky};
-use apply::ApplyError;
-use base::MemberId;
+use ferretcd_apply::ApplyError;
+use ferretcd_base::MemberId;
+use ferretcd_membership::{ChangeError, TooRisky};
 
 pub(crate) use journal::log_changes;
 

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::membership::{Change, ChangeError, Member, Membership, TooRisky};
-use api_proto::errors::Error;
-use apply::ApplyError;
-use base::MemberId;
+use ferretcd_api_proto::errors::Error;
+use ferretcd_apply::ApplyError;
+use ferretcd_base::MemberId;
+use ferretcd_membership::{Change, ChangeError, Member, Membership, TooRisky};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 
 use super::{RETRY_PAUSE, ReconfigureError};

@@ -1,7 +1,7 @@
 //! What a member tells the cluster about itself when it has started.
 
-use api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest};
-use apply::Request;
+use ferretcd_api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest};
+use ferretcd_apply::Request;
 use tokio::time::{Instant, sleep};
 
 use super::RETRY_PAUSE;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{Engine, RequestError};

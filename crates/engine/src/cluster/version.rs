@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ::membership::{Version, decide_version};
-use api_proto::membershippb::ClusterVersionSetRequest;
-use apply::Request;
+use ferretcd_api_proto::membershippb::ClusterVersionSetRequest;
+use ferretcd_apply::Request;
+use ferretcd_membership::{Version, decide_version};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -76,7 +76,7 @@ impl Engine {
         let told: Vec<Option<(Version, bool)>> = answers.join_all().await;
         let are_all = told.iter().all(|told| told.is_some_and(|(_, is_ferretcd)| is_ferretcd));
         self.0.shared.are_all_ferretcd.store(are_all, Ordering::Release);
-        let own = api_proto::API_VERSION.parse().ok();
+        let own = ferretcd_api_proto::API_VERSION.parse().ok();
         told.into_iter().map(|told| told.map(|(version, _)| version)).chain([own]).collect()
     }
 

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
-use apply::{LeaseExpireRequest, Request, Response};
-use base::LeaseId;
+use ferretcd_api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
+use ferretcd_apply::{LeaseExpireRequest, Request, Response};
+use ferretcd_base::LeaseId;
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -127,7 +127,7 @@ impl Engine {
                 }
             }
             // Its owner was faster.
-            Err(RequestError::Apply(apply::ApplyError::LeaseNotFound)) => {}
+            Err(RequestError::Apply(ferretcd_apply::ApplyError::LeaseNotFound)) => {}
             // The next life counts anew.
             Err(RequestError::Stopped) => {}
             Err(error) => {

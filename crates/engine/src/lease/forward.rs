@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
-use base::{LeaseId, MemberId};
+use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use ferretcd_base::{LeaseId, MemberId};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{Answer, Engine, PeerError, Peers, RequestError};

@@ -10,8 +10,8 @@ mod requests;
 
 use std::time::{Duration, Instant};
 
-use ::lease::{Deadlines, LeaseReader};
-use base::LeaseId;
+use ferretcd_base::LeaseId;
+use ferretcd_lease::{Deadlines, LeaseReader};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 

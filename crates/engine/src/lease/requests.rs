@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use ::lease::{Deadlines, Renewal};
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::etcdserverpb::{
     LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveResponse,
     LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus, LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse,
 };
-use apply::{Request, Response};
-use base::LeaseId;
+use ferretcd_apply::{Request, Response};
+use ferretcd_base::LeaseId;
+use ferretcd_lease::{Deadlines, Renewal};
 use tokio::time::{Instant, timeout_at};
 
 use crate::read::blocking;

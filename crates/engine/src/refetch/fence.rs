@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use raft_node::Committed;
+use ferretcd_raft_node::Committed;
 use tokio::sync::oneshot;
 
 /// What the apply thread is asked to do while a state is fetched.
@@ -82,7 +82,7 @@ impl Fence {
 
 #[cfg(test)]
 mod tests {
-    use raft_node::Payload;
+    use ferretcd_raft_node::Payload;
 
     use super::*;
 

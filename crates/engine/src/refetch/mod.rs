@@ -17,9 +17,9 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{AlarmType, alarm_request::AlarmAction};
-use apply::Alarm;
-use base::MemberId;
+use ferretcd_api_proto::etcdserverpb::{AlarmType, alarm_request::AlarmAction};
+use ferretcd_apply::Alarm;
+use ferretcd_base::MemberId;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 

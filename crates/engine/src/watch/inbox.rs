@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use ::watch::HistoryAnswer;
+use ferretcd_watch::HistoryAnswer;
 use parking_lot::{Condvar, Mutex};
 
 use super::link::Link;

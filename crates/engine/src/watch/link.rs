@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use ::watch::{Delivery, End, Outlet, StreamId, WatchId, WatchSpec};
+use ferretcd_watch::{Delivery, End, Outlet, StreamId, WatchId, WatchSpec};
 use parking_lot::Mutex;
 
 /// Bytes of deliveries above which no events are taken in. What comes in as one may exceed it.

@@ -3,7 +3,7 @@
 //! ```text
 //!  WatchSession ──commands──► Link ──► ┌────────────────┐ ◄── revision moved ── thread `apply`
 //!  (rim)        ◄─deliveries─ Link ◄── │ thread `watch` │
-//!                                      │ watch::Hub     │ ──► thread `watch-history`
+//!                                      │ ferretcd_watch::Hub     │ ──► thread `watch-history`
 //!                                      └────────────────┘ ◄── stretches of old history
 //! ```
 //!
@@ -23,8 +23,8 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use ::watch::{Counts, End, HistoryRequest};
-use mvcc::Reader;
+use ferretcd_mvcc::Reader;
+use ferretcd_watch::{Counts, End, HistoryRequest};
 use prometheus::IntCounter;
 
 use self::inbox::Inbox;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use ::watch::{Delivery, WatchId, WatchSpec};
+use ferretcd_watch::{Delivery, WatchId, WatchSpec};
 
 use super::Watching;
 use super::link::{Command, Link};
@@ -17,7 +17,7 @@ impl Engine {
         WatchSession::open(&self.0.watching, requires_leader)
     }
 
-    /// Ends all watch streams with [`End::Stopped`](::watch::End::Stopped); those that are opened from now on
+    /// Ends all watch streams with [`End::Stopped`](ferretcd_watch::End::Stopped); those that are opened from now on
     /// end at once. For a server that drains: streams would go on for ever.
     pub fn end_watches(&self) {
         self.0.watching.end();
@@ -36,10 +36,10 @@ impl Engine {
 /// use std::future::poll_fn;
 /// use std::sync::Arc;
 ///
-/// use api_proto::etcdserverpb::PutRequest;
-/// use base::KeyRange;
+/// use ferretcd_api_proto::etcdserverpb::PutRequest;
+/// use ferretcd_base::KeyRange;
 /// use ferretcd_engine::{Alone, Config, Engine};
-/// use watch::{Delivery, WatchSpec};
+/// use ferretcd_watch::{Delivery, WatchSpec};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

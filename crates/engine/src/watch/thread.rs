@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use ::watch::{End, HistoryRequest, Hub};
-use mvcc::{ReadError, Reader};
+use ferretcd_mvcc::{ReadError, Reader};
+use ferretcd_watch::{End, HistoryRequest, Hub};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::Watching;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use api_proto::etcdserverpb::RangeRequest;
-use apply::ApplyError;
-use backend::Bucket;
+use ferretcd_api_proto::etcdserverpb::RangeRequest;
+use ferretcd_apply::ApplyError;
+use ferretcd_backend::Bucket;
 use ferretcd_engine::{Config, RequestError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
-use base::{ClusterId, MemberId};
+use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_engine::{Alone, Bootstrap, Config, Engine, StartError};
+use ferretcd_wal::{Metadata, Wal};
 use prometheus::{IntGauge, Registry};
 use tokio::runtime::Builder;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use wal::{Metadata, Wal};
 
 use crate::support::*;
 
@@ -60,7 +60,7 @@ fn a_log_without_entries_founds_no_cluster() {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = config(dir.path());
     assert!(!settings.has_log());
-    let wal_config = wal::Config { segment_bytes: 64_000_000, unsafe_no_fsync: true };
+    let wal_config = ferretcd_wal::Config { segment_bytes: 64_000_000, unsafe_no_fsync: true };
     let identity = Metadata { node_id: 7, cluster_id: 9 };
     drop(Wal::create(&dir.path().join("member/wal"), identity, wal_config).expect("a new log"));
     assert!(settings.has_log());

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use api_proto::etcdserverpb::request_op::Request;
-use api_proto::etcdserverpb::{DeleteRangeRequest, RangeRequest, RequestOp, TxnRequest};
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
+use ferretcd_api_proto::etcdserverpb::{DeleteRangeRequest, RangeRequest, RequestOp, TxnRequest};
 use ferretcd_engine::{Engine, RequestError};
 use tokio::task::JoinSet;
 

@@ -8,19 +8,19 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb::alarm_request::AlarmAction;
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::alarm_request::AlarmAction;
+use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, AlarmType, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest,
     LeaseTimeToLiveRequest, LeaseTimeToLiveResponse, PutRequest, RangeRequest,
 };
-use apply::ApplyError;
-use backend::{Batch, Bucket};
-use base::{KeyRange, LeaseId};
-use bytes::Bytes;
+use ferretcd_apply::ApplyError;
+use ferretcd_backend::{Batch, Bucket};
+use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_engine::{Config, Engine, RequestError};
-use lease::GrantError;
+use ferretcd_lease::GrantError;
+use ferretcd_watch::{Delivery, WatchSpec};
 use tokio::time::{interval, sleep, timeout};
-use watch::{Delivery, WatchSpec};
 
 use crate::support::*;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use api_proto::etcdserverpb::request_op::Request;
-use api_proto::etcdserverpb::{RequestOp, TxnRequest};
-use apply::ApplyError;
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
+use ferretcd_api_proto::etcdserverpb::{RequestOp, TxnRequest};
+use ferretcd_apply::ApplyError;
 use ferretcd_engine::{Config, Engine, RequestError};
 use tokio::task::{JoinSet, yield_now};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use api_proto::etcdserverpb::RangeRequest;
+use ferretcd_api_proto::etcdserverpb::RangeRequest;
 use ferretcd_engine::Config;
 
 use crate::support::*;

@@ -1,7 +1,9 @@
 //! A full state file.
 
-use api_proto::etcdserverpb::{AlarmRequest, AlarmType, DeleteRangeRequest, alarm_request::AlarmAction};
-use apply::ApplyError;
+use ferretcd_api_proto::etcdserverpb::{
+    AlarmRequest, AlarmType, DeleteRangeRequest, alarm_request::AlarmAction,
+};
+use ferretcd_apply::ApplyError;
 use ferretcd_engine::{Config, Engine, RequestError};
 
 use crate::support::*;

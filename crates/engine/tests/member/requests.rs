@@ -1,7 +1,7 @@
 //! Requests beside the key space, and those that are refused.
 
-use api_proto::CLUSTER_VERSION;
-use base::MemberId;
+use ferretcd_api_proto::CLUSTER_VERSION;
+use ferretcd_base::MemberId;
 use ferretcd_engine::{Config, RequestError};
 
 use crate::support::*;

@@ -8,10 +8,10 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest};
-use api_proto::mvccpb::KeyValue;
-use backend::{Backend, Bucket};
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest};
+use ferretcd_api_proto::mvccpb::KeyValue;
+use ferretcd_backend::{Backend, Bucket};
 use ferretcd_engine::{Alone, Config, Engine, StartError};
 use prometheus::Registry;
 use tokio::runtime::{Builder, Runtime};
@@ -115,7 +115,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 /// Opens a copy of the state file, as nobody else has it open.
 pub(crate) fn state_file(dir: &Path) -> Backend {
     let path = dir.join("member/state.redb");
-    Backend::open(&path, &backend::Config { cache_bytes: 1 << 20 }).expect("the copy of a good file")
+    Backend::open(&path, &ferretcd_backend::Config { cache_bytes: 1 << 20 }).expect("the copy of a good file")
 }
 
 /// Up to which entry a state file holds the log.

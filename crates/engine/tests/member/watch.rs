@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
-use base::KeyRange;
 use bytes::Bytes;
+use ferretcd_base::KeyRange;
 use ferretcd_engine::{Engine, WatchSession};
+use ferretcd_watch::{Delivery, End, WatchSpec};
 use prometheus::Registry;
 use tokio::task::yield_now;
 use tokio::time::timeout;
-use watch::{Delivery, End, WatchSpec};
 
 use crate::support::*;
 

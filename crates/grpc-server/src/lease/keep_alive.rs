@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use engine::Engine;
+use ferretcd_engine::Engine;
 use http::{Request, Response};
 use http_body::Body;
 use tonic::codegen::StdError;

@@ -7,13 +7,13 @@ mod keep_alive;
 mod renewals;
 mod requests;
 
-use api_proto::etcdserverpb::lease_server::Lease;
-use api_proto::etcdserverpb::{
+use ferretcd_api_proto::etcdserverpb::lease_server::Lease;
+use ferretcd_api_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest,
     LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse,
 };
-use engine::Engine;
+use ferretcd_engine::Engine;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 pub(crate) use self::keep_alive::KeepAliveService;

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use api_proto::errors::{Error, Untyped};
-use api_proto::etcdserverpb::LeaseKeepAliveResponse;
-use base::LeaseId;
 use bytes::{BufMut, Bytes, BytesMut};
-use engine::{Engine, RequestError};
+use ferretcd_api_proto::errors::{Error, Untyped};
+use ferretcd_api_proto::etcdserverpb::LeaseKeepAliveResponse;
+use ferretcd_base::LeaseId;
+use ferretcd_engine::{Engine, RequestError};
 use http_body::Body;
 use prost::Message;
 use tonic::Status;

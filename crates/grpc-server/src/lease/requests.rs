@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
-use api_proto::etcdserverpb::LeaseKeepAliveRequest;
-use base::LeaseId;
 use bytes::{Buf, Bytes, BytesMut};
+use ferretcd_api_proto::etcdserverpb::LeaseKeepAliveRequest;
+use ferretcd_base::LeaseId;
 use http_body::{Body, Frame};
 use parking_lot::Mutex;
 use prost::Message;

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use api_proto::etcdserverpb::WatchRequest;
 use bytes::Bytes;
-use engine::Engine;
+use ferretcd_api_proto::etcdserverpb::WatchRequest;
+use ferretcd_engine::Engine;
+use ferretcd_interceptors::Metadata;
 use http::{Request, Response};
 use http_body::Body;
-use interceptors::Metadata;
 use tonic::codec::{BufferSettings, Streaming};
 use tonic::codegen::StdError;
 use tonic::server::NamedService;

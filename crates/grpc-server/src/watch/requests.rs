@@ -1,12 +1,12 @@
 //! What clients ask for.
 
-use ::watch::{WatchId, WatchSpec};
-use api_proto::errors::CancelReason;
-use api_proto::etcdserverpb::watch_create_request::FilterType;
-use api_proto::etcdserverpb::watch_request::RequestUnion;
-use api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
-use base::KeyRange;
 use bytes::Bytes;
+use ferretcd_api_proto::errors::CancelReason;
+use ferretcd_api_proto::etcdserverpb::watch_create_request::FilterType;
+use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
+use ferretcd_api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
+use ferretcd_base::KeyRange;
+use ferretcd_watch::{WatchId, WatchSpec};
 
 /// A request that was understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Wish {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::{WatchCancelRequest, WatchProgressRequest};
+    use ferretcd_api_proto::etcdserverpb::{WatchCancelRequest, WatchProgressRequest};
 
     use super::*;
 

@@ -8,10 +8,10 @@
 //! Events are the last field of a response, so the blocks that the hub has encoded stand behind the head as
 //! they are.
 
-use ::watch::{Delivery, WatchBatch};
-use api_proto::errors::CancelReason;
-use api_proto::etcdserverpb::{ResponseHeader, WatchResponse};
 use bytes::{BufMut, Bytes};
+use ferretcd_api_proto::errors::CancelReason;
+use ferretcd_api_proto::etcdserverpb::{ResponseHeader, WatchResponse};
+use ferretcd_watch::{Delivery, WatchBatch};
 use prost::Message;
 use prost::encoding::decode_varint;
 use tonic::Status;
@@ -172,10 +172,10 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use ::watch::{End, Hub, Outlet, Refusal, WatchSpec};
-    use backend::{Backend, Batch};
-    use base::{KeyRange, LeaseId};
     use bytes::Buf;
+    use ferretcd_backend::{Backend, Batch};
+    use ferretcd_base::{KeyRange, LeaseId};
+    use ferretcd_watch::{End, Hub, Outlet, Refusal, WatchSpec};
 
     use super::*;
 
@@ -194,8 +194,8 @@ mod tests {
 
     /// What two watches of everything are told of some transactions, as many events in each.
     fn deliveries(transactions: &[usize], value_bytes: usize, fragment: bool) -> Vec<Delivery> {
-        let config = mvcc::Config { cache_bytes: 1 << 20 };
-        let mut store = mvcc::Store::open(Backend::in_memory(), &config).expect("an empty backend");
+        let config = ferretcd_mvcc::Config { cache_bytes: 1 << 20 };
+        let mut store = ferretcd_mvcc::Store::open(Backend::in_memory(), &config).expect("an empty backend");
         let mut hub = Hub::new(store.reader());
         let queue = Queue::default();
         let stream = hub.open(queue.clone(), false);

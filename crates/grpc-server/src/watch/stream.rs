@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use ::watch::Delivery;
-use api_proto::errors::CancelReason;
-use api_proto::etcdserverpb::WatchRequest;
 use bytes::Bytes;
-use engine::WatchSession;
+use ferretcd_api_proto::errors::CancelReason;
+use ferretcd_api_proto::etcdserverpb::WatchRequest;
+use ferretcd_engine::WatchSession;
+use ferretcd_watch::Delivery;
 use tokio_stream::Stream;
 use tonic::Status;
 use tonic::codec::Streaming;

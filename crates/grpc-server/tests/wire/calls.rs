@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use api_proto::etcdserverpb::{PutRequest, RangeResponse, RangeStreamResponse};
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeResponse, RangeStreamResponse};
 use h2::Reason;
 use h2::client::Builder;
 use proptest::collection::vec;

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::PutRequest;
+use ferretcd_api_proto::etcdserverpb::PutRequest;
 use ferretcd_grpc_server::Config;
 use h2::{Reason, RecvStream};
 use prost::Message as _;

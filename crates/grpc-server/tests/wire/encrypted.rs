@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64;
 use ferretcd_grpc_server::{Endpoint, Server, serve};
+use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, PeerIdentity, ServerConfig, ServerTls};
 use h2::client::Builder;
 use http::Request;
 use prometheus::Registry;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
-use tls::{ClientConfig, ClientTls, KeyFiles, PeerIdentity, ServerConfig, ServerTls};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
@@ -54,7 +54,7 @@ impl Encrypted {
 
 /// A server's certificate that is its own authority, and a client that believes it.
 fn self_signed(dir: &Path) -> (ServerConfig, ClientConfig) {
-    let files = tls::self_signed(dir, &["localhost".to_owned()], 1).expect("made");
+    let files = ferretcd_tls::self_signed(dir, &["localhost".to_owned()], 1).expect("made");
     let trusted_ca = Some(files.cert.clone());
     (
         ServerConfig::new(files),
@@ -164,7 +164,7 @@ async fn requests_know_who_they_are_from() {
 #[tokio::test]
 async fn any_host_may_be_named() {
     let (served, dir) = (Served::start().await, directory());
-    let hosts = gateway::Config {
+    let hosts = ferretcd_http_pages::Config {
         cors: vec![],
         host_whitelist: vec!["elsewhere".to_owned()],
         read_timeout: PATIENCE,

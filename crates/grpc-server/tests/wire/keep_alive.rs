@@ -1,9 +1,9 @@
 //! Keep-alive streams, frame by frame.
 
-use api_proto::etcdserverpb::{
+use bytes::{BufMut as _, Bytes, BytesMut};
+use ferretcd_api_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest,
 };
-use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::Builder;
 use h2::{Reason, RecvStream, SendStream};
 use prost::Message as _;

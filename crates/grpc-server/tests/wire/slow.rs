@@ -1,7 +1,7 @@
 //! Clients that ask for much and read nothing.
 
-use api_proto::etcdserverpb::PutRequest;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::PutRequest;
 use h2::client::Builder;
 
 use crate::support::*;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use api_proto::etcdserverpb::{SnapshotRequest, SnapshotResponse};
 use bytes::{Bytes, BytesMut};
+use ferretcd_api_proto::etcdserverpb::{SnapshotRequest, SnapshotResponse};
 use prost::Message as _;
 
 use crate::support::*;
@@ -39,16 +39,16 @@ async fn a_snapshot_is_an_image_in_blobs_and_its_hash() {
         left -= message.blob.len();
         assert_eq!(message.remaining_bytes, left as u64);
     }
-    assert_eq!((last.blob.len(), last.remaining_bytes), (bolt::TRAILER_BYTES, 0));
+    assert_eq!((last.blob.len(), last.remaining_bytes), (ferretcd_bolt::TRAILER_BYTES, 0));
     for message in &messages {
         assert_eq!((message.version.as_str(), &message.header), ("3.7.0", &None));
     }
 
     let file: BytesMut = messages.iter().flat_map(|message| message.blob.clone()).collect();
-    assert_eq!(bolt::check_trailer(&&file[..]).expect("memory"), bolt::Trailer::Intact);
-    let backend = backend::Backend::in_memory();
-    apply::snapshot::import_into(&file[..], &backend, |_| ()).expect("an image of a state");
-    let hash = apply::backend_hash(&backend.view()).expect("memory");
+    assert_eq!(ferretcd_bolt::check_trailer(&&file[..]).expect("memory"), ferretcd_bolt::Trailer::Intact);
+    let backend = ferretcd_backend::Backend::in_memory();
+    ferretcd_apply::snapshot::import_into(&file[..], &backend, |_| ()).expect("an image of a state");
+    let hash = ferretcd_apply::backend_hash(&backend.view()).expect("memory");
     assert_eq!(hash, served.engine.hash().await.expect("a readable file"));
 }
 

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use engine::{Alone, Engine};
+use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
+use ferretcd_engine::{Alone, Engine};
 use ferretcd_grpc_server::{Config, Server, serve};
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
@@ -58,7 +58,8 @@ impl Served {
         let engine = Engine::start(engine_config(dir.path()), Arc::new(Alone), &registry, &Handle::current());
         let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
         engine.publish().await.expect("nobody stops it");
-        let gateway = gateway::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
+        let gateway =
+            ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
         let server = Server::new(&engine, config, gateway, &registry).expect("an empty registry");
         let listener = listen().await;
         let address = listener.local_addr().expect("it is bound");
@@ -115,8 +116,8 @@ pub(crate) fn config() -> Config {
     }
 }
 
-fn engine_config(dir: &Path) -> engine::Config {
-    engine::Config {
+fn engine_config(dir: &Path) -> ferretcd_engine::Config {
+    ferretcd_engine::Config {
         client_urls: vec![],
         quota_bytes: -1,
         backend_interval: Duration::from_millis(100),
@@ -125,7 +126,7 @@ fn engine_config(dir: &Path) -> engine::Config {
         slow_apply: PATIENCE,
         // What is on disk is not what is tested here.
         unsafe_no_fsync: true,
-        ..engine::Config::new("default", dir, "http://localhost:2380", 1)
+        ..ferretcd_engine::Config::new("default", dir, "http://localhost:2380", 1)
     }
 }
 

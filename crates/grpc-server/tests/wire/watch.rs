@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use api_proto::etcdserverpb::watch_request::RequestUnion;
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
+use ferretcd_api_proto::etcdserverpb::{
     PutRequest, RequestOp, ResponseHeader, TxnRequest, WatchCancelRequest, WatchCreateRequest,
     WatchProgressRequest, WatchResponse, request_op,
 };
-use bytes::Bytes;
 use ferretcd_grpc_server::Config;
 use h2::Reason;
 use prost::Message as _;
@@ -42,7 +42,7 @@ async fn requests_are_answered_in_order() {
     for _ in 0..5 {
         served.put("a", "value").await;
     }
-    let compaction = api_proto::etcdserverpb::CompactionRequest { revision: 4, physical: false };
+    let compaction = ferretcd_api_proto::etcdserverpb::CompactionRequest { revision: 4, physical: false };
     served.engine.compact(compaction).await.expect("a compaction");
     let client = served.client().await;
     let mut stream = Stream::open(&client).await;
@@ -155,7 +155,7 @@ async fn watches_outlive_the_last_request() {
 /// Clients that read nothing: by frames, since their window stays shut, or by the socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_does_not_read_holds_up_nobody_and_misses_nothing() {
-    if !is_alone("watch::who_does_not_read_holds_up_nobody_and_misses_nothing") {
+    if !is_alone("ferretcd_watch::who_does_not_read_holds_up_nobody_and_misses_nothing") {
         return;
     }
     const STREAMS: usize = 10;

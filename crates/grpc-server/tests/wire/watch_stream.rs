@@ -1,8 +1,8 @@
 //! A watch stream as a client that decides about every frame.
 
-use api_proto::etcdserverpb::watch_request::RequestUnion;
-use api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
+use ferretcd_api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use h2::client::Builder;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;

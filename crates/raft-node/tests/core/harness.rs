@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Core, Error, Event, Message, Payload, Persist,
     Proposal, ReadToken, Role, Status,
 };
-use wal::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
+use ferretcd_wal::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
 
 pub(crate) const ELECTION_TICKS: u64 = 10;
 

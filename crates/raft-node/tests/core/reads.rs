@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::{ConfChangeKind, Event, Message, ReadToken, Role};
 
 use crate::harness::{Disk, Member, cluster, config, deliver, deliver_one, elect};

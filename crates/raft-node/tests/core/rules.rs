@@ -1,12 +1,12 @@
 //! The rules that keep an asynchronous log safe, each in the smallest cluster that shows it.
 
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Core, Error, Event, Payload, Persist, Proposal,
     ReadToken, Role,
 };
-use wal::{ConfState, Entry, EntryKind, HardState, Recovered, SnapshotMark};
+use ferretcd_wal::{ConfState, Entry, EntryKind, HardState, Recovered, SnapshotMark};
 
 use crate::harness::{Disk, ELECTION_TICKS, Member, add_voter, cluster, config, deliver, elect};
 

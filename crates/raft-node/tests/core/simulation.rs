@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Core, Event, Message, Payload, Proposal,
     ReadToken, Role,
 };
-use wal::ConfState;
+use ferretcd_wal::ConfState;
 
 use self::random::Random;
 use crate::harness::{Disk, config, decide};

@@ -1,10 +1,10 @@
 //! A member that is too far behind for the log: the state comes whole, and nothing else happens meanwhile.
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::{
     Applied, ConfChangeKind, Core, Error, Event, Message, Payload, Persist, Progress, Role,
 };
-use wal::SnapshotMark;
+use ferretcd_wal::SnapshotMark;
 
 use crate::harness::{ELECTION_TICKS, Member, cluster, config, deliver, deliver_one};
 

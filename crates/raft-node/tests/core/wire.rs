@@ -1,7 +1,7 @@
 //! Messages as they travel: nothing is lost on the way, and nothing that a peer may send brings a member down.
 
-use api_proto::raftpb::{self, EntryType, MessageType};
 use bytes::Bytes;
+use ferretcd_api_proto::raftpb::{self, EntryType, MessageType};
 use ferretcd_raft_node::{ConfChangeKind, Event, Message, MessageError};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use api_proto::EncodedKeyValue;
-use api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::EncodedKeyValue;
+use ferretcd_api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
+use ferretcd_api_proto::etcdserverpb::{
     Compare, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader,
     ResponseOp, TxnRequest, TxnResponse, request_op, response_op,
 };
-use api_proto::mvccpb::KeyValue;
-use apply::{Request, Response};
-use base::LeaseId;
-use bytes::Bytes;
+use ferretcd_api_proto::mvccpb::KeyValue;
+use ferretcd_apply::{Request, Response};
+use ferretcd_base::LeaseId;
 
 use crate::watch_history::{Event, Record, is_within};
 

@@ -1,9 +1,9 @@
 //! The book of all requests and their answers.
 
-use api_proto::etcdserverpb::{RangeRequest, RangeResponse};
-use api_proto::mvccpb::KeyValue;
-use apply::Request;
-use base::LeaseId;
+use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse};
+use ferretcd_api_proto::mvccpb::KeyValue;
+use ferretcd_apply::Request;
+use ferretcd_base::LeaseId;
 
 use super::{Model, Outcome, Violation};
 use crate::agenda::Micros;
@@ -177,8 +177,8 @@ impl Operation {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::PutRequest;
-    use apply::Response;
+    use ferretcd_api_proto::etcdserverpb::PutRequest;
+    use ferretcd_apply::Response;
 
     use super::*;
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use apply::{Command, Request, Response};
-use mvcc::KvHash;
-use raft_node::{Committed, Payload};
+use ferretcd_apply::{Command, Request, Response};
+use ferretcd_mvcc::KvHash;
+use ferretcd_raft_node::{Committed, Payload};
 
 use super::{Model, Operations, Promises, Violation};
 use crate::agenda::Micros;

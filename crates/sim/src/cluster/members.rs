@@ -1,8 +1,8 @@
 //! An operator who adds, promotes and removes members.
 
-use base::MemberId;
-use membership::{Change, Membership};
-use raft_node::{ConfChange, ConfChangeKind};
+use ferretcd_base::MemberId;
+use ferretcd_membership::{Change, Membership};
+use ferretcd_raft_node::{ConfChange, ConfChangeKind};
 
 use super::{Cluster, running};
 use crate::process::{Process, member};
@@ -52,7 +52,8 @@ impl Cluster {
             return (ConfChangeKind::RemoveNode, Change::Remove(*random.pick(&everybody)));
         }
         let is_learner = random.chance(30);
-        let member = membership::Member { is_learner, is_joining: !is_learner, ..member(self.next_member) };
+        let member =
+            ferretcd_membership::Member { is_learner, is_joining: !is_learner, ..member(self.next_member) };
         self.next_member += 1;
         (ConfChangeKind::AddLearnerNode, Change::Add { member, learners_max: MEMBERS_MAX })
     }

@@ -6,8 +6,8 @@ mod members;
 
 use std::collections::BTreeMap;
 
-use base::MemberId;
-use raft_node::Message;
+use ferretcd_base::MemberId;
+use ferretcd_raft_node::Message;
 
 use crate::agenda::MS;
 use crate::check::{Answer, OpId};

@@ -1,11 +1,11 @@
 //! Applying what is committed, and what follows from it.
 
-use apply::{Command, MemberChange, Response};
-use backend::Batch;
-use base::KeyRange;
-use mvcc::{RangeOptions, Scrub};
-use raft_node::{Committed, ConfChange, ConfChangeKind, Event, Payload};
-use wal::SnapshotMark;
+use ferretcd_apply::{Command, MemberChange, Response};
+use ferretcd_backend::Batch;
+use ferretcd_base::KeyRange;
+use ferretcd_mvcc::{RangeOptions, Scrub};
+use ferretcd_raft_node::{Committed, ConfChange, ConfChangeKind, Event, Payload};
+use ferretcd_wal::SnapshotMark;
 
 use super::{Alarm, Asker, FAREWELL, Process, start};
 use crate::Sabotage;
@@ -164,7 +164,8 @@ impl Process {
             Err(error) => return world.failed(self.id, &error),
         };
         let rows: Vec<_> = rows.iter().map(|row| row.encoded.escape_ascii().to_string()).collect();
-        let members: Vec<_> = self.machine.membership().members().map(membership::Member::to_json).collect();
+        let members: Vec<_> =
+            self.machine.membership().members().map(ferretcd_membership::Member::to_json).collect();
         let leases = self.machine.lease_reader().all();
         let state = format!("{rows:?}, configuration {:?}, {members:?}, {leases:?}", applied.conf_state);
         let compared = world.truth.state(self.id, applied.index, state);
@@ -178,7 +179,7 @@ impl Process {
                 let compared = world.truth.history(self.id, hash);
                 world.check(compared);
             }
-            Err(mvcc::ReadError::Compacted { .. }) => {}
+            Err(ferretcd_mvcc::ReadError::Compacted { .. }) => {}
             Err(error) => world.failed(self.id, &error),
         }
     }

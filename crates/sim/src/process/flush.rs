@@ -1,8 +1,8 @@
 //! The state file's writer: rows and the position that they bring the state to, in one commit, some time after the oldest
 //! of them.
 
-use apply::Applied;
-use backend::{Backend, Batch, Error};
+use ferretcd_apply::Applied;
+use ferretcd_backend::{Backend, Batch, Error};
 
 use crate::agenda::{MS, Micros};
 

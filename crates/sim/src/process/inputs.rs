@@ -1,7 +1,7 @@
 //! What others want of a member, and what they look at.
 
-use base::MemberId;
-use raft_node::{ConfChange, Event, Message, Role};
+use ferretcd_base::MemberId;
+use ferretcd_raft_node::{ConfChange, Event, Message, Role};
 
 use super::reads::Purpose;
 use super::{Asker, Process, refuse_snapshot};

@@ -1,10 +1,10 @@
 //! The leader's countdown of leases.
 
-use api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
-use apply::{LeaseExpireRequest, Request, Response};
-use base::LeaseId;
-use lease::{Deadlines, Renewal};
-use raft_node::{Role, Status};
+use ferretcd_api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
+use ferretcd_apply::{LeaseExpireRequest, Request, Response};
+use ferretcd_base::LeaseId;
+use ferretcd_lease::{Deadlines, Renewal};
+use ferretcd_raft_node::{Role, Status};
 
 use super::reads::Purpose;
 use super::{Asker, Process};

@@ -1,8 +1,8 @@
 //! The log on disk, written as the node's log thread writes it: one round at a time, and whatever gathers meanwhile is
 //! the next one.
 
-use raft_node::Persist;
-use wal::{Entry, Error, HardState, SnapshotMark, Wal};
+use ferretcd_raft_node::Persist;
+use ferretcd_wal::{Entry, Error, HardState, SnapshotMark, Wal};
 
 /// Segments kept behind a mark.
 const SEGMENTS_KEPT: usize = 1;

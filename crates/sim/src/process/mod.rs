@@ -21,10 +21,10 @@ mod watches;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ::apply::{Command, Request, StateMachine};
-use backend::Backend;
 use bytes::Bytes;
-use raft_node::{Committed, Core, Event, Proposal, ReadStanding, Role, Status};
+use ferretcd_apply::{Command, Request, StateMachine};
+use ferretcd_backend::Backend;
+use ferretcd_raft_node::{Committed, Core, Event, Proposal, ReadStanding, Role, Status};
 
 use self::flush::Flusher;
 use self::lessor::Lessor;
@@ -287,7 +287,7 @@ impl Process {
             let led = world.truth.leads(self.id, status.term);
             world.check(led);
         }
-        if status.leader != self.status.leader && self.status.leader != base::MemberId::default() {
+        if status.leader != self.status.leader && self.status.leader != ferretcd_base::MemberId::default() {
             self.ask_for_reads_again(world);
         }
         self.count_down(&status, world);

@@ -1,8 +1,8 @@
 //! Linearizable reads, through the engine's own gate.
 
-use api_proto::raftpb;
-use base::LeaseId;
-use raft_node::{Event, Message, ReadToken, Role, Status};
+use ferretcd_api_proto::raftpb;
+use ferretcd_base::LeaseId;
+use ferretcd_raft_node::{Event, Message, ReadToken, Role, Status};
 use tokio::sync::oneshot;
 
 use super::{Process, Refused};
@@ -160,7 +160,7 @@ impl Process {
     pub(super) fn range(&mut self, op: OpId, world: &mut World) {
         let Call::Range(request) = world.operations.call(op) else { return };
         let view = self.machine.reader().view();
-        let answer = match apply::range(&view, request) {
+        let answer = match ferretcd_apply::range(&view, request) {
             Ok(response) => Answer::Rows(view.revision(), response),
             Err(error) => return world.failed(self.id, &error),
         };

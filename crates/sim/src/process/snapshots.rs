@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Read as _;
 
-use apply::snapshot::{export, import_into};
-use backend::MemoryMedium;
-use membership::Change;
-use raft_node::{ConfChange, ConfChangeKind, Event, Message};
-use wal::SnapshotMark;
+use ferretcd_apply::snapshot::{export, import_into};
+use ferretcd_backend::MemoryMedium;
+use ferretcd_membership::Change;
+use ferretcd_raft_node::{ConfChange, ConfChangeKind, Event, Message};
+use ferretcd_wal::SnapshotMark;
 
 use super::{Alarm, Asker, FAREWELL, Process, start};
 use crate::Sabotage;
@@ -146,7 +146,7 @@ impl Process {
                 world.answer(op, Answer::Unknown);
             }
         }
-        if self.machine.membership().is_removed(base::MemberId(self.id)) {
+        if self.machine.membership().is_removed(ferretcd_base::MemberId(self.id)) {
             self.alarm(FAREWELL, Alarm::Stop, world);
         }
         self.applied_for_reads(mark.index);

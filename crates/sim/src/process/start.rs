@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::time::Duration;
 
-use apply::{Applied, StateMachine};
-use backend::{Backend, Batch, MemoryMedium};
-use base::MemberId;
 use bytes::Bytes;
-use membership::Member;
-use raft_node::{Core, bootstrap};
+use ferretcd_apply::{Applied, StateMachine};
+use ferretcd_backend::{Backend, Batch, MemoryMedium};
+use ferretcd_base::MemberId;
+use ferretcd_membership::Member;
+use ferretcd_raft_node::{Core, bootstrap};
+use ferretcd_wal::{ConfState, Metadata, SnapshotMark, Wal};
 use serde_json::Value;
-use wal::{ConfState, Metadata, SnapshotMark, Wal};
 
 use super::flush::Flusher;
 use super::lessor::Lessor;
@@ -31,8 +31,8 @@ const UNAPPLIED_MAX: u64 = 500;
 const CACHE_BYTES: usize = 1 << 20;
 const CLUSTER: u64 = 0xc1;
 
-fn wal_config() -> wal::Config {
-    wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: false }
+fn wal_config() -> ferretcd_wal::Config {
+    ferretcd_wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: false }
 }
 
 /// The description of a member that the cluster starts with.
@@ -70,8 +70,8 @@ fn finish_install(disk: &Disk, marked: u64) {
     }
 }
 
-pub(super) fn open_state(medium: MemoryMedium) -> Result<Backend, backend::OpenError> {
-    Backend::open_on(medium, &backend::Config { cache_bytes: CACHE_BYTES })
+pub(super) fn open_state(medium: MemoryMedium) -> Result<Backend, ferretcd_backend::OpenError> {
+    Backend::open_on(medium, &ferretcd_backend::Config { cache_bytes: CACHE_BYTES })
 }
 
 /// In the order in which the engine starts a member.
@@ -81,16 +81,16 @@ pub(super) fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Resul
     finish_install(disk, marked);
     let backend = open_state(disk.states.borrow().current.clone())?;
     let mut first_rows = Batch::default();
-    let config = apply::Config {
-        mvcc: mvcc::Config { cache_bytes: CACHE_BYTES },
-        lease: lease::Config { ttl_min: LEASE_TTL_MIN },
+    let config = ferretcd_apply::Config {
+        mvcc: ferretcd_mvcc::Config { cache_bytes: CACHE_BYTES },
+        lease: ferretcd_lease::Config { ttl_min: LEASE_TTL_MIN },
     };
     let machine = StateMachine::open(backend.clone(), &config, &mut first_rows)?;
     backend.commit(&first_rows)?;
     let applied = machine.applied();
     let index = applied.index;
-    let position = raft_node::Applied { index, conf_state: conf_state(applied) };
-    let config = raft_node::Config {
+    let position = ferretcd_raft_node::Applied { index, conf_state: conf_state(applied) };
+    let config = ferretcd_raft_node::Config {
         id: MemberId(id),
         heartbeat: Duration::from_millis(100),
         election_ticks: ELECTION_TICKS,

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use watch::{Delivery, HistoryAnswer, Hub, Outlet, StreamId, WatchSpec};
+use ferretcd_watch::{Delivery, HistoryAnswer, Hub, Outlet, StreamId, WatchSpec};
 
 use super::{Alarm, Process};
 use crate::agenda::MS;
@@ -57,7 +57,7 @@ pub(super) struct Watches {
 }
 
 impl Watches {
-    pub(super) fn new(reader: mvcc::Reader) -> Self {
+    pub(super) fn new(reader: ferretcd_mvcc::Reader) -> Self {
         let hub = Hub::new(reader);
         Self { hub, streams: BTreeMap::new(), wanted: Vec::new(), history: None, is_awake: false }
     }
@@ -109,7 +109,7 @@ impl Process {
     }
 
     /// One turn, as the engine's thread for it makes them. Says whether there is more to do.
-    fn turn_hub(&mut self, world: &mut World) -> Result<bool, mvcc::ReadError> {
+    fn turn_hub(&mut self, world: &mut World) -> Result<bool, ferretcd_mvcc::ReadError> {
         let Watches { hub, streams, wanted, history, .. } = &mut self.watches;
         hub.advance()?;
         for (watcher, epoch, spec) in wanted.drain(..) {

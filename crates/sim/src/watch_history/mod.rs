@@ -19,12 +19,12 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use api_proto::EncodedKeyValue;
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::watch_create_request::FilterType;
-use api_proto::mvccpb::event::EventType;
-use api_proto::mvccpb::{self, KeyValue};
 use bytes::Bytes;
+use ferretcd_api_proto::EncodedKeyValue;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::watch_create_request::FilterType;
+use ferretcd_api_proto::mvccpb::event::EventType;
+use ferretcd_api_proto::mvccpb::{self, KeyValue};
 
 pub use self::check::{Violation, check};
 pub(crate) use self::record::is_within;

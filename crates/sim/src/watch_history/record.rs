@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use api_proto::mvccpb::KeyValue;
 use bytes::Bytes;
+use ferretcd_api_proto::mvccpb::KeyValue;
 
 use super::{Asked, Event};
 

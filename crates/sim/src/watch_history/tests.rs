@@ -224,7 +224,7 @@ fn headers_that_overtake_are_noticed_where_they_are_bookmarks() {
 
 #[test]
 fn wrong_rows_before_are_noticed() {
-    fn previous(history: &mut History) -> &mut Option<api_proto::mvccpb::KeyValue> {
+    fn previous(history: &mut History) -> &mut Option<ferretcd_api_proto::mvccpb::KeyValue> {
         &mut events_of(&mut history.seen[2])[1].prev
     }
     fn noticed(change: impl FnOnce(&mut Record, &mut History)) {
@@ -243,7 +243,7 @@ fn wrong_rows_before_are_noticed() {
     });
     noticed(|record, history| {
         record.compact(3);
-        *previous(history) = Some(api_proto::mvccpb::KeyValue::default());
+        *previous(history) = Some(ferretcd_api_proto::mvccpb::KeyValue::default());
     });
     check_broken(
         |record, history| {

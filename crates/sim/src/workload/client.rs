@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
-use api_proto::etcdserverpb::{
+use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
+use ferretcd_api_proto::etcdserverpb::{
     CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest,
     RangeRequest, RequestOp, TxnRequest, request_op,
 };
-use apply::{Request, Response};
-use base::LeaseId;
-use bytes::Bytes;
+use ferretcd_apply::{Request, Response};
+use ferretcd_base::LeaseId;
 
 use crate::check::{Answer, Call, OpId};
 use crate::random::Random;

@@ -1,10 +1,10 @@
 //! One who watches, whatever streams it takes.
 
-use api_proto::etcdserverpb::WatchResponse;
-use base::KeyRange;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::WatchResponse;
+use ferretcd_base::KeyRange;
+use ferretcd_watch::{Delivery, WatchSpec};
 use prost::Message as _;
-use watch::{Delivery, WatchSpec};
 
 use crate::random::Random;
 use crate::watch_history::{Asked, Event, History, Seen};

@@ -9,8 +9,8 @@
 //! Entries alone are sent when a message continues the one before on the same stream, in the same term. Both
 //! sides keep the term and the last index that went over the stream.
 
-use api_proto::raftpb::{Entry, Message, MessageType};
 use bytes::Bytes;
+use ferretcd_api_proto::raftpb::{Entry, Message, MessageType};
 use prost::Message as _;
 
 use super::{CodecError, ENTRIES_MAX, Frame, Inbound, MESSAGE_BYTES_MAX, Writer, bounded, decode};

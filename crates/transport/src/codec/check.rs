@@ -30,7 +30,7 @@ pub(super) fn check(mut encoded: &[u8]) -> Result<(), CodecError> {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::raftpb::Message;
+    use ferretcd_api_proto::raftpb::Message;
     use prost::Message as _;
 
     use super::*;

@@ -1,7 +1,7 @@
 //! The stream of all messages but appends: each with its length in front.
 
-use api_proto::raftpb::{Message, MessageType};
 use bytes::Bytes;
+use ferretcd_api_proto::raftpb::{Message, MessageType};
 
 use super::{CodecError, Frame, Inbound, Writer, bounded, decode};
 

@@ -8,7 +8,7 @@
 //! A decoder is fed with whatever pieces the network makes and gives messages. What it allocates is bounded by
 //! what it has received, never by what a length field claims, and no bytes make it panic.
 //!
-//! [`raftpb::Message`]: api_proto::raftpb::Message
+//! [`raftpb::Message`]: ferretcd_api_proto::raftpb::Message
 
 pub(crate) mod appends;
 mod check;
@@ -19,8 +19,8 @@ mod outbound;
 pub(crate) use inbound::Inbound;
 pub(crate) use outbound::{Pieces, Writer, rough_len};
 
-use api_proto::raftpb::Message;
 use bytes::Bytes;
+use ferretcd_api_proto::raftpb::Message;
 use prost::Message as _;
 
 /// The largest message or entry that is taken from a stream, in bytes; etcd's bound.

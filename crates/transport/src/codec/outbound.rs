@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use api_proto::raftpb::{Entry, Message};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use ferretcd_api_proto::raftpb::{Entry, Message};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use http::{Method, Request, Response, StatusCode, header::HeaderValue};
 use hyper::body::Incoming;
 use tracing::warn;
@@ -119,7 +119,7 @@ pub(super) fn stream(
     let stream = transport.begin_stream(reader, kind);
     let stream = stream.ok_or_else(|| Refusal::text(StatusCode::NOT_FOUND, "error sender not found"))?;
     let mut answer = Response::new(AnswerBody::stream(stream));
-    answer.headers_mut().insert(SERVER_VERSION, HeaderValue::from_static(api_proto::API_VERSION));
+    answer.headers_mut().insert(SERVER_VERSION, HeaderValue::from_static(ferretcd_api_proto::API_VERSION));
     Ok(answer)
 }
 

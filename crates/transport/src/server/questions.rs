@@ -1,10 +1,10 @@
 //! What is asked once and answered once.
 
-use api_proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse};
-use api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
-use base::{LeaseId, MemberId};
 use bytes::Bytes;
-use engine::PeerError;
+use ferretcd_api_proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse};
+use ferretcd_api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
+use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_engine::PeerError;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prost::Message;

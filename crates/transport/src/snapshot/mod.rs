@@ -19,8 +19,8 @@ pub(crate) use send::run;
 
 use std::time::Duration;
 
-use api_proto::raftpb;
-use wal::{ConfState, SnapshotMark};
+use ferretcd_api_proto::raftpb;
+use ferretcd_wal::{ConfState, SnapshotMark};
 
 /// How long a state waits for the ones before it: as long as it takes to notice that their other end has given up.
 pub(crate) const TURN_PATIENCE: Duration = Duration::from_secs(1);

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_proto::raftpb::{Message, MessageType};
-use base::MemberId;
 use bytes::Bytes;
+use ferretcd_api_proto::raftpb::{Message, MessageType};
+use ferretcd_base::MemberId;
+use ferretcd_wal::SnapshotMark;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
@@ -14,7 +15,6 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
-use wal::SnapshotMark;
 
 use super::parts::{Part, PartReader};
 use super::{PARTS_MAX, to_mark};

@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use api_proto::raftpb::{Message, SnapshotMetadata};
 use bytes::{Buf as _, Bytes};
+use ferretcd_api_proto::raftpb::{Message, SnapshotMetadata};
+use ferretcd_wal::SnapshotMark;
 use http::{Method, Request};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
-use wal::SnapshotMark;
 
 use super::parts::{SnapshotBody, pump};
 use super::{PART_BYTES, PARTS_MAX, to_metadata};

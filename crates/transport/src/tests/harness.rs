@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
-use api_proto::raftpb::{self, Entry, MessageType};
-use backend::Batch;
-use base::{ClusterId, LeaseId, MemberId};
-use engine::{Answer, PeerError, PeerHash, Peers};
+use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use ferretcd_api_proto::raftpb::{self, Entry, MessageType};
+use ferretcd_backend::Batch;
+use ferretcd_base::{ClusterId, LeaseId, MemberId};
+use ferretcd_engine::{Answer, PeerError, PeerHash, Peers};
+use ferretcd_membership::{Change, Membership};
+use ferretcd_wal::{ConfState, SnapshotMark};
 use http::{Request, Response, StatusCode};
-use membership::{Change, Membership};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,7 +23,6 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use wal::{ConfState, SnapshotMark};
 
 use crate::{Config, Member, OutgoingSnapshot, PeerServer, PeerTransport, TcpConnect};
 
@@ -97,11 +97,15 @@ impl Member for Notes {
         CLUSTER
     }
 
-    fn members(&self) -> Vec<membership::Member> {
-        vec![membership::Member { id: self.id, name: "notes".to_owned(), ..membership::Member::default() }]
+    fn members(&self) -> Vec<ferretcd_membership::Member> {
+        vec![ferretcd_membership::Member {
+            id: self.id,
+            name: "notes".to_owned(),
+            ..ferretcd_membership::Member::default()
+        }]
     }
 
-    fn receive(&self, message: raft_node::Message) {
+    fn receive(&self, message: ferretcd_raft_node::Message) {
         let sent = self.received.try_send(message.into());
         assert!(!matches!(sent, Err(TrySendError::Full(_))), "there is room for all messages of a test");
     }
@@ -164,8 +168,8 @@ impl Member for Notes {
         })
     }
 
-    fn promote(&self, id: MemberId) -> Answer<Vec<membership::Member>> {
-        self.answer(vec![membership::Member { id, ..membership::Member::default() }])
+    fn promote(&self, id: MemberId) -> Answer<Vec<ferretcd_membership::Member>> {
+        self.answer(vec![ferretcd_membership::Member { id, ..ferretcd_membership::Member::default() }])
     }
 
     fn hash_kv(&self, revision: i64) -> Answer<PeerHash> {
@@ -338,7 +342,11 @@ pub(super) fn membership(members: impl IntoIterator<Item = (u64, SocketAddr)>) -
     let mut membership = Membership::default();
     for (id, address) in members {
         let peer_urls = vec![format!("http://{address}")];
-        let member = membership::Member { id: MemberId(id), peer_urls, ..membership::Member::default() };
+        let member = ferretcd_membership::Member {
+            id: MemberId(id),
+            peer_urls,
+            ..ferretcd_membership::Member::default()
+        };
         membership
             .change(Change::Add { member, learners_max: 9 }, &mut Batch::default())
             .expect("ids and URLs differ");

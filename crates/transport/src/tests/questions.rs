@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_proto::etcdserverpb::LeaseTimeToLiveRequest;
-use base::{LeaseId, MemberId};
-use engine::{PeerError, PeerHash, PeerVersions, Peers};
+use ferretcd_api_proto::etcdserverpb::LeaseTimeToLiveRequest;
+use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_engine::{PeerError, PeerHash, PeerVersions, Peers};
 
 use super::harness::{CLUSTER, Node, listen};
 use crate::{TcpConnect, cluster_members};

@@ -1,5 +1,5 @@
-use api_proto::raftpb::Message;
-use engine::Peers as _;
+use ferretcd_api_proto::raftpb::Message;
+use ferretcd_engine::Peers as _;
 use prost::Message as _;
 
 use super::harness::{Node, announcement, append, headers, heartbeat, listen, membership, without};

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use base::MemberId;
 use bytes::{Buf as _, Bytes};
-use engine::Peers as _;
+use ferretcd_base::MemberId;
+use ferretcd_engine::Peers as _;
 use http::{Method, StatusCode};
 
 use tokio::time::{Duration, Instant};

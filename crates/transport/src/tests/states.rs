@@ -1,8 +1,8 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use base::MemberId;
-use engine::{PeerError, PeerState, Peers};
+use ferretcd_base::MemberId;
+use ferretcd_engine::{PeerError, PeerState, Peers};
 
 use super::harness::{Node, eventually, headers, listen};
 

@@ -1,4 +1,4 @@
-use base::MemberId;
+use ferretcd_base::MemberId;
 
 use super::harness::{Node, heartbeat, listen};
 

@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
-use api_proto::raftpb::Message;
-use base::MemberId;
-use engine::Peers;
+use ferretcd_api_proto::raftpb::Message;
+use ferretcd_base::MemberId;
+use ferretcd_engine::Peers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -1,7 +1,7 @@
 //! Random steps of everybody concerned, in any order.
 
-use base::KeyRange;
 use bytes::Bytes;
+use ferretcd_base::KeyRange;
 use ferretcd_watch::{End, WatchId, WatchSpec};
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -1,6 +1,6 @@
 //! The store goes on from another member's state: watches miss nothing, or are told so.
 
-use base::KeyRange;
+use ferretcd_base::KeyRange;
 use ferretcd_watch::{Delivery, WatchBatch, WatchSpec};
 
 use crate::world::{World, Write};

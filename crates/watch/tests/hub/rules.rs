@@ -1,7 +1,7 @@
 //! The rules that random steps don't show: what is shared, what is bounded, what costs nothing.
 
-use base::KeyRange;
 use bytes::Bytes;
+use ferretcd_base::KeyRange;
 use ferretcd_watch::{Delivery, End, Refusal, WatchBatch, WatchSpec};
 
 use crate::world::{World, Write};

@@ -6,13 +6,13 @@ mod stream;
 
 use std::ops::Bound;
 
-use backend::{Backend, Batch, Bucket};
-use base::{KeyRange, LeaseId, Revision};
 use bytes::Bytes;
+use ferretcd_backend::{Backend, Batch, Bucket};
+use ferretcd_base::{KeyRange, LeaseId, Revision};
+use ferretcd_mvcc::{Change, Reader, Scrub, Store};
 use ferretcd_watch::{
     Delivery, End, HistoryAnswer, HistoryRequest, Hub, Refusal, WatchBatch, WatchId, WatchSpec,
 };
-use mvcc::{Change, Reader, Scrub, Store};
 
 use self::stream::{Queue, Stream, Watch};
 
@@ -43,7 +43,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let backend = Backend::in_memory();
-        let store = Store::open(backend.clone(), &mvcc::Config { cache_bytes: 1 << 12 }).unwrap();
+        let store = Store::open(backend.clone(), &ferretcd_mvcc::Config { cache_bytes: 1 << 12 }).unwrap();
         let reader = store.reader();
         Self {
             hub: Hub::new(reader.clone()),
@@ -121,7 +121,7 @@ impl World {
         let elsewhere = Backend::in_memory();
         elsewhere.commit(&batch).unwrap();
 
-        let config = mvcc::Config { cache_bytes: 1 << 12 };
+        let config = ferretcd_mvcc::Config { cache_bytes: 1 << 12 };
         let mut other = Self { store: Store::open(elsewhere.clone(), &config).unwrap(), ..Self::new() };
         other.backend = elsewhere;
         for writes in writes {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 
 use crate::{Clients, Event, WatchStream};
 

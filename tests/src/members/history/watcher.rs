@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb as pb;
 use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 

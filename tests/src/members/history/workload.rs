@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
-use api_proto::etcdserverpb::request_op::Request;
-use api_proto::etcdserverpb::response_op::Response;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
+use ferretcd_api_proto::etcdserverpb::response_op::Response;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -225,7 +225,7 @@ fn revision(header: Option<pb::ResponseHeader>) -> i64 {
     header.expect("every answer has a header").revision
 }
 
-fn row_of(row: &api_proto::EncodedKeyValue) -> Row {
+fn row_of(row: &ferretcd_api_proto::EncodedKeyValue) -> Row {
     let row = row.decode().expect("a row can be decoded");
     Row { value: String::from_utf8_lossy(&row.value).into_owned(), changed: row.mod_revision }
 }

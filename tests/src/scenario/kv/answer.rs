@@ -3,10 +3,10 @@
 //! A complete header shows as `rev R`; whatever is missing or wrong in it is named. Revisions are relative to
 //! the start of the case.
 
-use api_proto::EncodedKeyValue;
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::response_op::Response;
-use api_proto::mvccpb::KeyValue;
+use ferretcd_api_proto::EncodedKeyValue;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::response_op::Response;
+use ferretcd_api_proto::mvccpb::KeyValue;
 
 use super::super::words::{Base, show_bytes};
 

@@ -1,7 +1,7 @@
 //! Requests about leases.
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::lease_client::LeaseClient;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
 use tonic::Status;
 use tonic::transport::Channel;
 

@@ -21,8 +21,8 @@ mod answer;
 mod lease;
 mod request;
 
-use api_proto::etcdserverpb as pb;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
 use tonic::metadata::{MetadataKey, MetadataValue};
 use tonic::{Request, Status};
 

@@ -2,9 +2,9 @@
 
 use std::iter::Peekable;
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
-use api_proto::etcdserverpb::request_op::Request;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
 
 use super::super::words::{self, Base, number, option};
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use api_proto::mvccpb::KeyValue;
+use ferretcd_api_proto::mvccpb::KeyValue;
 
 use super::super::kv::Shown;
 use super::super::words::show_bytes;

@@ -1,8 +1,8 @@
 //! Messages from words.
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::watch_create_request::FilterType;
-use api_proto::etcdserverpb::watch_request::RequestUnion;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::watch_create_request::FilterType;
+use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
 
 use super::super::words::{self, Base, number, option};
 

@@ -1,8 +1,8 @@
 //! The only one who writes.
 
-use api_proto::etcdserverpb as pb;
-use api_proto::etcdserverpb::request_op::Request;
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_tests::history::{Operation, Record};
 use ferretcd_tests::{Clients, Random};
 use tokio::sync::watch;

@@ -173,7 +173,7 @@ impl Renewed {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::{LeaseKeepAliveResponse, ResponseHeader};
+    use ferretcd_api_proto::etcdserverpb::{LeaseKeepAliveResponse, ResponseHeader};
     use prost::Message as _;
 
     use super::*;

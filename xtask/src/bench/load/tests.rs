@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use api_proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutRequest};
 use bytes::Bytes;
+use ferretcd_api_proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse, PutRequest};
 use h2::RecvStream;
 use h2::server::SendResponse;
 use prost::Message as _;

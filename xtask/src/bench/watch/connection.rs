@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, watch_request};
+use ferretcd_api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, watch_request};
 use prost::Message as _;
 
 use super::super::Outcome;

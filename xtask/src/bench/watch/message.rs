@@ -161,8 +161,8 @@ impl<'a> Event<'a> {
 
 #[cfg(test)]
 mod tests {
-    use api_proto::etcdserverpb::{ResponseHeader, WatchResponse};
-    use api_proto::mvccpb;
+    use ferretcd_api_proto::etcdserverpb::{ResponseHeader, WatchResponse};
+    use ferretcd_api_proto::mvccpb;
     use prost::Message as _;
 
     use super::*;

@@ -1,8 +1,8 @@
 //! The watching clients against a server made with the `h2` crate, which is strict about the protocol.
 
-use api_proto::etcdserverpb::{ResponseHeader, WatchRequest, WatchResponse, watch_request};
-use api_proto::mvccpb;
 use bytes::{Bytes, BytesMut};
+use ferretcd_api_proto::etcdserverpb::{ResponseHeader, WatchRequest, WatchResponse, watch_request};
+use ferretcd_api_proto::mvccpb;
 use h2::SendStream;
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};

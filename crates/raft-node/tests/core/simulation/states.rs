@@ -1,8 +1,8 @@
 //! How states travel from member to member, get lost, and are put into place.
 
-use base::MemberId;
+use ferretcd_base::MemberId;
 use ferretcd_raft_node::{Committed, Event, Message};
-use wal::{ConfState, SnapshotMark};
+use ferretcd_wal::{ConfState, SnapshotMark};
 
 use super::{Cluster, Happening};
 

@@ -1,11 +1,11 @@
 //! What may be delivered, and what must have been.
 
-use api_proto::EncodedKeyValue;
-use api_proto::etcdserverpb::WatchResponse;
-use api_proto::mvccpb::{Event, KeyValue, event::EventType};
 use bytes::Bytes;
+use ferretcd_api_proto::EncodedKeyValue;
+use ferretcd_api_proto::etcdserverpb::WatchResponse;
+use ferretcd_api_proto::mvccpb::{Event, KeyValue, event::EventType};
+use ferretcd_mvcc::{Change, ChangeKind};
 use ferretcd_watch::{Counts, Delivery, WatchBatch};
-use mvcc::{Change, ChangeKind};
 use prost::Message;
 
 use super::World;

@@ -18,7 +18,7 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use ferretcd_gateway::{Alarm, BoxFuture, Config, Gateway, Health, Listener, Versions};
+//! use ferretcd_http_pages::{Alarm, BoxFuture, Config, Gateway, Health, Listener, Versions};
 //!
 //! struct Idle;
 //!

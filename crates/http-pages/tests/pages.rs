@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode};
-use ferretcd_gateway::{Alarm, AlarmKind, BoxFuture, Config, Gateway, Health, Listener, Versions};
+use ferretcd_http_pages::{Alarm, AlarmKind, BoxFuture, Config, Gateway, Health, Listener, Versions};
 use prometheus::Registry;
 use tower::ServiceExt;
 
