@@ -9,6 +9,7 @@ use std::time::Duration;
 use ferretcd_api_proto::etcdserverpb::{LeaseGrantRequest, LeaseRevokeRequest, PutRequest};
 use ferretcd_apply::{Command, Config, LeaseExpireRequest, Request, StateMachine};
 use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::LogPosition;
 
 const CONFIG: Config = Config {
     mvcc: ferretcd_mvcc::Config { cache_bytes: 64 << 20 },
@@ -61,7 +62,7 @@ impl Member {
         self.index += 1;
         let command = Command { id: self.index, username: String::new(), auth_revision: 0, request }.encode();
         let before = processor_time()?;
-        let outcome = self.machine.apply(self.index, 1, command, &mut self.batch)?;
+        let outcome = self.machine.apply(LogPosition::new(self.index, 1), command, &mut self.batch)?;
         let took = processor_time()? - before;
         outcome.result?;
         if self.batch.len() > 10_000 {

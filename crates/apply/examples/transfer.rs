@@ -12,6 +12,7 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::PutRequest;
 use ferretcd_apply::{Applied, Command, Config, Request, StateMachine, snapshot};
 use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::LogPosition;
 
 const STORES: Config = Config {
     mvcc: ferretcd_mvcc::Config { cache_bytes: 16 << 20 },
@@ -29,7 +30,7 @@ fn fill(backend: &Backend, n_keys: u64) -> Result<Applied, Box<dyn Error>> {
             PutRequest { key: key.into(), value: Bytes::from(vec![b'v'; 128]), ..PutRequest::default() };
         let request = Request::Put(put);
         let command = Command { id: index, username: String::new(), auth_revision: 0, request };
-        machine.apply(index, 1, command.encode(), &mut batch)?.result?;
+        machine.apply(LogPosition::new(index, 1), command.encode(), &mut batch)?.result?;
         if batch.bytes() > 16 << 20 || index == n_keys {
             machine.applied().store(&mut batch);
             backend.commit(&std::mem::take(&mut batch))?;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ferretcd_backend::{Batch, Bucket, View};
+use ferretcd_base::LogPosition;
 
 use crate::OpenError;
 
@@ -13,10 +14,8 @@ const CONF_STATE: &[u8] = b"confState";
 /// transaction as the effects of that entry, so that they are never seen one without the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Index of the entry; 0 when nothing was applied.
-    pub index: u64,
-    /// Its term.
-    pub term: u64,
+    /// The place of the entry; zero when nothing was applied.
+    pub position: LogPosition,
     /// etcd's JSON form of the voters and learners; empty when there was no configuration yet.
     pub conf_state: Bytes,
 }
@@ -32,19 +31,19 @@ impl Applied {
             }),
         };
         Ok(Self {
-            index: number(INDEX)?,
-            term: number(TERM)?,
+            position: LogPosition { index: number(INDEX)?, term: number(TERM)? },
             conf_state: view.get(Bucket::Meta, CONF_STATE)?.unwrap_or_default(),
         })
     }
 
     /// Adds the rows that remember the position. Numbers that are zero are never stored.
     pub fn store(&self, batch: &mut Batch) {
-        if self.index != 0 {
-            batch.put(Bucket::Meta, INDEX, Bytes::copy_from_slice(&self.index.to_be_bytes()));
+        let LogPosition { index, term } = self.position;
+        if index != 0 {
+            batch.put(Bucket::Meta, INDEX, Bytes::copy_from_slice(&index.to_be_bytes()));
         }
-        if self.term != 0 {
-            batch.put(Bucket::Meta, TERM, Bytes::copy_from_slice(&self.term.to_be_bytes()));
+        if term != 0 {
+            batch.put(Bucket::Meta, TERM, Bytes::copy_from_slice(&term.to_be_bytes()));
         }
         if !self.conf_state.is_empty() {
             batch.put(Bucket::Meta, CONF_STATE, self.conf_state.clone());
@@ -62,8 +61,10 @@ mod tests {
     fn the_position_survives() {
         let backend = Backend::in_memory();
         assert_eq!(Applied::read(&backend.view()).expect("empty"), Applied::default());
-        let applied =
-            Applied { index: 7, term: 2, conf_state: r#"{"voters":[1],"auto_leave":false}"#.into() };
+        let applied = Applied {
+            position: LogPosition::new(7, 2),
+            conf_state: r#"{"voters":[1],"auto_leave":false}"#.into(),
+        };
         let mut batch = Batch::default();
         applied.store(&mut batch);
         backend.commit(&batch).expect("memory");

@@ -7,7 +7,7 @@ use ferretcd_api_proto::etcdserverpb::{
 use ferretcd_api_proto::membershippb::ClusterMemberAttrSetRequest;
 use ferretcd_api_proto::{CLUSTER_VERSION, STORAGE_VERSION};
 use ferretcd_backend::{Backend, Batch, Bucket};
-use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_base::{LeaseId, LogPosition, MemberId};
 use ferretcd_lease::{LeaseReader, Leases};
 use ferretcd_membership::{Change, ChangeError, Membership};
 use ferretcd_mvcc::{Scrub, Store, WriteTxn};
@@ -159,25 +159,25 @@ impl StateMachine {
     }
 
     /// Applies an entry without a request: the position moves, nothing else.
-    pub fn apply_empty(&mut self, index: u64, term: u64) {
-        self.advance(index, term);
+    pub fn apply_empty(&mut self, position: LogPosition) {
+        self.advance(position);
     }
 
-    /// Applies the command in the entry at `index`. An error means that this member cannot follow the log
+    /// Applies the command in the entry at `position`. An error means that this member cannot follow the log
     /// any further.
     pub fn apply(
         &mut self,
-        index: u64,
-        term: u64,
+        position: LogPosition,
         command: Bytes,
         batch: &mut Batch,
     ) -> Result<Outcome, Fault> {
+        let index = position.index;
         let command = Command::decode(command).map_err(|source| Fault::Command { index, source })?;
         let result = match self.execute(&command.request, batch) {
             Err(ApplyError::Fault(fault)) => return Err(fault),
             other => other,
         };
-        self.advance(index, term);
+        self.advance(position);
         Ok(Outcome { id: command.id, revision: self.store.revision(), cost: cost(&command.request), result })
     }
 
@@ -186,13 +186,13 @@ impl StateMachine {
     /// proposal, zero for the entries a cluster starts with.
     pub fn apply_members(
         &mut self,
-        (index, term): (u64, u64),
+        position: LogPosition,
         id: u64,
         change: MemberChange,
         batch: &mut Batch,
     ) -> Result<Outcome, Fault> {
-        let result = self.change_members(index, change, batch).map(|()| Response::Done);
-        self.advance(index, term);
+        let result = self.change_members(position.index, change, batch).map(|()| Response::Done);
+        self.advance(position);
         self.applied.conf_state = self.membership.conf_state_json();
         match result {
             Err(ApplyError::Fault(fault)) => Err(fault),
@@ -205,10 +205,10 @@ impl StateMachine {
         self.store.scrub(limit, batch).map_err(Fault::Scrub)
     }
 
-    fn advance(&mut self, index: u64, term: u64) {
-        assert!(index > self.applied.index, "entries are applied once and in the order of the log");
-        self.applied.index = index;
-        self.applied.term = term;
+    fn advance(&mut self, position: LogPosition) {
+        let before = self.applied.position;
+        assert!(position.index > before.index, "entries are applied once and in the order of the log");
+        self.applied.position = position;
     }
 
     fn execute(&mut self, request: &Request, batch: &mut Batch) -> Result<Response, ApplyError> {

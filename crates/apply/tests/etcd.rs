@@ -128,7 +128,7 @@ fn check(program: &Path) {
     let machine = StateMachine::open(backend.clone(), &STORES, &mut Batch::default()).expect("etcd's rows");
     assert_eq!(machine.reader().compute_hash_kv(0).expect("the newest revision").hash, hash);
     assert_eq!((machine.membership().members().count(), machine.lease_reader().count()), (1, 1));
-    assert!(applied.index > 40, "{applied:?}");
+    assert!(applied.position.index > 40, "{applied:?}");
 
     let mut export = snapshot::export(backend.view()).expect("a view");
     assert_eq!(export.mark(), &applied);

@@ -13,7 +13,7 @@ use ferretcd_apply::{
     ApplyError, Command, Config, GRANT_COST, LeaseExpireRequest, Outcome, Request, Response, StateMachine,
 };
 use ferretcd_backend::{Backend, Batch};
-use ferretcd_base::LeaseId;
+use ferretcd_base::{LeaseId, LogPosition};
 use ferretcd_lease::{GrantError, Lease, TTL_MAX};
 use ferretcd_mvcc::{ChangeKind, HistoryLimit};
 use proptest::collection::{btree_map, vec};
@@ -268,9 +268,10 @@ impl Run {
     }
 
     fn apply(&mut self, request: Request) -> Outcome {
-        let index = self.machine.applied().index + 1;
+        let index = self.machine.applied().position.index + 1;
         let command = Command { id: index, username: String::new(), auth_revision: 0, request };
-        self.machine.apply(index, 1, command.encode(), &mut self.batch).expect("a readable entry")
+        let position = LogPosition::new(index, 1);
+        self.machine.apply(position, command.encode(), &mut self.batch).expect("a readable entry")
     }
 
     fn reopen(&mut self) {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ferretcd_apply::{ApplyError, Config, MemberChange, StateMachine};
 use ferretcd_backend::{Backend, Batch};
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_membership::{Change, ChangeError, Member};
 
 const CONFIG: Config = Config {
@@ -29,7 +29,8 @@ fn an_entry_is_about_one_member() {
     let mut index = 0;
     let mut apply = |change: MemberChange| {
         index += 1;
-        let outcome = machine.apply_members((index, 1), 0, change, &mut batch).expect("a readable entry");
+        let position = LogPosition::new(index, 1);
+        let outcome = machine.apply_members(position, 0, change, &mut batch).expect("a readable entry");
         (outcome.result.map(drop), machine.applied().clone(), machine.membership().clone())
     };
     let mut check = |change: MemberChange, expected: Option<(u64, u64)>| {
@@ -58,7 +59,7 @@ fn an_entry_is_about_one_member() {
         let (applied, now) = check(change, Some(expected));
         assert_eq!(applied.conf_state, before.conf_state, "it has no effect");
         assert!(now.members().eq(members.members()));
-        assert!(applied.index > before.index, "and is done with");
+        assert!(applied.position.index > before.position.index, "and is done with");
     }
     check(MemberChange::Update { node: MemberId(2), context: update(2) }, None);
     check(promote(2, 2), None);

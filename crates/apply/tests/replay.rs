@@ -19,7 +19,7 @@ use ferretcd_apply::{
     backend_hash,
 };
 use ferretcd_backend::{Backend, Batch};
-use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_base::{LeaseId, LogPosition, MemberId};
 use ferretcd_lease::Lease;
 use ferretcd_membership::Member as Description;
 use ferretcd_mvcc::Scrub;
@@ -49,17 +49,14 @@ impl Member {
 
     /// Applies the entry behind the last one.
     fn apply_next(&mut self, log: &[Bytes]) -> Outcome {
-        let index = self.machine.applied().index + 1;
-        let (entry, term) = (&log[index as usize - 1], 1);
+        let index = self.machine.applied().position.index + 1;
+        let (entry, position) = (&log[index as usize - 1], LogPosition::new(index, 1));
         if index > 1 {
-            return self
-                .machine
-                .apply(index, term, entry.clone(), &mut self.batch)
-                .expect("a readable entry");
+            return self.machine.apply(position, entry.clone(), &mut self.batch).expect("a readable entry");
         }
         let add = MemberChange::Add { node: MEMBER, context: entry.clone() };
         let outcome =
-            self.machine.apply_members((index, term), 0, add, &mut self.batch).expect("a readable entry");
+            self.machine.apply_members(position, 0, add, &mut self.batch).expect("a readable entry");
         assert_eq!(self.machine.applied().conf_state, r#"{"voters":[7],"auto_leave":false}"#);
         outcome
     }
@@ -262,7 +259,7 @@ proptest! {
         let mut disturbed = Member::open(Backend::in_memory());
         let rest = std::iter::repeat_n(Step::Apply, log.len());
         for step in steps.into_iter().chain(rest) {
-            let next = disturbed.machine.applied().index as usize;
+            let next = disturbed.machine.applied().position.index as usize;
             match step {
                 Step::Apply if next == log.len() => {}
                 Step::Apply => {
@@ -297,7 +294,11 @@ fn alarms_refuse_by_kind() {
         let mut apply = |request: Request| {
             index += 1;
             let command = Command { id: index, username: String::new(), auth_revision: 0, request }.encode();
-            member.machine.apply(index, 1, command, &mut member.batch).expect("a readable entry").result
+            member
+                .machine
+                .apply(LogPosition::new(index, 1), command, &mut member.batch)
+                .expect("a readable entry")
+                .result
         };
         apply(Request::LeaseGrant(LeaseGrantRequest { id: 1, ttl: 60 })).expect("a free id");
         apply(Request::Alarm(raise)).expect("alarms can be raised");

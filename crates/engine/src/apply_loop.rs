@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ferretcd_apply::{MemberChange, Outcome, Response, StateMachine};
 use ferretcd_backend::Batch;
+use ferretcd_base::LogPosition;
 use ferretcd_mvcc::{KvHash, Scrub};
 use ferretcd_raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
 
@@ -126,14 +127,14 @@ impl ApplyLoop {
         }
         self.fence.add(work.entries);
         for order in work.orders {
-            self.fence.obey(order, self.machine.applied().index);
+            self.fence.obey(order, self.machine.applied().position.index);
         }
         if work.install.is_some() {
             // The state that comes is as good as one that is fetched.
             self.fence.open();
         }
         self.apply_entries()?;
-        if let Some(done) = self.fence.arrived(self.machine.applied().index) {
+        if let Some(done) = self.fence.arrived(self.machine.applied().position.index) {
             self.install_refetched()?;
             // Whoever has gone does not ask for more.
             let _ = done.send(());
@@ -162,7 +163,7 @@ impl ApplyLoop {
 
     /// Goes on with a state that this member has asked for, as of the entry that was applied last.
     fn install_refetched(&mut self) -> Result<(), SnapshotError> {
-        let index = self.machine.applied().index;
+        let index = self.machine.applied().position.index;
         tracing::info!(
             "current-applied-index" = index,
             "putting a fetched state in the place of the member's own"
@@ -182,7 +183,7 @@ impl ApplyLoop {
 
     /// Goes on with a state that was received, as of entry `index`.
     fn install(&mut self, index: u64) -> Result<(), Cannot> {
-        let applied = self.machine.applied().index;
+        let applied = self.machine.applied().position.index;
         tracing::info!(
             "current-applied-index" = applied,
             "incoming-leader-snapshot-index" = index,
@@ -219,20 +220,20 @@ impl ApplyLoop {
     }
 
     fn apply(&mut self, entry: Committed, turn: &mut Turn) -> Result<(), ferretcd_apply::Fault> {
-        let Committed { index, term, payload } = entry;
+        let Committed { position, payload } = entry;
         turn.n_entries += 1;
         // What there is before the command is what it is measured by.
         let mut room = None;
         let outcome = match payload {
             Payload::Empty => {
-                self.machine.apply_empty(index, term);
+                self.machine.apply_empty(position);
                 return Ok(());
             }
             Payload::Normal(command) => {
                 room = self.quota.room();
-                self.machine.apply(index, term, command, &mut turn.batch)?
+                self.machine.apply(position, command, &mut turn.batch)?
             }
-            Payload::ConfChange { change } => self.change_members((index, term), change, turn)?,
+            Payload::ConfChange { change } => self.change_members(position, change, turn)?,
         };
         self.settle(outcome, room, turn);
         Ok(())
@@ -241,14 +242,14 @@ impl ApplyLoop {
     /// Decides about a change of the members. The consensus core learns it before the entry counts as applied.
     fn change_members(
         &mut self,
-        (index, term): (u64, u64),
+        position: LogPosition,
         change: ConfChange,
         turn: &mut Turn,
     ) -> Result<Outcome, ferretcd_apply::Fault> {
         let asked_for = member_change(&change);
-        let outcome = self.machine.apply_members((index, term), change.id, asked_for, &mut turn.batch)?;
+        let outcome = self.machine.apply_members(position, change.id, asked_for, &mut turn.batch)?;
         turn.changed_group |= outcome.result.is_ok();
-        self.node.configure(index, outcome.result.is_ok().then_some(change));
+        self.node.configure(position.index, outcome.result.is_ok().then_some(change));
         Ok(outcome)
     }
 
@@ -294,8 +295,9 @@ impl ApplyLoop {
             // Of two voters one may have left: should this one forget, nobody could tell it that it votes alone.
             drop(self.flusher.flush());
         }
-        self.node.applied(applied.index);
-        let reads = self.gate.applied(applied.index);
+        let index = applied.position.index;
+        self.node.applied(index);
+        let reads = self.gate.applied(index);
         if !reads.is_empty() {
             self.dispatcher.send(Replies::Reads(reads));
         }

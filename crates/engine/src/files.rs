@@ -107,11 +107,12 @@ pub(crate) fn open_state(
 fn check_positions(applied: &Applied, recovered: &Recovered) -> Result<(), StartError> {
     let first = recovered.snapshot.index;
     let last = recovered.entries.last().map_or(first, |entry| entry.index);
-    if applied.index > last {
-        return Err(StartError::LogBehind { applied: applied.index, last });
+    let applied = applied.position.index;
+    if applied > last {
+        return Err(StartError::LogBehind { applied, last });
     }
-    if applied.index < first {
-        return Err(StartError::StateBehind { applied: applied.index, first });
+    if applied < first {
+        return Err(StartError::StateBehind { applied, first });
     }
     Ok(())
 }

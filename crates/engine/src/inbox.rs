@@ -104,6 +104,7 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use ferretcd_base::LogPosition;
     use ferretcd_raft_node::Payload;
 
     use super::*;
@@ -111,13 +112,13 @@ mod tests {
     #[test]
     fn what_waits_is_taken_together() {
         let inbox = Inbox::default();
-        let entry = |index| Committed { index, term: 1, payload: Payload::Empty };
+        let entry = |index| Committed { position: LogPosition::new(index, 1), payload: Payload::Empty };
         inbox.add_entries(vec![entry(1)]);
         inbox.set_flushed(4);
         inbox.add_entries(vec![entry(2), entry(3)]);
         inbox.set_flushed(5);
         let work = inbox.take(None).expect("no deadline");
-        assert_eq!(work.entries.iter().map(|entry| entry.index).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(work.entries.iter().map(|entry| entry.position.index).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!((work.flushed, work.stop), (Some(5), false));
         assert!(inbox.take(Some(Instant::now())).is_none(), "nothing is left");
         inbox.set_flushed(6);

@@ -130,10 +130,10 @@ impl Incoming {
         });
         room?;
         let applied = imported?;
-        if applied.index != index {
+        if applied.position.index != index {
             // What cannot be deleted now is deleted at the next start.
             let _ = fs::remove_file(&unnamed);
-            return Err(SnapshotError::OtherIndex { announced: index, found: applied.index });
+            return Err(SnapshotError::OtherIndex { announced: index, found: applied.position.index });
         }
         let store = |source| SnapshotError::Store { path: arrived.clone(), source };
         fs::rename(&unnamed, &arrived).map_err(store)?;
@@ -247,6 +247,7 @@ mod tests {
 
     use ferretcd_apply::Applied;
     use ferretcd_backend::{Batch, Bucket};
+    use ferretcd_base::LogPosition;
 
     use super::*;
     use crate::files::SEGMENT_BYTES;
@@ -261,7 +262,7 @@ mod tests {
     /// The same with rows.
     fn sent_with(index: u64, mut batch: Batch) -> Vec<u8> {
         let backend = Backend::in_memory();
-        Applied { index, term: 1, conf_state: CONF_STATE.into() }.store(&mut batch);
+        Applied { position: LogPosition::new(index, 1), conf_state: CONF_STATE.into() }.store(&mut batch);
         backend.commit(&batch).expect("memory");
         let mut image = Vec::new();
         let mut export = ferretcd_apply::snapshot::export(backend.view()).expect("memory");
@@ -378,7 +379,7 @@ mod tests {
         let config = ferretcd_backend::Config { cache_bytes: 1 << 20 };
         let installed = Backend::open(&state_file, &config).expect("a state file");
         let found = ferretcd_apply::snapshot::export(installed.view()).expect("a state");
-        assert_eq!(found.mark().index, 7);
+        assert_eq!(found.mark().position.index, 7);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use ferretcd_apply::snapshot::Export;
+use ferretcd_base::LogPosition;
 use ferretcd_wal::SnapshotMark;
 use prometheus::HistogramTimer;
 
@@ -112,11 +113,12 @@ impl Engine {
         self.0.flusher.flush().blocking_recv().map_err(|_| SnapshotError::Stopped)?;
         let export = ferretcd_apply::snapshot::export(self.0.backend.view())?;
         let applied = export.mark();
-        if applied.index < at_least {
-            return Err(SnapshotError::Behind { asked: at_least, applied: applied.index });
+        let LogPosition { index, term } = applied.position;
+        if index < at_least {
+            return Err(SnapshotError::Behind { asked: at_least, applied: index });
         }
         let conf_state = conf_state::from_json(&applied.conf_state)?;
-        let mark = SnapshotMark { index: applied.index, term: applied.term, conf_state: Some(conf_state) };
+        let mark = SnapshotMark { index, term, conf_state: Some(conf_state) };
         Ok(OutgoingSnapshot { mark, export, _timer: self.metrics().state_read.start_timer() })
     }
 

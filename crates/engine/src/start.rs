@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ferretcd_apply::{Applied, StateMachine};
 use ferretcd_backend::Backend;
-use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_base::{ClusterId, LogPosition, MemberId};
 use ferretcd_membership::Change;
 use ferretcd_raft_node::{Node, NodeHandle};
 use ferretcd_wal::{Recovered, SnapshotMark, Wal};
@@ -165,7 +165,7 @@ impl Engine {
 /// Where the consensus core goes on from.
 fn position(applied: &Applied) -> Result<ferretcd_raft_node::Applied, StartError> {
     let conf_state = conf_state::from_json(&applied.conf_state).map_err(StartError::ConfState)?;
-    Ok(ferretcd_raft_node::Applied { index: applied.index, conf_state })
+    Ok(ferretcd_raft_node::Applied { index: applied.position.index, conf_state })
 }
 
 /// Takes the others out of the cluster.
@@ -234,7 +234,7 @@ fn spawn_flusher(
     let on_flushed = move |flushed: Flushed, host: &EngineHost| {
         host.metrics.backend_commit.observe(flushed.took.as_secs_f64());
         host.inbox.set_flushed(flushed.main);
-        let Applied { index, term, conf_state } = flushed.applied;
+        let Applied { position: LogPosition { index, term }, conf_state } = flushed.applied;
         if index - marked > snapshot_count
             && let Ok(conf_state) = conf_state::from_json(&conf_state)
         {

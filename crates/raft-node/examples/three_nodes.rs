@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_raft_node::*;
 use ferretcd_wal::{MemDir, Metadata, SnapshotMark, Wal};
 
@@ -84,7 +84,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while n_seen < 3 * IDS.len() {
         let (member, entries) = applied.recv()?;
         let handle = &all[member.0 as usize - 1];
-        for Committed { index, term, payload } in entries {
+        for Committed { position: LogPosition { index, term }, payload } in entries {
             writeln!(out, "member {member} applies {index} of term {term}: {payload:?}")?;
             n_seen += usize::from(matches!(payload, Payload::Normal(_)));
             let leads = handle.status().role == Role::Leader;

@@ -25,7 +25,7 @@ struct Member(SyncSender<(u64, usize)>);
 impl Host for Member {
     fn committed(&self, entries: Vec<Committed>) {
         let n_proposals = entries.iter().filter(|entry| matches!(entry.payload, Payload::Normal(_))).count();
-        let last = entries.last().map_or(0, |entry| entry.index);
+        let last = entries.last().map_or(0, |entry| entry.position.index);
         // The main thread stops listening when it has seen enough.
         let _ = self.0.send((last, n_proposals));
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 
 use crate::{ConfChange, Error, Message};
 
@@ -69,9 +69,7 @@ pub struct Applied {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Committed {
     /// Its place in the log.
-    pub index: u64,
-    /// The term of the leader that appended it.
-    pub term: u64,
+    pub position: LogPosition,
     /// What it asks for.
     pub payload: Payload,
 }

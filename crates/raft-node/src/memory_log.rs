@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use ferretcd_base::LogPosition;
 use raft::eraftpb::{self, Entry};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
@@ -19,9 +20,9 @@ pub(crate) struct MemoryLog {
     entries: VecDeque<Entry>,
     /// What the payloads of these take.
     bytes: u64,
-    /// Index and term of the entry before the first one kept. Without its term the log could not be matched
-    /// with a follower's right at the border.
-    start: (u64, u64),
+    /// The entry before the first one kept. Without its term the log could not be matched with a follower's right
+    /// at the border.
+    start: LogPosition,
     /// What the core is created with; not kept up to date afterwards.
     initial: RaftState,
     /// The place of the present state in the log, for followers that need it all. The configuration may be ahead.
@@ -29,10 +30,10 @@ pub(crate) struct MemoryLog {
 }
 
 impl MemoryLog {
-    pub(crate) fn new(start: (u64, u64), entries: Vec<Entry>, initial: RaftState) -> Self {
+    pub(crate) fn new(start: LogPosition, entries: Vec<Entry>, initial: RaftState) -> Self {
         let state = ferretcd_wal::SnapshotMark {
-            index: start.0,
-            term: start.1,
+            index: start.index,
+            term: start.term,
             conf_state: Some(translate::conf_state_to_wal(&initial.conf_state)),
         };
         let bytes = entries.iter().map(bytes_of).sum();
@@ -54,12 +55,12 @@ impl MemoryLog {
     pub(crate) fn restart_at(&mut self, mark: ferretcd_wal::SnapshotMark) {
         self.entries.clear();
         self.bytes = 0;
-        self.start = (mark.index, mark.term);
+        self.start = LogPosition::new(mark.index, mark.term);
         self.state = mark;
     }
 
     pub(crate) fn last(&self) -> u64 {
-        self.start.0 + self.entries.len() as u64
+        self.start.index + self.entries.len() as u64
     }
 
     pub(crate) fn n_kept(&self) -> usize {
@@ -75,13 +76,13 @@ impl MemoryLog {
     pub(crate) fn append(&mut self, entries: Vec<Entry>) {
         let Some(first) = entries.first() else { return };
         assert!(
-            self.start.0 < first.index && first.index <= self.last() + 1,
+            self.start.index < first.index && first.index <= self.last() + 1,
             "entry {} does not continue the log ({}, {}]",
             first.index,
-            self.start.0,
+            self.start.index,
             self.last()
         );
-        let n_kept = (first.index - self.start.0 - 1) as usize;
+        let n_kept = (first.index - self.start.index - 1) as usize;
         self.bytes -= self.entries.drain(n_kept..).map(|entry| bytes_of(&entry)).sum::<u64>();
         self.bytes += entries.iter().map(bytes_of).sum::<u64>();
         self.entries.extend(entries);
@@ -96,15 +97,17 @@ impl MemoryLog {
             .pop_front_if(|entry| entry.index <= low || (self.bytes > bytes_max && entry.index <= applied))
         {
             self.bytes -= bytes_of(&entry);
-            self.start = (entry.index, entry.term);
+            self.start = LogPosition::new(entry.index, entry.term);
         }
     }
 
     fn get(&self, index: u64) -> raft::Result<&Entry> {
-        if index <= self.start.0 {
+        if index <= self.start.index {
             return Err(StorageError::Compacted.into());
         }
-        self.entries.get((index - self.start.0 - 1) as usize).ok_or_else(|| StorageError::Unavailable.into())
+        self.entries
+            .get((index - self.start.index - 1) as usize)
+            .ok_or_else(|| StorageError::Unavailable.into())
     }
 }
 
@@ -124,11 +127,11 @@ impl Storage for MemoryLog {
         max_size: impl Into<Option<u64>>,
         _context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
-        if low <= self.start.0 {
+        if low <= self.start.index {
             return Err(StorageError::Compacted.into());
         }
         assert!(high <= self.last() + 1, "entries up to {high} of a log that ends at {}", self.last());
-        let range = (low - self.start.0 - 1) as usize..(high - self.start.0 - 1) as usize;
+        let range = (low - self.start.index - 1) as usize..(high - self.start.index - 1) as usize;
         let mut room = max_size.into().unwrap_or(u64::MAX);
         let mut found = Vec::new();
         for entry in self.entries.range(range) {
@@ -143,14 +146,14 @@ impl Storage for MemoryLog {
     }
 
     fn term(&self, index: u64) -> raft::Result<u64> {
-        if index == self.start.0 {
-            return Ok(self.start.1);
+        if index == self.start.index {
+            return Ok(self.start.term);
         }
         self.get(index).map(|entry| entry.term)
     }
 
     fn first_index(&self) -> raft::Result<u64> {
-        Ok(self.start.0 + 1)
+        Ok(self.start.index + 1)
     }
 
     fn last_index(&self) -> raft::Result<u64> {
@@ -175,7 +178,7 @@ mod tests {
     }
 
     fn log(start: u64, last: u64) -> MemoryLog {
-        MemoryLog::new((start, 1), entries(1, start + 1..=last), RaftState::default())
+        MemoryLog::new(LogPosition::new(start, 1), entries(1, start + 1..=last), RaftState::default())
     }
 
     fn read(log: &MemoryLog, low: u64, high: u64, max_size: Option<u64>) -> raft::Result<Vec<u64>> {

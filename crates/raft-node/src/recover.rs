@@ -1,6 +1,7 @@
 //! From what log and state hold after a restart to what the raft core starts with. The library panics over
 //! most of what is refused here.
 
+use ferretcd_base::LogPosition;
 use raft::RaftState;
 
 use crate::memory_log::MemoryLog;
@@ -28,7 +29,7 @@ pub(crate) fn memory_log(recovered: ferretcd_wal::Recovered, applied: &Applied) 
         hard_state: translate::hard_state_from_wal(hard_state),
         conf_state: translate::conf_state_from_wal(&applied.conf_state),
     };
-    Ok(MemoryLog::new((start.index, start.term), entries, initial))
+    Ok(MemoryLog::new(LogPosition::new(start.index, start.term), entries, initial))
 }
 
 fn check_consecutive(entries: &[ferretcd_wal::Entry], start: u64) -> Result<(), Error> {

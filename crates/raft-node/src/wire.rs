@@ -6,6 +6,7 @@
 //! core's state are the core's.
 
 use ferretcd_api_proto::raftpb;
+use ferretcd_base::LogPosition;
 use protobuf::ProtobufEnum;
 use raft::eraftpb::{self, EntryType, MessageType};
 
@@ -183,13 +184,13 @@ fn is_well_formed(message: &eraftpb::Message) -> bool {
 
 /// Whether the entries follow each other and the one that the message says they follow.
 fn is_consecutive(message: &eraftpb::Message) -> bool {
-    let mut before = (message.index, message.log_term);
+    let mut before = LogPosition::new(message.index, message.log_term);
     // No entry is before the first, and every other one has a term.
-    (before.0 == 0) == (before.1 == 0)
+    (before.index == 0) == (before.term == 0)
         && message.entries.iter().all(|entry| {
-            let (index, term) = before;
-            before = (entry.index, entry.term);
+            let LogPosition { index, term } = before;
+            before = LogPosition::new(entry.index, entry.term);
             entry.index == index + 1 && entry.term >= term.max(1)
         })
-        && before.1 <= message.term
+        && before.term <= message.term
 }

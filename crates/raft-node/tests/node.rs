@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferretcd_api_proto::raftpb::{self, MessageType};
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Host, Message, NoPeers, Node, NodeHandle,
     Payload, Persisted, ReadToken, Refused, Role, Status, Transport, bootstrap,
@@ -141,15 +141,15 @@ impl Member {
     fn apply(&mut self, heard: &Heard) {
         let Heard::Committed(entries) = heard else { return };
         for entry in entries {
-            assert_eq!(entry.index, self.applied + 1);
-            self.applied = entry.index;
+            assert_eq!(entry.position.index, self.applied + 1);
+            self.applied = entry.position.index;
             if let Payload::ConfChange { change } = &entry.payload {
                 match change.kind {
                     ConfChangeKind::AddNode => self.conf_state.voters.push(change.node.0),
                     ConfChangeKind::AddLearnerNode => self.conf_state.learners.push(change.node.0),
                     ConfChangeKind::RemoveNode | ConfChangeKind::UpdateNode => {}
                 }
-                self.handle.configure(entry.index, Some(change.clone()));
+                self.handle.configure(entry.position.index, Some(change.clone()));
             }
         }
         self.handle.applied(self.applied);
@@ -195,7 +195,7 @@ fn a_new_cluster_of_one_writes_reads_and_reports() {
     assert_eq!(member.conf_state.voters, [1]);
 
     let entry = member.write(&"a".into());
-    assert_eq!((entry.index, entry.term), (3, 2));
+    assert_eq!(entry.position, LogPosition::new(3, 2));
     member.handle.read_index(ReadToken(9)).unwrap();
     let read = member.listen_until(|heard| match heard {
         Heard::Read(token, index) => Some((*token, *index)),
@@ -220,7 +220,7 @@ fn a_restart_continues_where_the_state_is() {
     member.lead();
     let first = member.write(&"first".into());
     member.write(&"second".into());
-    let state = Applied { index: first.index, conf_state: member.conf_state.clone() };
+    let state = Applied { index: first.position.index, conf_state: member.conf_state.clone() };
     member.stop();
     let mut member = Member::start(&dir, state);
     let again = member.listen_until(|heard| match heard {
@@ -228,8 +228,8 @@ fn a_restart_continues_where_the_state_is() {
         _ => None,
     });
     assert_eq!(again.payload, Payload::Normal("second".into()));
-    assert_eq!(again.index, first.index + 1);
-    assert!(member.write(&"third".into()).term > first.term);
+    assert_eq!(again.position.index, first.position.index + 1);
+    assert!(member.write(&"third".into()).position.term > first.position.term);
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn a_checkpoint_releases_segments_and_recovery_starts_from_it() {
     for _ in 0..20 {
         last = Some(member.write(&vec![b'x'; 1000].into()));
     }
-    let last = last.unwrap();
+    let last = last.unwrap().position;
     let n_segments = segments(&dir).len();
     let conf_state = Some(member.conf_state.clone());
     member.handle.checkpoint(SnapshotMark { index: last.index, term: last.term, conf_state }, 2);
@@ -321,7 +321,7 @@ fn a_checkpoint_releases_segments_and_recovery_starts_from_it() {
     let refused = Node::start(config(), wal, recovered, behind, Arc::new(NoPeers), Arc::new(Ear(ear)));
     assert!(matches!(refused, Err(Error::AppliedBeforeLog { .. })), "{refused:?}");
     let mut member = Member::start(&crashed, member.state());
-    assert_eq!(member.write(&"y".into()).index, last.index + 2);
+    assert_eq!(member.write(&"y".into()).position.index, last.index + 2);
 }
 
 fn segments(dir: &MemDir) -> Vec<String> {
@@ -384,7 +384,7 @@ fn only_a_sole_voter_knows_the_read_index_without_asking() {
     let mut member = Member::start(&dir, Applied::default());
     member.lead();
     let written = member.write(&"a".into());
-    assert_eq!(member.handle.read_index_alone(), Some(written.index));
+    assert_eq!(member.handle.read_index_alone(), Some(written.position.index));
 
     let change =
         ConfChange { id: 1, kind: ConfChangeKind::AddNode, node: MemberId(2), context: "two".into() };
@@ -425,7 +425,7 @@ fn a_member_that_applies_nothing_does_not_hold_the_node_up() {
     let mut given = Vec::new();
     loop {
         match member.heard.recv_timeout(PATIENCE).expect("the read is confirmed") {
-            Heard::Committed(entries) => given.extend(entries.into_iter().map(|entry| entry.index)),
+            Heard::Committed(entries) => given.extend(entries.into_iter().map(|entry| entry.position.index)),
             Heard::Read(token, index) => break assert_eq!((token, index), (ReadToken(9), 102)),
             _ => {}
         }
@@ -435,7 +435,7 @@ fn a_member_that_applies_nothing_does_not_hold_the_node_up() {
     while given.last() != Some(&102) {
         member.handle.applied(*given.last().unwrap());
         if let Heard::Committed(entries) = member.heard.recv_timeout(PATIENCE).expect("there are more") {
-            given.extend(entries.into_iter().map(|entry| entry.index));
+            given.extend(entries.into_iter().map(|entry| entry.position.index));
         }
     }
     assert_eq!(given, (3..=102).collect::<Vec<_>>());
@@ -496,7 +496,7 @@ fn a_received_state_is_installed_when_the_log_stands_behind_it() {
             _ => {}
         }
     };
-    assert_eq!((committed[0].index, &committed[0].payload), (41, &Payload::Normal("behind".into())));
+    assert_eq!((committed[0].position.index, &committed[0].payload), (41, &Payload::Normal("behind".into())));
     assert_eq!(member.handle.status().applied, 40);
     member.stop();
     let (_, recovered) = open(&dir.crash());

@@ -12,12 +12,14 @@
 //! ```
 //! use std::io::Read;
 //!
-//! use ferretcd_backend::{Backend, Batch};
 //! use ferretcd_apply::{Applied, snapshot};
+//! use ferretcd_backend::{Backend, Batch};
+//! use ferretcd_base::LogPosition;
 //!
 //! let sender = Backend::in_memory();
 //! let mut batch = Batch::default();
-//! Applied { index: 7, term: 2, conf_state: r#"{"voters":[1],"auto_leave":false}"#.into() }.store(&mut batch);
+//! let conf_state = r#"{"voters":[1],"auto_leave":false}"#.into();
+//! Applied { position: LogPosition::new(7, 2), conf_state }.store(&mut batch);
 //! sender.commit(&batch)?;
 //!
 //! let mut export = snapshot::export(sender.view())?;

@@ -23,8 +23,11 @@ impl StateMachine {
         // Of one file, whatever is done to the handle meanwhile.
         let backend = backend.pinned();
         let applied = Applied::read(&backend.view())?;
-        if applied.index < self.applied.index {
-            return Err(OpenError::Older { index: applied.index, applied: self.applied.index });
+        if applied.position.index < self.applied.position.index {
+            return Err(OpenError::Older {
+                index: applied.position.index,
+                applied: self.applied.position.index,
+            });
         }
         let membership = Membership::open(&backend)?;
         let alarms = Alarms::open(&backend)?;

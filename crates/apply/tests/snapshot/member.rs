@@ -7,7 +7,7 @@ use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use ferretcd_apply::snapshot;
 use ferretcd_apply::{Applied, Command, Config, OpenError, StateMachine, backend_hash};
 use ferretcd_backend::{Backend, Batch};
-use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_base::{LeaseId, LogPosition, MemberId};
 use ferretcd_lease::{Lease, LeaseReader};
 use ferretcd_mvcc::{ReadError, ReadView, Reader, Scrub};
 
@@ -51,18 +51,19 @@ impl Member {
 
     pub(crate) fn apply(&mut self, log: &[Entry]) {
         for entry in log {
-            let index = self.machine.applied().index + 1;
+            let index = self.machine.applied().position.index + 1;
+            let position = LogPosition::new(index, 1);
             match entry {
                 Entry::Members(change) => {
                     let applied =
-                        self.machine.apply_members((index, 1), index, change.clone(), &mut self.batch);
+                        self.machine.apply_members(position, index, change.clone(), &mut self.batch);
                     drop(applied.expect("a readable entry"));
                 }
                 Entry::Command(request) => {
                     let request = request.clone();
                     let command =
                         Command { id: index, username: String::new(), auth_revision: 0, request }.encode();
-                    let applied = self.machine.apply(index, 1, command, &mut self.batch);
+                    let applied = self.machine.apply(position, command, &mut self.batch);
                     drop(applied.expect("a readable entry"));
                 }
                 Entry::Commit => self.commit(),

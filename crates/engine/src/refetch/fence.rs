@@ -68,7 +68,7 @@ impl Fence {
     /// The next entry that may be applied.
     pub(crate) fn next(&mut self) -> Option<Committed> {
         let last = self.last.unwrap_or(u64::MAX);
-        self.entries.pop_front_if(|entry| entry.index <= last)
+        self.entries.pop_front_if(|entry| entry.position.index <= last)
     }
 
     /// Whether the fetched state is to be put in place now that the entries up to `applied` have been applied; whom to
@@ -82,19 +82,22 @@ impl Fence {
 
 #[cfg(test)]
 mod tests {
+    use ferretcd_base::LogPosition;
     use ferretcd_raft_node::Payload;
 
     use super::*;
 
     fn entries(indexes: std::ops::RangeInclusive<u64>) -> Vec<Committed> {
-        indexes.map(|index| Committed { index, term: 1, payload: Payload::Empty }).collect()
+        indexes
+            .map(|index| Committed { position: LogPosition::new(index, 1), payload: Payload::Empty })
+            .collect()
     }
 
     /// Applies what may be; returns the last entry applied.
     fn apply(fence: &mut Fence, mut applied: u64) -> u64 {
         while let Some(entry) = fence.next() {
-            assert_eq!(entry.index, applied + 1);
-            applied = entry.index;
+            assert_eq!(entry.position.index, applied + 1);
+            applied = entry.position.index;
         }
         applied
     }

@@ -1,5 +1,6 @@
 //! From committed entries to what the member gets, and its word about changes of the members.
 
+use ferretcd_base::LogPosition;
 use raft::eraftpb::{self, EntryType};
 
 use super::Core;
@@ -14,17 +15,17 @@ impl Core {
             && self.handed_out - self.applied < self.config.unapplied_max
             && let Some(entry) = self.backlog.pop_front()
         {
-            let (index, term) = (entry.index, entry.term);
+            let position = LogPosition::new(entry.index, entry.term);
             let payload = match payload(entry) {
                 Ok(payload) => payload,
                 Err(error) => return self.fail(error),
             };
             if matches!(payload, Payload::ConfChange { .. }) {
-                self.conf_change = index;
-                self.unconfigured = Some(index);
+                self.conf_change = position.index;
+                self.unconfigured = Some(position.index);
             }
-            self.handed_out = index;
-            self.effects.committed.push(Committed { index, term, payload });
+            self.handed_out = position.index;
+            self.effects.committed.push(Committed { position, payload });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Core, Error, Event, Message, Payload, Persist,
     Proposal, ReadToken, Role, Status,
@@ -222,14 +222,15 @@ impl Member {
 
     /// Where the state stands.
     pub(crate) fn mark(&self) -> SnapshotMark {
-        let last = self.applied.last().expect("something was applied");
-        SnapshotMark { index: last.index, term: last.term, conf_state: Some(self.conf_state()) }
+        let LogPosition { index, term } = self.applied.last().expect("something was applied").position;
+        SnapshotMark { index, term, conf_state: Some(self.conf_state()) }
     }
 
     /// Puts the state into place that was asked for.
     pub(crate) fn install(&mut self) {
         let mark = self.install.take().expect("a state is to be installed");
-        let nothing = |index| Committed { index, term: mark.term, payload: Payload::Empty };
+        let nothing =
+            |index| Committed { position: LogPosition::new(index, mark.term), payload: Payload::Empty };
         self.applied = self.arrived.take().unwrap_or_else(|| (1..=mark.index).map(nothing).collect());
         assert_eq!(self.applied.len() as u64, mark.index);
         self.base = (self.applied.len(), mark.conf_state.expect("a state has a configuration"));
@@ -305,10 +306,14 @@ impl Member {
                 return;
             }
             for entry in effects.committed {
-                assert_eq!(entry.index, self.applied.len() as u64 + 1, "entries come in order, once");
+                assert_eq!(
+                    entry.position.index,
+                    self.applied.len() as u64 + 1,
+                    "entries come in order, once"
+                );
                 if let Payload::ConfChange { change } = &entry.payload {
                     let decision = decide(&self.conf_state(), change).map(|_| change.clone());
-                    self.core.handle(Event::Configure { index: entry.index, change: decision });
+                    self.core.handle(Event::Configure { index: entry.position.index, change: decision });
                 }
                 self.applied.push(entry);
             }

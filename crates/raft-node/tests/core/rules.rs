@@ -298,7 +298,8 @@ fn a_member_that_applies_slowly_is_given_no_more_than_it_can_take() {
     let mut core = Core::new(settings, disk.recovered(), &applied(1, &[1, 2], &[]), 1).unwrap();
     let mut check = |applied, given: &[u64], awaited| {
         core.handle(Event::Applied(applied));
-        let indices: Vec<_> = core.take_effects().committed.iter().map(|entry| entry.index).collect();
+        let indices: Vec<_> =
+            core.take_effects().committed.iter().map(|entry| entry.position.index).collect();
         assert_eq!((&indices[..], core.awaited_applied()), (given, awaited));
     };
     check(1, &[2, 3, 4, 5], Some(3));

@@ -284,7 +284,7 @@ impl Cluster {
             member.n_durable = member.applied.len();
         }
         if let Some((last, conf_state)) = member.applied.last().filter(|_| is_released) {
-            member.disk.release(last.index, conf_state.clone());
+            member.disk.release(last.position.index, conf_state.clone());
         }
         let start = member.n_starts;
         let conf_state = member.applied.last().map(|(_, conf_state)| conf_state.clone()).unwrap_or_default();
@@ -380,18 +380,18 @@ impl Cluster {
     }
 
     fn apply(&mut self, id: u64, entry: Committed) {
-        let position = entry.index as usize - 1;
-        match self.log.get(position) {
+        let place = entry.position.index as usize - 1;
+        match self.log.get(place) {
             Some(known) => assert_eq!(*known, entry, "member {id} hands out another entry"),
             None => {
-                assert_eq!(self.log.len(), position, "member {id} leaves entries out");
+                assert_eq!(self.log.len(), place, "member {id} leaves entries out");
                 self.log.push(entry.clone());
             }
         }
         let member = self.members.get_mut(&id).expect("it applies");
-        assert_eq!(member.applied.len(), position, "member {id} hands out an entry twice or too early");
+        assert_eq!(member.applied.len(), place, "member {id} hands out an entry twice or too early");
         assert!(
-            member.disk.last_index() > position as u64,
+            member.disk.last_index() > place as u64,
             "member {id} hands out an entry that is not durable"
         );
         let before = member.applied.last().map(|(_, conf_state)| conf_state.clone()).unwrap_or_default();
@@ -400,14 +400,14 @@ impl Cluster {
             let decision = decide(&after, change);
             let running = member.running.as_mut().expect("it applies");
             let change = decision.is_some().then(|| change.clone());
-            running.core.handle(Event::Configure { index: entry.index, change });
+            running.core.handle(Event::Configure { index: entry.position.index, change });
             after = decision.unwrap_or(after);
         }
         if let Payload::Normal(data) = &entry.payload {
             let value = u64::from_be_bytes(data[..].try_into().expect("values have eight bytes"));
             if member.running.as_mut().is_some_and(|running| running.writes.remove(&value).is_some()) {
-                self.acked.push((value, entry.index));
-                self.last_acked_index = self.last_acked_index.max(entry.index);
+                self.acked.push((value, entry.position.index));
+                self.last_acked_index = self.last_acked_index.max(entry.position.index);
                 self.n_acked += 1;
             }
         }

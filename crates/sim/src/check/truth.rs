@@ -57,23 +57,24 @@ impl Truth {
         found: &Outcome,
         operations: &mut Operations,
     ) -> Result<bool, Violation> {
-        let is_first = entry.index > self.last_index();
+        let index = entry.position.index;
+        let is_first = index > self.last_index();
         if is_first {
-            if entry.index != self.last_index() + 1 {
-                let (found, expected) = (entry.index, self.last_index() + 1);
+            if index != self.last_index() + 1 {
+                let (found, expected) = (index, self.last_index() + 1);
                 return Err(Violation::Order { member, found, expected });
             }
             let expected = self.execute(now, entry, found, operations)?;
             self.log.push((entry.clone(), expected));
         }
-        let (known, expected) = &self.log[entry.index as usize - 1];
+        let (known, expected) = &self.log[index as usize - 1];
         if known != entry {
             let (found, expected) = (format!("{entry:?}"), format!("{known:?}"));
-            return Err(Violation::Log { index: entry.index, member, found, expected });
+            return Err(Violation::Log { index, member, found, expected });
         }
         if expected != found {
             let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
-            return Err(Violation::Outcome { index: entry.index, member, found, expected });
+            return Err(Violation::Outcome { index, member, found, expected });
         }
         Ok(is_first)
     }
@@ -92,7 +93,7 @@ impl Truth {
             _ => return Ok(Outcome { revision: self.model.revision(), result: found.result.clone() }),
         };
         let Command { id, request, .. } = Command::decode(bytes).map_err(|error| Violation::Log {
-            index: entry.index,
+            index: entry.position.index,
             member: 0,
             found: error.to_string(),
             expected: "a command".to_owned(),

@@ -44,7 +44,7 @@ impl Cluster {
         for id in everybody {
             let process = self.members.get(&id).and_then(|member| member.process.as_ref());
             let process = process.ok_or_else(|| stuck(format!("member {id} does not run")))?;
-            let applied = process.machine().applied().index;
+            let applied = process.machine().applied().position.index;
             if applied < last {
                 return Err(stuck(format!("member {id} has applied {applied} of {last} entries")));
             }

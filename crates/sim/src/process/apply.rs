@@ -2,7 +2,7 @@
 
 use ferretcd_apply::{Command, MemberChange, Response};
 use ferretcd_backend::Batch;
-use ferretcd_base::KeyRange;
+use ferretcd_base::{KeyRange, LogPosition};
 use ferretcd_mvcc::{RangeOptions, Scrub};
 use ferretcd_raft_node::{Committed, ConfChange, ConfChangeKind, Event, Payload};
 use ferretcd_wal::SnapshotMark;
@@ -46,7 +46,7 @@ impl Process {
             }
         }
         let applied = self.machine.applied();
-        let index = applied.index;
+        let index = applied.position.index;
         self.flusher.add(world.now(), batch, self.machine.revision(), applied);
         self.flush_soon(world);
         self.core.handle(Event::Applied(index));
@@ -56,8 +56,9 @@ impl Process {
     }
 
     fn apply(&mut self, entry: Committed, batch: &mut Batch, world: &mut World) {
-        let (index, term) = (entry.index, entry.term);
-        let expected = self.machine.applied().index + 1;
+        let position = entry.position;
+        let index = position.index;
+        let expected = self.machine.applied().position.index + 1;
         if index != expected {
             let violation = crate::Violation::Order { member: self.id, found: index, expected };
             world.check::<()>(Err(violation));
@@ -66,14 +67,14 @@ impl Process {
         let mut change = None;
         let outcome = match &entry.payload {
             Payload::Empty => {
-                self.machine.apply_empty(index, term);
+                self.machine.apply_empty(position);
                 None
             }
-            Payload::Normal(command) => Some(self.machine.apply(index, term, command.clone(), batch)),
+            Payload::Normal(command) => Some(self.machine.apply(position, command.clone(), batch)),
             Payload::ConfChange { change: asked } => {
                 change = Some(asked.clone());
                 let asked_for = member_change(asked);
-                Some(self.machine.apply_members((index, term), asked.id, asked_for, batch))
+                Some(self.machine.apply_members(position, asked.id, asked_for, batch))
             }
         };
         let (id, found) = match outcome {
@@ -149,7 +150,7 @@ impl Process {
         };
         let found: Vec<_> = found.iter().filter_map(|row| row.key_value().ok()).collect();
         if found != expected {
-            let index = self.machine.applied().index;
+            let index = self.machine.applied().position.index;
             let (found, expected) = (format!("{found:?}"), format!("{expected:?}"));
             let violation = crate::Violation::Outcome { index, member: self.id, found, expected };
             world.check::<()>(Err(violation));
@@ -168,7 +169,7 @@ impl Process {
             self.machine.membership().members().map(ferretcd_membership::Member::to_json).collect();
         let leases = self.machine.lease_reader().all();
         let state = format!("{rows:?}, configuration {:?}, {members:?}, {leases:?}", applied.conf_state);
-        let compared = world.truth.state(self.id, applied.index, state);
+        let compared = world.truth.state(self.id, applied.position.index, state);
         world.check(compared);
     }
 
@@ -207,7 +208,7 @@ impl Process {
             Err(error) => return world.failed(self.id, &error),
         };
         self.machine.release(flushed.main);
-        let (index, term) = (flushed.applied.index, flushed.applied.term);
+        let LogPosition { index, term } = flushed.applied.position;
         world.note(self.id, "flushes", index, String::new);
         if flushed.main >= HASHED_EVERY {
             self.compare_history(flushed.main - flushed.main % HASHED_EVERY, world);

@@ -8,6 +8,7 @@ use std::io::Read as _;
 
 use ferretcd_apply::snapshot::{export, import_into};
 use ferretcd_backend::MemoryMedium;
+use ferretcd_base::LogPosition;
 use ferretcd_membership::Change;
 use ferretcd_raft_node::{ConfChange, ConfChangeKind, Event, Message};
 use ferretcd_wal::SnapshotMark;
@@ -79,11 +80,12 @@ impl Process {
         let mut export = export(self.backend.view())?;
         let applied = export.mark().clone();
         let at_least = message.snapshot_mark().map_or(0, |mark| mark.index);
-        assert!(applied.index >= at_least, "the state file was brought up to date");
+        let LogPosition { index, term } = applied.position;
+        assert!(index >= at_least, "the state file was brought up to date");
         let mut image = Vec::new();
         export.read_to_end(&mut image)?;
         let conf_state = Some(start::conf_state(&applied));
-        Ok((SnapshotMark { index: applied.index, term: applied.term, conf_state }, image))
+        Ok((SnapshotMark { index, term, conf_state }, image))
     }
 
     /// A state has come; storing it takes time.
@@ -100,14 +102,16 @@ impl Process {
 
     /// States are stored: now the core may hear of them.
     pub(super) fn snapshot_stored(&mut self, world: &mut World) {
-        let applied = self.machine.applied().index;
+        let applied = self.machine.applied().position.index;
         self.snapshots.disk.states.borrow_mut().arrived.retain(|index, _| *index > applied);
         while let Some((index, (message, image))) = self.snapshots.storing.pop_first() {
             let medium = MemoryMedium::new();
             let stored = start::open_state(medium.clone()).map_err(Box::<dyn Error>::from);
             let stored = stored.and_then(|backend| Ok(import_into(&image[..], &backend, |_| ())?));
             match stored {
-                Ok(applied) => assert_eq!(applied.index, index, "the image is the state that was announced"),
+                Ok(applied) => {
+                    assert_eq!(applied.position.index, index, "the image is the state that was announced")
+                }
                 Err(error) => return world.failed(self.id, &*error),
             }
             self.snapshots.disk.states.borrow_mut().arrived.insert(index, medium);

@@ -88,7 +88,7 @@ pub(super) fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Resul
     let machine = StateMachine::open(backend.clone(), &config, &mut first_rows)?;
     backend.commit(&first_rows)?;
     let applied = machine.applied();
-    let index = applied.index;
+    let index = applied.position.index;
     let position = ferretcd_raft_node::Applied { index, conf_state: conf_state(applied) };
     let config = ferretcd_raft_node::Config {
         id: MemberId(id),

@@ -11,6 +11,7 @@
 
 use bytes::Bytes;
 use ferretcd_api_proto::raftpb::{Entry, Message, MessageType};
+use ferretcd_base::LogPosition;
 use prost::Message as _;
 
 use super::{CodecError, ENTRIES_MAX, Frame, Inbound, MESSAGE_BYTES_MAX, Writer, bounded, decode};
@@ -19,33 +20,27 @@ const HEARTBEAT: u8 = 0;
 const ENTRIES: u8 = 1;
 const MESSAGE: u8 = 2;
 
-/// Up to where the log has gone over the stream; nowhere at the beginning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Position {
-    term: u64,
-    index: u64,
+/// Where the log is after the message.
+fn position_after(message: &Message) -> LogPosition {
+    let index = message.entries.last().map_or(message.index(), Entry::index);
+    LogPosition { index, term: message.term() }
 }
 
-impl Position {
-    fn after(message: &Message) -> Self {
-        let index = message.entries.last().map_or(message.index(), Entry::index);
-        Self { term: message.term(), index }
-    }
-
-    fn is_continued_by(self, message: &Message) -> bool {
-        self.index == message.index() && self.term == message.log_term() && self.term == message.term()
-    }
+/// Whether the message goes on from there, in the same term.
+fn is_continued(LogPosition { index, term }: LogPosition, message: &Message) -> bool {
+    index == message.index() && term == message.log_term() && term == message.term()
 }
 
 /// Writes the stream.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
-    position: Position,
+    /// Up to where the log has gone over the stream; zero at the beginning.
+    position: LogPosition,
 }
 
 impl Encoder {
     pub(crate) fn encode(&mut self, message: Message, writer: &mut Writer) {
-        if self.position != Position::default() && self.position.is_continued_by(&message) {
+        if self.position != LogPosition::default() && is_continued(self.position, &message) {
             writer.u8(ENTRIES);
             writer.u64(message.entries.len() as u64);
             self.position.index += message.entries.len() as u64;
@@ -55,7 +50,7 @@ impl Encoder {
             }
             writer.u64(commit);
         } else {
-            self.position = Position::after(&message);
+            self.position = position_after(&message);
             writer.u8(MESSAGE);
             writer.message(message);
         }
@@ -74,7 +69,7 @@ pub(crate) struct Decoder {
     /// Who reads and who writes, for messages that do not say.
     local: u64,
     remote: u64,
-    position: Position,
+    position: LogPosition,
     state: State,
 }
 
@@ -116,7 +111,7 @@ enum Step {
 impl Decoder {
     /// Reads what `remote` writes to `local`.
     pub(crate) fn new(local: u64, remote: u64) -> Self {
-        let position = Position::default();
+        let position = LogPosition::default();
         Self { inbound: Inbound::default(), local, remote, position, state: State::Kind }
     }
 
@@ -155,7 +150,7 @@ impl Decoder {
                     return Ok(Step::Wait(State::Message(length)));
                 };
                 let message = decode(encoded)?;
-                self.position = Position::after(&message);
+                self.position = position_after(&message);
                 Ok(Step::Done(Frame::Message(Box::new(message), length)))
             }
             State::Count => {
@@ -203,7 +198,7 @@ impl Decoder {
 
     /// The message whose entries came alone.
     fn continued(&mut self, entries: Entries, commit: u64) -> Frame {
-        let Position { term, index } = self.position;
+        let LogPosition { index, term } = self.position;
         self.position.index = index.saturating_add(entries.entries.len() as u64);
         let message = Message {
             r#type: Some(MessageType::MsgApp.into()),

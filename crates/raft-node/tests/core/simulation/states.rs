@@ -1,6 +1,6 @@
 //! How states travel from member to member, get lost, and are put into place.
 
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_raft_node::{Committed, Event, Message};
 use ferretcd_wal::{ConfState, SnapshotMark};
 
@@ -12,11 +12,10 @@ impl Cluster {
         let delay = 1 + self.random.below(if self.is_faulty() { 1500 } else { 100 });
         let member = &self.members[&from];
         let (last, conf_state) = member.applied.last().expect("a leader has applied something");
-        let conf_state = Some(conf_state.clone());
+        let (LogPosition { index, term }, conf_state) = (last.position, Some(conf_state.clone()));
         let asked_for = message.snapshot_mark().expect("it is about a state");
-        assert!(asked_for.index <= last.index, "a state is named that nobody has");
-        let message =
-            message.with_snapshot_mark(&SnapshotMark { index: last.index, term: last.term, conf_state });
+        assert!(asked_for.index <= index, "a state is named that nobody has");
+        let message = message.with_snapshot_mark(&SnapshotMark { index, term, conf_state });
         let start = member.running.as_ref().map_or(0, |running| running.start);
         let state = member.applied.clone();
         self.at(delay, Happening::State { message, state, start });

@@ -92,7 +92,7 @@ fn what_does_not_continue_is_sent_whole() {
 fn hostile_frames_are_refused() {
     let check = |bytes: &[u8], expected: CodecError| {
         let mut decoder = Decoder::new(2, 1);
-        decoder.position = Position { term: 1, index: 1 };
+        decoder.position = LogPosition::new(1, 1);
         decoder.push(Bytes::copy_from_slice(bytes));
         assert_eq!(decoder.next(), Err(expected));
     };
