@@ -199,7 +199,7 @@ async fn serve_member(
         signal = signals.recv() => {
             info!(signal = signal.name(), "received signal; shutting down");
             // Before clients are sent away, so that they find another leader at once.
-            engine.hand_over().await;
+            engine.transfer_leadership().await;
             Ok(End::Signal(signal))
         }
         () = engine.left() => Ok(End::Removed),

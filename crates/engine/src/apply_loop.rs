@@ -15,14 +15,13 @@ use ferretcd_mvcc::{KvHash, Scrub};
 use ferretcd_raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
 
 use crate::flusher::Flusher;
-use crate::gate::ReadGate;
 use crate::inbox::{Inbox, Work};
 use crate::incoming::Installer;
 use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::{Quota, fits};
 use crate::refetch::Fence;
-use crate::replies::{Dispatcher, Replies, Reply, ReplyTo};
+use crate::replies::{Dispatcher, ReadRounds, Replies, Reply, ReplyTo};
 use crate::shared::Shared;
 use crate::waiters::Waiters;
 use crate::watch::Watching;
@@ -42,7 +41,7 @@ pub(crate) struct ApplyLoop {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) watching: Arc<Watching>,
     pub(crate) lessor: Arc<Lessor>,
-    pub(crate) gate: Arc<ReadGate>,
+    pub(crate) read_rounds: Arc<ReadRounds>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) quota: Quota,
     pub(crate) metrics: Arc<Metrics>,
@@ -73,7 +72,7 @@ impl Scrubber {
 
 /// The member cannot go on.
 #[derive(Debug, thiserror::Error)]
-enum Cannot {
+enum ApplyLoopError {
     #[error(transparent)]
     Apply(#[from] ferretcd_apply::Fault),
     #[error(transparent)]
@@ -100,8 +99,8 @@ impl ApplyLoop {
                 Some(work) => self.turn(work),
                 None => Ok(()),
             };
-            if let Err(cannot) = done.and_then(|()| Ok(self.scrub_if_due()?)) {
-                return self.fail(&cannot);
+            if let Err(error) = done.and_then(|()| Ok(self.scrub_if_due()?)) {
+                return self.fail(&error);
             }
         }
     }
@@ -109,25 +108,25 @@ impl ApplyLoop {
     /// The last turn.
     fn end(&mut self, entries: Vec<Committed>) {
         self.fence.open();
-        if let Err(cannot) = self.turn(Work { entries, ..Work::default() }) {
-            self.fail(&cannot);
+        if let Err(error) = self.turn(Work { entries, ..Work::default() }) {
+            self.fail(&error);
         }
     }
 
     /// Nothing is applied any more.
-    fn fail(&self, cannot: &Cannot) {
-        self.shared.fail(cannot);
+    fn fail(&self, error: &ApplyLoopError) {
+        self.shared.fail(error);
     }
 
     /// Does everything that waited.
-    fn turn(&mut self, work: Work) -> Result<(), Cannot> {
+    fn turn(&mut self, work: Work) -> Result<(), ApplyLoopError> {
         if let Some(main) = work.flushed {
             self.machine.release(main);
             self.wake_scrubber();
         }
         self.fence.add(work.entries);
-        for order in work.orders {
-            self.fence.obey(order, self.machine.applied().position.index);
+        for command in work.fence_commands {
+            self.fence.execute(command, self.machine.applied().position.index);
         }
         if work.install.is_some() {
             // The state that comes is as good as one that is fetched.
@@ -182,7 +181,7 @@ impl ApplyLoop {
     }
 
     /// Goes on with a state that was received, as of entry `index`.
-    fn install(&mut self, index: u64) -> Result<(), Cannot> {
+    fn install(&mut self, index: u64) -> Result<(), ApplyLoopError> {
         let applied = self.machine.applied().position.index;
         tracing::info!(
             "current-applied-index" = applied,
@@ -201,7 +200,7 @@ impl ApplyLoop {
         let mut replies = self.scrubber.give_up();
         replies.extend(self.waiters.take_all().into_iter().map(|to| (to, Err(RequestError::Timeout))));
         self.dispatcher.send(Replies::Proposals(replies));
-        let reads = self.gate.applied(index);
+        let reads = self.read_rounds.applied(index);
         self.dispatcher.send(Replies::Reads(reads));
         self.node.installed(index);
         // The new state may bring an unfinished compaction.
@@ -272,7 +271,7 @@ impl ApplyLoop {
         let to = self.waiters.take(id);
         // The write stays; only its answer says that there was no room, and the alarm keeps more away.
         if result.is_ok() && !fits(cost, room) {
-            return self.shared.refusals.add(to);
+            return self.shared.quota_exceeded.add(to);
         }
         let Some(to) = to else { return };
         match result {
@@ -297,7 +296,7 @@ impl ApplyLoop {
         }
         let index = applied.position.index;
         self.node.applied(index);
-        let reads = self.gate.applied(index);
+        let reads = self.read_rounds.applied(index);
         if !reads.is_empty() {
             self.dispatcher.send(Replies::Reads(reads));
         }

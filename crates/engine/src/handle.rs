@@ -19,7 +19,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::flusher::Flusher;
-use crate::gate::ReadGate;
 use crate::ids::RequestIds;
 use crate::inbox::Inbox;
 use crate::incoming::Incoming;
@@ -27,7 +26,7 @@ use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
 use crate::read::blocking;
-use crate::replies::Reply;
+use crate::replies::{ReadRounds, Reply};
 use crate::shared::{Shared, Versions};
 use crate::start::Threads;
 use crate::submit::Submissions;
@@ -50,7 +49,7 @@ pub(crate) struct Inner {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) watching: Arc<Watching>,
     pub(crate) lessor: Arc<Lessor>,
-    pub(crate) gate: Arc<ReadGate>,
+    pub(crate) read_rounds: Arc<ReadRounds>,
     pub(crate) flusher: Flusher,
     pub(crate) shared: Arc<Shared>,
     pub(crate) reader: Reader,
@@ -205,7 +204,7 @@ impl Engine {
             leader: (status.leader != MemberId::default()).then_some(status.leader),
             term: status.term,
             committed: status.committed,
-            applied: self.0.gate.applied_index(),
+            applied: self.0.read_rounds.applied_index(),
         }
     }
 
@@ -262,7 +261,7 @@ impl Engine {
     /// Raises the alarm because of a request that is not admitted. Returns, when the alarm is in force or cannot
     /// be raised, what the request is to be answered with.
     pub async fn refuse_for_space(&self) -> RequestError {
-        let refused = self.0.shared.refusals.register();
+        let refused = self.0.shared.quota_exceeded.register();
         answer(refused).await.err().unwrap_or(RequestError::NoSpace)
     }
 
@@ -337,7 +336,7 @@ impl Engine {
         if inner.shared.is_stopping() {
             return Err(RequestError::Stopped);
         }
-        if inner.node.status().committed.saturating_sub(inner.gate.applied_index()) > BACKLOG_MAX {
+        if inner.node.status().committed.saturating_sub(inner.read_rounds.applied_index()) > BACKLOG_MAX {
             return Err(RequestError::TooManyRequests);
         }
         let id = inner.ids.next();

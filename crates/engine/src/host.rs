@@ -9,11 +9,10 @@ use ferretcd_wal::SnapshotMark;
 use parking_lot::Mutex;
 
 use crate::RequestError;
-use crate::gate::ReadGate;
 use crate::inbox::Inbox;
 use crate::lease::Lessor;
 use crate::metrics::Metrics;
-use crate::replies::{Dispatcher, Replies};
+use crate::replies::{Dispatcher, ReadRounds, Replies};
 use crate::shared::Shared;
 use crate::submit::Submissions;
 use crate::waiters::Waiters;
@@ -24,7 +23,7 @@ const SLOW_SYNC: Duration = Duration::from_secs(1);
 /// Called on the node's threads, about reads also on those that receive; never waits.
 pub(crate) struct EngineHost {
     pub(crate) inbox: Arc<Inbox>,
-    pub(crate) gate: Arc<ReadGate>,
+    pub(crate) read_rounds: Arc<ReadRounds>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) submissions: Arc<Submissions>,
     pub(crate) lessor: Arc<Lessor>,
@@ -38,11 +37,11 @@ pub(crate) struct EngineHost {
 
 impl EngineHost {
     /// Asks for the index of a round of reads.
-    fn ask(&self, token: u64) {
+    fn ask(&self, token: ReadToken) {
         let node = self.node.lock().clone();
         if let Some(node) = node {
             // A refusal is made up for when the round is asked again.
-            let _ = node.read_index(ReadToken(token));
+            let _ = node.read_index(token);
         }
     }
 }
@@ -57,7 +56,7 @@ impl Host for EngineHost {
     }
 
     fn read_ready(&self, token: ReadToken, index: u64) {
-        let released = self.gate.confirmed(token.0, index);
+        let released = self.read_rounds.confirmed(token, index);
         if !released.reads.is_empty() {
             self.dispatcher.send(Replies::Reads(released.reads));
         }
@@ -84,7 +83,7 @@ impl Host for EngineHost {
         if *last != MemberId::default() {
             *self.shared.leader_lost.lock() = Some(Instant::now());
             // The leader that was asked will not answer any more. The core keeps the question until it knows the next.
-            if let Some(token) = self.gate.ask_again(Instant::now(), Duration::ZERO) {
+            if let Some(token) = self.read_rounds.retry(Instant::now(), Duration::ZERO) {
                 self.ask(token);
             }
         }

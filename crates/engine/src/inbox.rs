@@ -10,7 +10,7 @@ use ferretcd_raft_node::Committed;
 use ferretcd_wal::SnapshotMark;
 use parking_lot::{Condvar, Mutex};
 
-use crate::refetch::Order;
+use crate::refetch::FenceCommand;
 
 /// Every cause of work of the apply thread.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Work {
     /// Rows of revisions up to this one can be read from the state file.
     pub(crate) flushed: Option<i64>,
     /// Of the task that fetches a state, which waits for an answer to most of them.
-    pub(crate) orders: Vec<Order>,
+    pub(crate) fence_commands: Vec<FenceCommand>,
     /// Nothing comes after this.
     pub(crate) stop: bool,
 }
@@ -62,8 +62,8 @@ impl Inbox {
         self.work.lock().flushed = None;
     }
 
-    pub(crate) fn order(&self, order: Order) {
-        self.work.lock().orders.push(order);
+    pub(crate) fn command(&self, command: FenceCommand) {
+        self.work.lock().fence_commands.push(command);
         self.wake.notify_one();
     }
 
@@ -97,7 +97,7 @@ impl Work {
         self.entries.is_empty()
             && self.install.is_none()
             && self.flushed.is_none()
-            && self.orders.is_empty()
+            && self.fence_commands.is_empty()
             && !self.stop
     }
 }

@@ -91,7 +91,7 @@ impl Engine {
 
     /// Whether this member knows without asking anybody that it leads and has applied everything that is committed.
     pub(crate) fn is_up_to_date_alone(&self) -> bool {
-        let applied = || self.0.gate.applied_index();
+        let applied = || self.0.read_rounds.applied_index();
         self.0.node.read_index_alone().is_some_and(|index| applied() >= index)
     }
 
@@ -105,7 +105,7 @@ impl Engine {
             return Ok(());
         }
         let (sender, receiver) = oneshot::channel();
-        if inner.gate.enter(Instant::now(), sender) {
+        if inner.read_rounds.add(Instant::now(), sender) {
             inner.submissions.wake();
         }
         if inner.shared.is_stopping() {

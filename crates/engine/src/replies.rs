@@ -15,6 +15,9 @@ const BATCHES_MAX: usize = 1024;
 /// Where the answer to one request goes.
 pub(crate) type ReplyTo<T> = oneshot::Sender<Result<T, RequestError>>;
 
+/// The linearizable reads that wait.
+pub(crate) type ReadRounds = ferretcd_raft_node::ReadRounds<ReplyTo<()>>;
+
 /// A successful answer to a proposal, and the store's revision after it.
 #[derive(Debug)]
 pub(crate) struct Reply {

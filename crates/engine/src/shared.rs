@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::bootstrap::Identity;
 use crate::cluster::log_changes;
-use crate::space::Refusals;
+use crate::quota_exceeded::QuotaExceeded;
 use crate::{Peers, explain};
 
 /// Versions as `/version` and Status show them.
@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     /// Whether all other members are known to read entries that only ferretcd writes.
     pub(crate) are_all_ferretcd: AtomicBool,
     /// What did not fit into the quota.
-    pub(crate) refusals: Refusals,
+    pub(crate) quota_exceeded: QuotaExceeded,
     /// Why the member cannot go on, once it cannot.
     pub(crate) failure: watch::Sender<Option<String>>,
     /// Whether the member was removed from its cluster.
@@ -70,7 +70,7 @@ impl Shared {
             leader_lost: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
             are_all_ferretcd: AtomicBool::new(false),
-            refusals: Refusals::default(),
+            quota_exceeded: QuotaExceeded::default(),
             failure: watch::Sender::new(None),
             has_left: watch::Sender::new(machine.membership().is_removed(identity.member_id)),
         };

@@ -132,7 +132,7 @@ impl Engine {
         len: Option<u64>,
         body: &mut dyn Read,
     ) -> Result<u64, SnapshotError> {
-        self.0.incoming.forget_to(self.0.gate.applied_index());
+        self.0.incoming.forget_to(self.0.read_rounds.applied_index());
         let timer = self.metrics().state_received.start_timer();
         match self.0.incoming.receive(index, len, body) {
             Ok(bytes) => {

@@ -19,7 +19,6 @@ use prometheus::Registry;
 use crate::apply_loop::{ApplyLoop, Scrubber};
 use crate::files::{lock_directory, open_log, open_state};
 use crate::flusher::{Flushed, Flusher, Pace};
-use crate::gate::ReadGate;
 use crate::handle::Inner;
 use crate::host::EngineHost;
 use crate::ids::RequestIds;
@@ -28,11 +27,11 @@ use crate::incoming::{Incoming, Installer};
 use crate::lease::Lessor;
 use crate::metrics::{Gauges, Metrics};
 use crate::quota::Quota;
+use crate::raft_transport::RaftTransport;
 use crate::refetch::Fence;
-use crate::replies::Dispatcher;
+use crate::replies::{Dispatcher, ReadRounds};
 use crate::shared::Shared;
 use crate::tasks::SWEEP_INTERVAL;
-use crate::to_peers::ToPeers;
 use crate::watch::{WatchThreads, Watching};
 use crate::{Config, Engine, Peers, StartError, conf_state};
 
@@ -95,12 +94,12 @@ impl Engine {
 
         let metrics = Arc::new(Metrics::register(registry)?);
         let shared = Arc::new(Shared::new(identity, &machine, Arc::clone(&peers), contacts));
-        let gate = Arc::new(ReadGate::default());
-        let _ = gate.applied(position.index);
+        let read_rounds = Arc::new(ReadRounds::default());
+        let _ = read_rounds.applied(position.index);
         let node_slot = Arc::new(Mutex::new(None));
         let host = Arc::new(EngineHost {
             inbox: Arc::default(),
-            gate: Arc::clone(&gate),
+            read_rounds: Arc::clone(&read_rounds),
             waiters: Arc::default(),
             submissions: Arc::default(),
             lessor: Arc::new(Lessor::new(machine.lease_reader(), Instant::now())),
@@ -138,7 +137,7 @@ impl Engine {
             waiters: Arc::clone(&host.waiters),
             watching,
             lessor: Arc::clone(&host.lessor),
-            gate,
+            read_rounds,
             flusher,
             shared,
             reader,
@@ -209,7 +208,8 @@ fn start_node(
         proposal_ticks: ticks_in(config.request_timeout() + SWEEP_INTERVAL, config.heartbeat),
         advance_ticks: config.advance_ticks,
     };
-    let transport = Arc::new(ToPeers::new(peers, config.heartbeat, host.metrics.late_heartbeats.clone()));
+    let transport =
+        Arc::new(RaftTransport::new(peers, config.heartbeat, host.metrics.late_heartbeats.clone()));
     Ok(Node::start(node_config, wal, recovered, position, transport, host)?)
 }
 
@@ -284,7 +284,7 @@ fn spawn_apply(
         waiters: Arc::clone(&host.waiters),
         watching: Arc::clone(watching),
         lessor: Arc::clone(&host.lessor),
-        gate: Arc::clone(&host.gate),
+        read_rounds: Arc::clone(&host.read_rounds),
         dispatcher: host.dispatcher.clone(),
         quota: quota.clone(),
         metrics: Arc::clone(&host.metrics),

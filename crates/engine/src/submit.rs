@@ -8,12 +8,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use ferretcd_raft_node::{NodeHandle, Proposal, ReadToken};
+use ferretcd_raft_node::{NodeHandle, Proposal};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::RequestError;
-use crate::gate::ReadGate;
+use crate::replies::ReadRounds;
 use crate::waiters::Waiters;
 
 /// Requests that have not been handed over. Bounded by the requests that clients have under way, each of
@@ -32,7 +32,7 @@ impl Submissions {
         self.wake();
     }
 
-    /// Makes sure that the task looks at what waits, here and at the read gate.
+    /// Makes sure that the task looks at what waits, here and among the reads.
     pub(crate) fn wake(&self) {
         if !self.is_notified.swap(true, Ordering::AcqRel) {
             self.notify.notify_one();
@@ -40,23 +40,23 @@ impl Submissions {
     }
 
     /// The task's work: hands over what gathered, for ever. Refused proposals are told to `refused`; a refused
-    /// question is asked again by the gate.
+    /// question is retried by the sweep.
     pub(crate) async fn run(
         &self,
         node: &NodeHandle,
-        gate: &ReadGate,
+        read_rounds: &ReadRounds,
         waiters: &Waiters,
         refused: impl Fn(u64, RequestError),
     ) {
         loop {
             self.notify.notified().await;
             // Behind everything that is ready to run, unless there is nobody to wait for.
-            if waiters.len() + gate.len() > 1 {
+            if waiters.len() + read_rounds.n_waiting() > 1 {
                 tokio::task::yield_now().await;
             }
             self.is_notified.store(false, Ordering::Release);
-            if let Some(token) = gate.begin_round(Instant::now()) {
-                let _ = node.read_index(ReadToken(token));
+            if let Some(token) = read_rounds.begin_round(Instant::now()) {
+                let _ = node.read_index(token);
             }
             let mut proposals = std::mem::take(&mut *self.proposals.lock());
             if !proposals.is_empty()

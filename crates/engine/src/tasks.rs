@@ -8,7 +8,6 @@ use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, alarm_request::AlarmAction,
 };
 use ferretcd_apply::ApplyError;
-use ferretcd_raft_node::ReadToken;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -46,7 +45,7 @@ impl Engine {
                 let _ = proposal.send(Err(error));
             }
         };
-        inner.submissions.run(&inner.node, &inner.gate, &inner.waiters, refused).await;
+        inner.submissions.run(&inner.node, &inner.read_rounds, &inner.waiters, refused).await;
     }
 
     async fn sweep(self) {
@@ -61,14 +60,14 @@ impl Engine {
     fn sweep_once(&self, now: Instant) {
         let inner = &*self.0;
         let timeout = self.request_timeout();
-        if let Some(token) = inner.gate.ask_again(now, SWEEP_INTERVAL) {
+        if let Some(token) = inner.read_rounds.retry(now, SWEEP_INTERVAL) {
             inner.metrics.slow_reads.inc();
             // A refusal is made up for at the next sweep.
-            let _ = inner.node.read_index(ReadToken(token));
+            let _ = inner.node.read_index(token);
         }
         // For reads behind a round that all others have given up.
         inner.submissions.wake();
-        for read in inner.gate.take_overdue(now, timeout) {
+        for read in inner.read_rounds.take_overdue(now, timeout) {
             inner.metrics.failed_reads.inc();
             let _ = read.send(Err(RequestError::Timeout));
         }
@@ -90,11 +89,11 @@ impl Engine {
     async fn watch_quota(self) {
         let shared = &self.0.shared;
         loop {
-            shared.refusals.next().await;
+            shared.quota_exceeded.next().await;
             if !shared.has_own_nospace() {
                 self.raise_nospace().await;
             }
-            shared.refusals.answer_all();
+            shared.quota_exceeded.answer_all();
         }
     }
 
@@ -158,7 +157,7 @@ impl Engine {
             for proposal in engine.0.waiters.take_all() {
                 let _ = proposal.send(Err(RequestError::Stopped));
             }
-            for read in engine.0.gate.take_all() {
+            for read in engine.0.read_rounds.take_all() {
                 let _ = read.send(Err(RequestError::Stopped));
             }
             drop(engine);

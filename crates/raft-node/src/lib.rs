@@ -82,6 +82,7 @@ mod jitter;
 mod logger;
 mod memory_log;
 mod outbox;
+mod read_rounds;
 mod read_standing;
 mod recover;
 mod split;
@@ -105,5 +106,6 @@ pub use host::{
 };
 pub use message::Message;
 pub use node::{Node, bootstrap, founding_entries};
+pub use read_rounds::{ReadRounds, Released};
 pub use read_standing::ReadStanding;
 pub use wire::MessageError;

@@ -1,7 +1,7 @@
 //! Whole clusters from one seed, in one thread.
 //!
 //! The synchronous halves of a member (consensus core, log, state machine, stores, hub of watches, countdown of
-//! leases, gate of reads) are the ones that the server runs. Around them everything is simulated: network, clock,
+//! leases, rounds of reads) are the ones that the server runs. Around them everything is simulated: network, clock,
 //! disks, clients, and whatever breaks. A seed decides every delay, fault and request, so a run that went wrong
 //! can be looked at as often as one likes:
 //!
@@ -44,15 +44,6 @@ mod world;
 
 mod check;
 pub mod watch_history;
-
-/// The gate that linearizable reads pass in the engine, from its own source: what is simulated is what is served.
-#[path = "../../engine/src/gate.rs"]
-mod gate;
-
-/// What the gate's source calls its replies.
-mod replies {
-    pub(crate) type ReplyTo<T> = tokio::sync::oneshot::Sender<Result<T, crate::process::Refused>>;
-}
 
 pub use check::Violation;
 pub use options::{Options, OptionsError, USAGE};

@@ -71,7 +71,7 @@ impl Engine {
             })?;
         }
         if self.status().leader == Some(id) {
-            self.depose(id).await;
+            self.take_leadership(id).await;
         }
         Ok(self.configure(&Change::Remove(id)).await?)
     }

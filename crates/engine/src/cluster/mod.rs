@@ -5,7 +5,7 @@
 //! vote when it has nearly all of it.
 
 mod change;
-mod journal;
+mod membership_log;
 mod promote;
 mod publish;
 mod removal;
@@ -18,7 +18,7 @@ use ferretcd_apply::ApplyError;
 use ferretcd_base::MemberId;
 use ferretcd_membership::{ChangeError, TooRisky};
 
-pub(crate) use journal::log_changes;
+pub(crate) use membership_log::log_changes;
 
 use crate::{Engine, RequestError};
 

@@ -61,7 +61,7 @@ impl Engine {
     /// Gives the leadership to the voter that has been heard from for the longest time: a member that leads should
     /// do so before it goes, so that nobody waits for an election. Takes two election timeouts at most; in which
     /// another election would have been over as well.
-    pub async fn hand_over(&self) {
+    pub async fn transfer_leadership(&self) {
         let own = self.member_id();
         let membership = self.membership();
         if !self.is_leader() {
@@ -101,11 +101,11 @@ impl Engine {
 
     /// Makes another member than the leader `id` lead, if that can be done within two election timeouts: this one, if
     /// it votes and is not that leader itself.
-    pub(super) async fn depose(&self, id: MemberId) {
+    pub(super) async fn take_leadership(&self, id: MemberId) {
         let own = self.member_id();
         if id == own {
             if self.membership().voters().nth(1).is_some() {
-                self.hand_over().await;
+                self.transfer_leadership().await;
             }
             return;
         }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 /// What the apply thread is asked to do while a state is fetched.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum FenceCommand {
     /// To apply nothing more, and to tell which entry was the last.
     Hold(oneshot::Sender<u64>),
     /// To apply up to entry `index`, put the fetched state as of that entry in place, and go on. If that cannot be,
@@ -19,7 +19,7 @@ pub(crate) enum Order {
         done: oneshot::Sender<()>,
     },
     /// To go on with the state that there is.
-    GoOn,
+    Resume,
 }
 
 /// The entries that are to be applied, and the last of them that may be. Belongs to the apply thread.
@@ -43,19 +43,19 @@ impl Fence {
     }
 
     /// Does what is asked, when the entries up to `applied` have been applied.
-    pub(crate) fn obey(&mut self, order: Order, applied: u64) {
+    pub(crate) fn execute(&mut self, command: FenceCommand, applied: u64) {
         self.open();
-        match order {
-            Order::Hold(held) => {
+        match command {
+            FenceCommand::Hold(held) => {
                 self.last = Some(applied);
-                // Whoever asked and has gone has left an order to go on.
+                // Whoever asked and has gone has sent a command to resume.
                 let _ = held.send(applied);
             }
-            Order::Install { index, done } if index >= applied => {
+            FenceCommand::Install { index, done } if index >= applied => {
                 self.last = Some(index);
                 self.install = Some(done);
             }
-            Order::Install { .. } | Order::GoOn => {}
+            FenceCommand::Install { .. } | FenceCommand::Resume => {}
         }
     }
 
@@ -109,14 +109,14 @@ mod tests {
         let applied = apply(&mut fence, 0);
         assert_eq!(applied, 3);
         let (held, mut answer) = oneshot::channel();
-        fence.obey(Order::Hold(held), applied);
+        fence.execute(FenceCommand::Hold(held), applied);
         assert_eq!(answer.try_recv(), Ok(3));
         fence.add(entries(4..=5));
         fence.add(entries(6..=6));
         assert_eq!((apply(&mut fence, 3), fence.arrived(3).is_some()), (3, false));
 
         let (done, mut installed) = oneshot::channel();
-        fence.obey(Order::Install { index: 7, done }, 3);
+        fence.execute(FenceCommand::Install { index: 7, done }, 3);
         assert_eq!((apply(&mut fence, 3), fence.arrived(6).is_some()), (6, false));
         fence.add(entries(7..=9));
         assert_eq!(apply(&mut fence, 6), 7);
@@ -124,23 +124,23 @@ mod tests {
         assert_eq!(installed.try_recv(), Ok(()));
         assert_eq!(apply(&mut fence, 7), 9);
         // The one who asked says so again at the end.
-        fence.obey(Order::GoOn, 9);
+        fence.execute(FenceCommand::Resume, 9);
         assert!(fence.arrived(9).is_none());
     }
 
     #[test]
     fn what_cannot_be_installed_holds_nobody_up() {
-        for order in [None, Some(Order::GoOn)] {
+        for command in [None, Some(FenceCommand::Resume)] {
             let mut fence = Fence::default();
             let (held, _) = oneshot::channel();
-            fence.obey(Order::Hold(held), 3);
+            fence.execute(FenceCommand::Hold(held), 3);
             fence.add(entries(4..=6));
             let (done, mut installed) = oneshot::channel();
-            // Too old without an order behind it.
-            let index = if order.is_some() { 5 } else { 2 };
-            fence.obey(Order::Install { index, done }, 3);
-            if let Some(order) = order {
-                fence.obey(order, 3);
+            // Too old without a command behind it.
+            let index = if command.is_some() { 5 } else { 2 };
+            fence.execute(FenceCommand::Install { index, done }, 3);
+            if let Some(command) = command {
+                fence.execute(command, 3);
             }
             assert_eq!((apply(&mut fence, 3), fence.arrived(6).is_some()), (6, false));
             assert_eq!(installed.try_recv(), Err(oneshot::error::TryRecvError::Closed));

@@ -23,7 +23,7 @@ use ferretcd_base::MemberId;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-pub(crate) use fence::{Fence, Order};
+pub(crate) use fence::{Fence, FenceCommand};
 
 use crate::corruption::is_comparable;
 use crate::inbox::Inbox;
@@ -105,7 +105,7 @@ impl Engine {
         tracing::warn!("local-member-id" = %self.member_id(), "this member is corrupt; replacing its data");
         if self.is_leader() {
             // Nothing is applied for a while, and a leader that does not apply is of no use.
-            self.hand_over().await;
+            self.transfer_leadership().await;
             if self.is_leader() {
                 return Err(RefetchError::StillLeads);
             }
@@ -203,7 +203,7 @@ impl Hold {
         let (held, answer) = oneshot::channel();
         // From here on, so that it also ends if nobody waits for the answer any more.
         let hold = Self(Arc::clone(inbox));
-        inbox.order(Order::Hold(held));
+        inbox.command(FenceCommand::Hold(held));
         let applied = answer.await.map_err(|_| RefetchError::Superseded)?;
         Ok((hold, applied))
     }
@@ -211,7 +211,7 @@ impl Hold {
     /// Has the fetched state as of entry `index` put in place, and everything go on from there.
     async fn install(self, index: u64) -> Result<(), RefetchError> {
         let (done, installed) = oneshot::channel();
-        self.0.order(Order::Install { index, done });
+        self.0.command(FenceCommand::Install { index, done });
         // The entry comes: it is committed if another member has applied it.
         installed.await.map_err(|_| RefetchError::Superseded)
     }
@@ -219,7 +219,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.0.order(Order::GoOn);
+        self.0.command(FenceCommand::Resume);
     }
 }
 

@@ -23,7 +23,7 @@ impl Cluster {
         let node = change.member();
         // Who leads hands that over before it goes, or should.
         if kind == ConfChangeKind::RemoveNode && node == leader && self.world.random.chance(70) {
-            return self.hand_over(node, &membership);
+            return self.transfer_leadership(node, &membership);
         }
         // Of two voters, one that goes may be the only one that knows for sure that it goes; then the other one waits for
         // its vote for ever. Nobody can help that, in etcd either.
@@ -58,7 +58,7 @@ impl Cluster {
         (ConfChangeKind::AddLearnerNode, Change::Add { member, learners_max: MEMBERS_MAX })
     }
 
-    fn hand_over(&mut self, leader: MemberId, membership: &Membership) {
+    fn transfer_leadership(&mut self, leader: MemberId, membership: &Membership) {
         let others: Vec<_> = membership.voters().filter(|id| *id != leader).collect();
         if others.is_empty() {
             return;

@@ -1,15 +1,14 @@
-//! Linearizable reads, through the engine's own gate.
+//! Linearizable reads, in the rounds that the engine uses.
 
 use ferretcd_api_proto::raftpb;
 use ferretcd_base::LeaseId;
-use ferretcd_raft_node::{Event, Message, ReadToken, Role, Status};
+use ferretcd_raft_node::{Event, Message, ReadRounds, ReadToken, Role, Status};
 use tokio::sync::oneshot;
 
 use super::{Process, Refused};
 use crate::Sabotage;
 use crate::agenda::{MS, Micros};
 use crate::check::{Answer, Call, OpId};
-use crate::gate::ReadGate;
 use crate::world::World;
 
 /// How long an answer of the core is waited for before it is asked again.
@@ -26,19 +25,19 @@ pub(super) enum Purpose {
     Expire(u64),
 }
 
-/// Who waits at the gate.
+/// Reads that wait.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
-    gate: ReadGate,
+    rounds: ReadRounds<oneshot::Sender<Result<(), Refused>>>,
     waiting: Vec<(oneshot::Receiver<Result<(), Refused>>, Purpose)>,
-    /// The token of the question that the gate waits for.
+    /// The token of the request whose response is waited for.
     asked: u64,
 }
 
 impl Reads {
     /// Clients' reads that wait.
     pub(super) fn n_of_clients(&self) -> usize {
-        assert!(self.gate.len() <= self.waiting.len(), "the gate lets nobody in by itself");
+        assert!(self.rounds.n_waiting() <= self.waiting.len(), "each read is waited for");
         self.waiting.iter().filter(|(_, purpose)| !matches!(purpose, Purpose::Expire(_))).count()
     }
 }
@@ -53,16 +52,16 @@ impl Process {
             return;
         }
         let now = world.agenda.instant();
-        if self.reads.gate.enter(now, sender)
-            && let Some(token) = self.reads.gate.begin_round(now)
+        if self.reads.rounds.add(now, sender)
+            && let Some(token) = self.reads.rounds.begin_round(now)
         {
             self.ask(token, world);
         }
     }
 
-    fn ask(&mut self, token: u64, world: &mut World) {
-        self.reads.asked = token;
-        let token = ReadToken(if world.breaks(Sabotage::ReuseReadTokens) { 1 } else { token });
+    fn ask(&mut self, token: ReadToken, world: &mut World) {
+        self.reads.asked = token.0;
+        let token = if world.breaks(Sabotage::ReuseReadTokens) { ReadToken(1) } else { token };
         match self.standing.question(token) {
             Some(question) => world.send(question),
             None => self.core.handle(Event::ReadIndex(vec![token])),
@@ -89,13 +88,13 @@ impl Process {
 
     /// The core has answered a question.
     pub(super) fn confirmed(&mut self, token: ReadToken, index: u64, world: &mut World) {
-        let token = if world.breaks(Sabotage::ReuseReadTokens) { self.reads.asked } else { token.0 };
-        let released = self.reads.gate.confirmed(token, index);
+        let token = if world.breaks(Sabotage::ReuseReadTokens) { ReadToken(self.reads.asked) } else { token };
+        let released = self.reads.rounds.confirmed(token, index);
         for read in released.reads {
             let _ = read.send(Ok(()));
         }
         if released.has_next
-            && let Some(token) = self.reads.gate.begin_round(world.agenda.instant())
+            && let Some(token) = self.reads.rounds.begin_round(world.agenda.instant())
         {
             self.ask(token, world);
         }
@@ -103,21 +102,21 @@ impl Process {
 
     /// Everything up to this index is applied.
     pub(super) fn applied_for_reads(&mut self, index: u64) {
-        for read in self.reads.gate.applied(index) {
+        for read in self.reads.rounds.applied(index) {
             let _ = read.send(Ok(()));
         }
     }
 
     /// The leader is another one: what was put to the old one is lost.
     pub(super) fn ask_for_reads_again(&mut self, world: &mut World) {
-        if let Some(token) = self.reads.gate.ask_again(world.agenda.instant(), std::time::Duration::ZERO) {
+        if let Some(token) = self.reads.rounds.retry(world.agenda.instant(), std::time::Duration::ZERO) {
             self.ask(token, world);
         }
     }
 
     /// Nobody is answered any more.
     pub(super) fn refuse_reads(&mut self) {
-        for read in self.reads.gate.take_all() {
+        for read in self.reads.rounds.take_all() {
             let _ = read.send(Err(Refused::Stopped));
         }
     }
@@ -126,15 +125,15 @@ impl Process {
     pub(super) fn sweep_reads(&mut self, timeout: Micros, world: &mut World) {
         let now = world.agenda.instant();
         let millis = |micros: Micros| std::time::Duration::from_micros(micros);
-        if let Some(token) = self.reads.gate.ask_again(now, millis(PATIENCE)) {
+        if let Some(token) = self.reads.rounds.retry(now, millis(PATIENCE)) {
             self.ask(token, world);
         }
-        for read in self.reads.gate.take_overdue(now, millis(timeout)) {
+        for read in self.reads.rounds.take_overdue(now, millis(timeout)) {
             let _ = read.send(Err(Refused::Timeout));
         }
     }
 
-    /// Does what the gate has let go. Says whether there was something.
+    /// Does what the rounds have released. Says whether there was something.
     pub(super) fn go_on_with_reads(&mut self, world: &mut World) -> bool {
         let mut ready = Vec::new();
         self.reads.waiting.retain_mut(|(receiver, purpose)| match receiver.try_recv() {

@@ -9,13 +9,13 @@ use crate::replies::{Reply, ReplyTo};
 
 /// Who waits to be refused. Bounded by the requests that clients have under way.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
+pub(crate) struct QuotaExceeded {
     waiting: Mutex<Vec<ReplyTo<Reply>>>,
     /// Told when something did not fit.
     notify: Notify,
 }
 
-impl Refusals {
+impl QuotaExceeded {
     /// Something did not fit. Its proposer, if it is of this member, is answered once the alarm is raised.
     pub(crate) fn add(&self, to: Option<ReplyTo<Reply>>) {
         self.waiting.lock().extend(to);

@@ -12,14 +12,14 @@ use prometheus::IntCounter;
 use crate::Peers;
 
 /// Passes messages on.
-pub(crate) struct ToPeers {
+pub(crate) struct RaftTransport {
     peers: Arc<dyn Peers>,
     /// Only the consensus driver sends some.
     heartbeats: Mutex<Heartbeats>,
     late: IntCounter,
 }
 
-impl ToPeers {
+impl RaftTransport {
     /// A leader that lets two intervals of `heartbeat` pass between heartbeats to a member is late, and counted.
     pub(crate) fn new(peers: Arc<dyn Peers>, heartbeat: Duration, late: IntCounter) -> Self {
         let heartbeats = Heartbeats { interval: heartbeat, last: HashMap::new() };
@@ -27,7 +27,7 @@ impl ToPeers {
     }
 }
 
-impl Transport for ToPeers {
+impl Transport for RaftTransport {
     fn send(&self, messages: Vec<Message>) {
         for message in messages.iter().filter(|message| message.is_heartbeat()) {
             let mut heartbeats = self.heartbeats.lock();
