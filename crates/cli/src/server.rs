@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ferretcd_data_dir::Contents;
 use ferretcd_engine::{Bootstrap, CorruptionChecks, Engine, explain};
 use ferretcd_grpc_server::{Face, Server, serve};
 use ferretcd_transport::{Connect, PeerServer, PeerTransport};
@@ -16,7 +17,7 @@ use tracing::{error, info};
 use crate::config::{AutoCompaction, BootstrapError, Config, Url};
 use crate::discovery::{self, DiscoveryError};
 use crate::join::{JoinError, bootstrap};
-use crate::lifecycle::{DataDir, ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
+use crate::lifecycle::{ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
 use crate::listeners::{ListenError, Listeners};
 use crate::log_start;
 use crate::peers::{serve_peers, transport_config};
@@ -80,7 +81,7 @@ pub fn run(config: Config) -> ExitCode {
         error!(level = "fatal", limit = error.limit, "recommended-limit" = FD_RESERVED, "{error}");
         return ExitCode::FAILURE;
     }
-    let found = match DataDir::identify(&config.data_dir) {
+    let found = match Contents::identify(&config.data_dir) {
         Ok(found) => found,
         Err(error) => {
             error!(level = "fatal", %error, "failed to use the data directory");
@@ -88,8 +89,8 @@ pub fn run(config: Config) -> ExitCode {
         }
     };
     let message = match found {
-        DataDir::Empty => "Initialize and start etcd server",
-        DataDir::Member => "server has already been initialized",
+        Contents::Empty => "Initialize and start etcd server",
+        Contents::Member => "server has already been initialized",
     };
     info!("data-dir" = %config.data_dir.display(), "dir-type" = found.as_str(), "{message}");
     let engine_config = engine_config(&config);

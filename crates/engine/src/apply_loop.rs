@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use ferretcd_apply::{MemberChange, Outcome, Response, StateMachine};
 use ferretcd_backend::Batch;
 use ferretcd_base::LogPosition;
+use ferretcd_data_dir::{InstallError, Installer};
 use ferretcd_mvcc::{KvHash, Scrub};
 use ferretcd_raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payload};
 
+use crate::RequestError;
 use crate::flusher::Flusher;
 use crate::inbox::{Inbox, Work};
-use crate::incoming::Installer;
 use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::{Quota, fits};
@@ -25,7 +26,6 @@ use crate::replies::{Dispatcher, ReadRounds, Replies, Reply, ReplyTo};
 use crate::shared::Shared;
 use crate::waiters::Waiters;
 use crate::watch::Watching;
-use crate::{RequestError, SnapshotError};
 
 /// Entries that are applied before anybody is told.
 const ENTRIES_PER_TURN: usize = 1024;
@@ -76,7 +76,7 @@ enum ApplyLoopError {
     #[error(transparent)]
     Apply(#[from] ferretcd_apply::Fault),
     #[error(transparent)]
-    Install(#[from] SnapshotError),
+    Install(#[from] InstallError),
 }
 
 /// What a turn leaves to be told.
@@ -161,7 +161,7 @@ impl ApplyLoop {
     }
 
     /// Goes on with a state that this member has asked for, as of the entry that was applied last.
-    fn install_refetched(&mut self) -> Result<(), SnapshotError> {
+    fn install_refetched(&mut self) -> Result<(), InstallError> {
         let index = self.machine.applied().position.index;
         tracing::info!(
             "current-applied-index" = index,

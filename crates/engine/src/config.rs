@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ferretcd_wal::Wal;
+use ferretcd_data_dir::{Bootstrap, Paths, StateConfig};
 
-use crate::{Bootstrap, CorruptionChecks};
+use crate::CorruptionChecks;
 
 /// Everything that an [`Engine`](crate::Engine) needs to know. No field has a hidden default; [`Config::new`] has
 /// a value for each.
@@ -141,7 +141,7 @@ impl Config {
     /// Whether the member has a log. If so, a start goes on from it, and `bootstrap` does not count. Reads the log's
     /// directory.
     pub fn has_log(&self) -> bool {
-        Wal::exists(&self.wal_path())
+        self.paths().has_log()
     }
 
     /// How long a request may wait for its answer.
@@ -160,19 +160,18 @@ impl Config {
         if self.quota_bytes == 0 { QUOTA_BYTES } else { self.quota_bytes }
     }
 
-    pub(crate) fn member_dir(&self) -> PathBuf {
-        self.data_dir.join("member")
+    /// Where the member's files lie.
+    pub fn paths(&self) -> Paths {
+        Paths::new(&self.data_dir, self.wal_dir.as_deref())
     }
 
-    pub(crate) fn state_path(&self) -> PathBuf {
-        self.member_dir().join("state.redb")
-    }
-
-    pub(crate) fn backend(&self) -> ferretcd_backend::Config {
-        ferretcd_backend::Config { cache_bytes: self.backend_cache_bytes }
-    }
-
-    pub(crate) fn wal_path(&self) -> PathBuf {
-        self.wal_dir.clone().unwrap_or_else(|| self.member_dir().join("wal"))
+    pub(crate) fn state(&self) -> StateConfig {
+        StateConfig {
+            backend: ferretcd_backend::Config { cache_bytes: self.backend_cache_bytes },
+            stores: ferretcd_apply::Config {
+                mvcc: ferretcd_mvcc::Config { cache_bytes: self.row_cache_bytes },
+                lease: ferretcd_lease::Config { ttl_min: self.lease_ttl_min() },
+            },
+        }
     }
 }

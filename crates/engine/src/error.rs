@@ -1,7 +1,5 @@
 //! Why a member does not start, and why a request is not answered.
 
-use std::path::PathBuf;
-
 use ferretcd_apply::ApplyError;
 use ferretcd_base::MemberId;
 
@@ -22,83 +20,12 @@ pub fn explain(error: &dyn std::error::Error) -> String {
 /// A member cannot start. The text names the file or flag and what can be done.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A directory or file could not be used.
-    #[error("use {path}: {source}")]
-    Io {
-        /// What could not be used.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The directory holds data of another program.
-    #[error(
-        "start on {path}: it holds the database of an etcd server, which this version cannot read; choose another data directory"
-    )]
-    ForeignData {
-        /// The file that tells.
-        path: PathBuf,
-    },
-    /// The name is not in the initial cluster.
-    #[error("start: couldn't find local name {name:?} in the initial cluster configuration")]
-    NameMissing {
-        /// The member's name.
-        name: String,
-    },
-    /// There is a state file and no log.
-    #[error(
-        "start: {state} exists, but there is no log in {log}; give the right --wal-dir, restore both from one backup, or start on an empty data directory as a new member"
-    )]
-    LogMissing {
-        /// The state file.
-        state: PathBuf,
-        /// Where the log should be.
-        log: PathBuf,
-    },
-    /// The state file holds more than the log, so the log is not the one it belongs to.
-    #[error(
-        "start: the state file is at entry {applied}, but the log ends at entry {last}; restore both from one backup"
-    )]
-    LogBehind {
-        /// What the state file holds.
-        applied: u64,
-        /// What the log holds.
-        last: u64,
-    },
-    /// The state file is behind what the log still has.
-    #[error(
-        "start: the state file is at entry {applied}, but the log begins behind entry {first}; restore both from one backup"
-    )]
-    StateBehind {
-        /// What the state file holds.
-        applied: u64,
-        /// What the log begins behind.
-        first: u64,
-    },
+    /// The member's files cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] ferretcd_data_dir::OpenError),
     /// The stored configuration of the group cannot be read.
     #[error("start: row confState of the state file cannot be read: {0}")]
     ConfState(serde_json::Error),
-    /// The state file.
-    #[error("open {path}: {source}")]
-    Backend {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ferretcd_backend::OpenError,
-    },
-    /// The state in the file.
-    #[error(transparent)]
-    State(#[from] ferretcd_apply::OpenError),
-    /// The state file could not be written.
-    #[error("write the state file: {0}")]
-    Commit(#[from] ferretcd_backend::Error),
-    /// The log.
-    #[error("open the log in {path}: {source}")]
-    Wal {
-        /// The log's directory.
-        path: PathBuf,
-        /// Why.
-        source: ferretcd_wal::Error,
-    },
     /// The consensus core.
     #[error(transparent)]
     Raft(#[from] ferretcd_raft_node::Error),

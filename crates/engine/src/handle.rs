@@ -1,6 +1,5 @@
 //! The member's surface: requests as futures.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use ferretcd_api_proto::etcdserverpb::{
 use ferretcd_apply::{Alarm, ApplyError, Command, Request, Response};
 use ferretcd_backend::Backend;
 use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_data_dir::{DataDir, ReceivedSnapshots};
 use ferretcd_membership::Membership;
 use ferretcd_mvcc::{KvHash, Reader};
 use ferretcd_raft_node::{Message, NodeHandle, Proposal};
@@ -21,7 +21,6 @@ use tokio::task::JoinHandle;
 use crate::flusher::Flusher;
 use crate::ids::RequestIds;
 use crate::inbox::Inbox;
-use crate::incoming::Incoming;
 use crate::lease::Lessor;
 use crate::metrics::Metrics;
 use crate::quota::Quota;
@@ -54,7 +53,7 @@ pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) reader: Reader,
     pub(crate) backend: Backend,
-    pub(crate) incoming: Incoming,
+    pub(crate) received: ReceivedSnapshots,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) quota: Quota,
     pub(crate) metrics: Arc<Metrics>,
@@ -63,7 +62,7 @@ pub(crate) struct Inner {
     /// Taken by the one who stops the member.
     pub(crate) threads: Mutex<Option<Threads>>,
     /// Keeps others out of the directory. The last field, so that everything else is closed when it goes.
-    pub(crate) _lock: File,
+    pub(crate) _data_dir: DataDir,
 }
 
 /// Where the member stands in its group.

@@ -23,20 +23,17 @@
 //! durably holds what they hold.
 
 mod apply_loop;
-mod bootstrap;
 mod cluster;
 mod compactor;
 mod conf_state;
 mod config;
 mod corruption;
 mod error;
-mod files;
 mod flusher;
 mod handle;
 mod host;
 mod ids;
 mod inbox;
-mod incoming;
 mod lease;
 mod metrics;
 mod peers;
@@ -55,11 +52,11 @@ mod waiters;
 mod watch;
 
 pub use self::watch::WatchSession;
-pub use bootstrap::Bootstrap;
 pub use cluster::ReconfigureError;
 pub use config::{AutoCompaction, Config};
 pub use corruption::CorruptionChecks;
 pub use error::{RequestError, StartError, explain};
+pub use ferretcd_data_dir::{Bootstrap, Paths};
 pub use handle::{Engine, Status};
 pub use peers::{Alone, Answer, PeerError, PeerHash, PeerState, PeerVersions, Peers};
 pub use shared::Versions;

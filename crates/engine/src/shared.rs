@@ -9,11 +9,11 @@ use ferretcd_api_proto::etcdserverpb::AlarmType;
 use ferretcd_apply::{Alarm, StateMachine};
 use ferretcd_backend::Batch;
 use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_data_dir::Identity;
 use ferretcd_membership::{Change, Member, Membership};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::bootstrap::Identity;
 use crate::cluster::log_changes;
 use crate::quota_exceeded::QuotaExceeded;
 use crate::{Peers, explain};

@@ -1,10 +1,10 @@
 //! The whole state, on its way between members.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
 
 use ferretcd_apply::snapshot::Export;
 use ferretcd_base::LogPosition;
+use ferretcd_data_dir::ReceiveError;
 use ferretcd_wal::SnapshotMark;
 use prometheus::HistogramTimer;
 
@@ -27,55 +27,12 @@ pub enum SnapshotError {
     /// The state could not be read.
     #[error(transparent)]
     Export(#[from] ferretcd_apply::snapshot::ExportError),
-    /// The sender's bytes did not come.
-    #[error("receive a snapshot: {0}")]
-    Receive(io::Error),
-    /// The bytes could not be stored.
-    #[error("store a snapshot in {path}: {source}")]
-    Store {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The disk would be too full with it.
-    #[error(
-        "store a snapshot{} in {path}: {free} bytes are free there, and {reserve} have to stay free", of_bytes(*len)
-    )]
-    NoRoom {
-        /// The directory.
-        path: PathBuf,
-        /// How long the state is as it is sent, if the sender says so.
-        len: Option<u64>,
-        /// Bytes that are free.
-        free: u64,
-        /// Bytes that stay free.
-        reserve: u64,
-    },
-    /// The bytes are no state.
+    /// The snapshot was not received.
     #[error(transparent)]
-    Import(#[from] ferretcd_apply::snapshot::ImportError),
-    /// The bytes are another state than announced.
-    #[error("receive a snapshot at entry {announced}: its state is at entry {found}")]
-    OtherIndex {
-        /// The entry that the message named.
-        announced: u64,
-        /// The entry that the state names.
-        found: u64,
-    },
-    /// The received state cannot be opened.
-    #[error(transparent)]
-    Open(#[from] ferretcd_backend::OpenError),
-    /// The received state cannot be gone on with.
-    #[error(transparent)]
-    State(#[from] ferretcd_apply::OpenError),
+    Receive(#[from] ReceiveError),
     /// The stored configuration of the group cannot be read.
     #[error("take a snapshot: row confState of the state file cannot be read: {0}")]
     ConfState(#[from] serde_json::Error),
-}
-
-fn of_bytes(len: Option<u64>) -> String {
-    len.map(|len| format!(" of {len} bytes")).unwrap_or_default()
 }
 
 /// A state to be sent: reads as the bytes of a bolt file, as etcd sends them.
@@ -131,10 +88,10 @@ impl Engine {
         index: u64,
         len: Option<u64>,
         body: &mut dyn Read,
-    ) -> Result<u64, SnapshotError> {
-        self.0.incoming.forget_to(self.0.read_rounds.applied_index());
+    ) -> Result<u64, ReceiveError> {
+        self.0.received.forget_to(self.0.read_rounds.applied_index());
         let timer = self.metrics().state_received.start_timer();
-        match self.0.incoming.receive(index, len, body) {
+        match self.0.received.receive(index, len, body) {
             Ok(bytes) => {
                 timer.observe_duration();
                 Ok(bytes)

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ferretcd_apply::{Applied, StateMachine};
 use ferretcd_backend::Backend;
 use ferretcd_base::{ClusterId, LogPosition, MemberId};
+use ferretcd_data_dir::{DataDir, Installer};
 use ferretcd_membership::Change;
 use ferretcd_raft_node::{Node, NodeHandle};
 use ferretcd_wal::{Recovered, SnapshotMark, Wal};
@@ -17,13 +18,11 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 
 use crate::apply_loop::{ApplyLoop, Scrubber};
-use crate::files::{lock_directory, open_log, open_state};
 use crate::flusher::{Flushed, Flusher, Pace};
 use crate::handle::Inner;
 use crate::host::EngineHost;
 use crate::ids::RequestIds;
 use crate::inbox::Inbox;
-use crate::incoming::{Incoming, Installer};
 use crate::lease::Lessor;
 use crate::metrics::{Gauges, Metrics};
 use crate::quota::Quota;
@@ -82,11 +81,10 @@ impl Engine {
         registry: &Registry,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, StartError> {
-        let lock = lock_directory(&config)?;
+        let data_dir = DataDir::lock(config.paths(), config.unsafe_no_fsync)?;
         let contacts = if config.has_log() { Vec::new() } else { config.bootstrap.members() };
-        let (mut wal, mut recovered, identity) = open_log(&config)?;
-        let incoming = Incoming::new(&config);
-        let (backend, machine) = open_state(&config, &incoming, &recovered)?;
+        let (mut wal, mut recovered, identity) = data_dir.open_log(&config.name, &config.bootstrap)?;
+        let (backend, machine) = data_dir.open_state(&recovered, &config.state())?;
         let position = position(machine.applied())?;
         if config.force_new_cluster {
             go_on_alone(&mut wal, &mut recovered, &position)?;
@@ -122,8 +120,8 @@ impl Engine {
         let watching = Arc::new(Watching::new(metrics.watch_events.clone()));
         let watches =
             WatchThreads::start(&watching, reader.clone(), host.dispatcher.clone(), Arc::clone(&shared));
-        let installer =
-            Installer { incoming: incoming.clone(), backend: backend.clone(), config: config.backend() };
+        let received = data_dir.received_snapshots();
+        let installer = Installer::new(received.clone(), backend.clone(), config.state().backend);
         let apply =
             spawn_apply(&config, (machine, installer), &flusher, &quota, &watching, &host, handle.clone());
         let inbox = Arc::clone(&host.inbox);
@@ -142,13 +140,13 @@ impl Engine {
             shared,
             reader,
             backend,
-            incoming,
+            received,
             inbox,
             quota,
             metrics,
             tasks: Mutex::default(),
             threads: Mutex::new(Some(threads)),
-            _lock: lock,
+            _data_dir: data_dir,
         }));
         if let Err(error) = Gauges::register(&engine, registry) {
             if let Some(threads) = engine.0.threads.lock().take() {

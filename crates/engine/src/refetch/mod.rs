@@ -28,7 +28,8 @@ pub(crate) use fence::{Fence, FenceCommand};
 use crate::corruption::is_comparable;
 use crate::inbox::Inbox;
 use crate::read::blocking;
-use crate::{Engine, PeerError, PeerState, RequestError, SnapshotError};
+use crate::{Engine, PeerError, PeerState, RequestError};
+use ferretcd_data_dir::ReceiveError;
 
 /// How often it is looked whether the alarm is active.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -51,7 +52,7 @@ enum RefetchError {
     #[error(transparent)]
     Peer(#[from] PeerError),
     #[error(transparent)]
-    Receive(#[from] SnapshotError),
+    Receive(#[from] ReceiveError),
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error("put the fetched state in place: the member has got another one, or is stopping")]
@@ -145,14 +146,14 @@ impl Engine {
         );
         let PeerState { index, term, len, body } = self.peers().fetch_state(source, applied).await?;
         tracing::info!("remote-peer-id" = %source, index, term, "receiving the state of a peer");
-        let (incoming, shared) = (self.0.incoming.for_refetch(), Arc::clone(&self.0.shared));
-        let received = blocking(move || {
+        let (received, shared) = (self.0.received.for_refetch(), Arc::clone(&self.0.shared));
+        let bytes = blocking(move || {
             // Of attempts before, which would take room. What cannot be deleted now is deleted at the next start.
-            let _ = incoming.clear();
+            let _ = received.clear();
             let mut body = WhileRunning { body, is_stopping: || shared.is_stopping() };
-            Ok(incoming.receive(index, len, &mut body))
+            Ok(received.receive(index, len, &mut body))
         });
-        let bytes = received.await??;
+        let bytes = bytes.await??;
         tracing::info!("remote-peer-id" = %source, index, bytes, "received the state of a peer");
         hold.install(index).await?;
         self.compare_with(source).await

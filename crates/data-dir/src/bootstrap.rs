@@ -1,4 +1,4 @@
-//! What a member without data begins with.
+//! What the log of a new member begins with.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_membership::{Member, cluster_id, initial_member_id};
 
-use crate::StartError;
+use crate::OpenError;
 
 /// Where the first entries of a member's log come from. Counts only while the member has no log.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub enum Bootstrap {
         /// Distinguishes clusters that start with the same URLs.
         token: String,
     },
-    /// The member joins a running cluster, which has added it before and sends it everything else.
+    /// The member joins a running cluster, which has added it before and sends it its log.
     Existing {
         /// The cluster's id.
         cluster_id: ClusterId,
@@ -31,25 +31,27 @@ pub enum Bootstrap {
 
 /// The member that a log belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    pub(crate) member_id: MemberId,
-    pub(crate) cluster_id: ClusterId,
+pub struct Identity {
+    /// The id of the member.
+    pub member_id: MemberId,
+    /// The id of its cluster.
+    pub cluster_id: ClusterId,
 }
 
 impl Bootstrap {
-    /// The id of the member called `name`; `None` if that one is no founder.
+    /// The id of the member called `name`; `None` if no founder has that name.
     pub fn member_id(&self, name: &str) -> Option<MemberId> {
         self.identity(name).ok().map(|identity| identity.member_id)
     }
 
-    /// Who the member called `name` is.
-    pub(crate) fn identity(&self, name: &str) -> Result<Identity, StartError> {
+    /// The ids of the member called `name` and of its cluster.
+    pub fn identity(&self, name: &str) -> Result<Identity, OpenError> {
         match self {
             Self::New { .. } => {
                 let members = self.members();
                 let ids: Vec<MemberId> = members.iter().map(|member| member.id).collect();
                 let own = members.iter().find(|member| member.name == name);
-                let own = own.ok_or_else(|| StartError::NameMissing { name: name.to_owned() })?;
+                let own = own.ok_or_else(|| OpenError::NameMissing { name: name.to_owned() })?;
                 Ok(Identity { member_id: own.id, cluster_id: cluster_id(&ids) })
             }
             Self::Existing { cluster_id, member_id, .. } => {
@@ -58,8 +60,8 @@ impl Bootstrap {
         }
     }
 
-    /// Everybody who belongs to the cluster at the start.
-    pub(crate) fn members(&self) -> Vec<Member> {
+    /// The members of the cluster at the start.
+    pub fn members(&self) -> Vec<Member> {
         match self {
             Self::New { initial_cluster, token } => {
                 let founders = initial_cluster.iter().map(|(name, urls)| {
@@ -74,7 +76,7 @@ impl Bootstrap {
         }
     }
 
-    /// The changes that the log begins with, as ids and descriptions. A member that joins gets them from the others.
+    /// The configuration changes that the log begins with, as ids and descriptions. A joining member gets them from its peers.
     pub(crate) fn founders(&self) -> Vec<(MemberId, Bytes)> {
         match self {
             Self::New { .. } => {

@@ -7,7 +7,7 @@ use tracing::warn;
 
 /// What is in a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataDir {
+pub enum Contents {
     /// Nothing of ours; the directory may not exist.
     Empty,
     /// The files of a member.
@@ -16,7 +16,7 @@ pub enum DataDir {
 
 /// A data directory that can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum DataDirError {
+pub enum ContentsError {
     /// It can't be listed.
     #[error("read data directory {path:?}: {source}")]
     Read {
@@ -30,10 +30,10 @@ pub enum DataDirError {
     Proxy(PathBuf),
 }
 
-impl DataDir {
+impl Contents {
     /// Looks into `path`. Files that no member makes are named in a warning and left alone.
-    pub fn identify(path: &Path) -> Result<Self, DataDirError> {
-        let error = |source| DataDirError::Read { path: path.into(), source };
+    pub fn identify(path: &Path) -> Result<Self, ContentsError> {
+        let error = |source| ContentsError::Read { path: path.into(), source };
         let entries = match path.read_dir() {
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Self::Empty),
             entries => entries.map_err(error)?,
@@ -43,7 +43,7 @@ impl DataDir {
             let name = entry.map_err(error)?.file_name();
             match name.to_str() {
                 Some("member") => found = Self::Member,
-                Some("proxy") => return Err(DataDirError::Proxy(path.into())),
+                Some("proxy") => return Err(ContentsError::Proxy(path.into())),
                 Some("fixtures" | "lost+found") => {}
                 _ => warn!(
                     filename = %name.display(),
@@ -72,19 +72,19 @@ mod tests {
     fn what_is_there() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        assert_eq!(DataDir::identify(&path.join("none")).unwrap(), DataDir::Empty);
-        assert_eq!(DataDir::identify(path).unwrap(), DataDir::Empty);
+        assert_eq!(Contents::identify(&path.join("none")).unwrap(), Contents::Empty);
+        assert_eq!(Contents::identify(path).unwrap(), Contents::Empty);
         std::fs::write(path.join("other"), "").unwrap();
-        assert_eq!(DataDir::identify(path).unwrap(), DataDir::Empty);
+        assert_eq!(Contents::identify(path).unwrap(), Contents::Empty);
         std::fs::create_dir(path.join("member")).unwrap();
-        assert_eq!(DataDir::identify(path).unwrap(), DataDir::Member);
+        assert_eq!(Contents::identify(path).unwrap(), Contents::Member);
         std::fs::create_dir(path.join("proxy")).unwrap();
-        assert!(matches!(DataDir::identify(path), Err(DataDirError::Proxy(_))));
+        assert!(matches!(Contents::identify(path), Err(ContentsError::Proxy(_))));
     }
 
     #[test]
     fn a_file_is_no_directory() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(DataDir::identify(file.path()), Err(DataDirError::Read { .. })));
+        assert!(matches!(Contents::identify(file.path()), Err(ContentsError::Read { .. })));
     }
 }

@@ -1,0 +1,151 @@
+//! A member's directory, locked, and how its log and its state file are opened.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Instant;
+
+use ferretcd_apply::{Applied, StateMachine};
+use ferretcd_backend::{Backend, Batch};
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_raft_node::founding_entries;
+use ferretcd_wal::{Metadata, Recovered, Wal};
+
+use crate::paths::SEGMENT_BYTES;
+use crate::{Bootstrap, Identity, OpenError, Paths, ReceivedSnapshots};
+
+/// A member's directory. No other process uses it as long as this value lives.
+#[derive(Debug)]
+pub struct DataDir {
+    paths: Paths,
+    unsafe_no_fsync: bool,
+    /// Held, never read: closing it gives up the lock.
+    _lock: File,
+}
+
+/// How the state file and the stores in it are opened.
+#[derive(Clone, Debug)]
+pub struct StateConfig {
+    /// The state file.
+    pub backend: ferretcd_backend::Config,
+    /// The stores.
+    pub stores: ferretcd_apply::Config,
+}
+
+impl DataDir {
+    /// Creates the member's directory and locks it. Waits, without a bound, while another process holds the lock.
+    /// `unsafe_no_fsync` leaves out every sync of the log and of received snapshots.
+    pub fn lock(paths: Paths, unsafe_no_fsync: bool) -> Result<Self, OpenError> {
+        let directory = paths.member();
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error(directory))?;
+        let foreign = paths.snapshots().join("db");
+        if foreign.exists() {
+            return Err(OpenError::ForeignData { path: foreign });
+        }
+        let path = directory.join("LOCK");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                tracing::warn!(path = %path.display(), "db file is flocked by another process, or taking too long");
+                lock.lock().map_err(io_error(&path))?;
+            }
+            Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+        }
+        Ok(Self { paths, unsafe_no_fsync, _lock: lock })
+    }
+
+    /// Opens the log, and creates it for the member called `name` if there is none. Reads the whole log. A created log
+    /// is durable on return.
+    pub fn open_log(
+        &self,
+        name: &str,
+        bootstrap: &Bootstrap,
+    ) -> Result<(Wal, Recovered, Identity), OpenError> {
+        let is_new = !self.paths.has_log();
+        if is_new {
+            let state = self.paths.state_file();
+            if state.exists() {
+                return Err(OpenError::LogMissing { state, log: self.paths.log().to_owned() });
+            }
+            self.create_log(bootstrap.identity(name)?, bootstrap)?;
+        }
+        let (wal, recovered) =
+            Wal::open(self.paths.log(), self.log_config()).map_err(|source| self.log_error(source))?;
+        let Metadata { node_id, cluster_id } = recovered.metadata;
+        let identity = Identity { member_id: MemberId(node_id), cluster_id: ClusterId(cluster_id) };
+        let message = if is_new { "starting local member" } else { "restarting local member" };
+        let (member, cluster) = (identity.member_id, identity.cluster_id);
+        tracing::info!("local-member-id" = %member, "cluster-id" = %cluster, "{message}");
+        Ok((wal, recovered, identity))
+    }
+
+    fn create_log(&self, identity: Identity, bootstrap: &Bootstrap) -> Result<(), OpenError> {
+        let metadata = Metadata { node_id: identity.member_id.0, cluster_id: identity.cluster_id.0 };
+        let (entries, hard_state) = founding_entries(&bootstrap.founders());
+        let hard_state = (!entries.is_empty()).then_some(hard_state);
+        Wal::create_with(self.paths.log(), metadata, &entries, hard_state, self.log_config())
+            .map(drop)
+            .map_err(|source| self.log_error(source))
+    }
+
+    fn log_config(&self) -> ferretcd_wal::Config {
+        ferretcd_wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: self.unsafe_no_fsync }
+    }
+
+    fn log_error(&self, source: ferretcd_wal::Error) -> OpenError {
+        OpenError::Wal { path: self.paths.log().to_owned(), source }
+    }
+
+    /// Opens or creates the state file for a log that was recovered as `recovered`. A received snapshot that the log
+    /// begins with takes its place first. Takes milliseconds for the file, and a scan of its rows for the stores.
+    pub fn open_state(
+        &self,
+        recovered: &Recovered,
+        config: &StateConfig,
+    ) -> Result<(Backend, StateMachine), OpenError> {
+        self.received_snapshots().finish_install(recovered.snapshot.index)?;
+        let path = self.paths.state_file();
+        let started = Instant::now();
+        let backend = Backend::open(&path, &config.backend)
+            .map_err(|source| OpenError::Backend { path: path.clone(), source })?;
+        let took = format!("{:?}", started.elapsed());
+        tracing::info!(path = %path.display(), took, "opened backend db");
+        let mut first_rows = Batch::default();
+        let machine = StateMachine::open(backend.clone(), &config.stores, &mut first_rows)?;
+        if !first_rows.is_empty() {
+            backend.commit(&first_rows)?;
+        }
+        check_positions(machine.applied(), recovered)?;
+        Ok((backend, machine))
+    }
+
+    /// The snapshots that peers send to this member.
+    pub fn received_snapshots(&self) -> ReceivedSnapshots {
+        ReceivedSnapshots::new(&self.paths, self.unsafe_no_fsync)
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError + '_ {
+    move |source| OpenError::Io { path: path.to_owned(), source }
+}
+
+/// The log must reach from the state file's position on.
+fn check_positions(applied: &Applied, recovered: &Recovered) -> Result<(), OpenError> {
+    let first = recovered.snapshot.index;
+    let last = recovered.entries.last().map_or(first, |entry| entry.index);
+    let applied = applied.position.index;
+    if applied > last {
+        return Err(OpenError::LogBehind { applied, last });
+    }
+    if applied < first {
+        return Err(OpenError::StateBehind { applied, first });
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Why the files of a member cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use ferretcd_apply::snapshot::ImportError;
+
+/// The files cannot be opened. The text names the file or flag and the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A directory or file cannot be used.
+    #[error("use {path}: {source}")]
+    Io {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory holds the data of another program.
+    #[error(
+        "start on {path}: it holds the database of an etcd server, which this version cannot read; choose another data directory"
+    )]
+    ForeignData {
+        /// The file of that program.
+        path: PathBuf,
+    },
+    /// The name is not in the initial cluster.
+    #[error("start: couldn't find local name {name:?} in the initial cluster configuration")]
+    NameMissing {
+        /// The member's name.
+        name: String,
+    },
+    /// There is a state file and no log.
+    #[error(
+        "start: {state} exists, but there is no log in {log}; give the right --wal-dir, restore both from one backup, or start on an empty data directory as a new member"
+    )]
+    LogMissing {
+        /// The state file.
+        state: PathBuf,
+        /// Where the log should be.
+        log: PathBuf,
+    },
+    /// The state file holds more than the log, so the log belongs to another state file.
+    #[error(
+        "start: the state file is at entry {applied}, but the log ends at entry {last}; restore both from one backup"
+    )]
+    LogBehind {
+        /// The last entry in the state file.
+        applied: u64,
+        /// The last entry in the log.
+        last: u64,
+    },
+    /// The state file ends before the log begins.
+    #[error(
+        "start: the state file is at entry {applied}, but the log begins behind entry {first}; restore both from one backup"
+    )]
+    StateBehind {
+        /// The last entry in the state file.
+        applied: u64,
+        /// The entry that the log begins behind.
+        first: u64,
+    },
+    /// The state file cannot be opened.
+    #[error("open {path}: {source}")]
+    Backend {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ferretcd_backend::OpenError,
+    },
+    /// The stores in the state file cannot be opened.
+    #[error(transparent)]
+    State(#[from] ferretcd_apply::OpenError),
+    /// The state file cannot be written.
+    #[error("write the state file: {0}")]
+    Commit(#[from] ferretcd_backend::Error),
+    /// The log cannot be opened.
+    #[error("open the log in {path}: {source}")]
+    Wal {
+        /// The log's directory.
+        path: PathBuf,
+        /// Why.
+        source: ferretcd_wal::Error,
+    },
+}
+
+/// A snapshot was not received.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// The connection to the sender failed.
+    #[error("receive a snapshot: {0}")]
+    Body(io::Error),
+    /// The bytes could not be stored.
+    #[error("store a snapshot in {path}: {source}")]
+    Store {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The disk would be too full with it.
+    #[error(
+        "store a snapshot{} in {path}: {free} bytes are free there, and {reserve} have to stay free", of_bytes(*len)
+    )]
+    DiskFull {
+        /// The directory.
+        path: PathBuf,
+        /// The length of the body, if the sender named it.
+        len: Option<u64>,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+    },
+    /// The bytes are no snapshot.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The bytes are another snapshot than the announced one.
+    #[error("receive a snapshot at entry {announced}: its state is at entry {found}")]
+    OtherIndex {
+        /// The entry that the announcement named.
+        announced: u64,
+        /// The entry that the snapshot names.
+        found: u64,
+    },
+}
+
+fn of_bytes(len: Option<u64>) -> String {
+    len.map(|len| format!(" of {len} bytes")).unwrap_or_default()
+}
+
+/// A received snapshot did not become the state of the member, which must not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The file could not be put into the place of the state file.
+    #[error("store a snapshot in {path}: {source}")]
+    Rename {
+        /// The state file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The new state file cannot be opened.
+    #[error(transparent)]
+    Open(#[from] ferretcd_backend::OpenError),
+    /// The stores cannot go on with the new state file.
+    #[error(transparent)]
+    State(#[from] ferretcd_apply::OpenError),
+}
