@@ -1,11 +1,9 @@
 //! Everything that can be wrong with a configuration.
 
-use std::io;
-use std::path::PathBuf;
+use ferretcd_flags::{LoadError, Nanos, ScalarError};
+use ferretcd_logging::OpenError;
 
 use crate::config::{GateError, UrlError};
-use crate::flags::ValueError;
-use crate::go::{Nanos, ScalarError};
 
 /// A configuration the server refuses to start with; the exit status is 1.
 ///
@@ -13,74 +11,9 @@ use crate::go::{Nanos, ScalarError};
 /// project's usual form.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Something stands behind the flags.
-    #[error("{0:?} is not a valid flag")]
-    Positional(String),
-    /// A flag is set by the command line and by the environment.
-    #[error(
-        "conflicting environment variable is shadowed by corresponding command-line flag \
-         (either unset environment variable or disable flag))"
-    )]
-    ShadowedVariable {
-        /// The variable's name.
-        variable: String,
-        /// Its value.
-        value: String,
-    },
-    /// The value of a variable is not of its flag's kind.
-    #[error("invalid value {value:?} for {variable}: {source}")]
-    Variable {
-        /// The variable's name.
-        variable: String,
-        /// Its value.
-        value: String,
-        /// What is wrong with it.
-        source: ValueError,
-    },
-    /// The configuration file can't be read.
-    #[error("read config file {path:?}: {source}")]
-    FileRead {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The configuration file is neither YAML nor JSON.
-    #[error("read config file {path:?}: {source}")]
-    FileSyntax {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and where.
-        source: serde_norway::Error,
-    },
-    /// The configuration file is a list or a scalar.
-    #[error("read config file {path:?}: expected a mapping of keys to values")]
-    FileNotMapping {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A value of the configuration file has the wrong type.
-    #[error("read config file {path:?}: key {key}: expected {expected}, found {found}")]
-    FileValue {
-        /// The file.
-        path: PathBuf,
-        /// The key, with dots between the levels.
-        key: &'static str,
-        /// What the key takes.
-        expected: &'static str,
-        /// The value as JSON.
-        found: String,
-    },
-    /// A list of URLs in the configuration file can't be parsed.
-    #[error("read config file {path:?}: unexpected error setting up {key}: {source}")]
-    FileUrls {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// What is wrong with the URL.
-        source: UrlError,
-    },
+    /// Environment or configuration file can't be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
 
     /// `--logger` is not `zap`.
     #[error("unknown logger option {0:?}")]
@@ -95,13 +28,8 @@ pub enum ConfigError {
     #[error("multi logoutput for \"default\" is not supported yet")]
     LogOutputs,
     /// A log file can't be opened.
-    #[error("open log output {path:?}: {source}")]
-    LogOutput {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    LogOutput(#[from] OpenError),
     /// Log rotation is on with no file, or with more than one.
     #[error("--log-outputs requires a single file path when --log-rotate-config-json is defined")]
     LogRotationOutput,

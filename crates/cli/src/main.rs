@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ferretcd_cli::{Command, configure, help, parse_command_line, server, usage, version};
+use ferretcd_cli::{configure, server, version};
+use ferretcd_flags::{Command, help, parse_command_line, usage};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -3,32 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ferretcd_flags::{SourceDiagnostic, redact};
 use tracing::{info, warn};
 
 use crate::config::{Port, Url};
-use crate::configure::without_secret;
 
 /// A log line about the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    VariableUsed {
-        variable: String,
-        value: String,
-    },
-    UnknownVariable {
-        variable: String,
-        value: String,
-    },
-    VersionVariable {
-        value: String,
-    },
-    FileUsed {
-        path: PathBuf,
-    },
-    UnknownFileKeys {
-        path: PathBuf,
-        keys: Vec<String>,
-    },
+    Source(SourceDiagnostic),
     IgnoredFlag {
         name: &'static str,
     },
@@ -87,30 +70,7 @@ impl Notice {
     /// Writes the line.
     pub(crate) fn log(&self) {
         match self {
-            Self::VariableUsed { variable, value } => {
-                // Passwords do not belong in logs.
-                let value = without_secret(variable, value);
-                info!(
-                    "variable-name" = variable,
-                    "variable-value" = value,
-                    "recognized and used environment variable"
-                );
-            }
-            Self::UnknownVariable { variable, value } => warn!(
-                "environment-variable" = format!("{variable}={value}"),
-                "unrecognized environment variable"
-            ),
-            Self::VersionVariable { value } => {
-                warn!(key = "ETCD_VERSION", value, "cannot set special environment variable");
-            }
-            Self::FileUsed { path } => info!(
-                path = %path.display(),
-                "loaded server configuration, other configuration command line flags and environment variables \
-                 will be ignored if provided"
-            ),
-            Self::UnknownFileKeys { path, keys } => {
-                warn!(path = %path.display(), "keys[]" = ?keys, "ignoring unknown keys of the configuration file");
-            }
+            Self::Source(diagnostic) => log_source(diagnostic),
             Self::IgnoredFlag { name } => {
                 warn!(flag = name, "flag is no longer supported and is ignored");
             }
@@ -185,6 +145,35 @@ impl Notice {
             Self::SuitesUnsupported { names } => {
                 warn!("cipher-suites[]" = ?names, "ignoring cipher suites that are too weak to be supported");
             }
+        }
+    }
+}
+
+/// Writes the line of a diagnostic about environment or configuration file.
+fn log_source(diagnostic: &SourceDiagnostic) {
+    match diagnostic {
+        SourceDiagnostic::VariableUsed { variable, value } => {
+            // Passwords do not belong in logs.
+            let value = redact(variable, value);
+            info!(
+                "variable-name" = variable,
+                "variable-value" = value,
+                "recognized and used environment variable"
+            );
+        }
+        SourceDiagnostic::UnknownVariable { variable, value } => {
+            warn!("environment-variable" = format!("{variable}={value}"), "unrecognized environment variable")
+        }
+        SourceDiagnostic::VersionVariable { value } => {
+            warn!(key = "ETCD_VERSION", value, "cannot set special environment variable");
+        }
+        SourceDiagnostic::FileUsed { path } => info!(
+            path = %path.display(),
+            "loaded server configuration, other configuration command line flags and environment variables \
+             will be ignored if provided"
+        ),
+        SourceDiagnostic::UnknownFileKeys { path, keys } => {
+            warn!(path = %path.display(), "keys[]" = ?keys, "ignoring unknown keys of the configuration file");
         }
     }
 }

@@ -164,9 +164,10 @@ mod tests {
     use std::ffi::OsString;
     use std::fs;
 
+    use ferretcd_flags::{Command, parse_command_line};
+
     use super::*;
     use crate::config::build;
-    use crate::flags::{Command, parse_command_line};
 
     /// What is said when a member is started with the flags; `DIR` in them and in the text is a directory with a
     /// certificate in `cert`, its key in `key` and nonsense in `bad`.

@@ -1,10 +1,10 @@
 //! The long line that says with which configuration a server starts.
 
+use ferretcd_flags::go_duration;
 use serde::Serialize;
 use tracing::info;
 
 use crate::config::{AutoCompaction, ClusterState, Config, Url};
-use crate::go::go_duration;
 use crate::version::{GIT_SHA, architecture};
 
 /// Logs `starting an etcd server` with the whole configuration. `member_initialized` says whether the member has

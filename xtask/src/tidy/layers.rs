@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["data-dir"],
     &["engine"],
     &["grpc-server", "http-pages", "transport", "interceptors", "tls"],
+    &["embed", "flags", "logging", "discovery"],
     &["cli"],
 ];
 

@@ -29,7 +29,7 @@ const STATUS_MAKERS: &[(&str, &str)] = &[
 const STATUS_READERS: &[&str] = &["clone", "from_header_map"];
 
 /// Tables of one entry per flag, as long as etcd has flags.
-const TABLES: &[&str] = &["crates/cli/src/flags/table.rs"];
+const TABLES: &[&str] = &["crates/flags/src/table.rs"];
 
 const LINES_GOOD: usize = 400;
 const LINES_MAX: usize = 600;
@@ -214,7 +214,7 @@ mod tests {
         check("crates/cli/src/lib.rs", LINES_GOOD + 1, 1, 0);
         check("crates/cli/src/lib.rs", LINES_MAX, 1, 0);
         check("crates/cli/src/lib.rs", LINES_MAX + 1, 0, 1);
-        check("crates/cli/src/flags/table.rs", LINES_MAX + 1, 0, 0);
+        check("crates/flags/src/table.rs", LINES_MAX + 1, 0, 0);
         check("crates/api-proto/src/generated/a.rs", LINES_MAX + 1, 0, 0);
         check("tests/scenarios/kv/range.txt", LINES_MAX + 1, 0, 0);
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ferretcd_flags::Settings;
+
 use super::check::check;
 use super::{
     Advertise, AutoCompaction, Cluster, ClusterState, Compaction, Config, Discovery, FeatureGates, Http,
@@ -9,7 +11,6 @@ use super::{
     Warnings, initial_cluster,
 };
 use crate::error::ConfigError;
-use crate::flags::Settings;
 use crate::notice::Notice;
 
 const DEFAULT_QUOTA_BYTES: u64 = 2 * 1024 * 1024 * 1024;
@@ -227,8 +228,9 @@ fn to_usize(number: u64) -> Option<usize> {
 pub(super) mod tests {
     use std::ffi::OsString;
 
+    use ferretcd_flags::{Command, parse_command_line};
+
     use super::*;
-    use crate::flags::{Command, parse_command_line};
 
     pub(crate) fn try_config(flags: &[&str]) -> Result<(Config, Vec<Notice>), ConfigError> {
         let Ok(Command::Run(settings, None)) = parse_command_line(flags.iter().map(OsString::from)) else {

@@ -3,11 +3,11 @@
 
 use std::net::IpAddr;
 
+use ferretcd_flags::Settings;
 use ferretcd_tls::Version;
 
 use super::{AutoCompaction, FeatureGates, Url};
 use crate::error::ConfigError;
-use crate::flags::Settings;
 use crate::notice::Notice;
 
 const ELECTION_TIMEOUT_MS_MAX: u64 = 50_000;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use ferretcd_flags::{Nanos, ScalarError};
+
 use crate::error::ConfigError;
-use crate::go::{Nanos, ScalarError};
 
 /// What the leader compacts of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

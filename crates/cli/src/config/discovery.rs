@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ferretcd_flags::Settings;
 use ferretcd_tls::KeyFiles;
 
 use super::security::{NamedFile, named_pair, pair};
 use crate::error::ConfigError;
-use crate::flags::Settings;
 
 const CERT: &str = "discovery-cert";
 const KEY: &str = "discovery-key";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::go::{ScalarError, parse_bool};
+use ferretcd_flags::{ScalarError, parse_bool};
 
 /// How settled the behaviour behind a gate is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

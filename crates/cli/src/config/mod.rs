@@ -7,6 +7,7 @@ mod compaction;
 mod discovery;
 mod gates;
 mod initial_cluster;
+mod log_options;
 mod places;
 mod security;
 
@@ -23,6 +24,7 @@ pub use discovery::{Credentials, Discovery, Registry, RegistryTls, SrvRecords};
 pub use ferretcd_membership::{Scheme, Url, UrlError};
 pub use gates::{FeatureGates, GateError, Stage};
 pub(crate) use initial_cluster::parse as parse_members;
+pub(crate) use log_options::log_options;
 pub use places::Unresolved;
 pub(crate) use places::{Names, Place, first_difference, places};
 pub(crate) use security::NamedFile;

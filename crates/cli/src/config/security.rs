@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ferretcd_flags::Settings;
 use ferretcd_tls::{Allowed, KeyFiles, Protocol};
 
 use super::check::tls_version;
 use super::{Listen, Scheme, Url};
 use crate::error::ConfigError;
-use crate::flags::Settings;
 use crate::notice::Notice;
 
 /// Encryption, and who may connect.

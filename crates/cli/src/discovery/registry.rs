@@ -9,6 +9,7 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, PutResponse, RangeRequest, RangeResponse};
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_base::MemberId;
+use ferretcd_flags::go_duration;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
@@ -16,7 +17,6 @@ use super::Members;
 use super::channel::{CallError, Channel};
 use super::founders::{Founders, Keys, RowsError, size};
 use crate::config::Registry;
-use crate::go::go_duration;
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const PUT: &str = "/etcdserverpb.KV/Put";

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::table::{self, FLAGS};
-use super::{Flag, Status, Value};
-use crate::config::Url;
-use crate::go::Nanos;
+use ferretcd_membership::Url;
+
+use crate::table::{self, FLAGS};
+use crate::{Flag, Nanos, Status, Value};
 
 /// The flags that were set and their values; every other flag has the default of the table.
 #[derive(Clone, Debug, Default)]
@@ -14,11 +14,15 @@ pub struct Settings {
     from_file: bool,
 }
 
-/// Defines a getter for one variant of [`Value`]. Asking for a name that is not in the table or has another kind
-/// is a mistake in the caller that its first run shows.
+/// Defines a getter for one variant of [`Value`].
 macro_rules! getter {
-    ($name:ident, $variant:ident, $type:ty) => {
-        pub(crate) fn $name(&self, name: &str) -> $type {
+    ($name:ident, $variant:ident, $type:ty, $kinds:literal) => {
+        #[doc = concat!("The value of a flag of kind ", $kinds, ".")]
+        ///
+        /// # Panics
+        ///
+        /// If the table has no flag of this name, or one of another kind.
+        pub fn $name(&self, name: &str) -> $type {
             match self.value(name) {
                 Value::$variant(value) => value,
                 other => panic!("flag {name} has the value {other:?}"),
@@ -44,12 +48,12 @@ impl Settings {
     }
 
     /// Whether the values come from a configuration file.
-    pub(crate) fn is_from_file(&self) -> bool {
+    pub fn is_from_file(&self) -> bool {
         self.from_file
     }
 
     /// The flags that were set to something else than their default and do nothing here.
-    pub(crate) fn without_effect(&self) -> impl Iterator<Item = &'static Flag> {
+    pub fn without_effect(&self) -> impl Iterator<Item = &'static Flag> {
         FLAGS.iter().filter(|flag| {
             flag.status == Status::NoEffect
                 && self.set.get(flag.name).is_some_and(|value| *value != flag.default_value())
@@ -57,17 +61,17 @@ impl Settings {
     }
 
     /// The flags that were set and that etcd ignores, too.
-    pub(crate) fn ignored(&self) -> impl Iterator<Item = &'static Flag> {
+    pub fn ignored(&self) -> impl Iterator<Item = &'static Flag> {
         FLAGS.iter().filter(|flag| flag.status == Status::Ignored && self.is_set(flag.name))
     }
 
-    getter!(text, Text, String);
-    getter!(uint, Uint, u64);
-    getter!(int, Int, i64);
-    getter!(bool, Bool, bool);
-    getter!(duration, Duration, Nanos);
-    getter!(list, List, Vec<String>);
-    getter!(urls, Urls, Vec<Url>);
+    getter!(text, Text, String, "[`Text`](crate::Kind::Text) or [`OneOf`](crate::Kind::OneOf)");
+    getter!(uint, Uint, u64, "[`Uint`](crate::Kind::Uint)");
+    getter!(int, Int, i64, "[`Int`](crate::Kind::Int)");
+    getter!(bool, Bool, bool, "[`Bool`](crate::Kind::Bool)");
+    getter!(duration, Duration, Nanos, "[`Duration`](crate::Kind::Duration)");
+    getter!(list, List, Vec<String>, "[`List`](crate::Kind::List) or [`Origins`](crate::Kind::Origins)");
+    getter!(urls, Urls, Vec<Url>, "[`Urls`](crate::Kind::Urls)");
 
     fn value(&self, name: &str) -> Value {
         match self.set.get(name) {

@@ -1,10 +1,10 @@
 //! Every flag there is, in the order of the help. Command line, environment, configuration file and help are all
 //! read off this table.
 
-use super::Kind::{Bool, Duration, Ignored, Int, List, OneOf, Origins, Text, Uint, Urls};
-use super::Section::{Auth, Clustering, Features, Logging, Member, Monitoring, Own, Security};
-use super::Status::{Effective, NoEffect};
-use super::{Flag, Kind, Section, Status};
+use crate::Kind::{Bool, Duration, Ignored, Int, List, OneOf, Origins, Text, Uint, Urls};
+use crate::Section::{Auth, Clustering, Features, Logging, Member, Monitoring, Own, Security};
+use crate::Status::{Effective, NoEffect};
+use crate::{Flag, Kind, Section, Status};
 
 /// The flag of this name, without dashes.
 pub(crate) fn find(name: &str) -> Option<&'static Flag> {

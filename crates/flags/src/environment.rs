@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{FLAGS, Settings};
-use crate::error::ConfigError;
-use crate::notice::Notice;
+use crate::{FLAGS, LoadError, Settings, SourceDiagnostic};
 
 /// Variables that start like a flag's and are none. The first two belong to etcd's own builds and have nothing
 /// to act on here.
@@ -22,30 +20,32 @@ fn variable_of(flag: &str) -> String {
 pub(crate) fn read_environment(
     settings: &mut Settings,
     variables: &BTreeMap<String, String>,
-    notices: &mut Vec<Notice>,
-) -> Result<(), ConfigError> {
+    diagnostics: &mut Vec<SourceDiagnostic>,
+) -> Result<(), LoadError> {
     let mut rest = variables.clone();
     rest.retain(|variable, _| variable.starts_with("ETCD_") && !NOT_FLAGS.contains(&variable.as_str()));
     // A variable called like the switch for printing the version is rather the version of an image.
     if let Some(value) = rest.remove("ETCD_VERSION").filter(|value| !value.is_empty()) {
-        notices.push(Notice::VersionVariable { value });
+        diagnostics.push(SourceDiagnostic::VersionVariable { value });
     }
     for flag in &FLAGS {
         let variable = variable_of(flag.name);
         let Some(value) = rest.remove(&variable) else { continue };
         if settings.is_set(flag.name) {
-            return Err(ConfigError::ShadowedVariable { variable, value });
+            return Err(LoadError::ShadowedVariable { variable, value });
         }
         if value.is_empty() {
             continue;
         }
         match flag.kind.parse(&value, flag.default) {
             Ok(parsed) => settings.insert(flag, parsed),
-            Err(source) => return Err(ConfigError::Variable { variable, value, source }),
+            Err(source) => return Err(LoadError::Variable { variable, value, source }),
         }
-        notices.push(Notice::VariableUsed { variable, value });
+        diagnostics.push(SourceDiagnostic::VariableUsed { variable, value });
     }
-    notices.extend(rest.into_iter().map(|(variable, value)| Notice::UnknownVariable { variable, value }));
+    diagnostics.extend(
+        rest.into_iter().map(|(variable, value)| SourceDiagnostic::UnknownVariable { variable, value }),
+    );
     Ok(())
 }
 
@@ -54,28 +54,31 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
-    use crate::flags::{Command, parse_command_line};
+    use crate::{Command, parse_command_line};
 
-    fn read(args: &[&str], variables: &[(&str, &str)]) -> Result<(Settings, Vec<Notice>), ConfigError> {
+    fn read(
+        args: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<(Settings, Vec<SourceDiagnostic>), LoadError> {
         let Ok(Command::Run(mut settings, None)) = parse_command_line(args.iter().map(OsString::from)) else {
             panic!("{args:?}");
         };
         let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let mut notices = Vec::new();
-        read_environment(&mut settings, &variables, &mut notices)?;
-        Ok((settings, notices))
+        let mut diagnostics = Vec::new();
+        read_environment(&mut settings, &variables, &mut diagnostics)?;
+        Ok((settings, diagnostics))
     }
 
     #[test]
     fn variables_set_flags() {
         let variables =
             [("ETCD_NAME", "a"), ("ETCD_PRE_VOTE", "false"), ("ETCD_DATA_DIR", ""), ("OTHER", "x")];
-        let (settings, notices) = read(&["--max-wals=3"], &variables).unwrap();
+        let (settings, diagnostics) = read(&["--max-wals=3"], &variables).unwrap();
         assert_eq!(settings.text("name"), "a");
         assert!(!settings.bool("pre-vote"));
         assert!(!settings.is_set("data-dir"));
         assert_eq!(settings.uint("max-wals"), 3);
-        assert_eq!(notices.len(), 2, "{notices:?}");
+        assert_eq!(diagnostics.len(), 2, "{diagnostics:?}");
     }
 
     #[test]
@@ -96,13 +99,13 @@ mod tests {
 
     #[test]
     fn unknown_variables_are_only_noted() {
-        let (settings, notices) =
+        let (settings, diagnostics) =
             read(&[], &[("ETCD_SERVICE_HOST", "10.0.0.1"), ("ETCD_VERSION", "v3.5"), ("ETCD_VERIFY", "all")])
                 .unwrap();
         assert!(!settings.is_set("version"));
         assert!(matches!(
-            &notices[..],
-            [Notice::VersionVariable { .. }, Notice::UnknownVariable { variable, .. }]
+            &diagnostics[..],
+            [SourceDiagnostic::VersionVariable { .. }, SourceDiagnostic::UnknownVariable { variable, .. }]
                 if variable == "ETCD_SERVICE_HOST"
         ));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 use tracing::field::{Field, Visit};
 
-use super::Severity;
+use crate::Severity;
 
 /// What an event has to say. See the module above for the fields that are special.
 pub(super) struct Fields {

@@ -12,17 +12,35 @@
 //! | `"{}" = %json` | the members of a JSON object, each as a field of its own |
 //!
 //! Spans are not shown. Crates that are not ferretcd's are logged from warnings on.
+//!
+//! * [`start`]: installs the logger for the process.
+//! * [`LogOptions`]: level, [`Format`] and [`Output`]s.
+//!
+//! ```
+//! use ferretcd_logging::{LogOptions, Output, start};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("etcd.log");
+//! let options = LogOptions { outputs: vec![Output::File(path.clone())], ..LogOptions::default() };
+//! start(&options, || panic!("only an option with the journal needs one"))?;
+//! tracing::info!("urls[]" = ?["http://h:1"], "ready");
+//! assert!(std::fs::read_to_string(path)?.ends_with("\"msg\":\"ready\",\"urls\":[\"http://h:1\"]}\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-mod fields;
-mod journal;
-mod layer;
+mod setup;
+
 mod level;
 mod options;
+
+mod fields;
+mod layer;
 mod sampler;
-mod setup;
-mod sink;
 mod time;
 
+mod journal;
+mod sink;
+
 pub use level::Severity;
-pub use options::{Format, LogOptions, Output};
-pub(crate) use setup::start;
+pub use options::{Format, LogOptions, OpenError, Output};
+pub use setup::start;

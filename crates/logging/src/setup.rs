@@ -8,24 +8,22 @@ use tracing::error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::layer::LogLayer;
-use super::sampler::Sampler;
-use super::sink::Sink;
-use super::{LogOptions, Output, Severity};
-use crate::error::ConfigError;
-use crate::notice::Notice;
+use crate::layer::LogLayer;
+use crate::sampler::Sampler;
+use crate::sink::Sink;
+use crate::{LogOptions, OpenError, Output, Severity};
 
 /// Opens the outputs and installs the logger; panics are logged from then on, too.
 ///
-/// The journal is replaced by the standard error if it can't be reached. Of several calls in a process the first
-/// counts.
-pub(crate) fn start(options: &LogOptions, notices: &mut Vec<Notice>) -> Result<(), ConfigError> {
+/// The standard error replaces the journal if the journal can't be reached, which `journal_unavailable` is called
+/// for. Only the first of several calls in a process has an effect.
+pub fn start(options: &LogOptions, mut journal_unavailable: impl FnMut()) -> Result<(), OpenError> {
     let mut sinks = Vec::new();
     for output in &options.outputs {
         match Sink::open(output)? {
             Some(sink) => sinks.push(sink),
             None => {
-                notices.push(Notice::JournalUnavailable);
+                journal_unavailable();
                 if !options.outputs.contains(&Output::Stderr) {
                     sinks.push(Sink::Stderr);
                 }

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use super::hint::hint;
-use super::{Flag, Settings, ValueError, table};
+use crate::suggestion::suggestion;
+use crate::{Flag, Settings, ValueError, table};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub enum UsageError {
     #[error("bad flag syntax: {0}")]
     Syntax(String),
     /// No flag has this name.
-    #[error("flag provided but not defined: -{name}{}", hint(name))]
+    #[error("flag provided but not defined: -{name}{}", suggestion(name))]
     Unknown {
         /// The name as written.
         name: String,

@@ -5,4 +5,5 @@ mod scalar;
 
 pub use duration::{Nanos, format_duration as go_duration};
 pub use scalar::ScalarError;
-pub(crate) use scalar::{parse_bool, parse_int, parse_uint};
+pub use scalar::parse_bool;
+pub(crate) use scalar::{parse_int, parse_uint};

@@ -4,9 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 
-use super::journal::Journal;
-use super::{Output, Severity};
-use crate::error::ConfigError;
+use crate::journal::Journal;
+use crate::{OpenError, Output, Severity};
 
 /// An opened [`Output`].
 ///
@@ -24,14 +23,14 @@ pub(super) enum Sink {
 impl Sink {
     /// Opens an output; files are created if missing, readable for the owner alone. `None` if it is the journal and
     /// there is none.
-    pub(super) fn open(output: &Output) -> Result<Option<Self>, ConfigError> {
+    pub(super) fn open(output: &Output) -> Result<Option<Self>, OpenError> {
         Ok(Some(match output {
             Output::Stderr => Self::Stderr,
             Output::Stdout => Self::Stdout,
             Output::Journal => return Ok(Journal::connect().ok().map(Self::Journal)),
             Output::File(path) => {
                 let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-                Self::File(file.map_err(|source| ConfigError::LogOutput { path: path.clone(), source })?)
+                Self::File(file.map_err(|source| OpenError { path: path.clone(), source })?)
             }
         }))
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{FLAGS, Flag, Kind, Section, Status};
+use crate::{FLAGS, Flag, Kind, Section, Status};
 
 /// Columns the help keeps to.
 const WIDTH: usize = 100;

@@ -2,48 +2,45 @@
 
 use std::path::Path;
 
+use ferretcd_membership::UrlError;
 use serde_norway::Value as Yaml;
 
-use super::{FLAGS, Flag, Kind, Settings, Value, ValueError};
-use crate::config::UrlError;
-use crate::error::ConfigError;
-use crate::go::Nanos;
-use crate::notice::Notice;
+use crate::{FLAGS, Flag, Kind, LoadError, Nanos, Settings, SourceDiagnostic, Value, ValueError};
 
 /// Reads the settings of a configuration file. Nothing else that sets flags counts beside it.
 ///
 /// Durations are integers in nanoseconds, as in etcd; texts like `5s` are accepted, too. Keys match in any case.
 /// Unknown keys and nulls are skipped.
-pub(crate) fn read_file(path: &Path, notices: &mut Vec<Notice>) -> Result<Settings, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::FileRead { path: path.into(), source })?;
+pub(crate) fn read_file(path: &Path, diagnostics: &mut Vec<SourceDiagnostic>) -> Result<Settings, LoadError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| LoadError::FileRead { path: path.into(), source })?;
     let (settings, unknown) = read(path, &text)?;
-    notices.push(Notice::FileUsed { path: path.into() });
+    diagnostics.push(SourceDiagnostic::FileUsed { path: path.into() });
     if !unknown.is_empty() {
-        notices.push(Notice::UnknownFileKeys { path: path.into(), keys: unknown });
+        diagnostics.push(SourceDiagnostic::UnknownFileKeys { path: path.into(), keys: unknown });
     }
     Ok(settings)
 }
 
 /// The settings in `text` and the keys that belong to no flag. `path` is for error messages only.
-fn read(path: &Path, text: &str) -> Result<(Settings, Vec<String>), ConfigError> {
-    let syntax = |source| ConfigError::FileSyntax { path: path.into(), source };
+fn read(path: &Path, text: &str) -> Result<(Settings, Vec<String>), LoadError> {
+    let syntax = |source| LoadError::FileSyntax { path: path.into(), source };
     let document: Yaml = serde_norway::from_str(text).map_err(syntax)?;
     if !matches!(document, Yaml::Mapping(_) | Yaml::Null) {
-        return Err(ConfigError::FileNotMapping { path: path.into() });
+        return Err(LoadError::FileNotMapping { path: path.into() });
     }
     let mut settings = Settings::for_file();
     for flag in &FLAGS {
         let Some(key) = flag.file_key else { continue };
         let Some(value) = lookup(&document, key) else { continue };
         let value = convert(flag, value).map_err(|problem| match problem {
-            Problem::Expected(expected) => ConfigError::FileValue {
+            Problem::Expected(expected) => LoadError::FileValue {
                 path: path.into(),
                 key,
                 expected,
                 found: serde_json::to_string(value).unwrap_or_default(),
             },
-            Problem::Urls(source) => ConfigError::FileUrls { path: path.into(), key, source },
+            Problem::Urls(source) => LoadError::FileUrls { path: path.into(), key, source },
         })?;
         settings.insert(flag, value);
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::net::UnixDatagram;
 
-use super::Severity;
+use crate::Severity;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 

@@ -1,6 +1,6 @@
 //! One row of the flag table.
 
-use super::{Kind, Value};
+use crate::{Kind, Value};
 
 /// A flag as the table describes it.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use jiff::tz::TimeZone;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::fields::{Fields, push_json_string};
-use super::sampler::Sampler;
-use super::sink::Sink;
-use super::time::format_time;
-use super::{Format, Severity};
+use crate::fields::{Fields, push_json_string};
+use crate::sampler::Sampler;
+use crate::sink::Sink;
+use crate::time::format_time;
+use crate::{Format, Severity};
 
 /// Writes each event as a line to all sinks, in the thread that logs.
 pub(super) struct LogLayer {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn check(log: impl FnOnce(), rest: &str) {
-        let head = r#"{"level":"info","ts":"2026-01-02T17:04:05.123456+0200","caller":"cli/layer.rs:NN""#;
+        let head = r#"{"level":"info","ts":"2026-01-02T17:04:05.123456+0200","caller":"logging/layer.rs:NN""#;
         assert_eq!(lines(Format::Json, Severity::Info, log), format!("{head}{rest}\n"));
     }
 
@@ -184,9 +184,9 @@ mod tests {
             debug!("c");
             error!(level = "high", "d");
         };
-        let expected = r#"{"level":"fatal","ts":"2026-01-02T17:04:05.123456+0200","caller":"cli/layer.rs:NN","msg":"a"}
-{"level":"warn","ts":"2026-01-02T17:04:05.123456+0200","logger":"raft","caller":"cli/layer.rs:NN","msg":"b"}
-{"level":"error","ts":"2026-01-02T17:04:05.123456+0200","caller":"cli/layer.rs:NN","msg":"d","level":"high"}
+        let expected = r#"{"level":"fatal","ts":"2026-01-02T17:04:05.123456+0200","caller":"logging/layer.rs:NN","msg":"a"}
+{"level":"warn","ts":"2026-01-02T17:04:05.123456+0200","logger":"raft","caller":"logging/layer.rs:NN","msg":"b"}
+{"level":"error","ts":"2026-01-02T17:04:05.123456+0200","caller":"logging/layer.rs:NN","msg":"d","level":"high"}
 "#;
         assert_eq!(lines(Format::Json, Severity::Info, log), expected);
     }
@@ -197,8 +197,8 @@ mod tests {
             info!("a");
             warn!(logger = "raft", n = 1, text = "x", "b");
         };
-        let expected = "2026-01-02T17:04:05.123456+0200\tinfo\tcli/layer.rs:NN\ta\n\
-             2026-01-02T17:04:05.123456+0200\twarn\traft\tcli/layer.rs:NN\tb\t{\"n\": 1, \"text\": \"x\"}\n";
+        let expected = "2026-01-02T17:04:05.123456+0200\tinfo\tlogging/layer.rs:NN\ta\n\
+             2026-01-02T17:04:05.123456+0200\twarn\traft\tlogging/layer.rs:NN\tb\t{\"n\": 1, \"text\": \"x\"}\n";
         assert_eq!(lines(Format::Console, Severity::Info, log), expected);
     }
 

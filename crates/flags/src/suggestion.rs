@@ -1,12 +1,12 @@
 //! Help for those who misspell a flag.
 
-use super::{FLAGS, Status};
+use crate::{FLAGS, Status};
 
 /// How similar (0 to 1) a flag's name has to be to be suggested.
 const SIMILAR_ENOUGH: f64 = 0.7;
 
 /// A sentence naming the flag that was probably meant, with a line break in front; empty if none is near.
-pub(crate) fn hint(name: &str) -> String {
+pub(crate) fn suggestion(name: &str) -> String {
     // etcd 3.6 dropped this prefix; some of these flags kept the rest of their name, others became gates.
     if let Some(rest) = name.strip_prefix("experimental-") {
         return match nearest(rest) {
@@ -34,9 +34,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hints() {
+    fn misspelt_flags_get_a_suggestion() {
         fn check(name: &str, expected: &str) {
-            assert_eq!(hint(name).trim_start(), expected, "{name}");
+            assert_eq!(suggestion(name).trim_start(), expected, "{name}");
         }
         check("data_dir", "did you mean -data-dir?");
         check("datadir", "did you mean -data-dir?");

@@ -1,6 +1,7 @@
 //! The kinds of values that flags take.
 
-use crate::config::{Url, UrlError};
+use ferretcd_membership::{Url, UrlError};
+
 use crate::go::{Nanos, ScalarError, parse_bool, parse_int, parse_uint};
 
 /// What a flag's value looks like.

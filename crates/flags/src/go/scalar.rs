@@ -12,7 +12,7 @@ pub enum ScalarError {
 }
 
 /// Reads `1`, `t`, `true` and `0`, `f`, `false`, also as `T`, `TRUE`, `True`.
-pub(crate) fn parse_bool(text: &str) -> Result<bool, ScalarError> {
+pub fn parse_bool(text: &str) -> Result<bool, ScalarError> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Severity;
+use crate::Severity;
 
 /// Counters; messages whose hashes meet share one.
 const N_COUNTERS: usize = 4096;
