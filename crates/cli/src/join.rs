@@ -192,12 +192,14 @@ fn texts<'a>(urls: impl IntoIterator<Item = &'a Url>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use ferretcd_membership::parse_initial_cluster;
+
     use super::*;
-    use crate::config::{config_of, parse_members};
+    use crate::config::config_of;
 
     /// Which of the members with ids 1, 2 and so on are found for the names in the flag.
     fn check(listed: &str, members: &[&[&str]], expected: &[(&str, u64)]) {
-        let listed = parse_members(listed).expect("names with URLs");
+        let listed = parse_initial_cluster(listed).expect("names with URLs");
         let members = (1..).zip(members).map(|(id, urls)| {
             let peer_urls = urls.iter().map(|url| (*url).to_owned()).collect();
             Member { id: MemberId(id), peer_urls, ..Member::default() }

@@ -25,8 +25,8 @@ pub mod lifecycle;
 pub mod server;
 
 mod configure;
-mod discovery;
 mod error;
+mod founders;
 mod join;
 mod listeners;
 mod notice;

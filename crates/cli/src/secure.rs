@@ -2,32 +2,12 @@
 
 use std::path::Path;
 
-use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls, Side, self_signed};
+use ferretcd_tls::{
+    CertificateError, ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls, Side, self_signed,
+};
 use tracing::info;
 
-use crate::config::{Config, Discovery, NamedFile, Port, PortSecurity, Scheme, Security, Url};
-
-/// Why certificates can't be used, with the flags that name their files.
-#[derive(Debug, thiserror::Error)]
-#[error("{}{source}", shown(flags))]
-pub(crate) struct CertificateError {
-    flags: Vec<&'static str>,
-    source: ferretcd_tls::Error,
-}
-
-impl CertificateError {
-    /// `named` are the files that the error can be about.
-    pub(crate) fn new(source: ferretcd_tls::Error, named: &[NamedFile<'_>]) -> Self {
-        let files = source.files();
-        let flags = named.iter().filter(|(_, path)| files.contains(path)).map(|(flag, _)| *flag).collect();
-        Self { flags, source }
-    }
-}
-
-fn shown(flags: &[&str]) -> String {
-    let flags: Vec<_> = flags.iter().map(|flag| format!("--{flag}")).collect();
-    if flags.is_empty() { String::new() } else { format!("{}: ", flags.join(", ")) }
-}
+use crate::config::{Config, Discovery, Port, PortSecurity, Scheme, Security, Url};
 
 /// What a member encrypts with. Nothing where everything is in the clear.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ferretcd_data_dir::Contents;
 use ferretcd_engine::{Bootstrap, CorruptionChecks, Engine, explain};
 use ferretcd_grpc_server::{Face, Server, serve};
+use ferretcd_tls::CertificateError;
 use ferretcd_transport::{Connect, PeerServer, PeerTransport};
 use prometheus::Registry;
 use tokio::sync::watch;
@@ -15,13 +16,13 @@ use tower::service_fn;
 use tracing::{error, info};
 
 use crate::config::{AutoCompaction, BootstrapError, Config, Url};
-use crate::discovery::{self, DiscoveryError};
+use crate::founders::{find_names, find_registered};
 use crate::join::{JoinError, bootstrap};
 use crate::lifecycle::{ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
 use crate::listeners::{ListenError, Listeners};
 use crate::log_start;
 use crate::peers::{serve_peers, transport_config};
-use crate::secure::{CertificateError, Secured};
+use crate::secure::Secured;
 
 /// How long calls may go on after the member was told to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +56,7 @@ enum RunError {
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
     #[error(transparent)]
-    Discovery(#[from] DiscoveryError),
+    Discovery(#[from] ferretcd_discovery::Error),
     #[error(transparent)]
     Join(#[from] JoinError),
     #[error(transparent)]
@@ -112,7 +113,7 @@ pub fn run(config: Config) -> ExitCode {
 fn run_member(mut config: Config, mut engine_config: ferretcd_engine::Config) -> Result<End, RunError> {
     // May wait for the name service, so before signals are caught: until then they end the process at once.
     if !engine_config.has_log() {
-        discovery::ask_names(&mut config)?;
+        find_names(&mut config)?;
         config.check_bootstrap()?;
     }
     let secured = Secured::load(&config)?;
@@ -158,7 +159,7 @@ fn run_member(mut config: Config, mut engine_config: ferretcd_engine::Config) ->
 
 /// What a member without a log begins with. May wait for others.
 async fn begin(config: &mut Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, RunError> {
-    discovery::ask_registry(config).await?;
+    find_registered(config).await?;
     Ok(bootstrap(config, founders(config), connect).await?)
 }
 

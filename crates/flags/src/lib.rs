@@ -39,6 +39,7 @@ mod file;
 mod load;
 mod settings;
 
+mod diagnostic;
 mod error;
 mod go;
 mod help;
@@ -46,11 +47,12 @@ mod redact;
 mod suggestion;
 
 pub use command_line::{Command, UsageError, parse_command_line};
+pub use diagnostic::SourceDiagnostic;
 pub use error::LoadError;
 pub use flag::{Flag, Section, Status};
 pub use go::{Nanos, ScalarError, go_duration, parse_bool};
 pub use help::{help, usage};
-pub use load::{SourceDiagnostic, load};
+pub use load::load;
 pub use redact::{redact, redact_args};
 pub use settings::Settings;
 pub use table::FLAGS;

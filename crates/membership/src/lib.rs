@@ -9,7 +9,7 @@
 //! * [`Change`]: one change, and its form in the log, which etcd reads and writes too.
 //! * [`initial_member_id`], [`added_member_id`], [`cluster_id`]: ids, derived as etcd derives them.
 //! * [`TooRisky`]: why a change had better not be proposed; [`decide_version`]: what the cluster can do.
-//! * [`Url`]: where a member is reached.
+//! * [`Url`]: where a member is reached; [`parse_initial_cluster`]: the founders and their URLs.
 //!
 //! Invariants: an id is never used twice, not even after its removal; somebody always votes; rows are byte for
 //! byte etcd's, but for a field of our own while a member is joining.
@@ -25,6 +25,7 @@
 mod change;
 mod conf_state;
 mod id;
+mod initial_cluster;
 mod member;
 mod store;
 mod strict;
@@ -33,6 +34,7 @@ mod version;
 
 pub use change::{Change, ChangeError};
 pub use id::{added_member_id, cluster_id, initial_member_id};
+pub use initial_cluster::{format_initial_cluster, parse_initial_cluster};
 pub use member::Member;
 pub use store::{Membership, OpenError};
 pub use strict::{Contact, TooRisky};

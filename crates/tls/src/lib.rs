@@ -53,6 +53,7 @@ mod verify_client;
 mod verify_server;
 
 mod error;
+mod named;
 mod protocol;
 mod refusal;
 
@@ -62,6 +63,7 @@ pub use client::{ClientConfig, ClientStream, ClientTls, ConnectError};
 pub use error::Error;
 pub use files::KeyFiles;
 pub use identity::PeerIdentity;
+pub use named::{CertificateError, NamedFile};
 pub use protocol::{Protocol, ProtocolError, Version};
 pub use refusal::{Refusal, Rejected};
 pub use reload::Reloader;

@@ -21,13 +21,14 @@ const DEVELOPMENT: &[&str] = &["sim", "tests", "xtask"];
 
 const RIM: usize = 6;
 
-/// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages, and
-/// both ports are encrypted in the same way.
+/// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages, both
+/// ports are encrypted in the same way, and discovery logs durations in Go's notation.
 const ALLOWED: &[(&str, &str)] = &[
     ("grpc-server", "interceptors"),
     ("grpc-server", "http-pages"),
     ("grpc-server", "tls"),
     ("transport", "tls"),
+    ("discovery", "flags"),
 ];
 
 /// Edges that the layers would permit and that are refused: these two serve any engine.

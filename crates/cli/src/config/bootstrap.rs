@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use ferretcd_membership::format_initial_cluster;
+
 use super::places::{Names, Unresolved, first_difference, places};
-use super::{ClusterState, Config, Discovery, Url, initial_cluster};
+use super::{ClusterState, Config, Discovery, Url};
 
 /// A cluster that the member can't found or join. The texts are etcd's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +82,7 @@ impl Config {
         }
         let mut seen = BTreeSet::new();
         if !members.values().flatten().all(|url| seen.insert(url)) {
-            return Err(BootstrapError::DuplicateUrl(initial_cluster::format(members)));
+            return Err(BootstrapError::DuplicateUrl(format_initial_cluster(members)));
         }
         match (&self.cluster.discovery, self.cluster.state) {
             (Some(Discovery::Registry(_)), ClusterState::Existing) => Err(BootstrapError::Discovery),

@@ -5,13 +5,15 @@ use std::time::Duration;
 use ferretcd_flags::Settings;
 
 use super::check::check;
+use super::discovery::discovery;
 use super::{
     Advertise, AutoCompaction, Cluster, ClusterState, Compaction, Config, Discovery, FeatureGates, Http,
     Limits, Listen, RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX, Raft, Security, Storage, Url,
-    Warnings, initial_cluster,
+    Warnings,
 };
 use crate::error::ConfigError;
 use crate::notice::Notice;
+use ferretcd_membership::parse_initial_cluster;
 
 const DEFAULT_QUOTA_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 const DEFAULT_SNAPSHOT_COUNT: u64 = 10_000;
@@ -131,11 +133,11 @@ fn is_default(urls: &[Url], default: &str) -> bool {
 }
 
 fn cluster(settings: &Settings, name: &str, peer_urls: &[Url]) -> Result<Cluster, ConfigError> {
-    let discovery = Discovery::new(settings)?;
+    let discovery = discovery(settings)?;
     let initial_cluster = match discovery {
         Some(Discovery::Srv(_)) => Default::default(),
         None if settings.is_set("initial-cluster") => {
-            initial_cluster::parse(&settings.text("initial-cluster")).map_err(ConfigError::InitialCluster)?
+            parse_initial_cluster(&settings.text("initial-cluster")).map_err(ConfigError::InitialCluster)?
         }
         // etcd puts the default URL here unless the name is given; such a member could not start.
         _ => [(name.to_owned(), peer_urls.to_vec())].into(),

@@ -1,119 +1,41 @@
-//! How a member finds its cluster at its first start if nobody lists the others.
+//! The flags that say how a member finds its cluster at its first start.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use ferretcd_discovery::{Credentials, Discovery, Registry, RegistryTls, SrvRecords};
 use ferretcd_flags::Settings;
-use ferretcd_tls::KeyFiles;
 
-use super::security::{NamedFile, named_pair, pair};
+use super::security::pair;
 use crate::error::ConfigError;
 
 const CERT: &str = "discovery-cert";
 const KEY: &str = "discovery-key";
 const AUTHORITY: &str = "discovery-cacert";
 
-/// Where the other founders are found.
-#[derive(Clone, Debug)]
-pub enum Discovery {
-    /// In the name service.
-    Srv(SrvRecords),
-    /// In another cluster.
-    Registry(Registry),
-}
-
-/// The SRV records that name the founders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SrvRecords {
-    /// Their domain, and the name that the certificates of members have if no authority is given.
-    pub domain: String,
-    /// What the service's name ends with, behind a dash; empty for no such end.
-    pub service_name: String,
-}
-
-/// Another cluster, in which each founder leaves its name and URLs.
-#[derive(Clone, Debug)]
-pub struct Registry {
-    /// Where that cluster serves clients: URLs, or a host and a port. Not empty.
-    pub endpoints: Vec<String>,
-    /// Which cluster is to be founded. Not empty.
-    pub token: String,
-    /// Longest time to connect.
-    pub dial_timeout: Duration,
-    /// Longest time for an answer.
-    pub request_timeout: Duration,
-    /// Time without an answer after which the other end is asked whether it is there; `None` for never.
-    pub keepalive_interval: Option<Duration>,
-    /// Longest time for that.
-    pub keepalive_timeout: Duration,
-    /// How connections are encrypted. `None` in the clear, unless an endpoint is an `https` URL.
-    pub tls: Option<RegistryTls>,
-    /// Who registers; `None` if nobody asks.
-    pub credentials: Option<Credentials>,
-}
-
-/// How connections with the registry are encrypted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RegistryTls {
-    /// What this member shows.
-    pub files: Option<KeyFiles>,
-    /// Whom to trust; `None` for those whom the system trusts.
-    pub trusted_ca: Option<PathBuf>,
-    /// Any certificate is accepted.
-    pub insecure_skip_verify: bool,
-}
-
-/// A user of the registry. What is printed has no password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Who.
-    pub user: String,
-    /// The proof. Never empty.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+/// What the flags say, which have been checked. `None` if the initial cluster is given, or follows name and URLs.
+pub(super) fn discovery(settings: &Settings) -> Result<Option<Discovery>, ConfigError> {
+    let domain = settings.text("discovery-srv");
+    if !domain.is_empty() {
+        return Ok(Some(Discovery::Srv(SrvRecords {
+            domain,
+            service_name: settings.text("discovery-srv-name"),
+        })));
     }
-}
-
-impl Discovery {
-    /// What the flags say, which have been checked. `None` if the initial cluster is given, or follows name and URLs.
-    pub(super) fn new(settings: &Settings) -> Result<Option<Self>, ConfigError> {
-        let domain = settings.text("discovery-srv");
-        if !domain.is_empty() {
-            return Ok(Some(Self::Srv(SrvRecords {
-                domain,
-                service_name: settings.text("discovery-srv-name"),
-            })));
-        }
-        let endpoints = settings.list("discovery-endpoints");
-        if endpoints.is_empty() {
-            return Ok(None);
-        }
-        let span = |flag| settings.duration(flag).at_least_zero();
-        Ok(Some(Self::Registry(Registry {
-            endpoints: endpoints.iter().map(|endpoint| endpoint.trim().to_owned()).collect(),
-            token: settings.text("discovery-token"),
-            dial_timeout: span("discovery-dial-timeout"),
-            request_timeout: span("discovery-request-timeout"),
-            keepalive_interval: Some(span("discovery-keepalive-time")).filter(|time| !time.is_zero()),
-            keepalive_timeout: span("discovery-keepalive-timeout"),
-            tls: registry_tls(settings)?,
-            credentials: credentials(settings),
-        })))
+    let endpoints = settings.list("discovery-endpoints");
+    if endpoints.is_empty() {
+        return Ok(None);
     }
-}
-
-impl RegistryTls {
-    /// The files, each with the flag that names it.
-    pub(crate) fn named_files(&self) -> Vec<NamedFile<'_>> {
-        let mut named = named_pair(self.files.as_ref(), CERT, KEY);
-        named.extend(self.trusted_ca.as_deref().map(|path| (AUTHORITY, path)));
-        named
-    }
+    let span = |flag| settings.duration(flag).at_least_zero();
+    Ok(Some(Discovery::Registry(Registry {
+        endpoints: endpoints.iter().map(|endpoint| endpoint.trim().to_owned()).collect(),
+        token: settings.text("discovery-token"),
+        dial_timeout: span("discovery-dial-timeout"),
+        request_timeout: span("discovery-request-timeout"),
+        keepalive_interval: Some(span("discovery-keepalive-time")).filter(|time| !time.is_zero()),
+        keepalive_timeout: span("discovery-keepalive-timeout"),
+        tls: registry_tls(settings)?,
+        credentials: credentials(settings),
+    })))
 }
 
 /// Any flag of TLS asks for it, as in etcd, where the one against it is on unless it is turned off.
@@ -139,6 +61,8 @@ fn credentials(settings: &Settings) -> Option<Credentials> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::config::build::tests::{config, try_config};
 

@@ -6,7 +6,6 @@ mod check;
 mod compaction;
 mod discovery;
 mod gates;
-mod initial_cluster;
 mod log_options;
 mod places;
 mod security;
@@ -20,14 +19,12 @@ pub(crate) use build::build;
 #[cfg(test)]
 pub(crate) use build::tests::config as config_of;
 pub use compaction::AutoCompaction;
-pub use discovery::{Credentials, Discovery, Registry, RegistryTls, SrvRecords};
+pub use ferretcd_discovery::Discovery;
 pub use ferretcd_membership::{Scheme, Url, UrlError};
 pub use gates::{FeatureGates, GateError, Stage};
-pub(crate) use initial_cluster::parse as parse_members;
 pub(crate) use log_options::log_options;
 pub use places::Unresolved;
 pub(crate) use places::{Names, Place, first_difference, places};
-pub(crate) use security::NamedFile;
 pub use security::{Port, PortSecurity, Security};
 
 /// Requests above this size (10 MiB) are allowed and discouraged.
@@ -130,7 +127,7 @@ pub struct Cluster {
 impl Cluster {
     /// The initial cluster as the flag has it, sorted by name and URL.
     pub fn initial_cluster_text(&self) -> String {
-        initial_cluster::format(&self.initial_cluster)
+        ferretcd_membership::format_initial_cluster(&self.initial_cluster)
     }
 }
 

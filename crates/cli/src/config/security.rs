@@ -1,10 +1,10 @@
 //! Encryption of the two ports, and who may connect.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ferretcd_flags::Settings;
-use ferretcd_tls::{Allowed, KeyFiles, Protocol};
+use ferretcd_tls::{Allowed, KeyFiles, NamedFile, Protocol};
 
 use super::check::tls_version;
 use super::{Listen, Scheme, Url};
@@ -77,8 +77,10 @@ impl PortSecurity {
             Port::Client => CLIENT,
             Port::Peer => PEER,
         };
-        let mut named = named_pair(self.files.as_ref(), flags.cert, flags.key);
-        named.extend(named_pair(self.client_files.as_ref(), flags.client_cert, flags.client_key));
+        let mut named = Vec::new();
+        named.extend(self.files.iter().flat_map(|files| files.named(flags.cert, flags.key)));
+        let client_files = self.client_files.iter();
+        named.extend(client_files.flat_map(|files| files.named(flags.client_cert, flags.client_key)));
         named.extend(self.trusted_ca.as_deref().map(|path| (flags.trusted_ca, path)));
         named.extend(self.revoked.as_deref().map(|path| (flags.revoked, path)));
         named
@@ -89,17 +91,6 @@ impl PortSecurity {
         let is_restricted = self.allowed != Allowed::Anyone || self.revoked.is_some();
         is_restricted && !self.client_cert_auth && self.trusted_ca.is_none()
     }
-}
-
-/// A flag, and the file that it names.
-pub(crate) type NamedFile<'a> = (&'static str, &'a Path);
-
-pub(super) fn named_pair<'a>(
-    files: Option<&'a KeyFiles>,
-    cert_flag: &'static str,
-    key_flag: &'static str,
-) -> Vec<NamedFile<'a>> {
-    files.map_or_else(Vec::new, |files| vec![(cert_flag, &*files.cert), (key_flag, &*files.key)])
 }
 
 /// The flags of a port.

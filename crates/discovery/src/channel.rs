@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use ferretcd_api_proto::etcdserverpb::{AuthenticateRequest, AuthenticateResponse};
-use ferretcd_tls::{ClientConfig, ClientTls};
+use ferretcd_tls::{CertificateError, ClientConfig, ClientTls};
 use ferretcd_transport::BoxedIo;
 use http::{HeaderMap, Request, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -15,8 +15,7 @@ use prost::Message;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::config::{Credentials, Registry, RegistryTls};
-use crate::secure::CertificateError;
+use crate::{Credentials, Registry, RegistryTls};
 
 /// Answers are a few rows.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
@@ -27,7 +26,7 @@ const FAILED_PRECONDITION: i32 = 9;
 
 /// A call without an answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
+pub enum CallError {
     /// An endpoint is none.
     #[error("connect to {0:?}: it is neither an http:// or https:// URL nor a host with a port")]
     Endpoint(String),

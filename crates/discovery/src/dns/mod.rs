@@ -22,7 +22,7 @@ const PORT: u16 = 53;
 
 /// Why there is no record.
 #[derive(Debug)]
-pub(crate) struct LookupError {
+pub struct LookupError {
     name: String,
     /// Who was asked last.
     server: Option<SocketAddr>,

@@ -12,15 +12,15 @@ pub(super) const DATAGRAM_BYTES_MAX: u16 = 1232;
 
 /// A record: where the service is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::discovery) struct Srv {
+pub(crate) struct Srv {
     /// The smaller the better.
-    pub(in crate::discovery) priority: u16,
+    pub(crate) priority: u16,
     /// Among records of the same priority, in the order of their goodness.
-    pub(in crate::discovery) weight: Reverse<u16>,
+    pub(crate) weight: Reverse<u16>,
     /// The host, with a dot at the end: the name is complete.
-    pub(in crate::discovery) target: String,
+    pub(crate) target: String,
     /// Its port.
-    pub(in crate::discovery) port: u16,
+    pub(crate) port: u16,
 }
 
 /// A question about one name.

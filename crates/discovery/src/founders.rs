@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_base::MemberId;
+use ferretcd_membership::parse_initial_cluster;
 use tracing::warn;
 
-use super::Members;
-use crate::config::parse_members;
+use crate::Members;
 
 /// Where a cluster's rows are in the registry.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Keys {
 
 /// Why a registry's rows make no cluster. The texts are etcd's, but for the one it does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RowsError {
+pub enum RowsError {
     /// Nobody has said how many founders there are to be.
     #[error("discovery: size key not found")]
     SizeMissing,
@@ -123,7 +123,7 @@ impl Founders {
         let mut members = Members::new();
         let entries: Vec<_> = self.0.iter().take(size).map(|founder| founder.entry.as_str()).collect();
         for entry in &entries {
-            let one = parse_members(entry).map_err(|_| RowsError::Url)?;
+            let one = parse_initial_cluster(entry).map_err(|_| RowsError::Url)?;
             let is_new = one.len() == 1 && one.keys().all(|name| !members.contains_key(name));
             if !is_new {
                 return Err(RowsError::DuplicateName(entries.join(",")));

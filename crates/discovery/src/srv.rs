@@ -4,15 +4,16 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
+use ferretcd_membership::{Scheme, Url, UrlError, parse_initial_cluster};
 use tracing::{info, warn};
 
-use super::Members;
-use super::dns::{Dns, LookupError, Srv};
-use crate::config::{Scheme, SrvRecords, Url, UrlError, parse_members};
+use crate::Members;
+use crate::SrvRecords;
+use crate::dns::{Dns, LookupError, Srv};
 
 /// Founders that are not in the name service. The texts are etcd's.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SrvError {
+pub enum SrvError {
     /// An advertised URL leads nowhere.
     #[error("failed to resolve {url} ({source})")]
     Advertised { url: Url, source: io::Error },
@@ -75,7 +76,7 @@ impl Finder<'_> {
         for node in &founders {
             info!(node, "got bootstrap from DNS for etcd-server");
         }
-        let members = parse_members(&founders.join(","))?;
+        let members = parse_initial_cluster(&founders.join(","))?;
         if members.contains_key(name) { Ok(members) } else { Err(SrvError::Unlisted(name.to_owned())) }
     }
 
@@ -171,9 +172,9 @@ fn log(
 
 #[cfg(test)]
 mod tests {
-    use super::super::dns::name_server::{record, serve};
-    use super::super::dns::tests::dns;
     use super::*;
+    use crate::dns::name_server::{record, serve};
+    use crate::dns::tests::dns;
 
     /// Hosts are `h1.example` and so on at the addresses 10.0.0.1 and so on.
     fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

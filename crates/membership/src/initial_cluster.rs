@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Url, UrlError};
+use crate::{Url, UrlError};
 
 /// Reads the text. A part without a name or URL is an error of the URL, as in etcd.
-pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Vec<Url>>, UrlError> {
+pub fn parse_initial_cluster(text: &str) -> Result<BTreeMap<String, Vec<Url>>, UrlError> {
     let mut members: BTreeMap<String, Vec<Url>> = BTreeMap::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (name, url) = part.split_once('=').unwrap_or((part, ""));
@@ -17,8 +17,8 @@ pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Vec<Url>>, UrlError> 
     Ok(members)
 }
 
-/// Writes what [`parse`] reads: members by name, each URL with its name.
-pub(super) fn format(members: &BTreeMap<String, Vec<Url>>) -> String {
+/// Writes what [`parse_initial_cluster`] reads: members by name, each URL with its name.
+pub fn format_initial_cluster(members: &BTreeMap<String, Vec<Url>>) -> String {
     let parts = members.iter().flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={url}")));
     parts.collect::<Vec<_>>().join(",")
 }
@@ -29,15 +29,18 @@ mod tests {
 
     #[test]
     fn names_may_repeat() {
-        let members = parse("b=http://h:3,a=http://h:2,,a=http://h:1").unwrap();
-        assert_eq!(format(&members), "a=http://h:1,a=http://h:2,b=http://h:3");
+        let members = parse_initial_cluster("b=http://h:3,a=http://h:2,,a=http://h:1").unwrap();
+        assert_eq!(format_initial_cluster(&members), "a=http://h:1,a=http://h:2,b=http://h:3");
         assert_eq!(members["a"].len(), 2);
-        assert!(parse("").unwrap().is_empty());
+        assert!(parse_initial_cluster("").unwrap().is_empty());
     }
 
     #[test]
     fn errors_are_those_of_the_urls() {
-        assert_eq!(parse("a").unwrap_err().to_string(), "URL scheme must be http, https, unix, or unixs: ");
-        assert!(parse("a=http://h:1/").is_err());
+        assert_eq!(
+            parse_initial_cluster("a").unwrap_err().to_string(),
+            "URL scheme must be http, https, unix, or unixs: "
+        );
+        assert!(parse_initial_cluster("a=http://h:1/").is_err());
     }
 }

@@ -8,7 +8,7 @@ use simple_dns::rdata::{RData, SRV};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, RCODE, ResourceRecord};
 
 /// A name server with records `(name, target, port)`, until the test process ends.
-pub(in crate::discovery) fn serve(records: Vec<(String, String, u16)>, is_cut: bool) -> SocketAddr {
+pub(crate) fn serve(records: Vec<(String, String, u16)>, is_cut: bool) -> SocketAddr {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = tcp.local_addr().unwrap();
     let udp = UdpSocket::bind(server).unwrap();
@@ -64,6 +64,6 @@ pub(super) fn reply(query: &[u8], records: &[(String, String, u16)], is_cut: boo
     reply.build_bytes_vec_compressed().unwrap()
 }
 
-pub(in crate::discovery) fn record(name: &str, target: &str, port: u16) -> (String, String, u16) {
+pub(crate) fn record(name: &str, target: &str, port: u16) -> (String, String, u16) {
     (name.to_owned(), target.to_owned(), port)
 }

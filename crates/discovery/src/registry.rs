@@ -13,10 +13,10 @@ use ferretcd_flags::go_duration;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::Members;
-use super::channel::{CallError, Channel};
-use super::founders::{Founders, Keys, RowsError, size};
-use crate::config::Registry;
+use crate::Members;
+use crate::Registry;
+use crate::channel::{CallError, Channel};
+use crate::founders::{Founders, Keys, RowsError, size};
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const PUT: &str = "/etcdserverpb.KV/Put";
@@ -27,7 +27,7 @@ const DOUBLINGS_MAX: u32 = 8;
 
 /// Why a registry has no cluster for this member.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RegistryError {
+pub enum RegistryError {
     /// The rows are not as they should be.
     #[error(transparent)]
     Rows(#[from] RowsError),

@@ -1,0 +1,87 @@
+//! Where founders are found, as plain data.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ferretcd_membership::Url;
+use ferretcd_tls::{KeyFiles, NamedFile};
+
+/// The peer URLs of all founders by name.
+pub type Members = BTreeMap<String, Vec<Url>>;
+
+/// Where the other founders are found.
+#[derive(Clone, Debug)]
+pub enum Discovery {
+    /// In the name service.
+    Srv(SrvRecords),
+    /// In another cluster.
+    Registry(Registry),
+}
+
+/// The SRV records that name the founders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrvRecords {
+    /// Their domain, and the name that the certificates of members have if no authority is given.
+    pub domain: String,
+    /// What the service's name ends with, behind a dash; empty for no such end.
+    pub service_name: String,
+}
+
+/// Another cluster, in which each founder leaves its name and URLs.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// Where that cluster serves clients: URLs, or a host and a port. Not empty.
+    pub endpoints: Vec<String>,
+    /// Which cluster is to be founded. Not empty.
+    pub token: String,
+    /// Longest time to connect.
+    pub dial_timeout: Duration,
+    /// Longest time for an answer.
+    pub request_timeout: Duration,
+    /// Time without an answer after which the other end is asked whether it is there; `None` for never.
+    pub keepalive_interval: Option<Duration>,
+    /// Longest time for that.
+    pub keepalive_timeout: Duration,
+    /// How connections are encrypted. `None` in the clear, unless an endpoint is an `https` URL.
+    pub tls: Option<RegistryTls>,
+    /// Who registers; `None` if nobody asks.
+    pub credentials: Option<Credentials>,
+}
+
+/// How connections with the registry are encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryTls {
+    /// What this member shows.
+    pub files: Option<KeyFiles>,
+    /// Whom to trust; `None` for those whom the system trusts.
+    pub trusted_ca: Option<PathBuf>,
+    /// Any certificate is accepted.
+    pub insecure_skip_verify: bool,
+}
+
+/// A user of the registry. What is printed has no password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Who.
+    pub user: String,
+    /// The proof. Never empty.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl RegistryTls {
+    /// The files, each with the setting that names it.
+    pub fn named_files(&self) -> Vec<NamedFile<'_>> {
+        let mut named = Vec::new();
+        named.extend(self.files.iter().flat_map(|files| files.named("discovery-cert", "discovery-key")));
+        named.extend(self.trusted_ca.as_deref().map(|path| ("discovery-cacert", path)));
+        named
+    }
+}
