@@ -1,4 +1,4 @@
-//! Calls of a gRPC service, one at a time: the few that a registry needs, without the machinery of a client.
+//! Requests to a gRPC service, one at a time: the few that a registry needs, without the machinery of a client.
 
 use std::io;
 use std::time::Duration;
@@ -17,43 +17,43 @@ use tokio::time::timeout;
 
 use crate::{Credentials, Registry, RegistryTls};
 
-/// Answers are a few rows.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
-/// etcd ends connections that ask more often whether it is there, and its own clients don't.
+/// Responses are a few rows.
+const RESPONSE_BYTES_MAX: usize = 4 << 20;
+/// etcd ends connections that send pings more often, and its own clients don't.
 const KEEPALIVE_MIN: Duration = Duration::from_secs(10);
-/// The code of a call that came at the wrong time.
+/// The gRPC code `FAILED_PRECONDITION`.
 const FAILED_PRECONDITION: i32 = 9;
 
-/// A call without an answer.
+/// A request without a response.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// An endpoint is none.
+    /// The text of an endpoint is none.
     #[error("connect to {0:?}: it is neither an http:// or https:// URL nor a host with a port")]
     Endpoint(String),
     /// Certificates can't be used.
     #[error(transparent)]
     Tls(#[from] CertificateError),
-    /// Nobody is there.
+    /// No connection can be made.
     #[error("connect to {endpoint}: {source}")]
     Connect { endpoint: String, source: io::Error },
-    /// Somebody is there and does not answer.
+    /// The endpoint is connected and does not respond.
     #[error("context deadline exceeded")]
     Timeout,
-    /// The connection broke, or speaks something else.
+    /// The connection broke, or is not HTTP/2.
     #[error("call {path}: {source}")]
     Http { path: &'static str, source: hyper::Error },
-    /// What came is no answer.
+    /// The response is malformed.
     #[error("call {path}: {reason}")]
     Malformed { path: &'static str, reason: String },
-    /// The service refuses.
+    /// The service responds with an error.
     #[error("rpc error: code = {code} desc = {text}")]
     Status { code: i32, text: String },
-    /// The service does not believe that the user is one.
+    /// The service rejects the user or its password.
     #[error("authenticate {user}: rpc error: code = {code} desc = {text}")]
     Authenticate { user: String, code: i32, text: String },
 }
 
-/// Calls to the first endpoint that can be reached, over a connection that is made when it is needed.
+/// Sends requests to the first endpoint that can be reached, over a connection that is made when it is needed.
 #[derive(Debug)]
 pub(super) struct Channel {
     registry: Registry,
@@ -61,7 +61,7 @@ pub(super) struct Channel {
     connection: Option<Connection>,
 }
 
-/// Where somebody may be.
+/// An address of the registry.
 #[derive(Clone, Debug)]
 struct Endpoint {
     host: String,
@@ -75,12 +75,12 @@ struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// The endpoint as the beginning of a URL.
     origin: String,
-    /// What proves who calls.
+    /// The token of the user.
     token: Option<String>,
 }
 
 impl Channel {
-    /// Reads the files for TLS, if it is used. Connects to nobody yet.
+    /// Reads the files for TLS, if it is used. Connects later.
     pub(super) fn new(registry: Registry) -> Result<Self, CallError> {
         let tls = client_tls(&registry.tls.clone().unwrap_or_default())?;
         let parse = |text: &String| Endpoint::parse(text, registry.tls.is_some(), &tls);
@@ -88,22 +88,22 @@ impl Channel {
         Ok(Self { registry, endpoints, connection: None })
     }
 
-    /// Makes a unary call. After a failure the next call connects anew.
-    pub(super) async fn call<A: Message + Default>(
+    /// Makes a unary call. After an error the next call connects anew.
+    pub(super) async fn call<R: Message + Default>(
         &mut self,
         path: &'static str,
         request: &impl Message,
-    ) -> Result<A, CallError> {
+    ) -> Result<R, CallError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let answer = connection.call(path, request, self.registry.request_timeout).await?;
+        let response = connection.call(path, request, self.registry.request_timeout).await?;
         self.connection = Some(connection);
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Connects to one endpoint after the other until one is there.
+    /// Connects to one endpoint after the other until one accepts.
     async fn connect(&self) -> Result<Connection, CallError> {
         let mut last = CallError::Timeout;
         for endpoint in &self.endpoints {
@@ -125,7 +125,7 @@ impl Endpoint {
             Some(("http", address)) => (false, address),
             Some(("https", address)) => (true, address),
             Some(_) => return Err(bad()),
-            // Without a scheme the flags decide.
+            // Without a scheme the configuration decides.
             None => (is_encrypted, text),
         };
         let (host, port) = address.trim_end_matches('/').rsplit_once(':').ok_or_else(bad)?;
@@ -157,7 +157,7 @@ impl Endpoint {
             .keep_alive_timeout(registry.keepalive_timeout)
             .handshake(TokioIo::new(stream));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
-        // It ends when the sender is gone; what breaks it the next call says.
+        // It ends when the sender is gone. The next call returns its error.
         tokio::spawn(connection);
         Ok(Connection { sender, origin: self.origin(), token: None })
     }
@@ -181,7 +181,7 @@ async fn authenticated(mut connection: Connection, registry: &Registry) -> Resul
     let path = "/etcdserverpb.Auth/Authenticate";
     match connection.call::<AuthenticateResponse>(path, &request, registry.request_timeout).await {
         Ok(response) => connection.token = Some(response.token),
-        // Then nobody needs one.
+        // The registry has authentication off.
         Err(CallError::Status { code: FAILED_PRECONDITION, text }) if text.contains("not enabled") => {}
         Err(CallError::Status { code, text }) => return Err(CallError::Authenticate { user, code, text }),
         Err(error) => return Err(error),
@@ -190,12 +190,12 @@ async fn authenticated(mut connection: Connection, registry: &Registry) -> Resul
 }
 
 impl Connection {
-    async fn call<A: Message + Default>(
+    async fn call<R: Message + Default>(
         &mut self,
         path: &'static str,
         request: &impl Message,
         within: Duration,
-    ) -> Result<A, CallError> {
+    ) -> Result<R, CallError> {
         let http = |source| CallError::Http { path, source };
         let malformed = |reason: String| CallError::Malformed { path, reason };
         let request = self.request(path, request).map_err(|error| malformed(error.to_string()))?;
@@ -203,9 +203,9 @@ impl Connection {
             self.sender.ready().await.map_err(http)?;
             let response = self.sender.send_request(request).await.map_err(http)?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
             let body = body.map_err(|error| malformed(error.to_string()))?;
-            // A refusal may come without a body, and then has everything in its head.
+            // An error may come without a body, and then has its status in the head.
             let trailers = body.trailers().cloned().unwrap_or_default();
             let status = status(&trailers).or_else(|| status(&head.headers));
             match status {
@@ -236,13 +236,13 @@ fn frame(message: &impl Message) -> Bytes {
 }
 
 /// The one message of a body.
-fn message<A: Message + Default>(body: &[u8]) -> Result<A, String> {
+fn message<R: Message + Default>(body: &[u8]) -> Result<R, String> {
     let (head, bytes) = body.split_at_checked(5).ok_or("the answer has no message")?;
     let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
     if head[0] != 0 || usize::try_from(length) != Ok(bytes.len()) {
         return Err("the answer is not one plain message".to_owned());
     }
-    A::decode(bytes).map_err(|error| error.to_string())
+    R::decode(bytes).map_err(|error| error.to_string())
 }
 
 /// The code and the text in a head or at the end of a body.
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_refusals() {
+    fn error_texts_are_unescaped() {
         let check = |text: &str, expected: &str| assert_eq!(unescaped(text.as_bytes()), expected);
         check("etcdserver: too many requests", "etcdserver: too many requests");
         check("100%25 %C3%A4%", "100% ä%");

@@ -1,4 +1,4 @@
-//! Who has registered so far, as a plain function of the registry's rows.
+//! The founders that have registered so far, as a plain function of the registry's rows.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// For the cluster of this token. Slashes that lead nowhere don't count, as in a path.
+    /// For the cluster of this token. Empty parts between slashes don't count, as in a path.
     pub(super) fn new(token: &str) -> Self {
         let parts: Vec<_> = token.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         Self { prefix: format!("/_etcd/registry/{}", parts.join("/")) }
@@ -39,25 +39,25 @@ impl Keys {
     }
 }
 
-/// Why a registry's rows make no cluster. The texts are etcd's, but for the one it does not have.
+/// Rows of a registry that make no cluster. The texts are etcd's, but for the one it does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RowsError {
-    /// Nobody has said how many founders there are to be.
+    /// The row with the number of founders is missing.
     #[error("discovery: size key not found")]
     SizeMissing,
-    /// That is no number above zero.
+    /// The row with the number of founders has no number above zero.
     #[error("discovery: size key is bad")]
     SizeBad,
-    /// All founders are others.
+    /// Other members have taken all places.
     #[error("discovery: cluster is full")]
     Full,
-    /// Somebody has registered with something else than URLs.
+    /// A member has registered with something else than URLs.
     #[error("discovery: invalid peer URL")]
     Url,
-    /// Two have the same name, or one has two.
+    /// Two members have the same name, or one has two names.
     #[error("discovery cluster {0} has duplicate name")]
     DuplicateName(String),
-    /// Two have the same URL, or one has it twice.
+    /// Two members have the same URL, or one has it twice.
     #[error("discovery cluster {0} has duplicate url")]
     DuplicateUrl(String),
 }
@@ -71,7 +71,7 @@ pub(super) fn size(value: Option<&[u8]>) -> Result<usize, RowsError> {
     size.ok_or(RowsError::SizeBad)
 }
 
-/// One that has registered.
+/// A member that has registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Founder {
     pub(super) key: String,
@@ -79,12 +79,12 @@ pub(super) struct Founder {
     pub(super) entry: String,
 }
 
-/// All that have registered, in that order.
+/// All members that have registered, in that order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Founders(Vec<Founder>);
 
 impl Founders {
-    /// Reads the rows below [`Keys::members`]. Rows that are none of a member are passed over with a warning.
+    /// Reads the rows below [`Keys::members`]. Rows without a member are skipped with a warning.
     pub(super) fn read(mut rows: Vec<KeyValue>) -> Self {
         rows.sort_by_key(|row| row.create_revision);
         let mut founders = Vec::new();
@@ -118,7 +118,7 @@ impl Founders {
         if is_in || self.0.len() < size { Ok(()) } else { Err(RowsError::Full) }
     }
 
-    /// What the first `size` make up together. More may have registered at the same moment.
+    /// The cluster of the first `size` founders. More may have registered at the same moment.
     pub(super) fn cluster(&self, size: usize) -> Result<Members, RowsError> {
         let mut members = Members::new();
         let entries: Vec<_> = self.0.iter().take(size).map(|founder| founder.entry.as_str()).collect();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_etcds() {
+    fn keys_are_those_of_etcd() {
         let keys = Keys::new("t");
         assert_eq!(keys.size(), "/_etcd/registry/t/_config/size");
         assert_eq!(keys.member(MemberId(0x1f)), "/_etcd/registry/t/members/1f");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_first_is_in() {
+    fn founders_are_those_that_registered_first() {
         let rows = [("c", "c=http://h:3", 30), ("a", "a=http://h:1", 40), ("b", "b=http://h:2", 20)];
         let all = founders(&rows);
         let check = |size, key, expected| assert_eq!(all.check_room(size, key), expected, "{size} {key}");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_to_make_a_cluster() {
+    fn rows_that_make_no_cluster_are_errors() {
         let check = |rows: &[(&str, &str, i64)], expected: Result<&str, &str>| {
             let cluster = founders(rows).cluster(3).map_err(|error| error.to_string());
             let shown = cluster.map(|members| format!("{members:?}"));

@@ -1,7 +1,7 @@
 //! Founders by a registry in another cluster, with the rows and in the order of etcd's v3 discovery.
 //!
-//! Each founder puts its row, and those whose rows were created first are the cluster. etcd watches for the others;
-//! here the rows are read again and again, which needs no stream and is over when the last founder has come.
+//! Each founder puts its row, and those whose rows were created first are the cluster. etcd watches for the other rows.
+//! Here the rows are read again until the last founder has registered, which needs no stream.
 
 use std::time::Duration;
 
@@ -20,31 +20,31 @@ use crate::founders::{Founders, Keys, RowsError, size};
 
 const RANGE: &str = "/etcdserverpb.KV/Range";
 const PUT: &str = "/etcdserverpb.KV/Put";
-/// Between two looks at who has registered.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// Doublings of the pause after calls that failed: 2 s to 256 s, as etcd's.
+/// Between two reads of the rows.
+const READ_PAUSE: Duration = Duration::from_millis(500);
+/// Doublings of the pause after calls that failed: 2 s to 256 s, as in etcd.
 const DOUBLINGS_MAX: u32 = 8;
 
-/// Why a registry has no cluster for this member.
+/// A registry without a cluster for this member.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// The rows are not as they should be.
+    /// The rows make no cluster, or one of others.
     #[error(transparent)]
     Rows(#[from] RowsError),
-    /// Nobody can be asked. What may get better by itself is tried again instead.
+    /// A request fails in a way that no retry can change.
     #[error(transparent)]
     Call(CallError),
-    /// A row can't be read.
+    /// A row can't be decoded.
     #[error("read a row of the registry: {0}")]
     Decode(prost::DecodeError),
 }
 
 /// Registers this member with `entry`, which is `name=url,name=url`, and waits until all founders are there. Calls that
-/// fail are tried again for ever.
+/// fail are retried for ever.
 pub(super) async fn join(registry: &Registry, own: MemberId, entry: &str) -> Result<Members, RegistryError> {
     info!("Bootstrapping cluster using v3 discovery.");
-    let joined = match Desk::new(registry) {
-        Ok(mut desk) => desk.join(own, entry).await,
+    let joined = match Registration::new(registry) {
+        Ok(mut registration) => registration.join(own, entry).await,
         Err(problem) => Err(problem),
     };
     let (token, endpoints) = (&*registry.token, registry.endpoints.join(","));
@@ -75,17 +75,17 @@ pub(super) async fn join(registry: &Registry, own: MemberId, entry: &str) -> Res
     joined
 }
 
-/// Where one registers.
-struct Desk {
+/// The registration of this member.
+struct Registration {
     keys: Keys,
     channel: Channel,
-    /// Calls that have failed since the last that didn't.
+    /// Calls that have failed in a row.
     failures: u32,
     /// The keys of the founders that have been logged.
     shown: Vec<String>,
 }
 
-impl Desk {
+impl Registration {
     fn new(registry: &Registry) -> Result<Self, RegistryError> {
         let channel = Channel::new(registry.clone()).map_err(RegistryError::Call)?;
         Ok(Self { keys: Keys::new(&registry.token), channel, failures: 0, shown: Vec::new() })
@@ -93,12 +93,12 @@ impl Desk {
 
     async fn join(&mut self, own: MemberId, entry: &str) -> Result<Members, RegistryError> {
         let own_key = self.keys.member(own);
-        // Before a row is put that would be one too many.
-        self.look(&own_key).await?;
+        // Before the put: a row too many would stay.
+        self.read(&own_key).await?;
         self.register(&own_key, entry).await?;
-        let mut was_said = false;
+        let mut is_logged = false;
         loop {
-            let (size, founders) = self.look(&own_key).await?;
+            let (size, founders) = self.read(&own_key).await?;
             let found = founders.len();
             if found >= size {
                 info!(
@@ -108,15 +108,15 @@ impl Desk {
                 );
                 return Ok(founders.cluster(size)?);
             }
-            if !std::mem::replace(&mut was_said, true) {
+            if !std::mem::replace(&mut is_logged, true) {
                 info!(clusterSize = size, "found-peers" = found, "waiting for peers from discovery service");
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(READ_PAUSE).await;
         }
     }
 
-    /// How many founders there are to be, and who has registered. Errs if this member is not to be one of them.
-    async fn look(&mut self, own_key: &str) -> Result<(usize, Founders), RegistryError> {
+    /// The number of founders that are needed, and those that have registered. Errs if they leave no place for this member.
+    async fn read(&mut self, own_key: &str) -> Result<(usize, Founders), RegistryError> {
         let (size_key, members_key) = (self.keys.size(), self.keys.members());
         let row = self.rows(&size_key, false, "failed to get cluster size from discovery service").await?;
         let size = size(row.first().map(|row| &*row.value))?;
@@ -175,10 +175,10 @@ impl Desk {
         }
     }
 
-    /// Waits before the next attempt, the longer the more have failed. What no attempt can change is given back.
-    async fn pause(&mut self, problem: CallError, step: &str) -> Result<(), RegistryError> {
-        if let CallError::Authenticate { .. } = problem {
-            return Err(RegistryError::Call(problem));
+    /// Waits before the next attempt, the longer the more have failed. Returns the errors that no attempt can change.
+    async fn pause(&mut self, error: CallError, step: &str) -> Result<(), RegistryError> {
+        if let CallError::Authenticate { .. } = error {
+            return Err(RegistryError::Call(error));
         }
         self.failures += 1;
         let backoff = Duration::from_secs(1 << self.failures.min(DOUBLINGS_MAX));

@@ -29,45 +29,61 @@ pub struct SrvRecords {
     pub service_name: String,
 }
 
-/// Another cluster, in which each founder leaves its name and URLs.
+/// Another cluster, in which each founder puts its name and URLs.
 #[derive(Clone, Debug)]
 pub struct Registry {
     /// Where that cluster serves clients: URLs, or a host and a port. Not empty.
     pub endpoints: Vec<String>,
-    /// Which cluster is to be founded. Not empty.
+    /// The name of the cluster that is to be founded. Not empty.
     pub token: String,
     /// Longest time to connect.
     pub dial_timeout: Duration,
-    /// Longest time for an answer.
+    /// Longest time for a response.
     pub request_timeout: Duration,
-    /// Time without an answer after which the other end is asked whether it is there; `None` for never.
+    /// Time without a response after which a ping is sent; `None` for never.
     pub keepalive_interval: Option<Duration>,
-    /// Longest time for that.
+    /// Longest time for the response to a ping.
     pub keepalive_timeout: Duration,
     /// How connections are encrypted. `None` in the clear, unless an endpoint is an `https` URL.
     pub tls: Option<RegistryTls>,
-    /// Who registers; `None` if nobody asks.
+    /// The user of the requests; `None` if the registry has authentication off.
     pub credentials: Option<Credentials>,
 }
 
 /// How connections with the registry are encrypted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryTls {
-    /// What this member shows.
+    /// The certificate of this member.
     pub files: Option<KeyFiles>,
-    /// Whom to trust; `None` for those whom the system trusts.
+    /// The authority to trust; `None` for those that the system trusts.
     pub trusted_ca: Option<PathBuf>,
     /// Any certificate is accepted.
     pub insecure_skip_verify: bool,
 }
 
-/// A user of the registry. What is printed has no password.
+/// A user of the registry. Its debug form has no password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Who.
+    /// The name.
     pub user: String,
-    /// The proof. Never empty.
+    /// The password. Never empty.
     pub password: String,
+}
+
+impl Registry {
+    /// A registry with etcd's defaults.
+    pub fn new<T: Into<String>>(endpoints: impl IntoIterator<Item = T>, token: impl Into<String>) -> Self {
+        Self {
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
+            token: token.into(),
+            dial_timeout: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(5),
+            keepalive_interval: Some(Duration::from_secs(2)),
+            keepalive_timeout: Duration::from_secs(6),
+            tls: None,
+            credentials: None,
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {

@@ -1,4 +1,4 @@
-//! Founders by SRV records, in the manner of etcd's `srv.GetCluster`: whoever has one of this member's own addresses
+//! Founders by SRV records, in the manner of etcd's `srv.GetCluster`: the record with one of this member's own addresses
 //! is this member, all others get numbers for names.
 
 use std::io;
@@ -11,19 +11,19 @@ use crate::Members;
 use crate::SrvRecords;
 use crate::dns::{Dns, LookupError, Srv};
 
-/// Founders that are not in the name service. The texts are etcd's.
+/// Founders that the name service does not have. The texts are etcd's.
 #[derive(Debug, thiserror::Error)]
 pub enum SrvError {
-    /// An advertised URL leads nowhere.
+    /// An advertised URL has no address.
     #[error("failed to resolve {url} ({source})")]
     Advertised { url: Url, source: io::Error },
     /// There are no records.
     #[error("error querying DNS SRV records for _{service} {source}")]
     Lookup { service: String, source: LookupError },
-    /// The only records have targets that lead nowhere.
+    /// The only records have targets without an address.
     #[error("error querying DNS SRV records for _{service} lookup {target}: {source}")]
     Target { service: String, target: String, source: io::Error },
-    /// The only record is this member's, which talks otherwise.
+    /// The only record is this member's, which advertises another scheme.
     #[error(
         "error querying DNS SRV records for _{service} bootstrap at {found} from DNS for {service} has scheme mismatch \
          with expected peer {advertised}"
@@ -32,7 +32,7 @@ pub enum SrvError {
     /// Neither service has founders.
     #[error("{0}\n{1}")]
     Both(Box<SrvError>, Box<SrvError>),
-    /// Others are there, and this member is not.
+    /// The records name other members, and not this one.
     #[error("cannot find local etcd member {0:?} in SRV records")]
     Unlisted(String),
     /// A target whose name can't be part of a URL.
@@ -45,7 +45,7 @@ pub(super) fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok((host, port).to_socket_addrs()?.collect())
 }
 
-/// Whom to ask.
+/// Looks founders up.
 pub(super) struct Finder<'a> {
     pub(super) dns: &'a Dns,
     pub(super) addresses: &'a dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>>,
@@ -94,12 +94,12 @@ impl Finder<'_> {
         let found = found.map_err(|source| SrvError::Lookup { service: service.to_owned(), source })?;
         let mut founders = Vec::new();
         let mut fault = None;
-        let mut strangers = 0;
+        let mut n_others = 0;
         for Srv { target, port, .. } in found {
             let addresses = match (self.addresses)(&target, port) {
                 Ok(addresses) => addresses,
                 Err(source) => {
-                    // As in etcd. The others may see it, and found another cluster than this member.
+                    // As in etcd. Other members may resolve it, and found another cluster than this one.
                     warn!("srv-target" = target, error = %source, "leaving out a member of the SRV records that has no address");
                     fault = Some(SrvError::Target { service: service.to_owned(), target, source });
                     continue;
@@ -114,8 +114,8 @@ impl Finder<'_> {
                 }
                 Some(_) => founders.push(format!("{name}={url}")),
                 None => {
-                    founders.push(format!("{strangers}={url}"));
-                    strangers += 1;
+                    founders.push(format!("{n_others}={url}"));
+                    n_others += 1;
                 }
             }
         }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_member_is_found_by_its_addresses() {
+    fn the_local_member_is_found_by_its_addresses() {
         let check = |records: &[&str], advertised, name, expected: &str| {
             assert_eq!(members(records, advertised, name).as_deref(), Ok(expected), "{records:?}");
         };
@@ -217,7 +217,7 @@ mod tests {
         let named =
             ["etcd-server-x h1.example 1", "etcd-server h2.example 1", "etcd-server-ssl-x h4.example 1"];
         check(&named, "http://h1.example:1", "x", "0=https://h4.example:1,a=http://h1.example:1");
-        // Another port is another member; whoever can't be found is left out.
+        // Another port is another member; targets without an address are left out.
         let more = ["etcd-server h1.example 1", "etcd-server h1.example 2", "etcd-server lost.example 1"];
         check(&more, "http://h1.example:2", "", "0=http://h1.example:1,a=http://h1.example:2");
         let two = ["etcd-server h1.example 1", "etcd-server h1.example 2"];
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_go_wrong() {
+    fn missing_founders_are_errors() {
         let check = |records: &[&str], advertised, expected: &str| {
             assert_eq!(members(records, advertised, "").unwrap_err(), expected, "{records:?}");
         };

@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use crate::suggestion::suggestion;
 use crate::{Flag, Settings, ValueError, table};
 
-/// What a command line asks for.
+/// The command in a command line.
 #[derive(Debug)]
 pub enum Command {
-    /// Run the server. If something stood behind the flags, it is the second part, and an error.
+    /// Run the server. An argument that follows the flags is the second part, and an error.
     Run(Settings, Option<String>),
     /// Print the help.
     Help,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn all_the_ways_to_write_a_flag() {
+    fn flags_are_written_as_in_go() {
         for args in
             [&["-name", "a"][..], &["--name", "a"], &["-name=a"], &["--name=a"], &["--name=b", "-name=a"]]
         {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_over_is_kept() {
+    fn arguments_behind_the_flags_are_kept() {
         assert!(matches!(parse(&["a", "--nope"]), Ok(Command::Run(_, Some(arg))) if arg == "a"));
         assert!(matches!(parse(&["--", "--name"]), Ok(Command::Run(_, Some(arg))) if arg == "--name"));
         assert!(matches!(parse(&["-"]), Ok(Command::Run(_, Some(arg))) if arg == "-"));

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{FLAGS, LoadError, Settings, SourceDiagnostic};
 
-/// Variables that start like a flag's and are none. The first two belong to etcd's own builds and have nothing
-/// to act on here.
+/// Variables with the prefix of flags that belong to etcd's own builds and have nothing to act on here.
 const NOT_FLAGS: [&str; 2] = ["ETCD_UNSUPPORTED_ARCH", "ETCD_VERIFY"];
 
 /// The variable for a flag: `ETCD_INITIAL_CLUSTER_STATE` for `initial-cluster-state`.
@@ -15,8 +14,8 @@ fn variable_of(flag: &str) -> String {
 
 /// Adds what the environment sets to what the command line has set.
 ///
-/// A flag set by both is an error, even to the same value: one of them would be without effect. Variables that
-/// belong to no flag are only noted, because container platforms invent some (`ETCD_PORT`, `ETCD_SERVICE_HOST`).
+/// A flag set by both is an error, even to the same value: one of them would have no effect. Variables that belong to
+/// no flag are only diagnostics, because container platforms set some (`ETCD_PORT`, `ETCD_SERVICE_HOST`).
 pub(crate) fn read_environment(
     settings: &mut Settings,
     variables: &BTreeMap<String, String>,
@@ -24,7 +23,7 @@ pub(crate) fn read_environment(
 ) -> Result<(), LoadError> {
     let mut rest = variables.clone();
     rest.retain(|variable, _| variable.starts_with("ETCD_") && !NOT_FLAGS.contains(&variable.as_str()));
-    // A variable called like the switch for printing the version is rather the version of an image.
+    // Images set a variable with this name to their version; it is not meant for the flag.
     if let Some(value) = rest.remove("ETCD_VERSION").filter(|value| !value.is_empty()) {
         diagnostics.push(SourceDiagnostic::VersionVariable { value });
     }
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_variables_are_only_noted() {
+    fn unknown_variables_are_only_diagnostics() {
         let (settings, diagnostics) =
             read(&[], &[("ETCD_SERVICE_HOST", "10.0.0.1"), ("ETCD_VERSION", "v3.5"), ("ETCD_VERIFY", "all")])
                 .unwrap();

@@ -7,7 +7,7 @@ use serde_norway::Value as Yaml;
 
 use crate::{FLAGS, Flag, Kind, LoadError, Nanos, Settings, SourceDiagnostic, Value, ValueError};
 
-/// Reads the settings of a configuration file. Nothing else that sets flags counts beside it.
+/// Reads the settings of a configuration file. Command line and environment have no effect beside it.
 ///
 /// Durations are integers in nanoseconds, as in etcd; texts like `5s` are accepted, too. Keys match in any case.
 /// Unknown keys and nulls are skipped.
@@ -22,7 +22,7 @@ pub(crate) fn read_file(path: &Path, diagnostics: &mut Vec<SourceDiagnostic>) ->
     Ok(settings)
 }
 
-/// The settings in `text` and the keys that belong to no flag. `path` is for error messages only.
+/// The settings in `text`, and the keys that belong to no flag. `path` is for errors only.
 fn read(path: &Path, text: &str) -> Result<(Settings, Vec<String>), LoadError> {
     let syntax = |source| LoadError::FileSyntax { path: path.into(), source };
     let document: Yaml = serde_norway::from_str(text).map_err(syntax)?;

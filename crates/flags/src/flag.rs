@@ -28,7 +28,7 @@ pub enum Section {
     Member,
     /// The cluster it belongs to or founds.
     Clustering,
-    /// Encryption and who may connect.
+    /// Encryption, and which certificates may connect.
     Security,
     /// Users and tokens.
     Auth,

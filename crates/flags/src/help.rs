@@ -9,7 +9,7 @@ const WIDTH: usize = 100;
 /// Column at which descriptions start; longer flags have theirs on the next line.
 const INDENT: usize = 40;
 
-/// How to call the program, for those who called it wrongly. `program` is the name it was called by.
+/// How to call the program, printed after a usage error. `program` is the name it was called by.
 pub fn usage(program: &str) -> String {
     format!(
         "usage: {program} [flags]                  run a member\n       \

@@ -1,4 +1,4 @@
-//! The values that were set, whatever set them.
+//! The values of flags that were set.
 
 use std::collections::BTreeMap;
 
@@ -32,8 +32,8 @@ macro_rules! getter {
 }
 
 impl Settings {
-    /// No values; they are those of a configuration file, where the defaults of some flags do not depend on
-    /// whether others are set.
+    /// No values, to be filled from a configuration file. There the defaults of some flags do not depend on whether others
+    /// are set.
     pub(crate) fn for_file() -> Self {
         Self { set: BTreeMap::new(), from_file: true }
     }
@@ -52,7 +52,7 @@ impl Settings {
         self.from_file
     }
 
-    /// The flags that were set to something else than their default and do nothing here.
+    /// The flags that were set to another value than their default and have no effect here.
     pub fn without_effect(&self) -> impl Iterator<Item = &'static Flag> {
         FLAGS.iter().filter(|flag| {
             flag.status == Status::NoEffect

@@ -1,4 +1,4 @@
-//! Help for those who misspell a flag.
+//! Suggestions for misspelt flags.
 
 use crate::{FLAGS, Status};
 
@@ -7,7 +7,7 @@ const SIMILAR_ENOUGH: f64 = 0.7;
 
 /// A sentence naming the flag that was probably meant, with a line break in front; empty if none is near.
 pub(crate) fn suggestion(name: &str) -> String {
-    // etcd 3.6 dropped this prefix; some of these flags kept the rest of their name, others became gates.
+    // etcd 3.6 dropped this prefix. Some of these flags kept the rest of their name, others became gates.
     if let Some(rest) = name.strip_prefix("experimental-") {
         return match nearest(rest) {
             Some(flag) if flag == rest => format!("\ndid you mean -{flag}? It has lost its prefix"),

@@ -7,7 +7,7 @@ use tracing::field::{Field, Visit};
 
 use crate::Severity;
 
-/// What an event has to say. See the module above for the fields that are special.
+/// The fields of an event. The documentation of the crate lists those that are special.
 pub(super) struct Fields {
     pub(super) message: String,
     pub(super) logger: Option<String>,

@@ -9,13 +9,13 @@ use tracing_subscriber::filter::LevelFilter;
 /// How much a log line matters, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// For those who look for a fault.
+    /// Details for the search of a fault.
     Debug,
     /// The normal course of things.
     Info,
     /// Something that may need attention.
     Warn,
-    /// Somebody has to look.
+    /// Needs the attention of an operator.
     Error,
     /// A broken invariant that can be survived.
     DPanic,

@@ -35,7 +35,7 @@ impl Sink {
         }))
     }
 
-    /// Writes a line that ends in a line break. There is nobody to tell when that fails.
+    /// Writes a line that ends in a line break. An error has no place where it could be logged.
     pub(super) fn write(&self, severity: Severity, line: &str) {
         let _ = match self {
             Self::Stderr => io::stderr().lock().write_all(line.as_bytes()),

@@ -49,6 +49,7 @@ mod tests {
     use std::ffi::OsString;
 
     use ferretcd_flags::{Command, parse_command_line};
+    use ferretcd_logging::Severity;
 
     use super::*;
 

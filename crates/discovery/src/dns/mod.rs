@@ -20,11 +20,11 @@ use self::query::{Answer, DATAGRAM_BYTES_MAX, Query};
 /// The port of name servers.
 const PORT: u16 = 53;
 
-/// Why there is no record.
+/// A name without records.
 #[derive(Debug)]
 pub struct LookupError {
     name: String,
-    /// Who was asked last.
+    /// The server of the last query.
     server: Option<SocketAddr>,
     fault: Fault,
 }
@@ -54,11 +54,11 @@ impl fmt::Display for LookupError {
     }
 }
 
-/// Who is asked, and how.
+/// The name servers, and how to query them.
 #[derive(Clone, Debug)]
 pub(super) struct Dns {
     servers: Vec<SocketAddr>,
-    /// What may be missing at the end of a name.
+    /// Domains that are appended to a name.
     search: Vec<String>,
     /// A name with as many dots is first tried as it is.
     dots: usize,
@@ -70,7 +70,7 @@ impl Dns {
     /// As the system is configured; a server on this machine if it is not.
     pub(super) fn system() -> Self {
         let text = std::fs::read("/etc/resolv.conf").unwrap_or_default();
-        // Lines that make no sense are passed over, as everybody does.
+        // Lines that can't be parsed are skipped, as other resolvers do.
         let (config, _) = resolv_conf::Config::parse_with_errors(&text);
         let mut servers: Vec<_> =
             config.nameservers.iter().map(|server| SocketAddr::new(IpAddr::from(server), PORT)).collect();
@@ -119,11 +119,11 @@ impl Dns {
         let mut last = (None, Fault::NoSuchHost);
         for _ in 0..self.attempts {
             for server in &self.servers {
-                let fault = match self.ask(*server, &query) {
+                let fault = match self.query(*server, &query) {
                     Ok(Answer { code: RCODE::NoError, records, .. }) if !records.is_empty() => {
                         return Ok(records);
                     }
-                    // It knows. Another one would say the same.
+                    // The response is authoritative; other servers would give the same.
                     Ok(Answer { code: RCODE::NoError | RCODE::NameError, .. }) => {
                         return Err((Some(*server), Fault::NoSuchHost));
                     }
@@ -137,15 +137,15 @@ impl Dns {
         Err(last)
     }
 
-    fn ask(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
-        let answer = self.ask_by_datagram(server, query)?;
-        if answer.is_cut { self.ask_by_stream(server, query) } else { Ok(answer) }
+    fn query(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
+        let answer = self.query_by_datagram(server, query)?;
+        if answer.is_cut { self.query_by_stream(server, query) } else { Ok(answer) }
     }
 
-    fn ask_by_datagram(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
+    fn query_by_datagram(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
         let any: IpAddr =
             if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        // Each question has a port that nobody can know, and hears only whom it has asked.
+        // Each query has a random port, and receives only from its server.
         let socket = UdpSocket::bind((any, 0))?;
         socket.connect(server)?;
         socket.send(&query.bytes)?;
@@ -158,14 +158,14 @@ impl Dns {
             }
             socket.set_read_timeout(Some(left))?;
             let received = socket.recv(&mut bytes)?;
-            // What is no answer to this question may be forged; the true one may still come.
+            // A datagram that is no answer to this query may be forged; the true one may still come.
             if let Some(answer) = query.answer(&bytes[..received]) {
                 return Ok(answer);
             }
         }
     }
 
-    fn ask_by_stream(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
+    fn query_by_stream(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
         let mut stream = TcpStream::connect_timeout(&server, self.timeout)?;
         stream.set_read_timeout(Some(self.timeout))?;
         stream.set_write_timeout(Some(self.timeout))?;
@@ -188,7 +188,7 @@ pub(super) mod tests {
     use super::name_server::{record, serve};
     use super::*;
 
-    /// Asks one server, and waits for it for a moment.
+    /// Queries one server, and waits for it for a moment.
     pub(crate) fn dns(server: SocketAddr) -> Dns {
         Dns {
             servers: vec![server],

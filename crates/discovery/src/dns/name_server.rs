@@ -18,7 +18,7 @@ pub(crate) fn serve(records: Vec<(String, String, u16)>, is_cut: bool) -> Socket
         let mut query = [0; 512];
         while let Ok((length, client)) = udp.recv_from(&mut query) {
             let answer = reply(&query[..length], &records, is_cut);
-            // First what somebody else might have sent.
+            // First a datagram as another sender might forge it.
             udp.send_to(b"?", client).unwrap();
             let mut forged = answer.clone();
             forged[0] ^= 1;

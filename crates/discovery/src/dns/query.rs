@@ -1,4 +1,4 @@
-//! One question and its answer as bytes.
+//! One query and its answer as bytes.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
@@ -13,9 +13,9 @@ pub(super) const DATAGRAM_BYTES_MAX: u16 = 1232;
 /// A record: where the service is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Srv {
-    /// The smaller the better.
+    /// Smaller ones come first.
     pub(crate) priority: u16,
-    /// Among records of the same priority, in the order of their goodness.
+    /// Among records of the same priority, larger ones come first.
     pub(crate) weight: Reverse<u16>,
     /// The host, with a dot at the end: the name is complete.
     pub(crate) target: String,
@@ -23,7 +23,7 @@ pub(crate) struct Srv {
     pub(crate) port: u16,
 }
 
-/// A question about one name.
+/// A query for one name.
 pub(super) struct Query {
     name: String,
     id: u16,
@@ -31,18 +31,18 @@ pub(super) struct Query {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What a server says.
+/// The answer of a server.
 pub(super) struct Answer {
     pub(super) code: RCODE,
-    /// There is more than fits into a datagram.
+    /// There are more records than fit into a datagram.
     pub(super) is_cut: bool,
     pub(super) records: Vec<Srv>,
 }
 
 impl Query {
-    /// `None` if no name can be like that.
+    /// `None` if the text is not a name.
     pub(super) fn new(name: &str) -> Option<Self> {
-        // Seeded by the system for each: nobody can guess the number.
+        // Seeded by the system for each query, so that no sender can guess the number.
         let number = RandomState::new().build_hasher().finish().to_le_bytes();
         let id = u16::from_le_bytes([number[0], number[1]]);
         let mut packet = Packet::new_query(id);
@@ -59,7 +59,7 @@ impl Query {
         Some(Self { name: name.to_owned(), id, bytes })
     }
 
-    /// Reads an answer to this question; `None` if it is anything else.
+    /// Reads an answer to this query; `None` if it is anything else.
     pub(super) fn answer(&self, bytes: &[u8]) -> Option<Answer> {
         let packet = Packet::parse(bytes).ok()?;
         let [question] = packet.questions.as_slice() else { return None };
