@@ -1,7 +1,6 @@
 //! The project's own automation, run as `cargo xtask <task>`.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
@@ -9,9 +8,9 @@ mod bench;
 mod ci;
 mod codegen;
 mod tidy;
+mod workspace;
 
-/// What a task ends with; the error is printed and becomes exit code 1.
-type TaskResult = Result<(), Box<dyn std::error::Error>>;
+use workspace::{TaskResult, workspace_root};
 
 const USAGE: &str = "\
 usage: cargo xtask <task>
@@ -20,7 +19,9 @@ tasks:
   bench [...]         the same load on ferretcd and etcd, compared (Linux); --help lists its options
   ci [--keep-going]   what has to pass before a push, apart from the tests: format, tidy, deny, clippy, docs
   codegen [--check]   generate the API's Rust code from proto/, or check that it is up to date
-  tidy                check the rules that neither compiler nor lints know: layers, manifests, sizes, wording";
+  tidy                check the rules that neither compiler nor lints know: layers, imports, manifests, sizes, words
+  tidy --graph        show which crate depends on which, and the circles of imports among their files
+  tidy --words        show the pronouns that hide which part of the system acts";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -36,14 +37,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed stderr leaves nobody to tell; the exit code still says it.
+            // With a closed stderr the exit code still reports the failure.
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn workspace_root() -> PathBuf {
-    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest_dir.parent().expect("xtask is a folder of the workspace").to_owned()
 }

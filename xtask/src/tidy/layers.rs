@@ -63,7 +63,8 @@ fn edge(from: &str, layer: usize, dependency: &Dependency) -> Option<Complaint> 
     }
 }
 
-fn layer(name: &str) -> Option<usize> {
+/// The place of a crate, counted from the bottom; none for what is for development.
+pub(super) fn layer(name: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&name))
 }
 

@@ -4,7 +4,7 @@
 //! dependency, one line.
 
 use super::finding::{Complaint, Finding};
-use super::tree::File;
+use super::tree::{Dependency, File, Package};
 
 /// `key = value` under `[section]`.
 struct Entry<'a> {
@@ -30,6 +30,16 @@ pub(super) fn place(manifest: &File, complaint: Complaint) -> Finding {
         .find(|entry| is_dependencies(entry.section) && entry.key == complaint.dependency)
         .map_or(0, |entry| entry.line);
     manifest.at(line, complaint.message)
+}
+
+/// A member of the workspace has one name: its package's, which every manifest and all code use.
+pub(super) fn renamed(package: &Package) -> Vec<Complaint> {
+    let renamed = |it: &&Dependency| it.member.is_some() && it.key != it.package;
+    let complaint = |it: &Dependency| Complaint {
+        dependency: it.key.clone(),
+        message: format!("call {} by its own name, in the root manifest too", it.package),
+    };
+    package.dependencies.iter().filter(renamed).map(complaint).collect()
 }
 
 /// Each outside dependency stands below the comment that justifies it, and without default features.
@@ -169,6 +179,24 @@ mod tests {
         );
         check_member("[lints]\nworkspace = true\n[dependencies.a]\nversion = \"1\"", &[(3, "one line")]);
         check_member("[dependencies]\na.workspace = true", &[(0, "inherit the lints")]);
+    }
+
+    #[test]
+    fn members_have_one_name() {
+        let check = |key: &str, member: Option<&str>, expected: usize| {
+            let dependency = Dependency {
+                key: key.to_owned(),
+                package: "ferretcd-base".to_owned(),
+                member: member.map(str::to_owned),
+                ..Dependency::default()
+            };
+            let package =
+                Package { name: "mvcc".to_owned(), manifest: String::new(), dependencies: vec![dependency] };
+            assert_eq!(renamed(&package).len(), expected, "{key}");
+        };
+        check("ferretcd-base", Some("base"), 0);
+        check("base", Some("base"), 1);
+        check("base", None, 0);
     }
 
     #[test]

@@ -1,18 +1,26 @@
 //! `cargo xtask tidy`: the rules of this workspace that a machine can check and no compiler does.
 //!
 //! [`layers`] and [`libraries`] judge what packages depend on, [`manifests`] how the manifests say so, [`sources`]
-//! what Rust files contain, [`texts`] what any file contains. Each is a plain function from what [`tree`] has read
+//! and [`functions`] what Rust files contain, [`imports`] what they import from each other, [`words`] how comments,
+//! names and documents speak, [`texts`] what any file contains. Each is a plain function from what [`tree`] has read
 //! to [`Finding`]s. Last, the checked-in generated code is compared with `proto/`.
+//!
+//! With `--graph` the crates and the circles of imports are shown instead, with `--words` the words that are avoided.
 //!
 //! What the lints of the root manifest or `deny.toml` can say is said there, not here.
 
 mod finding;
+mod functions;
+mod graph;
+mod imports;
 mod layers;
 mod libraries;
 mod manifests;
+mod rust;
 mod sources;
 mod texts;
 mod tree;
+mod words;
 
 use std::io::Write as _;
 
@@ -20,16 +28,27 @@ use self::finding::Finding;
 use self::tree::Tree;
 use crate::{TaskResult, codegen};
 
-/// Prints every violation as `file:line: what to do`; one is enough to fail.
+/// Does what the options say; without any, checks every rule.
 pub(crate) fn run(options: &[&str]) -> TaskResult {
-    if !options.is_empty() {
-        return Err("usage: cargo xtask tidy".into());
-    }
     let tree = Tree::read()?;
-    let mut violations = violations(&tree);
-    violations.sort();
     let mut stdout = std::io::stdout().lock();
-    for warning in tree.files.iter().filter_map(sources::long_file) {
+    match options {
+        [] => check(&tree, &mut stdout),
+        ["--graph"] => Ok(graph::print(&tree, &mut stdout)?),
+        ["--words"] => {
+            let found = words::find(&tree.files);
+            found.iter().try_for_each(|finding| writeln!(stdout, "{finding}"))?;
+            Ok(writeln!(stdout, "{} in all", found.len())?)
+        }
+        _ => Err("usage: cargo xtask tidy [--graph | --words]".into()),
+    }
+}
+
+/// Prints every violation as `file:line: what to do`; one is enough to fail.
+fn check(tree: &Tree, stdout: &mut impl std::io::Write) -> TaskResult {
+    let mut violations = violations(tree);
+    violations.sort();
+    for warning in warnings(tree) {
         writeln!(stdout, "warning: {warning}")?;
     }
     for violation in &violations {
@@ -47,10 +66,16 @@ pub(crate) fn run(options: &[&str]) -> TaskResult {
     Err(format!("tidy: {} violations{stale}", violations.len()).into())
 }
 
+fn warnings(tree: &Tree) -> impl Iterator<Item = String> {
+    let long_files = tree.files.iter().filter_map(sources::long_file).map(|finding| finding.to_string());
+    long_files.chain(words::slack(&tree.files)).chain(imports::slack(tree))
+}
+
 fn violations(tree: &Tree) -> Vec<Finding> {
     let of_packages = tree.packages.iter().flat_map(|package| {
         let manifest = tree.manifest(package);
         let complaints = layers::check(package).into_iter().chain(libraries::check(package));
+        let complaints = complaints.chain(manifests::renamed(package));
         complaints.map(move |complaint| manifests::place(manifest, complaint))
     });
     let of_files = tree.files.iter().flat_map(|file| {
@@ -59,5 +84,11 @@ fn violations(tree: &Tree) -> Vec<Finding> {
         found
     });
     let members: Vec<_> = tree.packages.iter().map(|package| tree.manifest(package)).collect();
-    of_packages.chain(of_files).chain(manifests::check(tree.root_manifest(), &members)).collect()
+    of_packages
+        .chain(of_files)
+        .chain(manifests::check(tree.root_manifest(), &members))
+        .chain(functions::check(&tree.files))
+        .chain(words::check(&tree.files))
+        .chain(imports::check(tree))
+        .collect()
 }

@@ -109,7 +109,7 @@ fn statuses(file: &File) -> Vec<Finding> {
     if STATUS_MAKERS.iter().any(|(path, _)| *path == file.path) {
         return Vec::new();
     }
-    // Unit tests stand in for whoever answers with a status.
+    // Unit tests play the parts that respond with a status.
     before_tests(file)
         .filter(|(_, line)| makes_status(line))
         .map(|(number, _)| file.at(number, "let crates/grpc-server/src/status.rs make the status"))

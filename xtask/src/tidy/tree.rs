@@ -80,6 +80,13 @@ impl Tree {
     }
 }
 
+impl Package {
+    /// The folder of its sources, with a slash at the end.
+    pub(super) fn sources(&self) -> String {
+        format!("{}src/", self.manifest.trim_end_matches("Cargo.toml"))
+    }
+}
+
 impl File {
     /// Lines with their numbers.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
