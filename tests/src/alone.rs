@@ -1,13 +1,13 @@
-//! Processes started beside members that run in this one.
+//! One lock around starting processes and opening a member's files, for members that run in this process.
 
 use std::sync::{Mutex, PoisonError};
 
-/// Between its fork and its exec a child holds copies of all descriptors of this process, and so of its locks on
-/// files. A member that gives a lock back and takes it again in that moment finds it taken by another. So whatever
-/// starts a process, and whatever opens a member's files, does it alone. Held for that one call.
+/// Between fork and exec a child holds copies of all descriptors of this process, and with them its file locks. A
+/// member that releases a file lock and takes it again at that moment finds it taken. So starting a process and
+/// opening a member's files exclude each other. Held for that one call.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Starts a process, or opens a member's files.
+/// Runs `work`, which starts a process or opens a member's files.
 pub(crate) fn alone<T>(work: impl FnOnce() -> T) -> T {
     // It guards no data that a panic could leave half changed.
     let _guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);

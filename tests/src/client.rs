@@ -14,23 +14,23 @@ use crate::Cluster;
 /// One connection with a client for each service.
 #[derive(Clone, Debug)]
 pub struct Clients {
-    /// Members.
+    /// The Cluster service.
     pub cluster: ClusterClient<Channel>,
-    /// Keys and values.
+    /// The KV service.
     pub kv: KvClient<Channel>,
-    /// Leases.
+    /// The Lease service.
     pub lease: LeaseClient<Channel>,
-    /// Status, hashes, alarms.
+    /// The Maintenance service: status, hashes, alarms.
     pub maintenance: MaintenanceClient<Channel>,
-    /// Watches; [`WatchStream`](crate::WatchStream) is handier.
+    /// The Watch service; [`WatchStream`](crate::WatchStream) is handier.
     pub watch: WatchClient<Channel>,
 }
 
-/// A server that doesn't answer in this time fails the suite instead of hanging it.
+/// A server that doesn't respond in this time fails the suite instead of hanging it.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 impl Clients {
-    /// Connects to a running cluster. Answers of any size are accepted.
+    /// Connects to a running cluster. Responses of any size are accepted.
     pub async fn connect(cluster: &impl Cluster) -> Result<Self, Error> {
         Self::connect_to(&cluster.endpoint()).await
     }
@@ -40,19 +40,19 @@ impl Clients {
         Ok(Self::on(Endpoint::from_shared(url.to_owned())?.timeout(ANSWER_WITHIN).connect().await?))
     }
 
-    /// Clients that connect when they are asked for something, and again when the connection was lost. A request that
-    /// takes longer than `within` fails.
+    /// Clients that connect at their first request, and again after the connection was lost. A request that takes
+    /// longer than `within` fails.
     ///
     /// # Panics
     ///
-    /// When `url` is not one.
+    /// When `url` is not a URL.
     pub fn lazy(url: &str, within: Duration) -> Self {
         let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL of a member");
         Self::on(endpoint.connect_timeout(within).timeout(within).connect_lazy())
     }
 
-    /// Connects with HTTP/2 windows of 64 KiB per call, the least a client can give, and room for `calls` of them
-    /// to be full at once. So little is on its way to a call that stops reading.
+    /// Connects with HTTP/2 windows of 64 KiB per call, the smallest a client can set, and a connection window for
+    /// `calls` full ones. This bounds the bytes in flight to a call that stops reading.
     pub async fn connect_narrow(cluster: &impl Cluster, calls: u32) -> Result<Self, Error> {
         const WINDOW: u32 = 65_535;
         let endpoint = Endpoint::from_shared(cluster.endpoint())?

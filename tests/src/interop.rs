@@ -1,8 +1,8 @@
-//! Suites that are programs of their own: other people's clients, run against a server of this crate.
+//! Suites that are programs of their own: third-party clients, run against a server of this crate.
 //!
-//! The program finds the server's URL in `INTEROP_ENDPOINT` and ends with status 0 when all is as it expects. It may
-//! have the server restarted meanwhile: for a line `server: kill9` or `server: stop` that it writes it reads a line
-//! `up URL` when the server is back.
+//! The program finds the server's URL in `INTEROP_ENDPOINT` and exits with status 0 when its expectations hold. It
+//! can restart the server: it writes a line `server: kill9` or `server: stop`, and reads a line `up URL` when the
+//! server is back.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -16,20 +16,20 @@ use tokio::time::timeout;
 use crate::alone::alone;
 use crate::{Killable, Options, report};
 
-/// A program that takes longer hangs.
+/// A program that takes longer is taken for hanging.
 const DONE_WITHIN: Duration = Duration::from_secs(240);
 
 /// A client that has to be built before it can be run.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientProgram {
-    /// Where it is, relative to `target/interop`.
+    /// The path of the executable, relative to `target/interop`.
     pub path: &'static str,
-    /// The command that builds it, from the root of the workspace.
+    /// The command that builds it, run in the root of the workspace.
     pub build: &'static str,
 }
 
 impl ClientProgram {
-    /// Starts a server and runs the program against it. Panics, with what both have written, when the program fails.
+    /// Starts a server and runs the program against it. Panics, with the output of both, when the program fails.
     /// A program that was not built is skipped with a line on stderr.
     pub async fn run<C: Killable>(self, arguments: &[&str], options: &Options) {
         let what = format!("{} {}", self.path, arguments.join(" "));
@@ -54,7 +54,7 @@ impl ClientProgram {
     }
 }
 
-/// Runs the program to its end and collects what it writes, restarting the server when it asks for that.
+/// Runs the program to its end and collects its output; restarts the server when the program requests it.
 async fn converse<C: Killable>(
     executable: &Path,
     arguments: &[&str],
@@ -95,7 +95,7 @@ fn spawn(executable: &Path, arguments: &[&str], endpoint: &str) -> std::io::Resu
 
 async fn read(mut pipe: impl AsyncRead + Unpin) -> String {
     let mut bytes = Vec::new();
-    // What came before an error is what there is.
+    // An error ends the output: what was read before it is returned.
     let _ = pipe.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }

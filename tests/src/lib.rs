@@ -1,25 +1,25 @@
 //! End-to-end suites, written once and run on ferretcd and on real etcd.
 //!
-//! - [`Cluster`] is what a suite may ask of a server under test, [`Killable`] what only a process can offer.
-//!   [`Process`] is one that runs a [`Program`]: [`Ferretcd`] built from this workspace, [`Etcd34`] as Debian ships it,
-//!   [`Etcd37`] built from its Go module. The real ones are the reference: every expectation was met by them before
-//!   it was asked of ferretcd. [`InProcess`] is ferretcd again, composed from its crates without its command line.
-//! - [`members`] has clusters of several processes, networks between them that can be cut, and what must hold of the
-//!   answers of such clusters.
-//! - [`scenario`] runs suites that are text: requests with the answers they get, as data.
-//! - [`Clients`] and [`raw`] reach the services with and without generated code; [`Renewals`] and [`Observer`] are
-//!   the streams by which a lease is kept and its end is seen, [`WatchStream`] is one by which watches are told.
-//! - [`history`] says what watches may tell, and checks it.
+//! - [`Cluster`] is the interface of a server under test, [`Killable`] what only a process can offer besides.
+//!   [`Process`] runs a [`Program`]: [`Ferretcd`] built from this workspace, [`Etcd34`] as Debian ships it,
+//!   [`Etcd37`] built from its Go module. The etcd targets are the reference: every expectation was checked on them
+//!   first. [`InProcess`] is ferretcd without its command line, as a part of the test's process.
+//! - [`members`] has clusters of several processes, networks between them that can be cut, and a checker for the
+//!   responses of such clusters.
+//! - [`scenario`] runs suites written as text: requests with the expected responses, as data.
+//! - [`Clients`] and [`raw`] call the services with and without generated code. [`Renewals`] is a keep-alive stream,
+//!   [`Observer`] watches the keys of leases, [`WatchStream`] is any stream of the Watch service.
+//! - [`history`] states what watches may deliver, and checks it.
 //! - [`authority`] makes certificates.
-//! - [`Metrics`] and [`resident_bytes`] look at a server from outside.
-//! - [`ClientProgram`] runs suites that are programs of their own: other people's clients.
-//! - [`Random`] makes what is random repeatable.
+//! - [`Metrics`] and [`resident_bytes`] measure a server from outside.
+//! - [`ClientProgram`] runs suites that are programs of their own: third-party clients.
+//! - [`Random`] makes random choices repeatable.
 //! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills,
 //!   [`on_every_program!`] one per suite that needs several members.
 //!
 //! The crate holds no expectations of its own: those are in `scenarios/` and in the tests. A target that isn't
-//! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure. To have etcd
-//! 3.7.1, build it once from the root of the workspace (Go 1.26, about a minute):
+//! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure. etcd 3.7.1 is
+//! built once, in the root of the workspace (Go 1.26, about a minute):
 //!
 //! ```text
 //! (cd tests/interop/go/etcd37 && go build -trimpath -o ../../../../target/interop/etcd37 .)

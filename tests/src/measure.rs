@@ -1,4 +1,4 @@
-//! What a server says, and the system says of it.
+//! Measurements of a server: its own metrics, and its memory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,12 +17,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
-    /// Asks for them.
+    /// Reads the metrics of a cluster.
     pub async fn of(cluster: &impl Cluster) -> io::Result<Self> {
         Self::at(&cluster.endpoint()).await
     }
 
-    /// Asks a member for them, by its client URL.
+    /// Reads the metrics of the member with this client URL.
     pub async fn at(url: &str) -> io::Result<Self> {
         let page = raw::page(url, "/metrics").await?;
         let lines = page.lines().filter(|line| !line.starts_with('#'));
@@ -33,11 +33,11 @@ impl Metrics {
         Ok(Self(values.collect()))
     }
 
-    /// Asks again and again until they are as they should be.
+    /// Reads the metrics again and again until `reached` holds.
     ///
     /// # Panics
     ///
-    /// When they are not within 30 s.
+    /// When it does not hold within 30 s.
     pub async fn until(cluster: &impl Cluster, what: &str, reached: impl Fn(&Self) -> bool) -> Self {
         let mut last = None;
         let wait = async {
@@ -56,19 +56,19 @@ impl Metrics {
             .unwrap_or_else(|_| panic!("{what} does not come; there are {:#?}", last.map(Self::of_watches)))
     }
 
-    /// Those that have to do with watches.
+    /// The metrics of watches.
     fn of_watches(self) -> BTreeMap<String, f64> {
         let is_of_watches = |name: &str| name.contains("watch") || name.starts_with("etcd_debugging_mvcc");
         self.0.into_iter().filter(|(name, _)| is_of_watches(name) && !name.contains("bucket")).collect()
     }
 
-    /// One value, none if there is no such metric.
+    /// One value; none if there is no such metric.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }
 }
 
-/// The memory of a running server that is not swapped out, the `VmRSS` of Linux.
+/// The resident memory of a running server, the `VmRSS` of Linux.
 pub fn resident_bytes(server: &impl Killable) -> io::Result<u64> {
     let pid = server.pid().ok_or(io::ErrorKind::NotFound)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

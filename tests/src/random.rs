@@ -5,7 +5,7 @@
 pub struct Random(u64);
 
 impl Random {
-    /// Starts from a seed; every seed is as good as another.
+    /// Starts from a seed. Any seed will do.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

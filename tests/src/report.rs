@@ -1,21 +1,21 @@
-//! What a suite says about itself besides passing and failing.
+//! What a suite reports besides passing and failing.
 
 use std::io::Write as _;
 
 use crate::Cluster;
 
-/// Says on stderr, past the capturing of the test harness, that something was not run.
+/// Reports on stderr, past the capturing of the test harness, that something was not run.
 pub fn skipped(what: &str, reason: &str) {
-    // One write, so that notices of parallel tests don't mix. Nothing is lost but the notice if stderr is gone.
+    // One write, so that notices of parallel tests don't mix. If stderr is closed, only the notice is lost.
     let _ = std::io::stderr().write_all(format!("SKIPPED {what}: {reason}\n").as_bytes());
 }
 
-/// Says on stderr what was measured; nothing fails by it.
+/// Reports a measurement on stderr. It never fails a test.
 pub fn measured(what: &str, value: &str) {
     let _ = std::io::stderr().write_all(format!("MEASURED {what}: {value}\n").as_bytes());
 }
 
-/// Whether the target can be had on this machine; says so if not. A missing ferretcd is a failure, not a skip.
+/// Whether the target is available on this machine; reports a skip if not. A missing ferretcd is a failure.
 pub fn available<C: Cluster>(what: &str) -> bool {
     match C::available() {
         Ok(()) => true,

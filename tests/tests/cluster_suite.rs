@@ -1,4 +1,4 @@
-//! Changes of the members on every target.
+//! Membership changes on every target.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::scenario::{MembersSession, run};
@@ -12,9 +12,9 @@ on_every_target! {
     alone => suite("cluster/alone.txt"),
 }
 
-/// etcd logs them, and then every member of the cluster crashes.
+/// etcd commits such a change, and then every member of the cluster crashes.
 #[tokio::test]
-async fn addresses_that_are_none_are_not_taken_for_members() {
+async fn a_member_without_a_valid_peer_url_is_rejected() {
     let cluster = InProcess::start(&Options::default()).await.expect("a member starts");
     let mut clients = Clients::connect(&cluster).await.expect("it accepts connections");
     let list = clients.cluster.member_list(pb::MemberListRequest::default()).await.expect("a list");
@@ -26,9 +26,9 @@ async fn addresses_that_are_none_are_not_taken_for_members() {
     }
 }
 
-/// A cluster of etcd's stands still from here on until the new member has started.
+/// An etcd cluster takes no writes from here on until the new member has started.
 #[tokio::test]
-async fn a_voter_that_never_starts_is_in_nobodys_way() {
+async fn a_voter_that_never_starts_does_not_block_writes() {
     let cluster = InProcess::start(&Options::default()).await.expect("a member starts");
     let mut clients = Clients::connect(&cluster).await.expect("it accepts connections");
     let add = |port: u16| pb::MemberAddRequest {
@@ -44,10 +44,10 @@ async fn a_voter_that_never_starts_is_in_nobodys_way() {
     assert_eq!(third.message(), "etcdserver: re-configuration failed due to not enough started members");
     let promoted = clients.cluster.member_promote(pb::MemberPromoteRequest { id: added.id }).await;
     assert_eq!(
-        promoted.expect_err("for whoever asks it is no learner").message(),
+        promoted.expect_err("it is no learner").message(),
         "etcdserver: can only promote a learner member"
     );
     let removed = clients.cluster.member_remove(pb::MemberRemoveRequest { id: added.id }).await;
-    assert_eq!(removed.expect("it is missed by nobody").into_inner().members.len(), 1);
+    assert_eq!(removed.expect("the quorum does not need it").into_inner().members.len(), 1);
     clients.cluster.member_add(add(2)).await.expect("there is room for another one");
 }

@@ -1,4 +1,4 @@
-//! Watches as real clients see them: etcd's own Go client, and the crate etcd-client. What they expect stands in
+//! Watches of third-party clients: etcd's own Go client, and the crate etcd-client. The expectations are in
 //! `tests/interop`.
 
 use ferretcd_tests::{ClientProgram, Killable, Options, on_target};
@@ -14,7 +14,7 @@ const ETCD_CLIENT: ClientProgram = ClientProgram {
 };
 
 async fn suite<C: Killable>(program: ClientProgram, arguments: &[&str]) {
-    // The interval is 10 minutes else.
+    // The default interval is 10 minutes.
     let options = Options { flags: vec!["--watch-progress-notify-interval=200ms".to_owned()] };
     program.run::<C>(arguments, &options).await;
 }

@@ -1,4 +1,4 @@
-//! What scenarios can't say: calls that no library would send, deadlines, cancelled and concurrent calls, the
+//! What scenarios can't express: requests that no library would send, deadlines, cancelled and concurrent rpcs, the
 //! quota.
 
 use std::collections::BTreeSet;
@@ -13,15 +13,15 @@ use tonic::Code;
 const PUT: &str = "/etcdserverpb.KV/Put";
 const RANGE: &str = "/etcdserverpb.KV/Range";
 
-/// What is asked of the outcome of a call.
+/// The expected outcome of an rpc.
 enum Outcome {
     /// This code and text.
     Exactly(&'static str),
     /// This code; the text is that of a library.
     Code(&'static str),
-    /// The text for a deadline that passed, unless the answer was faster than the clock.
+    /// The text for an exceeded deadline, unless the response was faster than the clock.
     OutOfTime,
-    /// Any failure, of the call or of the connection: no client sends such a thing.
+    /// Any failure, of the rpc or of the connection: no client sends such a request.
     Failure,
 }
 
@@ -47,7 +47,7 @@ fn framed_with_flag(flag: u8) -> Bytes {
     frame.into()
 }
 
-/// A request to send, byte by byte, and what has to come of it.
+/// A request, byte by byte, and its expected outcome.
 struct Call {
     name: &'static str,
     path: &'static str,
@@ -129,7 +129,7 @@ fn calls() -> Vec<Call> {
     ]
 }
 
-/// Each call, and after each a proper one: none may harm the server.
+/// Each of these rpcs is followed by a proper one: none may harm the server.
 async fn unusual_calls<C: Cluster>() {
     if !report::available::<C>("unusual calls") {
         return;
@@ -155,7 +155,7 @@ async fn unusual_calls<C: Cluster>() {
     assert!(wrong.is_empty(), "{}:\n{}", C::KIND.name, wrong.join("\n"));
 }
 
-/// Calls given up at any moment leave a key with the whole value or without the key, and the connection in order.
+/// An rpc that is cancelled at any moment leaves the whole value or no key, and a usable connection.
 async fn cancelled_calls<C: Cluster>() {
     if !report::available::<C>("cancelled calls") {
         return;
@@ -171,7 +171,7 @@ async fn cancelled_calls<C: Cluster>() {
             let put = pb::PutRequest { key: format!("k{index}").into(), value, ..Default::default() };
             tokio::select! {
                 biased;
-                answer = kv.put(put) => Some(answer.expect("nothing but the client ends the call")),
+                answer = kv.put(put) => Some(answer.expect("only the client cancels the rpc")),
                 () = yields(patience) => None,
             }
         });
@@ -186,8 +186,7 @@ async fn cancelled_calls<C: Cluster>() {
     }
 }
 
-/// A client whose context ends with many calls in it cancels them all at once. That must not cost the others on
-/// the connection their calls.
+/// A client cancels many rpcs at once when their common context ends. Other rpcs of the connection must survive.
 async fn burst_of_cancels<C: Cluster>(calls: u32) {
     if !report::available::<C>("a burst of cancelled calls") {
         return;
@@ -203,7 +202,7 @@ async fn yields(times: u64) {
     }
 }
 
-/// A thousand puts at once on one connection: each gets a revision of its own, none is missing.
+/// A thousand concurrent puts on one connection: each gets a revision of its own, none is missing.
 async fn concurrent_calls<C: Cluster>() {
     const CALLS: usize = 1000;
     if !report::available::<C>("concurrent calls") {
@@ -225,8 +224,7 @@ async fn concurrent_calls<C: Cluster>() {
     assert_eq!(revisions, expected);
 }
 
-/// Writes are refused once the quota is used up, deletes and reads are not; the alarm says why and stays until
-/// it is cleared.
+/// Writes are rejected once the quota is exceeded; deletes and reads are not. The alarm stays until it is cleared.
 async fn quota<C: Cluster>() {
     const QUOTA: i64 = 8 << 20;
     const VALUE: usize = 256 << 10;
@@ -242,7 +240,7 @@ async fn quota<C: Cluster>() {
         value: vec![b'v'; VALUE].into(),
         ..Default::default()
     };
-    // The size of the file is known at its commits, so some more than the quota may get in.
+    // The file's size is updated at commits, so somewhat more than the quota may be written.
     let mut refused = None;
     for index in 0..400 {
         if let Err(status) = kv.put(big(index)).await {

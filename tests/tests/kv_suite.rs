@@ -1,4 +1,4 @@
-//! The KV service and what of Maintenance belongs to it, as scenarios on every target.
+//! The KV service and the related rpcs of Maintenance, as scenarios on every target.
 
 use ferretcd_tests::scenario::{KvSession, run};
 use ferretcd_tests::{Cluster, on_every_target};

@@ -1,35 +1,35 @@
-//! What a process writes.
+//! The output of a process.
 
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::watch;
 
-/// The line by which all servers say that clients are served.
+/// The line that all servers log when they serve clients.
 const READY: &str = "ready to serve client requests";
 
-/// How far the current run of the process has come, as far as its output tells.
+/// The progress of the current run of the process, as its output shows it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Run {
     /// Lines written since the spawn.
     pub(crate) lines: usize,
-    /// The line that announces service was among them.
+    /// Whether [`READY`] was in one of them.
     pub(crate) ready: bool,
     /// Output pipes still open.
     open: usize,
 }
 
-/// What the process wrote, over all its runs.
+/// The output of the process, over all its runs.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// Locked for one append or one copy.
     text: Arc<Mutex<String>>,
-    /// Of the current run.
+    /// The progress of the current run.
     pub(crate) runs: watch::Sender<Run>,
 }
 
 impl Log {
-    /// The process is about to be started again.
+    /// Resets the progress before the process starts again.
     pub(crate) fn begin_run(&self) {
         self.runs.send_replace(Run::default());
     }
@@ -39,13 +39,13 @@ impl Log {
         self.text.lock().expect("no holder panics").clone()
     }
 
-    /// Waits until everything the ended process wrote has arrived.
+    /// Waits until all output of the ended process has arrived.
     pub(crate) async fn finished(&self) {
         let mut runs = self.runs.subscribe();
         runs.wait_for(|run| run.open == 0).await.expect("the sender lives in self");
     }
 
-    /// Collects what comes out of a pipe.
+    /// Collects the output from a pipe.
     pub(crate) fn follow(&self, pipe: Option<impl AsyncRead + Unpin + Send + 'static>) {
         let Some(pipe) = pipe else { return };
         let (text, runs) = (Arc::clone(&self.text), self.runs.clone());

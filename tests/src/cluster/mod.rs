@@ -1,4 +1,4 @@
-//! What a suite may ask of a server under test, whatever it is and wherever it runs.
+//! The interface between a suite and a server under test, whatever it is and wherever it runs.
 
 mod in_process;
 mod log;
@@ -38,33 +38,33 @@ impl Release {
     }
 }
 
-/// What a target is, as far as expectations depend on it.
+/// The properties of a target that expectations depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// Name in messages and in scenarios.
     pub name: &'static str,
     /// The API release it speaks.
     pub release: Release,
-    /// It is a real etcd, which ferretcd is compared with: not being installed is no failure.
+    /// Whether it is a real etcd, the reference. That it is not installed is no failure.
     pub reference: bool,
-    /// Services it doesn't serve; a case that `needs` one of them is left out, and said to be.
+    /// Services it doesn't serve. A case that `needs` one of them is skipped, which is reported.
     pub lacks: &'static [&'static str],
 }
 
-/// How to start a server.
+/// The options of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Further command line flags, in etcd's spelling.
     pub flags: Vec<String>,
 }
 
-/// A server that takes longer to shut down hangs.
+/// A server that takes longer to shut down is taken for hanging.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why a server is not serving.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The program can't be had on this machine.
+    /// The program is not available on this machine.
     #[error("find the program")]
     Missing(#[from] Missing),
     /// The operating system refused to make a directory, bind a port or spawn the process.
@@ -73,7 +73,7 @@ pub enum StartError {
     /// The process ended before it was ready.
     #[error("start the server: it exited with {status} and logged:\n{logs}")]
     Exited {
-        /// How it ended, as the operating system says it.
+        /// Its exit status, as the operating system reports it.
         status: String,
         /// Everything it wrote.
         logs: String,
@@ -86,7 +86,7 @@ pub enum StartError {
         /// Everything it wrote.
         logs: String,
     },
-    /// A server without a command line was given a flag that it has no setting for.
+    /// A server without a command line got a flag that it has no setting for.
     #[error("understand {flag}: the server in this process knows {}", known.join(", "))]
     UnknownFlag {
         /// The flag with its value.
@@ -104,12 +104,12 @@ pub enum StartError {
 
 /// One running server with a data directory of its own, which is removed with the value.
 ///
-/// Dropping a cluster ends it without ceremony. What can be asked of a process alone is asked of a [`Killable`].
+/// Dropping a cluster ends it at once. What only a process can do is in [`Killable`].
 pub trait Cluster: Sized + Send + Sync + 'static {
-    /// What kind of target this type is.
+    /// The kind of this target.
     const KIND: Kind;
 
-    /// Says whether this target can be had on this machine; a suite is skipped where it can't.
+    /// Errs if this target is not available on this machine; suites skip it then.
     fn available() -> Result<(), Missing>;
 
     /// Starts in a fresh data directory, on free ports of the loopback device. Returns when it serves clients.
@@ -118,30 +118,30 @@ pub trait Cluster: Sized + Send + Sync + 'static {
     /// URL for clients, such as `http://127.0.0.1:40001`. May change in a restart.
     fn endpoint(&self) -> String;
 
-    /// Where the server keeps its data.
+    /// The server's data directory.
     fn data_dir(&self) -> &Path;
 
     /// Everything logged since the first start; empty when the server's log is that of this process.
     fn logs(&self) -> String;
 
-    /// Asks the server to shut down and waits until it is gone. Errs when it takes over 30 s.
+    /// Terminates the server and waits until it has ended. Errs when it takes over 30 s.
     fn stop(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Starts a server that is down on its own data again, with the same options.
+    /// Starts a server that is down again, with the same data and options.
     fn restart(&mut self) -> impl Future<Output = Result<(), StartError>> + Send;
 }
 
-/// A server that can die at any moment: a process of its own. Suites that kill ask for this trait, so a server that
-/// shares this process never meets them.
+/// A server that can be killed at any moment: a process of its own. Suites that kill require this trait, so they
+/// never run on a server that shares the test's process.
 pub trait Killable: Cluster {
     /// Process id; none while the server is down.
     fn pid(&self) -> Option<u32>;
 
-    /// Ends the server at once, giving it no chance to write anything more. Returns when it is gone.
+    /// Kills the server, so that it can't write anything more. Returns when it has ended.
     fn kill9(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Starts a server that is down and ends it with [`Killable::kill9`] once it has logged `lines` lines; a
-    /// server that gets ready before that is killed there.
+    /// Starts a server that is down and ends it with [`Killable::kill9`] once it has logged `lines` lines, or when it
+    /// is ready, whichever comes first.
     fn restart_and_kill9_after(
         &mut self,
         lines: usize,

@@ -18,7 +18,7 @@ use super::{Cluster, Killable, Kind, Missing, Options, Program, STOP_WITHIN, Sta
 use crate::alone::alone;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// Starts with other ports when somebody was faster in taking them.
+/// Starts with other ports when another process has taken these.
 const PORT_ATTEMPTS: usize = 5;
 
 /// The program `P` running as a process on free ports of the loopback device.
@@ -131,7 +131,7 @@ impl<P: Program> Cluster for Process<P> {
     }
 
     async fn start(options: &Options) -> Result<Self, StartError> {
-        // Finding it may mean a build, which must not hold up a worker of the runtime.
+        // This may build the program, which must not block a worker of the runtime.
         let executable = tokio::task::spawn_blocking(P::locate).await.map_err(io::Error::other)??;
         let mut process = Self {
             executable,

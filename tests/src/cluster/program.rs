@@ -13,20 +13,20 @@ pub trait Program: Send + Sync + 'static {
     /// What kind of target it is.
     const KIND: Kind;
 
-    /// Flags that only this target is given, to make it start faster.
+    /// Flags for this target alone, which make it start faster.
     const FLAGS: &'static [&'static str] = &[];
 
-    /// Flags that are spelled otherwise by this target: the name in etcd 3.7, and its own.
+    /// Flags that this target spells differently: the name in etcd 3.7, and its own.
     const RENAMED: &'static [(&'static str, &'static str)] = &[];
 
     /// Finds the executable.
     fn locate() -> Result<PathBuf, Missing>;
 }
 
-/// Why a target can't be run on this machine.
+/// Why a target is not available on this machine.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Missing {
-    /// No such program in any directory of PATH.
+    /// No directory of PATH has the program.
     #[error("find `{program}` in PATH (Debian package {package})")]
     NotInPath {
         /// Name of the executable.
@@ -41,13 +41,13 @@ pub enum Missing {
         program: &'static str,
         /// The release the expectations are of.
         wanted: &'static str,
-        /// What it says of itself.
+        /// The version that it reports.
         found: String,
     },
     /// The upstream server of `tests/interop/go` was not built.
     #[error("find {}; build it with `{BUILD_ETCD37}`", path.display())]
     NotBuilt {
-        /// Where it belongs.
+        /// Where it is expected.
         path: PathBuf,
     },
     /// The environment variable names a file that isn't there.
@@ -75,7 +75,7 @@ pub enum Missing {
 const BUILD_ETCD37: &str =
     "(cd tests/interop/go/etcd37 && go build -trimpath -o ../../../../target/interop/etcd37 .)";
 
-/// The server of this workspace: the file `FERRETCD_BIN` names, else what cargo builds now.
+/// The server of this workspace: the file that `FERRETCD_BIN` names, else what cargo builds now.
 #[derive(Debug)]
 pub struct Ferretcd;
 
@@ -128,7 +128,7 @@ impl Program for Etcd37 {
 /// A lone etcd elects itself after an election timeout; with these it takes 50 ms instead of a second.
 const FAST_TICKS: &[&str] = &["--heartbeat-interval=10", "--election-timeout=50"];
 
-/// Looks an executable up as a shell would.
+/// Looks an executable up in PATH.
 pub(crate) fn in_path(program: &'static str, package: &'static str) -> Result<PathBuf, Missing> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -146,7 +146,7 @@ fn profile_dir() -> Result<PathBuf, Missing> {
     }
 }
 
-/// Lets cargo bring the binary up to date, so that a suite never judges an old one.
+/// Builds the binary with cargo, so that a suite never tests an old one.
 fn build_ferretcd() -> Result<PathBuf, Missing> {
     let dir = profile_dir()?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -1,4 +1,4 @@
-//! The two streams around leases: one that keeps them, one that shows how they end.
+//! The two streams around leases: keep-alives, and a watch of their keys.
 
 mod observer;
 mod renewals;

@@ -1,16 +1,16 @@
-//! A watch that sees keys come and go.
+//! A watch of all keys with a prefix.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use tonic::Status;
 
 use crate::{Clients, Event, WatchStream};
 
-/// Watches all keys with a prefix, and their rows before each change.
+/// Watches all keys with a prefix, with their previous rows.
 #[derive(Debug)]
 pub struct Observer(WatchStream);
 
 impl Observer {
-    /// Watches from a revision on, 0 for what comes. Returns when the watch is there.
+    /// Watches from a revision on, 0 for future changes. Returns when the watch is created.
     pub async fn begin(clients: &Clients, prefix: &str, revision: i64) -> Self {
         let create = pb::WatchCreateRequest {
             key: prefix.to_owned().into(),
@@ -24,7 +24,7 @@ impl Observer {
         Self(stream)
     }
 
-    /// The next changes, in their order; those of one revision come together. Waits for ever.
+    /// The next changes in order; those of one revision come together. Has no deadline.
     pub async fn next(&mut self) -> Result<Vec<Event>, Status> {
         let response = self.0.next_at_all().await?;
         let response = response.ok_or_else(|| Status::aborted("the server ended the stream"))?;

@@ -7,7 +7,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-/// A keep-alive stream. Answers come in the order of the renewals; dropping it cancels the call.
+/// A keep-alive stream. Responses come in the order of the renewals. Dropping it cancels the rpc.
 #[derive(Debug)]
 pub struct Renewals {
     /// None after the half close.
@@ -16,8 +16,8 @@ pub struct Renewals {
 }
 
 impl Renewals {
-    /// Opens a stream and renews these leases, of which there is at least one: a server need not say that it has
-    /// taken the call before it answers the first.
+    /// Opens a stream and renews these leases, at least one: a server need not send response headers before its first
+    /// response.
     pub async fn begin(lease: &mut LeaseClient<Channel>, ids: &[i64]) -> Result<Self, Status> {
         let (requests, taken) = mpsc::channel(ids.len());
         for &id in ids {
@@ -27,23 +27,23 @@ impl Renewals {
         Ok(Self { requests: Some(requests), answers })
     }
 
-    /// Sends a renewal. A stream that has ended says so in [`Renewals::next`] only.
+    /// Sends a renewal. Only [`Renewals::next`] reports that the stream has ended.
     pub async fn send(&mut self, id: i64) {
         let requests = self.requests.as_ref().expect("nothing is sent after the half close");
         let _ = requests.send(pb::LeaseKeepAliveRequest { id }).await;
     }
 
-    /// Says that no more renewals come.
+    /// Closes the sending side.
     pub fn half_close(&mut self) {
         self.requests = None;
     }
 
-    /// The next answer; none when the server has ended the stream without an error.
+    /// The next response; none when the server has ended the stream without an error.
     pub async fn next(&mut self) -> Result<Option<pb::LeaseKeepAliveResponse>, Status> {
         self.answers.message().await
     }
 
-    /// Renews a lease: the seconds it has again, 0 if there is none.
+    /// Renews a lease and returns its TTL in seconds, 0 if there is no such lease.
     pub async fn renew(&mut self, id: i64) -> Result<i64, Status> {
         self.send(id).await;
         let answer = self.next().await?.ok_or_else(|| Status::aborted("the server ended the stream"))?;

@@ -1,4 +1,4 @@
-//! What members say of themselves.
+//! Requests to members about their state: status, readiness, leader, hashes.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use ferretcd_api_proto::etcdserverpb::StatusResponse;
 use super::{DEADLINE, Members, until};
 use crate::{Clients, Program};
 
-/// A member that takes longer for a word about itself is asked again.
+/// A status request that takes longer is sent again.
 const WORD_WITHIN: Duration = Duration::from_secs(2);
 
 impl<P: Program> Members<P> {
@@ -16,18 +16,18 @@ impl<P: Program> Members<P> {
         Clients::lazy(&self.client_url(number), WORD_WITHIN)
     }
 
-    /// What the member says of itself now.
+    /// The member's own status.
     pub async fn status(&self, number: usize) -> Result<StatusResponse, String> {
         let answer = self.brief_clients(number).maintenance.status(pb::StatusRequest {}).await;
         let answer = answer.map_err(|status| format!("m{number}: {status}"))?.into_inner();
         Ok(answer)
     }
 
-    /// Waits until a member that was started serves linearizable reads; learners have a leader and do not serve them.
+    /// Waits until a started member serves linearizable reads. A learner never does: it only has to know a leader.
     ///
     /// # Panics
     ///
-    /// When it ends or doesn't come to that.
+    /// When it ends, or does not serve in time.
     pub async fn ready(&mut self, number: usize) {
         let what = format!("{} is ready", self.name(number));
         let url = self.client_url(number);
@@ -54,7 +54,7 @@ impl<P: Program> Members<P> {
         assert!(known.is_none_or(|known| known == id), "m{number} had id {known:?} and has {id} now");
     }
 
-    /// The id of a member that was ready or added.
+    /// The id of a member that has been ready or was added.
     pub fn id(&self, number: usize) -> u64 {
         self.members[number].id.expect("its id is known since it was ready or added")
     }
@@ -64,24 +64,24 @@ impl<P: Program> Members<P> {
         self.members.iter().position(|member| member.id == Some(id))
     }
 
-    /// The leader and its term as soon as all running members agree on one that runs.
+    /// The leader and its term, once all running members agree on one that runs.
     pub async fn leader_and_term(&self) -> (usize, u64) {
         let running = self.running();
         self.leader_among(&running).await
     }
 
-    /// The leader as soon as all running members agree on one that runs.
+    /// The leader, once all running members agree on one that runs.
     pub async fn leader(&self) -> usize {
         self.leader_and_term().await.0
     }
 
-    /// The leader and its term as soon as these members agree on one of them.
+    /// The leader and its term, once these members agree on one of them.
     pub async fn leader_among(&self, numbers: &[usize]) -> (usize, u64) {
         self.leader_after(numbers, 0).await
     }
 
-    /// As [`leader_among`](Self::leader_among), in a later term than this. Members may tell of a new leader before
-    /// they tell of its term.
+    /// As [`leader_among`](Self::leader_among), in a later term than `term`. Members may report a new leader before
+    /// they report its term.
     pub async fn leader_after(&self, numbers: &[usize], term: u64) -> (usize, u64) {
         until("the members agree on a leader", DEADLINE, async || {
             let mut found = None;
@@ -97,12 +97,12 @@ impl<P: Program> Members<P> {
                     return Err(format!("m{number} says {said:?}, m{} says {found:?}", numbers[0]));
                 }
             }
-            found.ok_or_else(|| "nobody runs".to_owned())
+            found.ok_or_else(|| "no member runs".to_owned())
         })
         .await
     }
 
-    /// A running member that does not lead.
+    /// A running member that is not the leader.
     pub async fn follower(&self) -> usize {
         let leader = self.leader().await;
         self.running().into_iter().find(|&number| number != leader).expect("there are several members")
@@ -112,7 +112,7 @@ impl<P: Program> Members<P> {
     ///
     /// # Panics
     ///
-    /// When they differ, or do not come to one revision.
+    /// When the hashes differ, or the voters do not reach one revision in time.
     pub async fn assert_equal(&self) {
         let running = self.running();
         let hashes = until("all members have one history", DEADLINE, async || {
@@ -142,7 +142,7 @@ impl<P: Program> Members<P> {
         assert!(is_equal, "hashes differ (member, revision, hash, compacted): {hashes:?}");
     }
 
-    /// Waits until a linearizable read through the member succeeds, and says how long that took.
+    /// Waits until a linearizable read through the member succeeds, and returns how long that took.
     pub async fn serves(&self, number: usize) -> Duration {
         let asked = Instant::now();
         until(&format!("m{number} serves reads"), DEADLINE, async || {

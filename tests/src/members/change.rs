@@ -1,4 +1,4 @@
-//! Changes of the members.
+//! Membership changes.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::Member;
@@ -9,18 +9,18 @@ use super::{DEADLINE, Members, until};
 use crate::Program;
 
 impl<P: Program> Members<P> {
-    /// The members as one of them lists them, by a linearizable call.
+    /// The members as one of them lists them, by a linearizable request.
     pub async fn list(&self, through: usize) -> Result<Vec<Member>, Status> {
         let request = pb::MemberListRequest { linearizable: true };
         Ok(self.clients(through).cluster.member_list(request).await?.into_inner().members)
     }
 
-    /// Adds a member through another one, and waits while the cluster says that it is not healthy enough: members
-    /// that have just begun are not counted yet. The new one has to be started then.
+    /// Adds a member through another one, and retries while the cluster is not healthy enough: members that have just
+    /// started do not count as healthy yet. The caller starts the new member.
     ///
     /// # Panics
     ///
-    /// When it is refused for another reason.
+    /// When the cluster rejects it for another reason.
     pub async fn add(&mut self, through: usize, is_learner: bool) -> usize {
         let number = self.room().await;
         let peer_url = self.peer_url(number);
@@ -38,7 +38,7 @@ impl<P: Program> Members<P> {
         number
     }
 
-    /// Makes room for one more member, which is told that it was added to those that are there.
+    /// Prepares one more member, whose flags say that it joins the existing ones.
     pub async fn room(&mut self) -> usize {
         let settled = self.settle().await;
         let number = settled.expect("there is room for another member");
@@ -54,12 +54,12 @@ impl<P: Program> Members<P> {
         number
     }
 
-    /// Removes a member through another one, and waits while the cluster says that it is not healthy enough. Its
-    /// process is left alone.
+    /// Removes a member through another one, and retries while the cluster is not healthy enough. The process of the
+    /// removed member is not touched.
     ///
     /// # Panics
     ///
-    /// When it is refused for another reason.
+    /// When the cluster rejects it for another reason.
     pub async fn remove(&mut self, through: usize, number: usize) {
         let (id, mut cluster) = (self.id(number), self.clients(through).cluster);
         until(&format!("m{number} is removed"), DEADLINE, async || {
@@ -73,16 +73,16 @@ impl<P: Program> Members<P> {
         self.forget(number);
     }
 
-    /// The member is not named to new ones any more.
+    /// Leaves the member out of the initial cluster of new ones.
     pub fn forget(&mut self, number: usize) {
         self.members[number].is_removed = true;
     }
 
-    /// Makes a learner a voter, as soon as it has caught up.
+    /// Promotes a learner, once it has caught up.
     ///
     /// # Panics
     ///
-    /// When it is refused for another reason.
+    /// When the cluster rejects it for another reason.
     pub async fn promote(&self, through: usize, number: usize) {
         let (id, mut cluster) = (self.id(number), self.clients(through).cluster);
         until(&format!("m{number} is promoted"), DEADLINE, async || {
@@ -97,7 +97,7 @@ impl<P: Program> Members<P> {
         .await;
     }
 
-    /// What a member without data is told at its next start: the members, by number, and the token.
+    /// Sets the flags of a member's next start without data: the members, by number, and the token.
     pub fn pretend(&mut self, number: usize, members: &[usize], is_new: bool, token: &str) {
         let members = members.iter().map(|&other| format!("{}={}", self.name(other), self.peer_url(other)));
         let cluster = members.collect::<Vec<_>>().join(",");
@@ -105,7 +105,7 @@ impl<P: Program> Members<P> {
     }
 }
 
-/// A refusal that does not last.
+/// Whether the cluster rejects a change only for now.
 fn is_not_yet(status: &Status) -> bool {
     status.code() == Code::Unavailable
         || status.message().contains("not enough started members")

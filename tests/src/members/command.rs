@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::alone::alone;
 
-/// Looks for programs, each with the Debian package that brings it. Says which is missing.
+/// Looks for programs, each with the Debian package that brings it. The error names what is missing.
 pub(super) fn find(programs: &[(&str, &str)]) -> Result<(), String> {
     let path = env::var_os("PATH").unwrap_or_default();
     for (program, package) in programs {
@@ -17,7 +17,7 @@ pub(super) fn find(programs: &[(&str, &str)]) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs a command whose words have no blanks in them.
+/// Runs a command line. Its arguments contain no blanks.
 pub(super) fn run(command: &str) -> io::Result<()> {
     let mut words = command.split(' ');
     let program = words.next().expect("a command has a first word");

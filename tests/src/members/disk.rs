@@ -1,4 +1,4 @@
-//! A file system for each member, which can be made to stand still.
+//! A file system for each member, which a test can freeze.
 
 use std::fs::{self, File};
 use std::io;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::command::{find, run};
 
-/// Room for the segments of a log and a state; the file is sparse.
+/// Room for the segments of a log and a state file; the image is sparse.
 const BYTES: u64 = 2 << 30;
 
-/// Why there can be no such disks here; none if there can.
+/// Errs with the reason when there can be no such disks on this machine.
 pub(super) fn available() -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("become root, which mounts need".to_owned());
@@ -26,7 +26,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Makes one, mounts it at this path and puts its file beside it.
+    /// Creates a file system, mounts it at this path and puts its image beside it.
     pub(super) fn new(mount: &Path) -> io::Result<Self> {
         let image = mount.with_extension("img");
         File::create(&image)?.set_len(BYTES)?;
@@ -36,12 +36,12 @@ impl Disk {
         Ok(Self { mount: mount.to_owned() })
     }
 
-    /// Whoever writes or syncs waits from now on.
+    /// Makes every write and sync wait from now on.
     pub(super) fn freeze(&self) -> io::Result<()> {
         run(&format!("fsfreeze -f {}", self.mount.display()))
     }
 
-    /// And now goes on.
+    /// Lets writes and syncs go on.
     pub(super) fn thaw(&self) -> io::Result<()> {
         run(&format!("fsfreeze -u {}", self.mount.display()))
     }

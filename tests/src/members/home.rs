@@ -1,17 +1,17 @@
-//! Where members listen.
+//! The addresses of members.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 
-/// etcd's port for clients.
+/// etcd's client port.
 const CLIENT: u16 = 2379;
-/// etcd's port for the other members.
+/// etcd's peer port.
 pub(super) const PEER: u16 = 2380;
-/// Where a member listens for the others when a proxy stands before it.
+/// The peer port of a member behind a proxy.
 const BEHIND_PROXY: u16 = 2381;
-/// Whoever listens here has the address for itself. Nobody connects to it.
+/// Listening on this port reserves the address. No client connects to it.
 const TAKEN: u16 = 2378;
 const ATTEMPTS: usize = 100;
 
@@ -19,11 +19,11 @@ const ATTEMPTS: usize = 100;
 #[derive(Debug)]
 pub(super) struct Home {
     pub(super) address: Ipv4Addr,
-    /// Where it listens for the others.
+    /// The peer port it listens on.
     pub(super) peer_port: u16,
-    /// They talk through TLS.
+    /// Whether peers use TLS.
     pub(super) is_peer_secure: bool,
-    /// Keeps the address from being taken by anybody else who asks this way.
+    /// Reserves the address among the clusters of these tests.
     _taken: Option<TcpListener>,
 }
 
@@ -34,7 +34,7 @@ impl Home {
         Ok(Self { address, peer_port: PEER, is_peer_secure: false, _taken: Some(taken) })
     }
 
-    /// A loopback address with a proxy at the port that the others call.
+    /// A loopback address with a proxy at the port that peers connect to.
     pub(super) fn behind_proxy() -> io::Result<Self> {
         Ok(Self { peer_port: BEHIND_PROXY, ..Self::direct()? })
     }
@@ -48,7 +48,7 @@ impl Home {
         format!("http://{}:{CLIENT}", self.address)
     }
 
-    /// Where the others call.
+    /// The URL that peers connect to.
     pub(super) fn peer_url(&self) -> String {
         self.url_for_peers(PEER)
     }
@@ -69,12 +69,12 @@ impl fmt::Display for Home {
     }
 }
 
-/// A loopback address that begins with these bytes, taken for as long as the listener lives.
+/// A loopback address that begins with these bytes, reserved for as long as the listener lives.
 pub(super) fn take<const N: usize>(begin: [u8; N]) -> io::Result<(Ipv4Addr, TcpListener)> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..ATTEMPTS {
         let mut bytes = RandomState::new().build_hasher().finish().to_le_bytes();
-        // 0 and 255 at the end look like a network's own, and low addresses are what others choose by hand.
+        // 0 and 255 at the end look like network and broadcast addresses, and low addresses are often chosen by hand.
         bytes.iter_mut().for_each(|byte| *byte = 2 + *byte % 250);
         bytes[..N].copy_from_slice(&begin);
         let address = Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]);

@@ -13,7 +13,7 @@ use crate::Program;
 use crate::alone::alone;
 use crate::cluster::{Log, renamed};
 
-/// What a member without data is told about the cluster.
+/// The flags about the cluster of a member without data.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beginning {
     pub(super) cluster: String,
@@ -27,13 +27,13 @@ pub(super) struct Member {
     pub(super) home: Home,
     pub(super) data_dir: PathBuf,
     pub(super) beginning: Beginning,
-    /// Flags that the others don't have.
+    /// Flags of this member alone.
     pub(super) flags: Vec<String>,
-    /// It runs another program than the others.
+    /// A program of this member alone.
     pub(super) executable: Option<PathBuf>,
     /// None until it is known.
     pub(super) id: Option<u64>,
-    /// It is not to be in the cluster any more.
+    /// Whether it is left out of the initial cluster of new members.
     pub(super) is_removed: bool,
     pub(super) log: Log,
     /// None while it is down.
@@ -69,7 +69,7 @@ impl Member {
         self.child.is_some()
     }
 
-    /// Starts it behind the words that the prefix has. Returns the process id.
+    /// Starts it with a command that begins with the words of `prefix`. Returns the process id.
     pub(super) fn spawn<P: Program>(
         &mut self,
         prefix: &[String],
@@ -122,12 +122,12 @@ impl Member {
         kill_process(pid, signal).expect("own children take signals");
     }
 
-    /// How it ended, if it has. It still counts as running until it is reaped.
+    /// Its exit status, if it has ended. It counts as running until it is reaped.
     pub(super) fn has_exited(&mut self) -> Option<ExitStatus> {
         self.child.as_mut()?.try_wait().expect("a child can be waited for")
     }
 
-    /// Waits for its end and for all that it has written.
+    /// Waits for its end and for all of its output.
     pub(super) async fn reap(&mut self) -> io::Result<ExitStatus> {
         let child = self.child.as_mut().expect("it runs");
         let status = child.wait().await?;

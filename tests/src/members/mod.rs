@@ -1,14 +1,14 @@
-//! Clusters of several real processes of one program.
+//! Clusters of several processes of one program.
 //!
-//! [`Members`] is such a cluster: each member a process with a loopback address of its own and etcd's usual ports on
-//! it, so that nothing has to be found out about free ports and nothing can clash. What lies between the members is a
-//! [`Network`]: nothing, a proxy for each of them that can hold back what goes from one to another, or network
-//! namespaces between which packets are dropped. A member is named by its number, in the order in which they came.
+//! [`Members`] is such a cluster: each member is a process with a loopback address of its own and etcd's usual ports
+//! on it, so that no search for free ports is needed and no two members clash. Between the members is a [`Network`]:
+//! nothing, a proxy before each member that can hold traffic back, or network namespaces between which packets are
+//! dropped. A member is identified by its number, in the order of creation.
 //!
-//! Nothing here waits blindly: [`until`] asks again and again, up to a deadline. A step that fails panics with what
-//! was waited for, and the end of all logs is written to stderr.
+//! Nothing here sleeps for a fixed time: [`until`] polls up to a deadline. A step that fails panics with what it
+//! waited for, and the end of all logs is written to stderr.
 //!
-//! [`history`] runs clients against the members and judges what they were answered.
+//! [`history`] runs clients against the members and checks the responses.
 
 mod ask;
 mod change;
@@ -48,9 +48,9 @@ pub use self::until::{DEADLINE, until};
 
 /// A request that takes longer fails, unless a test makes its own clients.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
-/// A member that takes longer to end hangs.
+/// A member that takes longer to end is taken for hanging.
 const EXIT_WITHIN: Duration = Duration::from_secs(20);
-/// As much of each log is shown when a test fails.
+/// This much of each log is shown when a test fails.
 const LINES_SHOWN: usize = 25;
 
 /// The heartbeat interval of these clusters.
@@ -87,7 +87,7 @@ impl<P: Program> Members<P> {
     ///
     /// # Panics
     ///
-    /// When it doesn't come to that.
+    /// When a member does not serve in time.
     pub async fn start(setup: &Setup) -> Self {
         let mut cluster = Self::prepare(setup).await.unwrap_or_else(|error| panic!("failed to {error}"));
         for number in 0..setup.size {
@@ -99,9 +99,9 @@ impl<P: Program> Members<P> {
         cluster
     }
 
-    /// Makes a cluster none of whose members runs.
+    /// Prepares a cluster without starting its members.
     pub async fn prepare(setup: &Setup) -> Result<Self, StartError> {
-        // Finding it may mean a build, which must not hold up a worker of the runtime.
+        // This may build the program, which must not block a worker of the runtime.
         let executable = tokio::task::spawn_blocking(P::locate).await.map_err(io::Error::other)??;
         let between = match setup.network {
             Network::Direct => Between::Nothing,
@@ -132,7 +132,7 @@ impl<P: Program> Members<P> {
         Ok(cluster)
     }
 
-    /// Makes room for one member more.
+    /// Prepares one more member.
     async fn settle(&mut self) -> io::Result<usize> {
         let number = self.members.len();
         let mut home = match &mut self.between {
@@ -150,13 +150,13 @@ impl<P: Program> Members<P> {
         Ok(number)
     }
 
-    /// `name=url` of all members that are to be there.
+    /// The flag's value: `name=url` of all members that are not forgotten.
     fn initial_cluster(&self) -> String {
         let members = self.members.iter().filter(|member| !member.is_removed);
         members.map(|member| format!("{}={}", member.name, member.peer_url())).collect::<Vec<_>>().join(",")
     }
 
-    /// How many members there have ever been.
+    /// How many members were ever created.
     pub fn count(&self) -> usize {
         self.members.len()
     }
@@ -166,32 +166,32 @@ impl<P: Program> Members<P> {
         (0..self.members.len()).filter(|&number| self.members[number].is_running()).collect()
     }
 
-    /// What the member is called in the cluster.
+    /// The member's name.
     pub fn name(&self, number: usize) -> &str {
         &self.members[number].name
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self, number: usize) -> Ipv4Addr {
         self.members[number].home.address
     }
 
-    /// URL for clients.
+    /// The member's client URL.
     pub fn client_url(&self, number: usize) -> String {
         self.members[number].client_url()
     }
 
-    /// URLs for clients of some members.
+    /// The client URLs of some members.
     pub fn client_urls(&self, numbers: &[usize]) -> Vec<String> {
         numbers.iter().map(|&number| self.client_url(number)).collect()
     }
 
-    /// URL under which the others reach it.
+    /// The URL that peers connect to.
     pub fn peer_url(&self, number: usize) -> String {
         self.members[number].peer_url()
     }
 
-    /// Where it keeps its data.
+    /// The member's data directory.
     pub fn data_dir(&self, number: usize) -> &std::path::Path {
         &self.members[number].data_dir
     }
@@ -201,33 +201,33 @@ impl<P: Program> Members<P> {
         self.members[number].log.text()
     }
 
-    /// Clients of one member. They connect when they are asked for something.
+    /// Clients of one member. They connect at their first request.
     pub fn clients(&self, number: usize) -> Clients {
         Clients::lazy(&self.client_url(number), REQUEST_WITHIN)
     }
 
-    /// From its next start on a member runs another program than the others, one that takes the same flags.
+    /// From its next start on the member runs another program, which takes the same flags.
     ///
     /// # Panics
     ///
-    /// When the program can't be had.
+    /// When the program is not available.
     pub async fn run_as<Q: Program>(&mut self, number: usize) {
         let located = tokio::task::spawn_blocking(Q::locate).await.expect("looking for it does not panic");
         let executable = located.unwrap_or_else(|missing| panic!("failed to {missing}"));
         self.members[number].executable = Some(executable);
     }
 
-    /// A member has these flags besides those of all, from its next start on.
+    /// Gives a member these further flags from its next start on.
     pub fn give(&mut self, number: usize, flags: &[impl AsRef<str>]) {
         self.members[number].flags = flags.iter().map(|flag| flag.as_ref().to_owned()).collect();
     }
 
-    /// Starts a member that is down; it may fail later.
+    /// Starts a member that is down, without waiting for it.
     pub fn spawn(&mut self, number: usize) {
         self.spawn_with(number, &[]);
     }
 
-    /// As [`spawn`](Self::spawn), with flags for this time only.
+    /// As [`spawn`](Self::spawn), with flags for this start only.
     pub fn spawn_with(&mut self, number: usize, flags: &[&str]) {
         let mut prefix = match &self.between {
             Between::Lab(lab) => lab.prefix(number),
@@ -253,34 +253,34 @@ impl<P: Program> Members<P> {
         self.ready(number).await;
     }
 
-    /// Ends a member at once.
+    /// Kills a member.
     pub async fn kill9(&mut self, number: usize) {
         self.members[number].signal(Signal::KILL);
         self.exited(number).await;
     }
 
-    /// Asks a member to end and waits until it has.
+    /// Terminates a member and waits until it has ended.
     pub async fn stop(&mut self, number: usize) -> ExitStatus {
         self.terminate(number);
         self.exited(number).await
     }
 
-    /// Asks a member to end.
+    /// Terminates a member, without waiting for it.
     pub fn terminate(&self, number: usize) {
         self.members[number].signal(Signal::TERM);
     }
 
-    /// Stops a member as it is. It keeps its connections and does nothing.
+    /// Pauses a member's process. It keeps its connections and does nothing.
     pub fn pause(&self, number: usize) {
         self.members[number].signal(Signal::STOP);
     }
 
-    /// Lets a member that was stopped go on.
+    /// Lets a paused member go on.
     pub fn go_on(&self, number: usize) {
         self.members[number].signal(Signal::CONT);
     }
 
-    /// The disk of a member stands still: what it writes or syncs is not done before [`thaw`](Self::thaw).
+    /// Freezes the disk of a member: its writes and syncs wait for [`thaw`](Self::thaw).
     ///
     /// # Panics
     ///
@@ -289,16 +289,16 @@ impl<P: Program> Members<P> {
         self.disks[number].freeze().expect("a mounted file system can be frozen");
     }
 
-    /// The disk of a member goes on.
+    /// Lets the disk of a member go on.
     pub fn thaw(&self, number: usize) {
         self.disks[number].thaw().expect("a frozen file system can be thawed");
     }
 
-    /// Waits for the end of a member that ends by itself.
+    /// Waits until a member has ended by itself.
     ///
     /// # Panics
     ///
-    /// When it doesn't.
+    /// When it does not end.
     pub async fn exited(&mut self, number: usize) -> ExitStatus {
         let member = &mut self.members[number];
         let exited = tokio::time::timeout(EXIT_WITHIN, member.reap()).await;
@@ -313,11 +313,11 @@ impl<P: Program> Members<P> {
         std::fs::remove_dir_all(&member.data_dir).expect("the data directory can be removed");
     }
 
-    /// Nothing from one member reaches another one any more. What it has sent already may still.
+    /// Cuts the direction from one member to another. What is in flight may still arrive.
     ///
     /// # Panics
     ///
-    /// When there is nothing between the members that could be cut.
+    /// When the network between the members cannot be cut.
     pub fn cut(&self, from: usize, to: usize) {
         match &self.between {
             Between::Nothing => panic!("these members are not apart"),
@@ -326,7 +326,7 @@ impl<P: Program> Members<P> {
         }
     }
 
-    /// Cuts a member off from all others, both ways.
+    /// Cuts a member off from all others, in both directions.
     pub fn isolate(&self, number: usize) {
         for other in (0..self.count()).filter(|&other| other != number) {
             self.cut(number, other);
@@ -334,7 +334,7 @@ impl<P: Program> Members<P> {
         }
     }
 
-    /// Everything reaches everybody again.
+    /// Restores all directions.
     pub fn heal(&self) {
         match &self.between {
             Between::Nothing => (),
@@ -343,7 +343,7 @@ impl<P: Program> Members<P> {
         }
     }
 
-    /// What goes from one member to another takes this much longer from now on. Only for [`Network::Links`].
+    /// Delays everything that one member sends to another by this much. Only for [`Network::Links`].
     pub fn delay(&self, from: usize, to: usize, delay: Duration) {
         let Between::Links(links) = &self.between else { panic!("these members are not apart") };
         links.set_delay(from, to, delay);
@@ -357,7 +357,7 @@ impl<P: Program> Members<P> {
             let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
             report::shown(&format!("==== the last lines of {} at {} ====\n{last}", member.name, member.home));
             if let Ok(dir) = &kept {
-                // It is a help and no more.
+                // The logs are a help only: an error here must not hide the failure.
                 let _ = std::fs::write(dir.path().join(format!("{}.log", member.name)), log);
             }
         }

@@ -1,7 +1,7 @@
 //! A network namespace for each member, and a bridge between them.
 //!
-//! A packet is dropped where it arrives, by a rule of the receiver's namespace: nobody is told, as in a real network.
-//! The test itself is at the bridge, and cut off from nobody.
+//! A rule in the receiver's namespace drops packets as they arrive: the sender gets no error, as in a real network.
+//! The test itself is at the bridge and always reaches all members.
 
 use std::fs;
 use std::io;
@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::command::{find, run};
 use super::home::{Home, take};
 
-/// How names of namespaces and devices begin; behind it come the number of this process and of the lab.
+/// Names of namespaces and devices begin with this, followed by the numbers of this process and of the lab.
 const PREFIX: &str = "frt";
-/// Of the test, in each lab's network.
+/// The last byte of the test's own address in each lab's network.
 const BRIDGE: u8 = 254;
 
-/// Why there can be no namespaces here; none if there can.
+/// Errs with the reason when there can be no namespaces on this machine.
 pub(super) fn available() -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
         return Err("become root, which network namespaces need".to_owned());
@@ -26,7 +26,7 @@ pub(super) fn available() -> Result<(), String> {
     lab.settle(0).map(drop).map_err(|error| error.to_string())
 }
 
-/// The network of one cluster. Dropping it removes everything that it has made.
+/// The network of one cluster. Dropping it removes its namespaces and devices.
 #[derive(Debug)]
 pub(super) struct Lab {
     name: String,
@@ -41,7 +41,7 @@ impl Lab {
         static LABS: AtomicUsize = AtomicUsize::new(0);
         remove_orphans();
         let name = format!("{PREFIX}{}{}", std::process::id(), letters(LABS.fetch_add(1, Ordering::Relaxed)));
-        // Nobody routes this network, and whoever has the loopback address has its third byte.
+        // This network is never routed, and the reserved loopback address makes the third byte unique.
         let (taken, listener) = take([127, 198, 18])?;
         let network = Ipv4Addr::new(198, 18, taken.octets()[3], 0);
         let lab = Self { name, network, _taken: listener, settled: Vec::new() };
@@ -84,7 +84,7 @@ impl Lab {
         run(&format!("ip netns exec {} nft {what}", self.namespace(number)))
     }
 
-    /// What comes before the command of a member.
+    /// The words before the command of a member.
     pub(super) fn prefix(&self, number: usize) -> Vec<String> {
         ["ip", "netns", "exec", &self.namespace(number)].map(str::to_owned).to_vec()
     }
@@ -103,7 +103,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // What is left over is removed by the next lab.
+        // The next lab removes what is left over.
         for &number in &self.settled {
             let _ = run(&format!("ip link del {}", self.namespace(number)));
             let _ = run(&format!("ip netns del {}", self.namespace(number)));
@@ -112,7 +112,7 @@ impl Drop for Lab {
     }
 }
 
-/// Removes what processes have left that were killed.
+/// Removes what killed processes have left.
 fn remove_orphans() {
     for (dir, remove) in [("/run/netns", "ip netns del"), ("/sys/class/net", "ip link del")] {
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

@@ -18,7 +18,7 @@ macro_rules! on_program {
     ($target:ident: $program:ty, $($name:ident => $function:ident($($argument:expr),*),)*) => {
         mod $target {
             $(
-                // Proxies and clients go on while a test thinks.
+                // Proxies and clients must go on while a test computes.
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     if $crate::report::available::<$crate::Process<$program>>(stringify!($name)) {

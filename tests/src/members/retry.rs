@@ -1,4 +1,4 @@
-//! A client that does not give up.
+//! A client that retries.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use tonic::Status;
 
 use crate::Clients;
 
-/// Asks one member after the other until one answers. What it asks for may be carried out more than once.
+/// Sends a request to one member after the other until one responds. A request may take effect more than once.
 #[derive(Clone, Debug)]
 pub struct Retrying {
     members: Vec<Clients>,
@@ -16,14 +16,14 @@ pub struct Retrying {
 }
 
 impl Retrying {
-    /// A client that is told where the members are. It leaves a member that has not answered for `patience`, and
-    /// gives up after `within`.
+    /// A client of the members at these URLs. It leaves a member without a response after `patience`, and gives up
+    /// after `within`.
     pub fn new(urls: &[String], patience: Duration, within: Duration) -> Self {
         let members = urls.iter().map(|url| Clients::lazy(url, patience)).collect();
         Self { members, next: 0, within }
     }
 
-    /// The member that is asked now.
+    /// Clients of the current member.
     fn member(&self) -> Clients {
         self.members[self.next].clone()
     }
@@ -34,12 +34,12 @@ impl Retrying {
             return Err(status);
         }
         self.next = (self.next + 1) % self.members.len();
-        // A round in which nobody can be reached takes no time at all.
+        // A round in which no member can be reached takes no time at all.
         tokio::time::sleep(Duration::from_millis(5)).await;
         Ok(())
     }
 
-    /// Puts a value and says at which revision.
+    /// Puts a value and returns its revision.
     pub async fn put(&mut self, key: &str, value: &str) -> Result<i64, Status> {
         let (key, value) = (key.to_owned().into(), value.to_owned().into());
         let put = pb::PutRequest { key, value, ..Default::default() };
@@ -54,7 +54,7 @@ impl Retrying {
         }
     }
 
-    /// Reads a value, by a linearizable call.
+    /// Reads a value, linearizably.
     pub async fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Status> {
         let range = pb::RangeRequest { key: key.to_owned().into(), ..Default::default() };
         let begun = Instant::now();

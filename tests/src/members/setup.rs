@@ -1,21 +1,21 @@
-//! How clusters begin.
+//! The setup of clusters.
 
 use super::{disk, namespaces, slow};
 use crate::{Program, report};
 
-/// What lies between the members.
+/// The network between the members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// The loopback device.
     Direct,
-    /// The loopback device, and a proxy before each member that knows who calls. Needs no rights.
+    /// The loopback device, and a proxy before each member that knows the calling member. Needs no rights.
     Links,
     /// A network namespace for each member and a bridge between them. Needs root, see [`Network::is_available`].
     Namespaces,
 }
 
 impl Network {
-    /// Whether there can be such a network on this machine; says what is skipped if not.
+    /// Whether there can be such a network on this machine; reports a skip if not.
     pub fn is_available<P: Program>(self, what: &str) -> bool {
         let available = if self == Self::Namespaces { namespaces::available() } else { Ok(()) };
         if let Err(reason) = &available {
@@ -25,16 +25,16 @@ impl Network {
     }
 }
 
-/// How a cluster begins.
+/// The setup of a cluster.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Members at the beginning.
+    /// The number of members at the start.
     pub size: usize,
-    /// What lies between them.
+    /// The network between them.
     pub network: Network,
     /// Further flags of all members, in etcd's spelling.
     pub flags: Vec<String>,
-    /// The members talk to each other through TLS, see [`Setup::secured`].
+    /// Peers use TLS, see [`Setup::secured`].
     pub is_secured: bool,
     /// Each member has a file system of its own, see [`Setup::with_disks`].
     pub disks: bool,
@@ -43,7 +43,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// So many members and nothing special.
+    /// So many members, without any options.
     pub fn of(size: usize) -> Self {
         Self {
             size,
@@ -60,13 +60,12 @@ impl Setup {
         Self { network, ..self }
     }
 
-    /// With `https` URLs of the members. Flags have to say by which certificates.
+    /// With `https` peer URLs. Flags have to name the certificates.
     pub fn secured(self) -> Self {
         Self { is_secured: true, ..self }
     }
 
-    /// With file systems that can be made to stand still, if there can be any on this machine; says what is skipped
-    /// if not. Needs root.
+    /// With file systems that can be frozen, if there can be any on this machine; reports a skip if not. Needs root.
     pub fn with_disks<P: Program>(self, what: &str) -> Option<Self> {
         let available = disk::available();
         if let Err(reason) = &available {
@@ -75,8 +74,8 @@ impl Setup {
         available.is_ok().then_some(Self { disks: true, ..self })
     }
 
-    /// With a first member whose syncs take 150 ms longer, if there can be such a disk on this machine; says what is
-    /// skipped if not.
+    /// With a first member whose syncs take 150 ms longer, if there can be such a disk on this machine; reports a skip
+    /// if not.
     pub fn with_slow_disk<P: Program>(self, what: &str) -> Option<Self> {
         let available = slow::available();
         if let Err(reason) = &available {

@@ -1,19 +1,19 @@
-//! Waiting by asking.
+//! Waiting by polling.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-/// What is awaited takes some seconds at most, also on a busy machine.
+/// Enough for all that tests wait for, also on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Asks again and again until there is an answer.
+/// Polls until `ask` succeeds.
 ///
 /// # Panics
 ///
-/// When there is none within `within`, with the last reason.
+/// When it does not succeed within `within`, with its last error.
 pub async fn until<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + within;
     let mut again = interval(ASK_AGAIN);

@@ -14,11 +14,11 @@ const GOAWAY: u8 = 7;
 
 const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
-/// The error code by which a client says that it lost interest.
+/// The error code CANCEL.
 const CANCEL: u32 = 8;
 
-/// Begins calls and cancels each at once, all in a single write, as a client does whose context of many calls
-/// ends. Says what the server makes of the connection: nothing, or the reason by which it ends it.
+/// Begins rpcs and cancels each at once, all in a single write, as a client does when the common context of many
+/// rpcs ends. Returns the reason if the server closes the connection, none if it goes on serving it.
 pub async fn cancelled_at_once(endpoint: &str, path: &str, calls: u32) -> io::Result<Option<String>> {
     let authority = endpoint.trim_start_matches("http://");
     let headers = header_block(authority, path);
@@ -29,7 +29,7 @@ pub async fn cancelled_at_once(endpoint: &str, path: &str, calls: u32) -> io::Re
         put_frame(&mut out, HEADERS, END_HEADERS, stream, &headers);
         put_frame(&mut out, RST_STREAM, 0, stream, &CANCEL.to_be_bytes());
     }
-    // Its answer shows that everything before it was taken.
+    // The ping's acknowledgement shows that everything before it was read.
     put_frame(&mut out, PING, 0, 0, &[0; 8]);
     let mut socket = TcpStream::connect(authority).await?;
     socket.write_all(&out).await?;
@@ -56,7 +56,7 @@ fn put_frame(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8
     out.put_slice(payload);
 }
 
-/// The headers of a gRPC call, compressed only by the names of the static table.
+/// The headers of an rpc, compressed only by the names of the static table.
 fn header_block(authority: &str, path: &str) -> BytesMut {
     let mut out = BytesMut::new();
     let text = |out: &mut BytesMut, text: &str| {

@@ -1,5 +1,4 @@
-//! gRPC calls without a gRPC library: for requests that a library would not send and deadlines that it would
-//! enforce itself.
+//! gRPC without a library: for requests that a library would not send and deadlines that it would enforce itself.
 
 mod burst;
 mod page;
@@ -16,7 +15,7 @@ pub use page::page;
 /// What a server sent back.
 #[derive(Debug)]
 pub struct Answer {
-    /// HTTP status; 200 whatever the outcome of a gRPC call.
+    /// The HTTP status; 200 for every outcome of an rpc.
     pub status: StatusCode,
     /// Headers of the response.
     pub headers: HeaderMap,
@@ -38,7 +37,7 @@ impl Answer {
     }
 }
 
-/// The text of a status travels percent encoded; servers differ in what they encode beyond what they must.
+/// The text of a status is percent-encoded; servers differ in what they encode beyond what they must.
 fn percent_decoded(encoded: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(encoded.len());
     let mut rest = encoded;
@@ -58,13 +57,13 @@ fn percent_decoded(encoded: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The connection could not be made.
     #[error("connect")]
     Connect(#[from] io::Error),
-    /// The server broke the connection or the call off.
+    /// The server broke off the connection or the rpc.
     #[error("call")]
     Http2(#[from] h2::Error),
     /// The request can't be built.
@@ -72,7 +71,7 @@ pub enum CallError {
     Request(#[from] http::Error),
 }
 
-/// Frames a message as gRPC does: one byte that says whether it is compressed, its length, itself.
+/// Frames a message as gRPC does: one byte for whether it is compressed, its length, itself.
 pub fn frame(message: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(5 + message.len());
     out.put_u8(0);
@@ -81,8 +80,8 @@ pub fn frame(message: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// Makes one call on a connection of its own. `endpoint` is a URL such as `http://127.0.0.1:2379`, `path` one such
-/// as `/etcdserverpb.KV/Put`; `body` is sent as it is. `headers` are added to those that gRPC demands.
+/// Makes one rpc on a connection of its own. `endpoint` is a URL such as `http://127.0.0.1:2379`, `path` one such
+/// as `/etcdserverpb.KV/Put`; `body` is sent as it is. `headers` are added to those that gRPC requires.
 pub async fn call(
     endpoint: &str,
     path: &str,

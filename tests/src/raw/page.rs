@@ -5,10 +5,10 @@ use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The text of a page that is answered with status 200.
+/// The text of a page served with status 200.
 pub async fn page(endpoint: &str, path: &str) -> io::Result<String> {
     let mut socket = TcpStream::connect(endpoint.trim_start_matches("http://")).await?;
-    // The end of an answer of HTTP/1.0 is the end of the connection.
+    // An HTTP/1.0 response ends with the connection.
     socket.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await?;

@@ -1,14 +1,14 @@
 //! The language of etcdctl.
 //!
-//! A request is a command line without the program's name, behind `http` if the endpoint is to be given as a URL
-//! and not as host and port; lines below it that begin with `<` are its stdin, one with `&` a command line to be run
-//! once the first has written a line. A command behind `until N` goes on until it has written `N` lines and is ended
-//! then; below it `after N put a 1` is a command line for when it has written that many, and `after N < progress` is
-//! further stdin. `LEASE1` stands for the lease that the case was granted first, in answers too.
+//! A request is a command line without the program's name; with `http` in front, the endpoint is given as a URL and
+//! not as host and port. Lines below it that begin with `<` are its stdin, a line with `&` is a second command line,
+//! run once the first has written a line. A command behind `until N` is ended when it has written `N` lines; below
+//! it `after N put a 1` is a command line that runs after `N` lines, and `after N < progress` is further stdin.
+//! `LEASE1` stands for the first lease granted in the case, in responses too.
 //!
-//! The answer shows stdout lines behind `|`, stderr lines behind `!` (`\` ends a line without a line feed) and the
-//! exit status when it isn't 0. A protobuf answer is shown decoded. What differs from run to run is replaced: ids,
-//! terms, log indices, sizes, durations, addresses; log lines of the client library are left out.
+//! The response shows stdout lines behind `|`, stderr lines behind `!` (`\` ends a line without a line feed) and the
+//! exit status when it isn't 0. A protobuf response is shown decoded. Values that differ from run to run are
+//! replaced: ids, terms, log indices, sizes, durations, addresses; log lines of the client library are left out.
 
 use std::io;
 use std::process::{Output, Stdio};
@@ -28,7 +28,7 @@ use crate::alone::alone;
 use crate::cluster::in_path;
 use crate::{Clients, Cluster, Missing};
 
-/// A command that takes longer hangs.
+/// A command that takes longer is taken for hanging.
 const DONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs stock etcdctl. Every case has a cluster of its own, so revisions in the output are what they are.
@@ -36,7 +36,7 @@ const DONE_WITHIN: Duration = Duration::from_secs(60);
 pub struct CtlSession {
     endpoint: String,
     shown: Shown,
-    /// What is found in the output, and what is shown for it.
+    /// Texts of the output, and what is shown for each.
     replacements: Vec<(String, &'static str)>,
     /// The leases that were granted, in etcdctl's form.
     leases: Vec<String>,
@@ -116,7 +116,7 @@ impl<C: Cluster> Session<C> for CtlSession {
     }
 }
 
-/// The id in the answer to a grant.
+/// The lease id in the output of a grant.
 fn granted(stdout: &str) -> Option<String> {
     let after = |before: &str| stdout.split_once(before).map(|(_, after)| after);
     if let Some(id) = after("\"ID\":").or_else(|| after("\"ID\" : ")) {
@@ -140,7 +140,7 @@ fn spawn(endpoint: &str, words: &[String]) -> io::Result<Child> {
     alone(|| etcdctl.spawn())
 }
 
-/// Runs a command to its end, and another one once it has written a line.
+/// Runs a command to its end, and a second one once the first has written a line.
 pub(super) async fn run(
     endpoint: &str,
     words: &[String],
@@ -149,7 +149,7 @@ pub(super) async fn run(
 ) -> io::Result<Output> {
     let mut child = spawn(endpoint, words)?;
     let mut pipe = child.stdin.take().expect("stdin is piped");
-    // A command that reads nothing may be gone already.
+    // A command that reads nothing may have ended already.
     let _ = pipe.write_all(stdin.as_bytes()).await;
     drop(pipe);
     let Some(meanwhile) = meanwhile else { return child.wait_with_output().await };
@@ -164,7 +164,7 @@ pub(super) async fn run(
 }
 
 impl CtlSession {
-    /// Lets a command go on until it has written so many lines.
+    /// Runs a command until it has written so many lines.
     async fn until(&self, lines: usize, words: &[String], below: &[String]) -> Vec<String> {
         let step = |line: &String| {
             if let Some(line) = line.strip_prefix('<') {
@@ -208,7 +208,7 @@ impl CtlSession {
             self.lines('|', &output.stdout)
         };
         if words.iter().any(|word| word == "timetolive") {
-            // What was granted has the same name in other answers.
+            // A granted lease has the same name in later responses.
             lines.iter_mut().for_each(|line| *line = without_value(line, "\"TTL\" : "));
         }
         lines.extend(self.lines('!', &output.stderr));
@@ -221,7 +221,7 @@ impl CtlSession {
         lines
     }
 
-    /// A marshalled answer, shown as gRPC answers are.
+    /// A marshalled response, shown as gRPC responses are.
     fn decoded(&self, command: &str, stdout: &[u8]) -> Vec<String> {
         let shown = match command {
             "get" => pb::RangeResponse::decode(stdout).map(|answer| self.shown.range(&answer, false)),
@@ -255,9 +255,9 @@ impl CtlSession {
     }
 }
 
-/// Replaces what differs from run to run but can't be known beforehand.
+/// Replaces values that differ from run to run and can't be known beforehand.
 fn steady(line: &str) -> String {
-    /// What stands before such a value, in the output formats of etcdctl.
+    /// The texts before such values, in the output formats of etcdctl.
     const BEFORE: &[&str] = &[
         "\"raft_term\":",
         "\"raftTerm\":",
@@ -285,7 +285,7 @@ fn steady(line: &str) -> String {
     line
 }
 
-/// Replaces the value behind a text, unless it is negative: that is no measured one.
+/// Replaces the value behind a text, unless it is negative: measured values are not.
 fn without_value(line: &str, before: &str) -> String {
     match line.split_once(before) {
         Some((head, tail)) if !tail.starts_with('-') => {
@@ -295,7 +295,7 @@ fn without_value(line: &str, before: &str) -> String {
     }
 }
 
-/// What stands for a lease in scenarios.
+/// The name of a lease in scenarios.
 fn lease_name(index: usize) -> String {
     format!("LEASE{}", index + 1)
 }

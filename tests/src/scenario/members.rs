@@ -1,16 +1,16 @@
-//! The language of member changes.
+//! The language of membership changes.
 //!
 //! | request | |
 //! |---|---|
-//! | `add URL URL ..` | with `learner`: one that does not vote. Words that are no URLs are given as they are |
-//! | `remove WHO`, `promote WHO`, `move WHO` | `move` gives the leadership away |
-//! | `update WHO URL URL ..` | |
+//! | `add URL URL ..` | with `learner`: one that does not vote. Words that are no URLs are sent as they are |
+//! | `remove MEMBER`, `promote MEMBER`, `move MEMBER` | `move` transfers the leadership |
+//! | `update MEMBER URL URL ..` | |
 //! | `list` | `linearizable` |
-//! | `status` | what Maintenance.Status says of the group |
+//! | `status` | the raft fields of Maintenance.Status |
 //! | `put KEY` | |
 //!
-//! WHO is `self`, the member that is asked; `new1`, the first one that was added; or a number. Members are shown by
-//! these names, with their URLs, one per line and in the order of the names: the ids of new ones depend on the time.
+//! MEMBER is `self`, the member that gets the request; `new1`, the first one that was added; or a number. Members are
+//! shown by these names, with their URLs, one per line and sorted by name: the ids of new ones depend on the time.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use tonic::{Code, Status};
@@ -19,14 +19,14 @@ use super::run::Session;
 use super::words::{number, words};
 use crate::{Clients, Cluster};
 
-/// Asks one member for changes of the members. Each case has a cluster of its own.
+/// Sends membership changes to one member. Each case has a cluster of its own.
 #[derive(Debug)]
 pub struct MembersSession {
     clients: Clients,
     own: u64,
     /// Ids of the members that were added, in that order.
     added: Vec<u64>,
-    /// What stands for the member's own addresses.
+    /// The texts shown for the member's own addresses.
     own_urls: Vec<(String, &'static str)>,
 }
 
@@ -46,7 +46,7 @@ impl<C: Cluster> Session<C> for MembersSession {
 
     async fn execute(&mut self, _: &mut C, request: &[String]) -> Vec<String> {
         let mut answer = self.perform(&request[0]).await;
-        // etcd may drop a change that comes before it has applied the one before it, and never answers then.
+        // etcd may drop a change that comes before the previous one is applied, and then never responds.
         if C::KIND.reference && matches!(&answer, Err(status) if status.code() == Code::Cancelled) {
             answer = self.perform(&request[0]).await;
         }
@@ -144,11 +144,11 @@ impl MembersSession {
         own.map_or_else(|| word.to_owned(), |(url, _)| url.clone())
     }
 
-    fn id(&self, who: &str) -> u64 {
-        match (who, who.strip_prefix("new")) {
+    fn id(&self, member: &str) -> u64 {
+        match (member, member.strip_prefix("new")) {
             ("self", _) => self.own,
             (_, Some(index)) => self.added[number::<usize>(index) - 1],
-            _ => number(who),
+            _ => number(member),
         }
     }
 

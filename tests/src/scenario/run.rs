@@ -8,24 +8,24 @@ use std::path::Path;
 use super::text::{Condition, Item, Step, parse};
 use crate::{Cluster, Kind, Options, Release, report};
 
-/// Knows one language of requests. Opened once per case.
+/// Performs the requests of one language. Opened once per case.
 pub trait Session<C: Cluster>: Sized + Send {
-    /// Every case gets a cluster of its own, whether it says so or not.
+    /// Whether every case gets a cluster of its own, even without the condition `fresh`.
     const FRESH: bool;
 
     /// Connects to the cluster and leaves it with an empty store.
     fn open(cluster: &C) -> impl Future<Output = Self> + Send;
 
-    /// Performs a request, given as its lines, and says what came of it in lines. An error is an answer too.
+    /// Performs a request, given as its lines, and returns the response as lines. An error is a response too.
     /// Panics when the request is not of this language.
     fn execute(&mut self, cluster: &mut C, request: &[String]) -> impl Future<Output = Vec<String>> + Send;
 
-    /// Tells from an answer whether the request failed.
+    /// Whether a response says that the request failed.
     fn failed(answer: &[String]) -> bool;
 }
 
 /// Runs all cases of a scenario file (relative to `tests/scenarios`) against a target and panics with every
-/// difference found. A target that can't be had here is skipped, which is reported on stderr.
+/// difference found. A target that is not available here is skipped, which is reported on stderr.
 pub async fn run<C: Cluster, S: Session<C>>(file: &str) {
     if !report::available::<C>(file) {
         return;
@@ -50,7 +50,7 @@ pub async fn run<C: Cluster, S: Session<C>>(file: &str) {
     assert!(failures.is_empty(), "{} differs:\n{failures}", C::KIND.name);
 }
 
-/// Whether answers are written down instead of compared. ferretcd is never the source of expectations.
+/// Whether responses are recorded instead of compared. ferretcd is never the source of expectations.
 fn learning(kind: Kind) -> bool {
     kind.reference && env::var("UPDATE_SCENARIOS").is_ok_and(|target| target == kind.name)
 }

@@ -13,11 +13,11 @@ pub(super) enum Item {
     Case(String),
     /// A condition of the case.
     With(Condition),
-    /// A request and its answer.
+    /// A request and its response.
     Step(Step),
 }
 
-/// What a case asks of the target or of its start.
+/// A condition of a case on the target or on its start.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     /// A cluster of its own.
@@ -26,24 +26,24 @@ pub(super) enum Condition {
     Flag(String),
     /// The behaviour exists from this release on.
     Since(String),
-    /// The target serves this.
+    /// The target serves this service.
     Needs(String),
 }
 
-/// A request and what is expected of it.
+/// A request and the expected response.
 #[derive(Debug)]
 pub(super) struct Step {
     /// Counted from 1, for messages.
     pub(super) line: usize,
     /// The request and its continuation lines, which keep their indentation beyond the first level.
     pub(super) request: Vec<String>,
-    /// The answer is of no interest, as long as it is not an error.
+    /// The response is not compared, but must not be an error.
     pub(super) quiet: bool,
     pub(super) expected: Vec<String>,
     pub(super) variants: Vec<Variant>,
 }
 
-/// What one target answers instead.
+/// The response of one target that differs.
 #[derive(Debug)]
 pub(super) struct Variant {
     pub(super) target: String,
@@ -52,13 +52,13 @@ pub(super) struct Variant {
 }
 
 impl Step {
-    /// The answer expected of a target.
+    /// The expected response of a target.
     pub(super) fn expected_of(&self, target: &str) -> &[String] {
         let variant = self.variants.iter().find(|variant| variant.target == target);
         variant.map_or(&self.expected, |variant| &variant.expected)
     }
 
-    /// Takes over what a real etcd answered.
+    /// Records the response of a real etcd.
     pub(super) fn learn(&mut self, target: &str, actual: Vec<String>) {
         if !DEVIATING.contains(&target) {
             self.expected = actual;
@@ -73,7 +73,7 @@ impl Step {
     }
 }
 
-/// Targets that may answer otherwise than etcd 3.7, which is the measure.
+/// Targets whose responses may differ from those of etcd 3.7, the reference.
 const DEVIATING: &[&str] = &[Ferretcd::KIND.name, Etcd34::KIND.name];
 
 const CONTINUATION: &str = "  ";

@@ -1,4 +1,4 @@
-//! Commands of etcdctl that go on until somebody ends them.
+//! Commands of etcdctl that run until they are ended.
 
 use std::io;
 
@@ -9,10 +9,10 @@ use tokio::time::timeout;
 use super::ctl::run;
 use crate::client::ANSWER_WITHIN;
 
-/// Something to do once a command has written some lines.
+/// An action once a command has written some lines.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// So many lines.
+    /// The number of lines.
     pub(super) after: usize,
     pub(super) what: What,
 }
@@ -25,18 +25,18 @@ pub(super) enum What {
     Run(Vec<String>),
 }
 
-/// What a command wrote until it was ended.
+/// The output of a command until it was ended.
 #[derive(Debug, Default)]
 pub(super) struct Written {
     pub(super) stdout: String,
     pub(super) stderr: String,
-    /// It ended by itself, or took too long.
+    /// Whether it ended by itself, or took too long.
     pub(super) complaint: Option<String>,
     lines: usize,
 }
 
-/// Lets a command go on until it has written so many lines, and ends it. Its stdin is open until then. Lines of the
-/// client library's log don't count. Other commands are given the same endpoint.
+/// Runs a command until it has written so many lines, and ends it. Its stdin is open until then. Lines of the
+/// client library's log don't count. Other commands get the same endpoint.
 pub(super) async fn until(
     endpoint: &str,
     lines: usize,

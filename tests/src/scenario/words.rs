@@ -1,4 +1,4 @@
-//! The words requests are made of.
+//! The words of requests.
 //!
 //! | form | meaning |
 //! |---|---|
@@ -127,7 +127,7 @@ impl Base {
         }
     }
 
-    /// The written form of a revision in an answer: offsets where it lies in the case.
+    /// The written form of a revision in a response: an offset if it lies in the case.
     pub(super) fn show(self, revision: i64) -> String {
         match revision {
             ..=0 => revision.to_string(),
@@ -137,7 +137,7 @@ impl Base {
     }
 }
 
-/// The written form of bytes in an answer: bare where that is unambiguous, their number where they are many.
+/// The written form of bytes in a response: bare where that is unambiguous, their number where they are many.
 pub(super) fn show_bytes(bytes: &[u8]) -> String {
     const LONG: usize = 80;
     let bare = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.');

@@ -22,13 +22,13 @@ pub use ferretcd_sim::watch_history::Event;
 /// The id in responses that belong to no watch, or to all of the stream.
 pub const NO_WATCH: i64 = -1;
 
-/// Requests that wait for the connection.
+/// Requests queued for the connection.
 const REQUESTS: usize = 16;
 
-/// One call of the Watch service. Dropping it cancels the call.
+/// One rpc of the Watch service. Dropping it cancels the rpc.
 ///
-/// A response is taken from the connection when it is asked for: a stream that nobody asks stops reading, and with
-/// the connection's windows full the server can send it nothing more.
+/// A response is read from the connection only by [`next`](Self::next): a test that does not call it stops reading,
+/// and once the connection's windows are full the server can send nothing more.
 #[derive(Debug)]
 pub struct WatchStream {
     /// None after the half close.
@@ -36,7 +36,7 @@ pub struct WatchStream {
     call: Call,
 }
 
-/// A server answers a call with its first response, so the opening lasts until there is one.
+/// A server sends response headers with its first response, so opening lasts until there is one.
 #[derive(Debug)]
 enum Call {
     Opening(JoinHandle<Result<Streaming<pb::WatchResponse>, Status>>),
@@ -45,12 +45,12 @@ enum Call {
 }
 
 impl WatchStream {
-    /// Begins a call.
+    /// Begins an rpc.
     pub fn open(clients: &Clients) -> Self {
         Self::open_with(clients, MetadataMap::new())
     }
 
-    /// Begins a call with this metadata.
+    /// Begins an rpc with this metadata.
     pub fn open_with(clients: &Clients, metadata: MetadataMap) -> Self {
         let (requests, sent) = mpsc::channel(REQUESTS);
         let mut call = Request::new(ReceiverStream::new(sent));
@@ -60,36 +60,36 @@ impl WatchStream {
         Self { requests: Some(requests), call: Call::Opening(opening) }
     }
 
-    /// Sends a request as it is, or one without content. On a call that has ended it goes nowhere.
+    /// Sends a request as it is, or one without content. It is lost if the rpc has ended.
     pub async fn send(&self, request_union: Option<RequestUnion>) {
         let requests = self.requests.as_ref().expect("nothing is sent after the half close");
         let sent = timeout(ANSWER_WITHIN, requests.send(pb::WatchRequest { request_union })).await;
-        // It errs when the call has ended, which the next response tells.
+        // It errs when the rpc has ended, which the next response reports.
         let _ = sent.expect("the server takes requests");
     }
 
-    /// Asks for a watch.
+    /// Requests a watch.
     pub async fn create(&self, request: pb::WatchCreateRequest) {
         self.send(Some(RequestUnion::CreateRequest(request))).await;
     }
 
-    /// Asks for the end of a watch.
+    /// Requests the end of a watch.
     pub async fn cancel(&self, watch_id: i64) {
         self.send(Some(RequestUnion::CancelRequest(pb::WatchCancelRequest { watch_id }))).await;
     }
 
-    /// Asks how far the stream is.
+    /// Requests the progress of the stream.
     pub async fn request_progress(&self) {
         self.send(Some(RequestUnion::ProgressRequest(pb::WatchProgressRequest {}))).await;
     }
 
-    /// Says that there are no more requests. Watches go on.
+    /// Closes the sending side. Watches go on.
     pub fn half_close(&mut self) {
         self.requests = None;
     }
 
-    /// Waits for the next response; none once the server has ended the call without an error. Without a response
-    /// for 30 s it errs with the code DeadlineExceeded. Giving the wait up loses nothing.
+    /// Waits for the next response; none once the server has ended the rpc without an error. Without a response for
+    /// 30 s it errs with the code DeadlineExceeded. Cancel safe.
     pub async fn next(&mut self) -> Result<Option<Response>, Status> {
         let next = timeout(ANSWER_WITHIN, self.next_at_all()).await;
         next.unwrap_or_else(|_| {
@@ -97,7 +97,7 @@ impl WatchStream {
         })
     }
 
-    /// As [`next`](Self::next), and waits for ever.
+    /// As [`next`](Self::next), without a deadline.
     pub async fn next_at_all(&mut self) -> Result<Option<Response>, Status> {
         if let Call::Opening(opening) = &mut self.call {
             let opened = opening.await.expect("the call does not panic");
@@ -110,7 +110,7 @@ impl WatchStream {
         }
     }
 
-    /// The next response of a stream that has to have one.
+    /// The next response of a stream that must have one.
     pub async fn response(&mut self) -> Response {
         match self.next().await {
             Ok(Some(response)) => response,
@@ -119,7 +119,7 @@ impl WatchStream {
         }
     }
 
-    /// Asks for a watch and waits for the answer, which is the next response of a stream without other news.
+    /// Requests a watch and waits for its response, which is the next one of the stream.
     pub async fn created(&mut self, request: pb::WatchCreateRequest) -> Response {
         self.create(request).await;
         let response = self.response().await;
@@ -127,7 +127,7 @@ impl WatchStream {
         response
     }
 
-    /// The responses of this stream up to the one with which it has as many events as asked for.
+    /// The responses of this stream up to the one that completes this number of events.
     pub async fn until_events(&mut self, events: usize) -> Vec<Response> {
         let (mut taken, mut count) = (Vec::new(), 0);
         while count < events {

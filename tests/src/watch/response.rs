@@ -6,37 +6,37 @@ use ferretcd_sim::watch_history::Event;
 /// A response of a watch stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
-    /// Header, if it has one.
+    /// The header, if there is one.
     pub header: Option<pb::ResponseHeader>,
     /// [`NO_WATCH`](crate::NO_WATCH) for all watches of the stream, and for one that could not be created.
     pub watch_id: i64,
-    /// The first of a watch.
+    /// Whether it is the first of a watch.
     pub created: bool,
-    /// The last of a watch.
+    /// Whether it is the last of a watch.
     pub canceled: bool,
-    /// Why it ended, if that is a compaction.
+    /// The compact revision, if the watch ended because of a compaction.
     pub compact_revision: i64,
-    /// Why it ended otherwise.
+    /// Any other reason for the end.
     pub cancel_reason: String,
-    /// The next response goes on with the same revisions.
+    /// Whether the next response continues the same revisions.
     pub fragment: bool,
-    /// In the order they came.
+    /// The events in order of arrival.
     pub events: Vec<Event>,
 }
 
 impl Response {
-    /// Revision of the header, 0 without one.
+    /// The header's revision, 0 without a header.
     pub fn revision(&self) -> i64 {
         self.header.as_ref().map_or(0, |header| header.revision)
     }
 
-    /// Says how far its watch, or the whole stream, is, and nothing else.
+    /// Whether it reports only the progress of its watch or of the whole stream.
     pub fn is_progress(&self) -> bool {
         !self.created && !self.canceled && self.events.is_empty()
     }
 }
 
-/// Panics, as the test of a server does, when there is something that no client could read.
+/// Panics when there is something that no client could read.
 impl From<pb::WatchResponse> for Response {
     fn from(response: pb::WatchResponse) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Changes of the members, and when they are refused.
+//! Membership changes, and when they are rejected.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
@@ -27,7 +27,7 @@ async fn remove<P: Program>(cluster: &Members<P>, through: usize, id: u64) -> Re
     Ok(cluster.clients(through).cluster.member_remove(request).await?.into_inner().members.len())
 }
 
-/// All members list the same, and changes go through any of them.
+/// All members list the same, and any of them takes changes.
 async fn listed<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let expected: Vec<_> = {
@@ -56,7 +56,7 @@ async fn listed<P: Program>() {
 
     let leader = cluster.leader().await;
     let follower = cluster.follower().await;
-    // An address more for a follower, told through a follower, seen by all.
+    // One more address for a follower, requested through a follower, is visible on all members.
     let urls = vec![cluster.peer_url(follower), "http://127.0.0.1:1".to_owned()];
     let request = pb::MemberUpdateRequest { id: cluster.id(follower), peer_urls: urls.clone() };
     let updated = cluster.clients(follower).cluster.member_update(request).await;
@@ -80,7 +80,7 @@ async fn listed<P: Program>() {
     let bad = "etcdserver: given member URLs are invalid";
     assert_refused(add(&cluster, follower, "127.0.0.1", false).await, Code::InvalidArgument, bad);
 
-    // The leader removes itself, asked through a follower.
+    // The leader is removed by a request to a follower.
     cluster.remove(follower, leader).await;
     assert!(cluster.exited(leader).await.success(), "a removed member ends in peace");
     let new = cluster.leader().await;
@@ -90,7 +90,7 @@ async fn listed<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// A cluster of one can grow, but not while the second member has not begun.
+/// A cluster of one can grow, but not further until the second member has started.
 async fn strict_alone<P: Program>() {
     let cluster = Members::<P>::start(&Setup::of(1)).await;
     let published = until("the member is published", DEADLINE, async || {
@@ -109,7 +109,7 @@ async fn strict_alone<P: Program>() {
     assert_refused(add(&cluster, 0, "http://127.0.0.1:2", false).await, Code::Unknown, NOT_ENOUGH);
 }
 
-/// A cluster that has lost a member may not be made weaker; the dead one may go.
+/// A cluster that has lost a member rejects changes that weaken it; the dead member may be removed.
 async fn strict<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     put(&cluster.clients(0), "a", "v").await.expect("every member takes puts");
@@ -140,5 +140,5 @@ async fn strict<P: Program>() {
 on_every_program! {
     members_are_listed_and_changed => listed(),
     one_member_grows_by_one => strict_alone(),
-    weakening_is_refused => strict(),
+    a_change_that_weakens_the_quorum_is_rejected => strict(),
 }

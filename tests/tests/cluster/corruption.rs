@@ -1,4 +1,4 @@
-//! Members whose data went wrong on the disk.
+//! Members with damaged data on the disk.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use tonic::Code;
 
 use super::support::{assert_refused, get, put, put_at_last};
 
-/// A value, and what the damage makes of it.
+/// A value before and after the damage.
 const VALUE: &str = "right";
 const DAMAGED: &str = "wrong";
 
 const CHECK: &str = "--corrupt-check-time=1s";
-/// The interval of the checks, and what a check may take on top.
+/// The interval of the checks, and how much longer a check may take.
 const DETECTED_WITHIN: Duration = Duration::from_secs(1 + 10);
 const REFETCH: &str = "--refetch-corrupt-data";
 const BEGUN: &str = "this member is corrupt; replacing its data";
 const HEALED: &str = "took back the CORRUPT alarm";
 
-/// Changes a value in the state file of a member that is down, unless that has been done. The file stays whole.
+/// Changes a value in the state file of a member that is down, unless it is changed already. The file stays valid.
 fn damage<P: Program>(cluster: &Members<P>, number: usize) {
     let path = cluster.data_dir(number).join("member").join("state.redb");
     let backend = Backend::open(&path, &ferretcd_backend::Config { cache_bytes: 1 << 20 });
@@ -50,7 +50,7 @@ async fn corrupt<P: Program>(cluster: &Members<P>, through: usize) -> Result<Vec
     Ok(corrupt.map(|alarm| alarm.member_id).collect())
 }
 
-/// Waits until the member has logged a line so many times.
+/// Waits until the member has logged a line `times` times.
 async fn logged<P: Program>(cluster: &Members<P>, number: usize, line: &str, times: usize) {
     until(&format!("m{number} logs `{line}`"), DEADLINE, async || {
         let count = cluster.logs(number).matches(line).count();
@@ -59,7 +59,7 @@ async fn logged<P: Program>(cluster: &Members<P>, number: usize, line: &str, tim
     .await;
 }
 
-/// Three members with a value, and one of those that do not lead.
+/// Three members with a value, and the number of a follower.
 async fn with_a_value<P: Program>(flags: &[&str]) -> (Members<P>, usize) {
     let cluster = Members::start(&Setup::of(3).with(flags)).await;
     let follower = cluster.follower().await;
@@ -70,7 +70,7 @@ async fn with_a_value<P: Program>(flags: &[&str]) -> (Members<P>, usize) {
     (cluster, follower)
 }
 
-/// All is as if nothing had happened.
+/// Asserts that the member has its data again, on disk too, and that no alarm is left.
 async fn assert_healed<P: Program>(cluster: &mut Members<P>, number: usize) {
     until("there is no alarm", DEADLINE, async || match corrupt(cluster, number).await? {
         alarms if alarms.is_empty() => Ok(()),
@@ -83,7 +83,7 @@ async fn assert_healed<P: Program>(cluster: &mut Members<P>, number: usize) {
     let read = get(&cluster.clients(number), "damaged", true).await;
     assert_eq!(read.expect("it answers").as_deref(), Some(VALUE));
     cluster.assert_equal().await;
-    // What it has now is in its files, and goes with its log.
+    // The snapshot is in its files, and its log continues it.
     cluster.kill9(number).await;
     cluster.restart(number).await;
     cluster.assert_equal().await;
@@ -92,7 +92,7 @@ async fn assert_healed<P: Program>(cluster: &mut Members<P>, number: usize) {
     assert_eq!(left.count(), 0, "nothing is left of what was fetched");
 }
 
-/// Clients that go on writing are in nobody's way.
+/// A damaged member recovers while clients go on writing.
 async fn healed_under_load<P: Program>() {
     let (mut cluster, follower) = with_a_value::<P>(&[CHECK, REFETCH]).await;
     let leader = cluster.leader().await;
@@ -104,7 +104,7 @@ async fn healed_under_load<P: Program>() {
         let refused = Arc::clone(&refused);
         async move {
             loop {
-                // Refused while the alarm is active, and each refusal is an entry of the log.
+                // Rejected while the alarm is active; each rejected put is still an entry of the log.
                 if put(&clients, "load", VALUE).await.is_err() {
                     refused.fetch_add(1, Ordering::Relaxed);
                 }
@@ -129,7 +129,7 @@ async fn healed_under_load<P: Program>() {
     assert_healed(&mut cluster, follower).await;
 }
 
-/// Wherever a crash comes, the member is healed in the end.
+/// A crash at any point delays the recovery, but does not prevent it.
 async fn healed_after_crashes<P: Program>() {
     let (mut cluster, follower) = with_a_value::<P>(&[CHECK, REFETCH]).await;
     cluster.stop(follower).await;
@@ -152,7 +152,7 @@ async fn healed_after_crashes<P: Program>() {
     assert_healed(&mut cluster, follower).await;
 }
 
-/// A leader gives the leadership away first.
+/// A damaged leader transfers the leadership first.
 async fn leader_healed<P: Program>() {
     let (mut cluster, follower) = with_a_value::<P>(&["--corrupt-check-time=3s", REFETCH]).await;
     cluster.stop(follower).await;
@@ -172,8 +172,8 @@ async fn leader_healed<P: Program>() {
     assert_healed(&mut cluster, follower).await;
 }
 
-/// Unless it is allowed nothing is replaced.
-async fn left_alone_without_the_flag<P: Program>() {
+/// Without the flag no data is replaced.
+async fn not_recovered_without_the_flag<P: Program>() {
     let (mut cluster, follower) = with_a_value::<P>(&[CHECK]).await;
     cluster.stop(follower).await;
     damage(&cluster, follower);
@@ -193,7 +193,7 @@ async fn left_alone_without_the_flag<P: Program>() {
     assert!(!cluster.logs(follower).contains(BEGUN));
     has_alarm().await.expect("it stays");
 
-    // An alarm of the life before counts.
+    // An alarm from before the restart counts.
     cluster.stop(follower).await;
     cluster.spawn_with(follower, &[REFETCH]);
     cluster.ready(follower).await;
@@ -206,5 +206,5 @@ on_program! {
     healed_under_load => healed_under_load(),
     healed_after_crashes => healed_after_crashes(),
     leader_healed => leader_healed(),
-    left_alone_without_the_flag => left_alone_without_the_flag(),
+    not_recovered_without_the_flag => not_recovered_without_the_flag(),
 }

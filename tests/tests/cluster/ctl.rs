@@ -1,4 +1,4 @@
-//! What administrators see: stock etcdctl on a cluster.
+//! The view of administrators: stock etcdctl on a cluster.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use ferretcd_tests::scenario::CtlSession;
 use ferretcd_tests::{Program, on_every_program, report};
 use tokio::process::Command;
 
-/// Runs it with the endpoint of one member, and returns its lines. Panics when it fails for another reason than that
-/// the cluster is not settled yet.
+/// Runs etcdctl with the endpoint of one member, and returns its lines. Retries while the cluster is not healthy yet,
+/// and panics on any other error.
 async fn ctl(endpoint: &str, words: &[&str]) -> Vec<String> {
     until(&format!("etcdctl {words:?}"), DEADLINE, async || {
         let (is_success, lines) = run(endpoint, words).await;
@@ -25,7 +25,7 @@ async fn run(endpoint: &str, words: &[&str]) -> (bool, Vec<String>) {
     let output = tokio::time::timeout(DEADLINE, command.output()).await;
     let output = output.expect("etcdctl comes to an end").expect("etcdctl runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    // What is healthy is told on stderr.
+    // Healthy endpoints are reported on stderr.
     let lines = text(&output.stdout) + &text(&output.stderr);
     (output.status.success(), lines.lines().map(str::to_owned).collect())
 }
@@ -43,7 +43,7 @@ async fn administered<P: Program>() {
     let host = |number: usize| cluster.client_url(number).trim_start_matches("http://").to_owned();
     let endpoint = host(follower);
 
-    // With `--cluster` it sends URLs as the names of hosts, which are none.
+    // With `--cluster` etcdctl sends URLs in place of host names, which are not valid ones.
     let status = ctl(&endpoint, &["endpoint", "status", "--cluster", "-w", "json"]).await.concat();
     for number in 0..3 {
         assert!(status.contains(&format!("\"Endpoint\":\"{}\"", cluster.client_url(number))), "{status}");
@@ -91,7 +91,7 @@ async fn administered<P: Program>() {
     assert_eq!(moved, [format!("Leadership transferred from {old} to {new}")]);
     assert_eq!(cluster.leader().await, follower);
 
-    // A member that is added as a learner, promoted and removed.
+    // A member is added as a learner, promoted and removed.
     let number = cluster.room().await;
     let url = format!("--peer-urls={}", cluster.peer_url(number));
     let added = ctl(&endpoint, &["member", "add", cluster.name(number), "--learner", &url]).await;

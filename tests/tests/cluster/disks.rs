@@ -1,4 +1,4 @@
-//! Disks that stand still for a while, see `Setup::with_disks`, and disks that are slow, see `Setup::with_slow_disk`.
+//! Disks that freeze for a while, see `Setup::with_disks`, and slow disks, see `Setup::with_slow_disk`.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::support::{get, judge, put};
 /// Long enough for several elections.
 const STALL: Duration = Duration::from_secs(3);
 
-/// Whoever asks the others is answered while the leader's disk stands still; nothing is lost when it goes on.
-async fn of_the_leader<P: Program>() {
+/// The other members serve requests while the leader's disk is frozen; nothing is lost when it goes on.
+async fn frozen_leader<P: Program>() {
     let Some(setup) = Setup::of(3).with_disks::<P>("the stalled disk of a leader") else { return };
     let cluster = Members::<P>::start(&setup).await;
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
@@ -38,8 +38,8 @@ async fn of_the_leader<P: Program>() {
     judge(&cluster, &history, "the stalled disk of a leader").await;
 }
 
-/// Nobody else notices that the disk of a follower stands still.
-async fn of_a_follower<P: Program>() {
+/// A frozen disk of a follower does not affect the other members.
+async fn frozen_follower<P: Program>() {
     let Some(setup) = Setup::of(3).with_disks::<P>("the stalled disk of a follower") else { return };
     let cluster = Members::<P>::start(&setup).await;
     let (leader, term) = cluster.leader_and_term().await;
@@ -49,18 +49,18 @@ async fn of_a_follower<P: Program>() {
     let load = load.begin(&cluster.client_urls(&others));
     load.changes(50).await;
     cluster.freeze(follower);
-    // It is the stall that lasts, nothing is waited for.
+    // The stall itself has to last this long.
     tokio::time::sleep(STALL).await;
     load.changes(50).await;
     cluster.thaw(follower);
     load.changes(50).await;
-    assert_eq!(cluster.leader_and_term().await, (leader, term), "a slow follower disturbs nobody");
+    assert_eq!(cluster.leader_and_term().await, (leader, term), "a slow follower must not change the leader");
     let history = load.finish().await;
     let summary = judge(&cluster, &history, "the stalled disk of a follower").await;
-    assert_eq!(summary.unknown, 0, "nobody notices a slow follower");
+    assert_eq!(summary.unknown, 0, "a slow follower must not delay requests");
 }
 
-/// Nobody is elected in the place of a leader whose disk is slow, and those who ask the others are served.
+/// A leader with a slow disk stays the leader, and the other members serve requests.
 async fn slow_leader<P: Program>() {
     let Some(setup) = Setup::of(3).with_slow_disk::<P>("a slow disk of the leader") else { return };
     let cluster = Members::<P>::start(&setup).await;
@@ -82,7 +82,7 @@ async fn slow_leader<P: Program>() {
 }
 
 on_every_program! {
-    a_leaders_disk_is_slow => slow_leader(),
-    the_leaders_disk_stands_still => of_the_leader(),
-    a_followers_disk_stands_still => of_a_follower(),
+    a_leader_with_a_slow_disk_stays_leader => slow_leader(),
+    writes_go_on_when_the_leaders_disk_is_frozen => frozen_leader(),
+    a_follower_with_a_frozen_disk_does_not_delay_the_others => frozen_follower(),
 }

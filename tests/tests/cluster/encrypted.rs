@@ -1,4 +1,4 @@
-//! Members that talk to each other through TLS.
+//! Clusters whose peers use TLS.
 
 use ferretcd_tests::authority::{Authority, Files};
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
@@ -8,22 +8,22 @@ use super::mixed::{is_possible, lead};
 use super::snapshots::{SHORT_LOG, fill, received};
 use super::support::{get, put_at_last};
 
-/// The common name of those who belong to the cluster.
+/// The common name in the certificates of members.
 const MEMBER: &str = "member";
 
-/// A certificate for the address of a member. The loopback device lets all of them call from the same one.
+/// A certificate for the address of a member and for the source address of its connections on the loopback device.
 fn sign<P: Program>(authority: &Authority, cluster: &Members<P>, number: usize, common_name: &str) -> Files {
     let address = cluster.address(number).to_string();
     authority.sign(common_name, &[&address, "127.0.0.1"], number as u64 + 1)
 }
 
-/// Shows this certificate to the others, and asks them for one of the authority.
+/// The flags of a member that uses this certificate, and requires peers to have one of the authority.
 fn secured(files: &Files, authority: &Authority) -> Vec<String> {
     let ask = ["--peer-client-cert-auth".to_owned()];
     [&files.peer_flags()[..], &authority.peer_trusted(), &ask].concat()
 }
 
-/// Three members with a certificate each. None of them runs.
+/// Three members with a certificate each, not started.
 async fn prepare<P: Program>(authority: &Authority, flags: &[&str]) -> (Members<P>, Vec<Files>) {
     let prepared = Members::<P>::prepare(&Setup::of(3).secured().with(flags)).await;
     let mut cluster = prepared.unwrap_or_else(|error| panic!("failed to {error}"));
@@ -43,7 +43,7 @@ async fn start<P: Program>(cluster: &mut Members<P>) {
     }
 }
 
-/// Each of these members takes a write, and answers linearizable reads of what each of them took.
+/// Each of these members takes a write, and each serves linearizable reads of all these writes.
 async fn assert_served<P: Program>(cluster: &Members<P>, numbers: &[usize], when: &str) {
     let key = |number: usize| format!("{when}/{number}");
     for &number in numbers {
@@ -58,11 +58,11 @@ async fn assert_served<P: Program>(cluster: &Members<P>, numbers: &[usize], when
     }
 }
 
-/// Two members serve while the third one is dead; it catches up from the log.
+/// Two members serve while the third one is dead, which catches up from the log afterwards.
 async fn outlive<P: Program>(cluster: &mut Members<P>, dead: usize) {
     let others: Vec<_> = (0..3).filter(|&number| number != dead).collect();
     cluster.kill9(dead).await;
-    // What is forwarded to a dead leader is lost.
+    // A request forwarded to a dead leader is lost.
     cluster.leader_among(&others).await;
     assert_served(cluster, &others, "without one").await;
     cluster.restart(dead).await;
@@ -79,8 +79,8 @@ async fn form<P: Program>() {
     outlive(&mut cluster, leader).await;
 }
 
-/// A member was away for longer than the log of the one that leads.
-async fn send_state<P: Program>(cluster: &mut Members<P>, from: usize, to: usize) {
+/// Makes a member miss more entries than the leader's log keeps.
+async fn send_snapshot<P: Program>(cluster: &mut Members<P>, from: usize, to: usize) {
     lead(cluster, from).await;
     cluster.kill9(to).await;
     fill(cluster, from, "many/").await;
@@ -94,7 +94,7 @@ async fn get_snapshots<P: Program>() {
     let authority = Authority::new();
     let (mut cluster, _) = prepare::<P>(&authority, SHORT_LOG).await;
     start(&mut cluster).await;
-    send_state(&mut cluster, 0, 1).await;
+    send_snapshot(&mut cluster, 0, 1).await;
 }
 
 /// What is wrong with a certificate.
@@ -105,7 +105,7 @@ enum Wrong {
 }
 
 impl Wrong {
-    /// What those who refuse it say. About chains of certificates it is the libraries that speak.
+    /// The error of members that reject it. Errors about certificate chains have the text of the TLS library.
     fn reason<P: Program>(self) -> &'static str {
         match self {
             Wrong::Authority if P::KIND.reference => "x509: certificate signed by unknown authority",
@@ -120,10 +120,10 @@ fn has_line(text: &str, words: &[&str]) -> bool {
     text.lines().any(|line| words.iter().all(|word| line.contains(word)))
 }
 
-/// Who has told the cluster where clients are served, as the first member knows it. A member that is not part can't,
-/// and founders have everything else from the beginning.
+/// The members that have published their client URLs, as the first member lists them. A member outside the cluster
+/// can't publish; every other field of the founders is known from the start.
 async fn published<P: Program>(cluster: &Members<P>) -> Vec<usize> {
-    let listed = cluster.list(0).await.unwrap_or_else(|status| panic!("m0 lists nobody: {status}"));
+    let listed = cluster.list(0).await.unwrap_or_else(|status| panic!("m0 lists no members: {status}"));
     let has_published = |number: &usize| {
         let own = [cluster.peer_url(*number)];
         let member = listed.iter().find(|member| member.peer_urls == own);
@@ -132,7 +132,7 @@ async fn published<P: Program>(cluster: &Members<P>) -> Vec<usize> {
     (0..cluster.count()).filter(has_published).collect()
 }
 
-/// Whoever shows a wrong certificate never becomes part, and both sides say why; the others go on.
+/// A member with a wrong certificate never joins, and both sides log the reason; the others go on.
 async fn refuse<P: Program>(wrong: Wrong) {
     let (authority, other) = (Authority::new(), Authority::named("another"));
     let allowed = format!("--peer-cert-allowed-cn={MEMBER}");
@@ -156,9 +156,9 @@ async fn refuse<P: Program>(wrong: Wrong) {
         is_told.then_some(()).ok_or_else(|| format!("no `{rejected}` because of `{reason}`"))
     })
     .await;
-    assert_served(&cluster, &[0, 1], "without the stranger").await;
+    assert_served(&cluster, &[0, 1], "without the rejected member").await;
     assert_eq!(published(&cluster).await, [0, 1], "before the others let it in");
-    // It was nothing but the certificate.
+    // With a valid certificate it joins.
     cluster.kill9(2).await;
     cluster.give(2, &secured(&files[2], &authority));
     cluster.restart(2).await;
@@ -167,8 +167,7 @@ async fn refuse<P: Program>(wrong: Wrong) {
     cluster.assert_equal().await;
 }
 
-/// A member that accepts nobody but those with new certificates finds that the others, which were not restarted,
-/// have exchanged theirs.
+/// The others use their new certificates without a restart: a member that accepts only new ones can join them.
 async fn exchange<P: Program>() {
     const NEW: &str = "new-member";
     let authority = Authority::new();
@@ -185,7 +184,7 @@ async fn exchange<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// Members that make certificates for themselves, and believe everybody.
+/// Members that generate their own certificates and verify none.
 async fn make_their_own<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3).secured().with(&["--peer-auto-tls"])).await;
     for number in 0..3 {
@@ -200,9 +199,9 @@ async fn make_their_own<P: Program>() {
 on_every_program! {
     peers_show_certificates => form(),
     snapshots_go_through_tls => get_snapshots(),
-    peers_of_another_authority_are_refused => refuse(super::Wrong::Authority),
-    peers_of_another_name_are_refused => refuse(super::Wrong::Name),
-    certificates_of_peers_are_exchanged => exchange(),
+    a_peer_certificate_of_another_authority_is_rejected => refuse(super::Wrong::Authority),
+    a_peer_certificate_with_another_name_is_rejected => refuse(super::Wrong::Name),
+    peer_certificates_are_reloaded => exchange(),
     peers_make_certificates => make_their_own(),
 }
 
@@ -214,7 +213,7 @@ async fn of_both_programs() {
         cluster.run_as::<Etcd37>(2).await;
         start(&mut cluster).await;
         assert_served(&cluster, &[0, 1, 2], "first").await;
-        send_state(&mut cluster, 0, 2).await;
-        send_state(&mut cluster, 2, 0).await;
+        send_snapshot(&mut cluster, 0, 2).await;
+        send_snapshot(&mut cluster, 2, 0).await;
     }
 }

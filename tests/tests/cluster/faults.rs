@@ -1,4 +1,4 @@
-//! Members that die or stall under load.
+//! Members that are killed or paused under load.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use ferretcd_tests::{Program, on_every_program, report};
 
 use super::support::judge;
 
-/// The leader dies again and again. Each time the others go on, and the old one comes back.
+/// The leader is killed again and again. Each time the others go on, and the old leader comes back.
 async fn leaders_die<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
@@ -31,7 +31,7 @@ async fn leaders_die<P: Program>() {
     assert!(summary.changes >= 500 && summary.reads > 200, "{summary:?}");
 }
 
-/// All die at the same moment, also while they start.
+/// All members are killed at the same moment, also during their start.
 async fn all_die<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
@@ -41,7 +41,7 @@ async fn all_die<P: Program>() {
             cluster.kill9(number).await;
         }
         if round > 0 {
-            // Some are up again for a moment, not enough of them to decide anything.
+            // Too few for a quorum are up again for a moment.
             cluster.spawn(round % 3);
             let lines = cluster.logs(round % 3).lines().count();
             until("the member has begun", DEADLINE, async || {
@@ -63,8 +63,8 @@ async fn all_die<P: Program>() {
     judge(&cluster, &history, "all die").await;
 }
 
-/// A leader that stands still for a while is replaced, and does not answer from the past when it goes on.
-async fn leader_stalls<P: Program>() {
+/// A paused leader is replaced, and serves no stale reads when it goes on.
+async fn leader_pauses<P: Program>() {
     let cluster = Members::<P>::start(&Setup::of(3)).await;
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
     for _ in 0..3 {
@@ -86,8 +86,8 @@ async fn leader_stalls<P: Program>() {
     judge(&cluster, &history, "a leader stalls").await;
 }
 
-/// A pause that is shorter than an election timeout changes nothing.
-async fn follower_stalls<P: Program>() {
+/// A pause shorter than an election timeout changes nothing.
+async fn follower_pauses<P: Program>() {
     let cluster = Members::<P>::start(&Setup::of(3)).await;
     let (leader, term) = cluster.leader_and_term().await;
     let follower = cluster.follower().await;
@@ -102,15 +102,19 @@ async fn follower_stalls<P: Program>() {
     .await;
     cluster.go_on(follower);
     load.changes(50).await;
-    assert_eq!(cluster.leader_and_term().await, (leader, term), "who comes back disturbs nobody");
+    assert_eq!(
+        cluster.leader_and_term().await,
+        (leader, term),
+        "a returning follower must not change the leader"
+    );
     let history = load.finish().await;
     let summary = judge(&cluster, &history, "a follower stalls").await;
-    assert_eq!(summary.unknown, 0, "nobody notices that a follower stands still");
+    assert_eq!(summary.unknown, 0, "a paused follower must not delay requests");
 }
 
 on_every_program! {
     leaders_are_killed => leaders_die(),
     all_are_killed => all_die(),
-    a_leader_stands_still => leader_stalls(),
-    a_follower_stands_still => follower_stalls(),
+    a_paused_leader_is_replaced => leader_pauses(),
+    a_paused_follower_does_not_delay_the_others => follower_pauses(),
 }

@@ -1,4 +1,4 @@
-//! Who leads, and how that goes over to another member.
+//! The leader, and transfers of the leadership.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ async fn moves<P: Program>() {
         let asked = Instant::now();
         move_to(leader, cluster.id(target)).await.expect("a follower that is up to date takes over");
         let took = asked.elapsed();
-        // The new leader may still be unknown to the third member.
+        // The third member may not know the new leader yet.
         let found = cluster.leader_after(&[0, 1, 2], term).await;
         assert_eq!(found, (target, term + 1));
         assert!(took < ELECTION, "it took {took:?}");
@@ -36,15 +36,15 @@ async fn moves<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// A leader that is asked to end gives its office away first.
-async fn hands_over<P: Program>() {
+/// A leader that is terminated transfers the leadership first.
+async fn transfers<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let mut times = Vec::new();
     for _ in 0..3 {
         let (leader, term) = cluster.leader_and_term().await;
         let others: Vec<_> = (0..3).filter(|&number| number != leader).collect();
         let mut client = Retrying::new(&cluster.client_urls(&others), Duration::from_millis(200), DEADLINE);
-        client.put("before", "v").await.expect("somebody answers");
+        client.put("before", "v").await.expect("a member responds");
         let asked = Instant::now();
         cluster.terminate(leader);
         let new = until("there is a next term", DEADLINE, async || {
@@ -54,7 +54,7 @@ async fn hands_over<P: Program>() {
         })
         .await;
         let took = asked.elapsed();
-        client.put("after", "v").await.expect("somebody answers");
+        client.put("after", "v").await.expect("a member responds");
         times.push((took, asked.elapsed()));
         assert_eq!(new, term + 1, "one election is enough");
         assert!(took < ELECTION, "the next term took {took:?}");
@@ -70,5 +70,5 @@ async fn hands_over<P: Program>() {
 
 on_every_program! {
     leadership_is_moved => moves(),
-    leadership_is_handed_over => hands_over(),
+    a_terminated_leader_transfers_leadership => transfers(),
 }

@@ -16,7 +16,7 @@ async fn rules<P: Program>() {
     let follower = cluster.follower().await;
     let learner = cluster.add(follower, true).await;
     let id = cluster.id(learner);
-    // One that was never there is not in sync; who votes already is no learner; who is unknown is not found.
+    // A learner that never started is not in sync, a voter is no learner, an unknown id is not found.
     let through = cluster.clients(follower);
     let promote = async |id| through.cluster.clone().member_promote(pb::MemberPromoteRequest { id }).await;
     let not_ready = "etcdserver: can only promote a learner member which is in sync with leader";
@@ -35,7 +35,7 @@ async fn rules<P: Program>() {
     let listed = cluster.list(follower).await.expect("every member lists");
     assert!(listed.iter().all(|member| member.is_learner == (member.id == id)), "{listed:?}");
 
-    // It shows what it has, and nothing else.
+    // It serves serializable reads and its own status, and rejects the rest.
     put(&cluster.clients(leader), "during", "v").await.expect("every member takes puts");
     let clients = cluster.clients(learner);
     until("the learner has it", DEADLINE, async || {
@@ -65,7 +65,7 @@ async fn rules<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// A learner counts for nothing: its death and its removal concern nobody.
+/// A learner does not count for the quorum: its death and its removal do not affect the others.
 async fn does_not_count<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(1)).await;
     let learner = cluster.add(0, true).await;

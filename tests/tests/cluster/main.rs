@@ -1,6 +1,6 @@
-//! Clusters of several processes: what each member serves, how the members change, and what faults do to them.
+//! Clusters of several processes: the services of each member, membership changes, and faults.
 //!
-//! Every test ends with the hashes of all members compared. Those under load have their answers judged, see
+//! Every test ends by comparing the hashes of all members. Tests under load check the responses, see
 //! `ferretcd_tests::members::history`. Partitions of this suite are made by proxies and need no rights; those of the
 //! suite `netns` drop packets.
 
@@ -30,8 +30,8 @@ mod on_links {
 
     on_every_program! {
         leader_is_isolated => leader_isolated(ferretcd_tests::members::Network::Links),
-        leader_hears_nobody => leader_deaf(ferretcd_tests::members::Network::Links),
-        leader_reaches_nobody => leader_mute(ferretcd_tests::members::Network::Links),
+        leader_that_receives_nothing_steps_down => leader_deaf(ferretcd_tests::members::Network::Links),
+        leader_that_sends_nothing_is_replaced => leader_mute(ferretcd_tests::members::Network::Links),
         follower_is_isolated => follower_isolated(ferretcd_tests::members::Network::Links),
         links_flap => flapping(ferretcd_tests::members::Network::Links),
     }

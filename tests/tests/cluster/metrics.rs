@@ -1,4 +1,4 @@
-//! What members count about each other.
+//! The metrics of members about each other.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
@@ -6,7 +6,7 @@ use ferretcd_tests::{Metrics, Program, on_every_program};
 
 use super::support::put;
 
-/// So that a hundred entries are too many for the log.
+/// With these flags the log keeps fewer than a hundred entries.
 const SHORT_LOG: &[&str] = &["--snapshot-count=20", "--snapshot-catchup-entries=10"];
 const PUTS: usize = 100;
 
@@ -14,7 +14,7 @@ async fn now<P: Program>(cluster: &Members<P>, number: usize) -> Metrics {
     Metrics::at(&cluster.client_url(number)).await.expect("a running member tells its metrics")
 }
 
-/// All of these are so at last.
+/// Waits until all of these metrics have their values.
 async fn has<P: Program>(cluster: &Members<P>, number: usize, expected: &[(String, f64)]) {
     until(&format!("the metrics of m{number}"), DEADLINE, async || {
         let metrics = now(cluster, number).await;
@@ -34,7 +34,7 @@ fn of(name: &str, label: &str, id: u64, value: f64) -> (String, f64) {
     (format!("etcd_network_{name}{{{label}=\"{id:x}\"}}"), value)
 }
 
-/// Every member knows who leads, and everybody.
+/// Every member knows the leader and all peers.
 async fn at_rest<P: Program>() {
     let cluster = Members::<P>::start(&Setup::of(3)).await;
     let leader = cluster.leader().await;
@@ -72,7 +72,7 @@ async fn at_rest<P: Program>() {
     }
 }
 
-/// The leader counts promotions, and why they were refused.
+/// The leader counts promotions, and the reasons of rejected ones.
 async fn promotions<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
@@ -92,8 +92,8 @@ async fn promotions<P: Program>() {
     assert_eq!(now(&cluster, follower).await.get("etcd_server_learner_promote_successes"), Some(0.0));
 }
 
-/// A state is counted at both ends.
-async fn states<P: Program>() {
+/// Sender and receiver count a snapshot.
+async fn snapshots<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3).with(SHORT_LOG)).await;
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
     cluster.kill9(follower).await;
@@ -123,5 +123,5 @@ async fn states<P: Program>() {
 on_every_program! {
     members_know_each_other => at_rest(),
     promotions_are_counted => promotions(),
-    states_are_counted => states(),
+    snapshots_are_counted => snapshots(),
 }

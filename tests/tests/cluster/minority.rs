@@ -1,4 +1,4 @@
-//! What is left when too few members are left.
+//! Members without a quorum.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
@@ -19,7 +19,7 @@ fn with_leader<T>(message: T) -> Request<T> {
     request
 }
 
-/// The end of a watch that insists on a leader.
+/// The error that ends a watch that requires a leader.
 async fn watch_with_leader(mut watch: WatchClient<Channel>) -> Result<(), Status> {
     let create = pb::WatchCreateRequest { key: "key".into(), ..Default::default() };
     let create = pb::watch_request::RequestUnion::CreateRequest(create);
@@ -29,7 +29,7 @@ async fn watch_with_leader(mut watch: WatchClient<Channel>) -> Result<(), Status
     Ok(())
 }
 
-/// Nobody decides anything alone, but what one has can be read from it.
+/// A single member of three takes no writes, but serves serializable reads.
 async fn alone<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     put(&cluster.clients(0), "key", "value").await.expect("every member takes puts");
@@ -62,7 +62,7 @@ async fn alone<P: Program>() {
     assert_refused(written, Code::DeadlineExceeded, "context deadline exceeded");
     assert_refused(read, Code::Unavailable, TIMED_OUT);
 
-    // What is asked for while there is no leader is done as soon as there is one.
+    // A request that arrives while there is no leader is served once there is one.
     let waiting = tokio::spawn({
         let clients = clients.clone();
         async move { put(&clients, "after", "v").await }
@@ -79,7 +79,7 @@ async fn alone<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// Five members do without any two, and not without three.
+/// Five members can lose any two of them, but not three.
 async fn five<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(5)).await;
     for _ in 0..2 {
@@ -92,7 +92,7 @@ async fn five<P: Program>() {
     cluster.kill9(leader).await;
     let two = cluster.running();
     let brief = Clients::lazy(&cluster.client_url(two[0]), std::time::Duration::from_secs(1));
-    put(&brief, "key", "nobody").await.expect_err("two of five decide nothing");
+    put(&brief, "key", "lost").await.expect_err("two of five decide nothing");
     for number in (0..5).filter(|number| !two.contains(number)) {
         cluster.restart(number).await;
     }
@@ -103,6 +103,6 @@ async fn five<P: Program>() {
 }
 
 on_every_program! {
-    one_of_three_decides_nothing => alone(),
-    five_do_without_two => five(),
+    one_of_three_takes_no_writes => alone(),
+    five_members_can_lose_two => five(),
 }

@@ -1,4 +1,4 @@
-//! ferretcd and etcd 3.7 in one cluster: on the wire and in the log they are one program.
+//! ferretcd and etcd 3.7 in one cluster: wire and log are compatible.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) fn is_possible(what: &str) -> bool {
     report::available::<Process<Etcd37>>(what) && report::available::<Process<Ferretcd>>(what)
 }
 
-/// Three members, of which the last runs `Q` and the others `P`.
+/// Three members: the last one runs `Q`, the others run `P`.
 async fn start<P: Program, Q: Program>() -> Members<P> {
     let prepared = Members::<P>::prepare(&Setup::of(3).with(SHORT_LOG)).await;
     let mut cluster = prepared.unwrap_or_else(|error| panic!("failed to {error}"));
@@ -28,7 +28,7 @@ async fn start<P: Program, Q: Program>() -> Members<P> {
     cluster
 }
 
-/// Makes a member the leader. Then all members know that, and its term.
+/// Makes a member the leader, and waits until all members know that and its term.
 pub(crate) async fn lead<P: Program>(cluster: &Members<P>, number: usize) {
     let (leader, term) = cluster.leader_and_term().await;
     if leader != number {
@@ -39,7 +39,7 @@ pub(crate) async fn lead<P: Program>(cluster: &Members<P>, number: usize) {
     }
 }
 
-/// Each member leads and dies once under load, comes back with a snapshot, and all answers are those of one store.
+/// Each member leads and is killed once under load, and comes back with a snapshot. All responses are consistent.
 async fn live_together<P: Program, Q: Program>() {
     let mut cluster = start::<P, Q>().await;
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
@@ -48,7 +48,7 @@ async fn live_together<P: Program, Q: Program>() {
         lead(&cluster, number).await;
         load.changes(20).await;
         cluster.kill9(number).await;
-        // Many more than the log keeps.
+        // Many more entries than the log keeps.
         load.changes(200).await;
         cluster.restart(number).await;
     }
@@ -57,7 +57,7 @@ async fn live_together<P: Program, Q: Program>() {
     judge(&cluster, &history, &format!("two {} and one {}", P::KIND.name, Q::KIND.name)).await;
 }
 
-/// One member after the other is replaced by one that runs the other program, under load.
+/// Under load, one member after the other is replaced by one that runs the other program.
 async fn replaced<P: Program, Q: Program>() {
     let setup = Setup::of(3).with(SHORT_LOG).with(&["--strict-reconfig-check=false"]);
     let mut cluster = Members::<P>::start(&setup).await;
@@ -94,7 +94,7 @@ async fn replaced<P: Program, Q: Program>() {
     cluster.assert_equal().await;
 }
 
-/// A voter that is added through ferretcd while etcd leads, and runs `P`, votes after a while.
+/// A voter that runs `P` and is added through ferretcd while etcd leads votes after a while.
 async fn added_under_etcd<P: Program>() {
     let mut cluster = start::<Ferretcd, Etcd37>().await;
     lead(&cluster, 2).await;
@@ -102,11 +102,11 @@ async fn added_under_etcd<P: Program>() {
     cluster.run_as::<P>(new).await;
     cluster.restart(new).await;
     put_at_last(&cluster.clients(new), "through the new one", "v").await;
-    assert_eq!(cluster.leader().await, 2, "nobody else was needed");
+    assert_eq!(cluster.leader().await, 2, "no other member was needed");
     cluster.assert_equal().await;
 }
 
-/// Leases that end together under a leader of ferretcd end in words that etcd reads.
+/// A ferretcd leader revokes leases that expire together with entries that etcd can apply.
 async fn leases_end_under_ferretcd() {
     let cluster = start::<Etcd37, Ferretcd>().await;
     lead(&cluster, 2).await;

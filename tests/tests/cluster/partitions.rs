@@ -1,4 +1,4 @@
-//! Networks that come apart. On links that hold back and on packets that are dropped.
+//! Network partitions, on links that hold data back and on networks that drop packets.
 
 use std::time::{Duration, Instant};
 
@@ -9,20 +9,20 @@ use ferretcd_tests::{Clients, Program, Random, report};
 
 use super::support::{judge, put};
 
-/// Nobody answers faster than this when there is a leader to be found, even on a busy machine.
+/// A request needs less than this when there is a leader, even on a busy machine.
 const A_MOMENT: Duration = Duration::from_millis(100);
 
 fn others(number: usize) -> Vec<usize> {
     (0..3).filter(|&other| other != number).collect()
 }
 
-/// How long the member goes on answering linearizable reads, looked at for three election timeouts.
+/// How long the member goes on serving linearizable reads, observed for three election timeouts.
 async fn answers_for<P: Program>(cluster: &Members<P>, number: usize, since: Instant) -> Duration {
     let mut last = Duration::ZERO;
     let clients = Clients::lazy(&cluster.client_url(number), A_MOMENT);
     while since.elapsed() < 3 * ELECTION {
         let range = pb::RangeRequest { key: "key".into(), ..Default::default() };
-        // The moment of the question: an answer under way when the network came apart is none after it.
+        // The moment of the request: a response in flight at the partition does not count.
         let asked = since.elapsed();
         if tokio::time::timeout(A_MOMENT, clients.kv.clone().range(range))
             .await
@@ -35,7 +35,7 @@ async fn answers_for<P: Program>(cluster: &Members<P>, number: usize, since: Ins
     last
 }
 
-/// Three members, unless there can be no such network here, which is said.
+/// Three members; none if there can be no such network here, which is reported.
 async fn start<P: Program>(network: Network, what: &str) -> Option<Members<P>> {
     if !network.is_available::<P>(what) {
         return None;
@@ -45,7 +45,7 @@ async fn start<P: Program>(network: Network, what: &str) -> Option<Members<P>> {
     Some(cluster)
 }
 
-/// A leader that is cut off falls silent; the others choose another one; when it is back it follows.
+/// An isolated leader stops serving; the others elect another one, which it follows when it is back.
 pub(crate) async fn leader_isolated<P: Program>(network: Network) {
     let Some(cluster) = start::<P>(network, "an isolated leader").await else { return };
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
@@ -60,7 +60,7 @@ pub(crate) async fn leader_isolated<P: Program>(network: Network) {
         assert!(answered < ELECTION, "it still answered {answered:?} later");
         load.changes(30).await;
         let said = cluster.status(leader).await.expect("it still tells its status");
-        assert_eq!((said.leader, said.errors.len()), (0, 1), "it knows that it leads nobody: {said:?}");
+        assert_eq!((said.leader, said.errors.len()), (0, 1), "it knows that it leads no member: {said:?}");
         cluster.heal();
         cluster.leader().await;
         cluster.serves(leader).await;
@@ -68,10 +68,10 @@ pub(crate) async fn leader_isolated<P: Program>(network: Network) {
     }
     let history = load.finish().await;
     let summary = judge(&cluster, &history, &format!("an isolated leader ({network:?})")).await;
-    assert!(summary.unknown > 0, "nobody asked the leader that was alone");
+    assert!(summary.unknown > 0, "clients have to use the isolated leader");
 }
 
-/// A leader that hears nobody gives up, although its heartbeats arrive.
+/// A leader that receives nothing steps down, although its heartbeats arrive.
 pub(crate) async fn leader_deaf<P: Program>(network: Network) {
     let Some(cluster) = start::<P>(network, "a deaf leader").await else { return };
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
@@ -90,7 +90,7 @@ pub(crate) async fn leader_deaf<P: Program>(network: Network) {
     judge(&cluster, &history, &format!("a deaf leader ({network:?})")).await;
 }
 
-/// A leader whom nobody hears is replaced, although it hears the others.
+/// A leader whose messages do not arrive is replaced, although it receives those of the others.
 pub(crate) async fn leader_mute<P: Program>(network: Network) {
     let Some(cluster) = start::<P>(network, "a mute leader").await else { return };
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
@@ -103,7 +103,7 @@ pub(crate) async fn leader_mute<P: Program>(network: Network) {
     cluster.leader().await;
     load.changes(30).await;
 
-    // The same for one follower: the leader does not reach it, and nobody else notices.
+    // The same for one follower: the leader does not reach it, and no other member is affected.
     let follower = cluster.follower().await;
     let (leader, term) = cluster.leader_and_term().await;
     cluster.cut(leader, follower);
@@ -117,14 +117,14 @@ pub(crate) async fn leader_mute<P: Program>(network: Network) {
     let mut client = Retrying::new(&cluster.client_urls(&[leader, third]), A_MOMENT, DEADLINE);
     client.put("key", "meanwhile").await.expect("two of three go on");
     let (_, later) = cluster.leader_among(&[leader, third]).await;
-    assert_eq!(later, term, "whoever hears no leader does not depose one that others hear");
+    assert_eq!(later, term, "a follower without a leader must not depose one that the others follow");
     cluster.heal();
     cluster.leader().await;
     let history = load.finish().await;
     judge(&cluster, &history, &format!("a mute leader ({network:?})")).await;
 }
 
-/// A follower that is cut off is not missed, and disturbs nobody when it is back.
+/// An isolated follower does not affect the others, neither during the partition nor when it is back.
 pub(crate) async fn follower_isolated<P: Program>(network: Network) {
     let Some(cluster) = start::<P>(network, "an isolated follower").await else { return };
     let (leader, term) = cluster.leader_and_term().await;
@@ -144,14 +144,14 @@ pub(crate) async fn follower_isolated<P: Program>(network: Network) {
     judge(&cluster, &history, &format!("an isolated follower ({network:?})")).await;
 }
 
-/// Whatever the links do, nothing is lost, and the cluster goes on when they are whole again.
+/// Random link faults lose nothing, and the cluster goes on when the links work again.
 pub(crate) async fn flapping<P: Program>(network: Network) {
     let Some(cluster) = start::<P>(network, "flapping links").await else { return };
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
     load.changes(30).await;
     let mut random = Random::new(7);
     for round in 0..12 {
-        // Some faults are over before anybody gives up, others last for several elections.
+        // Some faults are over before any timeout, others last for several elections.
         let time = ELECTION * u32::try_from(1 + random.below(8)).expect("small") / 3;
         let mut number = || usize::try_from(random.below(3)).expect("three members");
         match round % 3 {
@@ -162,7 +162,7 @@ pub(crate) async fn flapping<P: Program>(network: Network) {
                 others(mute).into_iter().for_each(|other| cluster.cut(mute, other));
             }
         }
-        // It is the fault that lasts, nothing is waited for.
+        // The fault itself has to last this long.
         tokio::time::sleep(time).await;
         cluster.heal();
         tokio::time::sleep(ELECTION / 5).await;

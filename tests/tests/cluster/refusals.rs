@@ -5,8 +5,8 @@ use ferretcd_tests::{Program, on_every_program};
 
 use super::support::{put, put_at_last};
 
-/// Two members agree on their cluster; the third was told another token, or another set of members.
-async fn strangers<P: Program>() {
+/// Two members have the same flags for a new cluster; the third has another token, or another set of members.
+async fn other_cluster<P: Program>() {
     let mut cluster = Members::<P>::prepare(&Setup::of(3)).await.unwrap_or_else(|error| panic!("{error}"));
     cluster.pretend(2, &[0, 1, 2], true, "another-token");
     for number in 0..3 {
@@ -15,10 +15,10 @@ async fn strangers<P: Program>() {
     cluster.ready(0).await;
     cluster.ready(1).await;
     put(&cluster.clients(0), "a", "v").await.expect("two of three go on");
-    until("the stranger is refused", DEADLINE, async || {
+    until("the third member is rejected", DEADLINE, async || {
         let logs = (0..3).map(|number| cluster.logs(number)).collect::<String>();
-        let is_told = logs.contains("cluster ID mismatch");
-        is_told.then_some(()).ok_or_else(|| "nobody says that cluster ids differ".to_owned())
+        let is_logged = logs.contains("cluster ID mismatch");
+        is_logged.then_some(()).ok_or_else(|| "no member logs that cluster ids differ".to_owned())
     })
     .await;
     put_at_last(&cluster.clients(1), "b", "v").await;
@@ -26,7 +26,7 @@ async fn strangers<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// A start that cannot lead anywhere ends with status 1 and says why.
+/// A start that cannot succeed ends with status 1 and logs the reason.
 async fn ends<P: Program>(cluster: &mut Members<P>, number: usize, why: &str) {
     cluster.spawn(number);
     let status = cluster.exited(number).await;
@@ -35,12 +35,12 @@ async fn ends<P: Program>(cluster: &mut Members<P>, number: usize, why: &str) {
     assert!(log.contains(why), "no `{why}` in:\n{log}");
 }
 
-/// Nobody joins who was not added, and nobody who has lost its data begins anew under its old id.
-async fn uninvited<P: Program>() {
+/// A member that was not added cannot join, nor can one that has lost its data start again under its old id.
+async fn not_added<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
-    let stranger = cluster.room().await;
-    ends(&mut cluster, stranger, "member count is unequal").await;
-    cluster.forget(stranger);
+    let uninvited = cluster.room().await;
+    ends(&mut cluster, uninvited, "member count is unequal").await;
+    cluster.forget(uninvited);
 
     let forgetful = cluster.follower().await;
     cluster.kill9(forgetful).await;
@@ -50,15 +50,15 @@ async fn uninvited<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// Nobody answers who could tell about the cluster.
-async fn alone<P: Program>() {
+/// No member of the cluster that it should join responds.
+async fn unreachable_cluster<P: Program>() {
     let mut cluster = Members::<P>::prepare(&Setup::of(2)).await.unwrap_or_else(|error| panic!("{error}"));
     cluster.pretend(0, &[0, 1], false, "token");
     ends(&mut cluster, 0, "cannot fetch cluster info from peer urls").await;
 }
 
 on_every_program! {
-    another_cluster_is_refused => strangers(),
-    who_was_not_added_is_refused => uninvited(),
-    nobody_is_joined => alone(),
+    a_member_of_another_cluster_is_rejected => other_cluster(),
+    joining_without_being_added_is_rejected => not_added(),
+    joining_an_unreachable_cluster_fails => unreachable_cluster(),
 }

@@ -1,4 +1,4 @@
-//! Members that come and go for good.
+//! Members that are added and removed.
 
 use ferretcd_tests::members::history::Workload;
 use ferretcd_tests::members::{Members, Setup};
@@ -20,16 +20,16 @@ async fn replaced<P: Program>() {
     let new = cluster.grow(other).await;
     let found = get(&cluster.clients(new), "before", false).await.expect("the new member takes reads");
     assert_eq!(found.as_deref(), Some("v"));
-    // It counts: with another one dead it makes the quorum.
+    // It counts: the quorum needs it while another member is dead.
     cluster.kill9(other).await;
     put_at_last(&cluster.clients(new), "after", "v").await;
     cluster.restart(other).await;
     cluster.assert_equal().await;
 }
 
-/// From one to five members and back to one, under load, with one that dies on the way.
+/// From one to five members and back to one, under load, with a kill on the way.
 async fn grows_and_shrinks<P: Program>() {
-    // That a change waits until the last one has settled is shown elsewhere, and would take most of the time here.
+    // Without the strict check, which delays each change until the last one has settled; other tests cover it.
     let setup = Setup::of(1).with(&["--strict-reconfig-check=false"]);
     let mut cluster = Members::<P>::start(&setup).await;
     let load = Workload::default().begin(&cluster.client_urls(&[0]));
@@ -51,12 +51,12 @@ async fn grows_and_shrinks<P: Program>() {
         load.changes(20).await;
     }
     assert_eq!(cluster.list(0).await.expect("it lists itself").len(), 1);
-    // All members but one are gone, so this one tells all that has happened.
+    // The one member that is left has the whole history.
     let history = load.finish().await;
     judge(&cluster, &history, "growing and shrinking").await;
 }
 
-/// Whoever was removed ends, and does not come back with its old data.
+/// A removed member ends, and cannot start again with its old data.
 async fn removed<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let leader = cluster.leader().await;

@@ -1,4 +1,4 @@
-//! Restarts that were asked for.
+//! Planned restarts.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::support::{get, put, put_at_last};
 
-/// Clients that try again do not notice that one member after the other is restarted.
+/// Clients that retry do not notice that one member after the other is restarted.
 async fn rolling<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let urls = cluster.client_urls(&[0, 1, 2]);
@@ -69,7 +69,7 @@ async fn rolling<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// One member of three is made a cluster of its own, which keeps everything and grows again.
+/// `--force-new-cluster` makes one member of three a cluster of its own, which keeps its data and grows again.
 async fn forced<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     for index in 0..20 {
@@ -77,7 +77,7 @@ async fn forced<P: Program>() {
     }
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
     cluster.assert_equal().await;
-    // What a member does not know to be committed is dropped, and it learns that with what comes next.
+    // Entries that the member does not know to be committed are dropped, and the next message tells it what is.
     for _ in 0..3 {
         put(&cluster.clients(leader), "next", "v").await.expect("every member takes puts");
     }
@@ -95,7 +95,7 @@ async fn forced<P: Program>() {
     let listed = cluster.list(follower).await.expect("it lists itself");
     assert_eq!(listed.iter().map(|member| member.id).collect::<Vec<_>>(), [cluster.id(follower)]);
     put_at_last(&clients, "alone", "v").await;
-    // Without the flag it stays alone, and others that know the old cluster do not count.
+    // Without the flag it stays a cluster of one, and members of the old cluster do not count.
     cluster.stop(follower).await;
     cluster.restart(follower).await;
     assert_eq!(cluster.list(follower).await.expect("it lists itself").len(), 1);

@@ -1,4 +1,4 @@
-//! Every member serves every call.
+//! Every member serves every rpc.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tonic::Code;
 
 use super::support::{assert_refused, get, put};
 
-/// What one member was asked to write all of them show at once, and headers say who has answered.
+/// All members serve a write through one member at once, and headers name the responding member.
 async fn keys<P: Program>() {
     let cluster = Members::<P>::start(&Setup::of(3)).await;
     let mut last = 1;
@@ -47,7 +47,7 @@ async fn keys<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// Watches through every member tell everything once and in order, also what was before.
+/// Watches through every member deliver each event once and in order, also past ones.
 async fn watches<P: Program>() {
     let cluster = Members::<P>::start(&Setup::of(3)).await;
     put(&cluster.clients(0), "w/0", "before").await.expect("every member takes puts");
@@ -76,7 +76,7 @@ async fn watches<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// Leases live and end whoever is asked, and their clients can go on through others when the leader dies.
+/// Leases can be kept and revoked through any member, and through another one after the leader's death.
 async fn leases<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let leader = cluster.leader().await;
@@ -101,7 +101,7 @@ async fn leases<P: Program>() {
         assert_eq!(listed.into_inner().leases.len(), 1);
     }
 
-    // One that ends is seen to end through a follower.
+    // A follower shows the end of a lease.
     let mut observer = Observer::begin(&clients, "short/", 0).await;
     let begun = Instant::now();
     clients.lease.lease_grant(pb::LeaseGrantRequest { id: 9, ttl: 2 }).await.expect("followers grant");
@@ -113,7 +113,7 @@ async fn leases<P: Program>() {
     assert!(end[0].is_delete);
     assert!(begun.elapsed() >= Duration::from_secs(2), "it ended after {:?}", begun.elapsed());
 
-    // The new leader counts from the full time again, and renews through any member.
+    // The new leader starts the full TTL again, and any member renews the lease.
     cluster.kill9(leader).await;
     let new = cluster.leader().await;
     for number in cluster.running() {

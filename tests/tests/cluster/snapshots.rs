@@ -6,11 +6,11 @@ use ferretcd_tests::{Program, WatchStream, on_every_program, raw};
 
 use super::support::{get, put, put_at_last};
 
-/// So that a few hundred entries are too many for the log.
+/// With these flags the log keeps fewer than a few hundred entries.
 pub(crate) const SHORT_LOG: &[&str] = &["--snapshot-count=50", "--snapshot-catchup-entries=20"];
 const PUTS: usize = 300;
 
-/// Snapshots that the member has received.
+/// The number of snapshots that the member has received.
 pub(crate) async fn received<P: Program>(cluster: &Members<P>, number: usize) -> u64 {
     let page =
         raw::page(&cluster.client_url(number), "/metrics").await.expect("a running member has metrics");
@@ -18,7 +18,7 @@ pub(crate) async fn received<P: Program>(cluster: &Members<P>, number: usize) ->
     lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok()).unwrap_or(0)).sum()
 }
 
-/// So many puts that the log does not keep them all. The last one's revision.
+/// Puts more than the log keeps. Returns the revision of the last one.
 pub(crate) async fn fill<P: Program>(cluster: &Members<P>, through: usize, name: &str) -> i64 {
     let mut revision = 0;
     for index in 0..PUTS {
@@ -28,27 +28,27 @@ pub(crate) async fn fill<P: Program>(cluster: &Members<P>, through: usize, name:
     revision
 }
 
-/// How a member comes to be away.
+/// Why a member is down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Away {
+enum Down {
     Killed,
     Stopped,
 }
 
-/// One that was away gets the whole state, and goes on as if it had never been away.
-async fn away<P: Program>(how: Away) {
+/// A member that was down gets a snapshot, and continues as if it had never been down.
+async fn down<P: Program>(how: Down) {
     let mut cluster = Members::<P>::start(&Setup::of(3).with(SHORT_LOG)).await;
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
     let first = put(&cluster.clients(follower), "first", "v").await.expect("every member takes puts");
     match how {
-        Away::Killed => cluster.kill9(follower).await,
-        Away::Stopped => drop(cluster.stop(follower).await),
+        Down::Killed => cluster.kill9(follower).await,
+        Down::Stopped => drop(cluster.stop(follower).await),
     }
     let lease = pb::LeaseGrantRequest { id: 100, ttl: 60 };
     cluster.clients(leader).lease.lease_grant(lease).await.expect("two are enough");
     let last = fill(&cluster, leader, "many/").await;
-    // The history that comes with the snapshot is that of the leader.
-    let (start_revision, events) = if how == Away::Stopped {
+    // The snapshot has the leader's history.
+    let (start_revision, events) = if how == Down::Stopped {
         let compaction = pb::CompactionRequest { revision: last - 10, physical: true };
         cluster.clients(leader).kv.compact(compaction).await.expect("two are enough");
         (last - 10, 11)
@@ -70,7 +70,7 @@ async fn away<P: Program>(how: Away) {
     let leases = leases.expect("it knows leases").into_inner().leases;
     assert_eq!(leases.iter().map(|lease| lease.id).collect::<Vec<_>>(), [100]);
     cluster.assert_equal().await;
-    // What was received is durable.
+    // The received snapshot is durable.
     for number in 0..3 {
         cluster.kill9(number).await;
     }
@@ -85,7 +85,7 @@ async fn away<P: Program>(how: Away) {
     cluster.assert_equal().await;
 }
 
-/// One that is new gets the whole state as well, and those who watched it before are served by it then.
+/// A new member gets a snapshot as well, and serves the watches that were created before it came.
 async fn new<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(1).with(SHORT_LOG)).await;
     fill(&cluster, 0, "key").await;
@@ -102,7 +102,7 @@ async fn new<P: Program>() {
     cluster.assert_equal().await;
 }
 
-/// A follower that is cut off while it is connected gets a snapshot under the feet of its readers.
+/// A paused follower installs a snapshot while clients read from it.
 async fn under_readers<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3).with(SHORT_LOG)).await;
     let (leader, follower) = (cluster.leader().await, cluster.follower().await);
@@ -117,7 +117,7 @@ async fn under_readers<P: Program>() {
     };
     stream.created(create).await;
     stream.until_events(1).await;
-    // A process that stands still loses its streams and finds the log gone when it goes on.
+    // A paused process loses its streams, and the entries that it misses are compacted when it goes on.
     cluster.pause(follower);
     fill(&cluster, leader, "round/").await;
     cluster.go_on(follower);
@@ -136,8 +136,8 @@ async fn under_readers<P: Program>() {
 }
 
 on_every_program! {
-    who_was_killed_gets_a_snapshot => away(super::Away::Killed),
-    who_was_stopped_gets_a_snapshot => away(super::Away::Stopped),
-    who_is_new_gets_a_snapshot => new(),
-    who_stood_still_gets_a_snapshot => under_readers(),
+    a_killed_member_gets_a_snapshot => down(super::Down::Killed),
+    a_stopped_member_gets_a_snapshot => down(super::Down::Stopped),
+    a_new_member_gets_a_snapshot => new(),
+    a_paused_member_gets_a_snapshot_under_readers => under_readers(),
 }

@@ -1,4 +1,4 @@
-//! What all cases ask of members.
+//! Requests and assertions of all cases.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use ferretcd_tests::members::{DEADLINE, Members, until};
 use ferretcd_tests::{Clients, Program, report};
 use tonic::{Code, Status};
 
-/// Puts a row and says at which revision.
+/// Puts a row and returns its revision.
 pub(crate) async fn put(clients: &Clients, key: &str, value: &str) -> Result<i64, Status> {
     let put =
         pb::PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..Default::default() };
@@ -24,7 +24,7 @@ pub(crate) async fn get(clients: &Clients, key: &str, serializable: bool) -> Res
     Ok(row.map(|row| String::from_utf8_lossy(&row.value).into_owned()))
 }
 
-/// Puts a row through a member that may need some time to take it.
+/// Puts a row through a member that may need some time before it takes writes.
 pub(crate) async fn put_at_last(clients: &Clients, key: &str, value: &str) {
     until(&format!("{key} is put"), DEADLINE, async || {
         put(clients, key, value).await.map_err(|status| status.to_string())
@@ -32,7 +32,7 @@ pub(crate) async fn put_at_last(clients: &Clients, key: &str, value: &str) {
     .await;
 }
 
-/// A refusal is this one.
+/// Asserts that a request is rejected with this error.
 pub(crate) fn assert_refused<T: Debug>(answer: Result<T, Status>, code: Code, text: &str) {
     match answer {
         Err(status) => assert_eq!((status.code(), status.message()), (code, text)),
@@ -40,7 +40,7 @@ pub(crate) fn assert_refused<T: Debug>(answer: Result<T, Status>, code: Code, te
     }
 }
 
-/// All running members agree, and the answers that clients had are those of one store.
+/// Asserts that all running members agree, and that the responses to clients are consistent.
 pub(crate) async fn judge<P: Program>(cluster: &Members<P>, history: &History, what: &str) -> Summary {
     cluster.assert_equal().await;
     let through = cluster.leader().await;

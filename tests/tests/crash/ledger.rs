@@ -1,4 +1,4 @@
-//! What answers and reads have promised, of all clients together.
+//! The promises made by responses to all clients.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,16 +23,16 @@ pub(crate) struct Ledger {
 struct Kept {
     /// Seed and round, for messages.
     place: String,
-    /// Which change each revision stands for.
+    /// The change of each revision.
     changes: BTreeMap<i64, String>,
-    /// What a prefix held at a revision.
+    /// The rows of a prefix at a revision.
     snapshots: Vec<Snapshot>,
-    /// Value of each key at each revision it was changed at.
+    /// The value of each key at each revision of a change.
     values: BTreeMap<(i64, Bytes), Bytes>,
     hashes: Vec<Hash>,
-    /// The newest revision that any answer named.
+    /// The newest revision in any response.
     newest: i64,
-    /// No compaction above this was asked for.
+    /// The highest revision of any compaction request.
     compacted: i64,
     hashes_compared: usize,
     snapshots_compared: usize,
@@ -61,7 +61,7 @@ impl fmt::Display for Ledger {
 
 impl Ledger {
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        // After a failed assertion elsewhere the promises are still what they were.
+        // A failed assertion elsewhere does not invalidate the promises.
         self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -69,14 +69,14 @@ impl Ledger {
         self.kept().place = place;
     }
 
-    /// A change was answered with this revision, after which the prefix holds these rows.
+    /// Notes a response to a change: its revision, and the rows of the prefix after it.
     pub(crate) fn answered(&self, revision: i64, how: &str, change: &Change, prefix: &str, rows: &Rows) {
         let other = self.kept().changes.insert(revision, format!("{prefix} {how} {change:?}"));
         assert!(other.is_none(), "{self}: revision {revision} is {change:?} and {other:?}");
         self.saw(prefix, revision, rows.clone());
     }
 
-    /// A store at this revision held these rows under the prefix.
+    /// Notes a read: the rows of the prefix at this revision.
     pub(crate) fn saw(&self, prefix: &str, revision: i64, rows: Rows) {
         for row in rows.values() {
             let at = (row.mod_revision, row.key.clone());
@@ -107,7 +107,7 @@ impl Ledger {
         match clients.maintenance.hash_kv(pb::HashKvRequest { revision }).await {
             Ok(answer) => {
                 let answer = answer.into_inner();
-                // At the compacted revision itself a server may answer for the state before the compaction.
+                // At the compact revision itself a server may respond with the hash from before the compaction.
                 let comparable = revision > answer.compact_revision;
                 let hash = Hash { revision, compacted: answer.compact_revision, hash: answer.hash };
                 Ok(comparable.then_some(hash))
@@ -117,7 +117,7 @@ impl Ledger {
         }
     }
 
-    /// Compacts some way behind the newest revision. Whether it happened is known by its effects only.
+    /// Compacts some way behind the newest revision. Only its effects show whether it happened.
     pub(crate) async fn compact(&self, mut clients: Clients, back: u64, physical: bool) {
         let revision = {
             let mut kept = self.kept();
@@ -135,7 +135,7 @@ impl Ledger {
         let (mut snapshots, mut hashes, newest, compacted) = {
             let mut kept = self.kept();
             let compacted = kept.compacted;
-            // A whole history would take longer than a round; what is old was compared when it was new.
+            // A whole history would take longer than a round; old revisions were compared when they were new.
             let from = kept.snapshots.len().saturating_sub(1000);
             kept.snapshots.drain(..from);
             let from = kept.hashes.len().saturating_sub(100);
@@ -165,7 +165,7 @@ impl Ledger {
         }
     }
 
-    /// A suite that compared nothing proves nothing.
+    /// Asserts that the suite has compared something.
     pub(crate) fn assert_exercised(&self, rounds: usize) {
         let kept = self.kept();
         assert!(kept.changes.len() > 20 * rounds, "only {} changes", kept.changes.len());
@@ -174,7 +174,7 @@ impl Ledger {
     }
 }
 
-/// Takes some, the last ones among them: they are the likeliest to be lost.
+/// Takes some, including the last ones, which are the likeliest to be lost.
 fn sample<T>(from: &mut Vec<T>, count: usize, random: &mut Random) -> Vec<T> {
     let last = from.split_off(from.len().saturating_sub(count / 2));
     let mut taken = last;

@@ -1,14 +1,14 @@
 //! kill -9 at chosen points, and under load, again and again on one data directory.
 //!
-//! Each round under load lets some clients write, kills the server after a number of answers that the seed decides, starts it
-//! again (sometimes killing it in the middle of that, too) and compares what is stored with what was promised:
+//! Each round under load lets some clients write, kills the server after a number of responses that the seed decides,
+//! starts it again (sometimes with another kill during the start) and compares the store with the promises:
 //!
-//! - an answered write is there, with the revision it was answered with;
-//! - a write that got no answer is there as a whole or not at all;
-//! - a revision never stands for two contents, and nothing that a read showed is gone;
-//! - the hash of the history up to a revision is what it was.
+//! - an acknowledged write is there, at the revision of its response;
+//! - a write without a response is there as a whole or not at all;
+//! - a revision never has two contents, and nothing that a read returned is gone;
+//! - the hash of the history up to a revision does not change.
 //!
-//! A failure names its seed and round. What is asked of leases is in `storm.rs`.
+//! A failure names its seed and round. The promises about leases are in `storm.rs`.
 
 mod ledger;
 mod promises;
@@ -28,7 +28,7 @@ use self::writer::{Load, Writer};
 
 const WRITERS: usize = 8;
 
-/// Kills ferretcd a hundred times. A real etcd is not what is in doubt: it shows that the suite asks nothing undue.
+/// Kills ferretcd a hundred times. A real etcd is killed less often: it only shows that the expectations are right.
 async fn kills<C: Killable>(seed: u64) {
     let rounds = if C::KIND.reference { 15 } else { 100 };
     if !report::available::<C>("kill -9 under load") {
@@ -66,14 +66,14 @@ async fn verify(cluster: &impl Cluster, ledger: &Ledger, writers: &mut [Writer],
     ledger.verify(&mut clients, random).await;
 }
 
-/// Runs all writers, and beside them what reads and compacts, until the number of answers the seed decides.
+/// Runs all writers, and beside them reads and compactions, until the number of responses that the seed decides.
 async fn load_until_killed<C: Killable>(
     cluster: &mut C,
     ledger: &Arc<Ledger>,
     writers: Vec<Writer>,
     random: &mut Random,
 ) -> Vec<Writer> {
-    // Some rounds end in the first moments after a start, most under full load.
+    // Some rounds end just after the start, most under full load.
     let answers = if random.below(5) == 0 { 1 + random.below(10) } else { 20 + random.below(380) };
     let load = Arc::new(Load::new(answers));
     let mut running = JoinSet::new();
@@ -106,7 +106,7 @@ async fn suite<C: Killable>(file: &str) {
     run::<C, KillSession>(file).await;
 }
 
-/// What is true of restarts is true of kills.
+/// Scenarios of restarts, with kills in their place.
 async fn abrupt<C: Killable>(file: &str) {
     run::<C, AbruptSession>(file).await;
 }

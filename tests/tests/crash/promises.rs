@@ -1,4 +1,4 @@
-//! What was answered and seen of leases and their keys.
+//! The promises made by responses and watches about leases and their keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,9 +9,9 @@ use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Clients, Event, Observer};
 use tokio::time::{interval, timeout};
 
-/// Seconds that leases live.
+/// The TTL of leases, in seconds.
 pub(crate) const TTL: i64 = 2;
-/// What a watch has told by the time it has told this key is complete.
+/// A watch that has delivered this key has delivered everything before it.
 const MARK: &str = "storm/~mark";
 
 /// A lease and its keys, all of which are put by one transaction.
@@ -20,9 +20,9 @@ pub(crate) struct Lease {
     pub(crate) id: i64,
     /// In byte order.
     pub(crate) keys: Vec<Bytes>,
-    /// When it had its full time: before the last answered renewal, or before the grant. None if that got no answer.
+    /// A moment before its TTL began with the grant or the last acknowledged renewal. None without a response.
     pub(crate) full_at: Option<Instant>,
-    /// The revision of the keys, if there was an answer.
+    /// The revision of the keys, if there was a response.
     pub(crate) put: Option<i64>,
 }
 
@@ -33,7 +33,7 @@ impl Lease {
     }
 }
 
-/// What one watch has seen.
+/// The events of one watch.
 #[derive(Debug, Default)]
 pub(crate) struct Sight {
     changes: Vec<Event>,
@@ -47,13 +47,13 @@ impl Sight {
     }
 }
 
-/// Everything that clients know of one round. After a restart,
+/// The knowledge of all clients about one round. After a restart,
 ///
-/// - the history begins with what watches have seen, change by change;
-/// - what was answered is in it, keys at the revision that they were answered with;
+/// - the history begins with the events of watches, change by change;
+/// - acknowledged keys are in it, at the revisions of the responses;
 /// - no key comes back: each is put once and deleted once;
-/// - each lease goes with all its keys at one revision, in byte order, and is not listed after that;
-/// - a lease whose time can't be over is there, and so are keys without a lease.
+/// - each lease ends with all its keys at one revision, in byte order, and is not listed after that;
+/// - a lease whose TTL can't be over is there, and so are keys without a lease.
 #[derive(Debug)]
 pub(crate) struct Promises {
     place: String,
@@ -64,11 +64,11 @@ pub(crate) struct Promises {
     seen: Vec<Event>,
     /// Keys without a lease.
     pub(crate) plain: Vec<String>,
-    /// When the server was killed last.
+    /// The moment of the last kill.
     pub(crate) killed: Instant,
-    /// Before the server was started last.
+    /// A moment before the last start.
     pub(crate) started: Instant,
-    /// Starts after which some leases had ended and some not.
+    /// Starts with some leases ended and some not.
     pub(crate) in_the_middle: u64,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Promises {
     }
 }
 
-/// The keys that are there, with their leases, and those that are gone.
+/// The keys that exist, with their leases, and the deleted ones.
 #[derive(Debug, Default)]
 struct State {
     there: BTreeMap<Bytes, i64>,
@@ -88,24 +88,24 @@ struct State {
 }
 
 impl Promises {
-    /// Those of a round that begins after a revision.
+    /// The promises of a round that begins after a revision.
     pub(crate) fn new(place: String, round: u64, base: i64) -> Self {
         let now = Instant::now();
         let (leases, seen, plain) = (Vec::new(), Vec::new(), Vec::new());
         Self { place, round, base, leases, seen, plain, killed: now, started: now, in_the_middle: 0 }
     }
 
-    /// Keys that have yet to end, as far as is known.
+    /// The number of keys that are not known to be deleted.
     pub(crate) fn keys(&self) -> usize {
         self.state(&self.seen).there.len()
     }
 
-    /// Leases that have keys, as far as is known.
+    /// The leases with keys that are not known to be deleted.
     pub(crate) fn alive(&self) -> BTreeSet<i64> {
         self.state(&self.seen).there.values().copied().collect()
     }
 
-    /// Leases were renewed not before these moments.
+    /// Notes renewals: each lease was renewed not before this moment.
     pub(crate) fn renewed(&mut self, renewed: Vec<(i64, Instant)>) {
         let renewed: BTreeMap<i64, Instant> = renewed.into_iter().collect();
         for lease in &mut self.leases {
@@ -113,7 +113,7 @@ impl Promises {
         }
     }
 
-    /// The revision up to which everything has been seen.
+    /// The revision up to which all events are known.
     pub(crate) fn seen_until(&self) -> i64 {
         self.seen.last().map_or(self.base, |change| change.row.mod_revision)
     }
@@ -122,12 +122,12 @@ impl Promises {
         self.seen.extend(sight.changes.iter().cloned());
     }
 
-    /// The prefix of the keys without a lease, and the number of the first that was not answered.
+    /// The prefix of the keys without a lease, and the number of the first unacknowledged one.
     pub(crate) fn next_plain_key(&self) -> (String, usize) {
         (format!("plain/{}/", self.round), self.plain.len())
     }
 
-    /// Compares a server that was just started with all promises. What is there counts as seen from now on.
+    /// Compares a server that was just started with all promises. Its history becomes part of them.
     pub(crate) async fn verify(&mut self, clients: &mut Clients) {
         let listed_before = listed(clients).await;
         let is_early = self.started.elapsed() < Duration::from_secs(TTL.cast_unsigned());
@@ -172,7 +172,7 @@ impl Promises {
         self.seen = history;
     }
 
-    /// Waits until all leases have ended, and compares what is left.
+    /// Waits until all leases have ended, and compares the rest of the store.
     pub(crate) async fn verify_end(&mut self, clients: &mut Clients, deadline: Duration) {
         let mut polls = interval(Duration::from_millis(50));
         let ended = timeout(deadline, async {
@@ -194,7 +194,7 @@ impl Promises {
         self.seen = history;
     }
 
-    /// What the changes of this round amount to. Panics where they are impossible.
+    /// The result of the changes of this round. Panics on impossible ones.
     fn state(&self, changes: &[Event]) -> State {
         let keys: BTreeMap<i64, &Vec<Bytes>> =
             self.leases.iter().map(|lease| (lease.id, &lease.keys)).collect();
@@ -250,7 +250,7 @@ async fn put(clients: &mut Clients, key: &str) -> i64 {
     answer.header.expect("every answer has a header").revision
 }
 
-/// Every change from one revision to another, at which there is one.
+/// Every change from one revision to another; there is a change at the last one.
 async fn history(clients: &mut Clients, from: i64, until: i64) -> Vec<Event> {
     let mut observer = Observer::begin(clients, "storm/", from).await;
     let mut history: Vec<Event> = Vec::new();

@@ -1,4 +1,4 @@
-//! Rows as the suite expects and finds them.
+//! Expected rows and stored rows.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use tonic::Status;
 /// Part of the store, by key.
 pub(crate) type Rows = BTreeMap<Bytes, KeyValue>;
 
-/// A change of some keys that must become visible at once.
+/// An atomic change of some keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) puts: Vec<(Bytes, Bytes)>,
@@ -19,7 +19,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// What the rows are after this change at this revision.
+    /// The rows after this change at this revision.
     pub(crate) fn applied_to(&self, rows: &Rows, revision: i64) -> Rows {
         let mut rows = rows.clone();
         for (key, value) in &self.puts {
@@ -38,14 +38,14 @@ impl Change {
         rows
     }
 
-    /// The revision at which rows show this change, if they show it and it shows one: deletes leave nothing.
+    /// The revision of this change, if the rows have it: deletes leave no row.
     pub(crate) fn revision_in(&self, rows: &Rows) -> Option<i64> {
         let (key, value) = self.puts.first()?;
         rows.get(key).filter(|row| row.value == value).map(|row| row.mod_revision)
     }
 }
 
-/// Reads all keys with a prefix at a revision, 0 for the newest. Says at which revision the store is.
+/// Reads all keys with a prefix at a revision, 0 for the newest. Returns the store's revision too.
 pub(crate) async fn read(clients: &mut Clients, prefix: &str, revision: i64) -> Result<(i64, Rows), Status> {
     let range = pb::RangeRequest {
         key: prefix.to_owned().into(),

@@ -1,9 +1,9 @@
-//! kill -9 while leases end by the hundred, again and again on one data directory.
+//! kill -9 while hundreds of leases expire, again and again on one data directory.
 //!
-//! Many leases with a few keys each and the same short time come to their end at once, before the eyes of a
-//! watcher. The server is killed after a number of deletions that the seed decides, or while it is still granting,
-//! and started again; the rest of the leases has its full time once more, some are renewed, and the storm begins anew.
-//! After each start the history must bear out what was answered and seen: see [`Promises`].
+//! Many leases with a few keys each and the same short TTL expire at once, while a client watches the keys. The
+//! server is killed after a number of deletions that the seed decides, or while it is still granting, and started
+//! again; the remaining leases start their TTL again, some are renewed, and the storm repeats. After each start the
+//! history must keep the promises of responses and events: see [`Promises`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,13 +20,13 @@ use tonic::{Code, Status};
 use super::promises::{Lease, Promises, Sight, TTL};
 use super::writer::Load;
 
-/// What waits for leases to end.
+/// The deadline for the end of leases.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Clients that grant at the same time.
+/// The number of clients that grant concurrently.
 const GRANTERS: usize = 32;
 
 pub(crate) async fn storms<C: Killable>(seed: u64) {
-    // A real etcd is not what is in doubt, and ends a thousand a second at most.
+    // A real etcd needs fewer leases: it revokes a thousand a second at most.
     let (rounds, leases, kills) = if C::KIND.reference { (1, 600, 2) } else { (2, 2000, 3) };
     if !report::available::<C>("kill -9 while leases end") {
         return;
@@ -62,7 +62,7 @@ async fn connect(cluster: &impl Killable, promises: &Promises) -> Clients {
     connected.unwrap_or_else(|error| panic!("{promises}: failed to connect: {error}\n{}", cluster.logs()))
 }
 
-/// Grants what isn't yet, lets leases end, and kills the server in the middle of that.
+/// Grants leases that don't exist yet, lets leases expire, and kills the server meanwhile.
 async fn live<C: Killable>(
     cluster: &mut C,
     promises: &mut Promises,
@@ -95,7 +95,7 @@ async fn live<C: Killable>(
             .await
             .unwrap_or_else(|_| panic!("{promises}: grants are not answered"));
     } else {
-        // With the first deletion seen others are under way that nobody has seen yet.
+        // After the first deletion event, the events of other deletions are still on their way.
         let most = (keys as u64 / 2).max(1);
         let deletions = 1 + if random.below(2) == 0 { 0 } else { random.below(most) };
         let enough = sight.wait_for(|sight| sight.deletions as u64 >= deletions);
@@ -112,7 +112,7 @@ async fn live<C: Killable>(
     promises.leases.extend(granting.join_all().await.into_iter().flatten());
 }
 
-/// Sometimes the start is cut off first.
+/// Starts the server. Sometimes a first start is killed.
 async fn start_again<C: Killable>(cluster: &mut C, promises: &mut Promises, random: &mut Random) {
     if random.below(3) == 0 {
         let lines = usize::try_from(random.below(25) + 1).expect("below 26");
@@ -123,7 +123,7 @@ async fn start_again<C: Killable>(cluster: &mut C, promises: &mut Promises, rand
     cluster.restart().await.unwrap_or_else(|error| panic!("{promises}: failed to {error}"));
 }
 
-/// Watches until the server is gone.
+/// Watches until the server is killed.
 async fn observe(clients: Clients, from: i64, seen: watch::Sender<Sight>, killed: Arc<AtomicBool>) {
     let mut observer = Observer::begin(&clients, "storm/", from).await;
     loop {
@@ -134,7 +134,7 @@ async fn observe(clients: Clients, from: i64, seen: watch::Sender<Sight>, killed
     }
 }
 
-/// Puts keys without a lease, one after the other, until the server is gone. Returns those that were answered.
+/// Puts keys without a lease, one after the other, until the server is killed. Returns the acknowledged ones.
 async fn write(mut clients: Clients, first: (String, usize)) -> Vec<String> {
     let (prefix, first) = first;
     let mut answered = Vec::new();
@@ -149,8 +149,8 @@ async fn write(mut clients: Clients, first: (String, usize)) -> Vec<String> {
     answered
 }
 
-/// Renews leases one after the other, so that they don't all end in the same moment after a restart. Returns which
-/// have had their full time since when.
+/// Renews leases one after the other, so that they don't all expire at the same moment after a restart. Returns the
+/// renewed leases, each with a moment before its renewal.
 async fn renew(mut clients: Clients, ids: Vec<i64>) -> Vec<(i64, Instant)> {
     let mut renewed = Vec::new();
     let Some((first, rest)) = ids.split_first() else { return renewed };
@@ -168,7 +168,7 @@ async fn renew(mut clients: Clients, ids: Vec<i64>) -> Vec<(i64, Instant)> {
     renewed
 }
 
-/// Grants leases, and puts all keys of each in one transaction, until the server is gone.
+/// Grants leases, and puts all keys of each in one transaction, until the server is killed.
 async fn grant(
     mut clients: Clients,
     mut leases: Vec<Lease>,

@@ -1,4 +1,4 @@
-//! One client that writes keys of its own, so that it alone knows what must be stored under them.
+//! A client that writes keys of its own, so that it knows their expected values.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -13,22 +13,22 @@ use tonic::Status;
 use super::ledger::Ledger;
 use super::rows::{Change, Rows, read};
 
-/// Keys written one at a time, and keys written all together.
+/// The number of keys written one at a time, and of keys written all together.
 const SINGLES: u64 = 8;
 const GROUP: u64 = 4;
 
-/// How far the load of a round has come.
+/// The progress of a round's load.
 #[derive(Debug)]
 pub(crate) struct Load {
     target: u64,
     answered: AtomicU64,
     over: AtomicBool,
     reached: Notify,
-    /// Notified now and then, to pace what runs beside the writers.
+    /// Notified now and then, to pace the tasks beside the writers.
     beat: Notify,
 }
 
-/// Answers between two beats.
+/// Responses between two beats.
 const BEAT: u64 = 16;
 
 impl Load {
@@ -53,7 +53,7 @@ impl Load {
         }
     }
 
-    /// Waits for the answer that ends the load. The writers go on until the server is gone.
+    /// Waits for the response that ends the load. The writers go on until the server is killed.
     pub(crate) async fn reached(&self) {
         self.reached.notified().await;
     }
@@ -63,24 +63,24 @@ impl Load {
         self.beat.notified().await;
     }
 
-    /// Whether errors are to be expected.
+    /// Whether errors are expected.
     pub(crate) fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
 }
 
-/// A client and what it knows.
+/// A client and its knowledge.
 #[derive(Debug)]
 pub(crate) struct Writer {
     index: usize,
     random: Random,
-    /// Counts what was sent, so that no value is ever written twice.
+    /// Counts requests, so that no value is ever written twice.
     sent: u64,
-    /// What is stored under the prefix according to the answers.
+    /// The rows of the prefix according to the responses.
     rows: Rows,
-    /// The last revision an answer named.
+    /// The revision of the last response.
     revision: i64,
-    /// Sent, but not answered when the server died.
+    /// Sent, without a response when the server was killed.
     pending: Option<Change>,
 }
 
@@ -93,7 +93,7 @@ impl Writer {
         format!("writer{index}/")
     }
 
-    /// Writes until the server is gone. An error before that is a failure.
+    /// Writes until the server is killed. An error before that is a failure.
     pub(crate) async fn run(mut self, mut clients: Clients, ledger: &Ledger, load: &Load) -> Self {
         loop {
             let step = match self.random.below(10) {
@@ -110,7 +110,7 @@ impl Writer {
         }
     }
 
-    /// What a read shows is committed: the ledger remembers it.
+    /// Reads the keys of another writer. What a read returns is committed, and the ledger keeps it.
     async fn look_at_another(&mut self, clients: &mut Clients, ledger: &Ledger) -> Result<(), Status> {
         let other = usize::try_from(self.random.below(super::WRITERS as u64)).expect("a small number");
         let prefix = Self::prefix(other);
@@ -148,7 +148,7 @@ impl Writer {
         let number = self.random.below(SINGLES);
         let single = self.key("single", number);
         self.sent += 1;
-        // Sizes from a few bytes to some pages, so that log records end anywhere.
+        // Sizes from a few bytes to some pages, so that log records end at any offset.
         let size = if self.random.below(20) == 0 { 20_000 } else { self.random.below(400) };
         let value = format!(
             "{}-{}-{:.>size$}",
@@ -185,7 +185,7 @@ impl Writer {
         Ok(answer.header.expect("every answer has a header").revision)
     }
 
-    /// Changes several keys on the condition that the store is as this client believes.
+    /// Changes several keys on the condition that the store has the rows that this client expects.
     async fn txn(&self, clients: &mut Clients, change: &Change, ledger: &Ledger) -> Result<i64, Status> {
         let compare = change.puts.iter().map(|(key, _)| pb::Compare {
             target: CompareTarget::Mod.into(),
@@ -209,11 +209,11 @@ impl Writer {
         let txn =
             pb::TxnRequest { compare: compare.collect(), success: operations.collect(), failure: Vec::new() };
         let answer = clients.kv.txn(txn).await?.into_inner();
-        assert!(answer.succeeded, "{ledger}: somebody else wrote {change:?}");
+        assert!(answer.succeeded, "{ledger}: another client wrote {change:?}");
         Ok(answer.header.expect("every answer has a header").revision)
     }
 
-    /// Compares what is stored after a restart with the answers.
+    /// Compares the store after a restart with the responses.
     pub(crate) async fn verify(&mut self, clients: &mut Clients, ledger: &Ledger) {
         let prefix = Self::prefix(self.index);
         let (revision, found) = read(clients, &prefix, 0).await.expect("a ready server answers reads");
@@ -221,7 +221,7 @@ impl Writer {
         if found == self.rows {
             self.pending = None;
         } else if let Some(change) = self.pending.take() {
-            // Without an answer it may have happened nevertheless, but then as a whole.
+            // A change without a response may have taken effect, but then as a whole.
             let at = change.revision_in(&found).unwrap_or(revision);
             assert_eq!(found, change.applied_to(&self.rows, at), "{ledger}: half of {change:?}");
             if change.revision_in(&found).is_some() {

@@ -1,4 +1,4 @@
-//! A process on an address of its own that is told where to look for the others.
+//! A process on an address of its own that finds the other members by discovery.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -14,10 +14,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-/// Founders begin at the same time on a machine that may be busy.
+/// Founders start at the same time on a machine that may be busy.
 pub(crate) const WITHIN: Duration = Duration::from_secs(40);
 
-/// A loopback address that nobody else has, for as long as the listener lives.
+/// A loopback address, reserved for as long as the listener lives.
 pub(crate) fn take() -> (Ipv4Addr, TcpListener) {
     loop {
         let bytes = RandomState::new().build_hasher().finish().to_le_bytes().map(|byte| 2 + byte % 250);
@@ -28,7 +28,7 @@ pub(crate) fn take() -> (Ipv4Addr, TcpListener) {
     }
 }
 
-/// The executable of a program, built if need be.
+/// The executable of a program, built if necessary.
 pub(crate) async fn locate<P: Program>() -> PathBuf {
     let found = tokio::task::spawn_blocking(P::locate).await.expect("it does not panic");
     found.unwrap_or_else(|missing| panic!("failed to {missing}"))
@@ -37,9 +37,9 @@ pub(crate) async fn locate<P: Program>() -> PathBuf {
 pub(crate) struct Founder {
     pub(crate) name: String,
     pub(crate) address: Ipv4Addr,
-    /// Where the others call, with the address unless it has a name.
+    /// The URL that peers connect to; its host is the address unless a test gives it a name.
     peer_url: String,
-    /// Whom the process believes that others are who they say, beside those whom its flags name.
+    /// The system's trusted authority, besides those in the process's flags.
     authorities: Option<PathBuf>,
     executable: PathBuf,
     /// Words before the command.
@@ -50,7 +50,7 @@ pub(crate) struct Founder {
 }
 
 impl Founder {
-    /// One that does not run yet.
+    /// A founder that does not run yet.
     pub(crate) fn new(name: &str, executable: &Path) -> Self {
         let (address, taken) = take();
         Self {
@@ -66,7 +66,7 @@ impl Founder {
         }
     }
 
-    /// The same under another URL, behind other words.
+    /// The same with another URL and another command prefix.
     pub(crate) fn called(self, peer_url: String, prefix: Vec<String>) -> Self {
         Self { peer_url, prefix, ..self }
     }
@@ -89,7 +89,7 @@ impl Founder {
         self.dir.path()
     }
 
-    /// Starts it with these flags beside those of its addresses.
+    /// Starts it with these flags besides those of its addresses.
     pub(crate) fn spawn(&mut self, flags: &[String]) {
         let scheme = self.peer_url.split(':').next().expect("it has one");
         let (client, listen) = (self.client_url(), format!("{scheme}://{}:2380", self.address));
@@ -119,7 +119,7 @@ impl Founder {
         self.child = Some(command.spawn().expect("it can be started"));
     }
 
-    /// Removes the data of one that is down.
+    /// Removes the data of a founder that is down.
     pub(crate) fn wipe(&self) {
         fs::remove_dir_all(self.dir.path().join("data")).expect("it has data");
     }
@@ -132,7 +132,7 @@ impl Founder {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// Waits for a line with these words.
+    /// Waits for a log line with these words.
     pub(crate) async fn says(&self, words: &str) {
         until(words, WITHIN, async || if self.log().contains(words) { Ok(()) } else { Err(self.log()) })
             .await;
@@ -150,7 +150,7 @@ impl Founder {
         status.unwrap_or_else(|_| panic!("it does not end:\n{}", self.log())).expect("it can be waited for")
     }
 
-    /// Waits for a start that fails; the log says why.
+    /// Waits for a start that fails. Returns the log.
     pub(crate) async fn refuses(&mut self) -> String {
         let status = self.exited().await;
         assert_eq!(status.code(), Some(1), "{}", self.log());
@@ -158,7 +158,7 @@ impl Founder {
     }
 }
 
-/// Waits until each founder knows all names, and none has anybody else; gives the members.
+/// Waits until each founder lists exactly the names of all founders. Returns the members.
 pub(crate) async fn come_together(founders: &[Founder]) -> Vec<Member> {
     let mut names: Vec<_> = founders.iter().map(|founder| founder.name.clone()).collect();
     names.sort();

@@ -1,6 +1,6 @@
-//! A name service of the test's own, at the port where programs expect one.
+//! A name server of the test's own, at the standard port.
 //!
-//! Programs are started in a mount namespace in which `/etc/resolv.conf` names it, which needs root.
+//! Programs run in a mount namespace in which `/etc/resolv.conf` names it, which needs root.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -13,7 +13,7 @@ use simple_dns::{CLASS, Name, Packet, QTYPE, RCODE, ResourceRecord, TYPE};
 
 use crate::founder::take;
 
-/// What there is.
+/// The records of the name server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Zone {
     pub(crate) hosts: Vec<(String, Ipv4Addr)>,
@@ -28,7 +28,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// `None` if this machine does not allow it, which has been reported.
+    /// `None` if this machine does not allow it, which is reported.
     pub(crate) fn serve(zone: Zone) -> Option<Self> {
         let (address, taken) = take();
         let tried = Command::new("unshare").args(["--mount", "true"]).stderr(Stdio::null()).status();
@@ -40,14 +40,14 @@ impl Names {
         std::thread::spawn(move || {
             let mut query = [0; 1500];
             while let Ok((length, client)) = socket.recv_from(&mut query) {
-                // A program that has ended meanwhile does not hear it.
+                // The program may have ended meanwhile.
                 let _ = socket.send_to(&zone.reply(&query[..length]), client);
             }
         });
         Some(Self { address, _taken: taken })
     }
 
-    /// The words before a command that asks this name service and no other.
+    /// The words before a command that uses only this name server.
     pub(crate) fn prefix(&self, dir: &Path) -> Vec<String> {
         let file = dir.join("resolv.conf");
         fs::write(&file, format!("nameserver {}\n", self.address)).expect("there is room");

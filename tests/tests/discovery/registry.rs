@@ -1,4 +1,4 @@
-//! Through a registry.
+//! Discovery through a registry.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::founder::{Founder, WITHIN, come_together, locate};
 
 const TOKEN: &str = "token";
 
-/// A registry that waits for so many founders.
+/// A registry for so many founders.
 async fn registry<P: Program>(size: &str) -> Process<P> {
     let registry = start::<P>().await;
     put_size(&registry.endpoint(), size).await;
@@ -36,7 +36,7 @@ fn flags(endpoint: &str) -> Vec<String> {
     vec![format!("--discovery-endpoints={endpoint}"), format!("--discovery-token={TOKEN}")]
 }
 
-pub(crate) async fn founded<P: Program>() {
+pub(crate) async fn registered<P: Program>() {
     let mut registry = registry::<P>("3").await;
     let executable = locate::<P>().await;
     let mut founders = ["a", "b", "c"].map(|name| Founder::new(name, &executable));
@@ -68,7 +68,7 @@ pub(crate) async fn founded<P: Program>() {
     assert!(log.contains("failed to join discovery cluster (discovery: cluster is full)"), "{log}");
     assert!(log.contains("do not reuse discovery token"), "{log}");
 
-    // Whoever has a log needs no registry.
+    // A member with a log needs no registry.
     registry.kill9().await.expect("it dies");
     founders[1].terminate();
     founders[1].exited().await;
@@ -79,7 +79,7 @@ pub(crate) async fn founded<P: Program>() {
     let response = founders[1].clients().kv.range(request).await.expect("it answers").into_inner();
     assert_eq!(response.count, 1);
 
-    // One that has lost its data would vote again on what it has voted on. etcd lets it.
+    // A founder that has lost its data could vote twice in one term. etcd lets it join.
     if !P::KIND.reference {
         registry.restart().await.unwrap_or_else(|error| panic!("failed to {error}"));
         founders[2].terminate();
@@ -91,7 +91,7 @@ pub(crate) async fn founded<P: Program>() {
     }
 }
 
-pub(crate) async fn misled<P: Program>() {
+pub(crate) async fn registry_errors<P: Program>() {
     let registry = start::<P>().await;
     let executable = locate::<P>().await;
     let check = async |size: Option<&str>, expected: &str| {
@@ -114,8 +114,8 @@ pub(crate) async fn misled<P: Program>() {
     assert!(log.contains("discovery URL should not be set when joining existing initial cluster"), "{log}");
 }
 
-/// The registry is a real etcd: it has users.
-pub(crate) async fn logged_in<P: Program>() {
+/// The registry is a real etcd, which has authentication.
+pub(crate) async fn authenticated<P: Program>() {
     if !report::available::<Process<Etcd37>>("a registry with users") {
         return;
     }
@@ -180,7 +180,7 @@ pub(crate) async fn encrypted<P: Program>() {
     assert!(!stranger.log().contains("register member itself successfully"));
 }
 
-pub(crate) async fn told_to_stop<P: Program>() {
+pub(crate) async fn terminated<P: Program>() {
     let registry = registry::<P>("2").await;
     let mut founder = Founder::new("a", &locate::<P>().await);
     founder.spawn(&flags(&registry.endpoint()));
@@ -189,7 +189,7 @@ pub(crate) async fn told_to_stop<P: Program>() {
     assert_eq!(founder.exited().await.signal(), Some(Signal::TERM.as_raw()), "{}", founder.log());
 }
 
-/// Founders of both kinds in one cluster, whatever the registry is.
+/// Founders of both kinds in one cluster, with either kind of registry.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn founders_may_be_of_both_kinds() {
     if !report::available::<Process<Etcd37>>("founders of both kinds") {
@@ -199,7 +199,7 @@ async fn founders_may_be_of_both_kinds() {
     let (own, other) = (locate::<Ferretcd>().await, locate::<Etcd37>().await);
     let mut founders = [Founder::new("a", &own), Founder::new("b", &other), Founder::new("c", &own)];
     for founder in &mut founders {
-        // The first endpoint is nobody's.
+        // No server listens at the first endpoint.
         founder.spawn(&flags(&format!("127.0.0.1:1,{}", registry.endpoint())));
     }
     come_together(&founders).await;

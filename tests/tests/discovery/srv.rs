@@ -1,4 +1,4 @@
-//! Through SRV records.
+//! Discovery through SRV records.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::names::{Names, Zone};
 
 const DOMAIN: &str = "cluster.test";
 
-pub(crate) async fn named<P: Program>() {
+pub(crate) async fn resolved<P: Program>() {
     let executable = locate::<P>().await;
     let founders = ["a", "b", "c"].map(|name| Founder::new(name, &executable));
     let mut zone = Zone::default();
@@ -45,7 +45,7 @@ pub(crate) async fn named<P: Program>() {
     assert!(log.contains(&format!("a=http://a.{DOMAIN}:2380")), "{log}");
 }
 
-/// The domain is all that the certificates prove.
+/// The certificates are for the domain, not for the hosts.
 pub(crate) async fn certified<P: Program>() {
     let executable = locate::<P>().await;
     let founders = ["a", "b", "c"].map(|name| Founder::new(name, &executable));
@@ -83,14 +83,14 @@ pub(crate) async fn certified<P: Program>() {
     if P::KIND.reference {
         return;
     }
-    // etcd has forgotten the domain by then, and asks for the names of hosts.
+    // etcd does not keep the domain, and verifies the host names instead.
     founders[1].terminate();
     founders[1].exited().await;
     founders[1].spawn(&flags);
     come_together(&founders).await;
 }
 
-pub(crate) async fn unnamed<P: Program>() {
+pub(crate) async fn unresolved<P: Program>() {
     let executable = locate::<P>().await;
     let founder = Founder::new("a", &executable);
     let other = format!("other.{DOMAIN}");

@@ -1,4 +1,4 @@
-//! Leases that nobody renews any more, and their keys.
+//! Leases that are no longer renewed, and their keys.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::{DEADLINE, Granted, LATE, assert_gone, grant, left, put, rows, start};
 
-/// The shortest that all servers grant with their default timeouts.
+/// The shortest TTL that all servers grant with their default timeouts.
 const TTL: i64 = 2;
 
-/// All at the same time on one server, because most of it is waiting.
+/// All at the same time on one server, because they mostly wait.
 pub(crate) async fn expiry<C: Cluster>() {
     let Some((_cluster, clients)) = start::<C>("the expiry of leases").await else { return };
     tokio::join!(
@@ -24,7 +24,7 @@ pub(crate) async fn expiry<C: Cluster>() {
     );
 }
 
-/// Waits for changes until there are as many.
+/// Waits for this number of changes.
 async fn changes(observer: &mut Observer, count: usize) -> Vec<(Instant, Event)> {
     let mut all = Vec::new();
     while all.len() < count {
@@ -38,7 +38,7 @@ async fn changes(observer: &mut Observer, count: usize) -> Vec<(Instant, Event)>
     all
 }
 
-/// Leases end not before their time and soon after it, each with its keys at one revision, in byte order.
+/// Leases expire not before their TTL and soon after it, each with its keys at one revision, in byte order.
 async fn on_time(mut clients: Clients) {
     const LEASES: usize = 24;
     let mut observer = Observer::begin(&clients, "ends/", 0).await;
@@ -52,7 +52,7 @@ async fn on_time(mut clients: Clients) {
         leases.insert(lease.id, (lease, keys));
     }
     let keys: usize = leases.values().map(|(_, keys)| keys.len()).sum();
-    // The first leases may end before the last are granted.
+    // The first leases may expire before the last are granted.
     let changes = changes(&mut observer, 2 * keys).await;
     let revisions = ended_at(&changes);
 
@@ -66,7 +66,7 @@ async fn on_time(mut clients: Clients) {
         .collect();
     lateness.sort_unstable();
     assert_eq!(lateness.len(), LEASES * 3 / 4, "leases with keys");
-    // A busy machine may hold single ones up, but not most.
+    // A busy machine may delay single leases, but not most of them.
     assert!(lateness[lateness.len() / 2] < LATE, "too late: {lateness:?}");
     assert!(lateness.last().is_some_and(|last| *last < 2 * LATE), "too late: {lateness:?}");
     let distinct: std::collections::BTreeSet<_> =
@@ -80,7 +80,7 @@ async fn on_time(mut clients: Clients) {
     }
 }
 
-/// When each lease was seen to end, at which revision, and which keys it had.
+/// The observed end of each lease: the moment, the revision, and the keys.
 fn ended_at(changes: &[(Instant, Event)]) -> BTreeMap<i64, (Instant, i64, Vec<String>)> {
     let mut rows: BTreeMap<&Bytes, _> = BTreeMap::new();
     let mut ended: BTreeMap<i64, (Instant, i64, Vec<String>)> = BTreeMap::new();
@@ -112,7 +112,7 @@ async fn await_end(clients: &mut Clients, id: i64) {
     ended.await.unwrap_or_else(|_| panic!("lease {id} does not end"));
 }
 
-/// A lease lives as long as it is renewed, and its full time after that.
+/// A lease lives as long as it is renewed, and its full TTL after that.
 async fn kept(mut clients: Clients) {
     let mut observer = Observer::begin(&clients, "kept/", 0).await;
     let mut lease = grant(&mut clients, 0, TTL).await;
@@ -140,13 +140,13 @@ async fn kept(mut clients: Clients) {
     assert_eq!(renewals.next().await.expect("no error"), None);
 }
 
-/// A lease takes the keys whose last put named it, and no others.
+/// A lease deletes exactly the keys whose last put named it.
 async fn what_is_attached(mut clients: Clients) {
     let mut observer = Observer::begin(&clients, "attached/", 0).await;
-    // Time enough for all puts also on a busy machine.
+    // Time enough for all puts, also on a busy machine.
     let short = grant(&mut clients, 0, 2 * TTL).await.id;
     let long = grant(&mut clients, 0, 600).await.id;
-    // Key and leases of its puts; 0 is none.
+    // A key and the leases of its puts; 0 is none.
     let puts = [
         ("attached/alone", vec![short]),
         ("attached/freed", vec![short, 0]),
@@ -172,8 +172,8 @@ async fn what_is_attached(mut clients: Clients) {
     assert_eq!(stay, expected.map(|(key, lease)| (Bytes::from_static(key.as_bytes()), lease)));
 }
 
-/// Renewals around the end of a lease: one that is answered with time gives that time, one that is answered with
-/// none comes after the end of the keys.
+/// Renewals around the end of a lease: one with a TTL in the response is effective, one with TTL 0 comes after the
+/// end of the keys.
 async fn truthful(mut clients: Clients) {
     const LEASES: u64 = 48;
     let mut random = Random::new(1);
@@ -183,13 +183,13 @@ async fn truthful(mut clients: Clients) {
         let lease = grant(&mut clients, 0, TTL).await;
         let revision = put(&mut clients, &key, lease.id).await.expect("the lease is there");
         let observer = Observer::begin(&clients, &key, revision + 1).await;
-        // From shortly before the end to when every server has revoked it.
+        // From shortly before the expiry to the moment at which every server has revoked it.
         let at =
             lease.sent + lease.ttl + Duration::from_millis(random.below(900)) - Duration::from_millis(200);
         running.spawn(renew_at(clients.clone(), observer, lease, key, at));
     }
     let renewed = running.join_all().await.into_iter().filter(|renewed| *renewed).count();
-    // Some too late, some not: else nothing was tried.
+    // Both outcomes must have occurred.
     assert!((1..48).contains(&renewed), "{renewed} of {LEASES} were renewed");
 }
 

@@ -1,7 +1,7 @@
-//! The Lease service and what it does to keys, on every target.
+//! The Lease service and its effects on keys, on every target.
 //!
-//! What can be said as requests and answers is in `scenarios/kv/lease*.txt`; here is what needs the time, several
-//! streams or several clients.
+//! Requests and responses are in `scenarios/kv/lease*.txt`; here are cases that need the time, several streams or
+//! several clients.
 
 mod expiry;
 mod metrics;
@@ -21,12 +21,12 @@ use self::metrics::metrics;
 use self::races::races;
 use self::restart::kept_over_a_restart;
 
-/// What is awaited takes some seconds at most, also on a busy machine.
+/// Enough for all that tests wait for, also on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How much too late a lease may end: the servers look for expired ones two times a second and more.
+/// How late a lease may end: the servers look for expired ones at least twice a second.
 const LATE: Duration = Duration::from_millis(1500);
 
-/// A server with a client, if there is one on this machine.
+/// A server with a client; none if the target is not available on this machine.
 async fn start<C: Cluster>(what: &str) -> Option<(C, Clients)> {
     if !report::available::<C>(what) {
         return None;
@@ -40,24 +40,24 @@ async fn connect(cluster: &impl Cluster) -> Clients {
     Clients::connect(cluster).await.expect("a ready server accepts connections")
 }
 
-/// A lease and when it began, as exactly as a client can know.
+/// A lease and its start, as exactly as a client can know it.
 #[derive(Clone, Copy, Debug)]
 struct Granted {
     id: i64,
     ttl: Duration,
-    /// Its time did not begin before this.
+    /// Its TTL did not begin before this.
     sent: Instant,
-    /// And not after that.
+    /// Its TTL did not begin after this.
     answered: Instant,
 }
 
 impl Granted {
-    /// The lease has its full time again.
+    /// The lease after a renewal.
     fn renewed(self, sent: Instant) -> Self {
         Self { sent, answered: Instant::now(), ..self }
     }
 
-    /// How much after its end something was seen. Panics if the end had not come.
+    /// How long after the expiry something was seen. Panics if it was seen before it.
     fn late(&self, seen: Instant) -> Duration {
         assert!(seen >= self.sent + self.ttl, "{self:?} has ended {:?} early", self.sent + self.ttl - seen);
         seen.saturating_duration_since(self.answered + self.ttl)
@@ -101,7 +101,7 @@ async fn left(clients: &mut Clients, id: i64) -> (i64, i64) {
     (answer.ttl, answer.granted_ttl)
 }
 
-/// Whoever asks finds no such lease.
+/// Asserts that every rpc reports the lease as not found.
 async fn assert_gone(clients: &mut Clients, id: i64) {
     assert_eq!(left(clients, id).await, (-1, 0), "lease {id}");
     let all = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await.expect("leases can be asked for");
@@ -114,7 +114,7 @@ async fn suite<C: Cluster>(file: &str) {
     run::<C, KvSession>(file).await;
 }
 
-/// Of two servers at the same time, because most of it is waiting.
+/// On two servers at the same time, because the cases mostly wait.
 async fn ends<C: Cluster>() {
     tokio::join!(expiry::<C>(), metrics::<C>());
 }

@@ -1,4 +1,4 @@
-//! What is counted.
+//! The metrics of leases.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Cluster, Metrics, Renewals};
@@ -59,7 +59,7 @@ fn assert_buckets(metrics: &Metrics, times: &[f64]) {
     assert_eq!(bucket("16777216").or_else(|| bucket(&with_exponent(16_777_216.0))), None);
 }
 
-/// As Go's library writes a million and more.
+/// The form in which Go's library writes a million and more.
 fn with_exponent(number: f64) -> String {
     let text = format!("{number:e}");
     let (digits, exponent) = text.split_once('e').expect("that is the form");

@@ -1,4 +1,4 @@
-//! Several clients at once.
+//! Concurrent clients.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ async fn ids_are_unique(clients: &Clients) {
     assert!(ids.iter().all(|id| *id > 0), "{ids:?}");
 }
 
-/// A put that names a lease comes before the revoke, and goes with it, or after it, and is refused.
+/// A put that names a lease comes before the revoke, which deletes its key, or after it, and is rejected.
 async fn keys_never_outlive_a_revoke(mut clients: Clients) {
     const ROUNDS: usize = 60;
     let (mut before, mut after) = (0, 0);
@@ -60,7 +60,7 @@ async fn keys_never_outlive_a_revoke(mut clients: Clients) {
         let key = format!("raced/{round}/single");
         let put = put(&mut putting, &key, id);
         let txn = put_two(&mut transacting, format!("raced/{round}/double"), id);
-        // Which future is polled first decides which call is sent first.
+        // The future that is polled first sends its request first.
         let (put, txn, revoked) = if round % 2 == 0 {
             tokio::join!(biased; put, txn, revoke(&mut revoking, id))
         } else {
@@ -98,7 +98,7 @@ async fn put_two(clients: &mut Clients, prefix: String, lease: i64) -> Result<i6
     Ok(answer.header.expect("every answer has a header").revision)
 }
 
-/// Streams renew the same lease and others, end by themselves, and leave each other alone.
+/// Streams that renew the same lease and others do not affect each other, also when they end.
 async fn streams_are_independent(mut clients: Clients) {
     const STREAMS: i64 = 10;
     let shared = grant(&mut clients, 0, 600).await.id;
@@ -112,7 +112,7 @@ async fn streams_are_independent(mut clients: Clients) {
                 let answer = renewals.next().await.expect("an answer").expect("the stream goes on");
                 assert_eq!(answer.id, id);
             }
-            // Every other stream is dropped in the middle of a call.
+            // Every other stream is dropped during a renewal.
             renewals.send(shared).await;
             if index % 2 == 0 {
                 return;

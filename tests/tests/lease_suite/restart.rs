@@ -1,4 +1,4 @@
-//! Leases of clients that see the server go down and come back.
+//! Leases over restarts of the server.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use super::{DEADLINE, Granted, LATE, connect, grant, left, put, rows, start};
 
 const TTL: i64 = 2;
 
-/// After a stop and after a kill, of two servers at the same time: most of it is waiting.
+/// After a stop and after a kill, on two servers at the same time, because the cases mostly wait.
 pub(crate) async fn kept_over_a_restart<C: Killable>() {
     tokio::join!(kept_over::<C>(false), kept_over::<C>(true));
 }
 
-/// One client goes on renewing, the other is gone: the first one's lease lives on, the other's has its full time
-/// once more and ends.
+/// One client goes on renewing its lease, which lives on. The lease of a client that is gone starts its TTL again and
+/// expires.
 async fn kept_over<C: Killable>(kill: bool) {
     let Some((mut cluster, mut clients)) = start::<C>("leases over a restart").await else { return };
     let mut kept = grant(&mut clients, 0, TTL).await;
@@ -46,7 +46,7 @@ async fn kept_over<C: Killable>(kill: bool) {
         },
         renew_for(&mut renewing, kept, Duration::from_secs(TTL.cast_unsigned() + 2)),
     );
-    // Nobody knows how much of it had passed. A new leader adds up to an election timeout.
+    // The server does not store how much of the TTL had passed. A new leader adds up to an election timeout.
     let again = Granted { sent: down, answered: ready + Duration::from_secs(1), ..left_alone };
     assert!(again.late(seen) < 2 * LATE, "{:?} too late", again.late(seen));
     let there: Vec<_> =
@@ -54,7 +54,7 @@ async fn kept_over<C: Killable>(kill: bool) {
     assert_eq!(there, [("over/kept".into(), kept.id)]);
 }
 
-/// An open stream doesn't hold up the stop of ferretcd. etcd 3.7 waits 7 s for it.
+/// An open stream doesn't delay the stop of ferretcd. etcd 3.7 waits 7 s for it.
 async fn stop<C: Killable>(cluster: &mut C, clients: &mut Clients, lease: i64) {
     let mut renewals = Renewals::begin(&mut clients.lease, &[lease]).await.expect("the stream opens");
     renewals.next().await.expect("an answer").expect("the stream goes on");

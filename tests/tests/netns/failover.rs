@@ -1,4 +1,4 @@
-//! How long a cluster takes no writes when its leader dies.
+//! The time without writes after the death of a leader.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use ferretcd_tests::{Program, report};
 
 const KILLS: usize = 30;
 
-/// Kills leaders and measures until the next write is answered. etcd waits one to two election timeouts.
+/// Kills leaders and measures the time to the next write. etcd takes one to two election timeouts.
 pub(crate) async fn failover<P: Program>() {
     if !Network::Namespaces.is_available::<P>("fail-over") {
         return;
@@ -18,10 +18,10 @@ pub(crate) async fn failover<P: Program>() {
         let leader = cluster.leader().await;
         let others: Vec<_> = (0..3).filter(|&number| number != leader).collect();
         let mut client = Retrying::new(&cluster.client_urls(&others), Duration::from_millis(100), DEADLINE);
-        client.put("before", &kill.to_string()).await.expect("somebody answers");
+        client.put("before", &kill.to_string()).await.expect("a member responds");
         let killed = Instant::now();
         cluster.kill9(leader).await;
-        client.put("after", &kill.to_string()).await.expect("somebody answers");
+        client.put("after", &kill.to_string()).await.expect("a member responds");
         times.push(killed.elapsed());
         cluster.restart(leader).await;
     }

@@ -1,4 +1,4 @@
-//! Clusters whose members live in network namespaces, between which packets are dropped.
+//! Clusters with a network namespace for each member, between which packets are dropped.
 //!
 //! Needs root, `ip` and `nft`; without them the suite is skipped.
 
@@ -17,8 +17,8 @@ use self::partitions::{flapping, follower_isolated, leader_deaf, leader_isolated
 
 on_every_program! {
     leader_is_isolated => leader_isolated(ferretcd_tests::members::Network::Namespaces),
-    leader_hears_nobody => leader_deaf(ferretcd_tests::members::Network::Namespaces),
-    leader_reaches_nobody => leader_mute(ferretcd_tests::members::Network::Namespaces),
+    leader_that_receives_nothing_steps_down => leader_deaf(ferretcd_tests::members::Network::Namespaces),
+    leader_that_sends_nothing_is_replaced => leader_mute(ferretcd_tests::members::Network::Namespaces),
     follower_is_isolated => follower_isolated(ferretcd_tests::members::Network::Namespaces),
     links_flap => flapping(ferretcd_tests::members::Network::Namespaces),
     leaders_are_killed => failover(),

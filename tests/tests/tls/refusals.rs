@@ -1,4 +1,4 @@
-//! What ferretcd says about settings that can't be used.
+//! ferretcd's errors about unusable settings.
 
 use ferretcd_tests::authority::{Authority, Files, put};
 use ferretcd_tests::{Cluster, Ferretcd, Process, StartError};

@@ -1,4 +1,4 @@
-//! A server behind TLS, and those who talk to it.
+//! A server with TLS, and its clients.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Output;
@@ -13,22 +13,22 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Starts with another port when somebody was faster in taking it.
+/// Starts with another port when another process has taken this one.
 const PORT_ATTEMPTS: usize = 5;
-/// What takes longer hangs.
+/// A command that takes longer is taken for hanging.
 const DONE_WITHIN: Duration = Duration::from_secs(30);
 
-/// A server whose client URL is an `https` one.
+/// A server with an `https` client URL.
 pub(crate) struct Secured<C> {
     pub(crate) server: C,
     port: u16,
 }
 
 impl<C: Cluster> Secured<C> {
-    /// `None` if the server, or etcdctl, can't be had on this machine, which has been reported.
+    /// `None` if the server or etcdctl is not available on this machine, which is reported.
     pub(crate) async fn start(flags: &[String]) -> Option<Self> {
         if let Err(missing) = C::available() {
-            // What is to be tested has to be there.
+            // A missing ferretcd is a failure.
             assert!(C::KIND.reference, "failed to {missing}");
             report::skipped(C::KIND.name, &format!("failed to {missing}"));
             return None;
@@ -40,7 +40,7 @@ impl<C: Cluster> Secured<C> {
         Some(try_start(flags).await.unwrap_or_else(|error| panic!("failed to {error}")))
     }
 
-    /// etcdctl with a certificate, or without, that believes an authority.
+    /// etcdctl that trusts an authority, with or without a certificate of its own.
     pub(crate) fn as_client(&self, authority: &Authority, files: Option<&Files>) -> Etcdctl {
         let mut flags = vec![format!("--cacert={}", authority.certificate().display())];
         if let Some(files) = files {
@@ -50,8 +50,8 @@ impl<C: Cluster> Secured<C> {
         Etcdctl { endpoint: format!("https://127.0.0.1:{}", self.port), flags }
     }
 
-    /// etcdctl that believes everybody.
-    pub(crate) fn as_anybody(&self) -> Etcdctl {
+    /// etcdctl that does not verify the server.
+    pub(crate) fn without_verification(&self) -> Etcdctl {
         let flags = vec!["--insecure-skip-tls-verify".to_owned(), "--insecure-transport=false".to_owned()];
         Etcdctl { endpoint: format!("https://127.0.0.1:{}", self.port), flags }
     }
@@ -61,13 +61,13 @@ impl<C: Cluster> Secured<C> {
         Etcdctl { endpoint: format!("http://127.0.0.1:{}", self.port), flags: Vec::new() }
     }
 
-    /// What a page answers by HTTP/1.1.
+    /// The response of a page over HTTP/1.1.
     pub(crate) async fn page(&self, config: ClientConfig, path: &str) -> String {
         let tls = ClientTls::load(config).expect("the files are good");
         let page = async {
             let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.expect("it listens");
             let mut stream = tls.connect("127.0.0.1", socket).await.expect("it is the server");
-            let request = format!("GET {path} HTTP/1.1\r\nHost: somebody\r\nConnection: close\r\n\r\n");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await.expect("it reads");
             let mut response = Vec::new();
             stream.read_to_end(&mut response).await.expect("it ends the connection in order");
@@ -115,7 +115,7 @@ impl Etcdctl {
         timeout(DONE_WITHIN, command.output()).await.expect("it comes to an end").expect("it runs")
     }
 
-    /// Expects words on stdout.
+    /// Expects success and this stdout.
     pub(crate) async fn succeeds(&self, words: &[&str], expected: &str) {
         let output = self.run(words, "20s").await;
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -123,7 +123,7 @@ impl Etcdctl {
         assert!(output.status.success(), "{words:?}: {stderr}");
     }
 
-    /// Expects that it is served; what is on stdout.
+    /// Expects success; returns stdout.
     pub(crate) async fn answers(&self, words: &[&str]) -> String {
         let output = self.run(words, "20s").await;
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));

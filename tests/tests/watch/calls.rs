@@ -1,4 +1,4 @@
-//! Large responses, slow readers, calls that no scenario can make, and the end of the server.
+//! Large responses, slow readers, rpcs that no scenario can make, and the end of the server.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tonic::Code;
 
 use super::server::{connect, connect_narrow, prefix, put, start};
 
-/// `--max-request-bytes` and 512 KiB: from here on a response is divided.
+/// `--max-request-bytes` and 512 KiB: larger responses are fragmented.
 const FRAGMENT_BYTES: usize = (1536 + 512) << 10;
 
-/// A deleted range with the rows before it needs 5 MB, in one response or in three.
+/// The events of a deleted range with previous rows have 5 MB, in one response or in three.
 async fn fragments<C: Cluster>() {
     let Some(cluster) = start::<C>("fragments", &[]).await else { return };
     let mut clients = connect(&cluster).await;
@@ -43,7 +43,7 @@ async fn fragments<C: Cluster>() {
     assert_eq!(parts[0].header, whole[0].header);
     assert_eq!(flattened(parts), whole.remove(0).events);
 
-    // The same from history, along with what was put before.
+    // The same from history, along with the puts before.
     let from_there =
         |fragment| pb::WatchCreateRequest { start_revision: 2, prev_kv: true, fragment, ..prefix("big/") };
     let mut stream = WatchStream::open(&clients);
@@ -60,7 +60,7 @@ async fn fragments<C: Cluster>() {
     assert_eq!(flattened(parts), flattened(whole));
 }
 
-/// A single event is never divided, however large.
+/// A single event is never fragmented, however large.
 async fn one_large_event<C: Cluster>() {
     let Some(cluster) = start::<C>("a large event", &[]).await else { return };
     let mut clients = connect(&cluster).await;
@@ -88,13 +88,13 @@ fn flattened(responses: Vec<Response>) -> Vec<Event> {
     responses.into_iter().flat_map(|response| response.events).collect()
 }
 
-/// All but what frames the rows.
+/// The size without the framing of rows.
 fn bytes_of(events: &[Event]) -> usize {
     let prev = |event: &Event| event.prev.as_ref().map_or(0, |prev| prev.encoded_len());
     events.iter().map(|event| event.row.encoded_len() + prev(event)).sum()
 }
 
-/// All but the last say that there is more, and all have the id and the header of the first.
+/// Asserts that all but the last are marked as fragments, and that all have the id and the header of the first.
 fn assert_belong_together(parts: &[Response]) {
     let (last, others) = parts.split_last().expect("there is a last part");
     assert!(!last.fragment);
@@ -103,7 +103,7 @@ fn assert_belong_together(parts: &[Response]) {
     assert!(parts.iter().all(|part| !part.created && !part.canceled && !part.events.is_empty()));
 }
 
-/// A reader that reads nothing until all is written gets it all, and what comes after that.
+/// A client that reads nothing until all is written gets every event, and later ones too.
 async fn slow_reader<C: Cluster>() {
     const PUTS: usize = 2000;
     let Some(cluster) = start::<C>("a slow reader", &[]).await else { return };
@@ -129,7 +129,7 @@ async fn slow_reader<C: Cluster>() {
     }
 }
 
-/// A reader whose next revision is compacted meanwhile gets what was on its way, in order, and then the end of its
+/// A client whose next revision is compacted meanwhile gets the events in flight, in order, and then the end of its
 /// watch.
 async fn slow_reader_of_compacted<C: Cluster>() {
     const PUTS: usize = 2000;
@@ -161,7 +161,7 @@ async fn slow_reader_of_compacted<C: Cluster>() {
     assert_eq!(slow.response().await.events.len(), 1);
 }
 
-/// Puts of eight clients at a time, on keys that begin with `k`.
+/// Puts of eight concurrent clients, on keys that begin with `k`.
 pub(crate) async fn write_many(clients: &Clients, puts: usize, value_bytes: usize) {
     let mut writers = JoinSet::new();
     for writer in 0..8 {
@@ -176,13 +176,13 @@ pub(crate) async fn write_many(clients: &Clients, puts: usize, value_bytes: usiz
     writers.join_all().await;
 }
 
-/// Requests may be sent without waiting for answers, which come in order.
+/// Requests may be sent without waiting for responses, which come in order.
 async fn many_creations_at_once<C: Cluster>() {
     const WATCHES: i64 = 500;
     let Some(cluster) = start::<C>("many creations at once", &[]).await else { return };
     let mut clients = connect(&cluster).await;
     let mut stream = WatchStream::open(&clients);
-    // A server that reads no requests while nobody takes its answers would hold this up for ever.
+    // A server that stops reading requests while its responses are not read would block this for ever.
     for number in 0..WATCHES {
         let key = format!("k{}", number % 10).into();
         stream.create(pb::WatchCreateRequest { key, ..Default::default() }).await;
@@ -205,7 +205,7 @@ fn creation() -> Bytes {
     raw::frame(&pb::WatchRequest { request_union: Some(create) }.encode_to_vec())
 }
 
-/// The outcome of a call with this as its requests.
+/// The outcome of an rpc with this body.
 async fn raw_call(cluster: &impl Cluster, headers: &[(&str, &[u8])], body: Bytes) -> String {
     let endpoint = cluster.endpoint();
     let answer = raw::call(&endpoint, "/etcdserverpb.Watch/Watch", headers, body);
@@ -213,7 +213,7 @@ async fn raw_call(cluster: &impl Cluster, headers: &[(&str, &[u8])], body: Bytes
     answer.map_or_else(|error| format!("failed to {error}"), |answer| answer.outcome())
 }
 
-/// A caller's deadline ends its call, by a status or by a reset.
+/// A client's deadline ends its rpc, by a status or by a reset.
 async fn deadline<C: Cluster>() {
     let Some(cluster) = start::<C>("the deadline of a watch call", &[]).await else { return };
     for body in [creation(), Bytes::new()] {
@@ -222,7 +222,7 @@ async fn deadline<C: Cluster>() {
     }
 }
 
-/// Calls that a library would not send.
+/// Requests that a library would not send.
 async fn unusual_calls<C: Cluster>() {
     let Some(cluster) = start::<C>("unusual watch calls", &[]).await else { return };
     let is_code = |outcome: String, code: &str| {
@@ -238,19 +238,19 @@ async fn unusual_calls<C: Cluster>() {
     assert_eq!(stream.response().await.events.len(), 1);
 }
 
-/// What a server takes at most to stop when nothing holds it up.
+/// The longest stop of a server without open rpcs.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-/// The server is asked to stop, and does it in this time.
+/// Terminates the server, and asserts that it stops within this time.
 async fn stops<C: Cluster>(mut cluster: C, within: Duration) {
     let before = Instant::now();
     cluster.stop().await.expect("the server stops");
     let took = before.elapsed();
-    // A real etcd waits for open calls until its patience ends.
+    // A real etcd waits some seconds for open rpcs.
     assert!(C::KIND.reference || took < within, "{}: {took:?}", C::KIND.name);
 }
 
-/// Open watches end with the server, and don't hold it up.
+/// Open watches end with the server, and don't delay its stop.
 async fn end_with_idle_watches<C: Cluster>() {
     let Some(cluster) = start::<C>("the end with idle watches", &[]).await else { return };
     let mut clients = connect(&cluster).await;
@@ -269,12 +269,12 @@ async fn end_with_idle_watches<C: Cluster>() {
     stops(cluster, AT_ONCE).await;
     for end in ends.join_all().await {
         let status = end.expect_err("the server ends the call with an error");
-        // A library that finds its connection closed has its own word for that.
+        // A client library that finds its connection closed has an error of its own.
         assert!(C::KIND.reference || status.code() == Code::Unavailable, "{status:?}");
     }
 }
 
-/// A call that nobody reads cannot be told that it ends: the server has patience for some seconds and breaks it off.
+/// An rpc whose client does not read can't receive its status: the server waits some seconds and breaks it off.
 async fn end_with_a_stuck_watch<C: Cluster>() {
     let Some(cluster) = start::<C>("the end with a stuck watch", &[]).await else { return };
     let narrow = connect_narrow(&cluster, 1).await;
@@ -284,12 +284,12 @@ async fn end_with_a_stuck_watch<C: Cluster>() {
     stops(cluster, Duration::from_secs(5) + AT_ONCE).await;
 }
 
-/// One that never asked for a watch does not hold it up either.
+/// A stream without any watch does not delay the stop either.
 async fn end_with_an_empty_call<C: Cluster>() {
     let Some(cluster) = start::<C>("the end with an empty call", &[]).await else { return };
     let clients = connect(&cluster).await;
     let _idle = WatchStream::open(&clients);
-    // By its answer the call before it has arrived too.
+    // Its response shows that the rpc before it has arrived too.
     let mut other = WatchStream::open(&clients);
     other.created(prefix("k")).await;
     other.cancel(0).await;

@@ -1,4 +1,4 @@
-//! Many of everything, and what it costs the server.
+//! Many watches and many streams, and their cost for the server.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use super::server::{connect, connect_narrow, prefix, put, start};
 
 const MIB: u64 = 1 << 20;
 
-/// What a server may need; a real etcd is measured only.
+/// Asserts a bound on the memory of ferretcd; a real etcd is only measured.
 fn assert_memory<C: Killable>(cluster: &C, what: &str, bound: u64) {
     let resident = resident_bytes(cluster).expect("a running process has memory");
     report::measured(&format!("{what} on {}", C::KIND.name), &format!("{} MiB resident", resident / MIB));
     assert!(C::KIND.reference || resident < bound, "{what}: {} MiB", resident / MIB);
 }
 
-/// 10 000 watches, half of them on one key and half of them each on its own: each gets its event, once.
+/// 10 000 watches, half of them on one key and half of them each on a key of its own: each gets its event once.
 async fn ten_thousand<C: Killable>() {
     const CONNECTIONS: usize = 4;
     const CALLS: usize = 25;
@@ -63,7 +63,7 @@ async fn ten_thousand<C: Killable>() {
             let expected = (first..first + WATCHES).zip(0..).map(|(number, id)| (id, key_of(number)));
             assert_eq!(told, expected.collect());
             if C::KIND.release >= Release::V3_7 {
-                // Nothing else has come.
+                // No other event has come.
                 stream.request_progress().await;
                 assert!(stream.response().await.is_progress());
             }
@@ -90,8 +90,8 @@ async fn opened(clients: &Clients, numbers: std::ops::Range<usize>) -> WatchStre
     stream
 }
 
-/// 1000 calls that stop reading cost the server neither its memory nor its time: writes and reads are answered, and
-/// who reads gets everything. Those that read again get everything, too.
+/// 1000 streams that stop reading cost little memory and time: the server goes on serving, and other streams get all
+/// events. Streams that read again get all events, too.
 async fn a_thousand_stuck<C: Killable>() {
     const CONNECTIONS: u32 = 20;
     const CALLS: u32 = 50;
@@ -121,13 +121,13 @@ async fn a_thousand_stuck<C: Killable>() {
     let range = pb::RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() };
     let rows = clients.kv.clone().range(range).await.expect("reads are answered").into_inner();
     assert_eq!(rows.count, 100);
-    reading.await.expect("who reads gets everything");
+    reading.await.expect("a stream that reads gets all events");
     assert_memory(&cluster, "1000 stuck calls", 200 * MIB);
 
     let mut again = JoinSet::new();
     for mut calls in stuck {
         again.spawn(async move {
-            // With and without rows before the change, the others of the connection still stuck.
+            // With and without previous rows, while the other streams of the connection are still stuck.
             for call in calls.iter_mut().take(2) {
                 in_order(call, PUTS).await;
             }
@@ -137,7 +137,7 @@ async fn a_thousand_stuck<C: Killable>() {
     drop(again.join_all().await);
 }
 
-/// Reads so many events, one of each revision from 2 on.
+/// Reads so many events, one per revision from 2 on.
 async fn in_order(stream: &mut WatchStream, events: usize) {
     let mut next = 2;
     while next < 2 + i64::try_from(events).expect("few events") {

@@ -1,5 +1,5 @@
-//! What scenarios can't say about the Watch service: large responses, readers that are slow or stop, the end of the
-//! server, whole histories, metrics, and many of everything.
+//! What scenarios can't express about the Watch service: large responses, slow and stuck readers, the end of the
+//! server, whole histories, metrics, and load.
 
 mod calls;
 mod histories;

@@ -1,4 +1,4 @@
-//! What a server tells about its watches.
+//! The metrics of watches.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Cluster, Metrics, Release, WatchStream, on_every_target};
@@ -12,7 +12,7 @@ const SLOW: &str = "etcd_debugging_mvcc_slow_watcher_total";
 const PENDING: &str = "etcd_debugging_mvcc_pending_events_total";
 const EVENTS: &str = "etcd_debugging_mvcc_events_total";
 
-/// Histograms of the loop that sends: of events, per event, of answers, of progress.
+/// Histograms of the send loop: of event responses, per event, of control responses, of progress.
 const SENT: &str = "etcd_debugging_server_watch_send_loop_watch_stream_duration_seconds_count";
 const PER_EVENT: &str = "etcd_debugging_server_watch_send_loop_watch_stream_duration_per_event_seconds_count";
 const ANSWERED: &str = "etcd_debugging_server_watch_send_loop_control_stream_duration_seconds_count";
@@ -87,7 +87,7 @@ async fn slow_watch<C: Cluster>() {
     let caught_up = [(SLOW, 0.0), (PENDING, 0.0), (EVENTS, f64::from(u32::try_from(written).expect("few")))];
     Metrics::until(&cluster, "a watch that has caught up", |metrics| has(metrics, &caught_up)).await;
 
-    // One that waits for its start is not slow, nor is one that was ended by a compaction.
+    // A watch with a future start is not slow, nor is one that was ended by a compaction.
     let mut stream = WatchStream::open(&clients);
     let compaction = pb::CompactionRequest { revision: 100, physical: false };
     clients.kv.clone().compact(compaction).await.expect("compactions are answered");

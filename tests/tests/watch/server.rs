@@ -1,10 +1,10 @@
-//! A server and what all cases ask of it.
+//! A server, and requests of all cases.
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::{Clients, Cluster, Options, report};
 
-/// Starts a server with these flags; none when the target can't be had, which is said.
+/// Starts a server with these flags; none if the target is not available, which is reported.
 pub(crate) async fn start<C: Cluster>(what: &str, flags: &[&str]) -> Option<C> {
     if !report::available::<C>(what) {
         return None;
@@ -23,7 +23,7 @@ pub(crate) async fn connect_narrow(cluster: &impl Cluster, calls: u32) -> Client
     connected.unwrap_or_else(|error| panic!("failed to connect: {error}\n{}", cluster.logs()))
 }
 
-/// Puts a row and says at which revision.
+/// Puts a row and returns its revision.
 pub(crate) async fn put(clients: &mut Clients, key: &str, value: impl Into<Bytes>) -> i64 {
     let put = pb::PutRequest { key: key.to_owned().into(), value: value.into(), ..Default::default() };
     let answer = clients.kv.put(put).await.expect("puts are answered").into_inner();

@@ -36,8 +36,8 @@ func TestCompactedStart(t *testing.T) {
 		t.Error("there is something after the error")
 	}
 
-	// The first revision that is left can be watched; what was before it is
-	// not known any more.
+	// The first revision that is left can be watched; previous values from
+	// before it are gone.
 	served := client.Watch(t.Context(), prefix+"k", clientv3.WithRev(compacted), clientv3.WithPrevKV())
 	expect(t, lines(compacted, prefix, nextEvents(t, served, 3)), []string{
 		"+0 put k=1 v3",
@@ -45,7 +45,7 @@ func TestCompactedStart(t *testing.T) {
 		"+2 put k=1 v5 (was 1 v4)",
 	})
 
-	// Who had seen everything is not disturbed.
+	// A watch that is up to date is not affected.
 	put(t, client, prefix+"k", "2")
 	for _, responses := range []clientv3.WatchChan{before, served} {
 		expect(t, lines(last, prefix, nextEvents(t, responses, 1)), []string{"+1 put k=2 v6 (was 1 v5)"})

@@ -6,12 +6,11 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// progressesUnderWrites is how often progress is asked for while somebody
-// writes.
+// progressesUnderWrites is the number of progress requests during writes.
 const progressesUnderWrites = 50
 
-// A watch that asked for it hears from an idle server, one that didn't
-// doesn't.
+// An idle server sends progress to a watch that has requested it, and to no
+// other.
 func TestProgressNotify(t *testing.T) {
 	client, prefix := connect(t), prefix(t)
 	told := client.Watch(t.Context(), prefix, clientv3.WithPrefix(), clientv3.WithProgressNotify())
@@ -22,7 +21,7 @@ func TestProgressNotify(t *testing.T) {
 		if !progress.IsProgressNotify() {
 			t.Fatalf("an idle watch was told %+v", progress)
 		}
-		// The first may have been under way before the put.
+		// The first may have been sent before the put.
 		if progress.Header.Revision == base {
 			break
 		}
@@ -40,13 +39,13 @@ func TestProgressNotify(t *testing.T) {
 	}
 }
 
-// Progress that was asked for comes to all watches of the client, with the
-// revision up to which they have been told everything.
+// Requested progress comes to all watches of the client, with the revision up
+// to which they have all events.
 func TestRequestProgress(t *testing.T) {
 	client, prefix := connect(t), prefix(t)
 	all := []clientv3.WatchChan{
 		client.Watch(t.Context(), prefix, clientv3.WithPrefix()),
-		client.Watch(t.Context(), prefix+"nobody writes"),
+		client.Watch(t.Context(), prefix+"never written"),
 	}
 	base := put(t, client, "beside", "")
 	if err := client.RequestProgress(t.Context()); err != nil {
@@ -59,7 +58,7 @@ func TestRequestProgress(t *testing.T) {
 	}
 }
 
-// What progress promises, under writes: no event of its revision or before it
+// The promise of progress, under writes: no event of its revision or before it
 // comes later.
 func TestProgressIsNeverAhead(t *testing.T) {
 	client, prefix := connect(t), prefix(t)

@@ -35,9 +35,9 @@ type randomWatch struct {
 	responses       clientv3.WatchChan
 }
 
-// Watches of random selections and starts, opened between restarts while many
-// write, are told what the history says that they are to be told: with the
-// values that were replaced, and nothing else.
+// Watches of random selections and starts, opened between restarts while
+// several clients write, get exactly the events that the history demands, with
+// the replaced values.
 func TestRestartWithRandomWatches(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -114,8 +114,8 @@ func openRandom(t *testing.T, client *clientv3.Client, random *rand.Rand, prefix
 	return watch
 }
 
-// startRandomWriters has four clients write until the function that it gives
-// is called.
+// startRandomWriters lets four clients write until the returned function is
+// called.
 func startRandomWriters(t *testing.T, seed uint64, prefix string) func() {
 	stopped, stop := context.WithCancel(context.Background())
 	var writers sync.WaitGroup
@@ -124,7 +124,7 @@ func startRandomWriters(t *testing.T, seed uint64, prefix string) func() {
 		random := rand.New(rand.NewPCG(seed, i+1))
 		writers.Go(func() {
 			for stopped.Err() == nil {
-				// Whether it happened or not is for the history to say.
+				// The history shows whether it took effect.
 				call, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 				client.Txn(call).Then(randomOps(random, prefix)...).Commit()
 				cancel()
@@ -167,8 +167,8 @@ func waitForRevision(t *testing.T, client *clientv3.Client, revision int64) {
 	}
 }
 
-// historySince is what a new watch tells of the prefix, checked for gaps, with
-// the values that were replaced worked out from what came before.
+// historySince returns the events of a new watch on the prefix, checked for
+// gaps, with the replaced values computed from the events before.
 func historySince(t *testing.T, client *clientv3.Client, prefix string, first, last int64) []change {
 	t.Helper()
 	values := make(map[string]string)
@@ -210,7 +210,7 @@ func asChange(event *clientv3.Event) change {
 	return found
 }
 
-// selects says whether the watch is to be told of the change.
+// selects reports whether the watch has to deliver the change.
 func (w *randomWatch) selects(c change) bool {
 	inRange := c.key == w.key || w.end != "" && c.key > w.key && c.key < w.end
 	return inRange && c.revision >= w.start && !(c.put && w.noPut) && !(!c.put && w.noDelete)

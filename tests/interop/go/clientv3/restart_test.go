@@ -11,14 +11,14 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// writer changes a prefix, one revision after the other, whatever happens to
-// the server.
+// writer changes a prefix, one revision after the other, also through restarts
+// of the server.
 type writer struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
 
 	mu sync.Mutex
-	// confirmed has the revisions of the changes that were answered.
+	// confirmed has the revisions of the acknowledged changes.
 	confirmed []int64
 	// grown is closed and replaced with every confirmation.
 	grown chan struct{}
@@ -29,8 +29,8 @@ func startWriter(t *testing.T, client *clientv3.Client, prefix string) *writer {
 	w := &writer{stop: stop, grown: make(chan struct{})}
 	w.done.Go(func() {
 		for i := 0; stopped.Err() == nil; i++ {
-			// An answer that got lost is not waited for long. The last one
-			// is: what is canceled may happen yet.
+			// A lost response is given up soon, except for the last
+			// change: a canceled one may still take effect.
 			call, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			answer, err := client.Txn(call).Then(
 				clientv3.OpPut(fmt.Sprintf("%s%d", prefix, i%7), fmt.Sprint(i)),
@@ -75,12 +75,12 @@ func (w *writer) end() {
 	w.done.Wait()
 }
 
-// Watches go on over restarts of the server under a running writer. Every
-// revision is told once, whole, and in order, and all that was confirmed is
-// among them.
+// Watches go on over restarts of the server under a running writer. They
+// deliver every revision once, whole, and in order, including all acknowledged
+// ones.
 func TestRestartUnderWrites(t *testing.T) {
 	client, prefix := connect(t), prefix(t)
-	// Nobody else writes, so that revisions without an event would be gaps.
+	// There is no other writer, so revisions without an event would be gaps.
 	base := put(t, client, "beside", "")
 	all := map[string]clientv3.WatchChan{
 		"from now on":     client.Watch(t.Context(), prefix, clientv3.WithPrefix()),
@@ -122,7 +122,7 @@ func until(t *testing.T, responses clientv3.WatchChan, last int64) []*clientv3.E
 	return events
 }
 
-// storedSince is the history as a new watch tells it.
+// storedSince is the history as a new watch delivers it.
 func storedSince(t *testing.T, client *clientv3.Client, prefix string, first, last int64) []*clientv3.Event {
 	t.Helper()
 	return until(t, client.Watch(t.Context(), prefix, clientv3.WithPrefix(), clientv3.WithRev(first)), last)
@@ -147,7 +147,7 @@ func checkHistory(t *testing.T, name string, events []*clientv3.Event, first, la
 	}
 }
 
-// A thousand watches find their way back.
+// A thousand watches resume.
 func TestRestartWithManyWatches(t *testing.T) {
 	client, prefix := connect(t), prefix(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -22,10 +22,9 @@ const (
 	fragmentLimit = 2<<20 + 64<<10
 )
 
-// A client that takes no large messages gets a large revision in fragments,
-// and its user in one piece. Other watches of the stream have events of the
-// same revision, which must not come between the fragments: the client loses
-// what does.
+// A client that accepts no large messages gets a large revision in fragments
+// and joins them. Other watches of the stream have events of the same revision,
+// which must not come between the fragments: the client would lose them.
 func TestFragments(t *testing.T) {
 	client := connect(t, func(config *clientv3.Config) {
 		config.MaxCallRecvMsgSize = fragmentLimit

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/backoff"
 )
 
-// patience is what a test waits for one answer before it fails.
+// patience is how long a test waits for one response before it fails.
 const patience = 30 * time.Second
 
 // endpoint is where the server is; a restart may move it.
@@ -34,7 +34,7 @@ func connect(t *testing.T, adjust ...func(*clientv3.Config)) *clientv3.Client {
 	config := clientv3.Config{
 		Endpoints:   []string{endpoint},
 		DialTimeout: patience,
-		// A server that was restarted is found again soon.
+		// The client reconnects soon after a restart.
 		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1.5, MaxDelay: 100 * time.Millisecond},
 			MinConnectTimeout: patience,
@@ -64,16 +64,15 @@ func countWatchStreams(n *atomic.Int64) func(*clientv3.Config) {
 	}
 }
 
-// restart has the harness end the server, by "kill9" or by "stop", and start
-// it again on its data. It returns when the server is ready and the clients have
-// found it. The two speak in lines: "server: HOW" goes to stdout, "up URL"
-// comes back on stdin.
+// restart lets the harness end the server, by "kill9" or by "stop", and start
+// it again on its data. It returns when the server is ready and the clients are
+// connected. The protocol is lines: "server: HOW" on stdout, "up URL" on stdin.
 func restart(t *testing.T, how string, clients ...*clientv3.Client) {
 	t.Helper()
 	fmt.Printf("server: %s\n", how)
 	answer, err := fromHarness.ReadString('\n')
 	if err != nil {
-		t.Skip("nobody restarts the server")
+		t.Skip("no harness restarts the server")
 	}
 	url, isUp := strings.CutPrefix(strings.TrimSpace(answer), "up ")
 	if !isUp {
@@ -85,14 +84,14 @@ func restart(t *testing.T, how string, clients ...*clientv3.Client) {
 			client.SetEndpoints(url)
 		}
 	}
-	// A read is tried again until the client has found the server; a write
-	// would not be.
+	// The client retries a read until it is connected; it would not retry a
+	// write.
 	for _, client := range clients {
 		currentRevision(t, client)
 	}
 }
 
-// prefix is a part of the key space that this run of the test has for itself.
+// prefix is a prefix that only this run of the test uses.
 func prefix(t *testing.T) string {
 	return fmt.Sprintf("%s/%x/", t.Name(), time.Now().UnixNano())
 }
@@ -149,7 +148,7 @@ func nextIfOpen(t *testing.T, responses clientv3.WatchChan) (clientv3.WatchRespo
 	}
 }
 
-// nextEvents takes responses until they have brought n events. Each response
+// nextEvents takes responses until they have delivered n events. Each response
 // must hold whole revisions and be as new as its last event.
 func nextEvents(t *testing.T, responses clientv3.WatchChan, n int) []*clientv3.Event {
 	t.Helper()

@@ -89,8 +89,8 @@ var selections = []struct {
 	}},
 }
 
-// Every selection sees the same whether its watch is opened before the
-// changes, after them, or in their middle.
+// Every selection gets the same events whether its watch is opened before the
+// changes, after them, or between them.
 func TestSelections(t *testing.T) {
 	openings := []struct {
 		name string
@@ -168,7 +168,7 @@ func TestEmptyRangeIsRefused(t *testing.T) {
 	if _, open := nextIfOpen(t, responses); open {
 		t.Error("there is something after the refusal")
 	}
-	// The stream is of use all the same.
+	// The stream remains usable.
 	responses = client.Watch(t.Context(), prefix+"a")
 	put(t, client, prefix+"a", "")
 	nextEvent(t, responses)
@@ -181,8 +181,8 @@ func TestRequireLeader(t *testing.T) {
 	expect(t, lines(base, prefix, nextEvents(t, responses, 1)), []string{"+0 put k=1 v1"})
 }
 
-// Ten watches share a stream. One after the other is canceled; those that
-// are left go on, and the server forgets those that are gone.
+// Ten watches share a stream. One after the other is canceled; the remaining
+// ones go on, and the server removes the canceled ones.
 func TestCancelOneOfMany(t *testing.T) {
 	const watches = 10
 	var streams atomic.Int64
@@ -213,7 +213,7 @@ func TestCancelOneOfMany(t *testing.T) {
 	}
 }
 
-// Closing the client ends its watches, there and here.
+// Closing the client ends its watches, on the server and in the client.
 func TestCloseClient(t *testing.T) {
 	waitForGauge(t, "etcd_debugging_mvcc_watch_stream_total", 0)
 	client, prefix := connect(t), prefix(t)
@@ -285,7 +285,8 @@ func TestEndpoints(t *testing.T) {
 }
 
 // What Kubernetes does: list, then watch from the revision of the list. Many
-// begin at different moments of a writer's work; all come to the same state.
+// clients begin at different moments of a writer's work; all reach the same
+// state.
 func TestListAndWatch(t *testing.T) {
 	const followers, writes = 20, 400
 	client, prefix := connect(t), prefix(t)
@@ -382,8 +383,8 @@ func gauge(t *testing.T, name string) int {
 	return int(value)
 }
 
-// waitForGauge waits until the metric has the value: what changes it is not
-// answered. Watches of the test before may still be on their way out.
+// waitForGauge waits until the metric has the value, which changes without a
+// response. Watches of the previous test may still be ending.
 func waitForGauge(t *testing.T, name string, expected int) {
 	t.Helper()
 	poll := time.NewTicker(5 * time.Millisecond)

@@ -1,4 +1,4 @@
-//! What a client asks of a server that stays up.
+//! Cases with a server that stays up.
 
 use etcd_client::{
     CompactionOptions, Compare, CompareOp, DeleteOptions, GetOptions, PutOptions, Txn, TxnOp, TxnOpResponse,
@@ -122,12 +122,12 @@ async fn several_on_one_stream(server: &Server, prefix: &str) {
         "{canceled:?}"
     );
     assert_eq!(canceled.compact_revision(), 0);
-    // To cancel what isn't there is not answered.
+    // Canceling an unknown watch gets no response.
     stream.cancel(7).await.expect("cancel");
     put(&mut client, &a, "2").await;
     put(&mut client, &b, "2").await;
     events(&mut stream, chosen, 1).await;
-    // An id that was given back can be used again.
+    // The id of a canceled watch can be used again.
     stream.watch(&*a, Some(WatchOptions::new().with_watch_id(7))).await.expect("watch");
     assert_eq!(created(&mut stream).await, 7);
 }
@@ -151,7 +151,7 @@ async fn refused_watches(server: &Server, prefix: &str) {
         assert!(response.created() && response.canceled() && response.watch_id() == -1, "{response:?}");
         assert_eq!(response.cancel_reason(), reason);
     }
-    // The first watch is as it was.
+    // The first watch is not affected.
     put(&mut client, &key, "1").await;
     events(&mut stream, 3, 1).await;
 }
@@ -191,15 +191,14 @@ async fn periodic_progress(server: &Server, prefix: &str) {
     loop {
         let progress = next(&mut stream).await;
         assert!(progress.watch_id() == id && progress.events().is_empty(), "{progress:?}");
-        // The first may have been under way before the put.
+        // The first may have been sent before the put.
         if revision(&progress) == base {
             break;
         }
     }
 }
 
-/// A revision of 2.8 MiB, of which a fragment holds no more than 2 MiB. The crate leaves it to its user to put them
-/// together.
+/// A revision of 2.8 MiB, of which a fragment holds no more than 2 MiB. The crate does not join fragments itself.
 async fn fragments(server: &Server, prefix: &str) {
     const VALUES: usize = 14;
     let mut client = server.connect().await;
@@ -223,10 +222,10 @@ async fn fragments(server: &Server, prefix: &str) {
     }
 }
 
-/// Many times what the buffers between a server and a client that does not read can hold.
+/// Many times the buffers between a server and a client that does not read.
 const UNREAD: usize = 500;
 
-/// Puts a key of the prefix [`UNREAD`] times, with 40 kB each. Gives the first revision.
+/// Puts a key of the prefix [`UNREAD`] times, with 40 kB each. Returns the first revision.
 async fn write_much(server: &Server, prefix: &str) -> i64 {
     let mut writer = server.connect().await;
     let (key, value) = (format!("{prefix}a"), "x".repeat(40_000));
@@ -241,13 +240,13 @@ fn nth(base: i64, i: usize) -> i64 {
     base + i64::try_from(i).expect("small")
 }
 
-/// A client that does not read for a long while holds nobody up and misses nothing.
+/// A client that does not read for a long while does not delay other clients, and misses nothing.
 async fn slow_reader(server: &Server, prefix: &str) {
     let mut streams = Vec::new();
     for _ in 0..4 {
-        // Streams of one connection share its window: what isn't read of one would hold up the others.
+        // Streams of one connection share its window: unread data of one would block the others.
         let mut client = server.connect().await;
-        // Whole, what has gathered is larger than the 4 MiB that tonic takes.
+        // In one piece, the pending events are larger than the 4 MiB that tonic accepts.
         let options = WatchOptions::new().with_prefix().with_fragment();
         let mut stream = client.watch(prefix, Some(options)).await.expect("watch");
         let id = created(&mut stream).await;
@@ -261,7 +260,7 @@ async fn slow_reader(server: &Server, prefix: &str) {
     }
 }
 
-/// A client that does not read for so long that what it has not got is compacted is told where it can go on.
+/// A client that does not read until its next revision is compacted gets the revision from which it can go on.
 async fn overtaken_by_compaction(server: &Server, prefix: &str) {
     let mut client = server.connect().await;
     let options = WatchOptions::new().with_prefix().with_fragment();
@@ -300,7 +299,7 @@ async fn compacted(server: &Server, prefix: &str) {
     assert!(canceled.canceled() && canceled.watch_id() == id, "{canceled:?}");
     assert_eq!((canceled.compact_revision(), revision(&canceled)), (last, 0));
     assert_eq!(canceled.cancel_reason(), "");
-    // The stream goes on, and the revision of the compaction is still there.
+    // The stream goes on, and the compact revision itself can still be watched.
     stream.watch(&*key, Some(WatchOptions::new().with_start_revision(last))).await.expect("watch");
     let id = created(&mut stream).await;
     assert_eq!(lines(last, prefix, &events(&mut stream, id, 1).await), ["+0 put a=3"]);

@@ -1,8 +1,8 @@
-//! The crate `etcd-client` against the server that `INTEROP_ENDPOINT` names. The expectations are those of etcd 3.7.1,
-//! which has to be started, as the server under test has, with `--watch-progress-notify-interval=200ms`.
+//! The crate `etcd-client` against the server that `INTEROP_ENDPOINT` names. The expectations are those of etcd
+//! 3.7.1. Either server has to be started with `--watch-progress-notify-interval=200ms`.
 //!
-//! The argument chooses the cases: `calls`, or `restarts`, which ask the caller to restart the server. The suites in
-//! `tests/tests/interop.rs` run both. A case that fails panics.
+//! The argument chooses the cases: `calls`, or `restarts`, in which the caller restarts the server on request. The
+//! suites in `tests/tests/interop.rs` run both. A case that fails panics.
 
 mod calls;
 mod restarts;

@@ -1,4 +1,4 @@
-//! A watch that goes on by hand when the server was restarted: the crate does not do that for its user.
+//! A watch that is created again after each restart of the server: the crate does not do that itself.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::{Server, in_time, mod_revision, prefix, put};
 
-/// Between two tries at a server that is down.
+/// The time between two attempts to reach a server that is down.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Restarts the server under a running writer. Each of its revisions must be seen once, whole and in order, and all
-/// that was confirmed is among them.
+/// Restarts the server under a running writer. The watch must deliver each revision once, whole and in order,
+/// including all acknowledged ones.
 pub(crate) async fn run(server: &mut Server) {
     println!("case resumed by hand");
     let prefix = prefix("resumed");
-    // Nobody else writes, so that a revision without an event would be a gap.
+    // There is no other writer, so a revision without an event would be a gap.
     let base = put(&mut server.connect().await, "beside", "").await;
 
     let (confirmed_in, mut confirmed_out) = channel(1024);
@@ -29,7 +29,7 @@ pub(crate) async fn run(server: &mut Server) {
         server.restart(how).await;
     }
     take(&mut confirmed_out, &mut confirmed, 20).await;
-    // The writer ends when nobody wants to hear of it.
+    // The writer ends when the receiver is dropped.
     drop(confirmed_out);
     in_time(writer).await.expect("the writer panicked");
     let last = put(&mut server.connect().await, &format!("{prefix}end"), "").await;
@@ -45,14 +45,14 @@ pub(crate) async fn run(server: &mut Server) {
     println!("{} revisions, {} confirmed", last - base, confirmed.len());
 }
 
-/// Writes two keys in each revision until nobody listens for confirmations.
+/// Writes two keys in each revision until the receiver of confirmations is dropped.
 async fn write(mut client: Client, prefix: String, confirmed: Sender<i64>) {
     while !confirmed.is_closed() {
         let ops = ["a", "b"].map(|name| TxnOp::put(format!("{prefix}{name}"), "", None));
-        // An answer that got lost is not waited for long.
+        // A lost response is given up soon.
         match timeout(Duration::from_secs(2), client.txn(Txn::new().and_then(ops))).await {
             Ok(Ok(answer)) => {
-                // Whoever listened may have stopped meanwhile.
+                // The receiver may have been dropped meanwhile.
                 let _ = confirmed.send(answer.header().expect("etcd sends headers").revision()).await;
             }
             Ok(Err(_)) | Err(_) => sleep(PAUSE).await,
@@ -69,7 +69,7 @@ async fn take(from: &mut Receiver<i64>, into: &mut Vec<i64>, n: usize) {
     }
 }
 
-/// Watches from a revision on, over any number of streams, until the key `end` is written. Gives the revision of
+/// Watches from a revision on, over any number of streams, until the key `end` is written. Returns the revision of
 /// every event.
 async fn watch(mut client: Client, prefix: String, mut next: i64) -> Vec<i64> {
     let mut seen = Vec::new();
@@ -83,7 +83,7 @@ async fn watch(mut client: Client, prefix: String, mut next: i64) -> Vec<i64> {
     }
 }
 
-/// Watches until the stream ends; true when the last key was seen.
+/// Watches until the stream ends; true if the last key has come.
 async fn watch_once(
     client: &mut Client,
     prefix: &str,

@@ -1,4 +1,4 @@
-//! What the cases have in common.
+//! Requests and assertions of all cases.
 
 use std::future::Future;
 use std::process;
@@ -8,7 +8,7 @@ use etcd_client::{Client, Event, EventType, WatchResponse, WatchStream};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin, stdin};
 use tokio::time::timeout;
 
-/// What a case waits for one answer before it fails.
+/// How long a case waits for one response before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The server under test, which the caller of this program can restart.
@@ -26,12 +26,12 @@ impl Server {
         in_time(Client::connect([&self.endpoint], None)).await.expect("connect")
     }
 
-    /// Has the caller end the server, by `kill9` or by `stop`, and start it again. They speak in lines: `server: HOW`
-    /// goes to stdout, `up URL` comes back on stdin.
+    /// Lets the caller end the server, by `kill9` or by `stop`, and start it again. The protocol is lines:
+    /// `server: HOW` on stdout, `up URL` on stdin.
     pub(crate) async fn restart(&mut self, how: &str) {
         println!("server: {how}");
         let answer = in_time(self.caller.next_line()).await.expect("read stdin");
-        let answer = answer.expect("nobody restarts the server");
+        let answer = answer.expect("the caller restarts the server");
         let url = answer.strip_prefix("up ").unwrap_or_else(|| panic!("the caller answered {answer:?}"));
         assert_eq!(url, self.endpoint, "the server moved");
     }
@@ -41,7 +41,7 @@ pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
     timeout(PATIENCE, future).await.expect("no answer in time")
 }
 
-/// A part of the key space that this run of a case has for itself.
+/// A prefix that only this run of the case uses.
 pub(crate) fn prefix(case: &str) -> String {
     format!("{case}/{}/", process::id())
 }
@@ -56,14 +56,14 @@ pub(crate) async fn next(stream: &mut WatchStream) -> WatchResponse {
     in_time(stream.message()).await.expect("the stream failed").expect("the stream ended")
 }
 
-/// Takes the answer to the creation of a watch and gives its id.
+/// Takes the response to the creation of a watch and returns its id.
 pub(crate) async fn created(stream: &mut WatchStream) -> i64 {
     let response = next(stream).await;
     assert!(response.created() && !response.canceled() && response.events().is_empty(), "{response:?}");
     response.watch_id()
 }
 
-/// Takes responses until the watch `id` has brought `n` events; everything must be its.
+/// Takes responses until the watch `id` has delivered `n` events; all must be of this watch.
 pub(crate) async fn events(stream: &mut WatchStream, id: i64, n: usize) -> Vec<Event> {
     let mut events = Vec::new();
     while events.len() < n {

@@ -1,4 +1,4 @@
-//! Which process is at the other end of a connection.
+//! The member at the other end of a connection.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-/// The member that has opened a connection of this machine; none if it was no member. Reads what the kernel knows of
-/// sockets and of the descriptors of own children, because a call says nothing of itself that could be relied on.
-pub(super) fn calls(socket: &TcpStream, pids: &BTreeMap<usize, u32>) -> io::Result<Option<usize>> {
+/// The member that has opened a connection; none if it was no member. Reads the kernel's tables of sockets and of the
+/// descriptors of child processes, because nothing in a request identifies its sender reliably.
+pub(super) fn of(socket: &TcpStream, pids: &BTreeMap<usize, u32>) -> io::Result<Option<usize>> {
     let sockets = fs::read_to_string("/proc/net/tcp")?;
     let ends = (written(socket.peer_addr()?), written(socket.local_addr()?));
     let Some(inode) = sockets.lines().find_map(|line| inode(line, &ends)) else { return Ok(None) };
@@ -21,14 +21,14 @@ pub(super) fn calls(socket: &TcpStream, pids: &BTreeMap<usize, u32>) -> io::Resu
     Ok(pids.iter().find(|(_, pid)| has_it(pid)).map(|(number, _)| *number))
 }
 
-/// The inode in a line of `/proc/net/tcp`, if it is about the socket with these ends.
+/// The inode in a line of `/proc/net/tcp`, if it is the line of the socket with these ends.
 fn inode<'a>(line: &'a str, (own, other): &(String, String)) -> Option<&'a str> {
     let mut words = line.split_whitespace().skip(1);
     (words.next()? == own && words.next()? == other).then_some(())?;
     words.nth(6)
 }
 
-/// An address as `/proc/net/tcp` has it.
+/// An address as `/proc/net/tcp` writes it.
 fn written(address: SocketAddr) -> String {
     match address {
         SocketAddr::V4(address) => {
@@ -46,14 +46,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_caller_is_known_by_its_socket() {
+    async fn a_caller_is_identified_by_its_socket() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let _caller = TcpStream::connect(address).await.expect("somebody listens");
-        let (socket, _) = listener.accept().await.expect("somebody has called");
+        let _caller = TcpStream::connect(address).await.expect("the listener is bound");
+        let (socket, _) = listener.accept().await.expect("a client has connected");
         let pids = BTreeMap::from([(3, 1), (7, std::process::id())]);
-        assert_eq!(calls(&socket, &pids).expect("the kernel tells"), Some(7));
-        assert_eq!(calls(&socket, &BTreeMap::new()).expect("the kernel tells"), None);
+        assert_eq!(of(&socket, &pids).expect("the kernel lists sockets"), Some(7));
+        assert_eq!(of(&socket, &BTreeMap::new()).expect("the kernel lists sockets"), None);
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! A proxy before each member, which knows who calls.
+//! A proxy before each member, which knows the calling member.
 //!
-//! Between two members data flows both ways on each connection, whoever has opened it: etcd's streams of messages are
-//! answers to requests of the one who receives them. So what goes *from* one *to* another is held back on all
-//! connections between the two, in that direction only; and a connection is made only while both directions are open.
-//! What is held back is not lost: as with packets that are sent again, it arrives when the link is open again, unless
-//! the connection was given up meanwhile.
+//! Data flows in both directions on each connection between two members, whichever side has opened it: etcd's message
+//! streams are responses to requests of the receiver. So cutting a direction holds its data back on all connections
+//! between the two members, and a connection is accepted only while both directions are open. Data that is held back
+//! is not lost: as with retransmitted packets, it arrives when the link is open again, unless the connection was
+//! closed meanwhile.
 
+mod caller;
 mod pump;
-mod who;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -53,7 +53,7 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// A new home with a proxy before it.
+    /// New addresses with a proxy before them.
     pub(super) async fn settle(&mut self, number: usize) -> io::Result<Home> {
         let home = Home::behind_proxy()?;
         let listener = TcpListener::bind((home.address, PEER)).await?;
@@ -62,7 +62,7 @@ impl Links {
         Ok(home)
     }
 
-    /// A member was started as this process.
+    /// Notes the process id of a member.
     pub(super) fn runs_as(&self, number: usize, pid: u32) {
         self.shared.pids.lock().unwrap_or_else(PoisonError::into_inner).insert(number, pid);
     }
@@ -90,7 +90,7 @@ async fn accept(listener: TcpListener, callee: usize, target: SocketAddr, shared
         while connections.try_join_next().is_some() {}
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            // How a connection ends is for its two ends to say.
+            // The two ends of the connection report errors themselves.
             let _ = connect(socket, callee, target, &shared).await;
         });
     }
@@ -98,8 +98,8 @@ async fn accept(listener: TcpListener, callee: usize, target: SocketAddr, shared
 
 async fn connect(socket: TcpStream, callee: usize, target: SocketAddr, shared: &Shared) -> io::Result<()> {
     let pids = shared.pids.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some(caller) = who::calls(&socket, &pids)? else {
-        // The test itself, which is cut off from nobody.
+    let Some(caller) = caller::of(&socket, &pids)? else {
+        // The test itself, which always reaches all members.
         let open = watch::Sender::new(Gate { is_open: true, delay: Duration::ZERO });
         return pump::both(socket, TcpStream::connect(target).await?, open.subscribe(), open.subscribe())
             .await;

@@ -9,12 +9,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Gate;
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const PIECE: usize = 64 << 10;
-/// Pieces on their way; more are not read.
+/// Chunks in flight; the reader waits when there are as many.
 const PIECES: usize = 64;
 
-/// Moves bytes both ways until both ends have said that there are no more, or one is broken.
+/// Moves bytes both ways until both ends are closed, or one breaks.
 pub(super) async fn both(
     caller: TcpStream,
     callee: TcpStream,

@@ -1,7 +1,7 @@
-//! Answers as lines.
+//! Responses as lines.
 //!
-//! A complete header shows as `rev R`; whatever is missing or wrong in it is named. Revisions are relative to
-//! the start of the case.
+//! A complete header shows as `rev R`; whatever is missing or wrong in it is named. Revisions are relative to the
+//! start of the case.
 
 use ferretcd_api_proto::EncodedKeyValue;
 use ferretcd_api_proto::etcdserverpb as pb;
@@ -10,7 +10,7 @@ use ferretcd_api_proto::mvccpb::KeyValue;
 
 use super::super::words::{Base, show_bytes};
 
-/// What answers are compared with to show them: the same ids in every header, revisions from the case's start.
+/// What responses are shown relative to: the ids expected in every header, and the revision at the case's start.
 #[derive(Debug)]
 pub(in crate::scenario) struct Shown {
     pub(in crate::scenario) base: Base,
@@ -20,7 +20,7 @@ pub(in crate::scenario) struct Shown {
 }
 
 impl Shown {
-    /// Takes the header of the answer after which the case starts.
+    /// Takes the header of the last response before the case.
     pub(in crate::scenario) fn new(header: &pb::ResponseHeader) -> Self {
         Self {
             base: Base(header.revision),
@@ -50,7 +50,7 @@ impl Shown {
         if header.member_id != self.member_id || header.member_id == 0 {
             out.push_str(" wrong member_id");
         }
-        // A restart begins a new term, nothing ends one.
+        // Only a restart begins a new term.
         if header.raft_term < self.raft_term || header.raft_term == 0 {
             out.push_str(" wrong raft_term");
         }
@@ -165,8 +165,8 @@ impl Shown {
         [vec![self.header(answer.header.as_ref())], alarms].concat()
     }
 
-    /// Sizes and indices differ from run to run: only their relations are shown. So does how soon a new cluster
-    /// has a storage version, and the spacing in complaints.
+    /// Sizes and indices differ from run to run: only their relations are shown. The moment at which a new cluster
+    /// gets a storage version and the spacing in errors differ too.
     pub(in crate::scenario) fn status(&self, answer: &pb::StatusResponse) -> Vec<String> {
         let mut out = vec![
             self.header(answer.header.as_ref()),

@@ -1,4 +1,4 @@
-//! Requests about leases.
+//! Requests of the Lease service.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
@@ -9,7 +9,7 @@ use super::super::words::{self, number};
 use super::{Shown, request, with};
 use crate::Renewals;
 
-/// How much less than all may be left of a lease that a case granted or renewed, in seconds.
+/// How many seconds may have passed of a lease that a case granted or renewed.
 const CASE_SECONDS: i64 = 60;
 
 /// Performs one of the requests, with metadata.
@@ -72,7 +72,7 @@ fn show_left(left: i64, granted: i64) -> String {
     }
 }
 
-/// Renews all, one after the other on one stream, and says how the stream ends after that.
+/// Renews all, one after the other on one stream, and shows how the stream ends after that.
 async fn keep_alive(
     lease: &mut LeaseClient<Channel>,
     shown: &Shown,

@@ -11,9 +11,9 @@
 //! | `hashkv R`, `hash`, `status`, `alarms` | |
 //! | `alarm N`, `disarm N` | raises or clears an alarm of this member by number |
 //! | `grant ID` | `ttl=N`; with ID 0 the server assigns one, which isn't shown |
-//! | `revoke ID`, `attached ID`, `left ID`, `leases` | of what is left of a lease it is shown whether it is about all |
-//! | `keepalive ID ID ..` | one after the other on one stream, which is half closed then |
-//! | `restart`, `kill9` | the latter kills the server, then starts it again; of [`KillSession`] alone |
+//! | `revoke ID`, `attached ID`, `left ID`, `leases` | `left` shows whether about all of the TTL is left |
+//! | `keepalive ID ID ..` | one after the other on one stream, which is then half closed |
+//! | `restart`, `kill9` | `kill9` kills the server, then starts it again; only in a [`KillSession`] |
 //!
 //! Words are written as in [`words`](super::words). Options of all requests: `meta:NAME=VALUE` adds metadata.
 
@@ -31,7 +31,7 @@ use super::run::Session;
 use super::words::{self, number};
 use crate::{Clients, Cluster, Killable};
 
-/// Performs requests over gRPC and shows answers with revisions relative to the start of the case.
+/// Performs requests over gRPC and shows responses with revisions relative to the start of the case.
 #[derive(Debug)]
 pub struct KvSession {
     pub(super) clients: Clients,
@@ -46,7 +46,7 @@ impl<C: Cluster> Session<C> for KvSession {
         let leases = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await;
         for lease in leases.expect("leases can be asked for").into_inner().leases {
             let revoke = pb::LeaseRevokeRequest { id: lease.id };
-            clients.lease.lease_revoke(revoke).await.expect("nobody else ends leases");
+            clients.lease.lease_revoke(revoke).await.expect("no other client ends leases");
         }
         let zero = Bytes::from_static(&[0]);
         let all = pb::DeleteRangeRequest { key: zero.clone(), range_end: zero, prev_kv: false };
@@ -155,7 +155,7 @@ impl KvSession {
         })
     }
 
-    /// Starts a server that is down and connects to it. There is nothing to show of that.
+    /// Starts a server that is down and connects to it. The response has no lines.
     async fn start_again<C: Cluster>(&mut self, cluster: &mut C) -> Vec<String> {
         cluster.restart().await.unwrap_or_else(|error| panic!("failed to {error}"));
         self.clients = connect(cluster).await;
@@ -163,7 +163,7 @@ impl KvSession {
     }
 }
 
-/// A [`KvSession`] that also knows how to kill.
+/// A [`KvSession`] that can also kill the server.
 #[derive(Debug)]
 pub struct KillSession(KvSession);
 
@@ -187,7 +187,7 @@ impl<C: Killable> Session<C> for KillSession {
     }
 }
 
-/// A [`KvSession`] whose restarts are kills: what is expected after the ones is expected after the others.
+/// A [`KvSession`] whose restarts are kills: both must give the same responses.
 #[derive(Debug)]
 pub struct AbruptSession(KillSession);
 

@@ -32,7 +32,7 @@ impl Shown {
 
     fn event(&self, event: &Event) -> Vec<String> {
         let row = &event.row;
-        // Of a deleted key there is nothing but its name and when it went.
+        // A tombstone has only the key and the revision of the deletion.
         let mut out = vec![if !event.is_delete {
             format!("put {}", self.decoded_row(row))
         } else if is_tombstone(row) {
@@ -50,9 +50,9 @@ fn is_tombstone(row: &KeyValue) -> bool {
     *row == rest
 }
 
-/// Events of one stream, with news about its watches but for progress, which comes when it likes. How they are spread over responses depends on the moment, so it is not shown, but what
-/// must hold is checked: the events of one revision are in one response or in its fragments, and no header is behind
-/// the events below it.
+/// The events of one stream and what its responses say about watches, without progress, which comes at any time. How
+/// events are spread over responses depends on the moment and is not shown. The invariants are checked: the events of
+/// one revision are in one response or in its fragments, and no header is behind the events below it.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     watches: BTreeMap<i64, Watch>,
@@ -99,7 +99,7 @@ impl Gathered {
         watch.lines.extend(response.events.iter().flat_map(|event| shown.event(event)));
     }
 
-    /// With the number of the watch where there are several.
+    /// The lines, with the number of the watch where there are several.
     pub(super) fn lines(self) -> Vec<String> {
         let several = self.watches.len() > 1;
         let line = |id: i64, line: String| if several { format!("{id}: {line}") } else { line };

@@ -1,19 +1,18 @@
 //! The language of watch streams.
 //!
-//! | request | what is done, what is shown |
+//! | request | effect and response |
 //! |---|---|
-//! | `open` | begins a call, which the other requests do when there is none |
-//! | `watch RANGE` | asks for a watch with the options `id=N rev=R noput nodelete filter=N prev_kv progress fragment`; the answer |
-//! | `cancel ID` | the answer |
-//! | `progress` | everything that comes up to the answer, and the answer |
+//! | `open` | begins an rpc; the other requests do so if there is none |
+//! | `watch RANGE` | creates a watch with the options `id=N rev=R noput nodelete filter=N prev_kv progress fragment`; its response |
+//! | `cancel ID` | its response |
+//! | `progress` | everything up to its response, and the response |
 //! | `unanswered REQUEST` | sends one of the three above, or `nothing`, which is a request without content |
-//! | `events N` | so many events of the stream, by watch and then in the order they came in; progress between them is left out |
+//! | `events N` | so many events of the stream, by watch and then in the order of arrival; progress between them is left out |
 //! | `next` | the next response as it came |
 //! | `close` | the half close |
 //!
-//! Responses that come before an awaited answer are kept for the next request. All take `on=NAME`, the name of a
-//! stream where there are several, and `open` takes `meta:NAME=VALUE`. Everything else is a request of
-//! [`KvSession`].
+//! Responses that come before an awaited one are kept for the next request. All take `on=NAME`, the name of a stream
+//! where there are several, and `open` takes `meta:NAME=VALUE`. Everything else is a request of [`KvSession`].
 
 mod answer;
 mod request;
@@ -35,7 +34,7 @@ pub struct WatchSession {
     streams: BTreeMap<String, Stream>,
 }
 
-/// A call and what came before it was asked for.
+/// A stream and the responses that no request has taken yet.
 #[derive(Debug)]
 struct Stream {
     call: WatchStream,
@@ -135,8 +134,8 @@ impl Stream {
         self.call.next().await?.ok_or_else(|| Status::ok("the server ended the call"))
     }
 
-    /// Waits for a response and keeps those that come before it. It is none of those kept already: it answers
-    /// something that was sent just now.
+    /// Waits for a response and keeps those that come before it. It can't be one of those kept already: it responds
+    /// to a request that was sent just now.
     async fn until(&mut self, awaited: impl Fn(&Response) -> bool) -> Result<Response, Status> {
         loop {
             let response = self.receive().await?;

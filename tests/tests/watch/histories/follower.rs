@@ -1,4 +1,4 @@
-//! Those who are told.
+//! Watches that follow the writer.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use tokio::time;
 use super::Course;
 use super::writer::LETTERS;
 
-/// A stream with watches that are not all behind for good answers within this.
+/// A stream with a watch that can go on responds within this time.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// One watch, whatever calls it takes.
+/// One watch, over any number of streams.
 #[derive(Debug)]
 pub(super) struct Follower {
     history: History,
     fragment: bool,
     progress_notify: bool,
-    /// Id on the call that is under way.
+    /// Its id on the current stream.
     id: i64,
-    /// It has been created there, and is not over.
+    /// Whether it is created there, and has not ended.
     is_open: bool,
-    /// The revision to ask for after a loss; 0 when nothing is known.
+    /// The start revision after a lost stream; 0 when none is known.
     next: i64,
 }
 
@@ -37,7 +37,7 @@ impl Follower {
         let (key, range_end) = range(random);
         let start = match random.below(5) {
             0 | 1 => 0,
-            // Below the compacted revision, too.
+            // This can be below the compact revision, too.
             2 | 3 => 1 + number(random, revision),
             _ => revision + number(random, 40),
         };
@@ -67,7 +67,7 @@ impl Follower {
         stream.create(request).await;
     }
 
-    /// Takes a response of this watch. Says whether the watch has to be asked for again.
+    /// Takes a response of this watch. Returns whether the watch has to be created again.
     fn take(&mut self, response: Response) -> bool {
         let revision = response.revision();
         if response.created {
@@ -109,7 +109,7 @@ impl Follower {
     }
 }
 
-/// A single key, a letter, some of it, everything from some key on, or everything.
+/// A single key, all keys of a letter, some of them, everything from some key on, or everything.
 fn range(random: &mut Random) -> (Bytes, Bytes) {
     let letter = LETTERS[usize::try_from(random.below(3)).expect("below 3")];
     let digit = b'0' + u8::try_from(random.below(8)).expect("a digit");
@@ -123,12 +123,12 @@ fn range(random: &mut Random) -> (Bytes, Bytes) {
     }
 }
 
-/// Watches that share a call.
+/// Watches that share a stream.
 #[derive(Debug)]
 pub(super) struct Call {
     random: Random,
     followers: Vec<Follower>,
-    /// Reads a response only when the writer has gone on for a while.
+    /// Whether it reads a response only after further progress of the writer.
     slow: bool,
 }
 
@@ -147,7 +147,7 @@ impl Call {
         self.followers.iter().map(|follower| &follower.history)
     }
 
-    /// Follows until the call is lost or everything was told.
+    /// Follows until the stream is lost or all events have come.
     pub(super) async fn follow(mut self, clients: &Clients, mut course: watch::Receiver<Course>) -> Self {
         let mut stream = WatchStream::open(clients);
         let mut last_id = 0;
@@ -155,7 +155,7 @@ impl Call {
             last_id += 1;
             follower.ask(last_id, &stream).await;
         }
-        // Up to where progress was reported for the whole call.
+        // The revision of the last progress response for the whole stream.
         let mut progress = 0;
         let mut again = time::interval(ASK_AGAIN);
         loop {
@@ -170,7 +170,7 @@ impl Call {
             let response = tokio::select! {
                 response = stream.next() => response,
                 Ok(()) = course.changed() => continue,
-                // While a watch has yet to catch up it may go without an answer.
+                // While a watch is catching up, a progress request may get no response.
                 _ = again.tick(), if finished.is_some() => {
                     stream.request_progress().await;
                     continue;
@@ -214,7 +214,7 @@ impl Call {
     async fn wait(&mut self, course: &mut watch::Receiver<Course>) {
         let far = i64::try_from(self.random.below(40)).expect("below 40");
         let from = course.borrow().revision;
-        // It errs when the writer is gone, which the call will tell.
+        // It errs when the writer is gone, which the stream will report.
         let _ = course.wait_for(|course| course.over || course.revision >= from + far).await;
     }
 }

@@ -1,8 +1,8 @@
-//! Random workloads, and watches that follow them through slow reading, compactions and the ends of the server.
+//! Random workloads, and watches that follow them through slow reading, compactions and restarts of the server.
 //!
-//! One writer, so that it knows the whole history. Beside it several calls follow with several watches each; when
-//! the server ends, each watch asks the next one for what comes behind that it knows. At the end all they were told
-//! is checked. A failure names its seed and the watch.
+//! There is one writer, so it knows the whole history. Several streams follow it with several watches each; after a
+//! restart, each watch starts again behind its last known revision. At the end all events are checked. A failure
+//! names its seed and the watch.
 
 mod follower;
 mod writer;
@@ -18,7 +18,7 @@ use self::follower::{Call, Follower};
 use self::writer::Writer;
 use super::server::{connect, connect_narrow, start};
 
-/// How often the server ends. A real etcd waits several seconds for open watches when it is asked to stop.
+/// The number of restarts. A real etcd waits several seconds for open watches when it is terminated.
 const fn rounds(kind: Kind) -> usize {
     if kind.reference { 1 } else { 4 }
 }
@@ -27,16 +27,16 @@ const CHANGES_PER_ROUND: usize = 120;
 const CALLS_AT_FIRST: usize = 6;
 const WATCHES_PER_CALL: u64 = 4;
 
-/// Small enough for catching up to need fragments.
+/// Small enough that catching up needs fragments.
 const FLAGS: &[&str] = &["--max-request-bytes=65536", "--watch-progress-notify-interval=100ms"];
 
-/// How far the writer is, for those who follow.
+/// The writer's progress, for the followers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Course {
     revision: i64,
-    /// From now on calls may be lost.
+    /// Whether streams may be lost from now on.
     over: bool,
-    /// Everything was written: what there was to tell.
+    /// The whole history, once everything is written.
     finished: Option<Arc<ferretcd_tests::history::Record>>,
 }
 
@@ -51,7 +51,7 @@ struct Run<C> {
 impl<C: Cluster> Run<C> {
     async fn start(seed: u64) -> Option<Self> {
         if C::KIND.release < Release::V3_7 {
-            // Which a random history runs into sooner or later.
+            // A random history exceeds the default sooner or later.
             report::skipped("histories of watches", "etcd 3.4 loses a deletion at the compacted revision");
             return None;
         }
@@ -73,7 +73,7 @@ impl<C: Cluster> Run<C> {
         self.calls.push(Call::new(self.random.seed(), followers));
     }
 
-    /// Lets all calls follow while `work` is done.
+    /// Lets all streams follow while `work` runs.
     async fn follow(&mut self, work: impl AsyncFnOnce(&mut Writer, &mut C, &watch::Sender<Course>)) {
         let (course, _) =
             watch::channel(Course { revision: self.writer.record.revision(), ..Course::default() });
@@ -97,7 +97,7 @@ impl<C: Cluster> Run<C> {
         self.add_call();
     }
 
-    /// Writes until every watch has begun, waits until all was told, and checks it.
+    /// Writes until every watch has begun, waits until all events have come, and checks them.
     async fn finish(mut self) {
         self.follow(async |writer, _, course| {
             writer.write(CHANGES_PER_ROUND, course).await;
@@ -122,12 +122,12 @@ impl<C: Cluster> Run<C> {
                 });
             }
         }
-        // A suite that compared nothing proves nothing.
+        // The suite must have compared something.
         assert!(told > 5 * CHANGES_PER_ROUND, "only {told} events");
     }
 }
 
-/// The server is asked to stop, and started again.
+/// The server is terminated, and started again.
 async fn stopped<C: Cluster>(seed: u64) {
     let Some(mut run) = Run::<C>::start(seed).await else { return };
     for _ in 0..rounds(C::KIND) {

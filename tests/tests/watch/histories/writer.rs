@@ -1,4 +1,4 @@
-//! The only one who writes.
+//! The only writer.
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb as pb;
@@ -19,19 +19,19 @@ pub(super) struct Writer {
     random: Random,
     clients: Clients,
     pub(super) record: Record,
-    /// Sent, and not answered when the server ended.
+    /// Sent, without a response when the server ended.
     pending: Option<Vec<Operation>>,
-    /// Makes every value another one.
+    /// Makes every value different.
     sent: u64,
 }
 
 impl Writer {
-    /// For a store in which nothing was written.
+    /// A writer on an empty store.
     pub(super) fn new(seed: u64, clients: Clients) -> Self {
         Self { random: Random::new(seed), clients, record: Record::new(1), pending: None, sent: 0 }
     }
 
-    /// Makes so many changes, and says how far it is.
+    /// Makes so many changes, and publishes the progress.
     pub(super) async fn write(&mut self, changes: usize, course: &watch::Sender<Course>) {
         for _ in 0..changes {
             self.step().await.unwrap_or_else(|status| panic!("failed to write: {status}"));
@@ -39,12 +39,12 @@ impl Writer {
         }
     }
 
-    /// Makes changes until the server is gone.
+    /// Makes changes until the server is down.
     pub(super) async fn write_until_refused(&mut self) {
         while self.step().await.is_ok() {}
     }
 
-    /// Takes up work with a server that was started again, and finds out what became of the last change.
+    /// Continues with a restarted server, and finds out whether the last change took effect.
     pub(super) async fn reconnect(&mut self, clients: Clients) {
         self.clients = clients;
         let any = pb::RangeRequest { key: "any".into(), ..Default::default() };
@@ -82,7 +82,7 @@ impl Writer {
         match self.random.below(20) {
             0..9 => vec![self.put(0)],
             9..12 => vec![self.delete(0)],
-            // A whole letter, or from some key of it on.
+            // All keys of a letter, or from some key of it on.
             12 => vec![Operation::Delete(Bytes::from_static(b"b"), Bytes::from_static(b"c"))],
             13 => vec![Operation::Delete(self.key(1), Bytes::from_static(b"b9"))],
             // Each on another letter, so that no key is changed twice.
@@ -102,7 +102,7 @@ impl Writer {
         self.sent += 1;
         let mut value = self.sent.to_string().into_bytes();
         if self.random.below(2) == 0 {
-            // Enough for readers to fall behind.
+            // Large enough that readers fall behind.
             value.resize(8192, b'v');
         }
         Operation::Put(self.key(letter), value.into())
