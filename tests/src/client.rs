@@ -27,7 +27,7 @@ pub struct Clients {
 }
 
 /// A server that doesn't respond in this time fails the suite instead of hanging it.
-pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const RESPONSE_WITHIN: Duration = Duration::from_secs(30);
 
 impl Clients {
     /// Connects to a running cluster. Responses of any size are accepted.
@@ -37,7 +37,7 @@ impl Clients {
 
     /// Connects to a URL such as `http://127.0.0.1:2379`.
     pub async fn connect_to(url: &str) -> Result<Self, Error> {
-        Ok(Self::on(Endpoint::from_shared(url.to_owned())?.timeout(ANSWER_WITHIN).connect().await?))
+        Ok(Self::on(Endpoint::from_shared(url.to_owned())?.timeout(RESPONSE_WITHIN).connect().await?))
     }
 
     /// Clients that connect at their first request, and again after the connection was lost. A request that takes
@@ -56,7 +56,7 @@ impl Clients {
     pub async fn connect_narrow(cluster: &impl Cluster, calls: u32) -> Result<Self, Error> {
         const WINDOW: u32 = 65_535;
         let endpoint = Endpoint::from_shared(cluster.endpoint())?
-            .timeout(ANSWER_WITHIN)
+            .timeout(RESPONSE_WITHIN)
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW.saturating_mul(calls.saturating_add(1)));
         Ok(Self::on(endpoint.connect().await?))

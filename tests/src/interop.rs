@@ -71,7 +71,7 @@ async fn converse<C: Killable>(
         match line.strip_prefix("server: ") {
             Some("kill9") => server.kill9().await?,
             Some("stop") => server.stop().await?,
-            Some(other) => panic!("the program asks for `{other}`"),
+            Some(other) => panic!("the program requests `{other}`"),
             None => continue,
         }
         server.restart().await.map_err(std::io::Error::other)?;
@@ -102,7 +102,7 @@ async fn read(mut pipe: impl AsyncRead + Unpin) -> String {
 
 /// `target/interop`: the test executable is in `target/debug/deps` or `target/release/deps`.
 fn interop_dir() -> PathBuf {
-    let executable = env::current_exe().expect("the system tells a process its executable");
+    let executable = env::current_exe().expect("a process knows its executable");
     let target = executable.ancestors().nth(3).expect("test executables are in target/PROFILE/deps");
     target.join("interop")
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{interval, timeout};
 
-use crate::client::ANSWER_WITHIN;
+use crate::client::RESPONSE_WITHIN;
 use crate::{Cluster, Killable, raw};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -44,14 +44,14 @@ impl Metrics {
             let mut again = interval(LOOK_AGAIN);
             loop {
                 again.tick().await;
-                let now = Self::of(cluster).await.expect("a running server tells its metrics");
+                let now = Self::of(cluster).await.expect("a running server has metrics");
                 if reached(&now) {
                     return now;
                 }
                 last = Some(now);
             }
         };
-        let reached = timeout(ANSWER_WITHIN, wait).await;
+        let reached = timeout(RESPONSE_WITHIN, wait).await;
         reached
             .unwrap_or_else(|_| panic!("{what} does not come; there are {:#?}", last.map(Self::of_watches)))
     }

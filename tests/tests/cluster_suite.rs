@@ -36,7 +36,7 @@ async fn a_voter_that_never_starts_does_not_block_writes() {
         is_learner: false,
     };
     let added = clients.cluster.member_add(add(1)).await.expect("one that has started may get another");
-    let added = added.into_inner().member.expect("what was added is told");
+    let added = added.into_inner().member.expect("the response has the member");
     assert!(!added.is_learner);
     let put = pb::PutRequest { key: "a".into(), value: "1".into(), ..Default::default() };
     clients.kv.put(put).await.expect("the only voter decides");

@@ -130,7 +130,7 @@ fn calls() -> Vec<Call> {
 }
 
 /// Each of these rpcs is followed by a proper one: none may harm the server.
-async fn unusual_calls<C: Cluster>() {
+async fn malformed_requests<C: Cluster>() {
     if !report::available::<C>("unusual calls") {
         return;
     }
@@ -138,8 +138,9 @@ async fn unusual_calls<C: Cluster>() {
     let mut clients = Clients::connect(&cluster).await.expect("the server accepts connections");
     let mut wrong = Vec::new();
     for call in calls().into_iter().filter(|call| call.since <= C::KIND.release) {
-        let answer = raw::call(&cluster.endpoint(), call.path, &call.headers, call.body).await;
-        let outcome = answer.map_or_else(|error| format!("failed to {error}"), |answer| answer.outcome());
+        let response = raw::call(&cluster.endpoint(), call.path, &call.headers, call.body).await;
+        let outcome =
+            response.map_or_else(|error| format!("failed to {error}"), |response| response.outcome());
         let right = match call.outcome {
             Exactly(text) => outcome == text,
             OnlyCode(code) => outcome.split(' ').next() == Some(code),
@@ -156,7 +157,7 @@ async fn unusual_calls<C: Cluster>() {
 }
 
 /// An rpc that is cancelled at any moment leaves the whole value or no key, and a usable connection.
-async fn cancelled_calls<C: Cluster>() {
+async fn cancelled_rpcs<C: Cluster>() {
     if !report::available::<C>("cancelled calls") {
         return;
     }
@@ -171,16 +172,16 @@ async fn cancelled_calls<C: Cluster>() {
             let put = pb::PutRequest { key: format!("k{index}").into(), value, ..Default::default() };
             tokio::select! {
                 biased;
-                answer = kv.put(put) => Some(answer.expect("only the client cancels the rpc")),
+                response = kv.put(put) => Some(response.expect("only the client cancels the rpc")),
                 () = yields(patience) => None,
             }
         });
     }
-    let answered = running.join_all().await.into_iter().flatten().count();
+    let acknowledged = running.join_all().await.into_iter().flatten().count();
     let mut kv = clients.kv.clone();
     let all = pb::RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() };
     let rows = kv.range(all).await.expect("the connection is in order").into_inner();
-    assert!(rows.kvs.len() >= answered, "{answered} answered, {} stored", rows.kvs.len());
+    assert!(rows.kvs.len() >= acknowledged, "{acknowledged} acknowledged, {} stored", rows.kvs.len());
     for row in &rows.kvs {
         assert_eq!(row.decode().expect("a row").value, value);
     }
@@ -203,7 +204,7 @@ async fn yields(times: u64) {
 }
 
 /// A thousand concurrent puts on one connection: each gets a revision of its own, none is missing.
-async fn concurrent_calls<C: Cluster>() {
+async fn concurrent_puts<C: Cluster>() {
     const CALLS: usize = 1000;
     if !report::available::<C>("concurrent calls") {
         return;
@@ -215,8 +216,8 @@ async fn concurrent_calls<C: Cluster>() {
         let mut kv = clients.kv.clone();
         running.spawn(async move {
             let put = pb::PutRequest { key: format!("k{index}").into(), ..Default::default() };
-            let answer = kv.put(put).await.expect("puts are answered").into_inner();
-            answer.header.expect("a put has a header").revision
+            let response = kv.put(put).await.expect("puts succeed").into_inner();
+            response.header.expect("a put has a header").revision
         });
     }
     let revisions: BTreeSet<i64> = running.join_all().await.into_iter().collect();
@@ -241,24 +242,24 @@ async fn quota<C: Cluster>() {
         ..Default::default()
     };
     // The file's size is updated at commits, so somewhat more than the quota may be written.
-    let mut refused = None;
+    let mut rejected = None;
     for index in 0..400 {
         if let Err(status) = kv.put(big(index)).await {
-            refused = Some(status);
+            rejected = Some(status);
             break;
         }
     }
-    let refused = refused.expect("a quota of 8 MiB is used up by 100 MiB");
-    assert_eq!(refused.code(), Code::ResourceExhausted);
-    assert_eq!(refused.message(), "etcdserver: mvcc: database space exceeded");
+    let rejected = rejected.expect("a quota of 8 MiB is used up by 100 MiB");
+    assert_eq!(rejected.code(), Code::ResourceExhausted);
+    assert_eq!(rejected.message(), "etcdserver: mvcc: database space exceeded");
 
     let get = pb::AlarmRequest::default();
-    let alarms = maintenance.alarm(get).await.expect("alarms can be asked for").into_inner().alarms;
+    let alarms = maintenance.alarm(get).await.expect("alarms can be listed").into_inner().alarms;
     assert_eq!(alarms.len(), 1);
     assert_eq!(alarms[0].alarm(), pb::AlarmType::Nospace);
 
     let small = pb::PutRequest { key: "small".into(), ..Default::default() };
-    let status = kv.put(small.clone()).await.expect_err("the alarm refuses the smallest write");
+    let status = kv.put(small.clone()).await.expect_err("the alarm rejects the smallest write");
     assert_eq!(status.message(), "etcdserver: mvcc: database space exceeded");
     let delete = pb::DeleteRangeRequest { key: "k".into(), range_end: "l".into(), prev_kv: false };
     let deleted = kv.delete_range(delete).await.expect("deletes make room").into_inner();
@@ -271,14 +272,14 @@ async fn quota<C: Cluster>() {
     };
     maintenance.alarm(disarm).await.expect("alarms can be cleared");
     let get = pb::AlarmRequest::default();
-    let alarms = maintenance.alarm(get).await.expect("alarms can be asked for").into_inner().alarms;
+    let alarms = maintenance.alarm(get).await.expect("alarms can be listed").into_inner().alarms;
     assert_eq!(alarms, []);
 }
 
 on_every_target! {
-    unusual => unusual_calls(),
-    cancelled => cancelled_calls(),
-    burst => burst_of_cancels(200),
-    concurrent => concurrent_calls(),
-    over_quota => quota(),
+    malformed_requests_do_no_harm => malformed_requests(),
+    cancelled_rpcs_leave_all_or_nothing => cancelled_rpcs(),
+    many_cancels_at_once_do_no_harm => burst_of_cancels(200),
+    concurrent_puts_have_their_own_revisions => concurrent_puts(),
+    writes_over_the_quota_are_rejected => quota(),
 }

@@ -183,7 +183,7 @@ fn succeeds(command: &mut Command) -> std::io::Result<Verdict> {
 }
 
 impl Action {
-    /// What a person would type to run this step alone.
+    /// The command line that runs this step alone.
     fn command_line(&self) -> String {
         match self {
             Self::Cargo { args, variable: Some((name, value)) } => {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_at_the_first_failure_unless_told_otherwise() {
+    fn ends_at_the_first_failure_by_default() {
         check(false, &[("skipped", Verdict::Skipped), ("bad", Verdict::Failed)]);
         check(true, &[("skipped", Verdict::Skipped), ("bad", Verdict::Failed), ("good", Verdict::Passed)]);
     }

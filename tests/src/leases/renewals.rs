@@ -12,7 +12,7 @@ use tonic::{Status, Streaming};
 pub struct Renewals {
     /// None after the half close.
     requests: Option<mpsc::Sender<pb::LeaseKeepAliveRequest>>,
-    answers: Streaming<pb::LeaseKeepAliveResponse>,
+    responses: Streaming<pb::LeaseKeepAliveResponse>,
 }
 
 impl Renewals {
@@ -23,8 +23,8 @@ impl Renewals {
         for &id in ids {
             requests.send(pb::LeaseKeepAliveRequest { id }).await.expect("there is room for all");
         }
-        let answers = lease.lease_keep_alive(ReceiverStream::new(taken)).await?.into_inner();
-        Ok(Self { requests: Some(requests), answers })
+        let responses = lease.lease_keep_alive(ReceiverStream::new(taken)).await?.into_inner();
+        Ok(Self { requests: Some(requests), responses })
     }
 
     /// Sends a renewal. Only [`Renewals::next`] reports that the stream has ended.
@@ -40,14 +40,14 @@ impl Renewals {
 
     /// The next response; none when the server has ended the stream without an error.
     pub async fn next(&mut self) -> Result<Option<pb::LeaseKeepAliveResponse>, Status> {
-        self.answers.message().await
+        self.responses.message().await
     }
 
     /// Renews a lease and returns its TTL in seconds, 0 if there is no such lease.
     pub async fn renew(&mut self, id: i64) -> Result<i64, Status> {
         self.send(id).await;
-        let answer = self.next().await?.ok_or_else(|| Status::aborted("the server ended the stream"))?;
-        assert_eq!(answer.id, id, "answers come in order");
-        Ok(answer.ttl)
+        let response = self.next().await?.ok_or_else(|| Status::aborted("the server ended the stream"))?;
+        assert_eq!(response.id, id, "responses come in order");
+        Ok(response.ttl)
     }
 }

@@ -28,9 +28,9 @@ impl<P: Program> Members<P> {
         let member = until(&format!("m{number} is added"), DEADLINE, async || {
             let request = pb::MemberAddRequest { peer_urls: vec![peer_url.clone()], is_learner };
             match cluster.member_add(request).await {
-                Ok(answer) => Ok(answer.into_inner().member.expect("the answer has the member")),
+                Ok(response) => Ok(response.into_inner().member.expect("the response has the member")),
                 Err(status) if is_not_yet(&status) => Err(status.to_string()),
-                Err(status) => panic!("m{number} is refused: {status}"),
+                Err(status) => panic!("m{number} is rejected: {status}"),
             }
         })
         .await;
@@ -66,7 +66,7 @@ impl<P: Program> Members<P> {
             match cluster.member_remove(pb::MemberRemoveRequest { id }).await {
                 Ok(_) => Ok(()),
                 Err(status) if is_not_yet(&status) => Err(status.to_string()),
-                Err(status) => panic!("the removal of m{number} is refused: {status}"),
+                Err(status) => panic!("the removal of m{number} is rejected: {status}"),
             }
         })
         .await;
@@ -91,7 +91,7 @@ impl<P: Program> Members<P> {
                 Err(status) if is_not_yet(&status) || status.message().contains("in sync with leader") => {
                     Err(status.to_string())
                 }
-                Err(status) => panic!("the promotion of m{number} is refused: {status}"),
+                Err(status) => panic!("the promotion of m{number} is rejected: {status}"),
             }
         })
         .await;

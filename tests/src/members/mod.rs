@@ -10,7 +10,6 @@
 //!
 //! [`history`] runs clients against the members and checks the responses.
 
-mod ask;
 mod change;
 mod command;
 mod disk;
@@ -23,6 +22,7 @@ mod on_every_program;
 mod retry;
 mod setup;
 mod slow;
+mod status;
 mod until;
 
 use std::io;

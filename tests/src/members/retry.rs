@@ -46,8 +46,8 @@ impl Retrying {
         let begun = Instant::now();
         loop {
             match self.member().kv.put(put.clone()).await {
-                Ok(answer) => {
-                    return Ok(answer.into_inner().header.expect("every answer has a header").revision);
+                Ok(response) => {
+                    return Ok(response.into_inner().header.expect("every response has a header").revision);
                 }
                 Err(status) => self.failed(begun, status).await?,
             }
@@ -60,8 +60,8 @@ impl Retrying {
         let begun = Instant::now();
         loop {
             match self.member().kv.range(range.clone()).await {
-                Ok(answer) => {
-                    let row = answer.into_inner().kvs.into_iter().next();
+                Ok(response) => {
+                    let row = response.into_inner().kvs.into_iter().next();
                     return Ok(row.map(|row| row.decode().expect("a row can be decoded").value.to_vec()));
                 }
                 Err(status) => self.failed(begun, status).await?,

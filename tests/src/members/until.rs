@@ -18,11 +18,11 @@ pub async fn until<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -
     let deadline = Instant::now() + within;
     let mut again = interval(ASK_AGAIN);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = "there was no answer".to_owned();
+    let mut last = "there was no response".to_owned();
     loop {
         again.tick().await;
         match timeout_at(deadline, ask()).await {
-            Ok(Ok(answer)) => return answer,
+            Ok(Ok(response)) => return response,
             Ok(Err(reason)) if Instant::now() < deadline => last = reason,
             Ok(Err(reason)) => panic!("{what}: not within {within:?}: {reason}"),
             Err(_) => panic!("{what}: not within {within:?}: {last}"),

@@ -10,10 +10,10 @@ pub async fn page(endpoint: &str, path: &str) -> io::Result<String> {
     let mut socket = TcpStream::connect(endpoint.trim_start_matches("http://")).await?;
     // An HTTP/1.0 response ends with the connection.
     socket.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await?;
-    match answer.split_once("\r\n\r\n") {
+    let mut response = String::new();
+    socket.read_to_string(&mut response).await?;
+    match response.split_once("\r\n\r\n") {
         Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
-        _ => Err(io::Error::other(format!("{path} is answered with {answer}"))),
+        _ => Err(io::Error::other(format!("{path} responded with {response}"))),
     }
 }

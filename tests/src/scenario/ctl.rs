@@ -68,8 +68,8 @@ impl<C: Cluster> Session<C> for CtlSession {
         let endpoint = cluster.endpoint();
         let mut clients = Clients::connect(cluster).await.expect("a ready server accepts connections");
         let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
-        let answer = clients.kv.range(range).await.expect("a ready server answers reads").into_inner();
-        let header = answer.header.expect("every KV answer has a header");
+        let response = clients.kv.range(range).await.expect("a ready server responses reads").into_inner();
+        let header = response.header.expect("every KV response has a header");
         let replacements = vec![
             (endpoint.trim_start_matches("http://").to_owned(), "ENDPOINT"),
             (header.cluster_id.to_string(), "CLUSTER"),
@@ -111,8 +111,8 @@ impl<C: Cluster> Session<C> for CtlSession {
         self.show(words, &output)
     }
 
-    fn failed(answer: &[String]) -> bool {
-        answer.last().is_some_and(|line| line.starts_with("exit "))
+    fn failed(response: &[String]) -> bool {
+        response.last().is_some_and(|line| line.starts_with("exit "))
     }
 }
 
@@ -224,10 +224,10 @@ impl CtlSession {
     /// A marshalled response, shown as gRPC responses are.
     fn decoded(&self, command: &str, stdout: &[u8]) -> Vec<String> {
         let shown = match command {
-            "get" => pb::RangeResponse::decode(stdout).map(|answer| self.shown.range(&answer, false)),
-            "put" => pb::PutResponse::decode(stdout).map(|answer| self.shown.put(&answer)),
-            "del" => pb::DeleteRangeResponse::decode(stdout).map(|answer| self.shown.delete(&answer)),
-            "txn" => pb::TxnResponse::decode(stdout).map(|answer| self.shown.txn(&answer)),
+            "get" => pb::RangeResponse::decode(stdout).map(|response| self.shown.range(&response, false)),
+            "put" => pb::PutResponse::decode(stdout).map(|response| self.shown.put(&response)),
+            "del" => pb::DeleteRangeResponse::decode(stdout).map(|response| self.shown.delete(&response)),
+            "txn" => pb::TxnResponse::decode(stdout).map(|response| self.shown.txn(&response)),
             other => panic!("no message is known for {other}"),
         };
         shown.unwrap_or_else(|error| vec![format!("undecodable: {error}")])

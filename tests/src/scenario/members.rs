@@ -45,16 +45,16 @@ impl<C: Cluster> Session<C> for MembersSession {
     }
 
     async fn execute(&mut self, _: &mut C, request: &[String]) -> Vec<String> {
-        let mut answer = self.perform(&request[0]).await;
+        let mut response = self.perform(&request[0]).await;
         // etcd may drop a change that comes before the previous one is applied, and then never responds.
-        if C::KIND.reference && matches!(&answer, Err(status) if status.code() == Code::Cancelled) {
-            answer = self.perform(&request[0]).await;
+        if C::KIND.reference && matches!(&response, Err(status) if status.code() == Code::Cancelled) {
+            response = self.perform(&request[0]).await;
         }
-        answer.unwrap_or_else(|status| vec![format!("error {:?}: {}", status.code(), status.message())])
+        response.unwrap_or_else(|status| vec![format!("error {:?}: {}", status.code(), status.message())])
     }
 
-    fn failed(answer: &[String]) -> bool {
-        answer.iter().any(|line| line.starts_with("error "))
+    fn failed(response: &[String]) -> bool {
+        response.iter().any(|line| line.starts_with("error "))
     }
 }
 
@@ -71,43 +71,43 @@ impl MembersSession {
         Ok(match *verb {
             "add" => {
                 let request = pb::MemberAddRequest { peer_urls: urls(words), is_learner: has("learner") };
-                let answer = cluster.member_add(request).await?.into_inner();
-                let member = answer.member.expect("what was added is told");
+                let response = cluster.member_add(request).await?.into_inner();
+                let member = response.member.expect("the response has the member");
                 self.added.push(member.id);
-                let mut out = self.answer(answer.header, answer.members);
+                let mut out = self.response(response.header, response.members);
                 out.insert(0, format!("added {}", self.member(&member)));
                 out
             }
             "remove" => {
                 let request = pb::MemberRemoveRequest { id: self.id(words[0]) };
-                let answer = cluster.member_remove(request).await?.into_inner();
-                self.answer(answer.header, answer.members)
+                let response = cluster.member_remove(request).await?.into_inner();
+                self.response(response.header, response.members)
             }
             "promote" => {
                 let request = pb::MemberPromoteRequest { id: self.id(words[0]) };
-                let answer = cluster.member_promote(request).await?.into_inner();
-                self.answer(answer.header, answer.members)
+                let response = cluster.member_promote(request).await?.into_inner();
+                self.response(response.header, response.members)
             }
             "update" => {
                 let request = pb::MemberUpdateRequest { id: self.id(words[0]), peer_urls: urls(&words[1..]) };
-                let answer = cluster.member_update(request).await?.into_inner();
-                self.answer(answer.header, answer.members)
+                let response = cluster.member_update(request).await?.into_inner();
+                self.response(response.header, response.members)
             }
             "list" => {
                 let request = pb::MemberListRequest { linearizable: has("linearizable") };
-                let answer = cluster.member_list(request).await?.into_inner();
-                self.answer(answer.header, answer.members)
+                let response = cluster.member_list(request).await?.into_inner();
+                self.response(response.header, response.members)
             }
             "move" => {
                 let request = pb::MoveLeaderRequest { target_id: self.id(words[0]) };
-                let answer = maintenance.move_leader(request).await?.into_inner();
-                vec![format!("header {}", if answer.header.is_some() { "there" } else { "absent" })]
+                let response = maintenance.move_leader(request).await?.into_inner();
+                vec![format!("header {}", if response.header.is_some() { "there" } else { "absent" })]
             }
             "status" => {
-                let answer = maintenance.status(pb::StatusRequest {}).await?.into_inner();
-                let leader = self.name(answer.leader);
-                let learner = if answer.is_learner { " learner" } else { "" };
-                vec![format!("leader {leader}{learner} errors {:?}", answer.errors)]
+                let response = maintenance.status(pb::StatusRequest {}).await?.into_inner();
+                let leader = self.name(response.leader);
+                let learner = if response.is_learner { " learner" } else { "" };
+                vec![format!("leader {leader}{learner} errors {:?}", response.errors)]
             }
             "put" => {
                 let key = words[0].to_owned().into();
@@ -118,9 +118,9 @@ impl MembersSession {
         })
     }
 
-    fn answer(&self, header: Option<pb::ResponseHeader>, members: Vec<pb::Member>) -> Vec<String> {
+    fn response(&self, header: Option<pb::ResponseHeader>, members: Vec<pb::Member>) -> Vec<String> {
         assert!(members.is_sorted_by_key(|member| member.id), "lists are sorted by id");
-        let header = header.expect("every answer about members has a header");
+        let header = header.expect("every response about members has a header");
         assert!(header.cluster_id > 0 && header.raft_term > 0 && header.member_id == self.own);
         let mut lines: Vec<_> = members.iter().map(|member| self.member(member)).collect();
         lines.sort_by_key(|line| (!line.starts_with("self"), line.clone()));

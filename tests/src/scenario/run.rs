@@ -21,7 +21,7 @@ pub trait Session<C: Cluster>: Sized + Send {
     fn execute(&mut self, cluster: &mut C, request: &[String]) -> impl Future<Output = Vec<String>> + Send;
 
     /// Whether a response says that the request failed.
-    fn failed(answer: &[String]) -> bool;
+    fn failed(response: &[String]) -> bool;
 }
 
 /// Runs all cases of a scenario file (relative to `tests/scenarios`) against a target and panics with every
@@ -106,22 +106,22 @@ impl<C: Cluster> Runner<'_, C> {
                 self.file,
                 step.line
             );
-            let answer = session.execute(&mut cluster, &step.request).await;
-            self.judge::<S>(name, step, answer);
+            let response = session.execute(&mut cluster, &step.request).await;
+            self.judge::<S>(name, step, response);
         }
         if !fresh {
             self.shared = Some(cluster);
         }
     }
 
-    fn judge<S: Session<C>>(&mut self, case: &str, step: &mut Step, answer: Vec<String>) {
+    fn judge<S: Session<C>>(&mut self, case: &str, step: &mut Step, response: Vec<String>) {
         let expected = step.expected_of(C::KIND.name);
-        let right = if step.quiet { !S::failed(&answer) } else { matches(expected, &answer) };
+        let right = if step.quiet { !S::failed(&response) } else { matches(expected, &response) };
         if right {
             return;
         }
         if self.learning && !step.quiet {
-            step.learn(C::KIND.name, answer);
+            step.learn(C::KIND.name, response);
             return;
         }
         let out = &mut self.failures;
@@ -130,15 +130,15 @@ impl<C: Cluster> Runner<'_, C> {
         write!(
             out,
             "{file}:{line}: {case}\n  {request}\n expected\n{expected}\n got\n{}\n\n",
-            indent(&answer)
+            indent(&response)
         )
         .expect("a string takes everything");
     }
 }
 
-fn matches(expected: &[String], answer: &[String]) -> bool {
-    expected.len() == answer.len()
-        && expected.iter().zip(answer).all(|(expected, line)| match expected.strip_suffix("...") {
+fn matches(expected: &[String], response: &[String]) -> bool {
+    expected.len() == response.len()
+        && expected.iter().zip(response).all(|(expected, line)| match expected.strip_suffix("...") {
             Some(start) => line.starts_with(start),
             None => expected == line,
         })

@@ -115,9 +115,10 @@ pub(super) fn parse(file: &str, text: &str) -> Vec<Item> {
             let (target, reason) = (target.to_owned(), reason.to_owned());
             step.variants.push(Variant { target, reason, expected: Vec::new() });
         } else {
-            let step = previous.unwrap_or_else(|| bad("answers no request"));
-            let answer = step.variants.last_mut().map_or(&mut step.expected, |variant| &mut variant.expected);
-            answer.push(line.to_owned());
+            let step = previous.unwrap_or_else(|| bad("responses no request"));
+            let response =
+                step.variants.last_mut().map_or(&mut step.expected, |variant| &mut variant.expected);
+            response.push(line.to_owned());
         }
     }
     items

@@ -7,7 +7,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::time::timeout;
 
 use super::ctl::run;
-use crate::client::ANSWER_WITHIN;
+use crate::client::RESPONSE_WITHIN;
 
 /// An action once a command has written some lines.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(super) async fn until(
         }
         pipes.read(&mut written, lines).await
     };
-    let outcome = timeout(ANSWER_WITHIN, all).await.unwrap_or_else(|late| Err(late.into()));
+    let outcome = timeout(RESPONSE_WITHIN, all).await.unwrap_or_else(|late| Err(late.into()));
     if let Err(error) = outcome {
         written.complaint = Some(format!("{} lines instead of {lines}: {error}", written.lines));
     }

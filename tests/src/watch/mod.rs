@@ -14,7 +14,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Status, Streaming};
 
 use crate::Clients;
-use crate::client::ANSWER_WITHIN;
+use crate::client::RESPONSE_WITHIN;
 
 pub use self::response::Response;
 pub use ferretcd_sim::watch_history::Event;
@@ -63,7 +63,7 @@ impl WatchStream {
     /// Sends a request as it is, or one without content. It is lost if the rpc has ended.
     pub async fn send(&self, request_union: Option<RequestUnion>) {
         let requests = self.requests.as_ref().expect("nothing is sent after the half close");
-        let sent = timeout(ANSWER_WITHIN, requests.send(pb::WatchRequest { request_union })).await;
+        let sent = timeout(RESPONSE_WITHIN, requests.send(pb::WatchRequest { request_union })).await;
         // It errs when the rpc has ended, which the next response reports.
         let _ = sent.expect("the server takes requests");
     }
@@ -91,9 +91,9 @@ impl WatchStream {
     /// Waits for the next response; none once the server has ended the rpc without an error. Without a response for
     /// 30 s it errs with the code DeadlineExceeded. Cancel safe.
     pub async fn next(&mut self) -> Result<Option<Response>, Status> {
-        let next = timeout(ANSWER_WITHIN, self.next_at_all()).await;
+        let next = timeout(RESPONSE_WITHIN, self.next_at_all()).await;
         next.unwrap_or_else(|_| {
-            Err(Status::deadline_exceeded(format!("no response within {ANSWER_WITHIN:?}")))
+            Err(Status::deadline_exceeded(format!("no response within {RESPONSE_WITHIN:?}")))
         })
     }
 

@@ -5,7 +5,7 @@ use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Program, on_every_program};
 use tonic::{Code, Status};
 
-use super::support::{assert_refused, get, put};
+use super::support::{assert_rejected, get, put};
 
 const NOT_ENOUGH: &str = "etcdserver: re-configuration failed due to not enough started members";
 const UNHEALTHY: &str = "etcdserver: unhealthy cluster";
@@ -18,8 +18,8 @@ async fn add<P: Program>(
     is_learner: bool,
 ) -> Result<u64, Status> {
     let request = pb::MemberAddRequest { peer_urls: vec![url.to_owned()], is_learner };
-    let answer = cluster.clients(through).cluster.member_add(request).await?.into_inner();
-    Ok(answer.member.expect("the answer has the member").id)
+    let response = cluster.clients(through).cluster.member_add(request).await?.into_inner();
+    Ok(response.member.expect("the response has the member").id)
 }
 
 async fn remove<P: Program>(cluster: &Members<P>, through: usize, id: u64) -> Result<usize, Status> {
@@ -72,20 +72,24 @@ async fn listed<P: Program>() {
     }
     let taken = pb::MemberUpdateRequest { id: cluster.id(leader), peer_urls: urls };
     let exists = "etcdserver: Peer URLs already exists";
-    let refused = cluster.clients(follower).cluster.member_update(taken).await;
-    assert_refused(refused, Code::FailedPrecondition, exists);
+    let rejected = cluster.clients(follower).cluster.member_update(taken).await;
+    assert_rejected(rejected, Code::FailedPrecondition, exists);
     let unknown = pb::MemberUpdateRequest { id: 1, peer_urls: vec!["http://127.0.0.1:2".to_owned()] };
-    assert_refused(cluster.clients(follower).cluster.member_update(unknown).await, Code::NotFound, NOT_FOUND);
-    assert_refused(remove(&cluster, follower, 1).await, Code::NotFound, NOT_FOUND);
+    assert_rejected(
+        cluster.clients(follower).cluster.member_update(unknown).await,
+        Code::NotFound,
+        NOT_FOUND,
+    );
+    assert_rejected(remove(&cluster, follower, 1).await, Code::NotFound, NOT_FOUND);
     let bad = "etcdserver: given member URLs are invalid";
-    assert_refused(add(&cluster, follower, "127.0.0.1", false).await, Code::InvalidArgument, bad);
+    assert_rejected(add(&cluster, follower, "127.0.0.1", false).await, Code::InvalidArgument, bad);
 
     // The leader is removed by a request to a follower.
     cluster.remove(follower, leader).await;
     assert!(cluster.exited(leader).await.success(), "a removed member ends in peace");
     let new = cluster.leader().await;
     assert_eq!(cluster.list(new).await.expect("every member lists").len(), 2);
-    assert_refused(remove(&cluster, new, cluster.id(leader)).await, Code::NotFound, NOT_FOUND);
+    assert_rejected(remove(&cluster, new, cluster.id(leader)).await, Code::NotFound, NOT_FOUND);
     put(&cluster.clients(follower), "after", "v").await.expect("two members go on");
     cluster.assert_equal().await;
 }
@@ -106,7 +110,7 @@ async fn strict_alone<P: Program>() {
         }
     });
     added.await;
-    assert_refused(add(&cluster, 0, "http://127.0.0.1:2", false).await, Code::Unknown, NOT_ENOUGH);
+    assert_rejected(add(&cluster, 0, "http://127.0.0.1:2", false).await, Code::Unknown, NOT_ENOUGH);
 }
 
 /// A cluster that has lost a member rejects changes that weaken it; the dead member may be removed.
@@ -121,12 +125,12 @@ async fn strict<P: Program>() {
         until("the dead member is missed", DEADLINE, async || {
             match add(&cluster, through, "http://127.0.0.1:1", false).await {
                 Err(status) if status.message() == UNHEALTHY => Ok(()),
-                answer => panic!("it is not refused as unhealthy: {answer:?}"),
+                response => panic!("it is not rejected as unhealthy: {response:?}"),
             }
         })
         .await;
-        assert_refused(remove(&cluster, through, cluster.id(alive)).await, Code::Unavailable, UNHEALTHY);
-        assert_refused(remove(&cluster, through, cluster.id(leader)).await, Code::Unavailable, UNHEALTHY);
+        assert_rejected(remove(&cluster, through, cluster.id(alive)).await, Code::Unavailable, UNHEALTHY);
+        assert_rejected(remove(&cluster, through, cluster.id(leader)).await, Code::Unavailable, UNHEALTHY);
     }
     let left = remove(&cluster, alive, cluster.id(dead)).await.expect("a dead member can go");
     assert_eq!(left, 2);

@@ -11,7 +11,7 @@ use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Program, on_program, report};
 use tonic::Code;
 
-use super::support::{assert_refused, get, put, put_at_last};
+use super::support::{assert_rejected, get, put, put_at_last};
 
 /// A value before and after the damage.
 const VALUE: &str = "right";
@@ -44,8 +44,8 @@ fn damage<P: Program>(cluster: &Members<P>, number: usize) {
 /// The members whose CORRUPT alarm is active, as one of them sees it.
 async fn corrupt<P: Program>(cluster: &Members<P>, through: usize) -> Result<Vec<u64>, String> {
     let request = pb::AlarmRequest::default();
-    let answer = cluster.clients(through).maintenance.alarm(request).await;
-    let alarms = answer.map_err(|status| status.to_string())?.into_inner().alarms;
+    let response = cluster.clients(through).maintenance.alarm(request).await;
+    let alarms = response.map_err(|status| status.to_string())?.into_inner().alarms;
     let corrupt = alarms.iter().filter(|alarm| alarm.alarm == pb::AlarmType::Corrupt as i32);
     Ok(corrupt.map(|alarm| alarm.member_id).collect())
 }
@@ -81,7 +81,7 @@ async fn assert_healed<P: Program>(cluster: &mut Members<P>, number: usize) {
         put_at_last(&cluster.clients(through), "after", &format!("through m{through}")).await;
     }
     let read = get(&cluster.clients(number), "damaged", true).await;
-    assert_eq!(read.expect("it answers").as_deref(), Some(VALUE));
+    assert_eq!(read.expect("it responses").as_deref(), Some(VALUE));
     cluster.assert_equal().await;
     // The snapshot is in its files, and its log continues it.
     cluster.kill9(number).await;
@@ -99,14 +99,14 @@ async fn healed_under_load<P: Program>() {
     cluster.stop(follower).await;
     damage(&cluster, follower);
     let clients = cluster.clients(leader);
-    let refused = Arc::new(AtomicUsize::new(0));
+    let rejected = Arc::new(AtomicUsize::new(0));
     let load = tokio::spawn({
-        let refused = Arc::clone(&refused);
+        let rejected = Arc::clone(&rejected);
         async move {
             loop {
                 // Rejected while the alarm is active; each rejected put is still an entry of the log.
                 if put(&clients, "load", VALUE).await.is_err() {
-                    refused.fetch_add(1, Ordering::Relaxed);
+                    rejected.fetch_add(1, Ordering::Relaxed);
                 }
             }
         }
@@ -119,9 +119,9 @@ async fn healed_under_load<P: Program>() {
     report::measured(
         "a corrupt member",
         &format!(
-            "detected {detected:?} after its start, healed {:?} after it, {} writes refused",
+            "detected {detected:?} after its start, healed {:?} after it, {} writes rejected",
             begun.elapsed(),
-            refused.load(Ordering::Relaxed)
+            rejected.load(Ordering::Relaxed)
         ),
     );
     assert!(detected < DETECTED_WITHIN, "{detected:?}");
@@ -185,11 +185,11 @@ async fn not_recovered_without_the_flag<P: Program>() {
     };
     until("the alarm is raised", DEADLINE, has_alarm).await;
     for through in 0..3 {
-        let refused = put(&cluster.clients(through), "a", "1").await;
-        assert_refused(refused, Code::DataLoss, "etcdserver: corrupt cluster");
+        let rejected = put(&cluster.clients(through), "a", "1").await;
+        assert_rejected(rejected, Code::DataLoss, "etcdserver: corrupt cluster");
     }
     let read = get(&cluster.clients(follower), "damaged", true).await;
-    assert_eq!(read.expect("it answers").as_deref(), Some(DAMAGED));
+    assert_eq!(read.expect("it responses").as_deref(), Some(DAMAGED));
     assert!(!cluster.logs(follower).contains(BEGUN));
     has_alarm().await.expect("it stays");
 
@@ -203,8 +203,8 @@ async fn not_recovered_without_the_flag<P: Program>() {
 
 on_program! {
     ferretcd: ferretcd_tests::Ferretcd,
-    healed_under_load => healed_under_load(),
-    healed_after_crashes => healed_after_crashes(),
-    leader_healed => leader_healed(),
-    not_recovered_without_the_flag => not_recovered_without_the_flag(),
+    a_corrupt_member_recovers_under_load => healed_under_load(),
+    a_corrupt_member_recovers_after_crashes => healed_after_crashes(),
+    a_corrupt_leader_recovers => leader_healed(),
+    a_corrupt_member_keeps_its_data_without_the_flag => not_recovered_without_the_flag(),
 }

@@ -97,7 +97,7 @@ async fn administered<P: Program>() {
     let added = ctl(&endpoint, &["member", "add", cluster.name(number), "--learner", &url]).await;
     assert!(added[0].contains("added to cluster"), "{added:?}");
     let names = added.iter().find_map(|line| line.strip_prefix("ETCD_INITIAL_CLUSTER=\""));
-    let names = names.expect("the cluster is told").trim_end_matches('"');
+    let names = names.expect("the cluster is listed").trim_end_matches('"');
     assert_eq!(names.split(',').count(), 4, "{names}");
     assert!(added.iter().any(|line| line == "ETCD_INITIAL_CLUSTER_STATE=\"existing\""), "{added:?}");
     cluster.restart(number).await;

@@ -133,14 +133,14 @@ async fn published<P: Program>(cluster: &Members<P>) -> Vec<usize> {
 }
 
 /// A member with a wrong certificate never joins, and both sides log the reason; the others go on.
-async fn refuse<P: Program>(wrong: Wrong) {
+async fn reject<P: Program>(wrong: Wrong) {
     let (authority, other) = (Authority::new(), Authority::named("another"));
     let allowed = format!("--peer-cert-allowed-cn={MEMBER}");
     let flags = if wrong == Wrong::Name { &[allowed.as_str()][..] } else { &[] };
     let (mut cluster, files) = prepare::<P>(&authority, flags).await;
     let shown = match wrong {
         Wrong::Authority => sign(&other, &cluster, 2, MEMBER),
-        Wrong::Name => sign(&authority, &cluster, 2, "stranger"),
+        Wrong::Name => sign(&authority, &cluster, 2, "not-a-member"),
     };
     cluster.give(2, &secured(&shown, &authority));
     for number in 0..3 {
@@ -197,16 +197,16 @@ async fn make_their_own<P: Program>() {
 }
 
 on_every_program! {
-    peers_show_certificates => form(),
+    peers_verify_certificates => form(),
     snapshots_go_through_tls => get_snapshots(),
-    a_peer_certificate_of_another_authority_is_rejected => refuse(super::Wrong::Authority),
-    a_peer_certificate_with_another_name_is_rejected => refuse(super::Wrong::Name),
+    a_peer_certificate_of_another_authority_is_rejected => reject(super::Wrong::Authority),
+    a_peer_certificate_with_another_name_is_rejected => reject(super::Wrong::Name),
     peer_certificates_are_reloaded => exchange(),
-    peers_make_certificates => make_their_own(),
+    peers_generate_certificates => make_their_own(),
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_both_programs() {
+async fn ferretcd_and_etcd_form_an_encrypted_cluster() {
     if is_possible("TLS between two ferretcd and one etcd") {
         let authority = Authority::new();
         let (mut cluster, _) = prepare::<Ferretcd>(&authority, SHORT_LOG).await;

@@ -113,8 +113,8 @@ async fn follower_pauses<P: Program>() {
 }
 
 on_every_program! {
-    leaders_are_killed => leaders_die(),
-    all_are_killed => all_die(),
+    a_killed_leader_is_replaced => leaders_die(),
+    a_cluster_survives_the_kill_of_all_members => all_die(),
     a_paused_leader_is_replaced => leader_pauses(),
     a_paused_follower_does_not_delay_the_others => follower_pauses(),
 }

@@ -7,7 +7,7 @@ use ferretcd_tests::members::{DEADLINE, ELECTION, Members, Retrying, Setup, unti
 use ferretcd_tests::{Program, on_every_program, report};
 use tonic::Code;
 
-use super::support::{assert_refused, put};
+use super::support::{assert_rejected, put};
 
 async fn moves<P: Program>() {
     let cluster = Members::<P>::start(&Setup::of(3)).await;
@@ -17,15 +17,15 @@ async fn moves<P: Program>() {
         cluster.clients(through).maintenance.move_leader(pb::MoveLeaderRequest { target_id }).await
     };
     let not_leader = "etcdserver: not leader";
-    assert_refused(move_to(follower, cluster.id(follower)).await, Code::FailedPrecondition, not_leader);
+    assert_rejected(move_to(follower, cluster.id(follower)).await, Code::FailedPrecondition, not_leader);
     let bad = "etcdserver: bad leader transferee";
-    assert_refused(move_to(leader, 1).await, Code::FailedPrecondition, bad);
+    assert_rejected(move_to(leader, 1).await, Code::FailedPrecondition, bad);
     move_to(leader, cluster.id(leader)).await.expect("it leads already");
     assert_eq!(cluster.leader_and_term().await, (leader, term));
     for target in [(leader + 1) % 3, (leader + 2) % 3, leader] {
-        let asked = Instant::now();
+        let sent = Instant::now();
         move_to(leader, cluster.id(target)).await.expect("a follower that is up to date takes over");
-        let took = asked.elapsed();
+        let took = sent.elapsed();
         // The third member may not know the new leader yet.
         let found = cluster.leader_after(&[0, 1, 2], term).await;
         assert_eq!(found, (target, term + 1));
@@ -45,7 +45,7 @@ async fn transfers<P: Program>() {
         let others: Vec<_> = (0..3).filter(|&number| number != leader).collect();
         let mut client = Retrying::new(&cluster.client_urls(&others), Duration::from_millis(200), DEADLINE);
         client.put("before", "v").await.expect("a member responds");
-        let asked = Instant::now();
+        let sent = Instant::now();
         cluster.terminate(leader);
         let new = until("there is a next term", DEADLINE, async || {
             let status = cluster.status(others[0]).await?;
@@ -53,9 +53,9 @@ async fn transfers<P: Program>() {
             is_new.then_some(status.raft_term).ok_or_else(|| format!("term {}", status.raft_term))
         })
         .await;
-        let took = asked.elapsed();
+        let took = sent.elapsed();
         client.put("after", "v").await.expect("a member responds");
-        times.push((took, asked.elapsed()));
+        times.push((took, sent.elapsed()));
         assert_eq!(new, term + 1, "one election is enough");
         assert!(took < ELECTION, "the next term took {took:?}");
         cluster.exited(leader).await;

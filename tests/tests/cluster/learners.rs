@@ -5,7 +5,7 @@ use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Program, on_every_program};
 use tonic::Code;
 
-use super::support::{assert_refused, get, put, put_at_last};
+use super::support::{assert_rejected, get, put, put_at_last};
 
 const NO_RPC: &str = "etcdserver: rpc not supported for learner";
 
@@ -20,17 +20,17 @@ async fn rules<P: Program>() {
     let through = cluster.clients(follower);
     let promote = async |id| through.cluster.clone().member_promote(pb::MemberPromoteRequest { id }).await;
     let not_ready = "etcdserver: can only promote a learner member which is in sync with leader";
-    assert_refused(promote(id).await, Code::FailedPrecondition, not_ready);
+    assert_rejected(promote(id).await, Code::FailedPrecondition, not_ready);
     let not_learner = "etcdserver: can only promote a learner member";
-    assert_refused(promote(cluster.id(leader)).await, Code::FailedPrecondition, not_learner);
-    assert_refused(promote(1).await, Code::NotFound, "etcdserver: member not found");
+    assert_rejected(promote(cluster.id(leader)).await, Code::FailedPrecondition, not_learner);
+    assert_rejected(promote(1).await, Code::NotFound, "etcdserver: member not found");
     let second = pb::MemberAddRequest { peer_urls: vec!["http://127.0.0.1:1".to_owned()], is_learner: true };
     let too_many = "etcdserver: too many learner members in cluster";
-    let refused = cluster.clients(follower).cluster.member_add(second).await;
-    assert_refused(refused, Code::FailedPrecondition, too_many);
+    let rejected = cluster.clients(follower).cluster.member_add(second).await;
+    assert_rejected(rejected, Code::FailedPrecondition, too_many);
 
     cluster.restart(learner).await;
-    let status = cluster.status(learner).await.expect("learners tell their status");
+    let status = cluster.status(learner).await.expect("learners have a status");
     assert!(status.is_learner);
     let listed = cluster.list(follower).await.expect("every member lists");
     assert!(listed.iter().all(|member| member.is_learner == (member.id == id)), "{listed:?}");
@@ -43,21 +43,21 @@ async fn rules<P: Program>() {
         found.ok_or_else(|| "not yet".to_owned())
     })
     .await;
-    assert_refused(get(&clients, "during", false).await, Code::FailedPrecondition, NO_RPC);
-    assert_refused(put(&clients, "no", "v").await, Code::FailedPrecondition, NO_RPC);
+    assert_rejected(get(&clients, "during", false).await, Code::FailedPrecondition, NO_RPC);
+    assert_rejected(put(&clients, "no", "v").await, Code::FailedPrecondition, NO_RPC);
     let list = clients.cluster.clone().member_list(pb::MemberListRequest { linearizable: false }).await;
-    assert_refused(list, Code::FailedPrecondition, NO_RPC);
+    assert_rejected(list, Code::FailedPrecondition, NO_RPC);
     let granted = clients.lease.clone().lease_grant(pb::LeaseGrantRequest { id: 1, ttl: 60 }).await;
-    assert_refused(granted, Code::FailedPrecondition, NO_RPC);
+    assert_rejected(granted, Code::FailedPrecondition, NO_RPC);
     let moved = pb::MoveLeaderRequest { target_id: id };
     let moved = cluster.clients(leader).maintenance.move_leader(moved).await;
-    assert_refused(moved, Code::FailedPrecondition, "etcdserver: bad leader transferee");
+    assert_rejected(moved, Code::FailedPrecondition, "etcdserver: bad leader transferee");
 
     // Promoted through a follower, it votes and serves.
     cluster.promote(follower, learner).await;
-    assert_refused(promote(id).await, Code::FailedPrecondition, not_learner);
+    assert_rejected(promote(id).await, Code::FailedPrecondition, not_learner);
     cluster.serves(learner).await;
-    assert!(!cluster.status(learner).await.expect("every member tells its status").is_learner);
+    assert!(!cluster.status(learner).await.expect("every member has a status").is_learner);
     put_at_last(&clients, "after", "v").await;
     cluster.kill9(leader).await;
     put_at_last(&clients, "without", "v").await;
@@ -81,6 +81,6 @@ async fn does_not_count<P: Program>() {
 }
 
 on_every_program! {
-    learners_follow_their_rules => rules(),
-    learners_do_not_count => does_not_count(),
+    learners_serve_what_etcds_learners_serve => rules(),
+    learners_do_not_count_for_the_quorum => does_not_count(),
 }

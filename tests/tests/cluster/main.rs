@@ -16,7 +16,7 @@ mod metrics;
 mod minority;
 mod mixed;
 mod partitions;
-mod refusals;
+mod rejections;
 mod resize;
 mod restarts;
 mod services;

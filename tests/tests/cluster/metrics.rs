@@ -11,7 +11,7 @@ const SHORT_LOG: &[&str] = &["--snapshot-count=20", "--snapshot-catchup-entries=
 const PUTS: usize = 100;
 
 async fn now<P: Program>(cluster: &Members<P>, number: usize) -> Metrics {
-    Metrics::at(&cluster.client_url(number)).await.expect("a running member tells its metrics")
+    Metrics::at(&cluster.client_url(number)).await.expect("a running member has metrics")
 }
 
 /// Waits until all of these metrics have their values.
@@ -85,9 +85,9 @@ async fn promotions<P: Program>() {
     cluster.promote(leader, learner).await;
     has(&cluster, learner, &[one("etcd_server_is_learner", 0.0)]).await;
     let reason = "etcdserver: can only promote a learner member which is in sync with leader";
-    let refused = format!("etcd_server_learner_promote_failures{{Reason=\"{reason}\"}}");
+    let rejected = format!("etcd_server_learner_promote_failures{{Reason=\"{reason}\"}}");
     let metrics = now(&cluster, leader).await;
-    assert!(metrics.get(&refused) >= Some(1.0));
+    assert!(metrics.get(&rejected) >= Some(1.0));
     assert_eq!(metrics.get("etcd_server_learner_promote_successes"), Some(1.0));
     assert_eq!(now(&cluster, follower).await.get("etcd_server_learner_promote_successes"), Some(0.0));
 }
@@ -121,7 +121,7 @@ async fn snapshots<P: Program>() {
 }
 
 on_every_program! {
-    members_know_each_other => at_rest(),
+    members_report_leader_and_peers => at_rest(),
     promotions_are_counted => promotions(),
     snapshots_are_counted => snapshots(),
 }

@@ -8,7 +8,7 @@ use tokio_stream::once;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use super::support::{assert_refused, get, put, put_at_last};
+use super::support::{assert_rejected, get, put, put_at_last};
 
 const NO_LEADER: &str = "etcdserver: no leader";
 const TIMED_OUT: &str = "etcdserver: request timed out";
@@ -46,11 +46,11 @@ async fn alone<P: Program>() {
         (said == (0, Some(NO_LEADER))).then_some(()).ok_or_else(|| format!("{said:?}"))
     })
     .await;
-    assert_refused(watching.await.expect("it does not panic"), Code::Unavailable, NO_LEADER);
-    assert_refused(watch_with_leader(clients.watch.clone()).await, Code::Unavailable, NO_LEADER);
+    assert_rejected(watching.await.expect("it does not panic"), Code::Unavailable, NO_LEADER);
+    assert_rejected(watch_with_leader(clients.watch.clone()).await, Code::Unavailable, NO_LEADER);
     let range = pb::RangeRequest { key: "key".into(), ..Default::default() };
-    let refused = clients.kv.clone().range(with_leader(range)).await;
-    assert_refused(refused, Code::Unavailable, NO_LEADER);
+    let rejected = clients.kv.clone().range(with_leader(range)).await;
+    assert_rejected(rejected, Code::Unavailable, NO_LEADER);
 
     assert_eq!(get(&clients, "key", true).await.expect("it has the row").as_deref(), Some("value"));
     let list = pb::MemberListRequest { linearizable: false };
@@ -59,8 +59,8 @@ async fn alone<P: Program>() {
     let health = raw::page(&cluster.client_url(left), "/health").await;
     assert!(health.is_err(), "{health:?}");
     let (written, read) = tokio::join!(put(&clients, "key", "other"), get(&clients, "key", false));
-    assert_refused(written, Code::DeadlineExceeded, "context deadline exceeded");
-    assert_refused(read, Code::Unavailable, TIMED_OUT);
+    assert_rejected(written, Code::DeadlineExceeded, "context deadline exceeded");
+    assert_rejected(read, Code::Unavailable, TIMED_OUT);
 
     // A request that arrives while there is no leader is served once there is one.
     let waiting = tokio::spawn({

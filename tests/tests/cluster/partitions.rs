@@ -17,18 +17,18 @@ fn others(number: usize) -> Vec<usize> {
 }
 
 /// How long the member goes on serving linearizable reads, observed for three election timeouts.
-async fn answers_for<P: Program>(cluster: &Members<P>, number: usize, since: Instant) -> Duration {
+async fn serves_for<P: Program>(cluster: &Members<P>, number: usize, since: Instant) -> Duration {
     let mut last = Duration::ZERO;
     let clients = Clients::lazy(&cluster.client_url(number), A_MOMENT);
     while since.elapsed() < 3 * ELECTION {
         let range = pb::RangeRequest { key: "key".into(), ..Default::default() };
         // The moment of the request: a response in flight at the partition does not count.
-        let asked = since.elapsed();
+        let sent = since.elapsed();
         if tokio::time::timeout(A_MOMENT, clients.kv.clone().range(range))
             .await
-            .is_ok_and(|answer| answer.is_ok())
+            .is_ok_and(|response| response.is_ok())
         {
-            last = asked;
+            last = sent;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -55,11 +55,11 @@ pub(crate) async fn leader_isolated<P: Program>(network: Network) {
         cluster.isolate(leader);
         let isolated = Instant::now();
         let others = others(leader);
-        let (answered, _) =
-            tokio::join!(answers_for(&cluster, leader, isolated), cluster.leader_after(&others, term));
-        assert!(answered < ELECTION, "it still answered {answered:?} later");
+        let (served, _) =
+            tokio::join!(serves_for(&cluster, leader, isolated), cluster.leader_after(&others, term));
+        assert!(served < ELECTION, "it still served {served:?} later");
         load.changes(30).await;
-        let said = cluster.status(leader).await.expect("it still tells its status");
+        let said = cluster.status(leader).await.expect("it still has a status");
         assert_eq!((said.leader, said.errors.len()), (0, 1), "it knows that it leads no member: {said:?}");
         cluster.heal();
         cluster.leader().await;
@@ -79,8 +79,8 @@ pub(crate) async fn leader_deaf<P: Program>(network: Network) {
     let (leader, term) = cluster.leader_and_term().await;
     others(leader).into_iter().for_each(|other| cluster.cut(other, leader));
     let cut = Instant::now();
-    let answered = answers_for(&cluster, leader, cut).await;
-    assert!(answered < ELECTION, "it still answered {answered:?} later");
+    let served = serves_for(&cluster, leader, cut).await;
+    assert!(served < ELECTION, "it still served {served:?} later");
     cluster.leader_after(&others(leader), term).await;
     load.changes(30).await;
     cluster.heal();
@@ -132,8 +132,8 @@ pub(crate) async fn follower_isolated<P: Program>(network: Network) {
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
     load.changes(50).await;
     cluster.isolate(follower);
-    let answered = answers_for(&cluster, follower, Instant::now()).await;
-    assert!(answered < A_MOMENT, "it still answered {answered:?} later");
+    let served = serves_for(&cluster, follower, Instant::now()).await;
+    assert!(served < A_MOMENT, "it still served {served:?} later");
     load.changes(50).await;
     assert_eq!(cluster.leader_among(&others(follower)).await, (leader, term));
     cluster.heal();

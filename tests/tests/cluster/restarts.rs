@@ -16,10 +16,10 @@ async fn rolling<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     let urls = cluster.client_urls(&[0, 1, 2]);
     let (over, is_over) = watch::channel(false);
-    let answered = Arc::new(AtomicUsize::new(0));
+    let acknowledged = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..4)
         .map(|number| {
-            let (is_over, urls, answered) = (is_over.clone(), urls.clone(), Arc::clone(&answered));
+            let (is_over, urls, acknowledged) = (is_over.clone(), urls.clone(), Arc::clone(&acknowledged));
             tokio::spawn(async move {
                 let mut client = Retrying::new(&urls, Duration::from_secs(2), Duration::from_secs(10));
                 let (mut count, mut longest) = (0, Duration::ZERO);
@@ -31,7 +31,7 @@ async fn rolling<P: Program>() {
                     assert_eq!(found, Some(value.into_bytes()), "client {number}");
                     longest = longest.max(begun.elapsed());
                     count += 1;
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 (count, longest)
@@ -39,9 +39,9 @@ async fn rolling<P: Program>() {
         })
         .collect();
     let some_more = async || {
-        let enough = answered.load(Ordering::Relaxed) + 40;
-        until("clients are answered", DEADLINE, async || {
-            let count = answered.load(Ordering::Relaxed);
+        let enough = acknowledged.load(Ordering::Relaxed) + 40;
+        until("clients are acknowledged", DEADLINE, async || {
+            let count = acknowledged.load(Ordering::Relaxed);
             (count >= enough).then_some(()).ok_or_else(|| format!("{count} of {enough}"))
         })
         .await;

@@ -7,7 +7,7 @@ use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Observer, Program, Renewals, WatchStream, on_every_program};
 use tonic::Code;
 
-use super::support::{assert_refused, get, put};
+use super::support::{assert_rejected, get, put};
 
 /// All members serve a write through one member at once, and headers name the responding member.
 async fn keys<P: Program>() {
@@ -26,8 +26,8 @@ async fn keys<P: Program>() {
     let mut of_cluster = Vec::new();
     for number in 0..3 {
         let range = pb::RangeRequest { key: "key0".into(), ..Default::default() };
-        let answer = cluster.clients(number).kv.range(range).await.expect("every member takes reads");
-        let header = answer.into_inner().header.expect("every answer has a header");
+        let response = cluster.clients(number).kv.range(range).await.expect("every member takes reads");
+        let header = response.into_inner().header.expect("every response has a header");
         assert_eq!((header.member_id, header.revision), (cluster.id(number), last));
         of_cluster.push((header.cluster_id, header.raft_term));
     }
@@ -42,7 +42,7 @@ async fn keys<P: Program>() {
     let old = pb::RangeRequest { key: "key0".into(), revision: 2, ..Default::default() };
     let text = "etcdserver: mvcc: required revision has been compacted";
     for number in 0..3 {
-        assert_refused(cluster.clients(number).kv.range(old.clone()).await, Code::OutOfRange, text);
+        assert_rejected(cluster.clients(number).kv.range(old.clone()).await, Code::OutOfRange, text);
     }
     cluster.assert_equal().await;
 }
@@ -90,13 +90,17 @@ async fn leases<P: Program>() {
     for number in 0..3 {
         let mut lease = cluster.clients(number).lease;
         let mut renewals = Renewals::begin(&mut lease, &[7]).await.expect("every member renews");
-        let answer = renewals.next().await.expect("every member renews").expect("the stream goes on");
-        assert_eq!((answer.id, answer.ttl), (7, 60), "through m{number}");
+        let response = renewals.next().await.expect("every member renews").expect("the stream goes on");
+        assert_eq!((response.id, response.ttl), (7, 60), "through m{number}");
         assert_eq!(renewals.renew(8).await.expect("a lease that is not there is no error"), 0);
-        let asked = pb::LeaseTimeToLiveRequest { id: 7, keys: true };
-        let answer = lease.lease_time_to_live(asked).await.expect("every member knows").into_inner();
-        assert_eq!((answer.granted_ttl, &*answer.keys), (60, &["leased".into()][..]), "through m{number}");
-        assert!((50..=60).contains(&answer.ttl), "{answer:?}");
+        let request = pb::LeaseTimeToLiveRequest { id: 7, keys: true };
+        let response = lease.lease_time_to_live(request).await.expect("every member knows").into_inner();
+        assert_eq!(
+            (response.granted_ttl, &*response.keys),
+            (60, &["leased".into()][..]),
+            "through m{number}"
+        );
+        assert!((50..=60).contains(&response.ttl), "{response:?}");
         let listed = lease.lease_leases(pb::LeaseLeasesRequest {}).await.expect("every member lists");
         assert_eq!(listed.into_inner().leases.len(), 1);
     }
@@ -109,7 +113,8 @@ async fn leases<P: Program>() {
     clients.kv.put(row).await.expect("followers take puts");
     let put = observer.next().await.expect("the watch goes on");
     assert!(!put[0].is_delete);
-    let end = tokio::time::timeout(DEADLINE, observer.next()).await.expect("it ends").expect("it is told");
+    let end =
+        tokio::time::timeout(DEADLINE, observer.next()).await.expect("it ends").expect("the watch goes on");
     assert!(end[0].is_delete);
     assert!(begun.elapsed() >= Duration::from_secs(2), "it ended after {:?}", begun.elapsed());
 
@@ -120,8 +125,8 @@ async fn leases<P: Program>() {
         let left = until("the lease can be renewed", DEADLINE, async || {
             let mut lease = cluster.clients(number).lease;
             let mut renewals = Renewals::begin(&mut lease, &[7]).await.map_err(|error| error.to_string())?;
-            let answer = renewals.next().await.map_err(|error| error.to_string())?;
-            Ok(answer.ok_or("the stream has ended")?.ttl)
+            let response = renewals.next().await.map_err(|error| error.to_string())?;
+            Ok(response.ok_or("the stream has ended")?.ttl)
         })
         .await;
         assert_eq!(left, 60, "through m{number}, m{new} leads");

@@ -12,15 +12,15 @@ use tonic::{Code, Status};
 pub(crate) async fn put(clients: &Clients, key: &str, value: &str) -> Result<i64, Status> {
     let put =
         pb::PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..Default::default() };
-    let answer = clients.kv.clone().put(put).await?.into_inner();
-    Ok(answer.header.expect("every answer has a header").revision)
+    let response = clients.kv.clone().put(put).await?.into_inner();
+    Ok(response.header.expect("every response has a header").revision)
 }
 
 /// Reads a value.
 pub(crate) async fn get(clients: &Clients, key: &str, serializable: bool) -> Result<Option<String>, Status> {
     let range = pb::RangeRequest { key: key.to_owned().into(), serializable, ..Default::default() };
-    let answer = clients.kv.clone().range(range).await?.into_inner();
-    let row = answer.kvs.first().map(|row| row.decode().expect("a row can be decoded"));
+    let response = clients.kv.clone().range(range).await?.into_inner();
+    let row = response.kvs.first().map(|row| row.decode().expect("a row can be decoded"));
     Ok(row.map(|row| String::from_utf8_lossy(&row.value).into_owned()))
 }
 
@@ -33,10 +33,10 @@ pub(crate) async fn put_at_last(clients: &Clients, key: &str, value: &str) {
 }
 
 /// Asserts that a request is rejected with this error.
-pub(crate) fn assert_refused<T: Debug>(answer: Result<T, Status>, code: Code, text: &str) {
-    match answer {
+pub(crate) fn assert_rejected<T: Debug>(response: Result<T, Status>, code: Code, text: &str) {
+    match response {
         Err(status) => assert_eq!((status.code(), status.message()), (code, text)),
-        Ok(answer) => panic!("it is not refused with {code:?} `{text}`, but answered: {answer:?}"),
+        Ok(response) => panic!("it is not rejected with {code:?} `{text}`, but succeeds: {response:?}"),
     }
 }
 

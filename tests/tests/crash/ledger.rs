@@ -70,7 +70,7 @@ impl Ledger {
     }
 
     /// Notes a response to a change: its revision, and the rows of the prefix after it.
-    pub(crate) fn answered(&self, revision: i64, how: &str, change: &Change, prefix: &str, rows: &Rows) {
+    pub(crate) fn acknowledged(&self, revision: i64, how: &str, change: &Change, prefix: &str, rows: &Rows) {
         let other = self.kept().changes.insert(revision, format!("{prefix} {how} {change:?}"));
         assert!(other.is_none(), "{self}: revision {revision} is {change:?} and {other:?}");
         self.saw(prefix, revision, rows.clone());
@@ -105,11 +105,11 @@ impl Ledger {
     /// The hash at a revision; none when it is compacted.
     async fn hash(clients: &mut Clients, revision: i64) -> Result<Option<Hash>, tonic::Status> {
         match clients.maintenance.hash_kv(pb::HashKvRequest { revision }).await {
-            Ok(answer) => {
-                let answer = answer.into_inner();
+            Ok(response) => {
+                let response = response.into_inner();
                 // At the compact revision itself a server may respond with the hash from before the compaction.
-                let comparable = revision > answer.compact_revision;
-                let hash = Hash { revision, compacted: answer.compact_revision, hash: answer.hash };
+                let comparable = revision > response.compact_revision;
+                let hash = Hash { revision, compacted: response.compact_revision, hash: response.hash };
                 Ok(comparable.then_some(hash))
             }
             Err(status) if status.code() == Code::OutOfRange => Ok(None),
@@ -143,7 +143,7 @@ impl Ledger {
             kept.snapshots.retain(|snapshot| snapshot.revision >= compacted);
             (kept.snapshots.clone(), kept.hashes.clone(), kept.newest, compacted)
         };
-        let (revision, _) = read(clients, "any", 0).await.expect("a ready server answers reads");
+        let (revision, _) = read(clients, "any", 0).await.expect("a ready server responses reads");
         assert!(revision >= newest, "{self}: revision {revision}, known was {newest}");
         for snapshot in sample(&mut snapshots, SNAPSHOTS, random) {
             let found = read(clients, &snapshot.prefix, snapshot.revision).await;

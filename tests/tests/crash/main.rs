@@ -74,8 +74,8 @@ async fn load_until_killed<C: Killable>(
     random: &mut Random,
 ) -> Vec<Writer> {
     // Some rounds end just after the start, most under full load.
-    let answers = if random.below(5) == 0 { 1 + random.below(10) } else { 20 + random.below(380) };
-    let load = Arc::new(Load::new(answers));
+    let responses = if random.below(5) == 0 { 1 + random.below(10) } else { 20 + random.below(380) };
+    let load = Arc::new(Load::new(responses));
     let mut running = JoinSet::new();
     for writer in writers {
         let (clients, ledger, load) = (connect(cluster, ledger).await, Arc::clone(ledger), Arc::clone(&load));
@@ -112,8 +112,8 @@ async fn abrupt<C: Killable>(file: &str) {
 }
 
 on_every_process! {
-    kill9 => kills(1),
-    cases => suite("kv/killed.txt"),
-    storm => storms(1),
-    lease_cases => abrupt("kv/lease_durable.txt"),
+    acknowledged_writes_survive_kills => kills(1),
+    writes_before_a_kill => suite("kv/killed.txt"),
+    expiring_leases_survive_kills => storms(1),
+    leases_before_a_kill => abrupt("kv/lease_durable.txt"),
 }

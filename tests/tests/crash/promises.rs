@@ -186,8 +186,9 @@ impl Promises {
         let state = self.state(&history);
         assert_eq!(state.there, BTreeMap::new(), "{self}: keys without their leases");
         assert_eq!(rows(clients, "storm/", mark).await, []);
-        let answered = self.leases.iter().filter(|lease| lease.put.is_some()).flat_map(|lease| &lease.keys);
-        for key in answered {
+        let acknowledged =
+            self.leases.iter().filter(|lease| lease.put.is_some()).flat_map(|lease| &lease.keys);
+        for key in acknowledged {
             assert!(state.gone.contains(key), "{self}: {key:?} was never there");
         }
         self.verify_plain(clients).await;
@@ -240,14 +241,14 @@ impl Promises {
 
 /// The ids of all leases.
 async fn listed(clients: &mut Clients) -> BTreeSet<i64> {
-    let answer = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await;
-    answer.expect("a ready server answers").into_inner().leases.iter().map(|lease| lease.id).collect()
+    let response = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await;
+    response.expect("a ready server responses").into_inner().leases.iter().map(|lease| lease.id).collect()
 }
 
 async fn put(clients: &mut Clients, key: &str) -> i64 {
     let put = pb::PutRequest { key: key.to_owned().into(), ..Default::default() };
-    let answer = clients.kv.put(put).await.expect("a ready server answers").into_inner();
-    answer.header.expect("every answer has a header").revision
+    let response = clients.kv.put(put).await.expect("a ready server responses").into_inner();
+    response.header.expect("every response has a header").revision
 }
 
 /// Every change from one revision to another; there is a change at the last one.
@@ -265,7 +266,7 @@ async fn history(clients: &mut Clients, from: i64, until: i64) -> Vec<Event> {
 async fn rows(clients: &mut Clients, prefix: &str, revision: i64) -> Vec<(Bytes, i64)> {
     let (key, range_end) = (prefix.to_owned().into(), format!("{prefix}\u{7f}").into());
     let range = pb::RangeRequest { key, range_end, revision, ..Default::default() };
-    let answer = clients.kv.range(range).await.expect("a ready server answers").into_inner();
-    let rows = answer.kvs.iter().map(|row| row.decode().expect("a row"));
+    let response = clients.kv.range(range).await.expect("a ready server responses").into_inner();
+    let rows = response.kvs.iter().map(|row| row.decode().expect("a row"));
     rows.filter(|row| row.key != MARK.as_bytes()).map(|row| (row.key, row.lease)).collect()
 }

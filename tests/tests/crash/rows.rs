@@ -53,10 +53,10 @@ pub(crate) async fn read(clients: &mut Clients, prefix: &str, revision: i64) -> 
         revision,
         ..Default::default()
     };
-    let answer = clients.kv.range(range).await?.into_inner();
-    let rows = answer.kvs.iter().map(|row| {
+    let response = clients.kv.range(range).await?.into_inner();
+    let rows = response.kvs.iter().map(|row| {
         let row = row.decode().expect("a server sends rows that can be decoded");
         (row.key.clone(), row)
     });
-    Ok((answer.header.expect("every answer has a header").revision, rows.collect()))
+    Ok((response.header.expect("every response has a header").revision, rows.collect()))
 }

@@ -93,7 +93,7 @@ async fn live<C: Killable>(
     if is_granting && random.below(3) == 0 {
         timeout(DEADLINE, load.reached())
             .await
-            .unwrap_or_else(|_| panic!("{promises}: grants are not answered"));
+            .unwrap_or_else(|_| panic!("{promises}: grants are not acknowledged"));
     } else {
         // After the first deletion event, the events of other deletions are still on their way.
         let most = (keys as u64 / 2).max(1);
@@ -137,16 +137,16 @@ async fn observe(clients: Clients, from: i64, seen: watch::Sender<Sight>, killed
 /// Puts keys without a lease, one after the other, until the server is killed. Returns the acknowledged ones.
 async fn write(mut clients: Clients, first: (String, usize)) -> Vec<String> {
     let (prefix, first) = first;
-    let mut answered = Vec::new();
+    let mut acknowledged = Vec::new();
     for number in first.. {
         let key = format!("{prefix}{number:06}");
         let put = pb::PutRequest { key: key.clone().into(), ..Default::default() };
         match clients.kv.put(put).await {
-            Ok(_) => answered.push(key),
+            Ok(_) => acknowledged.push(key),
             Err(_) => break,
         }
     }
-    answered
+    acknowledged
 }
 
 /// Renews leases one after the other, so that they don't all expire at the same moment after a restart. Returns the
@@ -157,9 +157,9 @@ async fn renew(mut clients: Clients, ids: Vec<i64>) -> Vec<(i64, Instant)> {
     let mut since = Instant::now();
     let Ok(mut renewals) = Renewals::begin(&mut clients.lease, &[*first]).await else { return renewed };
     let mut rest = rest.iter();
-    while let Ok(Some(answer)) = renewals.next().await {
-        if answer.ttl > 0 {
-            renewed.push((answer.id, since));
+    while let Ok(Some(response)) = renewals.next().await {
+        if response.ttl > 0 {
+            renewed.push((response.id, since));
         }
         let Some(next) = rest.next() else { break };
         since = Instant::now();
@@ -188,8 +188,8 @@ async fn grant(
 async fn grant_one(clients: &mut Clients, lease: &mut Lease) -> Result<(), Status> {
     let sent = Instant::now();
     let request = pb::LeaseGrantRequest { id: lease.id, ttl: TTL };
-    let answer = clients.lease.lease_grant(request).await?.into_inner();
-    assert_eq!((answer.id, answer.ttl), (lease.id, TTL));
+    let response = clients.lease.lease_grant(request).await?.into_inner();
+    assert_eq!((response.id, response.ttl), (lease.id, TTL));
     lease.full_at = Some(sent);
     let puts = lease.keys.iter().map(|key| {
         let put = pb::PutRequest { key: key.clone(), lease: lease.id, ..Default::default() };
@@ -197,8 +197,8 @@ async fn grant_one(clients: &mut Clients, lease: &mut Lease) -> Result<(), Statu
     });
     let txn = pb::TxnRequest { success: puts.collect(), ..Default::default() };
     match clients.kv.txn(txn).await {
-        Ok(answer) => {
-            lease.put = Some(answer.into_inner().header.expect("every answer has a header").revision);
+        Ok(response) => {
+            lease.put = Some(response.into_inner().header.expect("every response has a header").revision);
             Ok(())
         }
         Err(status) if status.code() == Code::NotFound => {

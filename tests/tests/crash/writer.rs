@@ -21,7 +21,7 @@ const GROUP: u64 = 4;
 #[derive(Debug)]
 pub(crate) struct Load {
     target: u64,
-    answered: AtomicU64,
+    acknowledged: AtomicU64,
     over: AtomicBool,
     reached: Notify,
     /// Notified now and then, to pace the tasks beside the writers.
@@ -35,7 +35,7 @@ impl Load {
     pub(crate) fn new(target: u64) -> Self {
         Self {
             target,
-            answered: AtomicU64::new(0),
+            acknowledged: AtomicU64::new(0),
             over: AtomicBool::new(false),
             reached: Notify::new(),
             beat: Notify::new(),
@@ -43,12 +43,12 @@ impl Load {
     }
 
     pub(crate) fn count(&self) {
-        let answered = self.answered.fetch_add(1, Ordering::SeqCst) + 1;
-        if answered == self.target {
+        let acknowledged = self.acknowledged.fetch_add(1, Ordering::SeqCst) + 1;
+        if acknowledged == self.target {
             self.over.store(true, Ordering::SeqCst);
             self.reached.notify_one();
         }
-        if answered == self.target || answered.is_multiple_of(BEAT) {
+        if acknowledged == self.target || acknowledged.is_multiple_of(BEAT) {
             self.beat.notify_one();
         }
     }
@@ -133,7 +133,7 @@ impl Writer {
         let rows = change.applied_to(&self.rows, revision);
         if rows != self.rows {
             assert!(revision > self.revision, "{ledger}: revision {revision} for two changes");
-            ledger.answered(revision, &format!("{change:?}"), &change, &Self::prefix(self.index), &rows);
+            ledger.acknowledged(revision, &format!("{change:?}"), &change, &Self::prefix(self.index), &rows);
         }
         self.rows = rows;
         self.revision = revision;
@@ -170,19 +170,19 @@ impl Writer {
     async fn put(&self, clients: &mut Clients, change: &Change, ledger: &Ledger) -> Result<i64, Status> {
         let (key, value) = change.puts[0].clone();
         let put = pb::PutRequest { key: key.clone(), value, prev_kv: true, ..Default::default() };
-        let answer = clients.kv.put(put).await?.into_inner();
-        let previous = answer.prev_kv.map(|row| row.decode().expect("a row can be decoded"));
+        let response = clients.kv.put(put).await?.into_inner();
+        let previous = response.prev_kv.map(|row| row.decode().expect("a row can be decoded"));
         assert_eq!(previous.as_ref(), self.rows.get(&key), "{ledger}: row before a put");
-        Ok(answer.header.expect("every answer has a header").revision)
+        Ok(response.header.expect("every response has a header").revision)
     }
 
     async fn delete(&self, clients: &mut Clients, change: &Change, ledger: &Ledger) -> Result<i64, Status> {
         let key = change.deletes[0].clone();
         let there = i64::from(self.rows.contains_key(&key));
         let delete = pb::DeleteRangeRequest { key, ..Default::default() };
-        let answer = clients.kv.delete_range(delete).await?.into_inner();
-        assert_eq!(answer.deleted, there, "{ledger}: keys found by a delete");
-        Ok(answer.header.expect("every answer has a header").revision)
+        let response = clients.kv.delete_range(delete).await?.into_inner();
+        assert_eq!(response.deleted, there, "{ledger}: keys found by a delete");
+        Ok(response.header.expect("every response has a header").revision)
     }
 
     /// Changes several keys on the condition that the store has the rows that this client expects.
@@ -208,16 +208,20 @@ impl Writer {
         let operations = puts.chain(deletes).map(|request| pb::RequestOp { request: Some(request) });
         let txn =
             pb::TxnRequest { compare: compare.collect(), success: operations.collect(), failure: Vec::new() };
-        let answer = clients.kv.txn(txn).await?.into_inner();
-        assert!(answer.succeeded, "{ledger}: another client wrote {change:?}");
-        Ok(answer.header.expect("every answer has a header").revision)
+        let response = clients.kv.txn(txn).await?.into_inner();
+        assert!(response.succeeded, "{ledger}: another client wrote {change:?}");
+        Ok(response.header.expect("every response has a header").revision)
     }
 
     /// Compares the store after a restart with the responses.
     pub(crate) async fn verify(&mut self, clients: &mut Clients, ledger: &Ledger) {
         let prefix = Self::prefix(self.index);
-        let (revision, found) = read(clients, &prefix, 0).await.expect("a ready server answers reads");
-        assert!(revision >= self.revision, "{ledger}: revision {revision}, answered was {}", self.revision);
+        let (revision, found) = read(clients, &prefix, 0).await.expect("a ready server responses reads");
+        assert!(
+            revision >= self.revision,
+            "{ledger}: revision {revision}, acknowledged was {}",
+            self.revision
+        );
         if found == self.rows {
             self.pending = None;
         } else if let Some(change) = self.pending.take() {
@@ -226,7 +230,7 @@ impl Writer {
             assert_eq!(found, change.applied_to(&self.rows, at), "{ledger}: half of {change:?}");
             if change.revision_in(&found).is_some() {
                 assert!(at > self.revision, "{ledger}: {change:?} at {at}, below {}", self.revision);
-                ledger.answered(at, "unanswered", &change, &prefix, &found);
+                ledger.acknowledged(at, "unacknowledged", &change, &prefix, &found);
             }
             self.rows = found.clone();
         } else {

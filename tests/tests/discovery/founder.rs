@@ -151,7 +151,7 @@ impl Founder {
     }
 
     /// Waits for a start that fails. Returns the log.
-    pub(crate) async fn refuses(&mut self) -> String {
+    pub(crate) async fn fails_to_start(&mut self) -> String {
         let status = self.exited().await;
         assert_eq!(status.code(), Some(1), "{}", self.log());
         self.log()
@@ -166,9 +166,9 @@ pub(crate) async fn come_together(founders: &[Founder]) -> Vec<Member> {
     for founder in founders {
         let mut clients = founder.clients();
         members = until("all members", WITHIN, async || {
-            let answer = clients.cluster.member_list(MemberListRequest { linearizable: true }).await;
+            let response = clients.cluster.member_list(MemberListRequest { linearizable: true }).await;
             let members =
-                answer.map_err(|status| format!("{status}\n{}", founder.log()))?.into_inner().members;
+                response.map_err(|status| format!("{status}\n{}", founder.log()))?.into_inner().members;
             let mut found: Vec<_> = members.iter().map(|member| member.name.clone()).collect();
             found.sort();
             if found == names { Ok(members) } else { Err(format!("{found:?}\n{}", founder.log())) }

@@ -8,8 +8,8 @@ mod srv;
 
 use ferretcd_tests::on_every_program;
 
-use self::registry::{encrypted, founded, logged_in, misled, told_to_stop};
-use self::srv::{certified, named, unnamed};
+use self::registry::{authenticated, encrypted, registered, registry_errors, terminated};
+use self::srv::{certified, resolved, unresolved};
 
 on_every_program! {
     founders_form_a_cluster_through_a_registry => registered(),

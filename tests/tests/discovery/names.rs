@@ -60,24 +60,24 @@ impl Zone {
     fn reply(&self, query: &[u8]) -> Vec<u8> {
         let query = Packet::parse(query).expect("programs ask in order");
         let question = query.questions[0].clone();
-        let asked = question.qname.to_string();
+        let queried = question.qname.to_string();
         let mut reply = Packet::new_reply(query.id());
         let mut answer = |data| {
-            let name = Name::new(&asked).expect("it was one").into_owned();
+            let name = Name::new(&queried).expect("it was one").into_owned();
             reply.answers.push(ResourceRecord::new(name, CLASS::IN, 1, data));
         };
         if question.qtype == QTYPE::from(TYPE::A) {
-            for (_, address) in self.hosts.iter().filter(|(host, _)| *host == asked) {
+            for (_, address) in self.hosts.iter().filter(|(host, _)| *host == queried) {
                 answer(RData::A(A { address: (*address).into() }));
             }
         }
         if question.qtype == QTYPE::from(TYPE::SRV) {
-            for (_, host, port) in self.services.iter().filter(|(service, ..)| *service == asked) {
+            for (_, host, port) in self.services.iter().filter(|(service, ..)| *service == queried) {
                 let target = Name::new(host).expect("it is a name");
                 answer(RData::SRV(SRV { priority: 0, weight: 0, port: *port, target }));
             }
         }
-        let is_known = self.hosts.iter().any(|(host, _)| *host == asked) || !reply.answers.is_empty();
+        let is_known = self.hosts.iter().any(|(host, _)| *host == queried) || !reply.answers.is_empty();
         if !is_known {
             *reply.rcode_mut() = RCODE::NameError;
         }

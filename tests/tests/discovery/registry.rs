@@ -52,7 +52,7 @@ pub(crate) async fn registered<P: Program>() {
     for member in &members {
         let key = format!("/_etcd/registry/{TOKEN}/members/{:x}", member.id);
         let request = RangeRequest { key: key.clone().into(), ..RangeRequest::default() };
-        let rows = Clients::lazy(&registry.endpoint(), WITHIN).kv.range(request).await.expect("it answers");
+        let rows = Clients::lazy(&registry.endpoint(), WITHIN).kv.range(request).await.expect("it responses");
         let row = rows.into_inner().kvs[0].decode().expect("it is a row");
         assert_eq!(row.value, format!("{}={}", member.name, member.peer_urls[0]), "{key}");
     }
@@ -64,7 +64,7 @@ pub(crate) async fn registered<P: Program>() {
 
     let mut late = Founder::new("late", &executable);
     late.spawn(&flags);
-    let log = late.refuses().await;
+    let log = late.fails_to_start().await;
     assert!(log.contains("failed to join discovery cluster (discovery: cluster is full)"), "{log}");
     assert!(log.contains("do not reuse discovery token"), "{log}");
 
@@ -76,7 +76,7 @@ pub(crate) async fn registered<P: Program>() {
     let members_again = come_together(&founders).await;
     assert_eq!(members_again.len(), members.len());
     let request = RangeRequest { key: "k".into(), ..RangeRequest::default() };
-    let response = founders[1].clients().kv.range(request).await.expect("it answers").into_inner();
+    let response = founders[1].clients().kv.range(request).await.expect("it responses").into_inner();
     assert_eq!(response.count, 1);
 
     // A founder that has lost its data could vote twice in one term. etcd lets it join.
@@ -86,7 +86,7 @@ pub(crate) async fn registered<P: Program>() {
         founders[2].exited().await;
         founders[2].wipe();
         founders[2].spawn(&flags);
-        let log = founders[2].refuses().await;
+        let log = founders[2].fails_to_start().await;
         assert!(log.contains("has already been bootstrapped"), "{log}");
     }
 }
@@ -100,7 +100,7 @@ pub(crate) async fn registry_errors<P: Program>() {
         }
         let mut founder = Founder::new("a", &executable);
         founder.spawn(&flags(&registry.endpoint()));
-        let log = founder.refuses().await;
+        let log = founder.fails_to_start().await;
         assert!(log.contains(&format!("failed to join discovery cluster ({expected})")), "{expected}: {log}");
     };
     check(None, "discovery: size key not found").await;
@@ -110,7 +110,7 @@ pub(crate) async fn registry_errors<P: Program>() {
     founder.spawn(
         &[&flags(&registry.endpoint())[..], &["--initial-cluster-state=existing".to_owned()]].concat(),
     );
-    let log = founder.refuses().await;
+    let log = founder.fails_to_start().await;
     assert!(log.contains("discovery URL should not be set when joining existing initial cluster"), "{log}");
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn authenticated<P: Program>() {
         founder.spawn(&flags(&registry.endpoint()).into_iter().chain(more).collect::<Vec<_>>());
         founder
     };
-    let log = start(&["--discovery-user=root", "--discovery-password=secret1"]).refuses().await;
+    let log = start(&["--discovery-user=root", "--discovery-password=secret1"]).fails_to_start().await;
     assert!(log.contains("authentication failed"), "{log}");
     let founders = [start(&["--discovery-user=root", "--discovery-password=secret"])];
     come_together(&founders).await;
@@ -174,10 +174,10 @@ pub(crate) async fn encrypted<P: Program>() {
     if P::KIND.reference {
         return;
     }
-    let mut stranger = Founder::new("b", &executable);
-    stranger.spawn(&flags(&url));
-    stranger.says("retry connecting to discovery service").await;
-    assert!(!stranger.log().contains("register member itself successfully"));
+    let mut late = Founder::new("b", &executable);
+    late.spawn(&flags(&url));
+    late.says("retry connecting to discovery service").await;
+    assert!(!late.log().contains("register member itself successfully"));
 }
 
 pub(crate) async fn terminated<P: Program>() {
@@ -207,8 +207,11 @@ async fn founders_may_be_of_both_kinds() {
         let put = PutRequest { key: "k".into(), value: "v".into(), ..PutRequest::default() };
         founders[1].clients().kv.put(put).await.expect("it can be put");
         let request = RangeRequest { key: "k".into(), ..RangeRequest::default() };
-        assert_eq!(founders[2].clients().kv.range(request).await.expect("it answers").into_inner().count, 1);
+        assert_eq!(
+            founders[2].clients().kv.range(request).await.expect("it responses").into_inner().count,
+            1
+        );
     })
     .await
-    .expect("they answer");
+    .expect("they respond");
 }

@@ -37,7 +37,7 @@ pub(crate) async fn resolved<P: Program>() {
     let put = PutRequest { key: "k".into(), value: "v".into(), ..PutRequest::default() };
     founders[0].clients().kv.put(put).await.expect("it can be put");
     let request = RangeRequest { key: "k".into(), ..RangeRequest::default() };
-    assert_eq!(founders[2].clients().kv.range(request).await.expect("it answers").into_inner().count, 1);
+    assert_eq!(founders[2].clients().kv.range(request).await.expect("it responses").into_inner().count, 1);
     let log = founders[0].log();
     for line in ["get cluster for etcd-server-ssl SRV", "got bootstrap from DNS for etcd-server"] {
         assert!(log.contains(line), "{line}: {log}");
@@ -102,7 +102,7 @@ pub(crate) async fn unresolved<P: Program>() {
     let (url, prefix) = (format!("http://{}:2380", founder.address), names.prefix(founder.dir()));
     let mut founder = founder.called(url, prefix);
     founder.spawn(&["--discovery-srv=nowhere.test".to_owned()]);
-    let log = founder.refuses().await;
+    let log = founder.fails_to_start().await;
     for expected in [
         "error setting up initial cluster: error querying DNS SRV records for _etcd-server-ssl lookup \
          _etcd-server-ssl._tcp.nowhere.test",
@@ -112,6 +112,6 @@ pub(crate) async fn unresolved<P: Program>() {
         assert!(log.contains(expected), "{expected}: {log}");
     }
     founder.spawn(&[format!("--discovery-srv={DOMAIN}")]);
-    let log = founder.refuses().await;
+    let log = founder.fails_to_start().await;
     assert!(log.contains("cannot find local etcd member \\\"a\\\" in SRV records"), "{log}");
 }

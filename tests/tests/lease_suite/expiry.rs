@@ -92,7 +92,7 @@ fn ended_at(changes: &[(Instant, Event)]) -> BTreeMap<i64, (Instant, i64, Vec<St
             rows.insert(&change.row.key, &change.row);
             continue;
         }
-        assert_eq!(change.prev.as_ref(), rows.remove(&change.row.key), "a watch is told what was there");
+        assert_eq!(change.prev.as_ref(), rows.remove(&change.row.key), "a watch gets the previous row");
         let lease = change.prev.as_ref().map_or(0, |row| row.lease);
         let key = String::from_utf8_lossy(&change.row.key).into_owned();
         let (_, revision, keys) = ended.entry(lease).or_insert((*seen, change.row.mod_revision, Vec::new()));
@@ -119,23 +119,23 @@ async fn kept(mut clients: Clients) {
     put(&mut clients, "kept/a", lease.id).await.expect("the lease is there");
     assert_eq!(changes(&mut observer, 1).await[0].1.row.lease, lease.id);
     let mut renewals = Renewals::begin(&mut clients.lease, &[lease.id]).await.expect("the stream opens");
-    renewals.next().await.expect("an answer").expect("the stream goes on");
+    renewals.next().await.expect("an response").expect("the stream goes on");
     let until = Instant::now() + 2 * lease.ttl;
     let mut pace = interval(lease.ttl / 5);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while Instant::now() < until {
         pace.tick().await;
         let sent = Instant::now();
-        assert_eq!(renewals.renew(lease.id).await.expect("an answer"), TTL);
+        assert_eq!(renewals.renew(lease.id).await.expect("an response"), TTL);
         lease = lease.renewed(sent);
         assert_eq!(rows(&mut clients, "kept/").await.len(), 1);
     }
     let (seen, change) = changes(&mut observer, 1).await.remove(0);
     assert!(change.is_delete, "{change:?}");
     assert!(lease.late(seen) < 2 * LATE, "too late: {:?}", lease.late(seen));
-    assert_eq!(renewals.renew(lease.id).await.expect("an answer"), 0, "nothing is left to renew");
+    assert_eq!(renewals.renew(lease.id).await.expect("an response"), 0, "nothing is left to renew");
     let other = grant(&mut clients, lease.id, 600).await;
-    assert_eq!(renewals.renew(other.id).await.expect("an answer"), 600, "the stream goes on");
+    assert_eq!(renewals.renew(other.id).await.expect("an response"), 600, "the stream goes on");
     renewals.half_close();
     assert_eq!(renewals.next().await.expect("no error"), None);
 }
@@ -203,15 +203,15 @@ async fn renew_at(
     sleep_until(at.into()).await;
     let sent = Instant::now();
     let mut renewals = Renewals::begin(&mut clients.lease, &[lease.id]).await.expect("the stream opens");
-    let answer = renewals.next().await.expect("an answer").expect("the stream goes on");
-    if answer.ttl == 0 {
+    let response = renewals.next().await.expect("an response").expect("the stream goes on");
+    if response.ttl == 0 {
         assert_eq!(rows(&mut clients, &key).await, [], "a lease that is over has no keys");
         assert_gone(&mut clients, lease.id).await;
         changes(&mut observer, 1).await;
         return false;
     }
     let lease = lease.renewed(sent);
-    assert_eq!(answer.ttl, TTL);
+    assert_eq!(response.ttl, TTL);
     assert_eq!(rows(&mut clients, &key).await.len(), 1, "a renewed lease has its keys");
     let (seen, _) = changes(&mut observer, 1).await.remove(0);
     lease.late(seen);

@@ -48,63 +48,64 @@ struct Granted {
     /// Its TTL did not begin before this.
     sent: Instant,
     /// Its TTL did not begin after this.
-    answered: Instant,
+    received: Instant,
 }
 
 impl Granted {
     /// The lease after a renewal.
     fn renewed(self, sent: Instant) -> Self {
-        Self { sent, answered: Instant::now(), ..self }
+        Self { sent, received: Instant::now(), ..self }
     }
 
     /// How long after the expiry something was seen. Panics if it was seen before it.
     fn late(&self, seen: Instant) -> Duration {
         assert!(seen >= self.sent + self.ttl, "{self:?} has ended {:?} early", self.sent + self.ttl - seen);
-        seen.saturating_duration_since(self.answered + self.ttl)
+        seen.saturating_duration_since(self.received + self.ttl)
     }
 }
 
 async fn grant(clients: &mut Clients, id: i64, ttl: i64) -> Granted {
     let sent = Instant::now();
-    let answer =
+    let response =
         clients.lease.lease_grant(pb::LeaseGrantRequest { id, ttl }).await.expect("a free id").into_inner();
-    assert_eq!(answer.ttl, ttl, "the time asked for is above the least");
+    assert_eq!(response.ttl, ttl, "the requested TTL is above the minimum");
     let ttl = Duration::from_secs(ttl.cast_unsigned());
-    Granted { id: answer.id, ttl, sent, answered: Instant::now() }
+    Granted { id: response.id, ttl, sent, received: Instant::now() }
 }
 
 async fn revoke(clients: &mut Clients, id: i64) -> Result<i64, Status> {
-    let answer = clients.lease.lease_revoke(pb::LeaseRevokeRequest { id }).await?.into_inner();
-    Ok(answer.header.expect("every answer has a header").revision)
+    let response = clients.lease.lease_revoke(pb::LeaseRevokeRequest { id }).await?.into_inner();
+    Ok(response.header.expect("every response has a header").revision)
 }
 
 /// Returns the revision of the put.
 async fn put(clients: &mut Clients, key: &str, lease: i64) -> Result<i64, Status> {
     let put = pb::PutRequest { key: key.to_owned().into(), value: "v".into(), lease, ..Default::default() };
-    let answer = clients.kv.put(put).await?.into_inner();
-    Ok(answer.header.expect("every answer has a header").revision)
+    let response = clients.kv.put(put).await?.into_inner();
+    Ok(response.header.expect("every response has a header").revision)
 }
 
 /// The rows of all keys with a prefix.
 async fn rows(clients: &mut Clients, prefix: &str) -> Vec<KeyValue> {
     let (key, range_end) = (prefix.to_owned().into(), format!("{prefix}\u{7f}").into());
     let range = pb::RangeRequest { key, range_end, ..Default::default() };
-    let answer = clients.kv.range(range).await.expect("reads are answered").into_inner();
-    answer.kvs.iter().map(|row| row.decode().expect("a row")).collect()
+    let response = clients.kv.range(range).await.expect("reads succeed").into_inner();
+    response.kvs.iter().map(|row| row.decode().expect("a row")).collect()
 }
 
 /// Seconds left and seconds granted.
 async fn left(clients: &mut Clients, id: i64) -> (i64, i64) {
     let request = pb::LeaseTimeToLiveRequest { id, keys: false };
-    let answer = clients.lease.lease_time_to_live(request).await.expect("no lease is no error").into_inner();
-    assert_eq!(answer.id, id);
-    (answer.ttl, answer.granted_ttl)
+    let response =
+        clients.lease.lease_time_to_live(request).await.expect("no lease is no error").into_inner();
+    assert_eq!(response.id, id);
+    (response.ttl, response.granted_ttl)
 }
 
 /// Asserts that every rpc reports the lease as not found.
 async fn assert_gone(clients: &mut Clients, id: i64) {
     assert_eq!(left(clients, id).await, (-1, 0), "lease {id}");
-    let all = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await.expect("leases can be asked for");
+    let all = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await.expect("leases can be listed");
     assert!(all.into_inner().leases.iter().all(|lease| lease.id != id), "lease {id} is listed");
     let again = revoke(clients, id).await.expect_err("there is nothing to revoke");
     assert_eq!(again.code(), Code::NotFound);
@@ -122,14 +123,14 @@ async fn ends<C: Cluster>() {
 on_every_target! {
     calls => suite("kv/lease.txt"),
     durable => suite("kv/lease_durable.txt"),
-    ends => ends(),
-    raced => races(),
+    leases_expire_and_are_counted => ends(),
+    concurrent_requests => races(),
 }
 
 mod over {
     use super::{kept_over_a_restart, on_every_process};
 
     on_every_process! {
-        restarts => kept_over_a_restart(),
+        leases_survive_a_restart => kept_over_a_restart(),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn metrics<C: Cluster>() {
     revoke(&mut clients, revoked).await.expect_err("it isn't any more");
     let mut renewals = Renewals::begin(&mut clients.lease, &[kept, 404, kept]).await.expect("it opens");
     for _ in 0..3 {
-        renewals.next().await.expect("an answer").expect("the stream goes on");
+        renewals.next().await.expect("an response").expect("the stream goes on");
     }
     assert_eq!(values(&now(&cluster).await), [2.0, 1.0, 2.0, 0.0, 2.0, 1300.0]);
 
@@ -38,7 +38,7 @@ pub(crate) async fn metrics<C: Cluster>() {
 }
 
 async fn now(cluster: &impl Cluster) -> Metrics {
-    Metrics::of(cluster).await.expect("a running server tells its metrics")
+    Metrics::of(cluster).await.expect("a running server has metrics")
 }
 
 /// The values of [`NAMES`].

@@ -26,7 +26,7 @@ async fn one_grant_wins(clients: &Clients) {
         let ttl = 600 + i64::try_from(index).expect("a small number");
         running.spawn(async move {
             let granted = lease.lease_grant(pb::LeaseGrantRequest { id: 77, ttl }).await;
-            granted.map(|answer| answer.into_inner().ttl).map_err(|status| status.message().to_owned())
+            granted.map(|response| response.into_inner().ttl).map_err(|status| status.message().to_owned())
         });
     }
     let (won, lost): (Vec<_>, Vec<_>) = running.join_all().await.into_iter().partition(Result::is_ok);
@@ -94,8 +94,8 @@ async fn put_two(clients: &mut Clients, prefix: String, lease: i64) -> Result<i6
         pb::RequestOp { request: Some(Request::RequestPut(put)) }
     });
     let txn = pb::TxnRequest { success: success.into(), ..Default::default() };
-    let answer = clients.kv.txn(txn).await?.into_inner();
-    Ok(answer.header.expect("every answer has a header").revision)
+    let response = clients.kv.txn(txn).await?.into_inner();
+    Ok(response.header.expect("every response has a header").revision)
 }
 
 /// Streams that renew the same lease and others do not affect each other, also when they end.
@@ -109,26 +109,26 @@ async fn streams_are_independent(mut clients: Clients) {
             let own = grant(&mut clients, 0, 700 + index).await.id;
             let mut renewals = Renewals::begin(&mut clients.lease, &[own, shared]).await.expect("it opens");
             for id in [own, shared] {
-                let answer = renewals.next().await.expect("an answer").expect("the stream goes on");
-                assert_eq!(answer.id, id);
+                let response = renewals.next().await.expect("an response").expect("the stream goes on");
+                assert_eq!(response.id, id);
             }
             // Every other stream is dropped during a renewal.
             renewals.send(shared).await;
             if index % 2 == 0 {
                 return;
             }
-            assert_eq!(renewals.next().await.expect("an answer").map(|answer| answer.ttl), Some(600));
+            assert_eq!(renewals.next().await.expect("an response").map(|response| response.ttl), Some(600));
             for _ in 0..50 {
-                assert_eq!(renewals.renew(own).await.expect("an answer"), 700 + index);
-                assert_eq!(renewals.renew(404).await.expect("an answer"), 0);
+                assert_eq!(renewals.renew(own).await.expect("an response"), 700 + index);
+                assert_eq!(renewals.renew(404).await.expect("an response"), 0);
             }
             revoke(&mut clients, own).await.expect("the lease is there");
-            assert_eq!(renewals.renew(own).await.expect("an answer"), 0);
+            assert_eq!(renewals.renew(own).await.expect("an response"), 0);
             renewals.half_close();
             assert_eq!(renewals.next().await.expect("no error"), None);
         });
     }
     running.join_all().await;
     let mut renewals = Renewals::begin(&mut clients.lease, &[shared]).await.expect("it opens");
-    assert_eq!(renewals.next().await.expect("an answer").map(|answer| answer.ttl), Some(600));
+    assert_eq!(renewals.next().await.expect("an response").map(|response| response.ttl), Some(600));
 }

@@ -47,7 +47,7 @@ async fn kept_over<C: Killable>(kill: bool) {
         renew_for(&mut renewing, kept, Duration::from_secs(TTL.cast_unsigned() + 2)),
     );
     // The server does not store how much of the TTL had passed. A new leader adds up to an election timeout.
-    let again = Granted { sent: down, answered: ready + Duration::from_secs(1), ..left_alone };
+    let again = Granted { sent: down, received: ready + Duration::from_secs(1), ..left_alone };
     assert!(again.late(seen) < 2 * LATE, "{:?} too late", again.late(seen));
     let there: Vec<_> =
         rows(&mut clients, "over/").await.into_iter().map(|row| (row.key, row.lease)).collect();
@@ -57,7 +57,7 @@ async fn kept_over<C: Killable>(kill: bool) {
 /// An open stream doesn't delay the stop of ferretcd. etcd 3.7 waits 7 s for it.
 async fn stop<C: Killable>(cluster: &mut C, clients: &mut Clients, lease: i64) {
     let mut renewals = Renewals::begin(&mut clients.lease, &[lease]).await.expect("the stream opens");
-    renewals.next().await.expect("an answer").expect("the stream goes on");
+    renewals.next().await.expect("an response").expect("the stream goes on");
     if C::KIND.reference {
         drop(renewals);
         return cluster.stop().await.expect("the server can be stopped");
@@ -75,12 +75,12 @@ async fn renew_for(clients: &mut Clients, mut lease: Granted, time: Duration) ->
     let mut pace = interval(Duration::from_millis(200));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut renewals = Renewals::begin(&mut clients.lease, &[lease.id]).await.expect("the stream opens");
-    let first = renewals.next().await.expect("an answer").expect("the stream goes on");
+    let first = renewals.next().await.expect("an response").expect("the stream goes on");
     assert_eq!(first.ttl, TTL, "the lease is there");
     while Instant::now() < until {
         pace.tick().await;
         let sent = Instant::now();
-        assert_eq!(renewals.renew(lease.id).await.expect("an answer"), TTL, "the lease is there");
+        assert_eq!(renewals.renew(lease.id).await.expect("an response"), TTL, "the lease is there");
         lease = lease.renewed(sent);
     }
     lease

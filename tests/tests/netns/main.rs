@@ -5,7 +5,7 @@
 #[path = "../cluster/partitions.rs"]
 mod partitions;
 #[path = "../cluster/support.rs"]
-#[expect(dead_code, reason = "the other suite asks for more")]
+#[expect(dead_code, reason = "the other suite needs more")]
 mod support;
 
 mod failover;
@@ -21,5 +21,5 @@ on_every_program! {
     leader_that_sends_nothing_is_replaced => leader_mute(ferretcd_tests::members::Network::Namespaces),
     follower_is_isolated => follower_isolated(ferretcd_tests::members::Network::Namespaces),
     links_flap => flapping(ferretcd_tests::members::Network::Namespaces),
-    leaders_are_killed => failover(),
+    a_killed_leader_is_replaced => failover(),
 }

@@ -1,6 +1,6 @@
 //! The client port with TLS, as users set it up: files, flags, stock etcdctl. The same tests run on real etcd.
 
-mod refusals;
+mod rejections;
 mod secured;
 
 use std::fs;
@@ -30,11 +30,11 @@ async fn with_certificates_on_both_sides<C: Killable>() {
     as_alice.succeeds(&["put", "a", "1"], "OK\n").await;
     as_alice.succeeds(&["get", "a"], "a\n1\n").await;
     // Requests to one endpoint have a URL in place of the host.
-    let status = as_alice.answers(&["endpoint", "status"]).await;
+    let status = as_alice.stdout_of(&["endpoint", "status"]).await;
     assert!(status.starts_with("https://127.0.0.1:"), "{status}");
     secured.as_client(&authority, None).fails(&["get", "a"]).await;
-    let stranger = other.sign("stranger", &[], 2);
-    secured.as_client(&authority, Some(&stranger)).fails(&["get", "a"]).await;
+    let unknown = other.sign("unknown", &[], 2);
+    secured.as_client(&authority, Some(&unknown)).fails(&["get", "a"]).await;
     secured.as_client(&other, Some(&alice)).fails(&["get", "a"]).await;
     secured.in_the_clear().fails(&["get", "a"]).await;
 

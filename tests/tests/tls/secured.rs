@@ -73,7 +73,7 @@ impl<C: Cluster> Secured<C> {
             stream.read_to_end(&mut response).await.expect("it ends the connection in order");
             String::from_utf8_lossy(&response).into_owned()
         };
-        timeout(DONE_WITHIN, page).await.expect("a page is answered")
+        timeout(DONE_WITHIN, page).await.expect("the page responds")
     }
 }
 
@@ -124,7 +124,7 @@ impl Etcdctl {
     }
 
     /// Expects success; returns stdout.
-    pub(crate) async fn answers(&self, words: &[&str]) -> String {
+    pub(crate) async fn stdout_of(&self, words: &[&str]) -> String {
         let output = self.run(words, "20s").await;
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -27,7 +27,7 @@ async fn fragments<C: Cluster>() {
         put(&mut clients, &format!("big/{number}"), vec![b'v'; 1_000_000]).await;
     }
     let delete = pb::DeleteRangeRequest { key: "big/".into(), range_end: "big0".into(), prev_kv: false };
-    clients.kv.delete_range(delete).await.expect("deletes are answered");
+    clients.kv.delete_range(delete).await.expect("deletes succeed");
 
     let (mut whole, mut parts) = (Vec::new(), Vec::new());
     while whole.is_empty() || events_of(&parts) < 5 {
@@ -140,7 +140,7 @@ async fn slow_reader_of_compacted<C: Cluster>() {
     write_many(&clients, PUTS, 2048).await;
     let revision = put(&mut clients, "k", "last").await;
     let compaction = pb::CompactionRequest { revision, physical: true };
-    clients.kv.compact(compaction).await.expect("compactions are answered");
+    clients.kv.compact(compaction).await.expect("compactions succeed");
 
     let mut next = 2;
     let end = loop {
@@ -193,10 +193,10 @@ async fn many_creations_at_once<C: Cluster>() {
         assert_eq!(response.watch_id, id);
     }
     put(&mut clients, "k3", "").await;
-    let mut told: Vec<_> = stream.until_events(50).await.iter().map(|response| response.watch_id).collect();
-    told.sort_unstable();
+    let mut seen: Vec<_> = stream.until_events(50).await.iter().map(|response| response.watch_id).collect();
+    seen.sort_unstable();
     let expected: Vec<_> = (0..WATCHES).filter(|id| id % 10 == 3).collect();
-    assert_eq!(told, expected);
+    assert_eq!(seen, expected);
 }
 
 /// The frame of a creation.
@@ -208,9 +208,9 @@ fn creation() -> Bytes {
 /// The outcome of an rpc with this body.
 async fn raw_call(cluster: &impl Cluster, headers: &[(&str, &[u8])], body: Bytes) -> String {
     let endpoint = cluster.endpoint();
-    let answer = raw::call(&endpoint, "/etcdserverpb.Watch/Watch", headers, body);
-    let answer = timeout(Duration::from_secs(10), answer).await.expect("the server ends the call");
-    answer.map_or_else(|error| format!("failed to {error}"), |answer| answer.outcome())
+    let response = raw::call(&endpoint, "/etcdserverpb.Watch/Watch", headers, body);
+    let response = timeout(Duration::from_secs(10), response).await.expect("the server ends the call");
+    response.map_or_else(|error| format!("failed to {error}"), |response| response.outcome())
 }
 
 /// A client's deadline ends its rpc, by a status or by a reset.
@@ -223,7 +223,7 @@ async fn deadline<C: Cluster>() {
 }
 
 /// Requests that a library would not send.
-async fn unusual_calls<C: Cluster>() {
+async fn malformed_requests<C: Cluster>() {
     let Some(cluster) = start::<C>("unusual watch calls", &[]).await else { return };
     let is_code = |outcome: String, code: &str| {
         assert_eq!(outcome.split(' ').next(), Some(code), "{}: {outcome}", C::KIND.name);
@@ -285,7 +285,7 @@ async fn end_with_a_stuck_watch<C: Cluster>() {
 }
 
 /// A stream without any watch does not delay the stop either.
-async fn end_with_an_empty_call<C: Cluster>() {
+async fn end_with_an_empty_stream<C: Cluster>() {
     let Some(cluster) = start::<C>("the end with an empty call", &[]).await else { return };
     let clients = connect(&cluster).await;
     let _idle = WatchStream::open(&clients);
@@ -298,14 +298,14 @@ async fn end_with_an_empty_call<C: Cluster>() {
 }
 
 on_every_target! {
-    large_fragments => fragments(),
-    large_event => one_large_event(),
-    slow => slow_reader(),
-    slow_compacted => slow_reader_of_compacted(),
-    at_once => many_creations_at_once(),
-    unusual => unusual_calls(),
-    late => deadline(),
-    end_idle => end_with_idle_watches(),
-    end_stuck => end_with_a_stuck_watch(),
-    end_empty => end_with_an_empty_call(),
+    large_revisions_are_fragmented => fragments(),
+    a_large_event_is_not_fragmented => one_large_event(),
+    a_slow_reader_gets_all_events => slow_reader(),
+    a_slow_reader_is_canceled_by_a_compaction => slow_reader_of_compacted(),
+    creations_need_not_wait_for_responses => many_creations_at_once(),
+    malformed_requests_do_no_harm => malformed_requests(),
+    a_deadline_ends_the_rpc => deadline(),
+    idle_watches_end_with_the_server => end_with_idle_watches(),
+    a_stuck_watch_ends_with_the_server => end_with_a_stuck_watch(),
+    an_empty_stream_ends_with_the_server => end_with_an_empty_stream(),
 }

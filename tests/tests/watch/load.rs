@@ -49,19 +49,19 @@ async fn ten_thousand<C: Killable>() {
             })),
         });
         let txn = pb::TxnRequest { success: puts.collect(), ..Default::default() };
-        clients.kv.txn(txn).await.expect("transactions are answered");
+        clients.kv.txn(txn).await.expect("transactions succeed");
     }
     let mut reading = JoinSet::new();
     for (first, mut stream) in streams {
         reading.spawn(async move {
-            let mut told = BTreeMap::new();
+            let mut seen = BTreeMap::new();
             for response in stream.until_events(WATCHES).await {
                 let [event] = &response.events[..] else { panic!("{response:?} has not one event") };
-                let other = told.insert(response.watch_id, event.row.key.clone());
-                assert_eq!(other, None, "watch {} is told twice", response.watch_id);
+                let other = seen.insert(response.watch_id, event.row.key.clone());
+                assert_eq!(other, None, "watch {} gets its event twice", response.watch_id);
             }
             let expected = (first..first + WATCHES).zip(0..).map(|(number, id)| (id, key_of(number)));
-            assert_eq!(told, expected.collect());
+            assert_eq!(seen, expected.collect());
             if C::KIND.release >= Release::V3_7 {
                 // No other event has come.
                 stream.request_progress().await;
@@ -119,7 +119,7 @@ async fn a_thousand_stuck<C: Killable>() {
 
     write_many(&clients, PUTS, VALUE_BYTES).await;
     let range = pb::RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() };
-    let rows = clients.kv.clone().range(range).await.expect("reads are answered").into_inner();
+    let rows = clients.kv.clone().range(range).await.expect("reads succeed").into_inner();
     assert_eq!(rows.count, 100);
     reading.await.expect("a stream that reads gets all events");
     assert_memory(&cluster, "1000 stuck calls", 200 * MIB);

@@ -77,7 +77,7 @@ async fn slow_watch<C: Cluster>() {
     loop {
         write_many(&clients, PUTS, 4096).await;
         written += PUTS;
-        let now = Metrics::of(&cluster).await.expect("a running server tells its metrics");
+        let now = Metrics::of(&cluster).await.expect("a running server has metrics");
         if has(&now, &[(WATCHERS, 1.0), (SLOW, 1.0)]) {
             break;
         }
@@ -90,7 +90,7 @@ async fn slow_watch<C: Cluster>() {
     // A watch with a future start is not slow, nor is one that was ended by a compaction.
     let mut stream = WatchStream::open(&clients);
     let compaction = pb::CompactionRequest { revision: 100, physical: false };
-    clients.kv.clone().compact(compaction).await.expect("compactions are answered");
+    clients.kv.clone().compact(compaction).await.expect("compactions succeed");
     stream.created(pb::WatchCreateRequest { start_revision: 1 << 40, ..prefix("k") }).await;
     stream.created(pb::WatchCreateRequest { start_revision: 1, ..prefix("k") }).await;
     assert!(stream.response().await.canceled);

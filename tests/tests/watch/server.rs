@@ -26,8 +26,8 @@ pub(crate) async fn connect_narrow(cluster: &impl Cluster, calls: u32) -> Client
 /// Puts a row and returns its revision.
 pub(crate) async fn put(clients: &mut Clients, key: &str, value: impl Into<Bytes>) -> i64 {
     let put = pb::PutRequest { key: key.to_owned().into(), value: value.into(), ..Default::default() };
-    let answer = clients.kv.put(put).await.expect("puts are answered").into_inner();
-    answer.header.expect("a put has a header").revision
+    let response = clients.kv.put(put).await.expect("puts succeed").into_inner();
+    response.header.expect("a put has a header").revision
 }
 
 /// A request to watch everything with this prefix, which ends in a letter.

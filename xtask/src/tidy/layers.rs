@@ -31,8 +31,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("discovery", "flags"),
 ];
 
-/// Edges that the layers would permit and that are refused: these two serve any engine.
-const STRANGERS: &[(&str, &str)] = &[("interceptors", "engine"), ("http-pages", "engine")];
+/// Edges that the layers would permit: both crates serve any engine.
+const FORBIDDEN: &[(&str, &str)] = &[("interceptors", "engine"), ("http-pages", "engine")];
 
 /// Judges the edges from `package` to other members, those of its tests and examples included.
 pub(super) fn check(package: &Package) -> Vec<Complaint> {
@@ -51,7 +51,7 @@ pub(super) fn check(package: &Package) -> Vec<Complaint> {
 fn edge(from: &str, layer: usize, dependency: &Dependency) -> Option<Complaint> {
     let to = dependency.member.as_deref()?;
     let complaint = |message| Some(Complaint { dependency: dependency.key.clone(), message });
-    if STRANGERS.contains(&(from, to)) {
+    if FORBIDDEN.contains(&(from, to)) {
         return complaint(format!("{from} does not know {to}: ask what it needs through a trait of its own"));
     }
     match self::layer(to) {
@@ -77,8 +77,7 @@ pub(super) fn is_rim(name: &str) -> bool {
     LAYERS[RIM].contains(&name)
 }
 
-/// Whether the crate is synchronous and deterministic: nothing in it waits, and nothing in it asks for the time or
-/// for chance.
+/// Whether the crate is synchronous and deterministic: no waiting, no clock and no randomness.
 pub(super) fn is_pure(name: &str) -> bool {
     layer(name).is_some_and(|layer| layer <= 2) || matches!(name, "apply" | "watch")
 }
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn pure_are_the_stores_and_what_is_below_and_the_state_machine() {
+    fn stores_and_state_machine_and_all_below_are_pure() {
         for name in ["base", "wal", "auth", "apply", "watch"] {
             assert!(is_pure(name), "{name}");
         }

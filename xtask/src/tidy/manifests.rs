@@ -1,6 +1,6 @@
 //! The form of the manifests: every version, every reason and every lint in one place, the root's.
 //!
-//! Manifests are read line by line. That is enough because this module also asks for the form it understands: one
+//! Manifests are read line by line. That is enough because this module also requires the form that it understands: one
 //! dependency, one line.
 
 use super::finding::{Complaint, Finding};

@@ -42,14 +42,14 @@ func TestRangeOptions(t *testing.T) {
 	}
 	check := func(expected []string, options ...clientv3.OpOption) {
 		t.Helper()
-		answer, err := client.Get(t.Context(), prefix, append(options, clientv3.WithPrefix())...)
+		response, err := client.Get(t.Context(), prefix, append(options, clientv3.WithPrefix())...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range expected {
 			expected[i] = prefix + expected[i]
 		}
-		if keys := keysOf(answer.Kvs); !slices.Equal(keys, expected) {
+		if keys := keysOf(response.Kvs); !slices.Equal(keys, expected) {
 			t.Errorf("found %v, expected %v", keys, expected)
 		}
 	}
@@ -63,7 +63,7 @@ func TestRangeOptions(t *testing.T) {
 func TestTxn(t *testing.T) {
 	client, key := connect(t), prefix(t)+"key"
 	create := func() *clientv3.TxnResponse {
-		answer, err := client.Txn(t.Context()).
+		response, err := client.Txn(t.Context()).
 			If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
 			Then(clientv3.OpPut(key, "created")).
 			Else(clientv3.OpGet(key)).
@@ -71,7 +71,7 @@ func TestTxn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return answer
+		return response
 	}
 	if first := create(); !first.Succeeded {
 		t.Errorf("a key that isn't there was found: %v", first)
@@ -91,14 +91,14 @@ func TestNamespace(t *testing.T) {
 	kv, watcher := namespace.NewKV(client, prefix), namespace.NewWatcher(client, prefix)
 	defer watcher.Close()
 	events := watcher.Watch(t.Context(), "", clientv3.WithPrefix(), clientv3.WithPrevKV())
-	answer, err := kv.Put(t.Context(), "a", "1")
+	response, err := kv.Put(t.Context(), "a", "1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err = kv.Delete(t.Context(), "", clientv3.WithPrefix()); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, lines(answer.Header.Revision, "", nextEvents(t, events, 2)), []string{
+	expect(t, lines(response.Header.Revision, "", nextEvents(t, events, 2)), []string{
 		"+0 put a=1 v1",
 		"+1 delete a (was 1 v1)",
 	})

@@ -32,13 +32,13 @@ func startWriter(t *testing.T, client *clientv3.Client, prefix string) *writer {
 			// A lost response is given up soon, except for the last
 			// change: a canceled one may still take effect.
 			call, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-			answer, err := client.Txn(call).Then(
+			response, err := client.Txn(call).Then(
 				clientv3.OpPut(fmt.Sprintf("%s%d", prefix, i%7), fmt.Sprint(i)),
 				clientv3.OpPut(prefix+"last", fmt.Sprint(i)),
 			).Commit()
 			cancel()
 			if err == nil {
-				w.confirm(answer.Header.Revision)
+				w.confirm(response.Header.Revision)
 			}
 		}
 	})

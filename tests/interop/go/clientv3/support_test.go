@@ -70,13 +70,13 @@ func countWatchStreams(n *atomic.Int64) func(*clientv3.Config) {
 func restart(t *testing.T, how string, clients ...*clientv3.Client) {
 	t.Helper()
 	fmt.Printf("server: %s\n", how)
-	answer, err := fromHarness.ReadString('\n')
+	response, err := fromHarness.ReadString('\n')
 	if err != nil {
 		t.Skip("no harness restarts the server")
 	}
-	url, isUp := strings.CutPrefix(strings.TrimSpace(answer), "up ")
+	url, isUp := strings.CutPrefix(strings.TrimSpace(response), "up ")
 	if !isUp {
-		t.Fatalf("the harness answered %q", answer)
+		t.Fatalf("the harness responded %q", response)
 	}
 	if url != endpoint {
 		endpoint = url
@@ -98,30 +98,30 @@ func prefix(t *testing.T) string {
 
 func put(t *testing.T, client *clientv3.Client, key, value string) int64 {
 	t.Helper()
-	answer, err := client.Put(t.Context(), key, value)
+	response, err := client.Put(t.Context(), key, value)
 	if err != nil {
 		t.Fatalf("put %s: %v", key, err)
 	}
-	return answer.Header.Revision
+	return response.Header.Revision
 }
 
 func commit(t *testing.T, client *clientv3.Client, ops ...clientv3.Op) int64 {
 	t.Helper()
-	answer, err := client.Txn(t.Context()).Then(ops...).Commit()
+	response, err := client.Txn(t.Context()).Then(ops...).Commit()
 	if err != nil {
 		t.Fatalf("txn: %v", err)
 	}
-	return answer.Header.Revision
+	return response.Header.Revision
 }
 
 // currentRevision is the server's revision, by a linearizable read.
 func currentRevision(t *testing.T, client *clientv3.Client) int64 {
 	t.Helper()
-	answer, err := client.Get(t.Context(), "nothing")
+	response, err := client.Get(t.Context(), "nothing")
 	if err != nil {
 		t.Fatalf("get: %v", err)
 	}
-	return answer.Header.Revision
+	return response.Header.Revision
 }
 
 // next takes the next response, which must be there in time and be no error.

@@ -232,10 +232,10 @@ func TestMirror(t *testing.T) {
 	put(t, client, prefix+"a", "1")
 	base := put(t, client, prefix+"b", "1")
 	syncer := mirror.NewSyncer(client, prefix, 0)
-	answers, errs := syncer.SyncBase(t.Context())
+	responses, errs := syncer.SyncBase(t.Context())
 	var keys []string
-	for answer := range answers {
-		keys = append(keys, keysOf(answer.Kvs)...)
+	for response := range responses {
+		keys = append(keys, keysOf(response.Kvs)...)
 	}
 	if err := <-errs; err != nil {
 		t.Fatal(err)
@@ -363,12 +363,12 @@ func gauge(t *testing.T, name string) int {
 	if endpoint == "" {
 		t.Skip("INTEROP_ENDPOINT does not name a server")
 	}
-	answer, err := http.Get(strings.TrimSuffix(endpoint, "/") + "/metrics")
+	response, err := http.Get(strings.TrimSuffix(endpoint, "/") + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
 	}

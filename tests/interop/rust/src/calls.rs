@@ -36,22 +36,22 @@ async fn keys_and_values(server: &Server, prefix: &str) {
     let mut client = server.connect().await;
     let key = format!("{prefix}a");
     put(&mut client, &key, "1").await;
-    let answer = client.put(&*key, "2", Some(PutOptions::new().with_prev_key())).await.expect("put");
-    assert_eq!(answer.prev_key().expect("there was one").value(), b"1");
+    let response = client.put(&*key, "2", Some(PutOptions::new().with_prev_key())).await.expect("put");
+    assert_eq!(response.prev_key().expect("there was one").value(), b"1");
     let missing = Txn::new()
         .when([Compare::version(&*key, CompareOp::Equal, 0)])
         .and_then([TxnOp::put(&*key, "3", None)])
         .or_else([TxnOp::get(&*key, None)]);
-    let answer = client.txn(missing).await.expect("txn");
-    assert!(!answer.succeeded());
-    match &answer.op_responses()[0] {
-        TxnOpResponse::Get(answer) => assert_eq!(answer.kvs()[0].value(), b"2"),
+    let response = client.txn(missing).await.expect("txn");
+    assert!(!response.succeeded());
+    match &response.op_responses()[0] {
+        TxnOpResponse::Get(response) => assert_eq!(response.kvs()[0].value(), b"2"),
         other => panic!("{other:?}"),
     }
-    let answer = client.delete(prefix, Some(DeleteOptions::new().with_prefix())).await.expect("delete");
-    assert_eq!(answer.deleted(), 1);
-    let answer = client.get(prefix, Some(GetOptions::new().with_prefix())).await.expect("get");
-    assert_eq!(answer.count(), 0);
+    let response = client.delete(prefix, Some(DeleteOptions::new().with_prefix())).await.expect("delete");
+    assert_eq!(response.deleted(), 1);
+    let response = client.get(prefix, Some(GetOptions::new().with_prefix())).await.expect("get");
+    assert_eq!(response.count(), 0);
 }
 
 async fn prefix_with_previous_values(server: &Server, prefix: &str) {

@@ -51,9 +51,9 @@ async fn write(mut client: Client, prefix: String, confirmed: Sender<i64>) {
         let ops = ["a", "b"].map(|name| TxnOp::put(format!("{prefix}{name}"), "", None));
         // A lost response is given up soon.
         match timeout(Duration::from_secs(2), client.txn(Txn::new().and_then(ops))).await {
-            Ok(Ok(answer)) => {
+            Ok(Ok(response)) => {
                 // The receiver may have been dropped meanwhile.
-                let _ = confirmed.send(answer.header().expect("etcd sends headers").revision()).await;
+                let _ = confirmed.send(response.header().expect("etcd sends headers").revision()).await;
             }
             Ok(Err(_)) | Err(_) => sleep(PAUSE).await,
         }

@@ -30,15 +30,15 @@ impl Server {
     /// `server: HOW` on stdout, `up URL` on stdin.
     pub(crate) async fn restart(&mut self, how: &str) {
         println!("server: {how}");
-        let answer = in_time(self.caller.next_line()).await.expect("read stdin");
-        let answer = answer.expect("the caller restarts the server");
-        let url = answer.strip_prefix("up ").unwrap_or_else(|| panic!("the caller answered {answer:?}"));
+        let response = in_time(self.caller.next_line()).await.expect("read stdin");
+        let response = response.expect("the caller restarts the server");
+        let url = response.strip_prefix("up ").unwrap_or_else(|| panic!("the caller responded {response:?}"));
         assert_eq!(url, self.endpoint, "the server moved");
     }
 }
 
 pub(crate) async fn in_time<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("no answer in time")
+    timeout(PATIENCE, future).await.expect("no response in time")
 }
 
 /// A prefix that only this run of the case uses.
@@ -47,8 +47,8 @@ pub(crate) fn prefix(case: &str) -> String {
 }
 
 pub(crate) async fn put(client: &mut Client, key: &str, value: &str) -> i64 {
-    let answer = in_time(client.put(key, value, None)).await.expect("put");
-    answer.header().expect("etcd sends headers").revision()
+    let response = in_time(client.put(key, value, None)).await.expect("put");
+    response.header().expect("etcd sends headers").revision()
 }
 
 /// Takes the next response of the stream.

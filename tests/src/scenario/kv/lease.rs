@@ -23,37 +23,38 @@ pub(super) async fn perform(
     let id = words.first().map_or(0, |word| number(word));
     Ok(match verb {
         "grant" => {
-            let answer = lease.lease_grant(with(metadata, request::grant(words))).await?.into_inner();
-            let assigned = id == 0 && answer.id > 0;
-            let id = if assigned { "assigned".to_owned() } else { answer.id.to_string() };
-            let lease = format!("lease {id} ttl {}", answer.ttl);
-            [shown.header_alone(answer.header.as_ref()), vec![lease]].concat()
+            let response = lease.lease_grant(with(metadata, request::grant(words))).await?.into_inner();
+            let assigned = id == 0 && response.id > 0;
+            let id = if assigned { "assigned".to_owned() } else { response.id.to_string() };
+            let lease = format!("lease {id} ttl {}", response.ttl);
+            [shown.header_alone(response.header.as_ref()), vec![lease]].concat()
         }
         "revoke" => {
-            let answer = lease.lease_revoke(with(metadata, pb::LeaseRevokeRequest { id })).await?;
-            shown.header_alone(answer.into_inner().header.as_ref())
+            let response = lease.lease_revoke(with(metadata, pb::LeaseRevokeRequest { id })).await?;
+            shown.header_alone(response.into_inner().header.as_ref())
         }
         "attached" => {
             let message = pb::LeaseTimeToLiveRequest { id, keys: true };
-            let answer = lease.lease_time_to_live(with(metadata, message)).await?.into_inner();
-            let mut keys: Vec<_> = answer.keys.iter().map(|key| words::show_bytes(key)).collect();
+            let response = lease.lease_time_to_live(with(metadata, message)).await?.into_inner();
+            let mut keys: Vec<_> = response.keys.iter().map(|key| words::show_bytes(key)).collect();
             keys.sort();
-            vec![format!("granted {} keys [{}]", answer.granted_ttl, keys.join(" "))]
+            vec![format!("granted {} keys [{}]", response.granted_ttl, keys.join(" "))]
         }
         "left" => {
             let message = pb::LeaseTimeToLiveRequest { id, keys: false };
-            let answer = lease.lease_time_to_live(with(metadata, message)).await?.into_inner();
-            let left = show_left(answer.ttl, answer.granted_ttl);
-            let mut line = format!("lease {} granted {} left {left}", answer.id, answer.granted_ttl);
-            if !answer.keys.is_empty() {
+            let response = lease.lease_time_to_live(with(metadata, message)).await?.into_inner();
+            let left = show_left(response.ttl, response.granted_ttl);
+            let mut line = format!("lease {} granted {} left {left}", response.id, response.granted_ttl);
+            if !response.keys.is_empty() {
                 line.push_str(" and keys");
             }
-            [shown.header_alone(answer.header.as_ref()), vec![line]].concat()
+            [shown.header_alone(response.header.as_ref()), vec![line]].concat()
         }
         "leases" => {
-            let answer = lease.lease_leases(with(metadata, pb::LeaseLeasesRequest {})).await?.into_inner();
-            let ids: Vec<_> = answer.leases.iter().map(|lease| lease.id.to_string()).collect();
-            [shown.header_alone(answer.header.as_ref()), vec![format!("leases [{}]", ids.join(" "))]].concat()
+            let response = lease.lease_leases(with(metadata, pb::LeaseLeasesRequest {})).await?.into_inner();
+            let ids: Vec<_> = response.leases.iter().map(|lease| lease.id.to_string()).collect();
+            [shown.header_alone(response.header.as_ref()), vec![format!("leases [{}]", ids.join(" "))]]
+                .concat()
         }
         "keepalive" => {
             let ids: Vec<_> = words.iter().map(|word| number(word)).collect();
@@ -83,9 +84,9 @@ async fn keep_alive(
     let mut out = Vec::new();
     loop {
         match renewals.next().await {
-            Ok(Some(answer)) => {
-                out.extend(shown.header_alone(answer.header.as_ref()));
-                out.push(format!("lease {} ttl {}", answer.id, answer.ttl));
+            Ok(Some(response)) => {
+                out.extend(shown.header_alone(response.header.as_ref()));
+                out.push(format!("lease {} ttl {}", response.id, response.ttl));
             }
             Ok(None) => {
                 out.push("end".to_owned());

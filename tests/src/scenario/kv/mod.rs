@@ -17,16 +17,16 @@
 //!
 //! Words are written as in [`words`](super::words). Options of all requests: `meta:NAME=VALUE` adds metadata.
 
-mod answer;
 mod lease;
 mod request;
+mod response;
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb as pb;
 use tonic::metadata::{MetadataKey, MetadataValue};
 use tonic::{Request, Status};
 
-pub(super) use self::answer::Shown;
+pub(super) use self::response::Shown;
 use super::run::Session;
 use super::words::{self, number};
 use crate::{Clients, Cluster, Killable};
@@ -44,14 +44,14 @@ impl<C: Cluster> Session<C> for KvSession {
     async fn open(cluster: &C) -> Self {
         let mut clients = connect(cluster).await;
         let leases = clients.lease.lease_leases(pb::LeaseLeasesRequest {}).await;
-        for lease in leases.expect("leases can be asked for").into_inner().leases {
+        for lease in leases.expect("leases can be listed").into_inner().leases {
             let revoke = pb::LeaseRevokeRequest { id: lease.id };
             clients.lease.lease_revoke(revoke).await.expect("no other client ends leases");
         }
         let zero = Bytes::from_static(&[0]);
         let all = pb::DeleteRangeRequest { key: zero.clone(), range_end: zero, prev_kv: false };
         let wiped = clients.kv.delete_range(all).await.expect("deleting everything is always allowed");
-        let header = wiped.into_inner().header.expect("every KV answer has a header");
+        let header = wiped.into_inner().header.expect("every KV response has a header");
         Self { clients, shown: Shown::new(&header) }
     }
 
@@ -62,8 +62,8 @@ impl<C: Cluster> Session<C> for KvSession {
         }
     }
 
-    fn failed(answer: &[String]) -> bool {
-        answer.iter().any(|line| line.starts_with("error "))
+    fn failed(response: &[String]) -> bool {
+        response.iter().any(|line| line.starts_with("error "))
     }
 }
 
@@ -83,15 +83,15 @@ impl KvSession {
         Ok(match *verb {
             "put" => shown.put(&kv.put(with(&metadata, request::put(&words))).await?.into_inner()),
             "range" => {
-                let answer = kv.range(with(&metadata, request::range(&words, base))).await?;
-                shown.range(&answer.into_inner(), words.contains(&"brief"))
+                let response = kv.range(with(&metadata, request::range(&words, base))).await?;
+                shown.range(&response.into_inner(), words.contains(&"brief"))
             }
             "stream" => {
-                let answer = kv.range_stream(with(&metadata, request::range(&words, base))).await?;
-                let mut answer = answer.into_inner();
+                let response = kv.range_stream(with(&metadata, request::range(&words, base))).await?;
+                let mut response = response.into_inner();
                 let mut out = Vec::new();
                 loop {
-                    match answer.message().await {
+                    match response.message().await {
                         Ok(Some(message)) => out.extend(shown.chunk(&message, words.contains(&"brief"))),
                         Ok(None) => break out,
                         Err(status) => {
@@ -102,8 +102,8 @@ impl KvSession {
                 }
             }
             "delete" => {
-                let answer = kv.delete_range(with(&metadata, request::delete(&words))).await?;
-                shown.delete(&answer.into_inner())
+                let response = kv.delete_range(with(&metadata, request::delete(&words))).await?;
+                shown.delete(&response.into_inner())
             }
             "txn" => shown.txn(&kv.txn(with(&metadata, request::txn(&lines[1..], base))).await?.into_inner()),
             "compact" => {
@@ -111,8 +111,8 @@ impl KvSession {
                     revision: base.parse(words[0]),
                     physical: words.contains(&"physical"),
                 };
-                let answer = kv.compact(with(&metadata, message)).await?;
-                shown.header_alone(answer.into_inner().header.as_ref())
+                let response = kv.compact(with(&metadata, message)).await?;
+                shown.header_alone(response.into_inner().header.as_ref())
             }
             "fill" => {
                 let size = words.iter().map(|word| words::option(word)).find(|(name, _)| *name == "size");
@@ -128,12 +128,12 @@ impl KvSession {
                 shown.hash_kv(&maintenance.hash_kv(with(&metadata, message)).await?.into_inner())
             }
             "hash" => {
-                let answer = maintenance.hash(with(&metadata, pb::HashRequest {})).await?;
-                shown.header_alone(answer.into_inner().header.as_ref())
+                let response = maintenance.hash(with(&metadata, pb::HashRequest {})).await?;
+                shown.header_alone(response.into_inner().header.as_ref())
             }
             "status" => {
-                let answer = maintenance.status(with(&metadata, pb::StatusRequest {})).await?;
-                shown.status(&answer.into_inner())
+                let response = maintenance.status(with(&metadata, pb::StatusRequest {})).await?;
+                shown.status(&response.into_inner())
             }
             "alarms" | "alarm" | "disarm" => {
                 let action = ["alarms", "alarm", "disarm"].iter().position(|name| name == verb);
@@ -182,8 +182,8 @@ impl<C: Killable> Session<C> for KillSession {
         self.0.start_again(cluster).await
     }
 
-    fn failed(answer: &[String]) -> bool {
-        <KvSession as Session<C>>::failed(answer)
+    fn failed(response: &[String]) -> bool {
+        <KvSession as Session<C>>::failed(response)
     }
 }
 
@@ -205,8 +205,8 @@ impl<C: Killable> Session<C> for AbruptSession {
         self.0.execute(cluster, &["kill9".to_owned()]).await
     }
 
-    fn failed(answer: &[String]) -> bool {
-        <KillSession as Session<C>>::failed(answer)
+    fn failed(response: &[String]) -> bool {
+        <KillSession as Session<C>>::failed(response)
     }
 }
 

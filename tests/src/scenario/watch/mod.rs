@@ -14,14 +14,14 @@
 //! Responses that come before an awaited one are kept for the next request. All take `on=NAME`, the name of a stream
 //! where there are several, and `open` takes `meta:NAME=VALUE`. Everything else is a request of [`KvSession`].
 
-mod answer;
 mod request;
+mod response;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use tonic::Status;
 
-use self::answer::Gathered;
+use self::response::Gathered;
 use super::kv::{KvSession, with};
 use super::run::Session;
 use super::words::{self, number};
@@ -63,8 +63,8 @@ impl<C: Cluster> Session<C> for WatchSession {
         }
     }
 
-    fn failed(answer: &[String]) -> bool {
-        <KvSession as Session<C>>::failed(answer)
+    fn failed(response: &[String]) -> bool {
+        <KvSession as Session<C>>::failed(response)
     }
 }
 
@@ -97,9 +97,9 @@ impl WatchSession {
             }
             ["progress"] => {
                 stream.call.request_progress().await;
-                let answer = stream.until(is_progress_of_all).await?;
+                let response = stream.until(is_progress_of_all).await?;
                 let before = stream.kept.drain(..);
-                before.chain([answer]).flat_map(|response| shown.watch(&response)).collect()
+                before.chain([response]).flat_map(|response| shown.watch(&response)).collect()
             }
             ["events", count] => {
                 let mut gathered = Gathered::default();

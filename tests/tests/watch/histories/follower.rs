@@ -71,7 +71,7 @@ impl Follower {
     fn take(&mut self, response: Response) -> bool {
         let revision = response.revision();
         if response.created {
-            assert!(!response.canceled, "a watch is refused: {response:?}");
+            assert!(!response.canceled, "a watch is rejected: {response:?}");
             self.is_open = true;
             if self.next == 0 {
                 self.next = revision + 1;
@@ -91,8 +91,8 @@ impl Follower {
             return false;
         }
         if let Some(last) = response.events.last().filter(|_| !response.fragment) {
-            let told = if self.history.headers_are_bookmarks { revision } else { last.row.mod_revision };
-            self.next = told + 1;
+            let seen = if self.history.headers_are_bookmarks { revision } else { last.row.mod_revision };
+            self.next = seen + 1;
         }
         let Response { events, fragment, .. } = response;
         self.history.seen.push(Seen::Events { header: revision, events, fragment });
@@ -191,7 +191,7 @@ impl Call {
                 }
             };
             if response.watch_id == NO_WATCH {
-                assert!(response.is_progress(), "a watch is refused: {response:?}");
+                assert!(response.is_progress(), "a watch is rejected: {response:?}");
                 progress = response.revision();
                 let open = self.followers.iter_mut().filter(|follower| follower.is_open);
                 open.for_each(|follower| follower.progress(response.revision()));

@@ -109,10 +109,10 @@ impl<C: Cluster> Run<C> {
         })
         .await;
         let record = &self.writer.record;
-        let mut told = 0;
+        let mut seen = 0;
         for (number, call) in self.calls.iter().enumerate() {
             for history in call.histories() {
-                told += check(record, history, record.revision()).unwrap_or_else(|violation| {
+                seen += check(record, history, record.revision()).unwrap_or_else(|violation| {
                     let (name, seed) = (C::KIND.name, self.seed);
                     let asked = &history.asked;
                     panic!(
@@ -123,7 +123,7 @@ impl<C: Cluster> Run<C> {
             }
         }
         // The suite must have compared something.
-        assert!(told > 5 * CHANGES_PER_ROUND, "only {told} events");
+        assert!(seen > 5 * CHANGES_PER_ROUND, "only {seen} events");
     }
 }
 
@@ -134,7 +134,7 @@ async fn stopped<C: Cluster>(seed: u64) {
         run.follow(async |writer, cluster, course| {
             writer.write(CHANGES_PER_ROUND, course).await;
             course.send_modify(|course| course.over = true);
-            let ((), stopped) = tokio::join!(writer.write_until_refused(), cluster.stop());
+            let ((), stopped) = tokio::join!(writer.write_until_rejected(), cluster.stop());
             stopped.expect("the server stops");
         })
         .await;
@@ -150,7 +150,7 @@ async fn killed<C: Killable>(seed: u64) {
         run.follow(async |writer, cluster, course| {
             writer.write(CHANGES_PER_ROUND, course).await;
             course.send_modify(|course| course.over = true);
-            let ((), killed) = tokio::join!(writer.write_until_refused(), cluster.kill9());
+            let ((), killed) = tokio::join!(writer.write_until_rejected(), cluster.kill9());
             killed.expect("the server can be killed");
         })
         .await;

@@ -40,7 +40,7 @@ impl Writer {
     }
 
     /// Makes changes until the server is down.
-    pub(super) async fn write_until_refused(&mut self) {
+    pub(super) async fn write_until_rejected(&mut self) {
         while self.step().await.is_ok() {}
     }
 
@@ -48,8 +48,8 @@ impl Writer {
     pub(super) async fn reconnect(&mut self, clients: Clients) {
         self.clients = clients;
         let any = pb::RangeRequest { key: "any".into(), ..Default::default() };
-        let answer = self.clients.kv.range(any).await.expect("a ready server answers reads").into_inner();
-        let revision = answer.header.expect("a range has a header").revision;
+        let response = self.clients.kv.range(any).await.expect("a ready server responses reads").into_inner();
+        let revision = response.header.expect("a range has a header").revision;
         if let Some(operations) = self.pending.take()
             && revision > self.record.revision()
         {
@@ -131,7 +131,7 @@ impl Writer {
                 kv.txn(pb::TxnRequest { success, ..Default::default() }).await?.into_inner().header
             }
         };
-        Ok(header.expect("every answer has a header").revision)
+        Ok(header.expect("every response has a header").revision)
     }
 }
 

@@ -90,51 +90,51 @@ impl Shown {
         }
     }
 
-    pub(in crate::scenario) fn put(&self, answer: &pb::PutResponse) -> Vec<String> {
-        let mut out = vec![self.header(answer.header.as_ref())];
-        out.extend(answer.prev_kv.iter().map(|row| format!("prev {}", self.row(row))));
+    pub(in crate::scenario) fn put(&self, response: &pb::PutResponse) -> Vec<String> {
+        let mut out = vec![self.header(response.header.as_ref())];
+        out.extend(response.prev_kv.iter().map(|row| format!("prev {}", self.row(row))));
         out
     }
 
-    pub(in crate::scenario) fn range(&self, answer: &pb::RangeResponse, brief: bool) -> Vec<String> {
-        let mut out = vec![self.header(answer.header.as_ref())];
-        out.extend(self.rows(&answer.kvs, brief));
-        out.push(self.total(answer));
+    pub(in crate::scenario) fn range(&self, response: &pb::RangeResponse, brief: bool) -> Vec<String> {
+        let mut out = vec![self.header(response.header.as_ref())];
+        out.extend(self.rows(&response.kvs, brief));
+        out.push(self.total(response));
         out
     }
 
-    fn total(&self, answer: &pb::RangeResponse) -> String {
-        format!("{}count {}", if answer.more { "more " } else { "" }, answer.count)
+    fn total(&self, response: &pb::RangeResponse) -> String {
+        format!("{}count {}", if response.more { "more " } else { "" }, response.count)
     }
 
     /// One message of a streamed range. Only the last one has a header and a count.
     pub(in crate::scenario) fn chunk(&self, message: &pb::RangeStreamResponse, brief: bool) -> Vec<String> {
-        let Some(answer) = &message.range_response else { return vec!["empty message".to_owned()] };
-        let mut out = vec![format!("message of {}", answer.kvs.len())];
-        out.extend(self.rows(&answer.kvs, brief));
-        if answer.header.is_some() || answer.more || answer.count != 0 {
-            out.push(self.header(answer.header.as_ref()));
-            out.push(self.total(answer));
+        let Some(response) = &message.range_response else { return vec!["empty message".to_owned()] };
+        let mut out = vec![format!("message of {}", response.kvs.len())];
+        out.extend(self.rows(&response.kvs, brief));
+        if response.header.is_some() || response.more || response.count != 0 {
+            out.push(self.header(response.header.as_ref()));
+            out.push(self.total(response));
         }
         out
     }
 
-    pub(in crate::scenario) fn delete(&self, answer: &pb::DeleteRangeResponse) -> Vec<String> {
-        let mut out = vec![self.header(answer.header.as_ref()), format!("deleted {}", answer.deleted)];
-        out.extend(answer.prev_kvs.iter().map(|row| format!("prev {}", self.row(row))));
+    pub(in crate::scenario) fn delete(&self, response: &pb::DeleteRangeResponse) -> Vec<String> {
+        let mut out = vec![self.header(response.header.as_ref()), format!("deleted {}", response.deleted)];
+        out.extend(response.prev_kvs.iter().map(|row| format!("prev {}", self.row(row))));
         out
     }
 
-    pub(in crate::scenario) fn txn(&self, answer: &pb::TxnResponse) -> Vec<String> {
-        let verdict = if answer.succeeded { "succeeded" } else { "failed" };
-        let mut out = vec![self.header(answer.header.as_ref()), verdict.to_owned()];
-        for operation in &answer.responses {
+    pub(in crate::scenario) fn txn(&self, response: &pb::TxnResponse) -> Vec<String> {
+        let verdict = if response.succeeded { "succeeded" } else { "failed" };
+        let mut out = vec![self.header(response.header.as_ref()), verdict.to_owned()];
+        for operation in &response.responses {
             let (name, lines) = match &operation.response {
                 None => ("nothing", Vec::new()),
-                Some(Response::ResponseRange(answer)) => ("range", self.range(answer, false)),
-                Some(Response::ResponsePut(answer)) => ("put", self.put(answer)),
-                Some(Response::ResponseDeleteRange(answer)) => ("delete", self.delete(answer)),
-                Some(Response::ResponseTxn(answer)) => ("txn", self.txn(answer)),
+                Some(Response::ResponseRange(response)) => ("range", self.range(response, false)),
+                Some(Response::ResponsePut(response)) => ("put", self.put(response)),
+                Some(Response::ResponseDeleteRange(response)) => ("delete", self.delete(response)),
+                Some(Response::ResponseTxn(response)) => ("txn", self.txn(response)),
             };
             out.push(format!("  {name}"));
             out.extend(lines.iter().map(|line| format!("    {line}")));
@@ -142,18 +142,18 @@ impl Shown {
         out
     }
 
-    pub(in crate::scenario) fn hash_kv(&self, answer: &pb::HashKvResponse) -> Vec<String> {
+    pub(in crate::scenario) fn hash_kv(&self, response: &pb::HashKvResponse) -> Vec<String> {
         let (compacted, hashed) =
-            (self.base.show(answer.compact_revision), self.base.show(answer.hash_revision));
+            (self.base.show(response.compact_revision), self.base.show(response.hash_revision));
         vec![
-            self.header(answer.header.as_ref()),
-            format!("hash {:08x} of revision {hashed} compacted {compacted}", answer.hash),
+            self.header(response.header.as_ref()),
+            format!("hash {:08x} of revision {hashed} compacted {compacted}", response.hash),
         ]
     }
 
     /// Alarms come in no order.
-    pub(in crate::scenario) fn alarm(&self, answer: &pb::AlarmResponse) -> Vec<String> {
-        let mut alarms: Vec<_> = answer
+    pub(in crate::scenario) fn alarm(&self, response: &pb::AlarmResponse) -> Vec<String> {
+        let mut alarms: Vec<_> = response
             .alarms
             .iter()
             .map(|alarm| {
@@ -162,26 +162,26 @@ impl Shown {
             })
             .collect();
         alarms.sort();
-        [vec![self.header(answer.header.as_ref())], alarms].concat()
+        [vec![self.header(response.header.as_ref())], alarms].concat()
     }
 
     /// Sizes and indices differ from run to run: only their relations are shown. The moment at which a new cluster
     /// gets a storage version and the spacing in errors differ too.
-    pub(in crate::scenario) fn status(&self, answer: &pb::StatusResponse) -> Vec<String> {
+    pub(in crate::scenario) fn status(&self, response: &pb::StatusResponse) -> Vec<String> {
         let mut out = vec![
-            self.header(answer.header.as_ref()),
-            format!("version {}", answer.version),
-            format!("quota {}", answer.db_size_quota),
-            format!("learner {}", answer.is_learner),
+            self.header(response.header.as_ref()),
+            format!("version {}", response.version),
+            format!("quota {}", response.db_size_quota),
+            format!("learner {}", response.is_learner),
         ];
-        let downgrade = answer.downgrade_info.as_ref();
+        let downgrade = response.downgrade_info.as_ref();
         out.push(match downgrade {
             Some(info) => {
                 format!("downgrade {} to {}", info.enabled, show_bytes(info.target_version.as_bytes()))
             }
             None => "no downgrade info".to_owned(),
         });
-        out.extend(answer.errors.iter().map(|error| {
+        out.extend(response.errors.iter().map(|error| {
             let words: Vec<_> = error.split_whitespace().collect();
             format!("complaint {}", words.join(" ").replace(&self.member_id.to_string(), "MEMBER"))
         }));
@@ -190,15 +190,15 @@ impl Shown {
                 out.push(format!("{what} does not hold"));
             }
         };
-        let storage = ["", "3.5.0", "3.6.0", "3.7.0"].contains(&answer.storage_version.as_str());
+        let storage = ["", "3.5.0", "3.6.0", "3.7.0"].contains(&response.storage_version.as_str());
         claim(storage, "storage version is a known one");
-        claim(answer.leader == self.member_id, "leader = member");
-        claim(answer.db_size > 0, "db_size > 0");
-        claim((1..=answer.db_size).contains(&answer.db_size_in_use), "0 < db_size_in_use <= db_size");
-        claim(answer.raft_index > 0, "raft_index > 0");
-        claim((1..=answer.raft_index).contains(&answer.raft_applied_index), "0 < applied <= raft_index");
+        claim(response.leader == self.member_id, "leader = member");
+        claim(response.db_size > 0, "db_size > 0");
+        claim((1..=response.db_size).contains(&response.db_size_in_use), "0 < db_size_in_use <= db_size");
+        claim(response.raft_index > 0, "raft_index > 0");
+        claim((1..=response.raft_index).contains(&response.raft_applied_index), "0 < applied <= raft_index");
         claim(
-            answer.header.as_ref().is_some_and(|h| h.raft_term == answer.raft_term),
+            response.header.as_ref().is_some_and(|h| h.raft_term == response.raft_term),
             "raft_term = header's",
         );
         out

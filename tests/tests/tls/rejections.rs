@@ -6,7 +6,7 @@ use ferretcd_tests::{Cluster, Ferretcd, Process, StartError};
 use crate::secured::try_start;
 
 /// The log of a start that fails with exit status 1.
-async fn refused(flags: &[String]) -> String {
+async fn rejected(flags: &[String]) -> String {
     match try_start::<Process<Ferretcd>>(flags).await {
         Err(StartError::Exited { status, logs }) => {
             assert_eq!(status, "exit status: 1", "{logs}");
@@ -18,9 +18,9 @@ async fn refused(flags: &[String]) -> String {
 }
 
 #[tokio::test]
-async fn files_are_named() {
+async fn errors_name_the_file() {
     async fn check(files: &Files, expected: &str) {
-        let logs = refused(&files.flags()).await;
+        let logs = rejected(&files.flags()).await;
         let expected = expected.replace('"', "\\\"");
         assert!(logs.contains(&expected), "{expected}:\n{logs}");
         assert!(logs.contains("failed to start etcd server"), "{logs}");
@@ -37,14 +37,14 @@ async fn files_are_named() {
 }
 
 #[tokio::test]
-async fn flags_are_named() {
-    let logs = refused(&[]).await;
+async fn errors_name_the_flag() {
+    let logs = rejected(&[]).await;
     assert!(
         logs.contains("TLS key/cert (--cert-file, --key-file) must be provided for client url"),
         "{logs}"
     );
-    let logs = refused(&["--cert-file=a".to_owned()]).await;
+    let logs = rejected(&["--cert-file=a".to_owned()]).await;
     assert!(logs.contains("--cert-file and --key-file must both be present"), "{logs}");
-    let logs = refused(&["--auto-tls".to_owned(), "--cipher-suites=TLS_MADE_UP".to_owned()]).await;
+    let logs = rejected(&["--auto-tls".to_owned(), "--cipher-suites=TLS_MADE_UP".to_owned()]).await;
     assert!(logs.contains("unexpected TLS cipher suite"), "{logs}");
 }

@@ -18,9 +18,9 @@ impl<P: Program> Members<P> {
 
     /// The member's own status.
     pub async fn status(&self, number: usize) -> Result<StatusResponse, String> {
-        let answer = self.brief_clients(number).maintenance.status(pb::StatusRequest {}).await;
-        let answer = answer.map_err(|status| format!("m{number}: {status}"))?.into_inner();
-        Ok(answer)
+        let response = self.brief_clients(number).maintenance.status(pb::StatusRequest {}).await;
+        let response = response.map_err(|status| format!("m{number}: {status}"))?.into_inner();
+        Ok(response)
     }
 
     /// Waits until a started member serves linearizable reads. A learner never does: it only has to know a leader.
@@ -47,7 +47,7 @@ impl<P: Program> Members<P> {
                 let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
                 kv.range(range).await.map_err(|error| error.to_string())?;
             }
-            Ok(status.header.expect("every answer has a header").member_id)
+            Ok(status.header.expect("every response has a header").member_id)
         });
         let id = id.await;
         let known = self.members[number].id.replace(id);
@@ -119,16 +119,16 @@ impl<P: Program> Members<P> {
             let (mut hashes, mut revision) = (Vec::new(), 0);
             for &number in &running {
                 let status = self.status(number).await?;
-                revision = revision.max(status.header.expect("every answer has a header").revision);
+                revision = revision.max(status.header.expect("every response has a header").revision);
             }
             for &number in &running {
                 if self.status(number).await?.is_learner {
                     continue;
                 }
                 let request = pb::HashKvRequest { revision };
-                let answer = self.brief_clients(number).maintenance.hash_kv(request).await;
-                let answer = answer.map_err(|error| format!("m{number}: {error}"))?.into_inner();
-                hashes.push((number, revision, answer.hash, answer.compact_revision));
+                let response = self.brief_clients(number).maintenance.hash_kv(request).await;
+                let response = response.map_err(|error| format!("m{number}: {error}"))?.into_inner();
+                hashes.push((number, revision, response.hash, response.compact_revision));
             }
             let compacted = hashes.first().map_or(0, |hash| hash.3);
             match hashes.iter().all(|hash| hash.3 == compacted) {
@@ -144,13 +144,13 @@ impl<P: Program> Members<P> {
 
     /// Waits until a linearizable read through the member succeeds, and returns how long that took.
     pub async fn serves(&self, number: usize) -> Duration {
-        let asked = Instant::now();
+        let sent = Instant::now();
         until(&format!("m{number} serves reads"), DEADLINE, async || {
             let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
-            let answer = self.brief_clients(number).kv.range(range).await;
-            answer.map(drop).map_err(|error| error.to_string())
+            let response = self.brief_clients(number).kv.range(range).await;
+            response.map(drop).map_err(|error| error.to_string())
         })
         .await;
-        asked.elapsed()
+        sent.elapsed()
     }
 }
