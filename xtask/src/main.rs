@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match args.split_first() {
         #[cfg(target_os = "linux")]
-        Some((&"bench", options)) => bench::run(options),
+        Some((&"bench", options)) => return bench::run(options),
         Some((&"ci", options)) => ci::run(options),
         Some((&"codegen", options)) => codegen::run(options),
         Some((&"tidy", options)) => tidy::run(options),

@@ -1,6 +1,6 @@
 //! A disk with slow syncs, made by strace.
 //!
-//! `xtask/src/bench/slow_disk.rs` has the same command for the bench, and says why it has its own: what is changed in
+//! `crates/bench/src/slow_disk.rs` has the same command for the bench, and says why it has its own: what is changed in
 //! one of the two is changed in both.
 
 use super::command::{find, run};

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// What only develops and tests the others, and may depend on all of them.
-const DEVELOPMENT: &[&str] = &["sim", "tests", "xtask"];
+const DEVELOPMENT: &[&str] = &["sim", "bench", "tests", "xtask"];
 
 const RIM: usize = 6;
 

@@ -140,7 +140,7 @@ mod tests {
             ..library("ferretcd-api-proto")
         };
         check("grpc-server", services.clone(), "");
-        check("xtask", services.clone(), "");
+        check("bench", services.clone(), "");
         check("engine", services, "only the rim turns on");
     }
 

@@ -1,0 +1,307 @@
+//! The command line of the task.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::workload::Workload;
+
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask bench [WORKLOAD...] [options]
+
+The same load on ferretcd and on etcd in one run, alternated; medians, ratios first.
+
+workloads (all of them when none is named):
+  kv                   put range range-serializable list txn memory
+  watching             watch watch-keys watch-catchup watch-behind watch-stalled watch-flood watch-idle
+                       watch-idle-streams
+  leasing              lease-keep-alive lease-expiry lease-revoke
+  clusters             cluster-put cluster-put-follower cluster-range: three members
+                       cluster-slow-follower cluster-slow-leader: puts and reads while syncs of one member's disk
+                       take 150 ms longer, which strace does; skipped without it
+
+  --seconds N          measured time of one load (5)
+  --rounds N           how often each server is measured (3); once for memory, watch-idle, watch-idle-streams and
+                       lease-expiry
+  --clients A,B,...    outstanding requests (1,64,1000); memory, watching, lease-expiry, lease-revoke,
+                       cluster-slow-follower and -leader have numbers of their own, the last two 500 at most for
+                       each of their loads
+  --connections N      TCP connections that the clients share (10)
+  --open-loop RATE     send RATE requests/s on a schedule; latency counts from the scheduled time;
+                       lease-expiry always does so (1000), and so do cluster-slow-follower and -leader, with
+                       puts and with reads from each member (500)
+  --keys N             keys that range and list read from (100000); cluster-slow-follower and -leader have 1000
+  --memory-keys N      keys of the memory workload (1000000)
+  --value-bytes N      (256)
+  --watchers N         watchers of watch, watch-keys, -behind, -stalled and -flood (1000)
+  --history N          revisions that watch-catchup, -behind and -stalled find (500000)
+  --idle-watchers N    watchers of watch-idle and watch-idle-streams (10000)
+  --leases N           leases that lease-expiry abandons, each with a key (100000)
+  --lease-ttl N        seconds that they live, at least 2; granting them must not take as long (60)
+  --leased-keys N      keys of the lease that lease-revoke revokes (100000)
+  --only SERVER        measure ferretcd or etcd alone
+  --ferretcd PATH      measure this binary instead of building target/release/ferretcd
+  --etcd PATH          the etcd to compare with (etcd)
+  --data-dir DIR       where data directories are made (bench/ in the target folder)
+  --no-pin             leave the placement on cores to the system; with two cores the server gets the first
+                       and the generator the second, with another number nothing is pinned
+  --json FILE          also write every sample to FILE
+  --markdown           print Markdown tables";
+
+/// Servers with default settings make a shorter lease as long as this.
+const LEASE_TTL_MIN: u64 = 2;
+/// Nobody waits longer than a day.
+const LEASE_TTL_MAX: u64 = 86_400;
+
+/// One of the two programs that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Product {
+    Ferretcd,
+    Etcd,
+}
+
+impl Product {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Product::Ferretcd => "ferretcd",
+            Product::Etcd => "etcd",
+        }
+    }
+}
+
+/// What a run does.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) window: Duration,
+    pub(crate) rounds: usize,
+    pub(crate) clients: Vec<usize>,
+    pub(crate) connections: usize,
+    /// Requests per second of the schedule; `None` is a closed loop.
+    pub(crate) open_loop: Option<f64>,
+    pub(crate) keys: u64,
+    pub(crate) memory_keys: u64,
+    pub(crate) value_bytes: usize,
+    pub(crate) watchers: usize,
+    /// Revisions of the store that is watched from its beginning.
+    pub(crate) history: u64,
+    pub(crate) idle_watchers: usize,
+    /// Leases that are abandoned.
+    pub(crate) leases: u64,
+    /// How long they live, in seconds.
+    pub(crate) lease_ttl: u64,
+    /// Keys of the lease that is revoked.
+    pub(crate) leased_keys: u64,
+    /// In the order of measurement within a round.
+    pub(crate) products: Vec<Product>,
+    pub(crate) ferretcd: Option<PathBuf>,
+    pub(crate) etcd: PathBuf,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) pin: bool,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) markdown: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workloads: Workload::ALL.to_vec(),
+            window: Duration::from_secs(5),
+            rounds: 3,
+            clients: vec![1, 64, 1000],
+            connections: 10,
+            open_loop: None,
+            keys: 100_000,
+            memory_keys: 1_000_000,
+            value_bytes: 256,
+            watchers: 1000,
+            history: 500_000,
+            idle_watchers: 10_000,
+            leases: 100_000,
+            lease_ttl: 60,
+            leased_keys: 100_000,
+            products: vec![Product::Ferretcd, Product::Etcd],
+            ferretcd: None,
+            etcd: PathBuf::from("etcd"),
+            data_dir: None,
+            pin: true,
+            json: None,
+            markdown: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the words after `bench`; both `--name value` and `--name=value` are understood.
+    pub(crate) fn parse(words: &[&str]) -> Outcome<Self> {
+        let mut options = Options::default();
+        let mut workloads = Vec::new();
+        let mut words = words.iter().copied();
+        while let Some(word) = words.next() {
+            if !word.starts_with('-') {
+                let group = Workload::group(word);
+                if group.is_empty() {
+                    return Err(format!("no workload {word}\n{USAGE}").into());
+                }
+                workloads.retain(|workload| !group.contains(workload));
+                workloads.extend(group);
+                continue;
+            }
+            let (name, attached) = match word.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (word, None),
+            };
+            match name {
+                "--no-pin" => options.pin = false,
+                "--markdown" => options.markdown = true,
+                _ => {
+                    let value = attached.or_else(|| words.next());
+                    options.set(name, value.ok_or_else(|| format!("{name} needs a value\n{USAGE}"))?)?;
+                }
+            }
+        }
+        if !workloads.is_empty() {
+            options.workloads = workloads;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Outcome<()> {
+        match name {
+            "--seconds" => {
+                self.window = Duration::try_from_secs_f64(number(name, value)?)
+                    .map_err(|_| format!("{name}: {value} is not a length of time"))?;
+            }
+            "--rounds" => self.rounds = positive(name, value)?,
+            "--clients" => {
+                self.clients = value.split(',').map(|each| positive(name, each)).collect::<Outcome<_>>()?;
+            }
+            "--connections" => self.connections = positive(name, value)?,
+            "--open-loop" => {
+                let rate: f64 = number(name, value)?;
+                if !(rate.is_finite() && rate > 0.0) {
+                    return Err(format!("{name}: {value} is not a rate").into());
+                }
+                self.open_loop = Some(rate);
+            }
+            "--keys" => self.keys = positive(name, value)? as u64,
+            "--memory-keys" => self.memory_keys = positive(name, value)? as u64,
+            "--watchers" => self.watchers = positive(name, value)?,
+            "--history" => self.history = positive(name, value)? as u64,
+            "--idle-watchers" => self.idle_watchers = positive(name, value)?,
+            "--leases" => self.leases = positive(name, value)? as u64,
+            "--lease-ttl" => {
+                self.lease_ttl = number(name, value)?;
+                if !(LEASE_TTL_MIN..=LEASE_TTL_MAX).contains(&self.lease_ttl) {
+                    return Err(
+                        format!("{name} must be from {LEASE_TTL_MIN} to {LEASE_TTL_MAX} seconds").into()
+                    );
+                }
+            }
+            "--leased-keys" => self.leased_keys = positive(name, value)? as u64,
+            "--value-bytes" => self.value_bytes = number(name, value)?,
+            "--only" => {
+                self.products = [Product::Ferretcd, Product::Etcd]
+                    .into_iter()
+                    .filter(|product| product.name() == value)
+                    .collect();
+                if self.products.is_empty() {
+                    return Err(format!("{name}: {value} is neither ferretcd nor etcd").into());
+                }
+            }
+            "--ferretcd" => self.ferretcd = Some(value.into()),
+            "--etcd" => self.etcd = value.into(),
+            "--data-dir" => self.data_dir = Some(value.into()),
+            "--json" => self.json = Some(value.into()),
+            _ => return Err(format!("no option {name}\n{USAGE}").into()),
+        }
+        Ok(())
+    }
+}
+
+fn number<T: FromStr>(name: &str, value: &str) -> Outcome<T> {
+    value.parse().map_err(|_| format!("{name}: {value} is not a number").into())
+}
+
+fn positive(name: &str, value: &str) -> Outcome<usize> {
+    match number(name, value)? {
+        0 => Err(format!("{name} must be at least 1").into()),
+        number => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Options) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(Options::parse(&words).unwrap(), expected, "{line}");
+    }
+
+    #[test]
+    fn words_and_options_are_read_in_any_order() {
+        check("", Options::default());
+        check(
+            "put --seconds 2.5 list --clients=1,64",
+            Options {
+                workloads: vec![Workload::Put, Workload::List],
+                window: Duration::from_millis(2500),
+                clients: vec![1, 64],
+                ..Options::default()
+            },
+        );
+        check(
+            "watch-keys watching --watchers 10 --history 20 --idle-watchers 30",
+            Options {
+                workloads: Workload::group("watching"),
+                watchers: 10,
+                history: 20,
+                idle_watchers: 30,
+                ..Options::default()
+            },
+        );
+        check(
+            "leasing --leases 10 --lease-ttl 2 --leased-keys 30",
+            Options {
+                workloads: vec![Workload::LeaseKeepAlive, Workload::LeaseExpiry, Workload::LeaseRevoke],
+                leases: 10,
+                lease_ttl: 2,
+                leased_keys: 30,
+                ..Options::default()
+            },
+        );
+        check(
+            "--only etcd --no-pin --open-loop 1000 --markdown",
+            Options {
+                products: vec![Product::Etcd],
+                pin: false,
+                open_loop: Some(1000.0),
+                markdown: true,
+                ..Options::default()
+            },
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for line in [
+            "putt",
+            "--secons 3",
+            "--seconds",
+            "--seconds -1",
+            "--rounds 0",
+            "--clients 1,",
+            "--open-loop 0",
+            "--open-loop NaN",
+            "--only redis",
+            "--leases 0",
+            "--lease-ttl 1",
+            "--lease-ttl 2.5",
+        ] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(Options::parse(&words).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The kinds of load.
+
+use crate::requests::{KEY_DIGITS, PREFIX, Requests};
+
+/// One kind of load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Workload {
+    /// Each request writes a key of its own.
+    Put,
+    /// Linearizable read of one key.
+    Range,
+    /// Serializable read of one key.
+    RangeSerializable,
+    /// Linearizable read of 1000 neighbouring keys.
+    List,
+    /// Creates a key if it does not exist, which holds each time.
+    Txn,
+    /// Many keys, then memory, disk and the time to start again.
+    Memory,
+    /// Puts to one key that many watch.
+    Watch,
+    /// Puts to keys that are watched by one watcher each.
+    WatchKeys,
+    /// Watchers that read all history, alone.
+    WatchCatchup,
+    /// Puts while many watchers read all history.
+    WatchBehind,
+    /// Puts while many watchers that want all history do not read.
+    WatchStalled,
+    /// Puts that many watchers should be told about at once, who do not read.
+    WatchFlood,
+    /// Watchers to whom nothing happens, many on a stream: their memory.
+    WatchIdle,
+    /// The same, each on a stream of its own.
+    WatchIdleStreams,
+    /// Clients that renew a lease each, on a long-lived stream each.
+    LeaseKeepAlive,
+    /// Many leases that nobody renews, and puts while they end.
+    LeaseExpiry,
+    /// Puts while a lease with many keys is revoked.
+    LeaseRevoke,
+    /// Puts to the leader of three members.
+    ClusterPut,
+    /// Puts to a member that has to forward them.
+    ClusterPutFollower,
+    /// Linearizable reads of one key from a member that does not lead.
+    ClusterRange,
+    /// Puts, and linearizable reads from each of three members, of which one that does not lead has a slow disk.
+    ClusterSlowFollower,
+    /// The same while the slow disk is that of the leader.
+    ClusterSlowLeader,
+}
+
+impl Workload {
+    pub(crate) const ALL: [Workload; 22] = [
+        Workload::Put,
+        Workload::Range,
+        Workload::RangeSerializable,
+        Workload::List,
+        Workload::Txn,
+        Workload::Memory,
+        Workload::Watch,
+        Workload::WatchKeys,
+        Workload::WatchCatchup,
+        Workload::WatchBehind,
+        Workload::WatchStalled,
+        Workload::WatchFlood,
+        Workload::WatchIdle,
+        Workload::WatchIdleStreams,
+        Workload::LeaseKeepAlive,
+        Workload::LeaseExpiry,
+        Workload::LeaseRevoke,
+        Workload::ClusterPut,
+        Workload::ClusterPutFollower,
+        Workload::ClusterRange,
+        Workload::ClusterSlowFollower,
+        Workload::ClusterSlowLeader,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Workload::Put => "put",
+            Workload::Range => "range",
+            Workload::RangeSerializable => "range-serializable",
+            Workload::List => "list",
+            Workload::Txn => "txn",
+            Workload::Memory => "memory",
+            Workload::Watch => "watch",
+            Workload::WatchKeys => "watch-keys",
+            Workload::WatchCatchup => "watch-catchup",
+            Workload::WatchBehind => "watch-behind",
+            Workload::WatchStalled => "watch-stalled",
+            Workload::WatchFlood => "watch-flood",
+            Workload::WatchIdle => "watch-idle",
+            Workload::WatchIdleStreams => "watch-idle-streams",
+            Workload::LeaseKeepAlive => "lease-keep-alive",
+            Workload::LeaseExpiry => "lease-expiry",
+            Workload::LeaseRevoke => "lease-revoke",
+            Workload::ClusterPut => "cluster-put",
+            Workload::ClusterPutFollower => "cluster-put-follower",
+            Workload::ClusterRange => "cluster-range",
+            Workload::ClusterSlowFollower => "cluster-slow-follower",
+            Workload::ClusterSlowLeader => "cluster-slow-leader",
+        }
+    }
+
+    /// The workloads that a word stands for; none when it stands for nothing.
+    pub(crate) fn group(word: &str) -> Vec<Self> {
+        Self::ALL
+            .into_iter()
+            .filter(|workload| match word {
+                "kv" => !workload.watches() && !workload.leases() && workload.members() == 1,
+                "watching" => workload.watches(),
+                "leasing" => workload.leases(),
+                "clusters" => workload.members() > 1,
+                _ => workload.name() == word,
+            })
+            .collect()
+    }
+
+    /// Does it read keys, and nothing else?
+    pub(crate) fn reads_only(self) -> bool {
+        matches!(
+            self,
+            Workload::Range | Workload::RangeSerializable | Workload::List | Workload::ClusterRange
+        )
+    }
+
+    /// Does it leave the keys as it found them?
+    pub(crate) fn keeps_keys(self) -> bool {
+        self.reads_only() || self == Workload::LeaseKeepAlive
+    }
+
+    /// How many members does the cluster have?
+    pub(crate) fn members(self) -> usize {
+        if self >= Workload::ClusterPut { 3 } else { 1 }
+    }
+
+    /// Is the leader asked? Of one member it is.
+    pub(crate) fn asks_leader(self) -> bool {
+        !matches!(self, Workload::ClusterPutFollower | Workload::ClusterRange)
+    }
+
+    /// Has a member a slow disk?
+    pub(crate) fn slows_disk(self) -> bool {
+        matches!(self, Workload::ClusterSlowFollower | Workload::ClusterSlowLeader)
+    }
+
+    /// Are there watchers?
+    pub(crate) fn watches(self) -> bool {
+        (Workload::Watch..=Workload::WatchIdleStreams).contains(&self)
+    }
+
+    /// Are there leases?
+    pub(crate) fn leases(self) -> bool {
+        (Workload::LeaseKeepAlive..=Workload::LeaseRevoke).contains(&self)
+    }
+
+    /// Does it need a store with much history?
+    pub(crate) fn needs_history(self) -> bool {
+        matches!(self, Workload::WatchCatchup | Workload::WatchBehind | Workload::WatchStalled)
+    }
+
+    /// Is it about memory at rest?
+    pub(crate) fn rests(self) -> bool {
+        matches!(self, Workload::Memory | Workload::WatchIdle | Workload::WatchIdleStreams)
+    }
+
+    /// Is one round enough, because the numbers do not vary, or because it is made of waiting?
+    pub(crate) fn needs_one_round(self) -> bool {
+        self.rests() || self == Workload::LeaseExpiry
+    }
+
+    /// Requests of this load against a store of the keys `0..keys`.
+    pub(crate) fn requests(self, keys: u64, value_bytes: usize) -> Requests {
+        let row_bytes = PREFIX.len() + KEY_DIGITS + value_bytes;
+        match self {
+            Workload::Txn => Requests::create(value_bytes),
+            Workload::Range | Workload::ClusterRange => Requests::range(false, keys, row_bytes),
+            Workload::RangeSerializable => Requests::range(true, keys, row_bytes),
+            Workload::List => Requests::list(keys, row_bytes),
+            Workload::LeaseKeepAlive => Requests::keep_alive(),
+            _ => Requests::put(10_u64.pow(KEY_DIGITS as u32), value_bytes),
+        }
+    }
+}
