@@ -44,7 +44,7 @@ impl Client {
         Ok(self.runtime.block_on(client.status(StatusRequest {}))?.into_inner())
     }
 
-    /// Has a member take over from the one that is asked.
+    /// Transfers leadership from the member that requests go to.
     pub(crate) fn move_leader(&self, target_id: u64) -> Outcome<()> {
         let mut client = MaintenanceClient::new(self.channel.clone());
         self.runtime.block_on(client.move_leader(MoveLeaderRequest { target_id }))?;
@@ -74,7 +74,7 @@ impl State {
         Ok(Self { revision: revision.try_into()?, keys: response.count.try_into()? })
     }
 
-    /// Is the revision what the answers said?
+    /// Is the revision what the responses said?
     pub(crate) fn check_revision(self, expected: u64) -> Outcome<()> {
         if self.revision == expected {
             return Ok(());

@@ -148,7 +148,7 @@ fn announce(bar: &ProgressBar, cell: Cell, product: Product, sample: &Sample) {
         let rates = [Metric::Events, Metric::Granted, Metric::Rate, Metric::Created];
         let rate = rates.iter().find_map(|metric| sample.get(metric)).copied().unwrap_or_default();
         let (product, workload, clients) = (product.name(), cell.workload.name(), cell.clients);
-        // A closed stderr leaves nobody to tell.
+        // A closed stderr is no reason to end the run.
         let _ = writeln!(std::io::stderr(), "{workload} {clients} {product}: {rate:.0}/s");
     }
 }

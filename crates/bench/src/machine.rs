@@ -73,7 +73,7 @@ pub(crate) fn busy() -> Outcome<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
-/// The processor's name, when the kernel tells it.
+/// The processor's name, if the kernel knows it.
 pub(crate) fn processor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;

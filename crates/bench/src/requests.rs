@@ -1,4 +1,4 @@
-//! What is asked of the servers, as bytes.
+//! The requests, as bytes.
 //!
 //! A request is encoded once. Keys are decimal numbers of a fixed width behind a common prefix, so the next
 //! request is the same bytes with other digits.
@@ -52,7 +52,7 @@ pub(crate) struct Requests {
     /// Where the value's stamp stands, if it has one.
     stamp_at: Option<usize>,
     order: Order,
-    answer_bytes_min: usize,
+    response_bytes_min: usize,
     streamed: bool,
 }
 
@@ -75,9 +75,9 @@ impl Requests {
     pub(crate) fn grant(leases: u64, ttl: u64) -> Self {
         let ttl = i64::try_from(ttl).expect("a lease lives at most a day");
         let request = LeaseGrantRequest { ttl, id: LEASE_ID_BASE };
-        // The tag and the id; an answer that refuses has neither.
-        let answer_bytes_min = 1 + LEASE_ID_BYTES;
-        Self::new("/etcdserverpb.Lease/LeaseGrant", &request, 0, Order::each(leases), answer_bytes_min)
+        // The tag and the id; an error response has neither.
+        let response_bytes_min = 1 + LEASE_ID_BYTES;
+        Self::new("/etcdserverpb.Lease/LeaseGrant", &request, 0, Order::each(leases), response_bytes_min)
             .with_leases()
     }
 
@@ -133,10 +133,10 @@ impl Requests {
             range_end: marked(PREFIX, ":", LIST_DIGITS).into(),
             ..RangeRequest::default()
         };
-        // A last list that is not full would answer with less.
+        // A last list that is not full would give a shorter response.
         let (lists, listed) = if keys < LIST_KEYS { (1, keys) } else { (keys / LIST_KEYS, LIST_KEYS) };
-        let answer_bytes_min = usize::try_from(listed).expect("at most 1000") * row_bytes;
-        Self::new("/etcdserverpb.KV/Range", &request, LIST_DIGITS, Order::random(lists), answer_bytes_min)
+        let response_bytes_min = usize::try_from(listed).expect("at most 1000") * row_bytes;
+        Self::new("/etcdserverpb.KV/Range", &request, LIST_DIGITS, Order::random(lists), response_bytes_min)
     }
 
     fn new(
@@ -144,7 +144,7 @@ impl Requests {
         request: &impl prost::Message,
         n_digits: usize,
         order: Order,
-        answer_bytes_min: usize,
+        response_bytes_min: usize,
     ) -> Self {
         let length = u32::try_from(request.encoded_len()).expect("a request of the bench is small");
         let mut message = vec![0];
@@ -156,7 +156,7 @@ impl Requests {
             windows.filter(|(_, window)| window.iter().all(|byte| *byte == MARK)).map(|(at, _)| at).collect();
         let stamp_at = message.windows(STAMP_BYTES).position(|window| window == [STAMP_MARK; STAMP_BYTES]);
         let (lease_at, streamed) = (None, false);
-        Self { path, message, digits_at, n_digits, lease_at, stamp_at, order, answer_bytes_min, streamed }
+        Self { path, message, digits_at, n_digits, lease_at, stamp_at, order, response_bytes_min, streamed }
     }
 
     /// The same with ids of leases that differ.
@@ -182,12 +182,12 @@ impl Requests {
         self.message.len()
     }
 
-    /// A message shorter than this cannot be the right answer. The message's head is not counted.
-    pub(crate) fn answer_bytes_min(&self) -> usize {
-        self.answer_bytes_min
+    /// A message shorter than this cannot be the right response. The message's head is not counted.
+    pub(crate) fn response_bytes_min(&self) -> usize {
+        self.response_bytes_min
     }
 
-    /// The next message, to be copied before the one after it is asked for. `now` goes into its stamp.
+    /// The next message, to be copied before the next call. `now` goes into its stamp.
     pub(crate) fn next(&mut self, now: Instant) -> &[u8] {
         let number = self.order.next();
         self.numbered(number, now)

@@ -15,7 +15,7 @@ pub(crate) struct Cell {
 /// What is measured; the unit is part of the meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Metric {
-    /// Right answers per second.
+    /// Right responses per second.
     Rate,
     /// Latencies in microseconds.
     P50,
@@ -37,14 +37,14 @@ pub(crate) enum Metric {
     BytesPerKey,
     /// MiB that the data directory takes on the disk.
     Disk,
-    /// Milliseconds from the start of the process after a crash to its first answer.
+    /// Milliseconds from the start of the process after a crash to its first response.
     Restart,
     /// MiB of resident memory after that.
     RestartedMemory,
     /// Processor time of everything else on the machine, in percent of one core. Kernel threads that write to the
     /// disk are a few; more means that the other numbers are not to be trusted.
     Others,
-    /// Wrong answers, missing answers, and scheduled requests that were never sent.
+    /// Wrong responses, missing responses, and scheduled requests that were never sent.
     Failed,
     /// Events delivered to watchers per second, to all of them together.
     Events,

@@ -28,7 +28,7 @@ pub(crate) const SLOW: usize = 0;
 #[derive(Debug)]
 pub(crate) struct Server {
     members: Vec<Member>,
-    /// The member that is asked.
+    /// The member that requests go to.
     entry: usize,
     program: PathBuf,
     folder: TempDir,
@@ -49,7 +49,7 @@ struct Member {
 
 impl Server {
     /// Starts as many members of `program` as a workload needs on empty data directories below `data_dir`; returns
-    /// when each has answered a request.
+    /// when each has served a request.
     pub(crate) fn start(
         program: &Path,
         workload: Workload,
@@ -76,7 +76,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Kills the processes without warning and starts them again on their data. The time until each has answered.
+    /// Kills the processes without warning and starts them again on their data. The time until each has served a request.
     pub(crate) fn crash_and_restart(&mut self) -> Outcome<Duration> {
         self.members.iter_mut().for_each(Member::kill);
         let begin = Instant::now();
@@ -84,7 +84,7 @@ impl Server {
         Ok(begin.elapsed())
     }
 
-    /// Has the leader asked from now on, or one that does not lead. Without such a one it stays as it is.
+    /// Sends requests to the leader from now on, or to a follower. Without a follower nothing changes.
     pub(crate) fn ask(&mut self, leader: bool) -> Outcome<()> {
         for (index, member) in self.members.iter().enumerate() {
             if (metric(member.client, "etcd_server_is_leader")? > 0.0) == leader {
@@ -95,7 +95,7 @@ impl Server {
         Ok(())
     }
 
-    /// Has this member asked from now on.
+    /// Sends requests to this member from now on.
     pub(crate) fn ask_member(&mut self, number: usize) {
         self.entry = number;
     }
@@ -177,12 +177,12 @@ impl Server {
 }
 
 impl Member {
-    /// Asks until a linearizable read is answered: the readiness that users see, whatever the log level.
+    /// Waits until a linearizable read succeeds: the readiness that users see, whatever the log level.
     fn await_first_answer(&mut self) -> Outcome<()> {
         let begin = Instant::now();
         let one = Load { clients: 1, connections: 1, pace: Pace::Closed, span: Span::Requests(1) };
         loop {
-            // Any answer will do: the key does not exist yet.
+            // Any response will do: the key does not exist yet.
             let error = match one.run(self.client, &mut Requests::probe(), |_| Ok(())) {
                 Ok(seen) if seen.answered == 1 => return Ok(()),
                 Ok(_) => "the first request was refused".into(),
@@ -237,7 +237,7 @@ impl Drop for Member {
     }
 }
 
-/// The sum of a metric over its labels, as the server tells it now.
+/// The sum of a metric over its labels, as the server reports it now.
 fn metric(address: SocketAddr, name: &str) -> Outcome<f64> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;

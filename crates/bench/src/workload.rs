@@ -27,15 +27,15 @@ pub(crate) enum Workload {
     WatchBehind,
     /// Puts while many watchers that want all history do not read.
     WatchStalled,
-    /// Puts that many watchers should be told about at once, who do not read.
+    /// Puts with many watchers that do not read.
     WatchFlood,
-    /// Watchers to whom nothing happens, many on a stream: their memory.
+    /// Idle watchers, many on a stream: their memory.
     WatchIdle,
     /// The same, each on a stream of its own.
     WatchIdleStreams,
     /// Clients that renew a lease each, on a long-lived stream each.
     LeaseKeepAlive,
-    /// Many leases that nobody renews, and puts while they end.
+    /// Many leases without renewal, and puts while they end.
     LeaseExpiry,
     /// Puts while a lease with many keys is revoked.
     LeaseRevoke,
@@ -136,7 +136,7 @@ impl Workload {
         if self >= Workload::ClusterPut { 3 } else { 1 }
     }
 
-    /// Is the leader asked? Of one member it is.
+    /// Do requests go to the leader? With one member they do.
     pub(crate) fn asks_leader(self) -> bool {
         !matches!(self, Workload::ClusterPutFollower | Workload::ClusterRange)
     }

@@ -19,7 +19,7 @@ pub(crate) struct Readiness {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready {
     pub(crate) number: usize,
-    /// It can be read, or has failed, which reading tells.
+    /// It can be read, or has failed, which the next read shows.
     pub(crate) readable: bool,
 }
 
@@ -67,12 +67,7 @@ impl Readiness {
     }
 
     /// Says whether the member has bytes that its socket did not take.
-    pub(crate) fn set_clogged(
-        &mut self,
-        number: usize,
-        member: impl AsFd,
-        clogged: bool,
-    ) -> Outcome<()> {
+    pub(crate) fn set_clogged(&mut self, number: usize, member: impl AsFd, clogged: bool) -> Outcome<()> {
         if self.clogged[number] != clogged {
             self.clogged[number] = clogged;
             let mut interest = epoll::EventFlags::IN;

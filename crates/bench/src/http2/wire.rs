@@ -9,10 +9,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
 use super::frame::{self, HEAD_BYTES, Head, PAYLOAD_BYTES_MAX};
+use crate::Outcome;
 
-/// Room for many small answers, or for some frames of a large one.
+/// Room for many small responses, or for some frames of a large one.
 const INBOX_BYTES: usize = 256 * 1024;
 /// The peer's send window is topped up after this much.
 const WINDOW_STEP: u32 = 8 << 20;
@@ -26,7 +26,7 @@ pub(crate) struct Wire {
     inbox: Box<[u8]>,
     /// Bytes at the front of `inbox` that are not parsed yet: less than a frame, between calls.
     filled: usize,
-    /// The other direction; apart from the inbox, because frames borrowed from there are answered here.
+    /// The other direction; apart from the inbox, because replies to frames borrowed from there are written here.
     sender: Sender,
     /// Received since the last window update.
     unannounced: u32,

@@ -1,6 +1,6 @@
 //! One connection of the load generator: unary gRPC calls, cheap, or [`Streams`] that stay open.
 //!
-//! Answers of unary calls are counted, not decoded. An answer is right when its message is complete and long enough: gRPC
+//! Responses of unary calls are counted, not decoded. A response is right when its message is complete and long enough: gRPC
 //! servers send no message with an error status.
 
 use std::collections::VecDeque;
@@ -9,15 +9,15 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+use super::streams::Streams;
 use crate::Outcome;
 use crate::http2::frame::{self, Head};
 use crate::http2::{GRPC_HEAD_BYTES, Wire};
 use crate::requests::Requests;
-use super::streams::Streams;
 
 /// How one request ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     /// As given to [`Connection::send`].
     pub(super) start: Instant,
     /// When the bytes that completed it had been read.
@@ -42,12 +42,12 @@ enum Calls {
 /// Calls of one request each.
 #[derive(Debug)]
 struct Unary {
-    /// By age, `None` when answered; the front one has the stream id `oldest`.
+    /// By age, `None` after the response; the front one has the stream id `oldest`.
     by_age: VecDeque<Option<Call>>,
     oldest: u32,
     n_open: usize,
     n_open_max: usize,
-    answer_bytes_min: usize,
+    response_bytes_min: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ impl Connection {
     /// as many calls will be open at a time, or fewer if the server does not allow as many; of requests that are
     /// streamed, each client has a stream.
     pub(super) fn open(address: SocketAddr, requests: &Requests, clients: Range<usize>) -> Outcome<Self> {
-        // The answers' flow control never has to wait for this client.
+        // The flow control of responses never has to wait for this client.
         let wire = Wire::open(address, requests.path(), frame::WINDOW_MAX)?;
         if wire.stream_window() < requests.message_bytes() {
             return Err("a request is larger than the server's window for a stream".into());
@@ -73,7 +73,7 @@ impl Connection {
                 oldest: 1,
                 n_open: 0,
                 n_open_max: clients.len().min(n_max),
-                answer_bytes_min: requests.answer_bytes_min() + GRPC_HEAD_BYTES,
+                response_bytes_min: requests.response_bytes_min() + GRPC_HEAD_BYTES,
             })
         } else if clients.len() <= n_max {
             Calls::Streamed(Streams::new(clients))
@@ -122,8 +122,8 @@ impl Connection {
         self.wire.flush()
     }
 
-    /// Reads once and reports each request that was answered.
-    pub(super) fn receive(&mut self, mut report: impl FnMut(Answer)) -> Outcome<()> {
+    /// Reads once and reports each request that has its response.
+    pub(super) fn receive(&mut self, mut report: impl FnMut(Response)) -> Outcome<()> {
         let calls = &mut self.calls;
         self.wire.receive(|head, payload, end| {
             let answered = match calls {
@@ -131,7 +131,7 @@ impl Connection {
                 Calls::Streamed(streams) => streams.frame(head, payload)?,
             };
             if let Some((start, ok)) = answered {
-                report(Answer { start, end, ok });
+                report(Response { start, end, ok });
             }
             Ok(())
         })?;
@@ -159,12 +159,12 @@ impl Unary {
                 if let Some(call) = self.call(head.stream) {
                     call.received += payload_bytes;
                 }
-                // A gRPC answer ends with trailers, never with data.
+                // A gRPC response ends with trailers, never with data.
                 if ends { self.end(head.stream).map(|call| (call, false)) } else { None }
             }
             frame::HEADERS if ends => {
-                let answer_bytes_min = self.answer_bytes_min;
-                self.end(head.stream).map(|call| (call, call.received >= answer_bytes_min))
+                let response_bytes_min = self.response_bytes_min;
+                self.end(head.stream).map(|call| (call, call.received >= response_bytes_min))
             }
             frame::RST_STREAM => self.end(head.stream).map(|call| (call, false)),
             _ => None,

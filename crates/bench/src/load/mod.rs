@@ -1,7 +1,7 @@
 //! The load generator: one thread and a handful of connections.
 //!
 //! It shares the machine with the server it measures, so it is made to cost little: requests are copied from a
-//! template, everything for a connection goes out in one write, and answers are counted rather than decoded.
+//! template, everything for a connection goes out in one write, and responses are counted rather than decoded.
 
 mod connection;
 mod source;
@@ -25,11 +25,11 @@ use crate::http2::Readiness;
 use crate::requests::Requests;
 use crate::watch::Watchers;
 
-/// After sending has stopped, answers are awaited this long.
+/// After sending has stopped, responses are awaited this long.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(60);
-/// Whether a window shall end early is asked this often.
+/// How often the end of a window is checked for an early stop.
 const LOOK_TIME: Duration = Duration::from_millis(10);
-/// The window begins after this long even if some clients have no answer yet.
+/// The window begins after this long even if some clients have no response yet.
 const WARM_UP_MAX: Duration = Duration::from_secs(10);
 
 /// How much load, and for how long.
@@ -46,9 +46,9 @@ pub(crate) struct Load {
 /// When the next request is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pace {
-    /// As soon as a client has its answer.
+    /// As soon as a client has its response.
     Closed,
-    /// On a schedule of so many per second, whether or not answers arrive. When all clients wait, a request goes
+    /// On a schedule of so many per second, whether or not responses arrive. When all clients wait, a request goes
     /// out late; its latency counts from the scheduled time all the same.
     Open(f64),
 }
@@ -58,7 +58,7 @@ pub(crate) enum Pace {
 pub(crate) enum Span {
     /// After so many requests.
     Requests(u64),
-    /// After both times; only the second is measured. Warming up takes longer when answers do.
+    /// After both times; only the second is measured. Warming up takes longer when responses do.
     Time { warm_up: Duration, window: Duration },
 }
 
@@ -69,15 +69,15 @@ pub(crate) struct Seen {
     pub(crate) latencies: Histogram<u64>,
     /// From the first mark to the second.
     pub(crate) window: Duration,
-    /// Right answers within the window.
+    /// Right responses within the window.
     pub(crate) answered_in_window: u64,
-    /// Right answers from the window's beginning until the last one.
+    /// Right responses from the window's beginning until the last one.
     pub(crate) answered_since_window: u64,
-    /// Right answers in all.
+    /// Right responses in all.
     pub(crate) answered: u64,
-    /// Wrong or short answers, and requests without any.
+    /// Wrong or short responses, and requests without any.
     pub(crate) failed: u64,
-    /// The shortest and the longest time that a wrong answer took. Of requests that time out it is the time-out.
+    /// The shortest and the longest time that a wrong response took. Of requests that time out it is the time-out.
     pub(crate) failed_after: Option<(Duration, Duration)>,
     /// Requests that the schedule had for the window and no client was free for, even long after it.
     pub(crate) unsent: u64,
@@ -100,7 +100,7 @@ impl Seen {
     }
 }
 
-/// The two ends of the window, told to the caller so that it can look at the server.
+/// The two ends of the window, reported to the caller so that it can look at the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     Begin,
@@ -129,8 +129,8 @@ impl Load {
         self.run_with(None, is_over, address, requests, on_mark)
     }
 
-    /// Does so while clients watch, and tells their tally the window. Events that are under way when the last
-    /// request is answered are left to the caller.
+    /// Does so while clients watch, and marks the window in their tally. Events that are under way at the last
+    /// response are left to the caller.
     pub(crate) fn run_beside(
         self,
         watchers: Option<&mut Watchers>,
@@ -240,12 +240,12 @@ impl Run<'_> {
         })
     }
 
-    /// Has the first wave of answers passed? All clients begin at once, so nothing is answered evenly before.
+    /// Has the first wave of responses passed? All clients begin at once, so responses come unevenly before.
     fn is_warm(&self) -> bool {
         self.tally.answered + self.tally.failed >= self.n_clients
     }
 
-    /// Runs until `end`, or until the source is dry and everything is answered.
+    /// Runs until `end`, or until the source is dry and every request has its response.
     fn until(&mut self, end: Option<Instant>) -> Outcome<()> {
         loop {
             let now = Instant::now();
@@ -261,7 +261,7 @@ impl Run<'_> {
         }
     }
 
-    /// Is the source dry and everything answered?
+    /// Is the source dry, and has every request its response?
     fn is_done(&self) -> bool {
         self.source.is_dry() && self.n_open() == 0
     }
@@ -291,7 +291,7 @@ impl Run<'_> {
         Ok(n_full < n_connections)
     }
 
-    /// Waits for answers until `end`, takes them in, and sends the requests that they make room for.
+    /// Waits for responses until `end`, takes them in, and sends the requests that they make room for.
     fn step(&mut self, end: Option<Instant>) -> Outcome<()> {
         for at in 0..self.readiness.wait(end)? {
             let ready = self.readiness.ready(at);
@@ -301,9 +301,9 @@ impl Run<'_> {
             };
             if ready.readable {
                 let mut now = None;
-                connection.receive(|answer| {
-                    now = Some(answer.end);
-                    self.tally.count(answer);
+                connection.receive(|response| {
+                    now = Some(response.end);
+                    self.tally.count(response);
                 })?;
                 let now = now.unwrap_or_else(Instant::now);
                 while connection.has_room()

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::requests::Requests;
 use super::tally::Tally;
 use super::{Load, Pace, Span};
+use crate::requests::Requests;
 
 /// Says when requests start, and which.
 pub(super) struct Source<'a> {

@@ -12,8 +12,8 @@ use crate::requests::{Requests, lease_id};
 
 /// A stream's window is topped up after this much.
 const STREAM_STEP: u32 = 256 << 20;
-/// An answer is a header and two numbers.
-const ANSWER_BYTES_MAX: usize = 1024;
+/// A response is a header and two numbers.
+const RESPONSE_BYTES_MAX: usize = 1024;
 
 /// The streams of a connection.
 #[derive(Debug)]
@@ -32,12 +32,12 @@ pub(super) struct Streams {
 #[derive(Debug, Default)]
 struct Stream {
     is_open: bool,
-    /// When the renewal was asked for that is outstanding.
+    /// When the outstanding renewal was sent.
     start: Option<Instant>,
     /// Bytes of DATA sent, and how many the server has taken more than the window that a stream begins with.
     sent: u64,
     widened: u64,
-    /// The beginning of an answer whose rest has not arrived.
+    /// The beginning of a response whose rest has not arrived.
     piece: Vec<u8>,
     /// Received since the last window update.
     unannounced: u32,
@@ -66,7 +66,7 @@ impl Streams {
 
     /// Sends the next renewal on a stream that is free. Its latency counts from `start`.
     pub(super) fn send(&mut self, wire: &mut Wire, requests: &mut Requests, start: Instant) {
-        let number = self.idle.pop_front().expect("it was asked whether there is room");
+        let number = self.idle.pop_front().expect("the caller has checked that there is room");
         let id = (2 * number + 1) as u32;
         let stream = &mut self.all[number];
         if !stream.is_open {
@@ -79,7 +79,7 @@ impl Streams {
         stream.start = Some(start);
     }
 
-    /// Takes in one frame; gives the start of the renewal that it answers, and whether the lease lives on.
+    /// Takes in one frame; gives the start of the renewal that it completes, and whether the lease lives on.
     pub(super) fn frame(&mut self, head: Head, payload: &[u8]) -> Outcome<Option<(Instant, bool)>> {
         let number = (head.stream / 2) as usize;
         let stream = self.all.get_mut(number).ok_or("the server has made up a stream")?;
@@ -120,8 +120,8 @@ impl Streams {
 }
 
 impl Stream {
-    /// Takes in the payload of a DATA frame; the answer that it completes. There is at most one, because nothing
-    /// else was asked.
+    /// Takes in the payload of a DATA frame; the response that it completes. There is at most one, because one
+    /// request is outstanding.
     fn feed(&mut self, payload: &[u8]) -> Outcome<Option<Renewed>> {
         if self.piece.is_empty() {
             let renewed = Renewed::read(payload)?;
@@ -139,7 +139,7 @@ impl Stream {
     }
 }
 
-/// What an answer says about a lease.
+/// What a response says about a lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Renewed {
     id: i64,
@@ -153,7 +153,7 @@ impl Renewed {
         let Some((head, mut fields)) = bytes.split_first_chunk::<GRPC_HEAD_BYTES>() else { return Ok(None) };
         let [compressed, length @ ..] = *head;
         let length = u32::from_be_bytes(length) as usize;
-        if compressed != 0 || length > ANSWER_BYTES_MAX || fields.len() > length {
+        if compressed != 0 || length > RESPONSE_BYTES_MAX || fields.len() > length {
             return Err(malformed());
         }
         if fields.len() < length {
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    fn answer(number: u64, ttl: i64) -> Vec<u8> {
+    fn response(number: u64, ttl: i64) -> Vec<u8> {
         let header = Some(ResponseHeader { cluster_id: u64::MAX, revision: 300, ..Default::default() });
         let response = LeaseKeepAliveResponse { header, id: lease_id(number), ttl };
         let mut bytes = vec![0];
@@ -188,8 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_the_same_however_they_are_cut() {
-        let bytes = answer(9, 600);
+    fn responses_are_the_same_however_they_are_cut() {
+        let bytes = response(9, 600);
         let expected = Renewed { id: lease_id(9), ttl: 600 };
         for cut in 0..bytes.len() {
             let mut stream = Stream::default();
@@ -209,7 +209,9 @@ mod tests {
     fn only_a_lease_that_lives_is_renewed() {
         let now = Instant::now();
         // The second of the streams is that of lease 8.
-        for (bytes, expected) in [(answer(8, 600), true), (answer(8, 0), false), (answer(7, 600), false)] {
+        for (bytes, expected) in
+            [(response(8, 600), true), (response(8, 0), false), (response(7, 600), false)]
+        {
             let mut streams = Streams::new(7..9);
             let number = streams.idle.pop_back().unwrap();
             streams.all[number].start = Some(now);

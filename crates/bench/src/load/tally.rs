@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::connection::Answer;
+use super::connection::Response;
 
-/// Counts answers.
+/// Counts responses.
 pub(super) struct Tally {
     pub(super) latencies: Histogram<u64>,
     window_begin: Option<Instant>,
@@ -44,13 +44,13 @@ impl Tally {
         self.in_window = self.answered - self.before_window;
     }
 
-    pub(super) fn count(&mut self, answer: Answer) {
-        if answer.ok {
+    pub(super) fn count(&mut self, response: Response) {
+        if response.ok {
             self.answered += 1;
-            self.record(answer.start, answer.end);
+            self.record(response.start, response.end);
         } else {
             self.failed += 1;
-            let time = answer.end.saturating_duration_since(answer.start);
+            let time = response.end.saturating_duration_since(response.start);
             let (shortest, longest) = self.failed_after.unwrap_or((time, time));
             self.failed_after = Some((shortest.min(time), longest.max(time)));
         }

@@ -12,8 +12,8 @@ use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-use crate::requests::lease_id;
 use super::*;
+use crate::requests::lease_id;
 
 /// How the server treats a request.
 #[derive(Clone, Copy)]
@@ -78,7 +78,7 @@ async fn converse(
         tokio::spawn(async move {
             let key = key(request.into_body()).await;
             keys.lock().unwrap()[nth] = key;
-            answer(respond, reply);
+            respond_with(respond, reply);
         });
     }
 }
@@ -93,7 +93,7 @@ async fn key(mut body: RecvStream) -> Bytes {
     PutRequest::decode(&message[5..]).unwrap().key
 }
 
-fn answer(mut respond: SendResponse<Bytes>, reply: Reply) {
+fn respond_with(mut respond: SendResponse<Bytes>, reply: Reply) {
     let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
     let mut trailers = http::HeaderMap::new();
     trailers.insert("grpc-status", "0".parse().unwrap());
@@ -123,7 +123,7 @@ fn closed(clients: usize, span: Span) -> Load {
 }
 
 #[test]
-fn every_request_is_sent_once_and_answered() {
+fn every_request_is_sent_once_and_has_its_response() {
     // Values of 40000 bytes take several frames, and more window than a connection begins with.
     for (clients, n_streams_max, value_bytes) in
         [(1, 100, 256), (20, 100, 256), (20, 4, 256), (20, 4, 40_000)]
@@ -138,7 +138,7 @@ fn every_request_is_sent_once_and_answered() {
 }
 
 #[test]
-fn only_complete_answers_count() {
+fn only_complete_responses_count() {
     let served = serve(100, &[Reply::Good, Reply::Short, Reply::Refused, Reply::Reset, Reply::NoTrailers]);
     let seen = closed(8, Span::Requests(500)).run(served.address, &mut Requests::put(1000, 16), |_| Ok(()));
     let seen = seen.unwrap();
@@ -176,7 +176,7 @@ fn a_window_has_two_ends_and_counts_what_lies_between() {
 }
 
 #[test]
-fn a_schedule_does_not_wait_for_answers() {
+fn a_schedule_does_not_wait_for_responses() {
     let second = Duration::from_secs(1);
     let begin = Instant::now();
     let mut requests = Requests::put(1000, 16);
@@ -204,52 +204,58 @@ fn a_schedule_does_not_wait_for_answers() {
 }
 
 /// The ids of the leases that were to be renewed, by stream, in order.
-type Asked = Arc<Mutex<BTreeMap<u32, Vec<i64>>>>;
+type Renewed = Arc<Mutex<BTreeMap<u32, Vec<i64>>>>;
 
 /// Answers each renewal with this TTL.
-fn serve_renewals(ttl: i64) -> (SocketAddr, Asked, Runtime) {
+fn serve_renewals(ttl: i64) -> (SocketAddr, Renewed, Runtime) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
-    let asked = Arc::new(Mutex::new(BTreeMap::new()));
-    let all_asked = asked.clone();
+    let renewed = Arc::new(Mutex::new(BTreeMap::new()));
+    let all_renewed = renewed.clone();
     runtime.spawn(async move {
         let mut n_streams = 0;
         while let Ok((socket, _)) = listener.accept().await {
             let mut connection = h2::server::handshake(socket).await.unwrap();
-            let asked = asked.clone();
+            let renewed = renewed.clone();
             n_streams += 1000;
             let mut number = n_streams;
             tokio::spawn(async move {
                 while let Some(Ok((request, respond))) = connection.accept().await {
                     assert_eq!(request.uri().path(), "/etcdserverpb.Lease/LeaseKeepAlive");
-                    tokio::spawn(renew(number, request.into_body(), respond, ttl, asked.clone()));
+                    tokio::spawn(renew(number, request.into_body(), respond, ttl, renewed.clone()));
                     number += 1;
                 }
             });
         }
     });
-    (address, all_asked, runtime)
+    (address, all_renewed, runtime)
 }
 
-async fn renew(stream: u32, mut body: RecvStream, mut respond: SendResponse<Bytes>, ttl: i64, asked: Asked) {
+async fn renew(
+    stream: u32,
+    mut body: RecvStream,
+    mut respond: SendResponse<Bytes>,
+    ttl: i64,
+    renewed: Renewed,
+) {
     let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
-    let mut answers = respond.send_response(head, false).unwrap();
+    let mut responses = respond.send_response(head, false).unwrap();
     let mut bytes = Vec::new();
     while let Some(Ok(data)) = body.data().await {
         body.flow_control().release_capacity(data.len()).unwrap();
         bytes.extend_from_slice(&data);
-        // Requests are as long as each other, and none is sent before the one before it is answered.
+        // Requests are as long as each other, and each is sent after the response to the one before.
         let Some(message) = bytes.get(5..14) else { continue };
         assert_eq!(bytes.len(), 14);
         let id = LeaseKeepAliveRequest::decode(message).unwrap().id;
         bytes.clear();
-        asked.lock().unwrap().entry(stream).or_default().push(id);
+        renewed.lock().unwrap().entry(stream).or_default().push(id);
         let response = LeaseKeepAliveResponse { id, ttl, ..LeaseKeepAliveResponse::default() };
-        let mut answer = vec![0];
-        answer.extend_from_slice(&u32::try_from(response.encoded_len()).unwrap().to_be_bytes());
-        response.encode(&mut answer).unwrap();
-        answers.send_data(answer.into(), false).unwrap();
+        let mut message = vec![0];
+        message.extend_from_slice(&u32::try_from(response.encoded_len()).unwrap().to_be_bytes());
+        response.encode(&mut message).unwrap();
+        responses.send_data(message.into(), false).unwrap();
     }
 }
 
@@ -257,16 +263,16 @@ async fn renew(stream: u32, mut body: RecvStream, mut respond: SendResponse<Byte
 fn each_client_renews_its_lease_on_a_stream_of_its_own() {
     // The last ones are more than a stream's first window has room for.
     for (clients, n_renewals) in [(1, 100), (20, 1000), (2, 12_000)] {
-        let (address, asked, _runtime) = serve_renewals(600);
+        let (address, renewed, _runtime) = serve_renewals(600);
         let load = closed(clients, Span::Requests(n_renewals));
         let seen = load.run(address, &mut Requests::keep_alive(), |_| Ok(())).unwrap();
         assert_eq!((seen.answered, seen.failure()), (n_renewals, None));
-        let asked = asked.lock().unwrap();
-        let mut leases: Vec<i64> = asked.values().map(|ids| ids[0]).collect();
+        let renewed = renewed.lock().unwrap();
+        let mut leases: Vec<i64> = renewed.values().map(|ids| ids[0]).collect();
         leases.sort_unstable();
         assert!(leases.iter().copied().eq((0..clients as u64).map(lease_id)), "{leases:?}");
-        assert!(asked.values().all(|ids| ids.iter().all(|id| *id == ids[0])));
-        assert_eq!(asked.values().map(Vec::len).sum::<usize>() as u64, n_renewals);
+        assert!(renewed.values().all(|ids| ids.iter().all(|id| *id == ids[0])));
+        assert_eq!(renewed.values().map(Vec::len).sum::<usize>() as u64, n_renewals);
     }
 }
 

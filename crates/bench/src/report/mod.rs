@@ -329,8 +329,8 @@ fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::result::Sample;
     use super::*;
+    use crate::result::Sample;
 
     fn results(ours: f64, theirs: f64) -> Results {
         let cell = Cell { workload: Workload::Put, clients: 64 };

@@ -10,6 +10,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::moment::Moment;
+use super::{MIB, Round, latencies, window_load};
 use crate::check::{Client, State};
 use crate::load::{Load, Mark, Pace, Seen, Span};
 use crate::options::Options;
@@ -19,8 +21,6 @@ use crate::result::{Cell, Metric};
 use crate::server::Server;
 use crate::workload::Workload;
 use crate::{Outcome, pause};
-use super::moment::Moment;
-use super::{MIB, Round, latencies, window_load};
 
 /// Outstanding requests while leases are granted and get their keys, and at most while leases end.
 const CLIENTS: usize = 1000;
@@ -153,7 +153,7 @@ impl Wave {
             clients: cell.clients,
             connections: options.connections,
             pace: Pace::Open(options.open_loop.unwrap_or(PUT_RATE)),
-            // The looking ends the window; answers that take long must not do it before.
+            // The check of the leases ends the window; slow responses must not end it before.
             span: Span::Time { warm_up: self.warm_up, window: window_max },
         };
         let mut requests = cell.workload.requests(options.keys, options.value_bytes);
@@ -268,7 +268,7 @@ fn revoke(client: &Client) -> Outcome<Duration> {
     }
 }
 
-/// Sends `n` requests as fast as they are answered; an error when any of them fails.
+/// Sends `n` requests as fast as responses come; an error when any of them fails.
 fn ask(server: &Server, options: &Options, n: u64, mut requests: Requests, what: &str) -> Outcome<Seen> {
     let span = Span::Requests(n);
     let load = Load { clients: CLIENTS, connections: options.connections, pace: Pace::Closed, span };
@@ -293,7 +293,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(fate(&[2, 1, 0, 5], now, false).unwrap().left, 0);
         assert!(fate(&[2, 1], now, false).is_err());
-        // Long after the deadline, or when nobody waits for it any more.
+        // Long after the deadline, or without a caller that waits for it.
         let past = now.checked_sub(GONE_TIME_MAX).unwrap();
         let late = fate(&[7, 0], past, false).unwrap();
         assert!(late.left == 7 && late.time >= GONE_TIME_MAX, "{late:?}");

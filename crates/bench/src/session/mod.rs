@@ -252,7 +252,7 @@ fn load_keys(server: &Server, keys: u64, clients: usize, options: &Options) -> O
     Ok(seen)
 }
 
-/// Did the store change as the answers said? Not to be told when some have failed: a write without an answer may
+/// Did the store change as the responses said? Unknown after failures: a write without a response may
 /// have happened.
 fn check(before: State, after: State, workload: Workload, seen: &Seen) -> Outcome<()> {
     if seen.failed > 0 {
@@ -267,7 +267,7 @@ fn latencies(seen: &Seen) -> Sample {
     quantiles(&seen.latencies, [(P50, 0.5), (P90, 0.9), (P99, 0.99), (P999, 0.999), (Max, 1.0)])
 }
 
-/// The times in microseconds within which these shares of the requests were answered.
+/// The times in microseconds within which these shares of the requests had their responses.
 fn quantiles<const N: usize>(latencies: &Histogram<u64>, shares: [(Metric, f64); N]) -> Sample {
     shares.map(|(metric, share)| (metric, latencies.value_at_quantile(share) as f64 / 1e3)).into()
 }

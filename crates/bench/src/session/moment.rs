@@ -1,4 +1,4 @@
-//! Processor time between two moments, and whose it was.
+//! Processor time between two moments, by process.
 
 use std::time::{Duration, Instant};
 

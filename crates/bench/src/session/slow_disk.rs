@@ -10,6 +10,7 @@
 use std::net::SocketAddr;
 use std::thread::ScopedJoinHandle;
 
+use super::{LOADING_CLIENTS, Round, latencies, load_keys, quantiles, window_load};
 use crate::Outcome;
 use crate::check::State;
 use crate::load::{Load, Pace, Seen};
@@ -18,9 +19,8 @@ use crate::requests::Requests;
 use crate::result::{Cell, Metric};
 use crate::server::{SLOW, Server};
 use crate::workload::Workload;
-use super::{LOADING_CLIENTS, Round, latencies, load_keys, quantiles, window_load};
 
-/// Those whose disks are fast. The first one leads unless the slow one does, the second one takes the puts.
+/// Members with fast disks. The first one leads unless the slow one does, the second one takes the puts.
 const FAST: [usize; 2] = [1, 2];
 /// Requests per second of each load, unless the command line has a schedule.
 const RATE: f64 = 500.0;
@@ -89,7 +89,7 @@ fn run(load: Load, address: SocketAddr, mut requests: Requests) -> Result<Seen, 
 fn collect<const N: usize>(
     running: [ScopedJoinHandle<'_, Result<Seen, String>>; N],
 ) -> Result<[Seen; N], String> {
-    // All of them come to an end before the first error is told.
+    // All of them come to an end before the first error is reported.
     let ended = running.map(|load| load.join().expect("errors are returned"));
     let seen: Vec<Seen> = ended.into_iter().collect::<Result<_, _>>()?;
     Ok(seen.try_into().expect("there are as many as were started"))

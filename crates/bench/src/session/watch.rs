@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::moment::{Costs, Moment};
+use super::{LOADING_CLIENTS, MIB, Round, WARM_UP, latencies};
 use crate::Outcome;
 use crate::check::State;
 use crate::load::{Load, Pace, Seen, Span};
@@ -12,8 +14,6 @@ use crate::result::{Cell, Metric, Sample};
 use crate::server::Server;
 use crate::watch::{Plan, Reading, Subject, Waited, Watchers};
 use crate::workload::Workload;
-use super::moment::{Costs, Moment};
-use super::{LOADING_CLIENTS, MIB, Round, WARM_UP, latencies};
 
 /// Events are awaited no longer than this after the last put.
 const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
@@ -138,7 +138,7 @@ fn measure_catch_up(server: &Server, plan: &Plan) -> Outcome<Round> {
     let expected = each * plan.streams as u64;
     let (begin, start) = (Moment::now(pids)?, Instant::now());
     let mut watchers = Watchers::open(server.address(), plan)?;
-    // Between two batches etcd can be quiet for long, so that only slowness is told, as what is undelivered.
+    // Between two batches etcd can be quiet for long, so that only slowness is reported, as what is undelivered.
     let waited =
         watchers.until(CATCH_UP_TIME_MAX, CATCH_UP_TIME_MAX, |tally| tally.n_events() >= expected)?;
     let time = start.elapsed();
@@ -176,7 +176,7 @@ fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> O
     let before = Usage::when_settled(pids).and_then(|_| Memory::of(pids))?;
     Memory::forget_peak(pids);
     let mut watchers = Watchers::open(server.address(), &Plan { start_revision, ..plan })?;
-    // A server that serves those who are behind may have no time to let others in.
+    // A server that serves the watchers that are behind may have no time to create others.
     let n_watchers = watchers.len();
     watchers.until(CREATE_TIME_MAX, CREATE_TIME_MAX, |tally| tally.n_created() == n_watchers)?;
     let created = watchers.tally().n_created();

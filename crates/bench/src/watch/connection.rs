@@ -7,14 +7,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use ferretcd_api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, watch_request};
 use prost::Message as _;
 
+use super::message::{Incoming, Messages};
+use super::tally::{Subject, Tally};
+use super::{Plan, Reading};
 use crate::Outcome;
 use crate::http2::Wire;
 use crate::http2::frame::{self, Head};
 use crate::requests::{PREFIX, PREFIX_END, key};
 use crate::stamp;
-use super::message::{Messages, Said};
-use super::tally::{Subject, Tally};
-use super::{Plan, Reading};
 
 /// A stream's window is topped up after this much.
 const STREAM_STEP: u32 = 256 << 20;
@@ -27,7 +27,7 @@ pub(super) struct Connection {
     streams: Vec<Stream>,
     /// The first watcher of the first stream. Watchers are numbered through all streams.
     first: usize,
-    /// The next watcher to be asked for, and the end of those of this connection.
+    /// The next watcher to create, and the end of those of this connection.
     to_create: Range<usize>,
     /// Bytes that have arrived.
     received: u64,
@@ -112,17 +112,17 @@ impl Connection {
             }
             let mut is_foreign = false;
             let now = stamp::nanos(now);
-            let told = stream.messages.feed(payload, |said| match said {
-                Said::Answer(answer) => tally.answer(answer),
+            let fed = stream.messages.feed(payload, |incoming| match incoming {
+                Incoming::Response(response) => tally.response(response),
                 // Ids are given out from 1.
-                Said::Event(id, event) => match usize::try_from(id - 1) {
+                Incoming::Event(id, event) => match usize::try_from(id - 1) {
                     Ok(id) if id < plan.watches => {
                         tally.event(*first + number * plan.watches + id, &event, now);
                     }
                     _ => is_foreign = true,
                 },
             });
-            if told.is_err() {
+            if fed.is_err() {
                 return Err("the server has sent something that is no answer to a watch".into());
             }
             if is_foreign {

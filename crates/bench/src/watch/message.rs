@@ -1,5 +1,5 @@
-//! Reads the answers of a Watch stream as their bytes arrive: tags are walked, nothing is decoded or kept that
-//! nobody asks about, and no event costs an allocation.
+//! Reads the responses of a Watch stream as their bytes arrive: tags are walked, only the fields that are measured
+//! are decoded, and no event costs an allocation.
 //!
 //! ```text
 //!  DATA   |0|length| header | watch_id | created ... | event | event | eve   one message, cut anywhere
@@ -17,12 +17,12 @@ pub(super) struct Messages {
     piece: Vec<u8>,
     /// Bytes of the current message that have not been taken; `None` between two messages.
     left: Option<usize>,
-    answer: Answer,
+    response: Response,
 }
 
 /// A message without its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) watch_id: i64,
     pub(super) created: bool,
     pub(super) canceled: bool,
@@ -43,11 +43,11 @@ pub(super) struct Event<'a> {
 
 /// The next thing that a stream says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Said<'a> {
+pub(super) enum Incoming<'a> {
     /// An event of the watch with this id.
     Event(i64, Event<'a>),
     /// The end of a message.
-    Answer(&'a Answer),
+    Response(&'a Response),
 }
 
 /// These are not messages of the Watch service.
@@ -56,22 +56,26 @@ pub(super) struct Malformed;
 
 impl Messages {
     /// Takes in the payload of one DATA frame.
-    pub(super) fn feed(&mut self, payload: &[u8], mut say: impl FnMut(Said<'_>)) -> Result<(), Malformed> {
+    pub(super) fn feed(
+        &mut self,
+        payload: &[u8],
+        mut emit: impl FnMut(Incoming<'_>),
+    ) -> Result<(), Malformed> {
         if self.piece.is_empty() {
-            let taken = self.walk(payload, &mut say)?;
+            let taken = self.walk(payload, &mut emit)?;
             self.piece.extend_from_slice(&payload[taken..]);
             return Ok(());
         }
         let mut piece = std::mem::take(&mut self.piece);
         piece.extend_from_slice(payload);
-        let taken = self.walk(&piece, &mut say)?;
+        let taken = self.walk(&piece, &mut emit)?;
         piece.drain(..taken);
         self.piece = piece;
         Ok(())
     }
 
     /// Takes whole fields and heads; the number of bytes that these were.
-    fn walk(&mut self, bytes: &[u8], say: &mut impl FnMut(Said<'_>)) -> Result<usize, Malformed> {
+    fn walk(&mut self, bytes: &[u8], emit: &mut impl FnMut(Incoming<'_>)) -> Result<usize, Malformed> {
         let mut taken = 0;
         loop {
             let left = match self.left {
@@ -83,14 +87,14 @@ impl Messages {
                         return Err(Malformed);
                     }
                     taken += GRPC_HEAD_BYTES;
-                    self.answer = Answer::default();
+                    self.response = Response::default();
                     u32::from_be_bytes(length) as usize
                 }
             };
             self.left = Some(left);
             if left == 0 {
                 self.left = None;
-                say(Said::Answer(&self.answer));
+                emit(Incoming::Response(&self.response));
                 continue;
             }
             let available = &bytes[taken..bytes.len().min(taken + left)];
@@ -102,7 +106,7 @@ impl Messages {
                 }
                 break;
             };
-            self.field(field, say)?;
+            self.field(field, emit)?;
             let n_bytes = available.len() - rest.len();
             taken += n_bytes;
             self.left = Some(left - n_bytes);
@@ -111,20 +115,20 @@ impl Messages {
     }
 
     /// Takes in a field of a `WatchResponse`.
-    fn field(&mut self, field: Field<'_>, say: &mut impl FnMut(Said<'_>)) -> Result<(), Malformed> {
-        let answer = &mut self.answer;
+    fn field(&mut self, field: Field<'_>, emit: &mut impl FnMut(Incoming<'_>)) -> Result<(), Malformed> {
+        let response = &mut self.response;
         match field {
             Field::Bytes(11, event) => {
-                answer.n_events += 1;
-                say(Said::Event(answer.watch_id, Event::read(event)?));
+                response.n_events += 1;
+                emit(Incoming::Event(response.watch_id, Event::read(event)?));
             }
-            // Events are handed on as they come, so it must be known by then whose they are.
-            Field::Number(2, _) if answer.n_events > 0 => return Err(Malformed),
-            Field::Number(2, id) => answer.watch_id = id as i64,
-            Field::Number(3, created) => answer.created = created != 0,
-            Field::Number(4, canceled) => answer.canceled = canceled != 0,
-            Field::Number(5, revision) => answer.compact_revision = revision as i64,
-            Field::Bytes(6, reason) => answer.reason = String::from_utf8_lossy(reason).into_owned(),
+            // Events are handed on as they come, so the watch must be known by then.
+            Field::Number(2, _) if response.n_events > 0 => return Err(Malformed),
+            Field::Number(2, id) => response.watch_id = id as i64,
+            Field::Number(3, created) => response.created = created != 0,
+            Field::Number(4, canceled) => response.canceled = canceled != 0,
+            Field::Number(5, revision) => response.compact_revision = revision as i64,
+            Field::Bytes(6, reason) => response.reason = String::from_utf8_lossy(reason).into_owned(),
             _ => {}
         }
         Ok(())
@@ -195,16 +199,20 @@ mod tests {
         for piece in pieces {
             messages.feed(piece, |said| {
                 lines.push(match said {
-                    Said::Event(id, event) => {
+                    Incoming::Event(id, event) => {
                         let key = String::from_utf8_lossy(event.key);
                         let (revision, version) = (event.mod_revision, event.version);
                         format!("{id}: {key}@{revision}.{version} {}", event.value.len())
                     }
-                    Said::Answer(answer) if answer.created => format!("{}: created", answer.watch_id),
-                    Said::Answer(answer) if answer.canceled => {
-                        format!("{}: {}", answer.watch_id, answer.reason)
+                    Incoming::Response(response) if response.created => {
+                        format!("{}: created", response.watch_id)
                     }
-                    Said::Answer(answer) => format!("{}: end of {}", answer.watch_id, answer.n_events),
+                    Incoming::Response(response) if response.canceled => {
+                        format!("{}: {}", response.watch_id, response.reason)
+                    }
+                    Incoming::Response(response) => {
+                        format!("{}: end of {}", response.watch_id, response.n_events)
+                    }
                 });
             })?;
         }

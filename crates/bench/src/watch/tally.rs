@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
+use super::message::{Event, Response};
 use crate::requests::{PREFIX, key_number};
 use crate::stamp;
-use super::message::{Answer, Event};
 
 /// What the watchers watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,10 +122,10 @@ impl Tally {
     }
 
     /// Takes in the rest of a message.
-    pub(super) fn answer(&mut self, answer: &Answer) {
-        self.n_created += usize::from(answer.created);
-        if answer.canceled {
-            let Answer { watch_id, compact_revision, reason, .. } = answer;
+    pub(super) fn response(&mut self, response: &Response) {
+        self.n_created += usize::from(response.created);
+        if response.canceled {
+            let Response { watch_id, compact_revision, reason, .. } = response;
             self.fail(|| {
                 format!("watch {watch_id} was canceled, compacted at {compact_revision}, reason: {reason}")
             });

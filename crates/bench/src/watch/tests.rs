@@ -8,33 +8,33 @@ use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-use crate::requests::key;
 use super::*;
+use crate::requests::key;
 
-/// What the server tells each watcher after it has confirmed it: versions of its key, or revisions.
-type Told = &'static [i64];
+/// What the server sends to each watcher after it has confirmed it: versions of its key, or revisions.
+type Events = &'static [i64];
 
-/// A server that confirms watchers and tells them things. The first item of a message says the watch.
-fn serve(n_streams_max: u32, subject: Subject, told: Told) -> (SocketAddr, Runtime) {
+/// A server that confirms watchers and sends events. The first item of a message is the watch.
+fn serve(n_streams_max: u32, subject: Subject, places: Events) -> (SocketAddr, Runtime) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     runtime.spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(converse(socket, n_streams_max, subject, told));
+            tokio::spawn(converse(socket, n_streams_max, subject, places));
         }
     });
     (address, runtime)
 }
 
-async fn converse(socket: TcpStream, n_streams_max: u32, subject: Subject, told: Told) {
+async fn converse(socket: TcpStream, n_streams_max: u32, subject: Subject, places: Events) {
     let mut builder = h2::server::Builder::new();
     builder.max_concurrent_streams(n_streams_max);
     let mut connection = builder.handshake::<_, Bytes>(socket).await.unwrap();
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         assert_eq!(request.uri().path(), "/etcdserverpb.Watch/Watch");
         let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
-        let mut answers = respond.send_response(head, false).unwrap();
+        let mut responses = respond.send_response(head, false).unwrap();
         let mut body = request.into_body();
         tokio::spawn(async move {
             let mut bytes = BytesMut::new();
@@ -48,21 +48,21 @@ async fn converse(socket: TcpStream, n_streams_max: u32, subject: Subject, told:
                         break;
                     }
                     let message = bytes.split_to(5 + length);
-                    create(&mut answers, &WatchRequest::decode(&message[5..]).unwrap(), subject, told);
+                    create(&mut responses, &WatchRequest::decode(&message[5..]).unwrap(), subject, places);
                 }
             }
         });
     }
 }
 
-fn create(answers: &mut SendStream<Bytes>, request: &WatchRequest, subject: Subject, told: Told) {
+fn create(responses: &mut SendStream<Bytes>, request: &WatchRequest, subject: Subject, places: Events) {
     let Some(watch_request::RequestUnion::CreateRequest(request)) = &request.request_union else {
         panic!("{request:?}");
     };
     let watch_id = request.watch_id;
-    send(answers, &WatchResponse { watch_id, created: true, ..WatchResponse::default() });
+    send(responses, &WatchResponse { watch_id, created: true, ..WatchResponse::default() });
     let everything = subject == Subject::Everything;
-    let events = told.iter().map(|place| {
+    let events = places.iter().map(|place| {
         let kv = mvccpb::KeyValue {
             key: if everything { key(*place as u64).into() } else { request.key.clone() },
             version: if everything { 1 } else { *place },
@@ -75,15 +75,15 @@ fn create(answers: &mut SendStream<Bytes>, request: &WatchRequest, subject: Subj
     let header = Some(ResponseHeader { revision: 9, ..ResponseHeader::default() });
     let events: Vec<mvccpb::Event> = events.collect();
     if !events.is_empty() {
-        send(answers, &WatchResponse { header, watch_id, events, ..WatchResponse::default() });
+        send(responses, &WatchResponse { header, watch_id, events, ..WatchResponse::default() });
     }
 }
 
-fn send(answers: &mut SendStream<Bytes>, response: &WatchResponse) {
+fn send(responses: &mut SendStream<Bytes>, response: &WatchResponse) {
     let mut message = vec![0];
     message.extend_from_slice(&u32::try_from(response.encoded_len()).unwrap().to_be_bytes());
     response.encode(&mut message).unwrap();
-    answers.send_data(message.into(), false).unwrap();
+    responses.send_data(message.into(), false).unwrap();
 }
 
 fn plan(subject: Subject, reading: Reading) -> Plan {
@@ -132,7 +132,7 @@ fn streams_that_are_not_read_take_what_the_protocol_begins_with() {
 }
 
 #[test]
-fn a_server_that_allows_too_few_streams_is_told_apart() {
+fn too_few_allowed_streams_are_reported() {
     let (address, _runtime) = serve(2, Subject::OneKey, &[]);
     let result = Watchers::open(address, &plan(Subject::OneKey, Reading::Always));
     assert!(result.is_err_and(|error| error.to_string().contains("allows 2 streams")));
