@@ -13,6 +13,7 @@ use ferretcd_mvcc::KvHash;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use crate::peers::HashKv;
 use crate::{Engine, PeerError, PeerHash, RequestError, StartError};
 
 /// How long a member that is asked for its hash waits for the revision to be applied.
@@ -66,7 +67,7 @@ fn without_alarm(mut corrupt: Vec<MemberId>, alarms: &[Alarm]) -> Vec<MemberId> 
 
 impl Engine {
     /// As [`Self::hash_kv`], for another member that may be ahead of this one.
-    pub async fn hash_kv_here(&self, revision: i64) -> Result<KvHash, RequestError> {
+    pub(crate) async fn hash_kv_here(&self, revision: i64) -> Result<KvHash, RequestError> {
         let deadline = Instant::now() + APPLY_PATIENCE;
         while self.reader().revision() < revision && Instant::now() < deadline {
             sleep(APPLY_PAUSE).await;
@@ -182,7 +183,7 @@ impl Engine {
         let mut answers = JoinSet::new();
         let membership = self.membership();
         for id in membership.members().map(|member| member.id).filter(|id| *id != self.member_id()) {
-            let asked = self.peers().hash_kv(id, revision);
+            let asked = self.peers().call(id, HashKv(revision));
             answers.spawn(async move { (id, asked.await) });
         }
         answers.join_all().await

@@ -36,7 +36,7 @@ mod ids;
 mod inbox;
 mod lease;
 mod metrics;
-mod peers;
+pub mod peers;
 mod quota;
 mod quota_exceeded;
 mod raft_transport;
@@ -58,6 +58,9 @@ pub use corruption::CorruptionChecks;
 pub use error::{RequestError, StartError, explain};
 pub use ferretcd_data_dir::{Bootstrap, Paths};
 pub use handle::{Engine, Status};
-pub use peers::{Alone, Answer, PeerError, PeerHash, PeerState, PeerVersions, Peers};
+pub use peers::{
+    Alone, PeerCall, PeerError, PeerFuture, PeerHash, PeerRequest, PeerResponse, PeerSnapshot, PeerVersions,
+    Peers,
+};
 pub use shared::Versions;
 pub use snapshot::{OutgoingSnapshot, SnapshotError};

@@ -9,7 +9,8 @@ use ferretcd_api_proto::etcdserverpb::{
 };
 use ferretcd_api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
 use ferretcd_base::{ClusterId, LeaseId, MemberId};
-use ferretcd_engine::{PeerError, PeerHash, PeerVersions};
+use ferretcd_engine::peers::{HashKv, LeaseInfo, Promote, RenewLease};
+use ferretcd_engine::{PeerError, PeerHash, PeerRequest, PeerResponse, PeerVersions};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use prost::Message;
 
@@ -23,17 +24,32 @@ use crate::{Connect, wire_json};
 const PROTOBUF: &str = "application/protobuf";
 const JSON: &str = "application/json";
 
-pub(crate) async fn renew_lease(link: &Link, lease: LeaseId) -> Result<i64, PeerError> {
+/// Sends a request in the form that etcd gives it, and reads the response.
+pub(crate) async fn send(link: &Link, request: PeerRequest) -> Result<PeerResponse, PeerError> {
+    Ok(match request {
+        PeerRequest::RenewLease(RenewLease(lease)) => {
+            PeerResponse::RenewLease(renew_lease(link, lease).await?)
+        }
+        PeerRequest::LeaseInfo(LeaseInfo(request)) => {
+            PeerResponse::LeaseInfo(lease_info(link, request).await?)
+        }
+        PeerRequest::Promote(Promote(id)) => PeerResponse::Promote(promote(link, id).await?),
+        PeerRequest::HashKv(HashKv(revision)) => PeerResponse::HashKv(hash_kv(link, revision).await?),
+        PeerRequest::GetVersions(_) => PeerResponse::GetVersions(version(link).await?),
+    })
+}
+
+async fn renew_lease(link: &Link, lease: LeaseId) -> Result<i64, PeerError> {
     let question = LeaseKeepAliveRequest { id: lease.0 }.encode_to_vec();
     let reply = ask(link, Method::POST, "/leases", PROTOBUF, question).await?;
     let answer = LeaseKeepAliveResponse::decode(lease_answer(&reply)?).map_err(unreadable)?;
     if answer.id != lease.0 {
-        return Err(PeerError::Refused("lease: renew id mismatch".to_owned()));
+        return Err(PeerError::Rejected("lease: renew id mismatch".to_owned()));
     }
     Ok(answer.ttl)
 }
 
-pub(crate) async fn lease_info(
+async fn lease_info(
     link: &Link,
     request: LeaseTimeToLiveRequest,
 ) -> Result<LeaseTimeToLiveResponse, PeerError> {
@@ -42,7 +58,7 @@ pub(crate) async fn lease_info(
     let reply = ask(link, Method::POST, "/leases/internal", PROTOBUF, question).await?;
     let answer = LeaseInternalResponse::decode(lease_answer(&reply)?).map_err(unreadable)?;
     let answer = answer.lease_time_to_live_response.filter(|answer| answer.id == id);
-    answer.ok_or_else(|| PeerError::Refused("lease: TTL id mismatch".to_owned()))
+    answer.ok_or_else(|| PeerError::Rejected("lease: TTL id mismatch".to_owned()))
 }
 
 fn lease_answer(reply: &Reply) -> Result<Bytes, PeerError> {
@@ -54,10 +70,7 @@ fn lease_answer(reply: &Reply) -> Result<Bytes, PeerError> {
     }
 }
 
-pub(crate) async fn promote(
-    link: &Link,
-    id: MemberId,
-) -> Result<Vec<ferretcd_membership::Member>, PeerError> {
+async fn promote(link: &Link, id: MemberId) -> Result<Vec<ferretcd_membership::Member>, PeerError> {
     // In decimal here, unlike everywhere else.
     let path = format!("/members/promote/{}", id.0);
     let reply = ask(link, Method::POST, &path, JSON, Vec::new()).await?;
@@ -75,7 +88,7 @@ pub(crate) async fn promote(
     }
 }
 
-pub(crate) async fn hash_kv(link: &Link, revision: i64) -> Result<PeerHash, PeerError> {
+async fn hash_kv(link: &Link, revision: i64) -> Result<PeerHash, PeerError> {
     let question = serde_json::to_vec(&HashQuestion { revision }).map_err(unreadable)?;
     let reply = ask(link, Method::GET, "/members/hashkv", JSON, question).await?;
     match reply.status {
@@ -90,7 +103,7 @@ pub(crate) async fn hash_kv(link: &Link, revision: i64) -> Result<PeerHash, Peer
     }
 }
 
-pub(crate) async fn version(link: &Link) -> Result<PeerVersions, PeerError> {
+async fn version(link: &Link) -> Result<PeerVersions, PeerError> {
     let reply = ask(link, Method::GET, "/version", JSON, Vec::new()).await?;
     match reply.status {
         StatusCode::OK => {
@@ -153,7 +166,7 @@ fn members_answer(reply: &Reply) -> Result<(ClusterId, Vec<ferretcd_membership::
         return Err(refused(reply));
     }
     let cluster = text(&reply.headers, &CLUSTER_ID).and_then(|id| u64::from_str_radix(id, 16).ok());
-    let cluster = cluster.ok_or_else(|| PeerError::Refused("the answer names no cluster".to_owned()))?;
+    let cluster = cluster.ok_or_else(|| PeerError::Rejected("the answer names no cluster".to_owned()))?;
     Ok((ClusterId(cluster), wire_json::members(&reply.body).map_err(unreadable)?))
 }
 
@@ -165,9 +178,9 @@ fn unreachable(error: RequestError) -> PeerError {
 }
 
 fn refused(reply: &Reply) -> PeerError {
-    PeerError::Refused(format!("{}: {}", reply.status, reply.text()))
+    PeerError::Rejected(format!("{}: {}", reply.status, reply.text()))
 }
 
 fn unreadable(error: impl std::fmt::Display) -> PeerError {
-    PeerError::Refused(format!("the answer is unreadable: {error}"))
+    PeerError::Rejected(format!("the answer is unreadable: {error}"))
 }

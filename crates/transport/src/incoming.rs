@@ -14,6 +14,7 @@ use crate::client::{self, innermost, request};
 use crate::codec::{CodecError, Frame, appends, messages};
 use crate::headers::{self, CLUSTER_ID, CLUSTER_MISMATCH, INCOMPATIBLE_VERSION, RAFT_TO};
 use crate::link::{Link, LinkError, StreamKind};
+use crate::member::PeerReport;
 
 /// Reads one kind of stream from a member for as long as the task lives.
 pub(crate) async fn run(link: Arc<Link>, kind: StreamKind) {
@@ -74,7 +75,7 @@ async fn dial(link: &Link, kind: StreamKind) -> Result<Incoming, LinkError> {
 async fn refused(link: &Link, response: http::Response<Incoming>) -> LinkError {
     match response.status() {
         StatusCode::GONE if link.is_of_cluster(response.headers()) => {
-            link.local.member.removed();
+            link.local.member.report(PeerReport::Removed);
             LinkError::Removed
         }
         StatusCode::NOT_FOUND => LinkError::Unknown,

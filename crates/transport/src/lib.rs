@@ -6,12 +6,12 @@
 //! * [`PeerTransport`] is how a member reaches the others: messages on streams, snapshots, questions. It is an
 //!   [`ferretcd_engine::Peers`].
 //! * [`PeerServer`] answers what the others ask, on connections that somebody else has accepted.
-//! * [`Member`] is what both ask of the member they work for; [`Connect`] dials, with TLS or without.
+//! * [`LocalMember`] is what both ask of the member they work for; [`Connect`] dials, with TLS or without.
 //!
 //! ```text
 //!            this member                                         another member
-//!  Peers::send ─► lane ─► answer to its GET /raft/stream/... ─────────► reader ─► Member::receive
-//!  Member::receive ◄─ reader ◄───────── answer to our GET /raft/stream/... ◄─ lane ◄─ Peers::send
+//!  Peers::send ─► lane ─► answer to its GET /raft/stream/... ─────────► reader ─► LocalMember::receive
+//!  LocalMember::receive ◄─ reader ◄───────── answer to our GET /raft/stream/... ◄─ lane ◄─ Peers::send
 //! ```
 //!
 //! Who reads a stream dials it. There are two from each member to each other, so that heartbeats never wait behind
@@ -104,6 +104,6 @@ pub use answer::{AnswerBody, AnswerData, BodyError};
 pub use calls::cluster_members;
 pub use config::Config;
 pub use connect::{BoxedIo, Connect, Dialing, Io, TcpConnect};
-pub use member::{Member, OutgoingSnapshot};
+pub use member::{LocalMember, OutgoingSnapshot, PeerReport};
 pub use server::PeerServer;
 pub use transport::PeerTransport;

@@ -11,6 +11,7 @@ use crate::headers::{CLUSTER_ID, CLUSTER_MISMATCH, INCOMPATIBLE_VERSION, text};
 use crate::lane::Lane;
 use crate::liveness::Liveness;
 use crate::local::Local;
+use crate::member::PeerReport;
 use crate::metrics::PeerCounters;
 use crate::texts;
 use crate::urls::Urls;
@@ -97,7 +98,7 @@ impl Link {
             StatusCode::FORBIDDEN
                 if self.is_of_cluster(&reply.headers) && reply.text().contains(texts::SENDER_REMOVED) =>
             {
-                self.local.member.removed();
+                self.local.member.report(PeerReport::Removed);
                 Err(LinkError::Removed)
             }
             StatusCode::PRECONDITION_FAILED => {

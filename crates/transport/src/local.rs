@@ -11,8 +11,9 @@ use tracing::warn;
 
 use crate::answer::Refusal;
 use crate::client::Client;
+use crate::member::LocalMember;
 use crate::metrics::Metrics;
-use crate::{Config, Member, convert, texts};
+use crate::{Config, convert, texts};
 
 /// How long a write of a request waits until the other side takes something.
 const WRITE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -22,7 +23,7 @@ const WRITE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 pub(crate) struct Local {
     pub(crate) id: MemberId,
     pub(crate) cluster: ClusterId,
-    pub(crate) member: Arc<dyn Member>,
+    pub(crate) member: Arc<dyn LocalMember>,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
     /// What goes with each request.
@@ -35,7 +36,7 @@ pub(crate) struct Local {
 
 impl Local {
     pub(crate) fn new(
-        member: Arc<dyn Member>,
+        member: Arc<dyn LocalMember>,
         config: Config,
         metrics: Metrics,
         membership: Arc<RwLock<Membership>>,

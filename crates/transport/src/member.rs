@@ -1,43 +1,38 @@
-//! What the transport asks of the member that it works for.
+//! The local member, as the transport sees it.
 
 use std::fmt;
 use std::io;
 
-use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
-use ferretcd_base::{ClusterId, LeaseId, MemberId};
-use ferretcd_engine::{Answer, PeerHash};
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_engine::{PeerCall, PeerError, PeerFuture, PeerRequest, PeerResponse};
 use ferretcd_raft_node::Message;
 use ferretcd_wal::SnapshotMark;
 
-/// The member on this side. Nothing but the two methods for snapshots may block.
-pub trait Member: fmt::Debug + Send + Sync + 'static {
-    /// Its id, fixed for its life.
+/// The member that a transport and its server work for. Only the two methods for snapshots may block.
+pub trait LocalMember: fmt::Debug + Send + Sync + 'static {
+    /// The member's id, fixed for its life.
     fn id(&self) -> MemberId;
 
-    /// The id of its cluster, fixed for its life.
+    /// The id of the member's cluster, fixed for its life.
     fn cluster_id(&self) -> ClusterId;
 
-    /// Everybody in the cluster as far as this member knows, for others that ask.
+    /// All members of the cluster that this member knows.
     fn members(&self) -> Vec<ferretcd_membership::Member>;
 
-    /// Takes a raft message from another member. May drop it.
+    /// Takes a raft message of a peer. May drop it.
     fn receive(&self, message: Message);
 
-    /// Messages to a member were lost.
-    fn report_unreachable(&self, id: MemberId);
+    /// Takes a report about a peer.
+    fn report(&self, report: PeerReport);
 
-    /// Whether the snapshot has reached a member that was announced last. Called when another one may be announced: some
-    /// time after a failure.
-    fn report_snapshot(&self, id: MemberId, is_sent: bool);
+    /// Serves the request of a peer.
+    fn serve(&self, request: PeerRequest) -> PeerFuture<PeerResponse>;
 
-    /// Others say that this member was removed from the cluster. May be said often.
-    fn removed(&self);
-
-    /// Opens the state for another member, at an index of at least `at_least`. Blocks.
+    /// Opens the snapshot for a peer, at an index of at least `at_least`. Blocks.
     fn open_snapshot(&self, at_least: u64) -> io::Result<OutgoingSnapshot>;
 
-    /// Stores the state that `sender` sends, of `len` bytes if it says so. On return it is durable and ready to be put
-    /// in force by the message that [`Self::receive`] gets next. An error of `body` is one of the connection. Blocks.
+    /// Stores the snapshot of `sender`, of `len` bytes if the sender announces them. On return it is durable and ready to
+    /// be installed by the message that [`Self::receive`] gets next. An error of `body` is one of the connection. Blocks.
     fn accept_snapshot(
         &self,
         mark: SnapshotMark,
@@ -45,25 +40,37 @@ pub trait Member: fmt::Debug + Send + Sync + 'static {
         len: Option<u64>,
         body: &mut dyn io::Read,
     ) -> io::Result<()>;
-
-    /// Renews a lease as leader; the answer is its time to live in seconds.
-    fn renew_lease(&self, lease: LeaseId) -> Answer<i64>;
-
-    /// Tells as leader how long a lease has left.
-    fn lease_info(&self, request: LeaseTimeToLiveRequest) -> Answer<LeaseTimeToLiveResponse>;
-
-    /// Makes a voter of a learner, as leader; the answer is everybody after that.
-    fn promote(&self, id: MemberId) -> Answer<Vec<ferretcd_membership::Member>>;
-
-    /// The hash of the key space at a revision.
-    fn hash_kv(&self, revision: i64) -> Answer<PeerHash>;
 }
 
-/// The state of a member as it is sent to another.
+impl dyn LocalMember {
+    /// Serves a request whose response has a type of its own.
+    pub(crate) async fn call<C: PeerCall>(&self, call: C) -> Result<C::Response, PeerError> {
+        C::response(self.serve(call.into()).await?)
+    }
+}
+
+/// What the transport has found out about a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerReport {
+    /// Messages to the peer were lost.
+    Unreachable(MemberId),
+    /// The last announced snapshot has reached the peer, or has failed. After a failure this is reported with a delay,
+    /// when another snapshot may be announced.
+    Snapshot {
+        /// The peer that the snapshot was for.
+        to: MemberId,
+        /// Whether the peer has stored it.
+        is_sent: bool,
+    },
+    /// A peer rejects this member as removed from the cluster. May be repeated often.
+    Removed,
+}
+
+/// The snapshot of the local member while it is sent.
 pub struct OutgoingSnapshot {
-    /// Where in the log it stands, with the members there.
+    /// Its position in the log, with the members there.
     pub mark: SnapshotMark,
-    /// How many bytes [`Self::body`] gives, exactly.
+    /// Bytes of [`Self::body`], exactly.
     pub len: u64,
     /// The image. Read on a thread that may block.
     pub body: Box<dyn io::Read + Send>,

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::codec::{Pieces, Writer, appends, messages};
 use crate::lane::Ticket;
 use crate::link::{Link, StreamKind};
+use crate::member::PeerReport;
 
 /// Bytes that are encoded at once. What waits for the socket is about twice that.
 const TURN_BYTES: usize = 256 << 10;
@@ -34,7 +35,7 @@ impl OutgoingStream {
         let ticket = link.lane(kind).attach();
         if replaces {
             // What the older one has taken may not have arrived.
-            link.local.member.report_unreachable(link.id);
+            link.local.member.report(PeerReport::Unreachable(link.id));
         }
         info!(
             from = %link.local.id,
@@ -106,6 +107,6 @@ impl Drop for OutgoingStream {
             "lost TCP streaming connection with remote peer"
         );
         self.link.counters.sent_failures.inc();
-        self.link.local.member.report_unreachable(self.link.id);
+        self.link.local.member.report(PeerReport::Unreachable(self.link.id));
     }
 }

@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use crate::lane::Refused;
 use crate::link::{Link, StreamKind};
 use crate::local::Local;
+use crate::member::PeerReport;
 use crate::{incoming, pipeline, prober, snapshot};
 
 /// How much is known of another member.
@@ -100,9 +101,9 @@ impl Peer {
             "dropped internal Raft message since sending buffer is full"
         );
         self.link.counters.sent_failures.inc();
-        local.member.report_unreachable(self.link.id);
+        local.member.report(PeerReport::Unreachable(self.link.id));
         if kind == MessageType::MsgSnap {
-            local.member.report_snapshot(self.link.id, false);
+            local.member.report(PeerReport::Snapshot { to: self.link.id, is_sent: false });
         }
     }
 

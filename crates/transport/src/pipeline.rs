@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{request, with_type};
 use crate::link::{Link, LinkError};
+use crate::member::PeerReport;
 
 /// Messages that wait at most.
 pub(crate) const WAITING_MAX: usize = 64;
@@ -39,7 +40,7 @@ async fn post(link: Arc<Link>, message: Message) {
         Err(error) => {
             link.liveness.deactivate("write", "pipeline", &error.to_string());
             link.counters.sent_failures.inc();
-            link.local.member.report_unreachable(link.id);
+            link.local.member.report(PeerReport::Unreachable(link.id));
         }
     }
 }

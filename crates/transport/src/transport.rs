@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
 use ferretcd_api_proto::raftpb::MessageType;
-use ferretcd_base::{LeaseId, MemberId};
-use ferretcd_engine::{Answer, PeerError, PeerHash, PeerState, PeerVersions, Peers};
+use ferretcd_base::MemberId;
+use ferretcd_engine::{PeerError, PeerFuture, PeerRequest, PeerResponse, PeerSnapshot, Peers};
 use ferretcd_membership::Membership;
 use ferretcd_raft_node::Message;
 use parking_lot::{Mutex, RwLock};
@@ -22,10 +21,12 @@ use tracing::{debug, info};
 use crate::calls;
 use crate::link::{Link, StreamKind};
 use crate::local::Local;
+use crate::member::LocalMember;
+use crate::member::PeerReport;
 use crate::metrics::Metrics;
 use crate::outgoing::OutgoingStream;
 use crate::peer::{Peer, Standing};
-use crate::{Config, Member, convert, snapshot};
+use crate::{Config, convert, snapshot};
 
 /// States that are sent at the same time to members that ask for them. Each has a thread while it lasts.
 const STATES_MAX: usize = 2;
@@ -123,7 +124,7 @@ impl PeerTransport {
     }
 
     /// Begins to talk with the members that were told, on behalf of `member`. Once.
-    pub fn attach(&self, member: Arc<dyn Member>) {
+    pub fn attach(&self, member: Arc<dyn LocalMember>) {
         let membership = Arc::clone(&self.0.membership);
         // The pools of connections start tasks of their own.
         let _runtime = self.0.runtime.enter();
@@ -219,8 +220,8 @@ impl PeerTransport {
             .ok_or_else(|| PeerError::Unreachable(format!("member {to} is not known")))
     }
 
-    /// Runs a call to a member.
-    fn call<T, F>(&self, to: MemberId, call: impl FnOnce(Arc<Link>) -> F) -> Answer<T>
+    /// Runs a request to a member.
+    fn with_link<T, F>(&self, to: MemberId, call: impl FnOnce(Arc<Link>) -> F) -> PeerFuture<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, PeerError>> + Send + 'static,
@@ -299,7 +300,7 @@ impl Peers for PeerTransport {
                     let is_snapshot = convert::to_wire(message).r#type() == MessageType::MsgSnap;
                     // The core waits for its end.
                     if let Some(local) = table.local.as_ref().filter(|_| is_snapshot) {
-                        local.member.report_snapshot(to, false);
+                        local.member.report(PeerReport::Snapshot { to, is_sent: false });
                     }
                 }
             }
@@ -315,27 +316,11 @@ impl Peers for PeerTransport {
         self.0.table.load().peers.get(&id)?.link.liveness.since()
     }
 
-    fn renew_lease(&self, to: MemberId, lease: LeaseId) -> Answer<i64> {
-        self.call(to, |link| async move { calls::renew_lease(&link, lease).await })
+    fn request(&self, to: MemberId, request: PeerRequest) -> PeerFuture<PeerResponse> {
+        self.with_link(to, |link| async move { calls::send(&link, request).await })
     }
 
-    fn lease_info(&self, to: MemberId, request: LeaseTimeToLiveRequest) -> Answer<LeaseTimeToLiveResponse> {
-        self.call(to, |link| async move { calls::lease_info(&link, request).await })
-    }
-
-    fn promote(&self, to: MemberId, id: MemberId) -> Answer<Vec<ferretcd_membership::Member>> {
-        self.call(to, move |link| async move { calls::promote(&link, id).await })
-    }
-
-    fn hash_kv(&self, to: MemberId, revision: i64) -> Answer<PeerHash> {
-        self.call(to, move |link| async move { calls::hash_kv(&link, revision).await })
-    }
-
-    fn version(&self, to: MemberId) -> Answer<PeerVersions> {
-        self.call(to, |link| async move { calls::version(&link).await })
-    }
-
-    fn fetch_state(&self, from: MemberId, at_least: u64) -> Answer<PeerState> {
-        self.call(from, move |link| snapshot::fetch(link, at_least))
+    fn fetch_snapshot(&self, from: MemberId, at_least: u64) -> PeerFuture<PeerSnapshot> {
+        self.with_link(from, move |link| snapshot::fetch(link, at_least))
     }
 }

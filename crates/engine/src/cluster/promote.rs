@@ -11,6 +11,7 @@ use ferretcd_membership::{Change, ChangeError, Member, Membership, TooRisky};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 
 use super::{RETRY_PAUSE, ReconfigureError};
+use crate::peers::Promote;
 use crate::{Engine, PeerError, RequestError};
 
 /// How long a promotion waits for what is committed to be applied.
@@ -46,7 +47,7 @@ impl Engine {
     }
 
     /// The same on the leader; an error elsewhere.
-    pub async fn promote_here(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
+    pub(crate) async fn promote_here(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
         // For whoever asks it is no learner; it begins to vote by itself. Members ask as well, so nothing is counted.
         if self.is_leader() && self.membership().member(id).is_some_and(|member| member.is_joining) {
             return Err(ChangeError::NotLearner(id).into());
@@ -92,7 +93,7 @@ impl Engine {
             loop {
                 match self.status().leader {
                     Some(leader) if leader != self.member_id() => {
-                        match self.peers().promote(leader, id).await {
+                        match self.peers().call(leader, Promote(id)).await {
                             Ok(members) => return Ok(members),
                             Err(PeerError::NotFound) => return Err(ChangeError::NotFound(id).into()),
                             Err(PeerError::NotLearner) => return Err(ChangeError::NotLearner(id).into()),
@@ -165,7 +166,7 @@ impl Engine {
         let leader = self.status().leader.filter(|leader| *leader != own);
         let (Some(_), Some(leader)) = (at, leader) else { return };
         if reminder.sees_to_it != Some((leader, id))
-            && let Err(PeerError::NotLearner) = self.peers().promote(leader, id).await
+            && let Err(PeerError::NotLearner) = self.peers().call(leader, Promote(id)).await
         {
             reminder.sees_to_it = Some((leader, id));
         }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::RETRY_PAUSE;
+use crate::peers::GetVersions;
 use crate::{Engine, RequestError};
 
 /// How often the leader asks the members for their versions.
@@ -59,7 +60,7 @@ impl Engine {
         let mut answers = JoinSet::new();
         let membership = self.membership();
         for member in membership.members().filter(|member| member.id != self.member_id()) {
-            let (id, asked) = (member.id, self.peers().version(member.id));
+            let (id, asked) = (member.id, self.peers().call(member.id, GetVersions));
             answers.spawn(async move {
                 let told = asked.await.map_err(|error| error.to_string());
                 let version = told.and_then(|told| {

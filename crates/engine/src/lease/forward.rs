@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
-use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_base::LeaseId;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::{Answer, Engine, PeerError, Peers, RequestError};
+use crate::peers::{LeaseInfo, RenewLease};
+use crate::{Engine, PeerCall, PeerError, RequestError};
 
 /// Before the leader, perhaps another one by then, is asked again.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -24,29 +25,11 @@ pub(super) struct Told<T> {
     pub(super) here: bool,
 }
 
-/// For other members. Each is an error on a member that does not lead.
-impl Engine {
-    /// Renews a lease as the leader. Returns the time to live in seconds, 0 if there is no such lease.
-    pub async fn renew_lease_here(&self, id: LeaseId) -> Result<i64, RequestError> {
-        self.renew(id).await
-    }
-
-    /// Tells as the leader what is left of a lease; a granted time of 0 if there is no such lease.
-    pub async fn lease_info_here(
-        &self,
-        request: LeaseTimeToLiveRequest,
-    ) -> Result<LeaseTimeToLiveResponse, RequestError> {
-        self.info(request).await
-    }
-}
-
 impl Engine {
     /// Renews a lease wherever the leader is. Returns the time to live in seconds, 0 if there is no such lease.
     pub(super) async fn renew_at_leader(&self, id: LeaseId) -> Result<Told<i64>, RequestError> {
-        let told = self.ask_leader(
-            move |engine: Engine| async move { engine.renew(id).await },
-            |peers, leader| peers.renew_lease(leader, id),
-        );
+        let told =
+            self.ask_leader(move |engine: Engine| async move { engine.renew(id).await }, RenewLease(id));
         let Told { answer, here } = told.await?;
         Ok(Told { answer: answer.unwrap_or(0), here })
     }
@@ -56,22 +39,21 @@ impl Engine {
         &self,
         request: LeaseTimeToLiveRequest,
     ) -> Result<Option<LeaseTimeToLiveResponse>, RequestError> {
-        let told = self.ask_leader(
-            move |engine: Engine| async move { engine.info(request).await },
-            |peers, leader| peers.lease_info(leader, request),
-        );
+        let told = self
+            .ask_leader(move |engine: Engine| async move { engine.info(request).await }, LeaseInfo(request));
         Ok(told.await?.answer)
     }
 
     /// Asks this member while it leads, and else the one that does, until there is an answer; `None` if another
     /// member says that there is no such lease.
-    async fn ask_leader<T, H>(
+    async fn ask_leader<C, H>(
         &self,
         here: impl Fn(Engine) -> H,
-        away: impl Fn(&dyn Peers, MemberId) -> Answer<T>,
-    ) -> Result<Told<Option<T>>, RequestError>
+        away: C,
+    ) -> Result<Told<Option<C::Response>>, RequestError>
     where
-        H: Future<Output = Result<T, RequestError>>,
+        C: PeerCall + Copy,
+        H: Future<Output = Result<C::Response, RequestError>>,
     {
         let deadline = Instant::now() + self.request_timeout();
         let asking = async {
@@ -86,7 +68,7 @@ impl Engine {
                     },
                     Some(leader) => {
                         let _turn = self.0.lessor.questions.acquire().await;
-                        match away(self.peers(), leader).await {
+                        match self.peers().call(leader, away).await {
                             Ok(answer) => return Ok(Told { answer: Some(answer), here: false }),
                             Err(PeerError::NotFound) => return Ok(Told { answer: None, here: false }),
                             // Perhaps another one leads by now.

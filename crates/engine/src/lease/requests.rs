@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// The same on the leader, without a header.
-    pub(super) async fn info(
+    pub(crate) async fn info(
         &self,
         request: LeaseTimeToLiveRequest,
     ) -> Result<LeaseTimeToLiveResponse, RequestError> {
@@ -138,7 +138,7 @@ impl Engine {
     }
 
     /// Returns the time to live in seconds; 0 if there is no such lease any more.
-    pub(super) async fn renew(&self, id: LeaseId) -> Result<i64, RequestError> {
+    pub(crate) async fn renew(&self, id: LeaseId) -> Result<i64, RequestError> {
         let renewal =
             self.look_at_countdown(|deadlines| match deadlines.renew(id, Instant::now().into_std()) {
                 Renewal::Renewed { ttl, was_checkpointed } => Some((ttl, was_checkpointed)),

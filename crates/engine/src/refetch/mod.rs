@@ -27,8 +27,9 @@ pub(crate) use fence::{Fence, FenceCommand};
 
 use crate::corruption::is_comparable;
 use crate::inbox::Inbox;
+use crate::peers::HashKv;
 use crate::read::blocking;
-use crate::{Engine, PeerError, PeerState, RequestError};
+use crate::{Engine, PeerError, PeerSnapshot, RequestError};
 use ferretcd_data_dir::ReceiveError;
 
 /// How often it is looked whether the alarm is active.
@@ -144,7 +145,7 @@ impl Engine {
             "current-applied-index" = applied,
             "asking a peer for its state; applying no entries meanwhile"
         );
-        let PeerState { index, term, len, body } = self.peers().fetch_state(source, applied).await?;
+        let PeerSnapshot { index, term, len, body } = self.peers().fetch_snapshot(source, applied).await?;
         tracing::info!("remote-peer-id" = %source, index, term, "receiving the state of a peer");
         let (received, shared) = (self.0.received.for_refetch(), Arc::clone(&self.0.shared));
         let bytes = blocking(move || {
@@ -163,7 +164,7 @@ impl Engine {
     async fn compare_with(&self, source: MemberId) -> Result<(), RefetchError> {
         for _ in 0..COMPARISONS_MAX {
             let own = self.hash_kv(0).await?;
-            let theirs = self.peers().hash_kv(source, own.hash_revision).await?;
+            let theirs = self.peers().call(source, HashKv(own.hash_revision)).await?;
             match (own.hash, theirs.hash) {
                 _ if !is_comparable(&own, &theirs) => sleep(COMPARE_PAUSE).await,
                 (own, theirs) if own != theirs => return Err(RefetchError::Different { own, theirs }),

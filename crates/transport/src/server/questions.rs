@@ -5,6 +5,7 @@ use ferretcd_api_proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResp
 use ferretcd_api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
 use ferretcd_base::{LeaseId, MemberId};
 use ferretcd_engine::PeerError;
+use ferretcd_engine::peers::{HashKv, LeaseInfo, Promote, RenewLease};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prost::Message;
@@ -43,7 +44,7 @@ pub(super) async fn promote(local: &Local, method: &Method, path: &str) -> Resul
     let Ok(number) = id.parse() else {
         return Err(Refusal::text(StatusCode::NOT_FOUND, format!("member {id} not found in cluster")));
     };
-    let promoted = local.member.promote(MemberId(number)).await.inspect_err(|error| {
+    let promoted = local.member.call(Promote(MemberId(number))).await.inspect_err(|error| {
         warn!("member-id" = %MemberId(number), error = %error, "failed to promote a member");
     });
     let members = promoted.map_err(|error| match error {
@@ -68,7 +69,7 @@ pub(super) async fn hash_kv(local: &Local, request: Request<Incoming>) -> Result
     let body = body.map_err(|_| bad("error reading body"))?;
     let question: Result<HashQuestion, _> = serde_json::from_slice(&body);
     let revision = question.map_err(|_| bad("error unmarshalling request"))?.revision;
-    let hash = local.member.hash_kv(revision).await.map_err(|error| {
+    let hash = local.member.call(HashKv(revision)).await.map_err(|error| {
         warn!("requested-revision" = revision, error = %error, "failed to get hashKV");
         match error {
             PeerError::Compacted => bad(texts::COMPACTED),
@@ -83,7 +84,7 @@ pub(super) async fn hash_kv(local: &Local, request: Request<Incoming>) -> Result
 /// `/leases`: a lease is renewed.
 pub(super) async fn renew_lease(local: &Local, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let question = LeaseKeepAliveRequest::decode(lease_question(request).await?).map_err(|_| malformed())?;
-    let ttl = local.member.renew_lease(LeaseId(question.id)).await.map_err(lease_refusal)?;
+    let ttl = local.member.call(RenewLease(LeaseId(question.id))).await.map_err(lease_refusal)?;
     let answer = LeaseKeepAliveResponse { id: question.id, ttl, ..LeaseKeepAliveResponse::default() };
     Ok(with(StatusCode::OK, PROTOBUF, answer.encode_to_vec().into()))
 }
@@ -92,7 +93,7 @@ pub(super) async fn renew_lease(local: &Local, request: Request<Incoming>) -> Re
 pub(super) async fn lease_info(local: &Local, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let question = LeaseInternalRequest::decode(lease_question(request).await?).map_err(|_| malformed())?;
     let question = question.lease_time_to_live_request.ok_or_else(malformed)?;
-    let mut answer = local.member.lease_info(question).await.map_err(lease_refusal)?;
+    let mut answer = local.member.call(LeaseInfo(question)).await.map_err(lease_refusal)?;
     // An etcd fills in the header of what it is told, and crashes if there is none.
     answer.header.get_or_insert_default();
     let answer = LeaseInternalResponse { lease_time_to_live_response: Some(answer) };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferretcd_engine::{PeerError, PeerState};
+use ferretcd_engine::{PeerError, PeerSnapshot};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -32,7 +32,7 @@ const INDEX: HeaderName = HeaderName::from_static("x-ferretcd-index");
 const TERM: HeaderName = HeaderName::from_static("x-ferretcd-term");
 
 /// Asks a member.
-pub(crate) async fn fetch(link: Arc<Link>, at_least: u64) -> Result<PeerState, PeerError> {
+pub(crate) async fn fetch(link: Arc<Link>, at_least: u64) -> Result<PeerSnapshot, PeerError> {
     let unreachable = |error: &dyn std::fmt::Display| PeerError::Unreachable(error.to_string());
     let local = &link.local;
     let url = link.url().map_err(|error| unreachable(&error))?;
@@ -48,19 +48,19 @@ pub(crate) async fn fetch(link: Arc<Link>, at_least: u64) -> Result<PeerState, P
         let reply = client::read(answer).await.map_err(|error| unreachable(&error))?;
         return Err(match reply.status {
             StatusCode::NOT_FOUND => PeerError::NotFound,
-            status => PeerError::Refused(format!("{status}: {}", reply.text())),
+            status => PeerError::Rejected(format!("{status}: {}", reply.text())),
         });
     }
     let number = |name| number(answer.headers(), &name);
     let (Some(index), Some(term)) = (number(INDEX), number(TERM)) else {
-        return Err(PeerError::Refused("the answer does not say which state it is".to_owned()));
+        return Err(PeerError::Rejected("the answer does not say which state it is".to_owned()));
     };
     let (sender, parts) = mpsc::channel(PARTS_MAX);
     let mut body = Source::new(answer.into_body());
     let len = body.remaining();
     // Ends with the body, or when nobody reads it any more.
     tokio::spawn(async move { feed(&mut body, &sender).await });
-    Ok(PeerState { index, term, len, body: Box::new(PartReader::new(parts)) })
+    Ok(PeerSnapshot { index, term, len, body: Box::new(PartReader::new(parts)) })
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {

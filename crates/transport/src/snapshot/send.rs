@@ -14,10 +14,11 @@ use tracing::{info, warn};
 
 use super::parts::{SnapshotBody, pump};
 use super::{PART_BYTES, PARTS_MAX, to_metadata};
-use crate::Member;
 use crate::client::{self, Reply, RequestBody, RequestError, request, with_type};
 use crate::codec::Writer;
 use crate::link::{Link, LinkError};
+use crate::member::LocalMember;
+use crate::member::PeerReport;
 
 /// How many times the first pause after a failure the longest one is.
 const PAUSE_GROWTH: u32 = 32;
@@ -37,7 +38,7 @@ pub(crate) async fn run(link: Arc<Link>, mut messages: mpsc::Receiver<Message>) 
         let Err(error) = outcome else {
             pause = config.snapshot_pause;
             link.liveness.activate();
-            link.local.member.report_snapshot(link.id, true);
+            link.local.member.report(PeerReport::Snapshot { to: link.id, is_sent: true });
             continue;
         };
         failed(&link, &error);
@@ -50,7 +51,7 @@ pub(crate) async fn run(link: Arc<Link>, mut messages: mpsc::Receiver<Message>) 
         last_failure = Instant::now();
         // If the core has announced another state meanwhile, in a later term, it waits for the word about that one.
         if messages.is_empty() {
-            link.local.member.report_snapshot(link.id, false);
+            link.local.member.report(PeerReport::Snapshot { to: link.id, is_sent: false });
         }
     }
 }
@@ -59,7 +60,7 @@ fn failed(link: &Link, error: &LinkError) {
     link.liveness.deactivate("post", "sendMsgSnap", &error.to_string());
     link.counters.sent_failures.inc();
     link.local.metrics.sent_snapshots.failed(Some(link.id));
-    link.local.member.report_unreachable(link.id);
+    link.local.member.report(PeerReport::Unreachable(link.id));
 }
 
 async fn send(link: &Link, mut message: Message) -> Result<(), LinkError> {
@@ -117,7 +118,7 @@ pub(super) struct Opened {
 
 /// Opens the state and begins to read it. The thread ends when the parts are dropped, and keeps the permit up to then.
 pub(super) async fn open(
-    member: &Arc<dyn Member>,
+    member: &Arc<dyn LocalMember>,
     at_least: u64,
     permit: impl Send + 'static,
 ) -> io::Result<Opened> {

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use ferretcd_api_proto::etcdserverpb::LeaseTimeToLiveResponse;
 use ferretcd_api_proto::raftpb::{self, Entry, MessageType};
 use ferretcd_backend::Batch;
-use ferretcd_base::{ClusterId, LeaseId, MemberId};
-use ferretcd_engine::{Answer, PeerError, PeerHash, Peers};
+use ferretcd_base::{ClusterId, MemberId};
+use ferretcd_engine::peers::{HashKv, LeaseInfo, Promote, RenewLease};
+use ferretcd_engine::{PeerError, PeerFuture, PeerHash, PeerRequest, PeerResponse, PeerVersions, Peers};
 use ferretcd_membership::{Change, Membership};
 use ferretcd_wal::{ConfState, SnapshotMark};
 use http::{Request, Response, StatusCode};
@@ -24,21 +25,13 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::{Config, Member, OutgoingSnapshot, PeerServer, PeerTransport, TcpConnect};
+use crate::{Config, LocalMember, OutgoingSnapshot, PeerReport, PeerServer, PeerTransport, TcpConnect};
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc1);
 /// After the first snapshot that could not be sent.
 pub(super) const SNAPSHOT_PAUSE: Duration = Duration::from_millis(10);
 /// Longer than anything takes that works.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What a member was told beside messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Report {
-    Unreachable(u64),
-    Snapshot(u64, bool),
-    Removed,
-}
 
 /// What a member has stored of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,27 +61,14 @@ pub(super) struct Script {
 pub(super) struct Notes {
     id: MemberId,
     received: mpsc::Sender<raftpb::Message>,
-    reports: mpsc::Sender<Report>,
+    reports: mpsc::Sender<PeerReport>,
     pub(super) stored: Mutex<Vec<Stored>>,
     pub(super) script: Mutex<Script>,
     /// Answers to come, the first first.
     pub(super) errors: Mutex<VecDeque<PeerError>>,
 }
 
-impl Notes {
-    fn answer<T: Send + 'static>(&self, answer: T) -> Answer<T> {
-        let error = self.errors.lock().pop_front();
-        Box::pin(async { error.map_or(Ok(answer), Err) })
-    }
-
-    fn report(&self, report: Report) {
-        let sent = self.reports.try_send(report);
-        // The test may be over.
-        assert!(!matches!(sent, Err(TrySendError::Full(_))), "there is room for all reports of a test");
-    }
-}
-
-impl Member for Notes {
+impl LocalMember for Notes {
     fn id(&self) -> MemberId {
         self.id
     }
@@ -110,17 +90,17 @@ impl Member for Notes {
         assert!(!matches!(sent, Err(TrySendError::Full(_))), "there is room for all messages of a test");
     }
 
-    fn report_unreachable(&self, id: MemberId) {
-        self.report(Report::Unreachable(id.0));
+    fn report(&self, report: PeerReport) {
+        let sent = self.reports.try_send(report);
+        // The test may be over, and removals are reported as often as peers are dialled.
+        let is_lost = matches!(sent, Err(TrySendError::Full(_))) && report != PeerReport::Removed;
+        assert!(!is_lost, "there is room for all reports of a test");
     }
 
-    fn report_snapshot(&self, id: MemberId, is_sent: bool) {
-        self.report(Report::Snapshot(id.0, is_sent));
-    }
-
-    fn removed(&self) {
-        // Said as often as the others are asked.
-        let _ = self.reports.try_send(Report::Removed);
+    fn serve(&self, request: PeerRequest) -> PeerFuture<PeerResponse> {
+        let error = self.errors.lock().pop_front();
+        let response = response(request);
+        Box::pin(async { error.map_or(Ok(response), Err) })
     }
 
     fn open_snapshot(&self, at_least: u64) -> io::Result<OutgoingSnapshot> {
@@ -152,28 +132,33 @@ impl Member for Notes {
         self.stored.lock().push(Stored { mark, sender, len, image });
         Ok(())
     }
+}
 
-    fn renew_lease(&self, lease: LeaseId) -> Answer<i64> {
-        self.answer(lease.0 * 10)
-    }
-
-    fn lease_info(&self, request: LeaseTimeToLiveRequest) -> Answer<LeaseTimeToLiveResponse> {
-        let keys = if request.keys { vec!["k".into()] } else { vec![] };
-        self.answer(LeaseTimeToLiveResponse {
-            id: request.id,
-            ttl: 3,
-            granted_ttl: 9,
-            keys,
-            ..LeaseTimeToLiveResponse::default()
-        })
-    }
-
-    fn promote(&self, id: MemberId) -> Answer<Vec<ferretcd_membership::Member>> {
-        self.answer(vec![ferretcd_membership::Member { id, ..ferretcd_membership::Member::default() }])
-    }
-
-    fn hash_kv(&self, revision: i64) -> Answer<PeerHash> {
-        self.answer(PeerHash { hash: 0xabcd, revision, compact_revision: -1 })
+fn response(request: PeerRequest) -> PeerResponse {
+    match request {
+        PeerRequest::RenewLease(RenewLease(lease)) => PeerResponse::RenewLease(lease.0 * 10),
+        PeerRequest::LeaseInfo(LeaseInfo(request)) => {
+            let keys = if request.keys { vec!["k".into()] } else { vec![] };
+            PeerResponse::LeaseInfo(LeaseTimeToLiveResponse {
+                id: request.id,
+                ttl: 3,
+                granted_ttl: 9,
+                keys,
+                ..LeaseTimeToLiveResponse::default()
+            })
+        }
+        PeerRequest::Promote(Promote(id)) => {
+            let member = ferretcd_membership::Member { id, ..ferretcd_membership::Member::default() };
+            PeerResponse::Promote(vec![member])
+        }
+        PeerRequest::HashKv(HashKv(revision)) => {
+            PeerResponse::HashKv(PeerHash { hash: 0xabcd, revision, compact_revision: -1 })
+        }
+        PeerRequest::GetVersions(_) => PeerResponse::GetVersions(PeerVersions {
+            server: "3.7.1".to_owned(),
+            cluster: "3.7.0".to_owned(),
+            is_ferretcd: true,
+        }),
     }
 }
 
@@ -191,7 +176,7 @@ pub(super) struct Node {
     pub(super) notes: Arc<Notes>,
     pub(super) registry: Registry,
     received: mpsc::Receiver<raftpb::Message>,
-    reports: mpsc::Receiver<Report>,
+    reports: mpsc::Receiver<PeerReport>,
     accepting: JoinHandle<()>,
 }
 
@@ -236,7 +221,7 @@ impl Node {
         });
         let server = PeerServer::new(transport.clone(), others);
         let accepting = tokio::spawn(accept(listener, server));
-        transport.attach(Arc::clone(&notes) as Arc<dyn Member>);
+        transport.attach(Arc::clone(&notes) as Arc<dyn LocalMember>);
         Self { id, address, transport, notes, registry, received, reports, accepting }
     }
 
@@ -256,6 +241,11 @@ impl Node {
             }
         }
         nodes
+    }
+
+    /// The transport, for typed requests.
+    pub(super) fn peers(&self) -> &dyn Peers {
+        &self.transport
     }
 
     /// Waits until another member reads both streams.
@@ -279,13 +269,13 @@ impl Node {
     }
 
     /// Waits for a report; others before it are skipped.
-    pub(super) async fn reported(&mut self, expected: &Report) {
+    pub(super) async fn reported(&mut self, expected: &PeerReport) {
         let wait = async { while self.reports.recv().await.expect("the member lives") != *expected {} };
         assert!(timeout(PATIENCE, wait).await.is_ok(), "{expected:?} was not reported");
     }
 
     /// All reports that have come and were not waited for.
-    pub(super) fn reports(&mut self) -> Vec<Report> {
+    pub(super) fn reports(&mut self) -> Vec<PeerReport> {
         std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
     }
 

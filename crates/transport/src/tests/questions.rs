@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use ferretcd_api_proto::etcdserverpb::LeaseTimeToLiveRequest;
 use ferretcd_base::{LeaseId, MemberId};
-use ferretcd_engine::{PeerError, PeerHash, PeerVersions, Peers};
+use ferretcd_engine::peers::{GetVersions, HashKv, LeaseInfo, Promote, RenewLease};
+use ferretcd_engine::{PeerError, PeerHash, PeerVersions};
 
 use super::harness::{CLUSTER, Node, listen};
 use crate::{TcpConnect, cluster_members};
@@ -13,56 +14,57 @@ const TO: MemberId = MemberId(2);
 #[tokio::test]
 async fn questions_are_answered() {
     let nodes = Node::cluster(2).await;
-    let peers = &nodes[0].transport;
-    assert_eq!(peers.renew_lease(TO, LeaseId(7)).await, Ok(70));
-    let info = peers.lease_info(TO, LeaseTimeToLiveRequest { id: 7, keys: true }).await.expect("it is known");
+    let peers = nodes[0].peers();
+    assert_eq!(peers.call(TO, RenewLease(LeaseId(7))).await, Ok(70));
+    let info =
+        peers.call(TO, LeaseInfo(LeaseTimeToLiveRequest { id: 7, keys: true })).await.expect("it is known");
     assert_eq!((info.id, info.ttl, info.granted_ttl, info.keys), (7, 3, 9, vec!["k".into()]));
     assert!(info.header.is_some(), "etcd takes it for granted");
-    let members = peers.promote(TO, MemberId(u64::MAX)).await.expect("it is a learner");
+    let members = peers.call(TO, Promote(MemberId(u64::MAX))).await.expect("it is a learner");
     assert_eq!(members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [u64::MAX]);
     let hash = PeerHash { hash: 0xabcd, revision: 12, compact_revision: -1 };
-    assert_eq!(peers.hash_kv(TO, 12).await, Ok(hash));
+    assert_eq!(peers.call(TO, HashKv(12)).await, Ok(hash));
     let versions =
         PeerVersions { server: "3.7.1".to_owned(), cluster: "3.7.0".to_owned(), is_ferretcd: true };
-    assert_eq!(peers.version(TO).await, Ok(versions));
+    assert_eq!(peers.call(TO, GetVersions).await, Ok(versions));
 }
 
 #[tokio::test]
 async fn refusals_keep_their_reason() {
     let nodes = Node::cluster(2).await;
-    let peers = &nodes[0].transport;
+    let peers = nodes[0].peers();
     let next = |error: &PeerError| nodes[1].notes.errors.lock().push_back(error.clone());
     for error in [PeerError::NotFound, PeerError::TimeoutWaitApplied] {
         next(&error);
-        assert_eq!(peers.renew_lease(TO, LeaseId(7)).await, Err(error.clone()));
+        assert_eq!(peers.call(TO, RenewLease(LeaseId(7))).await, Err(error.clone()));
         next(&error);
         let request = LeaseTimeToLiveRequest { id: 7, keys: false };
-        assert_eq!(peers.lease_info(TO, request).await, Err(error));
+        assert_eq!(peers.call(TO, LeaseInfo(request)).await, Err(error));
     }
     for error in [PeerError::NotFound, PeerError::NotLearner, PeerError::LearnerNotReady, PeerError::Timeout]
     {
         next(&error);
-        assert_eq!(peers.promote(TO, MemberId(3)).await, Err(error));
+        assert_eq!(peers.call(TO, Promote(MemberId(3))).await, Err(error));
     }
     for error in [PeerError::Compacted, PeerError::FutureRevision] {
         next(&error);
-        assert_eq!(peers.hash_kv(TO, 3).await, Err(error));
+        assert_eq!(peers.call(TO, HashKv(3)).await, Err(error));
     }
-    next(&PeerError::Refused("no".to_owned()));
-    let refused = peers.hash_kv(TO, 3).await;
-    assert!(matches!(&refused, Err(PeerError::Refused(text)) if text.contains("no")), "{refused:?}");
+    next(&PeerError::Rejected("no".to_owned()));
+    let refused = peers.call(TO, HashKv(3)).await;
+    assert!(matches!(&refused, Err(PeerError::Rejected(text)) if text.contains("no")), "{refused:?}");
 }
 
 #[tokio::test]
 async fn members_that_are_not_there_are_unreachable() {
     let mut nodes = Node::cluster(2).await;
-    let unknown = nodes[0].transport.version(MemberId(9)).await;
+    let unknown = nodes[0].peers().call(MemberId(9), GetVersions).await;
     assert!(matches!(unknown, Err(PeerError::Unreachable(_))), "{unknown:?}");
     nodes.pop().expect("there are two").stop().await;
-    let away = nodes[0].transport.renew_lease(TO, LeaseId(1)).await;
+    let away = nodes[0].peers().call(TO, RenewLease(LeaseId(1))).await;
     assert!(matches!(away, Err(PeerError::Unreachable(_))), "{away:?}");
     nodes[0].transport.stop();
-    let stopped = nodes[0].transport.version(TO).await;
+    let stopped = nodes[0].peers().call(TO, GetVersions).await;
     assert!(matches!(stopped, Err(PeerError::Unreachable(_))), "{stopped:?}");
 }
 

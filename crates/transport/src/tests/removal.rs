@@ -1,11 +1,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ferretcd_base::MemberId;
 use ferretcd_engine::Peers as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::harness::{Node, Report, eventually, heartbeat, listen, membership};
+use super::harness::{Node, eventually, heartbeat, listen, membership};
+use crate::PeerReport;
 
 /// Gives the same answer to whatever is asked, and counts.
 async fn answer_all(listener: TcpListener, answer: String, answered: Arc<AtomicUsize>) {
@@ -35,9 +37,9 @@ async fn check(status: &str, cluster: &str, body: &str, is_removed: bool) {
     node.transport.set_members(&membership([(1, node.address), (2, address)]));
     node.send(vec![heartbeat(1, 2, 1)]);
     if is_removed {
-        node.reported(&Report::Removed).await;
+        node.reported(&PeerReport::Removed).await;
     } else {
-        node.reported(&Report::Unreachable(2)).await;
+        node.reported(&PeerReport::Unreachable(MemberId(2))).await;
         // Each of the two readers has taken several answers by then.
         eventually(|| answered.load(Ordering::Relaxed) > 10).await;
         assert_eq!(node.reports(), [], "{status} {cluster} {body}");

@@ -11,7 +11,8 @@ use crate::TcpConnect;
 use crate::client::{Client, request};
 use crate::codec::Writer;
 
-use super::harness::{Node, Report, SNAPSHOT_PAUSE, Stored, announcement, eventually, mark};
+use super::harness::{Node, SNAPSHOT_PAUSE, Stored, announcement, eventually, mark};
+use crate::PeerReport;
 
 /// Bytes without a pattern of the size of a part.
 fn image(len: usize) -> Vec<u8> {
@@ -24,7 +25,7 @@ async fn a_state_arrives_whole_and_before_its_message() {
     for (len, index) in [(5 << 20, 10), (0, 30), (1, 40)] {
         nodes[0].notes.script.lock().image = Some((image(len), len as u64));
         nodes[0].send(vec![announcement(1, 2, index)]);
-        nodes[0].reported(&Report::Snapshot(2, true)).await;
+        nodes[0].reported(&PeerReport::Snapshot { to: MemberId(2), is_sent: true }).await;
         let message = nodes[1].received().await;
         let metadata = message.snapshot.and_then(|snapshot| snapshot.metadata).expect("it has been sent");
         // The state is newer than what was asked for, and the message says so.
@@ -45,7 +46,7 @@ async fn a_state_arrives_whole_and_before_its_message() {
 #[tokio::test]
 async fn what_fails_is_reported() {
     let mut nodes = Node::cluster(2).await;
-    let failed = Report::Snapshot(2, false);
+    let failed = PeerReport::Snapshot { to: MemberId(2), is_sent: false };
 
     // There is no state to send.
     nodes[0].send(vec![announcement(1, 2, 10)]);
@@ -69,7 +70,7 @@ async fn what_fails_is_reported() {
     // After all of that one succeeds.
     nodes[1].notes.script.lock().is_disk_full = false;
     nodes[0].send(vec![announcement(1, 2, 10)]);
-    nodes[0].reported(&Report::Snapshot(2, true)).await;
+    nodes[0].reported(&PeerReport::Snapshot { to: MemberId(2), is_sent: true }).await;
     let failures = nodes[0].metric(r#"etcd_network_snapshot_send_failures{To="2"}"#);
     assert_eq!(failures, Some(4.0));
     let inflights = nodes[0].metric(r#"etcd_network_snapshot_send_inflights_total{To="2"}"#);
@@ -80,7 +81,7 @@ async fn what_fails_is_reported() {
 async fn failed_after(node: &mut Node) -> Duration {
     let begun = Instant::now();
     node.send(vec![announcement(1, 2, 10)]);
-    node.reported(&Report::Snapshot(2, false)).await;
+    node.reported(&PeerReport::Snapshot { to: MemberId(2), is_sent: false }).await;
     begun.elapsed()
 }
 
@@ -96,7 +97,7 @@ async fn failures_in_a_row_are_reported_later_and_later() {
     tokio::time::resume();
     nodes[0].notes.script.lock().image = Some((image(100), 100));
     nodes[0].send(vec![announcement(1, 2, 10)]);
-    nodes[0].reported(&Report::Snapshot(2, true)).await;
+    nodes[0].reported(&PeerReport::Snapshot { to: MemberId(2), is_sent: true }).await;
     tokio::time::pause();
     nodes[0].notes.script.lock().image = None;
     let after = failed_after(&mut nodes[0]).await;
@@ -115,11 +116,11 @@ async fn one_state_comes_in_at_a_time() {
     let inflight = r#"etcd_network_snapshot_receive_inflights_total{From="1"}"#;
     super::harness::eventually(|| nodes[2].metric(inflight) == Some(1.0)).await;
     nodes[1].send(vec![announcement(2, 3, 10)]);
-    nodes[1].reported(&Report::Snapshot(3, false)).await;
+    nodes[1].reported(&PeerReport::Snapshot { to: MemberId(3), is_sent: false }).await;
     drop(open);
-    nodes[0].reported(&Report::Snapshot(3, true)).await;
+    nodes[0].reported(&PeerReport::Snapshot { to: MemberId(3), is_sent: true }).await;
     nodes[1].send(vec![announcement(2, 3, 10)]);
-    nodes[1].reported(&Report::Snapshot(3, true)).await;
+    nodes[1].reported(&PeerReport::Snapshot { to: MemberId(3), is_sent: true }).await;
     assert_eq!(nodes[2].notes.stored.lock().len(), 2);
 }
 
@@ -130,11 +131,11 @@ async fn a_state_for_nobody_is_reported_as_failed() {
     nodes[0].notes.script.lock().image = Some((image(100), 100));
     two.stop().await;
     nodes[0].send(vec![announcement(1, 2, 10)]);
-    nodes[0].reported(&Report::Snapshot(2, false)).await;
+    nodes[0].reported(&PeerReport::Snapshot { to: MemberId(2), is_sent: false }).await;
     // The queue has room for one beside the one under way; whatever is announced is reported.
     nodes[0].send((0..5).map(|_| announcement(1, 2, 10)).collect());
     for _ in 0..5 {
-        nodes[0].reported(&Report::Snapshot(2, false)).await;
+        nodes[0].reported(&PeerReport::Snapshot { to: MemberId(2), is_sent: false }).await;
     }
 }
 
@@ -142,7 +143,7 @@ async fn a_state_for_nobody_is_reported_as_failed() {
 async fn a_state_for_somebody_unknown_is_reported_as_failed() {
     let mut nodes = Node::cluster(2).await;
     nodes[0].send(vec![announcement(1, 9, 7)]);
-    nodes[0].reported(&Report::Snapshot(9, false)).await;
+    nodes[0].reported(&PeerReport::Snapshot { to: MemberId(9), is_sent: false }).await;
 }
 
 #[tokio::test]
@@ -151,7 +152,7 @@ async fn a_member_that_cannot_store_a_state_is_there_all_the_same() {
     nodes[0].notes.script.lock().image = Some((image(10), 10));
     nodes[1].notes.script.lock().is_disk_full = true;
     nodes[0].send(vec![announcement(1, 2, 7)]);
-    nodes[0].reported(&Report::Snapshot(2, false)).await;
+    nodes[0].reported(&PeerReport::Snapshot { to: MemberId(2), is_sent: false }).await;
     // Its streams go on, and nothing is tried again that would show it.
     eventually(|| nodes[0].transport.active_since(MemberId(2)).is_some()).await;
 }

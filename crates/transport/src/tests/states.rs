@@ -2,14 +2,14 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use ferretcd_base::MemberId;
-use ferretcd_engine::{PeerError, PeerState, Peers};
+use ferretcd_engine::{PeerError, PeerSnapshot, Peers};
 
 use super::harness::{Node, eventually, headers, listen};
 
 const TO: MemberId = MemberId(2);
 
 /// Reads a state to its end, where that may block.
-async fn read(mut state: PeerState) -> io::Result<Vec<u8>> {
+async fn read(mut state: PeerSnapshot) -> io::Result<Vec<u8>> {
     let reading = tokio::task::spawn_blocking(move || {
         let mut image = Vec::new();
         state.body.read_to_end(&mut image).map(|_| image)
@@ -22,12 +22,12 @@ async fn a_state_is_fetched() {
     let nodes = Node::cluster(2).await;
     let image: Vec<u8> = (0..1_000_000_u32).map(|n| n as u8).collect();
     nodes[1].notes.script.lock().image = Some((image.clone(), image.len() as u64));
-    let state = nodes[0].transport.fetch_state(TO, 7).await.expect("it has one");
+    let state = nodes[0].transport.fetch_snapshot(TO, 7).await.expect("it has one");
     assert_eq!((state.index, state.term, state.len), (12, 4, Some(1_000_000)));
     assert_eq!(read(state).await.expect("it is whole"), image);
     // One that is not read to its end is in nobody's way.
-    drop(nodes[0].transport.fetch_state(TO, 7).await.expect("it has one"));
-    let again = nodes[0].transport.fetch_state(TO, 8).await.expect("it has one");
+    drop(nodes[0].transport.fetch_snapshot(TO, 7).await.expect("it has one"));
+    let again = nodes[0].transport.fetch_snapshot(TO, 8).await.expect("it has one");
     assert_eq!(again.index, 13);
 }
 
@@ -36,7 +36,7 @@ async fn a_state_that_breaks_off_is_no_state() {
     let nodes = Node::cluster(2).await;
     nodes[1].notes.script.lock().image = Some((vec![1; 300_000], 300_001));
     // The connection may be gone before its first bytes are read.
-    if let Ok(state) = nodes[0].transport.fetch_state(TO, 1).await {
+    if let Ok(state) = nodes[0].transport.fetch_snapshot(TO, 1).await {
         read(state).await.expect_err("it is too short");
     }
 }
@@ -44,9 +44,9 @@ async fn a_state_that_breaks_off_is_no_state() {
 #[tokio::test]
 async fn who_has_no_state_says_so() {
     let nodes = Node::cluster(2).await;
-    let refused = nodes[0].transport.fetch_state(TO, 1).await.expect_err("there is none");
-    assert_eq!(refused, PeerError::Refused("503 Service Unavailable: nothing to send".to_owned()));
-    let unknown = nodes[0].transport.fetch_state(MemberId(9), 1).await.expect_err("nobody");
+    let refused = nodes[0].transport.fetch_snapshot(TO, 1).await.expect_err("there is none");
+    assert_eq!(refused, PeerError::Rejected("503 Service Unavailable: nothing to send".to_owned()));
+    let unknown = nodes[0].transport.fetch_snapshot(MemberId(9), 1).await.expect_err("nobody");
     assert!(matches!(unknown, PeerError::Unreachable(_)), "{unknown:?}");
 }
 
@@ -71,11 +71,11 @@ async fn only_some_states_are_sent_at_once() {
     let all = turns.available_permits();
     nodes[1].notes.script.lock().image = Some((vec![1; 10 << 20], 10 << 20));
     let held = Arc::clone(&turns).acquire_many_owned(all as u32).await.expect("nobody closes it");
-    let refused = nodes[0].transport.fetch_state(TO, 1).await.expect_err("others have all turns");
+    let refused = nodes[0].transport.fetch_snapshot(TO, 1).await.expect_err("others have all turns");
     let expected = "503 Service Unavailable: other members are being sent the state";
-    assert_eq!(refused, PeerError::Refused(expected.to_owned()));
+    assert_eq!(refused, PeerError::Rejected(expected.to_owned()));
     drop(held);
-    let state = nodes[0].transport.fetch_state(TO, 1).await.expect("it has one");
+    let state = nodes[0].transport.fetch_snapshot(TO, 1).await.expect("it has one");
     assert_eq!(turns.available_permits(), all - 1, "as long as it is sent");
     drop(state);
     eventually(|| turns.available_permits() == all).await;

@@ -6,7 +6,8 @@ use ferretcd_engine::Peers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::harness::{Node, Report, append, eventually, headers, heartbeat, listen, membership, without};
+use super::harness::{Node, append, eventually, headers, heartbeat, listen, membership, without};
+use crate::PeerReport;
 
 /// A connection that has asked for a stream of `node` and got it.
 async fn read_stream(node: &Node, reader: u64, kind: &str) -> TcpStream {
@@ -78,7 +79,7 @@ async fn a_member_that_comes_back_is_found_again() {
     let membership = membership([(1, one.address), (2, two.address)]);
     one.send(vec![heartbeat(1, 2, 1)]);
     let address = two.stop().await;
-    one.reported(&Report::Unreachable(2)).await;
+    one.reported(&PeerReport::Unreachable(MemberId(2))).await;
     eventually(|| one.transport.active_since(MemberId(2)).is_none()).await;
     let failures = |n| one.metric(r#"etcd_network_peer_sent_failures_total{To="2"}"#) == Some(n);
     eventually(|| failures(2.0)).await;
@@ -118,7 +119,7 @@ async fn who_never_reads_holds_up_nobody() {
         one.send(vec![append(1, 3, index, 1 << 20), heartbeat(1, 2, index)]);
     }
     assert!(begun.elapsed() < Duration::from_secs(5), "sending waits for nobody");
-    one.reported(&Report::Unreachable(3)).await;
+    one.reported(&PeerReport::Unreachable(MemberId(3))).await;
     for index in 1..=200 {
         assert_eq!(two.received().await.commit(), index);
     }
@@ -186,12 +187,12 @@ async fn a_removed_member_is_told_so_and_not_heard() {
     let mut one = nodes.pop().expect("there are two");
     let both = membership([(1, one.address), (2, two.address)]);
     one.transport.set_members(&without(both, 2));
-    two.reported(&Report::Removed).await;
+    two.reported(&PeerReport::Removed).await;
     assert_eq!(one.transport.active_since(MemberId(2)), None);
     // Without a stream the message is posted, and refused.
     eventually(|| !two.transport.is_read_by(MemberId(1))).await;
     two.send(vec![heartbeat(2, 1, 1)]);
-    two.reported(&Report::Unreachable(1)).await;
+    two.reported(&PeerReport::Unreachable(MemberId(1))).await;
     assert!(one.has_received_all());
     assert_eq!(one.metric(r#"etcd_network_known_peers{Local="1",Remote="2"}"#), Some(0.0));
 }
@@ -238,5 +239,5 @@ async fn a_stream_that_is_replaced_may_have_lost_something() {
     let _older = read_stream(&node, 3, "message").await;
     assert_eq!(node.reports(), []);
     let _newer = read_stream(&node, 3, "message").await;
-    node.reported(&Report::Unreachable(3)).await;
+    node.reported(&PeerReport::Unreachable(MemberId(3))).await;
 }

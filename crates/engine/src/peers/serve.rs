@@ -1,0 +1,86 @@
+//! Requests of peers, served by the engine.
+
+use ferretcd_api_proto::API_VERSION;
+use ferretcd_api_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
+use ferretcd_apply::ApplyError;
+use ferretcd_base::{LeaseId, MemberId};
+use ferretcd_membership::{ChangeError, Member};
+
+use super::{
+    GetVersions, HashKv, LeaseInfo, PeerError, PeerHash, PeerRequest, PeerResponse, PeerVersions, Promote,
+    RenewLease,
+};
+use crate::{Engine, ReconfigureError, RequestError};
+
+impl Engine {
+    /// Serves the request of a peer. What only the leader can serve is an error on other members.
+    pub async fn serve_peer(&self, request: PeerRequest) -> Result<PeerResponse, PeerError> {
+        Ok(match request {
+            PeerRequest::RenewLease(RenewLease(lease)) => {
+                PeerResponse::RenewLease(self.renew_for_peer(lease).await?)
+            }
+            PeerRequest::LeaseInfo(LeaseInfo(request)) => {
+                PeerResponse::LeaseInfo(self.lease_info_for_peer(request).await?)
+            }
+            PeerRequest::Promote(Promote(id)) => PeerResponse::Promote(self.promote_for_peer(id).await?),
+            PeerRequest::HashKv(HashKv(revision)) => {
+                PeerResponse::HashKv(self.hash_for_peer(revision).await?)
+            }
+            PeerRequest::GetVersions(GetVersions) => PeerResponse::GetVersions(PeerVersions {
+                server: API_VERSION.to_owned(),
+                cluster: self.versions().cluster.unwrap_or_default(),
+                is_ferretcd: true,
+            }),
+        })
+    }
+
+    async fn renew_for_peer(&self, lease: LeaseId) -> Result<i64, PeerError> {
+        match self.renew(lease).await {
+            Ok(ttl) if ttl > 0 => Ok(ttl),
+            Ok(_) => Err(PeerError::NotFound),
+            Err(error) => Err(peer_error(&error)),
+        }
+    }
+
+    async fn lease_info_for_peer(
+        &self,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, PeerError> {
+        match self.info(request).await {
+            // The remaining time of an expired lease may be negative until its revoke is applied.
+            Ok(info) if info.granted_ttl > 0 => Ok(info),
+            Ok(_) => Err(PeerError::NotFound),
+            Err(error) => Err(peer_error(&error)),
+        }
+    }
+
+    async fn promote_for_peer(&self, id: MemberId) -> Result<Vec<Member>, PeerError> {
+        let promoted = self.promote_here(id).await;
+        promoted.map(|members| members.members().cloned().collect()).map_err(|error| match error {
+            ReconfigureError::Request(error) => peer_error(&error),
+            ReconfigureError::NotReady(_) => PeerError::LearnerNotReady,
+            ReconfigureError::TimeoutWaitApplied => PeerError::TimeoutWaitApplied,
+            ReconfigureError::Risky(error) => PeerError::Rejected(error.to_string()),
+        })
+    }
+
+    async fn hash_for_peer(&self, revision: i64) -> Result<PeerHash, PeerError> {
+        let hash = self.hash_kv_here(revision).await.map_err(|error| peer_error(&error))?;
+        let (compact_revision, revision) = (hash.compact_revision, hash.hash_revision);
+        Ok(PeerHash { hash: hash.hash, revision, compact_revision })
+    }
+}
+
+fn peer_error(error: &RequestError) -> PeerError {
+    match error {
+        RequestError::Apply(ApplyError::Compacted { .. }) => PeerError::Compacted,
+        RequestError::Apply(ApplyError::Future { .. }) => PeerError::FutureRevision,
+        RequestError::Apply(ApplyError::LeaseNotFound) => PeerError::NotFound,
+        RequestError::Apply(ApplyError::Membership(ChangeError::NotFound(_) | ChangeError::IdRemoved(_))) => {
+            PeerError::NotFound
+        }
+        RequestError::Apply(ApplyError::Membership(ChangeError::NotLearner(_))) => PeerError::NotLearner,
+        RequestError::Timeout | RequestError::TimeoutLeaderLost => PeerError::Timeout,
+        other => PeerError::Rejected(other.to_string()),
+    }
+}
