@@ -97,11 +97,11 @@ impl From<ferretcd_mvcc::ReadError> for RequestError {
     }
 }
 
-impl From<ferretcd_raft_node::Refused> for RequestError {
-    fn from(refused: ferretcd_raft_node::Refused) -> Self {
+impl From<ferretcd_raft_node::Rejected> for RequestError {
+    fn from(refused: ferretcd_raft_node::Rejected) -> Self {
         match refused {
-            ferretcd_raft_node::Refused::Full => Self::TooManyRequests,
-            ferretcd_raft_node::Refused::Stopped => Self::Stopped,
+            ferretcd_raft_node::Rejected::Full => Self::TooManyRequests,
+            ferretcd_raft_node::Rejected::Stopped => Self::Stopped,
         }
     }
 }

@@ -92,7 +92,7 @@ impl Engine {
     /// Whether this member knows without asking anybody that it leads and has applied everything that is committed.
     pub(crate) fn is_up_to_date_alone(&self) -> bool {
         let applied = || self.0.read_rounds.applied_index();
-        self.0.node.read_index_alone().is_some_and(|index| applied() >= index)
+        self.0.node.read_index_as_sole_voter().is_some_and(|index| applied() >= index)
     }
 
     /// Waits until this member has applied everything that was committed when it was called.

@@ -7,14 +7,14 @@ use raft::eraftpb::{self, MessageType};
 use raft::{ProgressState, RawNode, SnapshotStatus, StateRole};
 
 mod hand_out;
-mod held;
+mod pending;
 mod propose;
 
-use self::held::Held;
+use self::pending::Pending;
 use crate::jitter::Jitter;
 use crate::memory_log::MemoryLog;
 use crate::outbox::Outbox;
-use crate::read_standing::{Asker, ReadSource, ReadStanding};
+use crate::read_index::{ReadIndexRole, ReadSource, Requester};
 use crate::split::split;
 use crate::{
     Applied, Config, Effects, Error, Event, Message, Persist, Progress, ReadToken, Role, Status, logger,
@@ -27,7 +27,7 @@ const UNAPPLIED_BYTES_MAX: u64 = 512 << 20;
 
 /// So many of the reads that wait for somebody to ask are kept, the newest: who asks again does not wait for what was
 /// asked before.
-const WAITING_READS_MAX: usize = 64;
+const PENDING_READS_MAX: usize = 64;
 
 /// By how much election time-outs differ from each other, in percent of the shortest. The library and etcd draw from
 /// twice as long an interval as the shortest, and lose more time by waiting than two candidates at once lose them: with
@@ -45,11 +45,11 @@ pub struct Core {
     config: Config,
     raw: RawNode<MemoryLog>,
     outbox: Outbox,
-    asker: Asker,
+    requester: Requester,
     /// Reads while nobody leads, or of a leader that has not committed in its term; the raft library would forget
     /// them.
-    waiting_reads: Vec<ReadToken>,
-    held: Held,
+    pending_reads: Vec<ReadToken>,
+    pending: Pending,
     jitter: Jitter,
     /// Ticks so far, to age what is held.
     n_ticks: u64,
@@ -122,9 +122,9 @@ impl Core {
             .map_err(|_| Error::ConfState { conf_state: applied.conf_state.clone() })?;
         let mut core = Self {
             outbox: Outbox::default(),
-            asker: Asker { member: config.id, boot: seed },
-            waiting_reads: Vec::new(),
-            held: Held::default(),
+            requester: Requester { member: config.id, boot: seed },
+            pending_reads: Vec::new(),
+            pending: Pending::default(),
             jitter: Jitter::new(seed),
             n_ticks: 0,
             spread: (raw.raft.term, raw.raft.state, u64::MAX),
@@ -191,7 +191,7 @@ impl Core {
             }
         }
         if self.over {
-            self.give_up_held();
+            self.expire_pending();
         }
         self.spread_elections();
         self.report_role();
@@ -208,13 +208,13 @@ impl Core {
     }
 
     /// What this node can say about reads without deciding anything.
-    pub fn read_standing(&self) -> ReadStanding {
-        ReadStanding { asker: self.asker, source: self.read_source() }
+    pub fn read_index_role(&self) -> ReadIndexRole {
+        ReadIndexRole { requester: self.requester, source: self.read_source() }
     }
 
     fn read_source(&self) -> ReadSource {
         let raft = &self.raw.raft;
-        if self.over || !self.answers_reads() {
+        if self.over || !self.can_serve_reads() {
             return ReadSource::Unknown;
         }
         let (leader, term) = (MemberId(raft.leader_id), raft.term);
@@ -262,7 +262,7 @@ impl Core {
                 id: MemberId(*id),
                 matched: if is_self { raft.raft_log.last_index() } else { progress.matched },
                 is_recently_active: is_self || progress.recent_active,
-                awaits_state: progress.state == ProgressState::Snapshot,
+                needs_snapshot: progress.state == ProgressState::Snapshot,
                 is_learner: raft.prs().conf().learners().contains(id),
             }
         });
@@ -305,7 +305,7 @@ impl Core {
 
     fn tick(&mut self) {
         self.n_ticks += 1;
-        self.give_up_held();
+        self.expire_pending();
         if !self.is_sole_voter_with_unsynced_tail() {
             self.raw.tick();
         }
@@ -340,12 +340,12 @@ impl Core {
             return;
         }
         let must_wait = match message.0.get_msg_type() {
-            MessageType::MsgPropose => !self.takes_proposals(),
-            MessageType::MsgReadIndex => !self.answers_reads(),
+            MessageType::MsgPropose => !self.can_order_proposals(),
+            MessageType::MsgReadIndex => !self.can_serve_reads(),
             _ => false,
         };
         if must_wait {
-            return self.hold_forwarded(message.0);
+            return self.queue_forwarded(message.0);
         }
         // It errs for answers of unknown members and for forwarded proposals that are dropped; neither sender
         // is told.
@@ -357,14 +357,14 @@ impl Core {
     }
 
     fn read_index(&mut self, tokens: Vec<ReadToken>) {
-        if !self.answers_reads() {
-            self.waiting_reads.extend(tokens);
-            let n_old = self.waiting_reads.len().saturating_sub(WAITING_READS_MAX);
-            self.waiting_reads.drain(..n_old);
+        if !self.can_serve_reads() {
+            self.pending_reads.extend(tokens);
+            let n_old = self.pending_reads.len().saturating_sub(PENDING_READS_MAX);
+            self.pending_reads.drain(..n_old);
             return;
         }
         for token in tokens {
-            self.raw.read_index(self.asker.context(token, self.raw.raft.term).to_vec());
+            self.raw.read_index(self.requester.context(token, self.raw.raft.term).to_vec());
         }
     }
 
@@ -427,7 +427,7 @@ impl Core {
         self.raw.advance_append_async(ready);
         self.settle();
         for read in read_states {
-            let token = self.asker.token(&read.request_ctx);
+            let token = self.requester.token(&read.request_ctx);
             self.effects.reads.extend(token.map(|token| (token, read.index)));
         }
         self.backlog.extend(committed);
@@ -497,11 +497,11 @@ impl Core {
             // It refuses only while configuration changes are unapplied, which was just asked.
             return self.raw.campaign().is_ok();
         }
-        if self.release_held() {
+        if self.release_pending() {
             return true;
         }
-        if !self.waiting_reads.is_empty() && self.answers_reads() {
-            let tokens = std::mem::take(&mut self.waiting_reads);
+        if !self.pending_reads.is_empty() && self.can_serve_reads() {
+            let tokens = std::mem::take(&mut self.pending_reads);
             self.read_index(tokens);
             return true;
         }

@@ -37,7 +37,7 @@ struct CloseOnExit(Arc<Shared>);
 
 impl Drop for CloseOnExit {
     fn drop(&mut self) {
-        self.0.retire();
+        self.0.close();
     }
 }
 

@@ -74,7 +74,7 @@ pub enum Error {
 
 /// A request did not enter the node; it has no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum Rejected {
     /// As many requests of this kind as [`Config::inbox`](crate::Config::inbox) wait already.
     #[error("hand a request to the raft node: its queue is full")]
     Full,

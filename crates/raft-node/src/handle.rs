@@ -1,4 +1,4 @@
-//! What the rest of the member holds of a node.
+//! The handle by which the rest of the member uses a node.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,26 +11,27 @@ use ferretcd_base::MemberId;
 use crate::inbox::{Inbox, Report};
 use crate::log_thread::Checkpoint;
 use crate::{
-    ConfChange, Core, Host, Message, Progress, Proposal, ReadStanding, ReadToken, Refused, Status, Transport,
+    ConfChange, Core, Host, Message, Progress, Proposal, ReadIndexRole, ReadToken, Rejected, Status,
+    Transport,
 };
 
 /// Access to a running node from any thread. None of its methods waits for the node; after the node has
-/// stopped, they refuse or do nothing.
+/// stopped, they return an error or do nothing.
 #[derive(Clone, Debug)]
 pub struct NodeHandle {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What handles and the driver share.
+/// The state that handles and the driver share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     /// Everything but the two indices below is current. Stored by the driver.
-    standing: ArcSwap<Status>,
+    status: ArcSwap<Status>,
     /// Stored by the driver.
     committed: AtomicU64,
     /// Stored by the driver.
-    reads: ArcSwap<ReadStanding>,
+    read_role: ArcSwap<ReadIndexRole>,
     /// Stored by the driver. Empty unless it leads.
     progress: ArcSwap<Vec<Progress>>,
     outside: Outside,
@@ -51,50 +52,50 @@ impl fmt::Debug for Outside {
 impl NodeHandle {
     /// Hands over a proposal. Accepted, it ends in one of three ways: its data comes back committed, `token`
     /// comes back as dropped, or neither, when a leader that it was forwarded to or the own leadership is lost.
-    pub fn propose(&self, token: u64, data: Bytes) -> Result<(), Refused> {
+    pub fn propose(&self, token: u64, data: Bytes) -> Result<(), Rejected> {
         self.shared.inbox.request(|lanes| &mut lanes.proposals, Proposal::new(token, data))
     }
 
-    /// Hands over proposals with one wake-up of the node. Those that are refused stay in `proposals`, the last
-    /// ones; each of the others ends as with [`Self::propose`].
-    pub fn propose_all(&self, proposals: &mut Vec<Proposal>) -> Result<(), Refused> {
+    /// Hands over proposals with one wake-up of the node. Rejected ones, which are the last, stay in `proposals`; each
+    /// of the others ends as with [`Self::propose`].
+    pub fn propose_all(&self, proposals: &mut Vec<Proposal>) -> Result<(), Rejected> {
         self.shared.inbox.request_all(|lanes| &mut lanes.proposals, proposals)
     }
 
     /// Hands over a configuration change, which ends like a proposal. One is dropped while another is committed
     /// and not applied.
-    pub fn propose_conf_change(&self, token: u64, change: ConfChange) -> Result<(), Refused> {
+    pub fn propose_conf_change(&self, token: u64, change: ConfChange) -> Result<(), Rejected> {
         self.shared.inbox.request(|lanes| &mut lanes.conf_changes, (token, change))
     }
 
-    /// Asks from which index a read that begins now is linearizable. The answer may never come: the question may get
-    /// lost, with the leader that it was put to or on the way. Callers try again after a while, with a new token.
-    /// A follower's question leaves on the caller's thread.
-    pub fn read_index(&self, token: ReadToken) -> Result<(), Refused> {
-        let question = self.shared.reads.load().question(token);
-        match question {
-            Some(question) => self.shared.outside.send(question),
+    /// Requests the index from which a read that begins now is linearizable. The response may never come: the request
+    /// may get lost, on the way or with its leader. Callers try again after a while, with a new token. A follower's
+    /// request leaves on the caller's thread.
+    pub fn read_index(&self, token: ReadToken) -> Result<(), Rejected> {
+        let request = self.shared.read_role.load().read_request(token);
+        match request {
+            Some(request) => self.shared.outside.send(request),
             None => self.shared.inbox.request(|lanes| &mut lanes.reads, token)?,
         }
         Ok(())
     }
 
-    /// The index from which a read that begins now is linearizable, if this node can tell without asking: it is
-    /// the only one with a vote, so nobody else can have committed anything. `None` means to
-    /// [ask](Self::read_index).
-    pub fn read_index_alone(&self) -> Option<u64> {
-        let (standing, committed) = self.shared.reads();
-        standing.is_own().then_some(committed)
+    /// The index from which a read that begins now is linearizable, if this node knows it without a request: it is
+    /// the sole voter, so no other member can have committed anything. `None` means to
+    /// [request](Self::read_index) it.
+    pub fn read_index_as_sole_voter(&self) -> Option<u64> {
+        let (role, committed) = self.shared.read_role();
+        role.is_own().then_some(committed)
     }
 
-    /// Hands over a message from another member. Refused ones may be forgotten: raft sends again. What concerns reads
-    /// is done on the caller's thread where it needs no decision.
-    pub fn receive(&self, message: Message) -> Result<(), Refused> {
+    /// Hands over a message from another member. Rejected ones may be forgotten: raft sends again. Messages about reads
+    /// are handled on the caller's thread if they need no decision.
+    pub fn receive(&self, message: Message) -> Result<(), Rejected> {
         let shared = &*self.shared;
-        let (standing, committed) = shared.reads();
-        if let Some(answer) = standing.answer(&message, committed) {
-            shared.outside.send(answer);
-        } else if let Some((token, index)) = standing.answered(&message, committed) {
+        let (role, committed) = shared.read_role();
+        if let Some(response) = role.read_response(&message, committed) {
+            shared.outside.send(response);
+        } else if let Some((token, index)) = role.confirmed_read(&message, committed) {
             shared.outside.read_ready(token, index);
         } else {
             shared.inbox.request(|lanes| &mut lanes.messages, message)?;
@@ -103,14 +104,14 @@ impl NodeHandle {
     }
 
     /// Decides about the configuration change handed out with the entry at `index`: it is in force with the next
-    /// thing that the node does, or refused if `change` is `None`. Every member must decide alike. To be called
+    /// thing that the node does, or rejected if `change` is `None`. Every member must decide alike. To be called
     /// before [`Self::applied`] with that index; no further entry is handed out before.
     pub fn configure(&self, index: u64, change: Option<ConfChange>) {
         self.shared.inbox.put(|lanes| lanes.configured.push((index, change)));
     }
 
-    /// Reports that the state asked for with [`Host::install`](crate::Host::install) is in place; everything up to
-    /// its index counts as applied.
+    /// Reports that the snapshot of [`Host::install`](crate::Host::install) is in place; everything up to its index
+    /// counts as applied.
     pub fn installed(&self, index: u64) {
         self.shared.inbox.put(|lanes| lanes.installed = Some(index));
     }
@@ -129,20 +130,20 @@ impl NodeHandle {
         self.shared.inbox.put(|lanes| lanes.checkpoint = Some(Checkpoint { mark, keep_segments }));
     }
 
-    /// Asks the leader to hand over to `to`. There is no answer; watch the role. The leader gives up after one
-    /// election time-out, drops proposals until then, and ignores learners and unknown members.
-    pub fn transfer_leader(&self, to: MemberId) -> Result<(), Refused> {
+    /// Requests that the leader transfers its leadership to `to`. There is no response; watch the role. The leader gives
+    /// up after one election time-out, drops proposals until then, and ignores learners and unknown members.
+    pub fn transfer_leader(&self, to: MemberId) -> Result<(), Rejected> {
         self.shared.inbox.put(|lanes| lanes.request_transfer(to))
     }
 
-    /// Reports that messages to a member were lost, so that a leader finds out anew what it has. Refused ones may be
-    /// forgotten.
-    pub fn report_unreachable(&self, id: MemberId) -> Result<(), Refused> {
+    /// Reports that messages to a member were lost, so that a leader finds out anew which entries it has. Rejected
+    /// reports may be forgotten.
+    pub fn report_unreachable(&self, id: MemberId) -> Result<(), Rejected> {
         self.shared.inbox.request(|lanes| &mut lanes.reports, Report::Unreachable(id))
     }
 
-    /// Reports how it ended to send a state to a member: the leader sends nothing else to it before. Never refused:
-    /// there are no more of them than states on their way.
+    /// Reports whether a snapshot reached a member: the leader sends nothing else to it before. Never rejected: there
+    /// are no more reports than snapshots on their way.
     pub fn report_snapshot(&self, to: MemberId, ok: bool) {
         self.shared.inbox.put(|lanes| lanes.reports.push(Report::Snapshot { to, ok }));
     }
@@ -152,7 +153,7 @@ impl NodeHandle {
         self.shared.progress.load_full()
     }
 
-    /// A snapshot of the node's knowledge. Takes no lock; the indices may be newer than the rest.
+    /// The node's status. Takes no lock; the indices may be newer than the rest.
     pub fn status(&self) -> Status {
         self.shared.status()
     }
@@ -164,43 +165,43 @@ impl Shared {
         let committed = AtomicU64::new(status.committed);
         Self {
             inbox,
-            standing: ArcSwap::from_pointee(status),
+            status: ArcSwap::from_pointee(status),
             committed,
-            reads: ArcSwap::from_pointee(core.read_standing()),
+            read_role: ArcSwap::from_pointee(core.read_index_role()),
             progress: ArcSwap::default(),
             outside,
         }
     }
 
-    /// Lets handles see the core's state; all of it only if the standing in the cluster has changed. Has to be
-    /// called before anything that follows from the state leaves the node: a read that begins after another
-    /// member could act on it must not find the state before it.
-    pub(crate) fn publish(&self, core: &Core, has_new_standing: bool) {
-        let (status, reads) = (core.status(), core.read_standing());
-        let is_same = **self.reads.load() == reads;
+    /// Lets handles see the core's state; the whole status only if the role has changed. Has to be called before
+    /// anything that follows from the state leaves the node: a read that begins after another member could act on it
+    /// must not find the state before it.
+    pub(crate) fn publish(&self, core: &Core, has_new_role: bool) {
+        let (status, read_role) = (core.status(), core.read_index_role());
+        let is_same = **self.read_role.load() == read_role;
         if !is_same {
-            // Neither goes with the other's commit index.
-            self.reads.store(Arc::new(reads.silenced()));
+            // Neither role goes with the commit index of the other.
+            self.read_role.store(Arc::new(read_role.without_source()));
         }
         self.committed.store(status.committed, Ordering::SeqCst);
         if !is_same {
-            self.reads.store(Arc::new(reads));
+            self.read_role.store(Arc::new(read_role));
         }
-        if has_new_standing {
-            self.standing.store(Arc::new(status));
+        if has_new_role {
+            self.status.store(Arc::new(status));
         }
     }
 
-    /// The standing and a commit index that the core had while it stood so.
-    fn reads(&self) -> (Guard<Arc<ReadStanding>>, u64) {
-        let mut standing = self.reads.load();
+    /// The role in the read-index protocol, and a commit index that the core had while it was in it.
+    fn read_role(&self) -> (Guard<Arc<ReadIndexRole>>, u64) {
+        let mut role = self.read_role.load();
         loop {
             let committed = self.committed.load(Ordering::SeqCst);
-            let now = self.reads.load();
-            if Arc::ptr_eq(&standing, &now) {
-                return (standing, committed);
+            let now = self.read_role.load();
+            if Arc::ptr_eq(&role, &now) {
+                return (role, committed);
             }
-            standing = now;
+            role = now;
         }
     }
 
@@ -210,15 +211,15 @@ impl Shared {
         }
     }
 
-    /// The driver ends: nobody leads here any more and nothing is let in.
-    pub(crate) fn retire(&self) {
-        self.reads.store(Arc::new(self.reads.load().silenced()));
+    /// The driver ends: this node does not lead any more, and its inbox rejects everything.
+    pub(crate) fn close(&self) {
+        self.read_role.store(Arc::new(self.read_role.load().without_source()));
         self.publish_progress(Vec::new());
         self.inbox.close();
     }
 
     fn status(&self) -> Status {
-        let status = Status::clone(&self.standing.load());
+        let status = Status::clone(&self.status.load());
         let committed = self.committed.load(Ordering::Acquire);
         Status { committed, applied: self.inbox.applied(), ..status }
     }

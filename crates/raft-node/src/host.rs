@@ -136,7 +136,7 @@ pub struct Progress {
     pub is_recently_active: bool,
     /// Whether it needs entries that the leader does not keep any more, and gets a whole state. Until it has one it
     /// acknowledges nothing.
-    pub awaits_state: bool,
+    pub needs_snapshot: bool,
     /// Whether it has no vote.
     pub is_learner: bool,
 }

@@ -11,14 +11,14 @@ use ferretcd_base::MemberId;
 use parking_lot::{Condvar, Mutex};
 
 use crate::log_thread::{Checkpoint, Done};
-use crate::{ConfChange, Error, Message, Proposal, ReadToken, Refused};
+use crate::{ConfChange, Error, Message, Proposal, ReadToken, Rejected};
 
 /// No applied index is awaited.
 const NOTHING: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    /// Held for a push or a swap.
+    /// Pending for a push or a swap.
     lanes: Mutex<Lanes>,
     wake: Condvar,
     /// How much may wait in each lane that others fill.
@@ -74,14 +74,14 @@ impl Inbox {
         &self,
         lane: impl FnOnce(&mut Lanes) -> &mut Vec<T>,
         request: T,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Rejected> {
         self.put(|lanes| {
             if lanes.closed {
-                return Err(Refused::Stopped);
+                return Err(Rejected::Stopped);
             }
             let lane = lane(lanes);
             if lane.len() >= self.bound {
-                return Err(Refused::Full);
+                return Err(Rejected::Full);
             }
             lane.push(request);
             Ok(())
@@ -93,15 +93,15 @@ impl Inbox {
         &self,
         lane: impl FnOnce(&mut Lanes) -> &mut Vec<T>,
         requests: &mut Vec<T>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Rejected> {
         self.put(|lanes| {
             if lanes.closed {
-                return Err(Refused::Stopped);
+                return Err(Rejected::Stopped);
             }
             let lane = lane(lanes);
             let room = self.bound.saturating_sub(lane.len()).min(requests.len());
             lane.extend(requests.drain(..room));
-            if requests.is_empty() { Ok(()) } else { Err(Refused::Full) }
+            if requests.is_empty() { Ok(()) } else { Err(Rejected::Full) }
         })
     }
 
@@ -161,9 +161,9 @@ impl Inbox {
 
 impl Lanes {
     /// A later request replaces an earlier one that still waits: only one transfer can be under way.
-    pub(crate) fn request_transfer(&mut self, to: MemberId) -> Result<(), Refused> {
+    pub(crate) fn request_transfer(&mut self, to: MemberId) -> Result<(), Rejected> {
         if self.closed {
-            return Err(Refused::Stopped);
+            return Err(Rejected::Stopped);
         }
         self.transfer = Some(to);
         Ok(())
@@ -190,14 +190,14 @@ impl Lanes {
 mod tests {
     use super::*;
 
-    fn propose(inbox: &Inbox, token: u64) -> Result<(), Refused> {
+    fn propose(inbox: &Inbox, token: u64) -> Result<(), Rejected> {
         inbox.request(|lanes| &mut lanes.proposals, Proposal::new(token, "x"))
     }
 
     #[test]
     fn a_full_lane_refuses_and_an_emptied_one_does_not() {
         let inbox = Inbox::new(2, 0);
-        assert_eq!([1, 2, 3].map(|token| propose(&inbox, token)), [Ok(()), Ok(()), Err(Refused::Full)]);
+        assert_eq!([1, 2, 3].map(|token| propose(&inbox, token)), [Ok(()), Ok(()), Err(Rejected::Full)]);
         assert_eq!(inbox.take(Instant::now(), true).proposals.len(), 2);
         assert_eq!(propose(&inbox, 4), Ok(()));
     }
@@ -206,7 +206,7 @@ mod tests {
     fn of_many_requests_those_without_room_are_left() {
         let inbox = Inbox::new(3, 0);
         let mut proposals: Vec<_> = (1..=4).map(|token| Proposal::new(token, bytes::Bytes::new())).collect();
-        assert_eq!(inbox.request_all(|lanes| &mut lanes.proposals, &mut proposals), Err(Refused::Full));
+        assert_eq!(inbox.request_all(|lanes| &mut lanes.proposals, &mut proposals), Err(Rejected::Full));
         assert_eq!(proposals.iter().map(|proposal| proposal.token).collect::<Vec<_>>(), [4]);
         let taken = inbox.take(Instant::now(), true);
         assert_eq!(taken.proposals.len(), 3);
@@ -229,7 +229,7 @@ mod tests {
         let inbox = Inbox::new(2, 0);
         propose(&inbox, 1).unwrap();
         assert_eq!(inbox.close(), [1]);
-        assert_eq!(propose(&inbox, 2), Err(Refused::Stopped));
+        assert_eq!(propose(&inbox, 2), Err(Rejected::Stopped));
     }
 
     #[test]

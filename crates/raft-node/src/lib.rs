@@ -68,10 +68,10 @@
 //! # Ok::<(), ferretcd_raft_node::Error>(())
 //! ```
 
-mod alone;
 mod conf_change;
 mod config;
 mod error;
+mod force_new_cluster;
 mod host;
 mod message;
 mod wire;
@@ -82,8 +82,8 @@ mod jitter;
 mod logger;
 mod memory_log;
 mod outbox;
+mod read_index;
 mod read_rounds;
-mod read_standing;
 mod recover;
 mod split;
 mod translate;
@@ -94,18 +94,18 @@ mod inbox;
 mod log_thread;
 mod node;
 
-pub use alone::force_new_cluster;
 pub use conf_change::{ConfChange, ConfChangeKind};
 pub use config::Config;
 pub use core::Core;
-pub use error::{Error, Refused};
+pub use error::{Error, Rejected};
 pub use event::{Effects, Event, Persist, Proposal};
+pub use force_new_cluster::force_new_cluster;
 pub use handle::NodeHandle;
 pub use host::{
     Applied, Committed, Host, NoPeers, Payload, Persisted, Progress, ReadToken, Role, Status, Transport,
 };
 pub use message::Message;
 pub use node::{Node, bootstrap, founding_entries};
+pub use read_index::ReadIndexRole;
 pub use read_rounds::{ReadRounds, Released};
-pub use read_standing::ReadStanding;
 pub use wire::MessageError;

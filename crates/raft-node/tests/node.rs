@@ -9,7 +9,7 @@ use ferretcd_api_proto::raftpb::{self, MessageType};
 use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Host, Message, NoPeers, Node, NodeHandle,
-    Payload, Persisted, ReadToken, Refused, Role, Status, Transport, bootstrap,
+    Payload, Persisted, ReadToken, Rejected, Role, Status, Transport, bootstrap,
 };
 use ferretcd_wal::{
     Config as WalConfig, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal,
@@ -270,7 +270,7 @@ fn stopping_syncs_what_is_accepted_and_drops_the_rest() {
     }
     ends.sort_unstable();
     assert_eq!(ends, proposed, "every proposal has one end");
-    assert_eq!(member.handle.propose(1, "late".into()), Err(Refused::Stopped));
+    assert_eq!(member.handle.propose(1, "late".into()), Err(Rejected::Stopped));
     let (_, recovered) = open(&dir);
     assert_eq!(
         recovered.hard_state.commit,
@@ -293,7 +293,7 @@ fn a_failed_sync_is_final() {
     });
     assert_eq!(text, "write the raft log");
     assert!(member.stop().is_empty(), "nothing is said after the failure");
-    assert_eq!(member.handle.read_index(ReadToken(1)), Err(Refused::Stopped));
+    assert_eq!(member.handle.read_index(ReadToken(1)), Err(Rejected::Stopped));
     member.handle.applied(1);
 }
 
@@ -384,7 +384,7 @@ fn only_a_sole_voter_knows_the_read_index_without_asking() {
     let mut member = Member::start(&dir, Applied::default());
     member.lead();
     let written = member.write(&"a".into());
-    assert_eq!(member.handle.read_index_alone(), Some(written.position.index));
+    assert_eq!(member.handle.read_index_as_sole_voter(), Some(written.position.index));
 
     let change =
         ConfChange { id: 1, kind: ConfChangeKind::AddNode, node: MemberId(2), context: "two".into() };
@@ -396,7 +396,7 @@ fn only_a_sole_voter_knows_the_read_index_without_asking() {
         _ => None,
     });
     let deadline = Instant::now() + PATIENCE;
-    while member.handle.read_index_alone().is_some() {
+    while member.handle.read_index_as_sole_voter().is_some() {
         assert!(Instant::now() < deadline, "another member has a vote");
         std::thread::yield_now();
     }
@@ -404,7 +404,7 @@ fn only_a_sole_voter_knows_the_read_index_without_asking() {
     let mut member = Member::start(&new_log(), Applied::default());
     member.lead();
     member.stop();
-    assert_eq!(member.handle.read_index_alone(), None, "a stopped node knows nothing");
+    assert_eq!(member.handle.read_index_as_sole_voter(), None, "a stopped node knows nothing");
 }
 
 #[test]
@@ -524,20 +524,20 @@ fn a_follower_asks_its_leader_about_reads_on_the_callers_thread() {
     });
     letters.0.lock().unwrap().clear();
     member.handle.read_index(ReadToken(9)).unwrap();
-    let question = letters.0.lock().unwrap().pop().expect("the question has left");
-    assert_eq!((question.kind(), question.to()), ("MsgReadIndex", MemberId(2)));
+    let request = letters.0.lock().unwrap().pop().expect("the question has left");
+    assert_eq!((request.kind(), request.to()), ("MsgReadIndex", MemberId(2)));
 
-    let question: raftpb::Message = question.into();
-    let answer = |index| raftpb::Message {
+    let request: raftpb::Message = request.into();
+    let response = |index| raftpb::Message {
         index: Some(index),
-        entries: question.entries.clone(),
+        entries: request.entries.clone(),
         ..Default::default()
     };
-    member.handle.receive(from_leader(MessageType::MsgReadIndexResp, answer(1))).unwrap();
+    member.handle.receive(from_leader(MessageType::MsgReadIndexResp, response(1))).unwrap();
     let heard: Vec<_> = member.heard.try_iter().collect();
     assert!(heard.iter().any(|heard| matches!(heard, Heard::Read(ReadToken(9), 1))), "{heard:?}");
 
     member.stop();
-    assert_eq!(member.handle.read_index(ReadToken(10)), Err(Refused::Stopped));
+    assert_eq!(member.handle.read_index(ReadToken(10)), Err(Rejected::Stopped));
     assert_eq!(letters.0.lock().unwrap().len(), 0);
 }

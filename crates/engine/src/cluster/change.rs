@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ferretcd_base::MemberId;
 use ferretcd_membership::{Change, Contact, Member, Membership, Url, added_member_id};
-use ferretcd_raft_node::{ConfChange, ConfChangeKind, Refused};
+use ferretcd_raft_node::{ConfChange, ConfChangeKind, Rejected};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -115,8 +115,8 @@ impl Engine {
             }
             let decided = match self.0.node.propose_conf_change(id, proposal.clone()) {
                 Ok(()) => timeout(patience, decision).await.map(Result::ok),
-                Err(Refused::Full) => Ok(Some(Err(RequestError::Dropped))),
-                Err(Refused::Stopped) => return Err(RequestError::Stopped),
+                Err(Rejected::Full) => Ok(Some(Err(RequestError::Dropped))),
+                Err(Rejected::Stopped) => return Err(RequestError::Stopped),
             };
             let error = match decided {
                 Ok(Some(Ok(_))) => break,

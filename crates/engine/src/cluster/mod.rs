@@ -60,7 +60,7 @@ struct Standing {
 impl Engine {
     /// Whether this member leads and sends another one a whole state, without which that one can acknowledge nothing.
     fn awaits_state(&self, id: MemberId) -> bool {
-        self.0.node.progress().iter().any(|progress| progress.id == id && progress.awaits_state)
+        self.0.node.progress().iter().any(|progress| progress.id == id && progress.needs_snapshot)
     }
 
     /// Where a member stands, as this one sees it while it leads; `None` if it is no member.

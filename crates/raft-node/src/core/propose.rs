@@ -19,8 +19,8 @@ impl Core {
             !is_late
         });
         // Behind those that wait, or the order would not be that of the proposers.
-        if self.held.has_own() || !self.takes_proposals() {
-            return self.hold(proposals);
+        if self.pending.has_own() || !self.can_order_proposals() {
+            return self.queue_proposals(proposals);
         }
         self.step_proposals(&proposals);
     }
@@ -28,7 +28,8 @@ impl Core {
     /// The term in which this node leads, if it can log something at once.
     fn term_led(&self) -> Option<u64> {
         let raft = &self.raw.raft;
-        let can_log = raft.state == StateRole::Leader && self.takes_proposals() && !self.held.has_own();
+        let can_log =
+            raft.state == StateRole::Leader && self.can_order_proposals() && !self.pending.has_own();
         can_log.then_some(raft.term)
     }
 

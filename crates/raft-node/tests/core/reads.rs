@@ -36,16 +36,17 @@ fn a_read_through_a_follower_needs_a_quorum_behind_the_leader() {
 
 #[test]
 fn a_leader_and_who_asks_it_answer_a_read_if_they_are_a_quorum() {
-    let check = |n_members: u64, is_answered: bool| {
+    let check = |n_members: u64, is_served: bool| {
         let members = cluster(n_members);
         let (leader, follower) = (&members[0].core, &members[1].core);
-        assert_eq!(leader.read_standing().question(ReadToken(7)), None, "it has nobody to ask");
-        let question = follower.read_standing().question(ReadToken(7)).expect("it has a leader");
+        assert_eq!(leader.read_index_role().read_request(ReadToken(7)), None, "it has nobody to ask");
+        let request = follower.read_index_role().read_request(ReadToken(7)).expect("it has a leader");
         let committed = leader.status().committed;
-        let answer = leader.read_standing().answer(&question, committed);
-        assert_eq!(answer.is_some(), is_answered, "{n_members} members");
-        let read = answer.and_then(|answer| follower.read_standing().answered(&answer, committed));
-        assert_eq!(read, is_answered.then_some((ReadToken(7), committed)));
+        let response = leader.read_index_role().read_response(&request, committed);
+        assert_eq!(response.is_some(), is_served, "{n_members} members");
+        let read =
+            response.and_then(|response| follower.read_index_role().confirmed_read(&response, committed));
+        assert_eq!(read, is_served.then_some((ReadToken(7), committed)));
     };
     check(2, true);
     check(3, true);
@@ -60,24 +61,24 @@ fn learners_are_no_quorum_with_the_leader() {
     let learner = Member::start(config(3), Disk::default());
     members.push(learner);
     deliver(&mut members);
-    let [leader, follower, learner] = [0, 1, 2].map(|i| members[i].core.read_standing());
-    let answer = |question: Option<Message>| leader.answer(&question.expect("it has a leader"), 9);
-    assert!(answer(follower.question(ReadToken(1))).is_some());
-    assert_eq!(answer(learner.question(ReadToken(2))), None);
+    let [leader, follower, learner] = [0, 1, 2].map(|i| members[i].core.read_index_role());
+    let response = |request: Option<Message>| leader.read_response(&request.expect("it has a leader"), 9);
+    assert!(response(follower.read_request(ReadToken(1))).is_some());
+    assert_eq!(response(learner.read_request(ReadToken(2))), None);
 }
 
 #[test]
 fn what_was_asked_in_another_term_is_not_answered_by_two() {
     let mut members = cluster(3);
-    let question = members[1].core.read_standing().question(ReadToken(7)).expect("it has a leader");
+    let request = members[1].core.read_index_role().read_request(ReadToken(7)).expect("it has a leader");
     for (leader, next) in [(1, 3), (3, 1)] {
         members[leader - 1].handle(Event::TransferLeader(MemberId(next)));
         deliver(&mut members);
     }
     assert_eq!(members[0].status().role, Role::Leader);
-    assert_eq!(members[0].core.read_standing().answer(&question, 9), None);
-    let question = members[1].core.read_standing().question(ReadToken(8)).expect("it has a leader");
-    assert!(members[0].core.read_standing().answer(&question, 9).is_some());
+    assert_eq!(members[0].core.read_index_role().read_response(&request, 9), None);
+    let request = members[1].core.read_index_role().read_request(ReadToken(8)).expect("it has a leader");
+    assert!(members[0].core.read_index_role().read_response(&request, 9).is_some());
 }
 
 #[test]
@@ -112,10 +113,11 @@ fn forwarded_reads_wait_for_the_leaders_first_commit() {
     queue.retain(|message| message.to() != MemberId(2));
     members[2].read(7);
     assert_eq!(members[2].sent_kinds(), ["MsgReadIndex"]);
-    let question = members[2].sent.pop().expect("it was counted a line ago");
-    let question_of_two = members[2].core.read_standing().question(ReadToken(8)).expect("it has a leader");
-    assert_eq!(members[1].core.read_standing().answer(&question_of_two, 9), None);
-    deliver_one(&mut members, question);
+    let request = members[2].sent.pop().expect("it was counted a line ago");
+    let request_for_one_answer =
+        members[2].core.read_index_role().read_request(ReadToken(8)).expect("it has a leader");
+    assert_eq!(members[1].core.read_index_role().read_response(&request_for_one_answer, 9), None);
+    deliver_one(&mut members, request);
     assert_eq!(members[2].reads, []);
 
     members[1].tick(1);

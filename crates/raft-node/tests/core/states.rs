@@ -218,11 +218,11 @@ fn a_leader_waits_for_a_state_to_arrive_and_sends_another_if_it_does_not() {
 fn a_leader_knows_how_far_everybody_is() {
     let (members, _) = one_far_behind();
     let last = members[0].status().committed;
-    let matched = |id, matched, awaits_state| Progress {
+    let matched = |id, matched, needs_snapshot| Progress {
         id: MemberId(id),
         matched,
         is_recently_active: true,
-        awaits_state,
+        needs_snapshot,
         is_learner: false,
     };
     let mut progress = members[0].core.progress();

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use ferretcd_apply::{Command, Request, StateMachine};
 use ferretcd_backend::Backend;
-use ferretcd_raft_node::{Committed, Core, Event, Proposal, ReadStanding, Role, Status};
+use ferretcd_raft_node::{Committed, Core, Event, Proposal, ReadIndexRole, Role, Status};
 
 use self::flush::Flusher;
 use self::lessor::Lessor;
@@ -131,7 +131,7 @@ pub(crate) struct Process {
     watches: Watches,
     status: Status,
     /// What all threads of a server would see.
-    standing: ReadStanding,
+    standing: ReadIndexRole,
 }
 
 impl Process {
@@ -237,7 +237,7 @@ impl Process {
     fn perform(&mut self, world: &mut World) -> bool {
         let effects = self.core.take_effects();
         let mut is_quiet = effects.reads.is_empty();
-        self.standing = self.core.read_standing();
+        self.standing = self.core.read_index_role();
         for message in effects.send {
             if message.is_snapshot() {
                 self.send_snapshot(message, world);

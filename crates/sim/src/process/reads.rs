@@ -62,8 +62,8 @@ impl Process {
     fn ask(&mut self, token: ReadToken, world: &mut World) {
         self.reads.asked = token.0;
         let token = if world.breaks(Sabotage::ReuseReadTokens) { ReadToken(1) } else { token };
-        match self.standing.question(token) {
-            Some(question) => world.send(question),
+        match self.standing.read_request(token) {
+            Some(request) => world.send(request),
             None => self.core.handle(Event::ReadIndex(vec![token])),
         }
     }
@@ -71,15 +71,15 @@ impl Process {
     /// Does what a message about reads asks for, if that needs no decision of the core.
     pub(super) fn settle_read(&mut self, message: &Message, world: &mut World) -> bool {
         let committed = self.core.status().committed;
-        let mut answer = self.standing.answer(message, committed);
+        let mut response = self.standing.read_response(message, committed);
         if world.breaks(Sabotage::TakeAnyPairForAQuorum) && self.is_leader() {
-            answer = answer.or_else(|| answer_anybody(message, self.core.status()));
+            response = response.or_else(|| answer_anybody(message, self.core.status()));
         }
-        if let Some(answer) = answer {
-            world.send(answer);
+        if let Some(response) = response {
+            world.send(response);
             return true;
         }
-        let answered = self.standing.answered(message, committed);
+        let answered = self.standing.confirmed_read(message, committed);
         if let Some((token, index)) = answered {
             self.confirmed(token, index, world);
         }
@@ -159,22 +159,22 @@ impl Process {
     pub(super) fn range(&mut self, op: OpId, world: &mut World) {
         let Call::Range(request) = world.operations.call(op) else { return };
         let view = self.machine.reader().view();
-        let answer = match ferretcd_apply::range(&view, request) {
+        let response = match ferretcd_apply::range(&view, request) {
             Ok(response) => Answer::Rows(view.revision(), response),
             Err(error) => return world.failed(self.id, &error),
         };
-        world.answer(op, answer);
+        world.answer(op, response);
     }
 }
 
 /// The answer to a question about a read without asking whether there is a later leader.
-fn answer_anybody(question: &Message, status: Status) -> Option<Message> {
-    let mut answer: raftpb::Message = question.clone().into();
-    if answer.r#type() != raftpb::MessageType::MsgReadIndex {
+fn answer_anybody(request: &Message, status: Status) -> Option<Message> {
+    let mut response: raftpb::Message = request.clone().into();
+    if response.r#type() != raftpb::MessageType::MsgReadIndex {
         return None;
     }
-    answer.r#type = Some(raftpb::MessageType::MsgReadIndexResp.into());
-    std::mem::swap(&mut answer.from, &mut answer.to);
-    (answer.term, answer.index) = (Some(status.term), Some(status.committed));
-    answer.try_into().ok()
+    response.r#type = Some(raftpb::MessageType::MsgReadIndexResp.into());
+    std::mem::swap(&mut response.from, &mut response.to);
+    (response.term, response.index) = (Some(status.term), Some(status.committed));
+    response.try_into().ok()
 }

@@ -113,7 +113,7 @@ pub(super) fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Resul
         start,
         is_removed: false,
         status: core.status(),
-        standing: core.read_standing(),
+        standing: core.read_index_role(),
         core,
         log: LogWriter::new(wal),
         inbox: VecDeque::new(),

@@ -1,6 +1,6 @@
-//! What waits until there is somebody to take it: proposals while nobody leads or the leadership is on its way to
-//! another, and reads until the leader has committed in its term. The library would forget all of that, its proposers
-//! would hear of it only by a time-out, and after each election everybody would wait for that long.
+//! Requests that wait for a leader: proposals while there is none or a leadership transfer is under way, and reads until
+//! the leader has committed in its term. The library would drop them silently, and after each election their clients
+//! would wait for a time-out.
 
 use std::collections::VecDeque;
 
@@ -10,20 +10,20 @@ use raft::eraftpb::{self, MessageType};
 use super::Core;
 use crate::Proposal;
 
-/// Bytes of proposals that wait; what comes on top is dropped.
+/// Bytes of pending proposals above which further ones are dropped.
 const BYTES_MAX: usize = 64 << 20;
-/// What a proposal, a message or an entry of one counts beside its data.
+/// The bytes that a proposal, a message or an entry of one counts beside its data.
 const HEAD_BYTES: usize = 128;
 
 /// Own proposals and those that other members have forwarded, with the tick at which they came.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct Pending {
     own: VecDeque<(u64, Proposal)>,
     forwarded: VecDeque<(u64, eraftpb::Message)>,
     bytes: usize,
 }
 
-impl Held {
+impl Pending {
     pub(super) fn has_own(&self) -> bool {
         !self.own.is_empty()
     }
@@ -34,7 +34,7 @@ impl Held {
         own
     }
 
-    /// Takes the forwarded messages for which there is somebody now.
+    /// Takes the forwarded messages that can be handled now.
     fn take_forwarded(&mut self, may_go: impl Fn(MessageType) -> bool) -> Vec<eraftpb::Message> {
         let (go, stay) = std::mem::take(&mut self.forwarded)
             .into_iter()
@@ -44,7 +44,7 @@ impl Held {
         go.into_iter().map(|(_, message)| message).collect()
     }
 
-    /// Forgets what has come before `tick`; the own proposals among it are returned.
+    /// Forgets requests from before `tick`. Returns the tokens of the own proposals among them.
     fn forget_before(&mut self, tick: u64) -> Vec<u64> {
         while let Some((_, message)) = self.forwarded.pop_front_if(|(came, _)| *came < tick) {
             self.bytes -= bytes_in(&message);
@@ -67,56 +67,56 @@ fn bytes_in(message: &eraftpb::Message) -> usize {
 }
 
 impl Core {
-    pub(super) fn hold(&mut self, proposals: Vec<Proposal>) {
+    pub(super) fn queue_proposals(&mut self, proposals: Vec<Proposal>) {
         for proposal in proposals {
-            if self.held.bytes >= BYTES_MAX {
+            if self.pending.bytes >= BYTES_MAX {
                 self.effects.dropped.push(proposal.token);
                 continue;
             }
-            self.held.bytes += bytes_of(&proposal);
-            self.held.own.push_back((self.n_ticks, proposal));
+            self.pending.bytes += bytes_of(&proposal);
+            self.pending.own.push_back((self.n_ticks, proposal));
         }
     }
 
-    /// Keeps what another member has forwarded.
-    pub(super) fn hold_forwarded(&mut self, message: eraftpb::Message) {
-        if self.held.bytes < BYTES_MAX {
-            self.held.bytes += bytes_in(&message);
-            self.held.forwarded.push_back((self.n_ticks, message));
+    /// Keeps requests that another member has forwarded.
+    pub(super) fn queue_forwarded(&mut self, message: eraftpb::Message) {
+        if self.pending.bytes < BYTES_MAX {
+            self.pending.bytes += bytes_in(&message);
+            self.pending.forwarded.push_back((self.n_ticks, message));
         }
     }
 
-    /// Gives what waits to the raft core as far as that can take it. Returns whether there was anything.
-    pub(super) fn release_held(&mut self) -> bool {
-        let (orders, answers) = (self.takes_proposals(), self.answers_reads());
-        let forwarded = self.held.take_forwarded(|kind| match kind {
-            MessageType::MsgPropose => orders,
-            _ => answers,
+    /// Gives pending requests to the raft core as far as it can take them. Returns whether there were any.
+    pub(super) fn release_pending(&mut self) -> bool {
+        let (can_order, can_serve) = (self.can_order_proposals(), self.can_serve_reads());
+        let forwarded = self.pending.take_forwarded(|kind| match kind {
+            MessageType::MsgPropose => can_order,
+            _ => can_serve,
         });
-        let own = if orders { self.held.take_own() } else { Vec::new() };
+        let own = if can_order { self.pending.take_own() } else { Vec::new() };
         let has_any = !forwarded.is_empty() || !own.is_empty();
         for message in forwarded {
-            // It errs for what is dropped, of which nobody is told.
+            // It errs for a dropped message; its sender gets no response.
             let _ = self.raw.step(message);
         }
         self.step_proposals(&own);
         has_any
     }
 
-    pub(super) fn give_up_held(&mut self) {
-        let patience = self.config.proposal_ticks;
-        let oldest = if self.over { u64::MAX } else { self.n_ticks.saturating_sub(patience) };
-        self.effects.dropped.extend(self.held.forget_before(oldest));
+    pub(super) fn expire_pending(&mut self) {
+        let ticks_max = self.config.proposal_ticks;
+        let oldest = if self.over { u64::MAX } else { self.n_ticks.saturating_sub(ticks_max) };
+        self.effects.dropped.extend(self.pending.forget_before(oldest));
     }
 
-    /// Whether proposals come into a log, here or at the leader.
-    pub(super) fn takes_proposals(&self) -> bool {
+    /// Whether proposals can be appended to a log, here or at the leader.
+    pub(super) fn can_order_proposals(&self) -> bool {
         let raft = &self.raw.raft;
         raft.leader_id != raft::INVALID_ID && raft.lead_transferee.is_none()
     }
 
-    /// Whether somebody can tell from which index a read is linearizable.
-    pub(super) fn answers_reads(&self) -> bool {
+    /// Whether this node or its leader knows from which index a read is linearizable.
+    pub(super) fn can_serve_reads(&self) -> bool {
         let raft = &self.raw.raft;
         raft.leader_id != raft::INVALID_ID
             && (raft.state != StateRole::Leader || raft.commit_to_current_term())
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_entries_take_beside_their_data_is_bounded_as_well() {
+    fn the_overhead_of_entries_is_counted() {
         let mut message = eraftpb::Message::default();
         message.set_entries(vec![eraftpb::Entry::default(); 1000].into());
         assert!(bytes_in(&message) >= 1000 * size_of::<eraftpb::Entry>());
