@@ -199,7 +199,7 @@ const GAUGES: &[(&str, &str, Read)] = &[
     ("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", |e| e.0.watching.counts().streams as i64),
     ("etcd_debugging_mvcc_watcher_total", "Watches.", |e| e.0.watching.counts().watchers as i64),
     ("etcd_debugging_mvcc_slow_watcher_total", "Watches that are behind.", |e| {
-        e.0.watching.counts().behind as i64
+        e.0.watching.counts().unsynced as i64
     }),
     ("etcd_debugging_mvcc_pending_events_total", "Events that wait for their stream.", |e| {
         e.0.watching.pending_events() as i64

@@ -126,10 +126,10 @@ impl From<End> for Refusal {
 }
 
 /// Why a watch could not be created; told in a response, because the stream goes on.
-pub(crate) fn cancel_reason(refusal: ferretcd_watch::Refusal) -> CancelReason {
+pub(crate) fn cancel_reason(refusal: ferretcd_watch::CreateError) -> CancelReason {
     match refusal {
-        ferretcd_watch::Refusal::EmptyRange => CancelReason::EmptyRange,
-        ferretcd_watch::Refusal::DuplicateId => CancelReason::DuplicateId,
+        ferretcd_watch::CreateError::EmptyRange => CancelReason::EmptyRange,
+        ferretcd_watch::CreateError::DuplicateId => CancelReason::DuplicateId,
     }
 }
 

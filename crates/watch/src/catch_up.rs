@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use ferretcd_base::KeyRange;
 use ferretcd_mvcc::{History, ReadError};
 
-use crate::forms::Forms;
+use crate::encoded_changes::EncodedChanges;
 use crate::groups::Pick;
 use crate::history::{Previous, stretch};
-use crate::{HistoryAnswer, HistoryRequest, Hub, Outlet};
+use crate::{HistoryRequest, HistoryResponse, Hub, Outlet};
 
 /// Once a stretch has brought so many bytes to watches the others wait for the next one, so that no stretch
 /// takes long.
-const TOLD_BYTES: usize = 1 << 20;
+const DELIVERED_BYTES: usize = 1 << 20;
 /// Above so many different ranges previous values are read of all keys.
 const PREVIOUS_RANGES_MAX: usize = 64;
 
@@ -28,12 +28,12 @@ impl<O: Outlet> Hub<O> {
     pub fn catch_up(&mut self) -> Result<bool, ReadError> {
         self.end_compacted();
         let oldest = self.reader.recent_from();
-        let Some(from) = self.first_behind(oldest, self.position) else { return Ok(false) };
+        let Some(from) = self.first_unsynced(oldest, self.position) else { return Ok(false) };
         let Some(history) = self.reader.recent_history(from, &stretch(self.position)) else {
             // It has left the memory this moment.
             return Ok(true);
         };
-        self.tell_behind(from, &history, &[])?;
+        self.deliver_to_unsynced(from, &history, &[])?;
         Ok(true)
     }
 
@@ -45,17 +45,17 @@ impl<O: Outlet> Hub<O> {
         }
         self.end_compacted();
         let newest = self.position.min(self.reader.recent_from() - 1);
-        let from = self.first_behind(i64::MIN, newest)?;
+        let from = self.first_unsynced(i64::MIN, newest)?;
         self.is_reading = true;
         Some(HistoryRequest { from, until: self.position, previous_of: self.previous_of(from) })
     }
 
     /// Tells watches that are behind about the history that was read for them. An error means that the store
     /// can't be read any more.
-    pub fn supply(&mut self, answer: HistoryAnswer) -> Result<(), ReadError> {
+    pub fn supply(&mut self, answer: HistoryResponse) -> Result<(), ReadError> {
         self.is_reading = false;
         match answer.stretch {
-            Ok(stretch) => self.tell_behind(answer.from, &stretch.history, &stretch.previous),
+            Ok(stretch) => self.deliver_to_unsynced(answer.from, &stretch.history, &stretch.previous),
             // Who wanted it is ended with the next step.
             Err(ReadError::Compacted { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -65,7 +65,7 @@ impl<O: Outlet> Hub<O> {
     /// Ranges whose previous values the next stretch needs.
     fn previous_of(&self, from: i64) -> Vec<KeyRange> {
         let mut ranges = BTreeMap::new();
-        for (_, key) in self.behind_in(from, self.position) {
+        for (_, key) in self.unsynced_in(from, self.position) {
             let group = self.group_of(*key);
             let selection = &self.groups.get(group).selection;
             if selection.prev_kv {
@@ -79,9 +79,14 @@ impl<O: Outlet> Hub<O> {
     }
 
     /// Tells a stretch that begins with the revision `from` to everybody who wants a revision of it next.
-    fn tell_behind(&mut self, from: i64, history: &History, previous: &[Previous]) -> Result<(), ReadError> {
+    fn deliver_to_unsynced(
+        &mut self,
+        from: i64,
+        history: &History,
+        previous: &[Previous],
+    ) -> Result<(), ReadError> {
         let changes = &history.changes;
-        let concerned: Vec<_> = self.behind_in(from, history.last).copied().collect();
+        let concerned: Vec<_> = self.unsynced_in(from, history.last).copied().collect();
         let asked: BTreeSet<_> = concerned.iter().map(|(_, key)| self.group_of(*key)).collect();
         let mut picks = self.groups.pick(changes, |key, _| asked.contains(&key));
         // Who came after the request, and wants previous values that it did not ask for, waits for the next one:
@@ -93,16 +98,17 @@ impl<O: Outlet> Hub<O> {
         let late: BTreeSet<_> = picks.iter().filter(is_unread).map(|(group, _)| *group).collect();
         picks.retain(|(group, _)| !late.contains(group));
         let reader = &self.reader;
-        let forms = Forms::encode(changes, &picks, &self.groups, |index| match previous.get(index) {
-            Some(Previous::Row(row)) => Ok(row.clone()),
-            Some(Previous::NotRead) | None => reader.previous_row(&changes[index]),
-        })?;
+        let encoded =
+            EncodedChanges::encode(changes, &picks, &self.groups, |index| match previous.get(index) {
+                Some(Previous::Row(row)) => Ok(row.clone()),
+                Some(Previous::NotRead) | None => reader.previous_row(&changes[index]),
+            })?;
         let main = |pick: &Pick| changes[pick.1 as usize].revision.main;
         // Members of a group that stand at the same revision share a block.
         let mut blocks = BTreeMap::new();
-        let mut told_bytes = 0;
+        let mut delivered_bytes = 0;
         for (next, key) in concerned {
-            if told_bytes >= TOLD_BYTES {
+            if delivered_bytes >= DELIVERED_BYTES {
                 break;
             }
             let group = self.group_of(key);
@@ -115,9 +121,9 @@ impl<O: Outlet> Hub<O> {
             let wanted = &of_group[of_group.partition_point(|pick| main(pick) < next)..];
             if let Some(first) = wanted.first() {
                 let events =
-                    blocks.entry(*first).or_insert_with(|| forms.block(wanted, self.groups.get(group)));
+                    blocks.entry(*first).or_insert_with(|| encoded.block(wanted, self.groups.get(group)));
                 let events = events.clone();
-                told_bytes += events.as_bytes().len();
+                delivered_bytes += events.as_bytes().len();
                 if !self.offer(key, &events, history.last) {
                     self.park(key, main(first));
                     continue;

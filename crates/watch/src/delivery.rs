@@ -26,11 +26,11 @@ pub enum Delivery {
         revision: i64,
     },
     /// A watch was not created.
-    Refused {
+    Rejected {
         /// The hub's revision at that moment.
         revision: i64,
         /// Why.
-        reason: Refusal,
+        reason: CreateError,
     },
     /// Something happened.
     Events(WatchBatch),
@@ -62,7 +62,7 @@ pub enum Delivery {
 
 /// Why a watch was not created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum CreateError {
     /// No key can be in its range.
     EmptyRange,
     /// The stream has a watch of this id.

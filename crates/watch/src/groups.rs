@@ -12,13 +12,9 @@ use ferretcd_mvcc::Change;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::places::WatcherKey;
+use crate::keys::{GroupKey, WatcherKey};
 use crate::ranges::{End, Ranges, Span};
 use crate::spec::Selection;
-
-/// Names a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct GroupKey(u32);
 
 /// Groups that differ only in filters and form.
 type Alike = SmallVec<[GroupKey; 2]>;
@@ -29,7 +25,7 @@ pub(crate) struct Group {
     /// Members that have been told everything.
     pub(crate) synced: Vec<WatcherKey>,
     /// Members that have not.
-    pub(crate) n_behind: u32,
+    pub(crate) n_unsynced: u32,
 }
 
 /// A group and the index of a change that concerns it.
@@ -53,15 +49,15 @@ impl Groups {
         if let Some(key) = alike.iter().find(|key| groups[key.0 as usize].selection == selection) {
             return *key;
         }
-        let key = GroupKey(groups.insert(Group { selection, synced: Vec::new(), n_behind: 0 }) as u32);
+        let key = GroupKey(groups.insert(Group { selection, synced: Vec::new(), n_unsynced: 0 }) as u32);
         alike.push(key);
         key
     }
 
     /// Forgets a group that has no members any more.
     pub(crate) fn remove_if_empty(&mut self, key: GroupKey) {
-        let Group { synced, n_behind, .. } = self.get(key);
-        if !synced.is_empty() || *n_behind > 0 {
+        let Group { synced, n_unsynced, .. } = self.get(key);
+        if !synced.is_empty() || *n_unsynced > 0 {
             return;
         }
         let Group { selection, .. } = self.groups.remove(key.0 as usize);
@@ -92,14 +88,14 @@ impl Groups {
         &mut self.groups[key.0 as usize]
     }
 
-    /// The groups that pass `is_asked` and want one of the changes, with the changes, ordered by both.
-    pub(crate) fn pick(&self, changes: &[Change], is_asked: impl Fn(GroupKey, &Group) -> bool) -> Vec<Pick> {
+    /// The groups that pass `is_wanted` and want one of the changes, with the changes, ordered by both.
+    pub(crate) fn pick(&self, changes: &[Change], is_wanted: impl Fn(GroupKey, &Group) -> bool) -> Vec<Pick> {
         let mut picks = Vec::new();
         for (index, change) in (0..).zip(changes) {
             let mut consider = |alike: &Alike| {
                 for key in alike {
                     let group = self.get(*key);
-                    if is_asked(*key, group) && group.selection.admits(change) {
+                    if is_wanted(*key, group) && group.selection.admits(change) {
                         picks.push((*key, index));
                     }
                 }
@@ -173,11 +169,11 @@ mod tests {
             let mut groups = Groups::default();
             let enter = |groups: &mut Groups, selection: &Selection| {
                 let key = groups.enter(selection.clone());
-                groups.get_mut(key).n_behind += 1;
+                groups.get_mut(key).n_unsynced += 1;
                 key
             };
             let leave = |groups: &mut Groups, key| {
-                groups.get_mut(key).n_behind -= 1;
+                groups.get_mut(key).n_unsynced -= 1;
                 groups.remove_if_empty(key);
             };
             let members: Vec<_> = selections

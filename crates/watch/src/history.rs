@@ -25,8 +25,8 @@ pub struct HistoryRequest {
 impl HistoryRequest {
     /// Reads it. Blocks while the state file does: some milliseconds, more if the disk is slow. Can be done
     /// on any thread; the answer is for [`Hub::supply`](crate::Hub::supply).
-    pub fn read(&self, reader: &Reader) -> HistoryAnswer {
-        HistoryAnswer { from: self.from, stretch: self.read_stretch(reader) }
+    pub fn read(&self, reader: &Reader) -> HistoryResponse {
+        HistoryResponse { from: self.from, stretch: self.read_stretch(reader) }
     }
 
     fn read_stretch(&self, reader: &Reader) -> Result<Stretch, ReadError> {
@@ -45,7 +45,7 @@ impl HistoryRequest {
 
 /// What a [`HistoryRequest`] found, or why it could not.
 #[derive(Debug)]
-pub struct HistoryAnswer {
+pub struct HistoryResponse {
     pub(crate) from: i64,
     pub(crate) stretch: Result<Stretch, ReadError>,
 }

@@ -7,9 +7,10 @@ use ferretcd_mvcc::Reader;
 use slab::Slab;
 
 use crate::groups::Groups;
-use crate::places::{Place, Watcher, WatcherKey};
+use crate::keys::{StreamId, WatcherKey};
 use crate::spec::Selection;
-use crate::stream::{Stream, StreamId};
+use crate::stream::Stream;
+use crate::watcher::{Watcher, WatcherState};
 use crate::{Delivery, End, Outlet, WatchId, WatchSpec};
 
 /// How many there are.
@@ -20,7 +21,7 @@ pub struct Counts {
     /// Watches that have not ended.
     pub watchers: usize,
     /// Those of them that have not been told of everything that has happened.
-    pub behind: usize,
+    pub unsynced: usize,
 }
 
 /// Tells watches about changes; see the [crate](crate). Generic over the way to the owner of a stream.
@@ -33,12 +34,12 @@ pub struct Hub<O> {
     pub(crate) watchers: Slab<Watcher>,
     pub(crate) groups: Groups,
     pub(crate) n_synced: usize,
-    pub(crate) n_behind: usize,
+    pub(crate) n_unsynced: usize,
     /// Those behind that wait for a revision to come.
-    pub(crate) n_awaiting: usize,
+    pub(crate) n_future: usize,
     /// Watches that are behind, by the next revision that each wants, but for parked ones. Those that wait
     /// for a revision to come are at the end.
-    pub(crate) behind: BTreeSet<(i64, WatcherKey)>,
+    pub(crate) unsynced: BTreeSet<(i64, WatcherKey)>,
     /// Whether a [`HistoryRequest`](crate::HistoryRequest) is under way.
     pub(crate) is_reading: bool,
 }
@@ -53,9 +54,9 @@ impl<O: Outlet> Hub<O> {
             watchers: Slab::new(),
             groups: Groups::default(),
             n_synced: 0,
-            n_behind: 0,
-            n_awaiting: 0,
-            behind: BTreeSet::new(),
+            n_unsynced: 0,
+            n_future: 0,
+            unsynced: BTreeSet::new(),
             is_reading: false,
         }
     }
@@ -69,8 +70,8 @@ impl<O: Outlet> Hub<O> {
     pub fn counts(&self) -> Counts {
         Counts {
             streams: self.streams.len(),
-            watchers: self.n_synced + self.n_behind,
-            behind: self.n_behind - self.n_awaiting,
+            watchers: self.n_synced + self.n_unsynced,
+            unsynced: self.n_unsynced - self.n_future,
         }
     }
 
@@ -83,8 +84,8 @@ impl<O: Outlet> Hub<O> {
             watchers: BTreeMap::new(),
             next_id: 0,
             n_synced: 0,
-            n_behind: 0,
-            owes_progress: false,
+            n_unsynced: 0,
+            awaits_progress: false,
             is_full: false,
             parked: BTreeSet::new(),
         };
@@ -97,7 +98,7 @@ impl<O: Outlet> Hub<O> {
         self.streams.remove(stream.index());
     }
 
-    /// Creates a watch and answers with [`Delivery::Created`] or [`Delivery::Refused`].
+    /// Creates a watch and answers with [`Delivery::Created`] or [`Delivery::Rejected`].
     ///
     /// "Now" is the revision of the last [`Hub::advance`]: call that first, so that a watch from now on is
     /// not told what was answered before it was asked for.
@@ -109,7 +110,7 @@ impl<O: Outlet> Hub<O> {
         }
         let id = match state.choose_id(&spec) {
             Ok(id) => id,
-            Err(reason) => return state.outlet.deliver(Delivery::Refused { revision, reason }),
+            Err(reason) => return state.outlet.deliver(Delivery::Rejected { revision, reason }),
         };
         let WatchSpec { range, start, no_put, no_delete, prev_kv, progress_notify, fragment, .. } = spec;
         let group = self.groups.enter(Selection { range: detached(range), no_put, no_delete, prev_kv });
@@ -118,17 +119,17 @@ impl<O: Outlet> Hub<O> {
             id,
             stream,
             group,
-            place: Place::Behind(next),
+            state: WatcherState::Unsynced(next),
             fragment,
             progress_notify,
             is_quiet: true,
         };
         let key = WatcherKey(self.watchers.insert(watcher) as u32);
         state.watchers.insert(id, key);
-        state.n_behind += 1;
+        state.n_unsynced += 1;
         state.outlet.deliver(Delivery::Created { id, revision });
-        self.n_behind += 1;
-        self.groups.get_mut(group).n_behind += 1;
+        self.n_unsynced += 1;
+        self.groups.get_mut(group).n_unsynced += 1;
         self.continue_at(key, next);
     }
 
@@ -139,14 +140,14 @@ impl<O: Outlet> Hub<O> {
         state.outlet.deliver(Delivery::Canceled { id, revision: self.position });
         self.end_watcher(key);
         self.watchers.remove(key.index());
-        self.pay_progress(stream);
+        self.deliver_due_progress(stream);
     }
 
     /// Answers with [`Delivery::Progress`] for the whole stream once all of its watches are synced. Without
     /// a watch there is no answer.
     pub fn progress(&mut self, stream: StreamId) {
-        self.streams[stream.index()].owes_progress = true;
-        self.pay_progress(stream);
+        self.streams[stream.index()].awaits_progress = true;
+        self.deliver_due_progress(stream);
     }
 
     /// Tells the progress of each synced watch that asked for it and got no events since the last tick.
@@ -156,7 +157,7 @@ impl<O: Outlet> Hub<O> {
         for (id, key) in &state.watchers {
             let watcher = &mut self.watchers[key.index()];
             let was_quiet = std::mem::replace(&mut watcher.is_quiet, true);
-            if was_quiet && watcher.progress_notify && matches!(watcher.place, Place::Synced(_)) {
+            if was_quiet && watcher.progress_notify && matches!(watcher.state, WatcherState::Synced(_)) {
                 state.outlet.deliver(Delivery::Progress { id: Some(*id), revision });
             }
         }
@@ -186,9 +187,9 @@ impl<O: Outlet> Hub<O> {
     }
 
     /// Tells the progress that a stream has asked for, if now it can be told.
-    pub(crate) fn pay_progress(&mut self, stream: StreamId) {
+    pub(crate) fn deliver_due_progress(&mut self, stream: StreamId) {
         let state = &mut self.streams[stream.index()];
-        if state.n_behind == 0 && std::mem::take(&mut state.owes_progress) && state.n_synced > 0 {
+        if state.n_unsynced == 0 && std::mem::take(&mut state.awaits_progress) && state.n_synced > 0 {
             state.outlet.deliver(Delivery::Progress { id: None, revision: self.position });
         }
     }

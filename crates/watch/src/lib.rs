@@ -8,13 +8,13 @@
 //!                   ┌──────────────── Hub ────────────────┐
 //!  revision moved ─►│ advance    synced watches, by group │──► Outlet of each stream
 //!  create, cancel ─►│ catch_up   watches that are behind  │
-//!  HistoryAnswer  ─►│ supply                              │──► HistoryRequest
+//!  HistoryResponse  ─►│ supply                              │──► HistoryRequest
 //!                   └─────────────────────────────────────┘
 //! ```
 //!
 //! * [`WatchSpec`]: keys, start, filters. Watches live on streams; a stream has one [`Outlet`].
 //! * [`Delivery`], [`WatchBatch`], [`Events`]: what comes out.
-//! * [`HistoryRequest`], [`HistoryAnswer`]: reads of the state file, which may take long, done by whoever the
+//! * [`HistoryRequest`], [`HistoryResponse`]: reads of the state file, which may take long, done by whoever the
 //!   owner lets do them.
 //!
 //! A watch is *synced* when it has been told everything up to the hub's revision, else *behind*, with a next
@@ -71,20 +71,22 @@
 
 mod catch_up;
 mod delivery;
+mod encoded_changes;
 mod events;
-mod forms;
 mod groups;
 mod history;
 mod hub;
+mod keys;
 mod live;
-mod places;
 mod ranges;
 mod spec;
 mod stream;
+mod transitions;
+mod watcher;
 
-pub use delivery::{Delivery, End, Outlet, Refusal, WatchBatch};
+pub use delivery::{CreateError, Delivery, End, Outlet, WatchBatch};
 pub use events::Events;
-pub use history::{HistoryAnswer, HistoryRequest};
+pub use history::{HistoryRequest, HistoryResponse};
 pub use hub::{Counts, Hub};
+pub use keys::StreamId;
 pub use spec::{WatchId, WatchSpec};
-pub use stream::StreamId;

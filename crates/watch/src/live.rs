@@ -2,7 +2,7 @@
 
 use ferretcd_mvcc::{History, HistoryLimit, ReadError};
 
-use crate::forms::Forms;
+use crate::encoded_changes::EncodedChanges;
 use crate::{Hub, Outlet};
 
 /// How much is told at once.
@@ -19,32 +19,33 @@ impl<O: Outlet> Hub<O> {
         let current = self.reader.revision();
         while self.position < current {
             if self.n_synced == 0 {
-                self.move_to(current);
+                self.advance_to(current);
                 break;
             }
             let limit = HistoryLimit { until: current, changes: LIVE_CHANGES, bytes: LIVE_BYTES };
             match self.reader.recent_history(self.position + 1, &limit) {
                 Some(history) => {
-                    self.tell_synced(&history)?;
-                    self.move_to(history.last);
+                    self.deliver_to_synced(&history)?;
+                    self.advance_to(history.last);
                 }
                 // The owner let so much time pass that the rows have left the memory.
-                None => self.leap(current),
+                None => self.skip_to(current),
             }
-            self.sync_awaited();
+            self.sync_started();
         }
-        self.sync_awaited();
+        self.sync_started();
         Ok(())
     }
 
-    fn tell_synced(&mut self, history: &History) -> Result<(), ReadError> {
+    fn deliver_to_synced(&mut self, history: &History) -> Result<(), ReadError> {
         let changes = &history.changes;
         let picks = self.groups.pick(changes, |_, group| !group.synced.is_empty());
-        let forms =
-            Forms::encode(changes, &picks, &self.groups, |index| self.reader.previous_row(&changes[index]))?;
+        let encoded = EncodedChanges::encode(changes, &picks, &self.groups, |index| {
+            self.reader.previous_row(&changes[index])
+        })?;
         for of_group in picks.chunk_by(|a, b| a.0 == b.0) {
             let (group, first) = of_group[0];
-            let events = forms.block(of_group, self.groups.get(group));
+            let events = encoded.block(of_group, self.groups.get(group));
             let mut at = 0;
             while let Some(&key) = self.groups.get(group).synced.get(at) {
                 if self.offer(key, &events, history.last) {
@@ -60,9 +61,9 @@ impl<O: Outlet> Hub<O> {
     }
 
     /// Watches whose start has come.
-    fn sync_awaited(&mut self) {
+    fn sync_started(&mut self) {
         let next = self.position + 1;
-        let awaited: Vec<_> = self.behind_in(next, next).copied().collect();
+        let awaited: Vec<_> = self.unsynced_in(next, next).copied().collect();
         for (_, key) in awaited {
             self.leave_queue(next, key);
             self.continue_at(key, next);

@@ -2,12 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::places::WatcherKey;
-use crate::{Outlet, Refusal, WatchId, WatchSpec};
-
-/// Names a stream of a hub, until it is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(pub(crate) u32);
+use crate::keys::WatcherKey;
+use crate::{CreateError, Outlet, WatchId, WatchSpec};
 
 #[derive(Debug)]
 pub(crate) struct Stream<O> {
@@ -18,9 +14,9 @@ pub(crate) struct Stream<O> {
     /// Where the search for a free id begins.
     pub(crate) next_id: WatchId,
     pub(crate) n_synced: usize,
-    pub(crate) n_behind: usize,
+    pub(crate) n_unsynced: usize,
     /// Whether manual progress was asked for and could not be told yet.
-    pub(crate) owes_progress: bool,
+    pub(crate) awaits_progress: bool,
     /// Whether the outlet said that it has no room.
     pub(crate) is_full: bool,
     /// Watches that are behind and wait for room, by the next revision that each wants. While there is room some
@@ -34,24 +30,18 @@ impl<O: Outlet> Stream<O> {
         !self.is_full
     }
 
-    pub(crate) fn choose_id(&mut self, spec: &WatchSpec) -> Result<WatchId, Refusal> {
+    pub(crate) fn choose_id(&mut self, spec: &WatchSpec) -> Result<WatchId, CreateError> {
         if spec.range.is_empty() {
-            return Err(Refusal::EmptyRange);
+            return Err(CreateError::EmptyRange);
         }
         if spec.id != 0 {
             let is_free = !self.watchers.contains_key(&spec.id);
-            return is_free.then_some(spec.id).ok_or(Refusal::DuplicateId);
+            return is_free.then_some(spec.id).ok_or(CreateError::DuplicateId);
         }
         while self.watchers.contains_key(&self.next_id) {
             self.next_id += 1;
         }
         self.next_id += 1;
         Ok(self.next_id - 1)
-    }
-}
-
-impl StreamId {
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::{Duration, Instant};
 
-use ferretcd_watch::HistoryAnswer;
+use ferretcd_watch::HistoryResponse;
 use parking_lot::{Condvar, Mutex};
 
 use super::link::Link;
@@ -15,7 +15,7 @@ pub(super) struct Work {
     /// Streams with commands; new and closed ones are among them. At most one entry for each.
     pub(super) noted: Vec<Arc<Link>>,
     /// To the request that is under way, and how long it took.
-    pub(super) answer: Option<(HistoryAnswer, Duration)>,
+    pub(super) answer: Option<(HistoryResponse, Duration)>,
     /// Streams that require a leader must end.
     pub(super) is_leaderless: bool,
     /// All streams must end, and from now on new ones at once.
@@ -83,7 +83,7 @@ impl Inbox {
         true
     }
 
-    pub(super) fn answer(&self, answer: HistoryAnswer, took: Duration) {
+    pub(super) fn answer(&self, answer: HistoryResponse, took: Duration) {
         self.add(|work| work.answer = Some((answer, took)));
     }
 

@@ -50,7 +50,7 @@ pub(crate) struct Watching {
 struct Tally {
     streams: AtomicUsize,
     watchers: AtomicUsize,
-    behind: AtomicUsize,
+    unsynced: AtomicUsize,
     /// Events put into queues so far.
     delivered: AtomicU64,
     /// Events taken out by their readers so far.
@@ -65,7 +65,7 @@ impl Watching {
         let tally = Tally {
             streams: AtomicUsize::new(0),
             watchers: AtomicUsize::new(0),
-            behind: AtomicUsize::new(0),
+            unsynced: AtomicUsize::new(0),
             delivered: AtomicU64::new(0),
             taken,
             dropped: AtomicU64::new(0),
@@ -91,9 +91,9 @@ impl Watching {
 
     /// Streams and watches as of the last turn of the thread.
     pub(crate) fn counts(&self) -> Counts {
-        let Tally { streams, watchers, behind, .. } = &self.tally;
+        let Tally { streams, watchers, unsynced, .. } = &self.tally;
         let get = |count: &AtomicUsize| count.load(Ordering::Relaxed);
-        Counts { streams: get(streams), watchers: get(watchers), behind: get(behind) }
+        Counts { streams: get(streams), watchers: get(watchers), unsynced: get(unsynced) }
     }
 
     /// Events that wait for their readers.

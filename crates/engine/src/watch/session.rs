@@ -80,7 +80,7 @@ impl WatchSession {
         self.link.has_room()
     }
 
-    /// Creates a watch; answered with [`Delivery::Created`] or [`Delivery::Refused`].
+    /// Creates a watch; answered with [`Delivery::Created`] or [`Delivery::Rejected`].
     pub fn create(&self, spec: WatchSpec) {
         self.send(Command::Create(spec));
     }

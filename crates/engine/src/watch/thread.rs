@@ -131,7 +131,7 @@ impl WatchThread {
     /// writers no wake-up.
     fn listen(&self, wait: Wait) -> Wait {
         let counts = self.hub.counts();
-        let listens = counts.watchers > counts.behind;
+        let listens = counts.watchers > counts.unsynced;
         self.watching.inbox.listen(listens);
         if listens && self.reader.revision() > self.hub.revision() { Wait::No } else { wait }
     }
@@ -168,7 +168,7 @@ impl WatchThread {
         let (tally, counts) = (&self.watching.tally, self.hub.counts());
         tally.streams.store(counts.streams, Ordering::Relaxed);
         tally.watchers.store(counts.watchers, Ordering::Relaxed);
-        tally.behind.store(counts.behind, Ordering::Relaxed);
+        tally.unsynced.store(counts.unsynced, Ordering::Relaxed);
         tally.delivered.store(self.outcome.events.get(), Ordering::Relaxed);
         let readers = self.outcome.readers.take();
         if !readers.is_empty() {

@@ -67,7 +67,7 @@ impl Responses<'_> {
     fn write_answer(&mut self, answer: &Delivery) -> Result<(), Status> {
         let head = match *answer {
             Delivery::Created { id, revision } => WatchResponse { created: true, ..self.head(id, revision) },
-            Delivery::Refused { revision, reason } => {
+            Delivery::Rejected { revision, reason } => {
                 return self.write_refusal(revision, cancel_reason(reason));
             }
             Delivery::Progress { id, revision } => self.head(id.unwrap_or(NO_WATCH), revision),
@@ -175,7 +175,7 @@ mod tests {
     use bytes::Buf;
     use ferretcd_backend::{Backend, Batch};
     use ferretcd_base::{KeyRange, LeaseId};
-    use ferretcd_watch::{End, Hub, Outlet, Refusal, WatchSpec};
+    use ferretcd_watch::{CreateError, End, Hub, Outlet, WatchSpec};
 
     use super::*;
 
@@ -302,12 +302,12 @@ mod tests {
         let compacted = WatchResponse { canceled: true, compact_revision: 9, ..answer(id, 0) };
         check(Delivery::Compacted { id, compacted: 9 }, compacted);
         for (reason, text) in [
-            (Refusal::EmptyRange, "mvcc: watcher range is empty"),
-            (Refusal::DuplicateId, "mvcc: duplicate watch ID provided on the WatchStream"),
+            (CreateError::EmptyRange, "mvcc: watcher range is empty"),
+            (CreateError::DuplicateId, "mvcc: duplicate watch ID provided on the WatchStream"),
         ] {
             let created = WatchResponse { created: true, canceled: true, ..answer(-1, revision) };
             let refused = WatchResponse { cancel_reason: text.to_owned(), ..created };
-            check(Delivery::Refused { revision, reason }, refused);
+            check(Delivery::Rejected { revision, reason }, refused);
         }
     }
 

@@ -77,7 +77,7 @@ impl WatchStream {
     /// Turns deliveries into responses.
     fn respond(&mut self) {
         let is_answer =
-            |delivery: &&Delivery| matches!(delivery, Delivery::Created { .. } | Delivery::Refused { .. });
+            |delivery: &&Delivery| matches!(delivery, Delivery::Created { .. } | Delivery::Rejected { .. });
         if self.n_creating > 0 {
             self.n_creating -= self.deliveries.iter().filter(is_answer).count();
         }

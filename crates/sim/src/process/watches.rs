@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ferretcd_watch::{Delivery, HistoryAnswer, Hub, Outlet, StreamId, WatchSpec};
+use ferretcd_watch::{Delivery, HistoryResponse, Hub, Outlet, StreamId, WatchSpec};
 
 use super::{Alarm, Process};
 use crate::agenda::MS;
@@ -52,7 +52,7 @@ pub(super) struct Watches {
     hub: Hub<QueueOutlet>,
     streams: BTreeMap<usize, Stream>,
     wanted: Vec<(usize, u64, WatchSpec)>,
-    history: Option<HistoryAnswer>,
+    history: Option<HistoryResponse>,
     is_awake: bool,
 }
 

@@ -100,7 +100,7 @@ impl Watcher {
                     is_over = true;
                     Seen::Compacted(compacted)
                 }
-                Delivery::Refused { .. } | Delivery::Canceled { .. } | Delivery::Ended(_) => continue,
+                Delivery::Rejected { .. } | Delivery::Canceled { .. } | Delivery::Ended(_) => continue,
             };
             self.history.seen.push(seen);
         }

@@ -3,7 +3,7 @@
 use ferretcd_base::KeyRange;
 use ferretcd_watch::{Delivery, WatchBatch, WatchSpec};
 
-use crate::world::{World, Write};
+use crate::harness::{Harness, Write};
 
 /// The revision of each batch.
 fn revisions(batches: &[WatchBatch]) -> Vec<i64> {
@@ -14,36 +14,36 @@ fn revisions(batches: &[WatchBatch]) -> Vec<i64> {
 fn after_a_restore_watches_go_on_from_history_or_end_as_compacted() {
     let put = |n: i64| vec![Write::Put("a".into(), n.to_string().into())];
     for compact in [None, Some(4), Some(5), Some(6), Some(20)] {
-        let mut world = World::new();
-        world.put("b", "stored");
-        world.put("c", "stored");
-        world.commit_and_release();
-        world.advance();
-        let stream = world.open(usize::MAX, false);
-        world.create(stream, WatchSpec::new(KeyRange::all()));
-        world.create(stream, WatchSpec { start: 30, ..WatchSpec::new(KeyRange::all()) });
-        world.put("a", "told");
-        world.advance();
-        assert_eq!(revisions(&world.seen_events(stream)), [4]);
+        let mut harness = Harness::new();
+        harness.put("b", "stored");
+        harness.put("c", "stored");
+        harness.commit_and_release();
+        harness.advance();
+        let stream = harness.open(usize::MAX, false);
+        harness.create(stream, WatchSpec::new(KeyRange::all()));
+        harness.create(stream, WatchSpec { start: 30, ..WatchSpec::new(KeyRange::all()) });
+        harness.put("a", "told");
+        harness.advance();
+        assert_eq!(revisions(&harness.seen_events(stream)), [4]);
 
         let elsewhere: Vec<_> = (0..17).map(put).collect();
-        world.restore(&elsewhere, compact, 100);
-        world.settle();
+        harness.restore(&elsewhere, compact, 100);
+        harness.settle();
         // The synced watch wants revision 5 next.
         match compact {
             Some(compacted @ 6..) => {
-                assert_eq!(world.seen(stream)[0], Delivery::Compacted { id: 0, compacted });
+                assert_eq!(harness.seen(stream)[0], Delivery::Compacted { id: 0, compacted });
             }
-            _ => assert_eq!(world.seen_events(stream).last().map(|batch| batch.revision), Some(21)),
+            _ => assert_eq!(harness.seen_events(stream).last().map(|batch| batch.revision), Some(21)),
         }
-        world.put("a", "live again");
-        world.advance();
+        harness.put("a", "live again");
+        harness.advance();
         let n_told = usize::from(compact.is_none_or(|compacted| compacted < 6));
-        assert_eq!(revisions(&world.seen_events(stream)), vec![22; n_told]);
-        while world.store.revision() < 30 {
-            world.put("b", "v");
+        assert_eq!(revisions(&harness.seen_events(stream)), vec![22; n_told]);
+        while harness.store.revision() < 30 {
+            harness.put("b", "v");
         }
-        world.settle();
-        assert_eq!(world.seen_events(stream).last().map(|batch| batch.revision), Some(30));
+        harness.settle();
+        assert_eq!(harness.seen_events(stream).last().map(|batch| batch.revision), Some(30));
     }
 }

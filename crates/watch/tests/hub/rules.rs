@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use ferretcd_base::KeyRange;
-use ferretcd_watch::{Delivery, End, Refusal, WatchBatch, WatchSpec};
+use ferretcd_watch::{CreateError, Delivery, End, WatchBatch, WatchSpec};
 
-use crate::world::{World, Write};
+use crate::harness::{Harness, Write};
 
 const NO_BOUND: usize = usize::MAX;
 
@@ -24,16 +24,16 @@ fn interval(start: &'static str, end: &'static str) -> WatchSpec {
     WatchSpec::new(KeyRange::Interval(start.into(), end.into()))
 }
 
-/// A world whose history, revisions 2 to `last`, is in the state file alone.
-fn with_stored_history(last: i64) -> World {
-    let mut world = World::new();
-    while world.store.revision() < last {
-        let number = world.store.revision();
-        world.put(["a", "b", "c"][number as usize % 3], &number.to_string());
+/// A harness whose history, revisions 2 to `last`, is in the state file alone.
+fn with_stored_history(last: i64) -> Harness {
+    let mut harness = Harness::new();
+    while harness.store.revision() < last {
+        let number = harness.store.revision();
+        harness.put(["a", "b", "c"][number as usize % 3], &number.to_string());
     }
-    world.commit_and_release();
-    world.advance();
-    world
+    harness.commit_and_release();
+    harness.advance();
+    harness
 }
 
 /// The revision of each batch.
@@ -43,18 +43,18 @@ fn revisions(batches: &[WatchBatch]) -> Vec<i64> {
 
 #[test]
 fn watches_of_one_group_share_their_events() {
-    let mut world = World::new();
-    let streams: Vec<_> = (0..10).map(|_| world.open(NO_BOUND, false)).collect();
-    let past = world.put("a", "0");
-    world.commit_and_release();
-    world.advance();
+    let mut harness = Harness::new();
+    let streams: Vec<_> = (0..10).map(|_| harness.open(NO_BOUND, false)).collect();
+    let past = harness.put("a", "0");
+    harness.commit_and_release();
+    harness.advance();
     for n in 0..1_000 {
-        world.create(streams[n % 10], from(if n < 500 { past } else { 0 }, key("a")));
+        harness.create(streams[n % 10], from(if n < 500 { past } else { 0 }, key("a")));
     }
-    world.settle();
-    world.put("a", "1");
-    world.advance();
-    let batches: Vec<_> = streams.iter().flat_map(|&stream| world.seen_events(stream)).collect();
+    harness.settle();
+    harness.put("a", "1");
+    harness.advance();
+    let batches: Vec<_> = streams.iter().flat_map(|&stream| harness.seen_events(stream)).collect();
     let blocks = |revision: i64| -> Vec<&Bytes> {
         let of_revision = batches.iter().filter(|batch| batch.revision == revision);
         of_revision.map(|batch| batch.events.as_bytes()).collect()
@@ -68,15 +68,15 @@ fn watches_of_one_group_share_their_events() {
 
 #[test]
 fn an_event_is_encoded_once_for_each_of_its_forms() {
-    let mut world = World::new();
-    let stream = world.open(NO_BOUND, false);
+    let mut harness = Harness::new();
+    let stream = harness.open(NO_BOUND, false);
     for spec in [key("b"), all(), interval("a", "c"), WatchSpec { no_delete: true, ..key("b") }] {
-        world.create(stream, spec.clone());
-        world.create(stream, WatchSpec { prev_kv: true, ..spec });
+        harness.create(stream, spec.clone());
+        harness.create(stream, WatchSpec { prev_kv: true, ..spec });
     }
-    world.put("b", "1");
-    world.advance();
-    let batches = world.seen_events(stream);
+    harness.put("b", "1");
+    harness.advance();
+    let batches = harness.seen_events(stream);
     assert_eq!(batches.len(), 8);
     for prev_kv in [0, 1] {
         let mut blocks = batches.iter().filter(|batch| batch.id % 2 == prev_kv);
@@ -87,50 +87,50 @@ fn an_event_is_encoded_once_for_each_of_its_forms() {
 
 #[test]
 fn ids_are_chosen_around_those_in_use() {
-    let mut world = World::new();
-    let stream = world.open(NO_BOUND, false);
+    let mut harness = Harness::new();
+    let stream = harness.open(NO_BOUND, false);
     let cases = [(0, Ok(0)), (1, Ok(1)), (3, Ok(3)), (0, Ok(2)), (0, Ok(4)), (-5, Ok(-5))];
     for (id, expected) in cases {
-        assert_eq!(world.create(stream, WatchSpec { id, ..all() }), Some(expected));
+        assert_eq!(harness.create(stream, WatchSpec { id, ..all() }), Some(expected));
     }
-    world.cancel(stream, 2);
-    assert_eq!(world.create(stream, all()), Some(Ok(5)), "a free id is not chosen again");
-    assert_eq!(world.create(stream, WatchSpec { id: 2, ..all() }), Some(Ok(2)), "but may be asked for");
-    assert_eq!(world.create(stream, WatchSpec { id: 2, ..all() }), Some(Err(Refusal::DuplicateId)));
+    harness.cancel(stream, 2);
+    assert_eq!(harness.create(stream, all()), Some(Ok(5)), "a free id is not chosen again");
+    assert_eq!(harness.create(stream, WatchSpec { id: 2, ..all() }), Some(Ok(2)), "but may be asked for");
+    assert_eq!(harness.create(stream, WatchSpec { id: 2, ..all() }), Some(Err(CreateError::DuplicateId)));
     let empty = WatchSpec { id: 2, ..interval("b", "b") };
-    assert_eq!(world.create(stream, empty), Some(Err(Refusal::EmptyRange)));
-    let other = world.open(NO_BOUND, false);
-    assert_eq!(world.create(other, WatchSpec { id: 2, ..all() }), Some(Ok(2)), "ids belong to a stream");
+    assert_eq!(harness.create(stream, empty), Some(Err(CreateError::EmptyRange)));
+    let other = harness.open(NO_BOUND, false);
+    assert_eq!(harness.create(other, WatchSpec { id: 2, ..all() }), Some(Ok(2)), "ids belong to a stream");
 }
 
 #[test]
 fn a_future_start_waits_and_leaves_out_what_comes_before() {
-    let mut world = World::new();
-    let stream = world.open(NO_BOUND, false);
-    world.create(stream, WatchSpec { progress_notify: true, ..from(4, all()) });
-    world.progress(stream);
-    world.tick(stream);
+    let mut harness = Harness::new();
+    let stream = harness.open(NO_BOUND, false);
+    harness.create(stream, WatchSpec { progress_notify: true, ..from(4, all()) });
+    harness.progress(stream);
+    harness.tick(stream);
     for value in ["2", "3"] {
-        assert!(!world.ask() && !world.catch_up(), "the future is not read");
-        assert_eq!(world.seen(stream).len(), usize::from(value == "2"), "nothing but that it was created");
-        world.put("a", value);
-        world.advance();
+        assert!(!harness.ask() && !harness.catch_up(), "the future is not read");
+        assert_eq!(harness.seen(stream).len(), usize::from(value == "2"), "nothing but that it was created");
+        harness.put("a", value);
+        harness.advance();
     }
-    assert_eq!(world.seen(stream), [Delivery::Progress { id: None, revision: 3 }]);
-    world.put("a", "4");
-    world.advance();
-    assert_eq!(revisions(&world.seen_events(stream)), [4]);
+    assert_eq!(harness.seen(stream), [Delivery::Progress { id: None, revision: 3 }]);
+    harness.put("a", "4");
+    harness.advance();
+    assert_eq!(revisions(&harness.seen_events(stream)), [4]);
 }
 
 #[test]
 fn starts_outside_of_all_bounds() {
-    let mut world = with_stored_history(5);
-    let stream = world.open(NO_BOUND, false);
+    let mut harness = with_stored_history(5);
+    let stream = harness.open(NO_BOUND, false);
     for start in [i64::MAX, i64::MIN, -2, -1, 1] {
-        world.create(stream, from(start, all()));
+        harness.create(stream, from(start, all()));
     }
-    world.settle();
-    let seen = world.seen(stream);
+    harness.settle();
+    let seen = harness.seen(stream);
     let compacted = |id| Delivery::Compacted { id, compacted: -1 };
     assert!(seen.contains(&compacted(1)) && seen.contains(&compacted(2)), "negative ones are gone for ever");
     let n_events = |id| {
@@ -141,137 +141,137 @@ fn starts_outside_of_all_bounds() {
         of_watch.sum::<usize>()
     };
     assert_eq!([0, 3, 4].map(n_events), [0, 4, 4]);
-    assert_eq!(world.hub.counts().behind, 0, "who waits for the future is not behind");
+    assert_eq!(harness.hub.counts().unsynced, 0, "who waits for the future is not behind");
 }
 
 #[test]
 fn a_start_that_is_jumped_over_is_history() {
-    let mut world = World::new();
-    let stream = world.open(NO_BOUND, false);
-    world.create(stream, from(4, all()));
+    let mut harness = Harness::new();
+    let stream = harness.open(NO_BOUND, false);
+    harness.create(stream, from(4, all()));
     for value in ["2", "3", "4", "5"] {
-        world.put("a", value);
+        harness.put("a", value);
     }
-    world.settle();
-    let batches = world.seen_events(stream);
+    harness.settle();
+    let batches = harness.seen_events(stream);
     assert_eq!(batches.iter().map(|batch| batch.events.len()).sum::<usize>(), 2);
 }
 
 #[test]
 fn a_stuck_stream_costs_nothing_and_loses_nothing() {
-    let mut world = World::new();
-    let (stuck, other) = (world.open(1, false), world.open(NO_BOUND, false));
+    let mut harness = Harness::new();
+    let (stuck, other) = (harness.open(1, false), harness.open(NO_BOUND, false));
     for stream in [stuck, other] {
-        world.create(stream, all());
+        harness.create(stream, all());
     }
-    world.create(stuck, key("z"));
+    harness.create(stuck, key("z"));
     for n in 0..50 {
-        world.put("a", &n.to_string());
-        world.advance();
-        assert!(!world.catch_up(), "nothing is read for a stream that can't take it");
-        world.commit_and_release();
-        assert!(!world.ask());
+        harness.put("a", &n.to_string());
+        harness.advance();
+        assert!(!harness.catch_up(), "nothing is read for a stream that can't take it");
+        harness.commit_and_release();
+        assert!(!harness.ask());
     }
-    assert_eq!(revisions(&world.seen_events(stuck)), [2]);
-    assert_eq!(revisions(&world.seen_events(other)), (2..52).collect::<Vec<_>>());
-    assert_eq!(world.hub.counts().behind, 1, "whom the changes don't concern is not behind");
-    world.set_capacity(stuck, NO_BOUND);
-    world.resume(stuck);
-    assert!(!world.catch_up());
-    assert_eq!(world.settle(), 1, "what it missed is read at once");
-    assert_eq!(revisions(&world.seen_events(stuck)), [51]);
+    assert_eq!(revisions(&harness.seen_events(stuck)), [2]);
+    assert_eq!(revisions(&harness.seen_events(other)), (2..52).collect::<Vec<_>>());
+    assert_eq!(harness.hub.counts().unsynced, 1, "whom the changes don't concern is not behind");
+    harness.set_capacity(stuck, NO_BOUND);
+    harness.resume(stuck);
+    assert!(!harness.catch_up());
+    assert_eq!(harness.settle(), 1, "what it missed is read at once");
+    assert_eq!(revisions(&harness.seen_events(stuck)), [51]);
 }
 
 #[test]
 fn very_many_watches_of_one_stream_go_on_when_it_has_room() {
-    let mut world = with_stored_history(10);
-    world.put("a", "in memory");
-    world.advance();
-    let stream = world.open(0, false);
+    let mut harness = with_stored_history(10);
+    harness.put("a", "in memory");
+    harness.advance();
+    let stream = harness.open(0, false);
     for n in 0..4_000 {
-        world.create(stream, from(2 + n % 10, key(["a", "z"][n as usize % 2])));
+        harness.create(stream, from(2 + n % 10, key(["a", "z"][n as usize % 2])));
     }
-    world.settle();
+    harness.settle();
     for id in 0..1_000 {
-        world.cancel(stream, id);
+        harness.cancel(stream, id);
     }
-    assert_eq!(world.hub.counts().behind, 3_000);
-    world.set_capacity(stream, NO_BOUND);
-    world.resume(stream);
-    world.settle();
-    assert_eq!(world.hub.counts().behind, 0);
+    assert_eq!(harness.hub.counts().unsynced, 3_000);
+    harness.set_capacity(stream, NO_BOUND);
+    harness.resume(stream);
+    harness.settle();
+    assert_eq!(harness.hub.counts().unsynced, 0);
 }
 
 #[test]
 fn history_is_read_once_for_all_who_lag() {
-    let mut world = with_stored_history(2_500);
-    let streams: Vec<_> = (0..20).map(|_| world.open(NO_BOUND, false)).collect();
+    let mut harness = with_stored_history(2_500);
+    let streams: Vec<_> = (0..20).map(|_| harness.open(NO_BOUND, false)).collect();
     for n in 0..60 {
         let spec = [key("a"), key("b"), all(), interval("b", "d")][n % 4].clone();
         let start = if n < 30 { 2 } else { 2 + 10 * n as i64 };
-        world.create(streams[n % 20], WatchSpec { prev_kv: n % 3 == 0, ..from(start, spec) });
+        harness.create(streams[n % 20], WatchSpec { prev_kv: n % 3 == 0, ..from(start, spec) });
     }
-    let n_reads = world.settle();
+    let n_reads = harness.settle();
     assert!(n_reads <= 3, "{n_reads} reads for 2500 revisions");
-    assert_eq!(world.hub.counts().behind, 0);
+    assert_eq!(harness.hub.counts().unsynced, 0);
 }
 
 #[test]
 fn catching_up_goes_in_bounded_steps() {
-    let mut world = World::new();
-    let stream = world.open(NO_BOUND, false);
+    let mut harness = Harness::new();
+    let stream = harness.open(NO_BOUND, false);
     for n in 0..5_000 {
-        world.put("a", &n.to_string());
+        harness.put("a", &n.to_string());
     }
-    world.advance();
-    world.create(stream, from(2, all()));
-    assert!(!world.ask(), "what is in memory is not read from the state file");
+    harness.advance();
+    harness.create(stream, from(2, all()));
+    assert!(!harness.ask(), "what is in memory is not read from the state file");
     let mut n_events = 0;
-    while world.catch_up() {
-        let of_step: usize = world.seen_events(stream).iter().map(|batch| batch.events.len()).sum();
+    while harness.catch_up() {
+        let of_step: usize = harness.seen_events(stream).iter().map(|batch| batch.events.len()).sum();
         assert!(of_step <= 1_000, "{of_step} events in one step");
         n_events += of_step;
     }
     assert_eq!(n_events, 5_000);
-    assert!(!world.ask());
+    assert!(!harness.ask());
 }
 
 #[test]
 fn a_burst_is_told_in_parts() {
-    let mut world = World::new();
-    let (narrow, wide) = (world.open(100, false), world.open(NO_BOUND, false));
+    let mut harness = Harness::new();
+    let (narrow, wide) = (harness.open(100, false), harness.open(NO_BOUND, false));
     for stream in [narrow, wide] {
-        world.create(stream, WatchSpec { prev_kv: true, ..all() });
+        harness.create(stream, WatchSpec { prev_kv: true, ..all() });
         // Some of them wait for the revision with which a part begins.
         for start in 3..63 {
-            world.create(stream, from(start, all()));
+            harness.create(stream, from(start, all()));
         }
     }
     let large = "v".repeat(40_000);
     for _ in 2..62 {
-        world.put("a", &large);
+        harness.put("a", &large);
     }
-    world.advance();
-    let batches = world.seen_events(wide);
+    harness.advance();
+    let batches = harness.seen_events(wide);
     assert!(batches.iter().filter(|batch| batch.id == 0).count() > 1);
     assert!(batches.iter().all(|batch| batch.events.as_bytes().len() < 4 << 20), "no part is much too large");
-    world.commit_and_release();
-    world.finish();
+    harness.commit_and_release();
+    harness.finish();
 }
 
 #[test]
 fn a_large_transaction_stays_whole() {
-    let mut world = World::new();
-    let stream = world.open(NO_BOUND, false);
-    world.create(stream, all());
+    let mut harness = Harness::new();
+    let stream = harness.open(NO_BOUND, false);
+    harness.create(stream, all());
     let puts = (0..5_000).map(|n| Write::Put(format!("{n:05}").into(), "v".into()));
-    let large = world.write(&puts.collect::<Vec<_>>());
-    world.put("a", "v");
-    world.advance();
-    world.create(stream, from(large, WatchSpec { prev_kv: true, ..all() }));
-    world.commit_and_release();
-    world.settle();
-    let batches = world.seen_events(stream);
+    let large = harness.write(&puts.collect::<Vec<_>>());
+    harness.put("a", "v");
+    harness.advance();
+    harness.create(stream, from(large, WatchSpec { prev_kv: true, ..all() }));
+    harness.commit_and_release();
+    harness.settle();
+    let batches = harness.seen_events(stream);
     let lens = |id| batches.iter().filter(|batch| batch.id == id).map(|batch| batch.events.len()).collect();
     let (live, later): (Vec<_>, Vec<_>) = (lens(0), lens(1));
     assert_eq!((live, later), (vec![5_000, 1], vec![5_000, 1]));
@@ -279,44 +279,44 @@ fn a_large_transaction_stays_whole() {
 
 #[test]
 fn a_compacted_watch_keeps_its_id_until_it_is_canceled() {
-    let mut world = with_stored_history(10);
-    let stream = world.open(NO_BOUND, false);
-    world.compact(5);
+    let mut harness = with_stored_history(10);
+    let stream = harness.open(NO_BOUND, false);
+    harness.compact(5);
     let id = 7;
-    world.create(stream, WatchSpec { id, progress_notify: true, ..from(4, all()) });
-    world.create(stream, from(5, all()));
-    world.progress(stream);
-    assert!(!world.catch_up());
-    assert_eq!(world.seen(stream).pop(), Some(Delivery::Compacted { id, compacted: 5 }));
-    world.settle();
-    let seen = world.seen(stream);
+    harness.create(stream, WatchSpec { id, progress_notify: true, ..from(4, all()) });
+    harness.create(stream, from(5, all()));
+    harness.progress(stream);
+    assert!(!harness.catch_up());
+    assert_eq!(harness.seen(stream).pop(), Some(Delivery::Compacted { id, compacted: 5 }));
+    harness.settle();
+    let seen = harness.seen(stream);
     assert!(matches!(&seen[0], Delivery::Events(batch) if batch.revision == 10 && batch.events.len() == 6));
     let progress = Delivery::Progress { id: None, revision: 10 };
     assert_eq!(seen[1..], [progress], "an ended watch holds back no progress");
-    assert_eq!(world.create(stream, WatchSpec { id, ..all() }), Some(Err(Refusal::DuplicateId)));
-    world.put("a", "v");
-    world.settle();
-    assert_eq!(world.hub.counts().watchers, 1);
-    world.cancel(stream, id);
-    assert_eq!(world.seen(stream).pop(), Some(Delivery::Canceled { id, revision: 11 }));
-    assert_eq!(world.create(stream, WatchSpec { id, ..all() }), Some(Ok(id)));
+    assert_eq!(harness.create(stream, WatchSpec { id, ..all() }), Some(Err(CreateError::DuplicateId)));
+    harness.put("a", "v");
+    harness.settle();
+    assert_eq!(harness.hub.counts().watchers, 1);
+    harness.cancel(stream, id);
+    assert_eq!(harness.seen(stream).pop(), Some(Delivery::Canceled { id, revision: 11 }));
+    assert_eq!(harness.create(stream, WatchSpec { id, ..all() }), Some(Ok(id)));
 }
 
 #[test]
 fn a_compaction_while_history_is_read_ends_who_is_below_it() {
     for is_read_before in [false, true] {
-        let mut world = with_stored_history(10);
-        let stream = world.open(NO_BOUND, false);
-        world.create(stream, from(2, key("a")));
-        assert!(world.ask() && !world.ask());
+        let mut harness = with_stored_history(10);
+        let stream = harness.open(NO_BOUND, false);
+        harness.create(stream, from(2, key("a")));
+        assert!(harness.ask() && !harness.ask());
         if is_read_before {
-            world.read();
+            harness.read();
         }
-        world.compact(8);
-        world.read();
-        world.supply();
-        world.settle();
-        let seen = world.seen(stream);
+        harness.compact(8);
+        harness.read();
+        harness.supply();
+        harness.settle();
+        let seen = harness.seen(stream);
         match is_read_before {
             true => assert!(matches!(&seen[1..], [Delivery::Events(_)]), "what was read is told"),
             false => assert_eq!(seen[1..], [Delivery::Compacted { id: 0, compacted: 8 }]),
@@ -326,131 +326,131 @@ fn a_compaction_while_history_is_read_ends_who_is_below_it() {
 
 #[test]
 fn an_answer_may_come_when_nobody_wants_it_any_more() {
-    let mut world = with_stored_history(10);
-    let (closed, open) = (world.open(NO_BOUND, false), world.open(NO_BOUND, false));
-    world.create(closed, from(2, all()));
-    assert!(world.ask());
-    world.close(closed);
-    world.create(open, from(6, key("b")));
-    world.read();
-    world.supply();
-    assert_eq!(world.hub.counts().behind, 0, "who came meanwhile takes what was read for others");
-    assert_eq!(revisions(&world.seen_events(open)), [10]);
+    let mut harness = with_stored_history(10);
+    let (closed, open) = (harness.open(NO_BOUND, false), harness.open(NO_BOUND, false));
+    harness.create(closed, from(2, all()));
+    assert!(harness.ask());
+    harness.close(closed);
+    harness.create(open, from(6, key("b")));
+    harness.read();
+    harness.supply();
+    assert_eq!(harness.hub.counts().unsynced, 0, "who came meanwhile takes what was read for others");
+    assert_eq!(revisions(&harness.seen_events(open)), [10]);
 }
 
 #[test]
 fn previous_values_are_read_only_for_those_who_are_told() {
-    let mut world = with_stored_history(10);
-    let stuck = world.open(0, false);
-    world.create(stuck, WatchSpec { prev_kv: true, ..from(9, all()) });
-    let stream = world.open(NO_BOUND, false);
-    world.create(stream, WatchSpec { prev_kv: true, ..from(20, all()) });
-    world.put("b", "in memory");
-    world.advance();
+    let mut harness = with_stored_history(10);
+    let stuck = harness.open(0, false);
+    harness.create(stuck, WatchSpec { prev_kv: true, ..from(9, all()) });
+    let stream = harness.open(NO_BOUND, false);
+    harness.create(stream, WatchSpec { prev_kv: true, ..from(20, all()) });
+    harness.put("b", "in memory");
+    harness.advance();
     // What was before the revisions 9 and 11.
-    world.lose(6);
-    world.lose(8);
+    harness.lose(6);
+    harness.lose(8);
     for start in [9, 11] {
-        world.create(stream, from(start, all()));
-        world.settle();
-        assert_eq!(revisions(&world.seen_events(stream)).last(), Some(&11));
+        harness.create(stream, from(start, all()));
+        harness.settle();
+        assert_eq!(revisions(&harness.seen_events(stream)).last(), Some(&11));
     }
 }
 
 #[test]
 fn previous_values_that_were_not_asked_for_are_waited_for() {
-    let mut world = with_stored_history(10);
-    let stream = world.open(NO_BOUND, false);
-    world.create(stream, from(2, key("a")));
-    assert!(world.ask());
-    world.create(stream, WatchSpec { prev_kv: true, ..from(3, key("b")) });
-    world.create(stream, from(3, key("c")));
-    world.read();
-    world.supply();
-    assert_eq!(world.hub.counts().behind, 1);
-    assert!(world.seen_events(stream).iter().all(|batch| batch.id != 1));
-    assert_eq!(world.settle(), 1, "the next read is for it");
-    assert_eq!(world.hub.counts().behind, 0);
-    assert_eq!(revisions(&world.seen_events(stream)), [10]);
+    let mut harness = with_stored_history(10);
+    let stream = harness.open(NO_BOUND, false);
+    harness.create(stream, from(2, key("a")));
+    assert!(harness.ask());
+    harness.create(stream, WatchSpec { prev_kv: true, ..from(3, key("b")) });
+    harness.create(stream, from(3, key("c")));
+    harness.read();
+    harness.supply();
+    assert_eq!(harness.hub.counts().unsynced, 1);
+    assert!(harness.seen_events(stream).iter().all(|batch| batch.id != 1));
+    assert_eq!(harness.settle(), 1, "the next read is for it");
+    assert_eq!(harness.hub.counts().unsynced, 0);
+    assert_eq!(revisions(&harness.seen_events(stream)), [10]);
 }
 
 #[test]
 fn a_hub_that_was_not_turned_for_long_loses_nothing() {
-    let mut world = World::new();
-    let stream = world.open(NO_BOUND, false);
-    world.create(stream, all());
+    let mut harness = Harness::new();
+    let stream = harness.open(NO_BOUND, false);
+    harness.create(stream, all());
     for n in 0..10 {
-        world.put("a", &n.to_string());
-        world.put("b", &n.to_string());
-        world.commit_and_release();
+        harness.put("a", &n.to_string());
+        harness.put("b", &n.to_string());
+        harness.commit_and_release();
     }
-    world.put("a", "in memory");
-    world.settle();
-    let n_events: usize = world.seen_events(stream).iter().map(|batch| batch.events.len()).sum();
+    harness.put("a", "in memory");
+    harness.settle();
+    let n_events: usize = harness.seen_events(stream).iter().map(|batch| batch.events.len()).sum();
     assert_eq!(n_events, 21);
 }
 
 #[test]
 fn progress_waits_for_every_watch() {
-    let mut world = with_stored_history(10);
-    let stream = world.open(NO_BOUND, false);
-    world.progress(stream);
-    assert_eq!(world.seen(stream), [], "without a watch there is nothing to tell");
-    world.create(stream, all());
-    world.create(stream, from(3, key("b")));
-    world.seen(stream);
-    world.progress(stream);
-    world.progress(stream);
-    assert_eq!(world.seen(stream), [], "one watch is behind");
-    world.settle();
-    let seen = world.seen(stream);
+    let mut harness = with_stored_history(10);
+    let stream = harness.open(NO_BOUND, false);
+    harness.progress(stream);
+    assert_eq!(harness.seen(stream), [], "without a watch there is nothing to tell");
+    harness.create(stream, all());
+    harness.create(stream, from(3, key("b")));
+    harness.seen(stream);
+    harness.progress(stream);
+    harness.progress(stream);
+    assert_eq!(harness.seen(stream), [], "one watch is behind");
+    harness.settle();
+    let seen = harness.seen(stream);
     assert!(matches!(seen[0], Delivery::Events(_)));
     assert_eq!(seen[1..], [Delivery::Progress { id: None, revision: 10 }], "one answer for all questions");
-    world.create(stream, from(3, key("b")));
-    world.progress(stream);
-    world.cancel(stream, 2);
-    assert_eq!(world.seen(stream).pop(), Some(Delivery::Progress { id: None, revision: 10 }));
+    harness.create(stream, from(3, key("b")));
+    harness.progress(stream);
+    harness.cancel(stream, 2);
+    assert_eq!(harness.seen(stream).pop(), Some(Delivery::Progress { id: None, revision: 10 }));
 }
 
 #[test]
 fn a_tick_tells_quiet_watches_that_asked_for_it() {
-    let mut world = World::new();
-    let stream = world.open(NO_BOUND, false);
-    world.create(stream, WatchSpec { progress_notify: true, ..key("a") });
-    world.create(stream, WatchSpec { progress_notify: true, ..key("b") });
-    world.create(stream, key("b"));
-    world.put("a", "v");
-    world.advance();
-    world.seen(stream);
+    let mut harness = Harness::new();
+    let stream = harness.open(NO_BOUND, false);
+    harness.create(stream, WatchSpec { progress_notify: true, ..key("a") });
+    harness.create(stream, WatchSpec { progress_notify: true, ..key("b") });
+    harness.create(stream, key("b"));
+    harness.put("a", "v");
+    harness.advance();
+    harness.seen(stream);
     let progress = |id| Delivery::Progress { id: Some(id), revision: 2 };
-    world.tick(stream);
-    assert_eq!(world.seen(stream), [progress(1)]);
-    world.tick(stream);
-    assert_eq!(world.seen(stream), [progress(0), progress(1)]);
+    harness.tick(stream);
+    assert_eq!(harness.seen(stream), [progress(1)]);
+    harness.tick(stream);
+    assert_eq!(harness.seen(stream), [progress(0), progress(1)]);
 }
 
 #[test]
 fn the_end_concerns_those_who_wanted_it_so() {
-    let mut world = World::new();
-    let (needs_leader, other) = (world.open(NO_BOUND, true), world.open(NO_BOUND, false));
+    let mut harness = Harness::new();
+    let (needs_leader, other) = (harness.open(NO_BOUND, true), harness.open(NO_BOUND, false));
     for stream in [needs_leader, other] {
-        world.create(stream, all());
+        harness.create(stream, all());
     }
-    world.end_all(End::NoLeader);
-    world.end_all(End::NoLeader);
-    assert_eq!(world.seen(needs_leader).last(), Some(&Delivery::Ended(End::NoLeader)));
-    world.put("a", "v");
-    world.settle();
-    assert_eq!(world.seen_events(other).len(), 1);
-    assert_eq!(world.create(needs_leader, all()), None);
-    world.cancel(needs_leader, 0);
-    world.progress(needs_leader);
-    world.tick(needs_leader);
-    world.end_all(End::Stopped);
-    assert_eq!(world.seen(needs_leader), [], "an ended stream is told nothing");
-    assert_eq!(world.seen(other), [Delivery::Ended(End::Stopped)]);
-    assert_eq!(world.hub.counts().streams, 2);
-    world.close(needs_leader);
-    world.close(other);
-    assert_eq!(world.hub.counts().streams, 0);
+    harness.end_all(End::NoLeader);
+    harness.end_all(End::NoLeader);
+    assert_eq!(harness.seen(needs_leader).last(), Some(&Delivery::Ended(End::NoLeader)));
+    harness.put("a", "v");
+    harness.settle();
+    assert_eq!(harness.seen_events(other).len(), 1);
+    assert_eq!(harness.create(needs_leader, all()), None);
+    harness.cancel(needs_leader, 0);
+    harness.progress(needs_leader);
+    harness.tick(needs_leader);
+    harness.end_all(End::Stopped);
+    assert_eq!(harness.seen(needs_leader), [], "an ended stream is told nothing");
+    assert_eq!(harness.seen(other), [Delivery::Ended(End::Stopped)]);
+    assert_eq!(harness.hub.counts().streams, 2);
+    harness.close(needs_leader);
+    harness.close(other);
+    assert_eq!(harness.hub.counts().streams, 0);
 }

@@ -8,10 +8,10 @@ use ferretcd_mvcc::{Change, ChangeKind};
 use ferretcd_watch::{Counts, Delivery, WatchBatch};
 use prost::Message;
 
-use super::World;
+use super::Harness;
 use super::stream::{Stream, Watch};
 
-impl World {
+impl Harness {
     pub(super) fn check_deliveries(&mut self) {
         for index in 0..self.streams.len() {
             let Some(mut stream) = self.streams[index].take() else { continue };
@@ -145,7 +145,7 @@ impl World {
             self.streams[index] = Some(stream);
         }
         if !self.streams.iter().flatten().any(Stream::was_refused) {
-            assert_eq!(self.hub.counts().behind, 0, "who waits for the future is not behind");
+            assert_eq!(self.hub.counts().unsynced, 0, "who waits for the future is not behind");
         }
         for index in 0..self.streams.len() {
             self.check_tick_at_rest(index);

@@ -1,43 +1,20 @@
-//! Where each watch stands, and its way from one place to another.
+//! How watches change their state.
+//!
+//! ```text
+//!   create ──► Unsynced ◄──────► Parked        no room, room again
+//!               │    ▲             ▲
+//!     caught up ▼    │ restore     │ no room
+//!              Synced ─────────────┘           each of them ──► Ended
+//! ```
 
-use crate::groups::GroupKey;
-use crate::stream::StreamId;
-use crate::{Delivery, Events, Hub, Outlet, WatchBatch, WatchId};
+use crate::keys::{GroupKey, StreamId, WatcherKey};
+use crate::watcher::{Watcher, WatcherState};
+use crate::{Delivery, Events, Hub, Outlet, WatchBatch};
 
 /// Watches that a stream gets into the queue at once when it has room again. Most streams have fewer, and the room
 /// is seldom enough for so many.
 const UNPARKED_MAX: usize = 1024;
 
-/// Names a watch within the hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct WatcherKey(pub(crate) u32);
-
-#[derive(Debug)]
-pub(crate) struct Watcher {
-    pub(crate) id: WatchId,
-    pub(crate) stream: StreamId,
-    pub(crate) group: GroupKey,
-    pub(crate) place: Place,
-    pub(crate) fragment: bool,
-    pub(crate) progress_notify: bool,
-    /// Whether there were no events since the last tick.
-    pub(crate) is_quiet: bool,
-}
-
-/// Where a watch stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// At the hub's position, and at this place among the synced ones of its group.
-    Synced(u32),
-    /// It wants this revision next.
-    Behind(i64),
-    /// The same, and it waits until its stream has room.
-    Parked(i64),
-    /// It gets nothing any more and belongs to no group.
-    Over,
-}
-
-/// Moving watches from place to place. Nothing but these functions changes one.
 impl<O: Outlet> Hub<O> {
     /// Delivers events to a watch if its stream has room.
     pub(crate) fn offer(&mut self, key: WatcherKey, events: &Events, revision: i64) -> bool {
@@ -58,21 +35,21 @@ impl<O: Outlet> Hub<O> {
         if next == self.position + 1 {
             return self.sync(key);
         }
-        self.watchers[key.index()].place = Place::Behind(next);
-        self.behind.insert((next, key));
-        self.n_awaiting += usize::from(self.is_to_come(next));
+        self.watchers[key.index()].state = WatcherState::Unsynced(next);
+        self.unsynced.insert((next, key));
+        self.n_future += usize::from(self.is_future(next));
     }
 
     /// Whether a watch that wants this revision next waits for it to come.
-    fn is_to_come(&self, next: i64) -> bool {
+    fn is_future(&self, next: i64) -> bool {
         next > self.position.saturating_add(1)
     }
 
     /// Everything up to `position` has been told, or left to who is behind.
-    pub(crate) fn move_to(&mut self, position: i64) {
-        if self.n_awaiting > 0 {
-            let come = self.behind_in(self.position + 2, position.saturating_add(1)).count();
-            self.n_awaiting -= come;
+    pub(crate) fn advance_to(&mut self, position: i64) {
+        if self.n_future > 0 {
+            let come = self.unsynced_in(self.position + 2, position.saturating_add(1)).count();
+            self.n_future -= come;
         }
         self.position = position;
     }
@@ -80,7 +57,7 @@ impl<O: Outlet> Hub<O> {
     /// Lets a watch that is behind, and not in the queue, wait for room.
     pub(crate) fn park(&mut self, key: WatcherKey, next: i64) {
         let watcher = &mut self.watchers[key.index()];
-        watcher.place = Place::Parked(next);
+        watcher.state = WatcherState::Parked(next);
         self.streams[watcher.stream.index()].parked.insert((next, key));
     }
 
@@ -96,19 +73,19 @@ impl<O: Outlet> Hub<O> {
 
     /// Lets the parked watch that is furthest back into the queue, if there is one and its stream has room.
     fn unpark_one(&mut self, stream: StreamId) -> bool {
-        let state = &mut self.streams[stream.index()];
-        if state.is_full {
+        let stream_state = &mut self.streams[stream.index()];
+        if stream_state.is_full {
             return false;
         }
-        let Some((next, key)) = state.parked.pop_first() else { return false };
-        self.watchers[key.index()].place = Place::Behind(next);
-        self.behind.insert((next, key))
+        let Some((next, key)) = stream_state.parked.pop_first() else { return false };
+        self.watchers[key.index()].state = WatcherState::Unsynced(next);
+        self.unsynced.insert((next, key))
     }
 
     /// Takes a watch out of the queue.
     pub(crate) fn leave_queue(&mut self, next: i64, key: WatcherKey) {
-        self.behind.remove(&(next, key));
-        self.n_awaiting -= usize::from(self.is_to_come(next));
+        self.unsynced.remove(&(next, key));
+        self.n_future -= usize::from(self.is_future(next));
         _ = self.unpark_one(self.watchers[key.index()].stream);
     }
 
@@ -116,32 +93,32 @@ impl<O: Outlet> Hub<O> {
     fn sync(&mut self, key: WatcherKey) {
         let watcher = &mut self.watchers[key.index()];
         let group = self.groups.get_mut(watcher.group);
-        watcher.place = Place::Synced(group.synced.len() as u32);
+        watcher.state = WatcherState::Synced(group.synced.len() as u32);
         group.synced.push(key);
-        group.n_behind -= 1;
-        self.n_behind -= 1;
+        group.n_unsynced -= 1;
+        self.n_unsynced -= 1;
         self.n_synced += 1;
         let stream = watcher.stream;
-        let state = &mut self.streams[stream.index()];
-        state.n_behind -= 1;
-        state.n_synced += 1;
-        self.pay_progress(stream);
+        let stream_state = &mut self.streams[stream.index()];
+        stream_state.n_unsynced -= 1;
+        stream_state.n_synced += 1;
+        self.deliver_due_progress(stream);
     }
 
     /// Takes the rank of a synced watch away; it is not in the queue then.
     pub(crate) fn unsync(&mut self, key: WatcherKey) {
         self.leave_synced(key);
         let Watcher { group, stream, .. } = self.watchers[key.index()];
-        self.groups.get_mut(group).n_behind += 1;
-        self.n_behind += 1;
-        self.streams[stream.index()].n_behind += 1;
+        self.groups.get_mut(group).n_unsynced += 1;
+        self.n_unsynced += 1;
+        self.streams[stream.index()].n_unsynced += 1;
     }
 
     /// The hub goes to `position` without having told anybody what lies between.
-    pub(crate) fn leap(&mut self, position: i64) {
+    pub(crate) fn skip_to(&mut self, position: i64) {
         let next = self.position + 1;
-        self.move_to(position);
-        let is_synced = |(_, watcher): &(usize, &Watcher)| matches!(watcher.place, Place::Synced(_));
+        self.advance_to(position);
+        let is_synced = |(_, watcher): &(usize, &Watcher)| matches!(watcher.state, WatcherState::Synced(_));
         let synced: Vec<_> =
             self.watchers.iter().filter(is_synced).map(|(index, _)| WatcherKey(index as u32)).collect();
         for key in synced {
@@ -152,12 +129,14 @@ impl<O: Outlet> Hub<O> {
 
     /// Takes a synced watch out of its group.
     fn leave_synced(&mut self, key: WatcherKey) {
-        let Watcher { group, stream, place, .. } = self.watchers[key.index()];
-        let Place::Synced(at) = place else { unreachable!("only synced watches leave the synced ones") };
+        let Watcher { group, stream, state, .. } = self.watchers[key.index()];
+        let WatcherState::Synced(at) = state else {
+            unreachable!("only synced watches leave the synced ones")
+        };
         let synced = &mut self.groups.get_mut(group).synced;
         synced.swap_remove(at as usize);
         if let Some(moved) = synced.get(at as usize) {
-            self.watchers[moved.index()].place = place;
+            self.watchers[moved.index()].state = state;
         }
         self.n_synced -= 1;
         self.streams[stream.index()].n_synced -= 1;
@@ -165,20 +144,20 @@ impl<O: Outlet> Hub<O> {
 
     /// A watch gets nothing any more.
     pub(crate) fn end_watcher(&mut self, key: WatcherKey) {
-        let Watcher { group, stream, place, .. } = self.watchers[key.index()];
-        match place {
-            Place::Over => return,
-            Place::Synced(_) => self.leave_synced(key),
-            Place::Behind(next) | Place::Parked(next) => {
+        let Watcher { group, stream, state, .. } = self.watchers[key.index()];
+        match state {
+            WatcherState::Ended => return,
+            WatcherState::Synced(_) => self.leave_synced(key),
+            WatcherState::Unsynced(next) | WatcherState::Parked(next) => {
                 if !self.streams[stream.index()].parked.remove(&(next, key)) {
                     self.leave_queue(next, key);
                 }
-                self.streams[stream.index()].n_behind -= 1;
-                self.n_behind -= 1;
-                self.groups.get_mut(group).n_behind -= 1;
+                self.streams[stream.index()].n_unsynced -= 1;
+                self.n_unsynced -= 1;
+                self.groups.get_mut(group).n_unsynced -= 1;
             }
         }
-        self.watchers[key.index()].place = Place::Over;
+        self.watchers[key.index()].state = WatcherState::Ended;
         self.groups.remove_if_empty(group);
     }
 
@@ -188,9 +167,9 @@ impl<O: Outlet> Hub<O> {
 
     /// The first watch in the queue that wants a revision of `first..=last` next and has room; others on the
     /// way there are parked.
-    pub(crate) fn first_behind(&mut self, first: i64, last: i64) -> Option<i64> {
+    pub(crate) fn first_unsynced(&mut self, first: i64, last: i64) -> Option<i64> {
         loop {
-            let &(next, key) = self.behind_in(first, last).next()?;
+            let &(next, key) = self.unsynced_in(first, last).next()?;
             if self.streams[self.watchers[key.index()].stream.index()].has_room() {
                 return Some(next);
             }
@@ -200,31 +179,25 @@ impl<O: Outlet> Hub<O> {
     }
 
     /// Watches in the queue that want a revision of `first..=last` next.
-    pub(crate) fn behind_in(
+    pub(crate) fn unsynced_in(
         &self,
         first: i64,
         last: i64,
     ) -> impl DoubleEndedIterator<Item = &(i64, WatcherKey)> {
         let end = last.max(first.saturating_sub(1)).saturating_add(1);
-        self.behind.range((first, WatcherKey(0))..(end, WatcherKey(0)))
+        self.unsynced.range((first, WatcherKey(0))..(end, WatcherKey(0)))
     }
 
     /// Ends the watches that want history that is gone.
     pub(crate) fn end_compacted(&mut self) {
         let compacted = self.reader.compacted();
-        while let Some(&(next, key)) = self.behind.first()
+        while let Some(&(next, key)) = self.unsynced.first()
             && next < compacted
         {
             let Watcher { id, stream, .. } = self.watchers[key.index()];
             self.end_watcher(key);
             self.streams[stream.index()].outlet.deliver(Delivery::Compacted { id, compacted });
-            self.pay_progress(stream);
+            self.deliver_due_progress(stream);
         }
-    }
-}
-
-impl WatcherKey {
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
     }
 }

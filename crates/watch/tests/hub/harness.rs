@@ -11,7 +11,7 @@ use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_base::{KeyRange, LeaseId, Revision};
 use ferretcd_mvcc::{Change, Reader, Scrub, Store};
 use ferretcd_watch::{
-    Delivery, End, HistoryAnswer, HistoryRequest, Hub, Refusal, WatchBatch, WatchId, WatchSpec,
+    CreateError, Delivery, End, HistoryRequest, HistoryResponse, Hub, WatchBatch, WatchId, WatchSpec,
 };
 
 use self::stream::{Queue, Stream, Watch};
@@ -23,7 +23,7 @@ pub(crate) enum Write {
     Delete(KeyRange),
 }
 
-pub(crate) struct World {
+pub(crate) struct Harness {
     backend: Backend,
     pub(crate) store: Store,
     pub(crate) reader: Reader,
@@ -37,10 +37,10 @@ pub(crate) struct World {
     /// Closed ones leave a gap.
     streams: Vec<Option<Stream>>,
     pub(crate) request: Option<HistoryRequest>,
-    pub(crate) answer: Option<HistoryAnswer>,
+    pub(crate) answer: Option<HistoryResponse>,
 }
 
-impl World {
+impl Harness {
     pub(crate) fn new() -> Self {
         let backend = Backend::in_memory();
         let store = Store::open(backend.clone(), &ferretcd_mvcc::Config { cache_bytes: 1 << 12 }).unwrap();
@@ -62,7 +62,7 @@ impl World {
 }
 
 /// The store.
-impl World {
+impl Harness {
     pub(crate) fn write(&mut self, writes: &[Write]) -> i64 {
         let mut txn = self.store.write(&mut self.batch);
         for write in writes {
@@ -149,7 +149,7 @@ impl World {
 }
 
 /// The owner's side of the hub. Every step ends with a look at what was delivered.
-impl World {
+impl Harness {
     pub(crate) fn open(&mut self, capacity: usize, requires_leader: bool) -> usize {
         let queue = Queue::default();
         queue.set_capacity(capacity);
@@ -167,7 +167,7 @@ impl World {
     }
 
     /// Creates a watch and returns its id, or why there is none; `None` on a stream that is over.
-    pub(crate) fn create(&mut self, stream: usize, spec: WatchSpec) -> Option<Result<WatchId, Refusal>> {
+    pub(crate) fn create(&mut self, stream: usize, spec: WatchSpec) -> Option<Result<WatchId, CreateError>> {
         let revision = self.position;
         let state = self.streams[stream].as_mut()?;
         self.hub.create(state.id, spec.clone());
@@ -178,7 +178,7 @@ impl World {
         let expected = state.choose_id(&spec);
         let answer = match expected {
             Ok(id) => Delivery::Created { id, revision },
-            Err(reason) => Delivery::Refused { revision, reason },
+            Err(reason) => Delivery::Rejected { revision, reason },
         };
         state.take_answer(answer);
         if let Ok(id) = expected {

@@ -1,4 +1,4 @@
-//! The changes of a stretch in the two forms in which groups want them.
+//! The changes of a stretch in the two encoded in which groups want them.
 
 use bytes::Bytes;
 use ferretcd_mvcc::Change;
@@ -7,12 +7,12 @@ use crate::Events;
 use crate::events::Encoded;
 use crate::groups::{Group, Groups, Pick};
 
-pub(crate) struct Forms {
+pub(crate) struct EncodedChanges {
     plain: Encoded,
     with_previous: Encoded,
 }
 
-impl Forms {
+impl EncodedChanges {
     /// Encodes what was picked, each change at most once in each form. `previous` finds what the key of a
     /// change was before, and is asked only about changes that a group wants with it.
     pub(crate) fn encode<E>(

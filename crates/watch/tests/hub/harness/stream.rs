@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ferretcd_watch::{Delivery, Outlet, Refusal, StreamId, WatchId, WatchSpec};
+use ferretcd_watch::{CreateError, Delivery, Outlet, StreamId, WatchId, WatchSpec};
 
 /// A stream's queue. It counts bytes until they are drained and refuses events above its capacity.
 #[derive(Clone, Debug, Default)]
@@ -109,15 +109,15 @@ impl Stream {
         self.seen.push(expected);
     }
 
-    pub(super) fn choose_id(&mut self, spec: &WatchSpec) -> Result<WatchId, Refusal> {
+    pub(super) fn choose_id(&mut self, spec: &WatchSpec) -> Result<WatchId, CreateError> {
         match spec.id {
-            _ if spec.range.is_empty() => Err(Refusal::EmptyRange),
+            _ if spec.range.is_empty() => Err(CreateError::EmptyRange),
             0 => {
                 let id = (self.next_id..).find(|id| !self.watches.contains_key(id)).unwrap();
                 self.next_id = id + 1;
                 Ok(id)
             }
-            id if self.watches.contains_key(&id) => Err(Refusal::DuplicateId),
+            id if self.watches.contains_key(&id) => Err(CreateError::DuplicateId),
             id => Ok(id),
         }
     }
