@@ -1,8 +1,8 @@
-//! Telling watches that are behind what they have missed.
+//! Delivery of past events to unsynced watches.
 //!
-//! All of them are served together: a stretch of history is read once, from where the one that is furthest
-//! back stands, and told to everybody who wants some of it. So they meet, and move on as one. Two such
-//! passes run at the same time: one through what is in memory, one through what is not.
+//! All of them are served together: a stretch of history is read once, beginning where the watch furthest
+//! behind stands, and delivered to every watch that wants some of it. So they meet, and move on as one. Two such
+//! passes run at the same time: one through the history in memory, one through the state file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,14 @@ use crate::groups::Pick;
 use crate::history::{Previous, stretch};
 use crate::{HistoryRequest, HistoryResponse, Hub, Outlet};
 
-/// Once a stretch has brought so many bytes to watches the others wait for the next one, so that no stretch
-/// takes long.
+/// Bytes delivered from one stretch after which further watches wait for the next stretch, so that none takes long.
 const DELIVERED_BYTES: usize = 1 << 20;
-/// Above so many different ranges previous values are read of all keys.
+/// Number of different ranges above which previous values are read of all keys.
 const PREVIOUS_RANGES_MAX: usize = 64;
 
 impl<O: Outlet> Hub<O> {
-    /// Tells watches that are behind about one stretch of what is in memory. Returns whether there may be
-    /// more to tell: then call it again, after whatever is more urgent.
+    /// Delivers one stretch of the history in memory to unsynced watches. Returns whether there may be more:
+    /// then call it again, after more urgent work.
     ///
     /// Costs as [`Hub::advance`] does, for at most about 1000 changes.
     pub fn catch_up(&mut self) -> Result<bool, ReadError> {
@@ -30,15 +29,15 @@ impl<O: Outlet> Hub<O> {
         let oldest = self.reader.recent_from();
         let Some(from) = self.first_unsynced(oldest, self.position) else { return Ok(false) };
         let Some(history) = self.reader.recent_history(from, &stretch(self.position)) else {
-            // It has left the memory this moment.
+            // It has just left the memory.
             return Ok(true);
         };
         self.deliver_to_unsynced(from, &history, &[])?;
         Ok(true)
     }
 
-    /// History that watches wait for and that is not in memory; `None` if there is none, and while the last
-    /// request is not answered by [`Hub::supply`].
+    /// A request for history that unsynced watches want and that is not in memory; `None` if they want none, and
+    /// until [`Hub::supply`] gets the response to the last request.
     pub fn wanted(&mut self) -> Option<HistoryRequest> {
         if self.is_reading {
             return None;
@@ -50,13 +49,12 @@ impl<O: Outlet> Hub<O> {
         Some(HistoryRequest { from, until: self.position, previous_of: self.previous_of(from) })
     }
 
-    /// Tells watches that are behind about the history that was read for them. An error means that the store
-    /// can't be read any more.
-    pub fn supply(&mut self, answer: HistoryResponse) -> Result<(), ReadError> {
+    /// Delivers history that was read for unsynced watches. An error means that the store can't be read any more.
+    pub fn supply(&mut self, response: HistoryResponse) -> Result<(), ReadError> {
         self.is_reading = false;
-        match answer.stretch {
-            Ok(stretch) => self.deliver_to_unsynced(answer.from, &stretch.history, &stretch.previous),
-            // Who wanted it is ended with the next step.
+        match response.stretch {
+            Ok(stretch) => self.deliver_to_unsynced(response.from, &stretch.history, &stretch.previous),
+            // The next step ends the watches that wanted it.
             Err(ReadError::Compacted { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -78,7 +76,7 @@ impl<O: Outlet> Hub<O> {
         ranges.into_values().cloned().collect()
     }
 
-    /// Tells a stretch that begins with the revision `from` to everybody who wants a revision of it next.
+    /// Delivers a stretch that begins with the revision `from` to the watches that want a revision of it next.
     fn deliver_to_unsynced(
         &mut self,
         from: i64,
@@ -87,10 +85,10 @@ impl<O: Outlet> Hub<O> {
     ) -> Result<(), ReadError> {
         let changes = &history.changes;
         let concerned: Vec<_> = self.unsynced_in(from, history.last).copied().collect();
-        let asked: BTreeSet<_> = concerned.iter().map(|(_, key)| self.group_of(*key)).collect();
-        let mut picks = self.groups.pick(changes, |key, _| asked.contains(&key));
-        // Who came after the request, and wants previous values that it did not ask for, waits for the next one:
-        // to read them here would hold up everybody.
+        let concerned_groups: BTreeSet<_> = concerned.iter().map(|(_, key)| self.group_of(*key)).collect();
+        let mut picks = self.groups.pick(changes, |key, _| concerned_groups.contains(&key));
+        // A watch created after the request may want previous values that were not read. It waits for the next
+        // stretch: reading them here would delay all watches.
         let is_unread = |pick: &&Pick| {
             let is_wanted = self.groups.get(pick.0).selection.prev_kv;
             is_wanted && matches!(previous.get(pick.1 as usize), Some(Previous::NotRead))
@@ -104,7 +102,7 @@ impl<O: Outlet> Hub<O> {
                 Some(Previous::NotRead) | None => reader.previous_row(&changes[index]),
             })?;
         let main = |pick: &Pick| changes[pick.1 as usize].revision.main;
-        // Members of a group that stand at the same revision share a block.
+        // Watches of a group that want the same revision next share a block.
         let mut blocks = BTreeMap::new();
         let mut delivered_bytes = 0;
         for (next, key) in concerned {

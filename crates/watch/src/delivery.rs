@@ -1,4 +1,4 @@
-//! What a stream is told.
+//! What a stream receives.
 
 use crate::{Events, WatchId};
 
@@ -7,7 +7,7 @@ use crate::{Events, WatchId};
 pub struct WatchBatch {
     /// The watch.
     pub id: WatchId,
-    /// With this batch the watch has been told everything up to this main revision.
+    /// With this batch the watch has received everything up to this main revision.
     pub revision: i64,
     /// The events.
     pub events: Events,
@@ -15,7 +15,7 @@ pub struct WatchBatch {
     pub fragment: bool,
 }
 
-/// One thing that a stream is told.
+/// One thing that a stream receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// A watch exists now; its first event comes behind this.
@@ -41,14 +41,14 @@ pub enum Delivery {
         /// Everything up to it was delivered before.
         revision: i64,
     },
-    /// A watch has ended because its owner wanted it; nothing of it follows.
+    /// A watch was canceled; nothing of it follows.
     Canceled {
         /// Its id, which is free again.
         id: WatchId,
         /// The hub's revision at that moment.
         revision: i64,
     },
-    /// A watch has ended because history that it still had to be told is gone. Its id is taken until the
+    /// A watch has ended because history that it had not received is compacted. Its id is taken until the
     /// owner cancels it.
     Compacted {
         /// Its id.
@@ -56,7 +56,7 @@ pub enum Delivery {
         /// The compacted revision.
         compacted: i64,
     },
-    /// The stream is over; nothing follows.
+    /// The stream has ended; nothing follows.
     Ended(End),
 }
 
@@ -72,7 +72,7 @@ pub enum CreateError {
 /// Why a stream was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The cluster has no leader, and the stream insists on one.
+    /// The cluster has no leader, and the stream requires one.
     NoLeader,
     /// The member stops.
     Stopped,
@@ -80,11 +80,11 @@ pub enum End {
 
 /// The way to the owner of a stream: a queue that the hub fills and the owner empties.
 pub trait Outlet {
-    /// Whether events may be delivered. Who says no must call [`Hub::resume`](crate::Hub::resume) once there
-    /// is room; until then the watches of the stream fall behind and cost nothing.
+    /// Whether events may be delivered. After a `false` the owner must call [`Hub::resume`](crate::Hub::resume) once
+    /// there is room; until then the watches of the stream are unsynced and cost nothing.
     fn has_room(&mut self) -> bool;
 
     /// Takes a delivery behind all earlier ones. Everything but events comes whether or not there is room: one
-    /// answer for each command, for a tick one from each watch, and one at the end of a watch or stream.
+    /// response to each command, for a tick one from each watch, and one at the end of a watch or stream.
     fn deliver(&mut self, delivery: Delivery);
 }

@@ -1,4 +1,4 @@
-//! The changes of a stretch in the two encoded in which groups want them.
+//! The changes of a stretch, encoded with and without previous values.
 
 use bytes::Bytes;
 use ferretcd_mvcc::Change;
@@ -13,8 +13,8 @@ pub(crate) struct EncodedChanges {
 }
 
 impl EncodedChanges {
-    /// Encodes what was picked, each change at most once in each form. `previous` finds what the key of a
-    /// change was before, and is asked only about changes that a group wants with it.
+    /// Encodes what was picked, each change at most once in each form. `previous` finds the previous row of a
+    /// change's key, and is called only for changes that a group wants with it.
     pub(crate) fn encode<E>(
         changes: &[Change],
         picks: &[Pick],
@@ -34,7 +34,7 @@ impl EncodedChanges {
         })
     }
 
-    /// The block of what was picked for a group, or of a part of it; at least one event.
+    /// The block of the changes picked for a group, or of a part of them; at least one event.
     pub(crate) fn block(&self, of_group: &[Pick], group: &Group) -> Events {
         let encoded = if group.selection.prev_kv { &self.with_previous } else { &self.plain };
         encoded.block(of_group.iter().map(|(_, index)| *index))

@@ -1,4 +1,4 @@
-//! Events as they go over the wire, encoded once for all who want them.
+//! Events as they go over the wire, encoded once for all watches that want them.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ferretcd_mvcc::{Change, ChangeKind};
@@ -48,7 +48,7 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    /// Encodes the changes at the indices `picked`, which ascend, each with what `previous` finds of its key.
+    /// Encodes the changes at the indices `picked`, which ascend, each with the previous row that `previous` finds.
     pub(crate) fn new<E>(
         changes: &[Change],
         picked: Vec<u32>,
@@ -67,11 +67,11 @@ impl Encoded {
     /// The block of the changes at `indices`: at least one, ascending, all of them picked.
     pub(crate) fn block(&self, indices: impl ExactSizeIterator<Item = u32> + Clone) -> Events {
         let len = indices.len();
-        let mut places = indices.map(|index| {
+        let mut positions = indices.map(|index| {
             self.picked.binary_search(&index).expect("every index that a group matched was picked")
         });
-        let first = places.clone().next().expect("a block has an event");
-        let last = places.clone().last().expect("a block has an event");
+        let first = positions.clone().next().expect("a block has an event");
+        let last = positions.clone().last().expect("a block has an event");
         let whole = self.start(first)..self.ends[last];
         let is_contiguous = last - first + 1 == len;
         // A slice keeps all of the bytes in memory, which a small one isn't worth.
@@ -79,14 +79,14 @@ impl Encoded {
             return Events { encoded: self.bytes.slice(whole), len };
         }
         let mut encoded = BytesMut::with_capacity(if is_contiguous { whole.len() } else { 0 });
-        places.by_ref().for_each(|place| {
-            encoded.extend_from_slice(&self.bytes[self.start(place)..self.ends[place]]);
+        positions.by_ref().for_each(|position| {
+            encoded.extend_from_slice(&self.bytes[self.start(position)..self.ends[position]]);
         });
         Events { encoded: encoded.freeze(), len }
     }
 
-    fn start(&self, place: usize) -> usize {
-        place.checked_sub(1).map_or(0, |before| self.ends[before])
+    fn start(&self, position: usize) -> usize {
+        position.checked_sub(1).map_or(0, |before| self.ends[before])
     }
 }
 

@@ -22,9 +22,9 @@ type Alike = SmallVec<[GroupKey; 2]>;
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) selection: Selection,
-    /// Members that have been told everything.
+    /// Watches that have received everything.
     pub(crate) synced: Vec<WatcherKey>,
-    /// Members that have not.
+    /// The number of the others.
     pub(crate) n_unsynced: u32,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// The group of a selection; a new one has no members and must be given one.
+    /// The group of a selection; a new one has no watches and must be given one.
     pub(crate) fn enter(&mut self, selection: Selection) -> GroupKey {
         let Self { groups, keys, ranges } = self;
         let alike = match &selection.range {
@@ -54,7 +54,7 @@ impl Groups {
         key
     }
 
-    /// Forgets a group that has no members any more.
+    /// Forgets a group that has no watches any more.
     pub(crate) fn remove_if_empty(&mut self, key: GroupKey) {
         let Group { synced, n_unsynced, .. } = self.get(key);
         if !synced.is_empty() || *n_unsynced > 0 {

@@ -1,4 +1,4 @@
-//! Reads of history that has left the memory, for others to do.
+//! Reads of history that has left the memory. The owner performs them, on a thread of its choice.
 
 use bytes::Bytes;
 use ferretcd_base::KeyRange;
@@ -8,23 +8,23 @@ use ferretcd_mvcc::{Change, History, HistoryLimit, ReadError, Reader};
 const STRETCH_CHANGES: usize = 1000;
 const STRETCH_BYTES: usize = 64 << 10;
 
-/// The limit of a stretch for watches that are behind.
+/// The limit of a stretch for unsynced watches.
 pub(crate) fn stretch(until: i64) -> HistoryLimit {
     HistoryLimit { until, changes: STRETCH_CHANGES, bytes: STRETCH_BYTES }
 }
 
-/// History that watches wait for; see [`Hub::wanted`](crate::Hub::wanted).
+/// A request for history; see [`Hub::wanted`](crate::Hub::wanted).
 #[derive(Clone, Debug)]
 pub struct HistoryRequest {
     pub(crate) from: i64,
     pub(crate) until: i64,
-    /// Keys of which previous values are wanted too.
+    /// Keys whose previous values are wanted too.
     pub(crate) previous_of: Vec<KeyRange>,
 }
 
 impl HistoryRequest {
-    /// Reads it. Blocks while the state file does: some milliseconds, more if the disk is slow. Can be done
-    /// on any thread; the answer is for [`Hub::supply`](crate::Hub::supply).
+    /// Reads the history. Blocks while the state file does: some milliseconds, more if the disk is slow. Can be
+    /// called on any thread; the response is for [`Hub::supply`](crate::Hub::supply).
     pub fn read(&self, reader: &Reader) -> HistoryResponse {
         HistoryResponse { from: self.from, stretch: self.read_stretch(reader) }
     }
@@ -43,7 +43,7 @@ impl HistoryRequest {
     }
 }
 
-/// What a [`HistoryRequest`] found, or why it could not.
+/// What a [`HistoryRequest`] has read, or why it failed.
 #[derive(Debug)]
 pub struct HistoryResponse {
     pub(crate) from: i64,

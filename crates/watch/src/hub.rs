@@ -1,4 +1,4 @@
-//! The hub: its state, and what its owner tells it of streams and watches.
+//! The hub: its state, and its owner's commands for streams and watches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,32 +13,32 @@ use crate::stream::Stream;
 use crate::watcher::{Watcher, WatcherState};
 use crate::{Delivery, End, Outlet, WatchId, WatchSpec};
 
-/// How many there are.
+/// How many streams and watches a hub has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Open streams.
     pub streams: usize,
     /// Watches that have not ended.
     pub watchers: usize,
-    /// Those of them that have not been told of everything that has happened.
+    /// Those of them that have not received everything that has happened.
     pub unsynced: usize,
 }
 
-/// Tells watches about changes; see the [crate](crate). Generic over the way to the owner of a stream.
+/// Delivers changes to watches; see the [crate](crate). Generic over the way to the owner of a stream.
 #[derive(Debug)]
 pub struct Hub<O> {
     pub(crate) reader: Reader,
-    /// Everything up to this main revision has been told to synced watches.
+    /// Synced watches have received everything up to this main revision.
     pub(crate) position: i64,
     pub(crate) streams: Slab<Stream<O>>,
     pub(crate) watchers: Slab<Watcher>,
     pub(crate) groups: Groups,
     pub(crate) n_synced: usize,
     pub(crate) n_unsynced: usize,
-    /// Those behind that wait for a revision to come.
+    /// Unsynced watches that start with a future revision.
     pub(crate) n_future: usize,
-    /// Watches that are behind, by the next revision that each wants, but for parked ones. Those that wait
-    /// for a revision to come are at the end.
+    /// The queue: unsynced watches without the parked ones, by the next revision that each wants. Those that start
+    /// with a future revision are at the end.
     pub(crate) unsynced: BTreeSet<(i64, WatcherKey)>,
     /// Whether a [`HistoryRequest`](crate::HistoryRequest) is under way.
     pub(crate) is_reading: bool,
@@ -61,7 +61,7 @@ impl<O: Outlet> Hub<O> {
         }
     }
 
-    /// Everything up to this revision has been told to watches that are synced.
+    /// Synced watches have received everything up to this revision.
     pub fn revision(&self) -> i64 {
         self.position
     }
@@ -98,10 +98,10 @@ impl<O: Outlet> Hub<O> {
         self.streams.remove(stream.index());
     }
 
-    /// Creates a watch and answers with [`Delivery::Created`] or [`Delivery::Rejected`].
+    /// Creates a watch and responds with [`Delivery::Created`] or [`Delivery::Rejected`].
     ///
-    /// "Now" is the revision of the last [`Hub::advance`]: call that first, so that a watch from now on is
-    /// not told what was answered before it was asked for.
+    /// "Now" is the revision of the last [`Hub::advance`]: call that first, so that a watch from now on does
+    /// not receive changes whose responses were sent before it was requested.
     pub fn create(&mut self, stream: StreamId, spec: WatchSpec) {
         let revision = self.position;
         let state = &mut self.streams[stream.index()];
@@ -133,7 +133,7 @@ impl<O: Outlet> Hub<O> {
         self.continue_at(key, next);
     }
 
-    /// Ends a watch and answers with [`Delivery::Canceled`]. An id that the stream doesn't have is ignored.
+    /// Ends a watch and responds with [`Delivery::Canceled`]. An id that the stream doesn't have is ignored.
     pub fn cancel(&mut self, stream: StreamId, id: WatchId) {
         let state = &mut self.streams[stream.index()];
         let Some(key) = state.watchers.remove(&id) else { return };
@@ -143,14 +143,14 @@ impl<O: Outlet> Hub<O> {
         self.deliver_due_progress(stream);
     }
 
-    /// Answers with [`Delivery::Progress`] for the whole stream once all of its watches are synced. Without
-    /// a watch there is no answer.
+    /// Responds with [`Delivery::Progress`] for the whole stream once all of its watches are synced. Without
+    /// a watch there is no response.
     pub fn progress(&mut self, stream: StreamId) {
         self.streams[stream.index()].awaits_progress = true;
         self.deliver_due_progress(stream);
     }
 
-    /// Tells the progress of each synced watch that asked for it and got no events since the last tick.
+    /// Delivers the progress of each synced watch that wants it and got no events since the last tick.
     pub fn tick(&mut self, stream: StreamId) {
         let revision = self.position;
         let state = &mut self.streams[stream.index()];
@@ -163,7 +163,7 @@ impl<O: Outlet> Hub<O> {
         }
     }
 
-    /// The outlet of a stream, which had said that it has no room, has room again.
+    /// The outlet of a stream, which had reported that it has no room, has room again.
     pub fn resume(&mut self, stream: StreamId) {
         self.streams[stream.index()].is_full = false;
         self.unpark(stream);
@@ -186,7 +186,7 @@ impl<O: Outlet> Hub<O> {
         }
     }
 
-    /// Tells the progress that a stream has asked for, if now it can be told.
+    /// Delivers the progress that a stream has requested, if all of its watches are synced now.
     pub(crate) fn deliver_due_progress(&mut self, stream: StreamId) {
         let state = &mut self.streams[stream.index()];
         if state.n_unsynced == 0 && std::mem::take(&mut state.awaits_progress) && state.n_synced > 0 {

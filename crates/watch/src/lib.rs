@@ -1,32 +1,32 @@
-//! Who is told about which change of the key space.
+//! Delivery of changes of the key space to watches.
 //!
-//! A [`Hub`] reads the history of a [`ferretcd_mvcc::Store`] and tells watches of what they asked for: every change
-//! once, in order, from a revision of their choice on. It is a machine that its owner turns: it starts no
-//! thread, waits for nobody and looks at no clock.
+//! A [`Hub`] reads the history of a [`ferretcd_mvcc::Store`] and delivers to each watch the changes that it selects:
+//! every change once, in order, from a revision of its choice on. Its owner calls it step by step: it starts no
+//! thread, never blocks on a stream and looks at no clock.
 //!
 //! ```text
 //!                   ┌──────────────── Hub ────────────────┐
 //!  revision moved ─►│ advance    synced watches, by group │──► Outlet of each stream
-//!  create, cancel ─►│ catch_up   watches that are behind  │
-//!  HistoryResponse  ─►│ supply                              │──► HistoryRequest
+//!  create, cancel ─►│ catch_up   unsynced watches         │
+//! HistoryResponse ─►│ supply                              │──► HistoryRequest
 //!                   └─────────────────────────────────────┘
 //! ```
 //!
 //! * [`WatchSpec`]: keys, start, filters. Watches live on streams; a stream has one [`Outlet`].
 //! * [`Delivery`], [`WatchBatch`], [`Events`]: what comes out.
-//! * [`HistoryRequest`], [`HistoryResponse`]: reads of the state file, which may take long, done by whoever the
-//!   owner lets do them.
+//! * [`HistoryRequest`], [`HistoryResponse`]: reads of the state file, which may take long; the owner performs them on
+//!   a thread of its choice.
 //!
-//! A watch is *synced* when it has been told everything up to the hub's revision, else *behind*, with a next
-//! revision of its own. There are three ways to be behind, and one way out of it: the start lies in the past;
-//! the start lies in the future; the stream had no room. Watches that are behind are served together, those
-//! furthest back first, in stretches of history that are read once for all of them. One that has no room
-//! takes part in nothing until it has.
+//! A watch is *synced* when it has received everything up to the hub's revision, else *unsynced*, with a next
+//! revision of its own. There are three reasons to be unsynced: the start lies in the past; the start lies in the
+//! future; the stream had no room. Unsynced watches are served together, those furthest behind first, in stretches
+//! of history that are read once for all of them. A watch whose stream has no room is *parked*: it takes part in
+//! nothing until there is room.
 //!
 //! What always holds:
 //!
-//! * A watch gets each change that it asked for exactly once, in the order of the revisions, all changes of
-//!   one revision in one batch. Or it is told that history is gone which it had not been told yet.
+//! * A watch gets each change that it selects exactly once, in the order of the revisions, all changes of
+//!   one revision in one batch. Or it ends as compacted, if history is gone that it had not received.
 //! * The writer of the store waits for nothing in here, and no watch waits for another.
 //! * An event is encoded once for each of its two forms, with and without the previous value; watches with
 //!   the same selection share the bytes.

@@ -1,17 +1,17 @@
-//! Telling synced watches what has just happened.
+//! Delivery of new events to synced watches.
 
 use ferretcd_mvcc::{History, HistoryLimit, ReadError};
 
 use crate::encoded_changes::EncodedChanges;
 use crate::{Hub, Outlet};
 
-/// How much is told at once.
+/// How much is delivered at once.
 const LIVE_CHANGES: usize = 4096;
 const LIVE_BYTES: usize = 1 << 20;
 
 impl<O: Outlet> Hub<O> {
-    /// Tells synced watches of everything up to the store's current revision. A watch whose stream has no
-    /// room falls behind.
+    /// Delivers everything up to the store's current revision to synced watches. A watch whose stream has no
+    /// room becomes unsynced.
     ///
     /// Costs a look into the recent rows, and for each change a search among the groups. Blocks only for
     /// previous values that are not in memory. An error means that the store can't be read any more.
@@ -28,7 +28,7 @@ impl<O: Outlet> Hub<O> {
                     self.deliver_to_synced(&history)?;
                     self.advance_to(history.last);
                 }
-                // The owner let so much time pass that the rows have left the memory.
+                // The owner called this so late that the rows have left the memory.
                 None => self.skip_to(current),
             }
             self.sync_started();
@@ -51,7 +51,7 @@ impl<O: Outlet> Hub<O> {
                 if self.offer(key, &events, history.last) {
                     at += 1;
                 } else {
-                    // Another one takes its place in the list.
+                    // Another watch takes its index in the list.
                     self.unsync(key);
                     self.park(key, changes[first as usize].revision.main);
                 }
@@ -60,7 +60,7 @@ impl<O: Outlet> Hub<O> {
         Ok(())
     }
 
-    /// Watches whose start has come.
+    /// Syncs the watches that start with the next revision.
     fn sync_started(&mut self) {
         let next = self.position + 1;
         let awaited: Vec<_> = self.unsynced_in(next, next).copied().collect();

@@ -1,4 +1,4 @@
-//! What a watch asks for.
+//! What a watch selects.
 
 use ferretcd_base::KeyRange;
 use ferretcd_mvcc::{Change, ChangeKind};
@@ -15,15 +15,15 @@ pub struct WatchSpec {
     pub range: KeyRange,
     /// The first main revision of interest, in the past or in the future; 0 is the next one.
     pub start: i64,
-    /// Leaves out that keys were put.
+    /// Leaves out puts.
     pub no_put: bool,
-    /// Leaves out that keys were deleted.
+    /// Leaves out deletions.
     pub no_delete: bool,
-    /// Whether events bring what the key was before.
+    /// Whether events contain the previous value of the key.
     pub prev_kv: bool,
     /// Whether [`Hub::tick`](crate::Hub::tick) concerns this watch.
     pub progress_notify: bool,
-    /// Whether the receiver can put together what was sent in parts. The hub only passes it on.
+    /// Whether the receiver can join a response that was sent in parts. The hub only passes this on.
     pub fragment: bool,
 }
 

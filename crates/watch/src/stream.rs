@@ -15,11 +15,11 @@ pub(crate) struct Stream<O> {
     pub(crate) next_id: WatchId,
     pub(crate) n_synced: usize,
     pub(crate) n_unsynced: usize,
-    /// Whether manual progress was asked for and could not be told yet.
+    /// Whether progress was requested and cannot be delivered yet.
     pub(crate) awaits_progress: bool,
-    /// Whether the outlet said that it has no room.
+    /// Whether the outlet has reported that it has no room.
     pub(crate) is_full: bool,
-    /// Watches that are behind and wait for room, by the next revision that each wants. While there is room some
+    /// Watches that are parked until there is room, by the next revision that each wants. While there is room some
     /// of the stream are in the hub's queue, and each that leaves it lets one of these in.
     pub(crate) parked: BTreeSet<(i64, WatcherKey)>,
 }

@@ -11,7 +11,7 @@ use crate::keys::{GroupKey, StreamId, WatcherKey};
 use crate::watcher::{Watcher, WatcherState};
 use crate::{Delivery, Events, Hub, Outlet, WatchBatch};
 
-/// Watches that a stream gets into the queue at once when it has room again. Most streams have fewer, and the room
+/// Watches of a stream that enter the queue at once when it has room again. Most streams have fewer, and the room
 /// is seldom enough for so many.
 const UNPARKED_MAX: usize = 1024;
 
@@ -30,7 +30,7 @@ impl<O: Outlet> Hub<O> {
         true
     }
 
-    /// Lets a watch that is behind, and not in the queue, go on at `next`.
+    /// Lets a watch that is neither synced nor in the queue go on at `next`.
     pub(crate) fn continue_at(&mut self, key: WatcherKey, next: i64) {
         if next == self.position + 1 {
             return self.sync(key);
@@ -40,12 +40,12 @@ impl<O: Outlet> Hub<O> {
         self.n_future += usize::from(self.is_future(next));
     }
 
-    /// Whether a watch that wants this revision next waits for it to come.
+    /// Whether this revision lies behind the next one.
     fn is_future(&self, next: i64) -> bool {
         next > self.position.saturating_add(1)
     }
 
-    /// Everything up to `position` has been told, or left to who is behind.
+    /// Synced watches have received everything up to `position`.
     pub(crate) fn advance_to(&mut self, position: i64) {
         if self.n_future > 0 {
             let come = self.unsynced_in(self.position + 2, position.saturating_add(1)).count();
@@ -54,7 +54,7 @@ impl<O: Outlet> Hub<O> {
         self.position = position;
     }
 
-    /// Lets a watch that is behind, and not in the queue, wait for room.
+    /// Lets a watch that is neither synced nor in the queue wait for room.
     pub(crate) fn park(&mut self, key: WatcherKey, next: i64) {
         let watcher = &mut self.watchers[key.index()];
         watcher.state = WatcherState::Parked(next);
@@ -62,7 +62,7 @@ impl<O: Outlet> Hub<O> {
     }
 
     /// Lets watches of a stream that has room again into the queue. Not all of them: if there are very many, each
-    /// time that their client reads a little would cost as much as telling all of them.
+    /// time that their client reads a little would cost as much as serving all of them.
     pub(crate) fn unpark(&mut self, stream: StreamId) {
         for _ in 0..UNPARKED_MAX {
             if !self.unpark_one(stream) {
@@ -71,7 +71,7 @@ impl<O: Outlet> Hub<O> {
         }
     }
 
-    /// Lets the parked watch that is furthest back into the queue, if there is one and its stream has room.
+    /// Lets the parked watch that is furthest behind into the queue, if there is one and its stream has room.
     fn unpark_one(&mut self, stream: StreamId) -> bool {
         let stream_state = &mut self.streams[stream.index()];
         if stream_state.is_full {
@@ -89,7 +89,7 @@ impl<O: Outlet> Hub<O> {
         _ = self.unpark_one(self.watchers[key.index()].stream);
     }
 
-    /// A watch that is behind has been told everything.
+    /// An unsynced watch has received everything.
     fn sync(&mut self, key: WatcherKey) {
         let watcher = &mut self.watchers[key.index()];
         let group = self.groups.get_mut(watcher.group);
@@ -105,7 +105,7 @@ impl<O: Outlet> Hub<O> {
         self.deliver_due_progress(stream);
     }
 
-    /// Takes the rank of a synced watch away; it is not in the queue then.
+    /// Makes a synced watch unsynced, without putting it into the queue.
     pub(crate) fn unsync(&mut self, key: WatcherKey) {
         self.leave_synced(key);
         let Watcher { group, stream, .. } = self.watchers[key.index()];
@@ -114,7 +114,7 @@ impl<O: Outlet> Hub<O> {
         self.streams[stream.index()].n_unsynced += 1;
     }
 
-    /// The hub goes to `position` without having told anybody what lies between.
+    /// Moves the hub to `position` without any delivery: synced watches become unsynced.
     pub(crate) fn skip_to(&mut self, position: i64) {
         let next = self.position + 1;
         self.advance_to(position);
@@ -142,7 +142,7 @@ impl<O: Outlet> Hub<O> {
         self.streams[stream.index()].n_synced -= 1;
     }
 
-    /// A watch gets nothing any more.
+    /// Ends a watch: it gets nothing any more.
     pub(crate) fn end_watcher(&mut self, key: WatcherKey) {
         let Watcher { group, stream, state, .. } = self.watchers[key.index()];
         match state {
@@ -188,7 +188,7 @@ impl<O: Outlet> Hub<O> {
         self.unsynced.range((first, WatcherKey(0))..(end, WatcherKey(0)))
     }
 
-    /// Ends the watches that want history that is gone.
+    /// Ends the watches that want compacted history.
     pub(crate) fn end_compacted(&mut self) {
         let compacted = self.reader.compacted();
         while let Some(&(next, key)) = self.unsynced.first()

@@ -1,5 +1,5 @@
-//! A store, a hub, and everything that is known of them. Every delivery is checked when it is made: against all
-//! changes there ever were, and against what its watch was told before.
+//! A store and a hub with a model of both. Every delivery is checked when it is made: against all changes ever made,
+//! and against what its watch has received before.
 
 mod check;
 mod stream;
@@ -32,12 +32,12 @@ pub(crate) struct Harness {
     /// Every change there ever was.
     changes: Vec<Change>,
     committed: i64,
-    /// What the hub said last that it has told.
+    /// The revision up to which the hub's synced watches have received everything.
     position: i64,
     /// Closed ones leave a gap.
     streams: Vec<Option<Stream>>,
     pub(crate) request: Option<HistoryRequest>,
-    pub(crate) answer: Option<HistoryResponse>,
+    pub(crate) response: Option<HistoryResponse>,
 }
 
 impl Harness {
@@ -56,7 +56,7 @@ impl Harness {
             changes: Vec::new(),
             streams: Vec::new(),
             request: None,
-            answer: None,
+            response: None,
         }
     }
 }
@@ -161,7 +161,7 @@ impl Harness {
     pub(crate) fn close(&mut self, stream: usize) {
         let Some(gone) = self.streams[stream].take() else { return };
         self.hub.close(gone.id);
-        assert!(gone.take_fresh().is_empty(), "a closed stream is told nothing");
+        assert!(gone.take_fresh().is_empty(), "a closed stream receives nothing");
         assert!(gone.queue.is_forgotten(), "the hub keeps nothing of a closed stream");
         self.check_deliveries();
     }
@@ -176,14 +176,15 @@ impl Harness {
             return None;
         }
         let expected = state.choose_id(&spec);
-        let answer = match expected {
+        let response = match expected {
             Ok(id) => Delivery::Created { id, revision },
             Err(reason) => Delivery::Rejected { revision, reason },
         };
-        state.take_answer(answer);
+        state.take_response(response);
         if let Ok(id) = expected {
             let start = if spec.start == 0 { revision + 1 } else { spec.start };
-            let watch = Watch { spec, start, told: start.saturating_sub(1), is_over: false, is_quiet: true };
+            let watch =
+                Watch { spec, start, received: start.saturating_sub(1), is_over: false, is_quiet: true };
             state.watches.insert(id, watch);
         }
         self.check_deliveries();
@@ -194,7 +195,7 @@ impl Harness {
         let Some(state) = &mut self.streams[stream] else { return };
         self.hub.cancel(state.id, id);
         if state.watches.remove(&id).is_some() {
-            state.take_answer(Delivery::Canceled { id, revision: self.position });
+            state.take_response(Delivery::Canceled { id, revision: self.position });
         }
         self.check_deliveries();
     }
@@ -218,9 +219,9 @@ impl Harness {
             let watch = state.watches.get_mut(&id).expect("progress of a watch that exists");
             assert!(
                 watch.spec.progress_notify && watch.is_quiet && !watch.is_over,
-                "unasked progress of {id}"
+                "unwanted progress of {id}"
             );
-            self.tell_nothing(watch, revision);
+            self.receive_nothing(watch, revision);
             state.seen.push(delivery);
         }
         state.watches.values_mut().for_each(|watch| watch.is_quiet = true);
@@ -232,7 +233,7 @@ impl Harness {
         self.hub.end_all(end);
         for stream in self.streams.iter_mut().flatten() {
             if !stream.is_over && (stream.requires_leader || end == End::Stopped) {
-                stream.take_answer(Delivery::Ended(end));
+                stream.take_response(Delivery::Ended(end));
                 stream.is_over = true;
                 stream.watches.clear();
             }
@@ -246,10 +247,10 @@ impl Harness {
         stream.queue.drain();
     }
 
-    /// Tells the hub that there is room again, if it has to be told and there is.
+    /// Resumes the stream at the hub, if there is room again and the hub does not know it.
     pub(crate) fn resume(&mut self, stream: usize) {
         let Some(stream) = &self.streams[stream] else { return };
-        if stream.queue.take_refusal() {
+        if stream.queue.take_was_full() {
             self.hub.resume(stream.id);
             self.check_deliveries();
         }
@@ -272,9 +273,9 @@ impl Harness {
         is_more
     }
 
-    /// Asks what history is wanted. Returns whether there is some.
-    pub(crate) fn ask(&mut self) -> bool {
-        let is_under_way = self.request.is_some() || self.answer.is_some();
+    /// Takes a request for history from the hub. Returns whether there is one.
+    pub(crate) fn take_request(&mut self) -> bool {
+        let is_under_way = self.request.is_some() || self.response.is_some();
         let wanted = self.hub.wanted();
         let is_wanted = wanted.is_some();
         assert!(!is_under_way || !is_wanted, "one request at a time");
@@ -285,19 +286,19 @@ impl Harness {
 
     pub(crate) fn read(&mut self) {
         if let Some(request) = self.request.take() {
-            self.answer = Some(request.read(&self.reader));
+            self.response = Some(request.read(&self.reader));
         }
     }
 
     pub(crate) fn supply(&mut self) {
-        if let Some(answer) = self.answer.take() {
-            self.hub.supply(answer).unwrap();
+        if let Some(response) = self.response.take() {
+            self.hub.supply(response).unwrap();
             self.check_deliveries();
         }
     }
 
-    /// Does everything that can be done without draining a queue. Then every watch whose stream never said
-    /// no has been told everything. Returns the number of reads that it took.
+    /// Does everything that can be done without draining a queue. Then every watch whose stream always had
+    /// room has received everything. Returns the number of reads.
     pub(crate) fn settle(&mut self) -> usize {
         let mut n_reads = 0;
         while n_reads < 1_000 {
@@ -305,10 +306,10 @@ impl Harness {
             let n_steps = (0..10_000).take_while(|_| self.catch_up()).count();
             assert!(n_steps < 10_000, "catching up in memory comes to an end");
             self.read();
-            if self.answer.is_some() {
+            if self.response.is_some() {
                 self.supply();
                 n_reads += 1;
-            } else if !self.ask() {
+            } else if !self.take_request() {
                 self.check_rest();
                 return n_reads;
             }
@@ -316,20 +317,20 @@ impl Harness {
         panic!("reading history comes to an end");
     }
 
-    /// Takes away every obstacle, and sees to it that everybody gets everything.
+    /// Empties all queues until every watch has received everything.
     pub(crate) fn finish(&mut self) {
         self.settle();
         for round in 0.. {
             assert!(round < 1_000, "watches catch up when their queues are drained");
-            let mut was_refused = false;
+            let mut was_full = false;
             for stream in 0..self.streams.len() {
-                was_refused |= self.streams[stream].as_ref().is_some_and(Stream::was_refused);
+                was_full |= self.streams[stream].as_ref().is_some_and(Stream::was_full);
                 self.set_capacity(stream, 100_000);
                 self.drain(stream);
                 self.resume(stream);
             }
             self.settle();
-            if !was_refused {
+            if !was_full {
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! Random steps of everybody concerned, in any order.
+//! Random steps of store, clients and hub, in any order.
 
 use bytes::Bytes;
 use ferretcd_base::KeyRange;
@@ -28,7 +28,7 @@ enum Op {
     EndAll(End),
     Advance,
     CatchUp,
-    Ask,
+    TakeRequest,
     Read,
     Supply,
     Settle,
@@ -141,7 +141,7 @@ fn hub_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         60 => Just(Op::Advance),
         60 => Just(Op::CatchUp),
-        40 => Just(Op::Ask),
+        40 => Just(Op::TakeRequest),
         30 => Just(Op::Read),
         30 => Just(Op::Supply),
         10 => Just(Op::Settle),
@@ -192,7 +192,7 @@ fn execute(harness: &mut Harness, op: &Op) {
         Op::EndAll(end) => harness.end_all(*end),
         Op::Advance => harness.advance(),
         Op::CatchUp => _ = harness.catch_up(),
-        Op::Ask => _ = harness.ask(),
+        Op::TakeRequest => _ = harness.take_request(),
         Op::Read => harness.read(),
         Op::Supply => harness.supply(),
         Op::Settle => _ = harness.settle(),
@@ -211,7 +211,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn everybody_is_told_everything_once(ops in prop::collection::vec(op(), 1..120)) {
+    fn every_watch_receives_every_change_once(ops in prop::collection::vec(op(), 1..120)) {
         let mut harness = harness();
         for op in &ops {
             execute(&mut harness, op);

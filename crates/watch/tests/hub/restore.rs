@@ -1,4 +1,4 @@
-//! The store goes on from another member's state: watches miss nothing, or are told so.
+//! The store goes on from another member's state: watches miss nothing, or end as compacted.
 
 use ferretcd_base::KeyRange;
 use ferretcd_watch::{Delivery, WatchBatch, WatchSpec};
@@ -38,8 +38,8 @@ fn after_a_restore_watches_go_on_from_history_or_end_as_compacted() {
         }
         harness.put("a", "live again");
         harness.advance();
-        let n_told = usize::from(compact.is_none_or(|compacted| compacted < 6));
-        assert_eq!(revisions(&harness.seen_events(stream)), vec![22; n_told]);
+        let n_received = usize::from(compact.is_none_or(|compacted| compacted < 6));
+        assert_eq!(revisions(&harness.seen_events(stream)), vec![22; n_received]);
         while harness.store.revision() < 30 {
             harness.put("b", "v");
         }

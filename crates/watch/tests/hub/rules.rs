@@ -95,7 +95,7 @@ fn ids_are_chosen_around_those_in_use() {
     }
     harness.cancel(stream, 2);
     assert_eq!(harness.create(stream, all()), Some(Ok(5)), "a free id is not chosen again");
-    assert_eq!(harness.create(stream, WatchSpec { id: 2, ..all() }), Some(Ok(2)), "but may be asked for");
+    assert_eq!(harness.create(stream, WatchSpec { id: 2, ..all() }), Some(Ok(2)), "but may be requested");
     assert_eq!(harness.create(stream, WatchSpec { id: 2, ..all() }), Some(Err(CreateError::DuplicateId)));
     let empty = WatchSpec { id: 2, ..interval("b", "b") };
     assert_eq!(harness.create(stream, empty), Some(Err(CreateError::EmptyRange)));
@@ -111,7 +111,7 @@ fn a_future_start_waits_and_leaves_out_what_comes_before() {
     harness.progress(stream);
     harness.tick(stream);
     for value in ["2", "3"] {
-        assert!(!harness.ask() && !harness.catch_up(), "the future is not read");
+        assert!(!harness.take_request() && !harness.catch_up(), "the future is not read");
         assert_eq!(harness.seen(stream).len(), usize::from(value == "2"), "nothing but that it was created");
         harness.put("a", value);
         harness.advance();
@@ -141,7 +141,7 @@ fn starts_outside_of_all_bounds() {
         of_watch.sum::<usize>()
     };
     assert_eq!([0, 3, 4].map(n_events), [0, 4, 4]);
-    assert_eq!(harness.hub.counts().unsynced, 0, "who waits for the future is not behind");
+    assert_eq!(harness.hub.counts().unsynced, 0, "watches with a future start do not count as unsynced");
 }
 
 #[test]
@@ -170,11 +170,11 @@ fn a_stuck_stream_costs_nothing_and_loses_nothing() {
         harness.advance();
         assert!(!harness.catch_up(), "nothing is read for a stream that can't take it");
         harness.commit_and_release();
-        assert!(!harness.ask());
+        assert!(!harness.take_request());
     }
     assert_eq!(revisions(&harness.seen_events(stuck)), [2]);
     assert_eq!(revisions(&harness.seen_events(other)), (2..52).collect::<Vec<_>>());
-    assert_eq!(harness.hub.counts().unsynced, 1, "whom the changes don't concern is not behind");
+    assert_eq!(harness.hub.counts().unsynced, 1, "a watch that the changes don't concern is synced");
     harness.set_capacity(stuck, NO_BOUND);
     harness.resume(stuck);
     assert!(!harness.catch_up());
@@ -203,7 +203,7 @@ fn very_many_watches_of_one_stream_go_on_when_it_has_room() {
 }
 
 #[test]
-fn history_is_read_once_for_all_who_lag() {
+fn history_is_read_once_for_all_unsynced_watches() {
     let mut harness = with_stored_history(2_500);
     let streams: Vec<_> = (0..20).map(|_| harness.open(NO_BOUND, false)).collect();
     for n in 0..60 {
@@ -225,7 +225,7 @@ fn catching_up_goes_in_bounded_steps() {
     }
     harness.advance();
     harness.create(stream, from(2, all()));
-    assert!(!harness.ask(), "what is in memory is not read from the state file");
+    assert!(!harness.take_request(), "what is in memory is not read from the state file");
     let mut n_events = 0;
     while harness.catch_up() {
         let of_step: usize = harness.seen_events(stream).iter().map(|batch| batch.events.len()).sum();
@@ -233,11 +233,11 @@ fn catching_up_goes_in_bounded_steps() {
         n_events += of_step;
     }
     assert_eq!(n_events, 5_000);
-    assert!(!harness.ask());
+    assert!(!harness.take_request());
 }
 
 #[test]
-fn a_burst_is_told_in_parts() {
+fn a_burst_is_delivered_in_parts() {
     let mut harness = Harness::new();
     let (narrow, wide) = (harness.open(100, false), harness.open(NO_BOUND, false));
     for stream in [narrow, wide] {
@@ -303,12 +303,12 @@ fn a_compacted_watch_keeps_its_id_until_it_is_canceled() {
 }
 
 #[test]
-fn a_compaction_while_history_is_read_ends_who_is_below_it() {
+fn a_compaction_while_history_is_read_ends_the_watches_below_it() {
     for is_read_before in [false, true] {
         let mut harness = with_stored_history(10);
         let stream = harness.open(NO_BOUND, false);
         harness.create(stream, from(2, key("a")));
-        assert!(harness.ask() && !harness.ask());
+        assert!(harness.take_request() && !harness.take_request());
         if is_read_before {
             harness.read();
         }
@@ -318,28 +318,28 @@ fn a_compaction_while_history_is_read_ends_who_is_below_it() {
         harness.settle();
         let seen = harness.seen(stream);
         match is_read_before {
-            true => assert!(matches!(&seen[1..], [Delivery::Events(_)]), "what was read is told"),
+            true => assert!(matches!(&seen[1..], [Delivery::Events(_)]), "what was read is delivered"),
             false => assert_eq!(seen[1..], [Delivery::Compacted { id: 0, compacted: 8 }]),
         }
     }
 }
 
 #[test]
-fn an_answer_may_come_when_nobody_wants_it_any_more() {
+fn a_response_may_come_when_no_watch_wants_it_any_more() {
     let mut harness = with_stored_history(10);
     let (closed, open) = (harness.open(NO_BOUND, false), harness.open(NO_BOUND, false));
     harness.create(closed, from(2, all()));
-    assert!(harness.ask());
+    assert!(harness.take_request());
     harness.close(closed);
     harness.create(open, from(6, key("b")));
     harness.read();
     harness.supply();
-    assert_eq!(harness.hub.counts().unsynced, 0, "who came meanwhile takes what was read for others");
+    assert_eq!(harness.hub.counts().unsynced, 0, "a watch created meanwhile uses what was read for others");
     assert_eq!(revisions(&harness.seen_events(open)), [10]);
 }
 
 #[test]
-fn previous_values_are_read_only_for_those_who_are_told() {
+fn previous_values_are_read_only_for_events_that_are_delivered() {
     let mut harness = with_stored_history(10);
     let stuck = harness.open(0, false);
     harness.create(stuck, WatchSpec { prev_kv: true, ..from(9, all()) });
@@ -347,7 +347,7 @@ fn previous_values_are_read_only_for_those_who_are_told() {
     harness.create(stream, WatchSpec { prev_kv: true, ..from(20, all()) });
     harness.put("b", "in memory");
     harness.advance();
-    // What was before the revisions 9 and 11.
+    // The values before the revisions 9 and 11.
     harness.lose(6);
     harness.lose(8);
     for start in [9, 11] {
@@ -358,11 +358,11 @@ fn previous_values_are_read_only_for_those_who_are_told() {
 }
 
 #[test]
-fn previous_values_that_were_not_asked_for_are_waited_for() {
+fn previous_values_that_were_not_requested_are_waited_for() {
     let mut harness = with_stored_history(10);
     let stream = harness.open(NO_BOUND, false);
     harness.create(stream, from(2, key("a")));
-    assert!(harness.ask());
+    assert!(harness.take_request());
     harness.create(stream, WatchSpec { prev_kv: true, ..from(3, key("b")) });
     harness.create(stream, from(3, key("c")));
     harness.read();
@@ -395,17 +395,17 @@ fn progress_waits_for_every_watch() {
     let mut harness = with_stored_history(10);
     let stream = harness.open(NO_BOUND, false);
     harness.progress(stream);
-    assert_eq!(harness.seen(stream), [], "without a watch there is nothing to tell");
+    assert_eq!(harness.seen(stream), [], "without a watch there is no response");
     harness.create(stream, all());
     harness.create(stream, from(3, key("b")));
     harness.seen(stream);
     harness.progress(stream);
     harness.progress(stream);
-    assert_eq!(harness.seen(stream), [], "one watch is behind");
+    assert_eq!(harness.seen(stream), [], "one watch is unsynced");
     harness.settle();
     let seen = harness.seen(stream);
     assert!(matches!(seen[0], Delivery::Events(_)));
-    assert_eq!(seen[1..], [Delivery::Progress { id: None, revision: 10 }], "one answer for all questions");
+    assert_eq!(seen[1..], [Delivery::Progress { id: None, revision: 10 }], "one response to all requests");
     harness.create(stream, from(3, key("b")));
     harness.progress(stream);
     harness.cancel(stream, 2);
@@ -413,7 +413,7 @@ fn progress_waits_for_every_watch() {
 }
 
 #[test]
-fn a_tick_tells_quiet_watches_that_asked_for_it() {
+fn a_tick_delivers_progress_to_quiet_watches_that_want_it() {
     let mut harness = Harness::new();
     let stream = harness.open(NO_BOUND, false);
     harness.create(stream, WatchSpec { progress_notify: true, ..key("a") });
@@ -430,7 +430,7 @@ fn a_tick_tells_quiet_watches_that_asked_for_it() {
 }
 
 #[test]
-fn the_end_concerns_those_who_wanted_it_so() {
+fn the_end_concerns_streams_that_require_a_leader() {
     let mut harness = Harness::new();
     let (needs_leader, other) = (harness.open(NO_BOUND, true), harness.open(NO_BOUND, false));
     for stream in [needs_leader, other] {
@@ -447,7 +447,7 @@ fn the_end_concerns_those_who_wanted_it_so() {
     harness.progress(needs_leader);
     harness.tick(needs_leader);
     harness.end_all(End::Stopped);
-    assert_eq!(harness.seen(needs_leader), [], "an ended stream is told nothing");
+    assert_eq!(harness.seen(needs_leader), [], "an ended stream receives nothing");
     assert_eq!(harness.seen(other), [Delivery::Ended(End::Stopped)]);
     assert_eq!(harness.hub.counts().streams, 2);
     harness.close(needs_leader);

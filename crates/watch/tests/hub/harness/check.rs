@@ -41,21 +41,21 @@ impl Harness {
                 self.check_events(watch, batch);
             }
             Delivery::Progress { id: None, revision } => {
-                assert!(std::mem::take(&mut stream.is_owed_progress), "nobody asked for progress");
+                assert!(std::mem::take(&mut stream.is_owed_progress), "unrequested progress");
                 assert!(stream.live().next().is_some(), "progress of a stream without watches");
                 for watch in stream.watches.values_mut().filter(|watch| !watch.is_over) {
-                    self.tell_nothing(watch, *revision);
+                    self.receive_nothing(watch, *revision);
                 }
             }
             Delivery::Compacted { id, compacted } => {
                 let watch = stream.watches.get_mut(id).expect("the end of a watch that exists");
                 assert!(!watch.is_over, "a watch ends once");
                 assert!(*compacted <= self.reader.compacted());
-                let next = watch.told + 1;
+                let next = watch.received + 1;
                 assert!(next < *compacted, "{id} wants {next}, which is not gone at {compacted}");
                 watch.is_over = true;
             }
-            answer => panic!("an answer that nobody asked for: {answer:?}"),
+            delivery => panic!("an unexpected delivery: {delivery:?}"),
         }
     }
 
@@ -70,11 +70,11 @@ impl Harness {
         for (found, change) in found.iter().zip(&expected) {
             self.check_event(found, change, watch.spec.prev_kv);
         }
-        assert_eq!(n_found, n_expected, "all events of {}..={}", watch.told + 1, batch.revision);
+        assert_eq!(n_found, n_expected, "all events of {}..={}", watch.received + 1, batch.revision);
         assert_ne!(n_found, 0, "no batch without events");
         let encoded = WatchResponse { events: found, ..WatchResponse::default() }.encode_to_vec();
         assert!(batch.events.as_bytes() == &encoded, "the encoding is the canonical one");
-        watch.told = batch.revision;
+        watch.received = batch.revision;
         watch.is_quiet = false;
     }
 
@@ -105,12 +105,12 @@ impl Harness {
         (newest.kind == ChangeKind::Put).then_some(&newest.row)
     }
 
-    /// What a watch has not been told of the revisions up to `last`.
+    /// The changes up to `last` that a watch wants and has not received.
     fn wanted(&self, watch: &Watch, last: i64) -> Vec<&Change> {
-        let Watch { spec, told, .. } = watch;
+        let Watch { spec, received, .. } = watch;
         let is_wanted = |change: &&Change| {
             let is_filtered = if change.kind == ChangeKind::Put { spec.no_put } else { spec.no_delete };
-            (told + 1..=last).contains(&change.revision.main)
+            (received + 1..=last).contains(&change.revision.main)
                 && spec.range.contains(&change.key)
                 && !is_filtered
         };
@@ -118,49 +118,49 @@ impl Harness {
     }
 
     /// The watch learns that there was nothing up to `revision`.
-    pub(super) fn tell_nothing(&self, watch: &mut Watch, revision: i64) {
+    pub(super) fn receive_nothing(&self, watch: &mut Watch, revision: i64) {
         assert!(revision <= self.reader.revision());
         assert!(watch.start <= revision + 1, "a watch from {} on has no progress at {revision}", watch.start);
         let missing = self.wanted(watch, revision);
         assert!(missing.is_empty(), "progress at {revision} before {missing:?}");
-        watch.told = watch.told.max(revision);
+        watch.received = watch.received.max(revision);
     }
 
-    /// Nothing is left to do: whoever had room was told everything.
+    /// Nothing is left to do: every watch whose stream had room has received everything.
     pub(super) fn check_rest(&mut self) {
-        assert!(!self.catch_up() && !self.ask());
+        assert!(!self.catch_up() && !self.take_request());
         let position = self.position;
         for index in 0..self.streams.len() {
             let Some(mut stream) = self.streams[index].take() else { continue };
-            let was_refused = stream.was_refused();
+            let was_full = stream.was_full();
             let mut is_waiting = false;
             for watch in stream.watches.values_mut().filter(|watch| !watch.is_over) {
                 let is_future = watch.start > position + 1;
                 is_waiting |= is_future;
-                if !was_refused && !is_future {
-                    self.tell_nothing(watch, position);
+                if !was_full && !is_future {
+                    self.receive_nothing(watch, position);
                 }
             }
-            assert!(was_refused || is_waiting || !stream.is_owed_progress, "progress was not told");
+            assert!(was_full || is_waiting || !stream.is_owed_progress, "progress was not delivered");
             self.streams[index] = Some(stream);
         }
-        if !self.streams.iter().flatten().any(Stream::was_refused) {
-            assert_eq!(self.hub.counts().unsynced, 0, "who waits for the future is not behind");
+        if !self.streams.iter().flatten().any(Stream::was_full) {
+            assert_eq!(self.hub.counts().unsynced, 0, "watches with a future start do not count as unsynced");
         }
         for index in 0..self.streams.len() {
             self.check_tick_at_rest(index);
         }
     }
 
-    /// At rest each watch that asked for progress is told of it with a tick.
+    /// At rest each watch that wants progress gets it with a tick.
     fn check_tick_at_rest(&mut self, index: usize) {
         let Some(stream) = &mut self.streams[index] else { return };
-        if stream.was_refused() {
+        if stream.was_full() {
             return;
         }
-        let asked =
+        let wants_progress =
             |watch: &&Watch| watch.spec.progress_notify && watch.is_quiet && watch.start <= self.position + 1;
-        let n_expected = stream.live().filter(asked).count();
+        let n_expected = stream.live().filter(wants_progress).count();
         let n_before = stream.seen.len();
         self.tick(index);
         assert_eq!(self.stream_mut(index).seen.len() - n_before, n_expected, "a tick at rest");

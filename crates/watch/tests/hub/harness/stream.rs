@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ferretcd_watch::{CreateError, Delivery, Outlet, StreamId, WatchId, WatchSpec};
 
-/// A stream's queue. It counts bytes until they are drained and refuses events above its capacity.
+/// A stream's queue. It counts bytes until they are drained and has no room above its capacity.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue(Rc<RefCell<QueueState>>);
 
@@ -17,14 +17,14 @@ struct QueueState {
     bytes: usize,
     capacity: usize,
     /// The owner has to call `resume`.
-    was_refused: bool,
+    was_full: bool,
 }
 
 impl Outlet for Queue {
     fn has_room(&mut self) -> bool {
         let mut state = self.0.borrow_mut();
         let has_room = state.bytes < state.capacity;
-        state.was_refused |= !has_room;
+        state.was_full |= !has_room;
         has_room
     }
 
@@ -46,11 +46,11 @@ impl Queue {
         self.0.borrow_mut().bytes = 0;
     }
 
-    /// Whether the hub has to be told that there is room. It is told once.
-    pub(super) fn take_refusal(&self) -> bool {
+    /// Whether the stream has to be resumed. True once.
+    pub(super) fn take_was_full(&self) -> bool {
         let mut state = self.0.borrow_mut();
         let has_room = state.bytes < state.capacity;
-        has_room && std::mem::take(&mut state.was_refused)
+        has_room && std::mem::take(&mut state.was_full)
     }
 
     /// Whether the hub has forgotten it.
@@ -68,7 +68,7 @@ pub(crate) struct Stream {
     pub(super) watches: BTreeMap<WatchId, Watch>,
     /// Where the hub looks for a free id first.
     pub(super) next_id: WatchId,
-    /// Manual progress was asked for and must come.
+    /// Progress was requested and must be delivered.
     pub(super) is_owed_progress: bool,
     /// All deliveries so far, for the tests that look at them.
     pub(super) seen: Vec<Delivery>,
@@ -93,8 +93,8 @@ impl Stream {
         self.watches.values().filter(|watch| !watch.is_over)
     }
 
-    pub(super) fn was_refused(&self) -> bool {
-        self.queue.0.borrow().was_refused
+    pub(super) fn was_full(&self) -> bool {
+        self.queue.0.borrow().was_full
     }
 
     pub(super) fn take_fresh(&self) -> Vec<Delivery> {
@@ -102,7 +102,7 @@ impl Stream {
     }
 
     /// Takes the first fresh delivery, which must be `expected`.
-    pub(super) fn take_answer(&mut self, expected: Delivery) {
+    pub(super) fn take_response(&mut self, expected: Delivery) {
         let mut queue = self.queue.0.borrow_mut();
         assert_eq!(queue.fresh.first(), Some(&expected));
         queue.fresh.remove(0);
@@ -128,7 +128,7 @@ pub(crate) struct Watch {
     /// The first revision that it wants.
     pub(super) start: i64,
     /// Everything up to this revision was delivered; at first, nothing up to it is wanted.
-    pub(super) told: i64,
+    pub(super) received: i64,
     /// Ended by a compaction.
     pub(super) is_over: bool,
     /// No events since the last tick.
