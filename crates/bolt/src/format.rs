@@ -26,12 +26,6 @@ pub(crate) fn page_sizes() -> impl Iterator<Item = u32> {
     (PAGE_BYTES_MIN.trailing_zeros()..=PAGE_BYTES_MAX.trailing_zeros()).map(|shift| 1 << shift)
 }
 
-/// Largest key, or name of a bucket, in bytes.
-pub const KEY_BYTES_MAX: usize = 32768;
-
-/// Largest value that is written, in bytes: nothing larger travels between etcd's members.
-pub const VALUE_BYTES_MAX: usize = 512 << 20;
-
 pub(crate) const HEADER_BYTES: usize = 16;
 pub(crate) const ELEMENT_BYTES: usize = 16;
 pub(crate) const META_BYTES: usize = 64;

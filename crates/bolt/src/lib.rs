@@ -46,6 +46,7 @@
 //! ```
 
 mod format;
+mod row;
 
 mod read;
 
@@ -56,7 +57,7 @@ mod trailer;
 mod error;
 
 pub use error::{Fault, ReadError, RowFault, WriteError};
-pub use format::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
-pub use read::{BUCKETS_MAX, Bucket, Buckets, Image, Reader, Rows};
+pub use read::{Bucket, Buckets, Image, Reader, Rows};
+pub use row::{BUCKETS_MAX, KEY_BYTES_MAX, Row, VALUE_BYTES_MAX};
 pub use trailer::{HashWriter, TRAILER_BYTES, Trailer, check_trailer};
-pub use write::{Part, Plan, Row, Source, Stream};
+pub use write::{Part, Plan, Source, Stream};

@@ -80,7 +80,7 @@ impl<O: Outlet> Hub<O> {
         let stream = Stream {
             outlet,
             requires_leader,
-            is_over: false,
+            has_ended: false,
             watchers: BTreeMap::new(),
             next_id: 0,
             n_synced: 0,
@@ -105,7 +105,7 @@ impl<O: Outlet> Hub<O> {
     pub fn create(&mut self, stream: StreamId, spec: WatchSpec) {
         let revision = self.position;
         let state = &mut self.streams[stream.index()];
-        if state.is_over {
+        if state.has_ended {
             return;
         }
         let id = match state.choose_id(&spec) {
@@ -175,13 +175,13 @@ impl<O: Outlet> Hub<O> {
         let concerned: Vec<_> = self
             .streams
             .iter()
-            .filter(|(_, stream)| !stream.is_over && (stream.requires_leader || end != End::NoLeader))
+            .filter(|(_, stream)| !stream.has_ended && (stream.requires_leader || end != End::NoLeader))
             .map(|(index, _)| StreamId(index as u32))
             .collect();
         for stream in concerned {
             self.end_watchers(stream);
             let state = &mut self.streams[stream.index()];
-            state.is_over = true;
+            state.has_ended = true;
             state.outlet.deliver(Delivery::Ended(end));
         }
     }

@@ -9,7 +9,7 @@ use crate::{CreateError, Outlet, WatchId, WatchSpec};
 pub(crate) struct Stream<O> {
     pub(crate) outlet: O,
     pub(crate) requires_leader: bool,
-    pub(crate) is_over: bool,
+    pub(crate) has_ended: bool,
     pub(crate) watchers: BTreeMap<WatchId, WatcherKey>,
     /// Where the search for a free id begins.
     pub(crate) next_id: WatchId,

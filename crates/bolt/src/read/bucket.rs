@@ -2,19 +2,15 @@ use bytes::{Buf, Bytes};
 
 use super::image::Image;
 use super::node::{Kind, Node};
-use super::reader::Reader;
+use super::pages::Pages;
 use super::walk::{Found, Walk};
 use crate::format::{BUCKET, BUCKET_BYTES, HEADER_BYTES, Header, ROW};
-use crate::{Fault, ReadError, Row};
-
-/// How many buckets an image may have. etcd's have ten; a hostile one could give each of many thousand all the pages
-/// there are.
-pub const BUCKETS_MAX: usize = 64;
+use crate::{BUCKETS_MAX, Fault, ReadError, Row};
 
 /// A named map of an image.
 #[derive(Debug)]
 pub struct Bucket<'r, I> {
-    reader: &'r Reader<I>,
+    pages: &'r Pages<I>,
     name: Bytes,
     /// The page of the bucket's entry.
     page: u64,
@@ -42,8 +38,8 @@ impl<'r, I: Image> Bucket<'r, I> {
     #[must_use]
     pub fn rows(&self) -> Rows<'r, I> {
         Rows(match &self.place {
-            Place::Root(root) => Walk::from_page(self.reader, ROW, self.page, *root),
-            Place::Inline(leaf) => Walk::from_node(self.reader, ROW, Some(leaf.clone())),
+            Place::Root(root) => Walk::from_page(self.pages, ROW, self.page, *root),
+            Place::Inline(leaf) => Walk::from_node(self.pages, ROW, Some(leaf.clone())),
         })
     }
 }
@@ -63,7 +59,7 @@ impl<I: Image> Iterator for Rows<'_, I> {
     }
 }
 
-/// The buckets of a [`Reader`]. After an error the iterator ends.
+/// The buckets of a [`Reader`](crate::Reader). After an error the iterator ends.
 #[derive(Debug)]
 pub struct Buckets<'r, I> {
     walk: Walk<'r, I>,
@@ -71,9 +67,9 @@ pub struct Buckets<'r, I> {
 }
 
 impl<'r, I: Image> Buckets<'r, I> {
-    pub(super) fn new(reader: &'r Reader<I>) -> Self {
-        // The reader has checked the reference to the root.
-        Self { walk: Walk::from_page(reader, BUCKET, 0, reader.root()), n_found: 0 }
+    pub(super) fn new(pages: &'r Pages<I>) -> Self {
+        // Opening has checked the reference to the root.
+        Self { walk: Walk::from_page(pages, BUCKET, 0, pages.root()), n_found: 0 }
     }
 
     fn bucket(&mut self, found: Found) -> Result<Bucket<'r, I>, ReadError> {
@@ -85,7 +81,7 @@ impl<'r, I: Image> Buckets<'r, I> {
         self.n_found += 1;
         let place = place(page, index, value).map_err(|fault| fault.at(page))?;
         // The name outlives the walk, the leaf it is in need not.
-        Ok(Bucket { reader: self.walk.reader(), name: Bytes::copy_from_slice(&key), page, place })
+        Ok(Bucket { pages: self.walk.pages(), name: Bytes::copy_from_slice(&key), page, place })
     }
 }
 

@@ -3,9 +3,10 @@
 mod bucket;
 mod image;
 mod node;
+mod pages;
 mod reader;
 mod walk;
 
-pub use bucket::{BUCKETS_MAX, Bucket, Buckets, Rows};
+pub use bucket::{Bucket, Buckets, Rows};
 pub use image::Image;
 pub use reader::Reader;

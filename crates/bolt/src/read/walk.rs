@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::image::Image;
 use super::node::{Content, Kind, Node};
-use super::reader::Reader;
+use super::pages::Pages;
 use crate::{Fault, ReadError};
 
 /// With two elements in each branch, as bolt's have, a tree of this depth has more pages than fit on any disk.
@@ -23,7 +23,7 @@ pub(super) struct Found {
 
 #[derive(Debug)]
 pub(super) struct Walk<'r, I> {
-    reader: &'r Reader<I>,
+    pages: &'r Pages<I>,
     /// What every leaf element must hold.
     flags: u32,
     /// The root and the page that refers to it, until it is read.
@@ -39,19 +39,19 @@ pub(super) struct Walk<'r, I> {
 
 impl<'r, I: Image> Walk<'r, I> {
     /// The tree whose root is `page`, which page `from` refers to.
-    pub(super) fn from_page(reader: &'r Reader<I>, flags: u32, from: u64, page: u64) -> Self {
-        Self { root: Some((from, page)), ..Self::from_node(reader, flags, None) }
+    pub(super) fn from_page(pages: &'r Pages<I>, flags: u32, from: u64, page: u64) -> Self {
+        Self { root: Some((from, page)), ..Self::from_node(pages, flags, None) }
     }
 
     /// The tree that consists of `leaf`; nothing without one.
-    pub(super) fn from_node(reader: &'r Reader<I>, flags: u32, leaf: Option<Node>) -> Self {
+    pub(super) fn from_node(pages: &'r Pages<I>, flags: u32, leaf: Option<Node>) -> Self {
         let path = leaf.into_iter().collect();
-        let n_pages_left = reader.n_pages();
-        Self { reader, flags, root: None, path, n_pages_left, last: Vec::new(), floor: Vec::new() }
+        let n_pages_left = pages.n_pages();
+        Self { pages, flags, root: None, path, n_pages_left, last: Vec::new(), floor: Vec::new() }
     }
 
-    pub(super) fn reader(&self) -> &'r Reader<I> {
-        self.reader
+    pub(super) fn pages(&self) -> &'r Pages<I> {
+        self.pages
     }
 
     /// The next element. After an error there are none.
@@ -103,12 +103,12 @@ impl<'r, I: Image> Walk<'r, I> {
     }
 
     fn descend(&mut self, from: u64, page: u64) -> Result<(), ReadError> {
-        self.reader.check_reference(from, page)?;
+        self.pages.check_reference(from, page)?;
         let depth = self.path.len();
         if depth == DEPTH_MAX {
             return Err(Fault::Depth { depth }.at(page));
         }
-        let node = self.reader.node(page, &mut self.n_pages_left)?;
+        let node = self.pages.node(page, &mut self.n_pages_left)?;
         // Only a tree without rows has an empty node: its root.
         if node.count == 0 && (depth > 0 || node.kind == Kind::Branch) {
             return Err(Fault::Empty.at(page));

@@ -6,11 +6,20 @@ use bytes::Bytes;
 
 use super::node::{Content, Element};
 use super::pages::Pages;
-use super::plan::Plan;
-use super::source::Row;
-use super::stream::Part;
+use super::source::Part;
 use super::tree::Tree;
-use crate::{KEY_BYTES_MAX, RowFault, VALUE_BYTES_MAX, WriteError};
+use crate::{KEY_BYTES_MAX, Row, RowFault, VALUE_BYTES_MAX, WriteError};
+
+/// What the first pages of an image must say of the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Outline {
+    /// The page of the tree of buckets.
+    pub(super) root: u64,
+    /// The number of pages.
+    pub(super) mark: u64,
+    /// Over all pages but the metas.
+    pub(super) crc: u32,
+}
 
 #[derive(Debug)]
 pub(super) struct Layout<W> {
@@ -73,12 +82,12 @@ impl<W: Write> Layout<W> {
         self.top.push(Element { key: name, content }, &mut self.pages)
     }
 
-    /// Writes what is unfinished. Returns what has become of it all, and where it went.
-    pub(super) fn finish<E>(mut self) -> Result<(Plan, W), WriteError<E>> {
+    /// Writes what is unfinished. Returns the outline of all pages, and where they went.
+    pub(super) fn finish<E>(mut self) -> Result<(Outline, W), WriteError<E>> {
         self.end()?;
         let root = self.top.finish(&mut self.pages)?;
         let (mark, crc, out) = self.pages.finish()?;
-        Ok((Plan { root, mark, crc }, out))
+        Ok((Outline { root, mark, crc }, out))
     }
 }
 

@@ -9,5 +9,5 @@ mod stream;
 mod tree;
 
 pub use plan::Plan;
-pub use source::{Row, Source};
-pub use stream::{Part, Stream};
+pub use source::{Part, Source};
+pub use stream::Stream;

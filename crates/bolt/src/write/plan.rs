@@ -1,9 +1,9 @@
 use std::io::{self, Write};
 
-use super::layout::Layout;
+use super::layout::{Layout, Outline};
 use super::pages::Pages;
-use super::source::Source;
-use super::stream::{Part, Stream};
+use super::source::{Part, Source};
+use super::stream::Stream;
 use crate::WriteError;
 use crate::format::PAGE_BYTES;
 
@@ -13,14 +13,7 @@ use crate::format::PAGE_BYTES;
 /// [`Plan::new`] laid out without writing it. So an image needs no temporary file, and goes into outputs that cannot
 /// seek.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
-    /// The page of the tree of buckets.
-    pub(super) root: u64,
-    /// The number of pages.
-    pub(super) mark: u64,
-    /// Over all pages but the metas.
-    pub(super) crc: u32,
-}
+pub struct Plan(Outline);
 
 impl Plan {
     /// Reads all of `source`, at the cost of building each page.
@@ -29,7 +22,7 @@ impl Plan {
     ///
     /// When the source fails, or has rows that an image cannot hold: wrongly ordered or too large.
     pub fn new<S: Source>(source: &S) -> Result<Self, WriteError<S::Error>> {
-        lay_out(source, Pages::new(io::sink(), u64::MAX))
+        lay_out(source, Pages::new(io::sink(), u64::MAX)).map(Self)
     }
 
     /// As [`Plan::new`], of rows that come by themselves instead of being asked for.
@@ -42,19 +35,19 @@ impl Plan {
         for part in parts {
             layout.part(part.map_err(WriteError::Source)?)?;
         }
-        let (plan, _) = layout.finish()?;
-        Ok(plan)
+        let (outline, _) = layout.finish()?;
+        Ok(Self(outline))
     }
 
     /// The image as a stream that is written as it is read, of the same parts that the plan was made of.
     pub fn stream<P>(&self, parts: P) -> Stream<P> {
-        Stream::new(*self, parts)
+        Stream::new(self.0, parts)
     }
 
     /// The length in bytes of the image to be written.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.mark * PAGE_BYTES as u64
+        self.0.mark * PAGE_BYTES as u64
     }
 
     /// Reads all of `source` again and writes the image from its first byte to its last, then flushes `out`. Writes
@@ -65,9 +58,9 @@ impl Plan {
     /// When the source or `out` fail, or the rows are not those of the first time. Never more than [`Plan::size`]
     /// bytes are written; after an error those that were are not an image.
     pub fn write<S: Source>(&self, source: &S, out: impl Write) -> Result<(), WriteError<S::Error>> {
-        let mut pages = Pages::new(out, self.mark);
-        pages.write_metas(self.root, self.mark).map_err(WriteError::Io)?;
-        match lay_out(source, pages)? == *self {
+        let mut pages = Pages::new(out, self.0.mark);
+        pages.write_metas(self.0.root, self.0.mark).map_err(WriteError::Io)?;
+        match lay_out(source, pages)? == self.0 {
             true => Ok(()),
             false => Err(WriteError::Changed),
         }
@@ -75,7 +68,7 @@ impl Plan {
 }
 
 /// Gives the rows of `source` to a layout, bucket by bucket.
-fn lay_out<S: Source>(source: &S, pages: Pages<impl Write>) -> Result<Plan, WriteError<S::Error>> {
+fn lay_out<S: Source>(source: &S, pages: Pages<impl Write>) -> Result<Outline, WriteError<S::Error>> {
     let mut layout = Layout::new(pages);
     for name in source.buckets().map_err(WriteError::Source)? {
         layout.begin(name.clone())?;
@@ -83,6 +76,6 @@ fn lay_out<S: Source>(source: &S, pages: Pages<impl Write>) -> Result<Plan, Writ
             layout.row(row.map_err(WriteError::Source)?)?;
         }
     }
-    let (plan, _) = layout.finish()?;
-    Ok(plan)
+    let (outline, _) = layout.finish()?;
+    Ok(outline)
 }

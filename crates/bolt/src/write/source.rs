@@ -4,10 +4,16 @@ use std::error::Error;
 
 use bytes::Bytes;
 
-use crate::{Image, ReadError, Reader};
+use crate::{Image, ReadError, Reader, Row};
 
-/// A key and its value.
-pub type Row = (Bytes, Bytes);
+/// A piece of what an image is made of, when the pieces come by themselves instead of being read from a [`Source`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A bucket of this name begins.
+    Bucket(Bytes),
+    /// Key and value of a row of the bucket that began last.
+    Row(Bytes, Bytes),
+}
 
 /// What an image is made of. It is read twice, so it must not change: a view, not a store.
 pub trait Source {

@@ -3,33 +3,23 @@
 use std::error::Error;
 use std::io::{self, Read};
 
-use bytes::Bytes;
-
-use super::layout::Layout;
+use super::layout::{Layout, Outline};
 use super::pages::Pages;
-use super::plan::Plan;
+use super::source::Part;
 use crate::WriteError;
 
 /// How much is laid out before it is handed out. A little more when a node ends it.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// A piece of what an image is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
-    /// A bucket of this name begins.
-    Bucket(Bytes),
-    /// Key and value of a row of the bucket that began last.
-    Row(Bytes, Bytes),
-}
-
-/// An image as bytes to be read, [`Plan::size`] of them; made by [`Plan::stream`]. Works when it is read, and
+/// An image as bytes to be read, [`Plan::size`](crate::Plan::size) of them; made by
+/// [`Plan::stream`](crate::Plan::stream). Works when it is read, and
 /// holds some 64 KiB of the image and one unfinished node of each level, or a large row.
 ///
 /// Reading fails when the parts do, or are not those of the plan: what was read by then is of no use, and
 /// there is no more.
 #[derive(Debug)]
 pub struct Stream<P> {
-    plan: Plan,
+    planned: Outline,
     parts: P,
     /// None when all is laid out, and after an error.
     layout: Option<Layout<Vec<u8>>>,
@@ -40,11 +30,11 @@ pub struct Stream<P> {
 }
 
 impl<P> Stream<P> {
-    pub(super) fn new(plan: Plan, parts: P) -> Self {
-        let mut pages = Pages::new(Vec::new(), plan.mark);
-        pages.write_metas(plan.root, plan.mark).expect("a vector takes everything");
+    pub(super) fn new(planned: Outline, parts: P) -> Self {
+        let mut pages = Pages::new(Vec::new(), planned.mark);
+        pages.write_metas(planned.root, planned.mark).expect("a vector takes everything");
         let layout = Some(Layout::new(pages));
-        Self { plan, parts, layout, piece: Vec::new(), n_read: 0, has_failed: false }
+        Self { planned, parts, layout, piece: Vec::new(), n_read: 0, has_failed: false }
     }
 
     /// Lays out the next piece; it is empty behind the end.
@@ -58,9 +48,9 @@ impl<P> Stream<P> {
         let Some(mut layout) = self.layout.take() else { return Ok(()) };
         while layout.out().len() < PIECE_BYTES {
             let Some(part) = self.parts.next() else {
-                let (plan, rest) = layout.finish()?;
+                let (outline, rest) = layout.finish()?;
                 self.piece = rest;
-                return if plan == self.plan { Ok(()) } else { Err(WriteError::Changed) };
+                return if outline == self.planned { Ok(()) } else { Err(WriteError::Changed) };
             };
             layout.part(part.map_err(WriteError::Source)?)?;
         }
@@ -96,6 +86,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
+    use crate::Plan;
 
     /// Parts of one bucket with rows of the given sizes.
     fn parts(

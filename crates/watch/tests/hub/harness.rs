@@ -171,7 +171,7 @@ impl Harness {
         let revision = self.position;
         let state = self.streams[stream].as_mut()?;
         self.hub.create(state.id, spec.clone());
-        if state.is_over {
+        if state.has_ended {
             self.check_deliveries();
             return None;
         }
@@ -184,7 +184,7 @@ impl Harness {
         if let Ok(id) = expected {
             let start = if spec.start == 0 { revision + 1 } else { spec.start };
             let watch =
-                Watch { spec, start, received: start.saturating_sub(1), is_over: false, is_quiet: true };
+                Watch { spec, start, received: start.saturating_sub(1), has_ended: false, is_quiet: true };
             state.watches.insert(id, watch);
         }
         self.check_deliveries();
@@ -218,7 +218,7 @@ impl Harness {
             assert_eq!(revision, self.position);
             let watch = state.watches.get_mut(&id).expect("progress of a watch that exists");
             assert!(
-                watch.spec.progress_notify && watch.is_quiet && !watch.is_over,
+                watch.spec.progress_notify && watch.is_quiet && !watch.has_ended,
                 "unwanted progress of {id}"
             );
             self.receive_nothing(watch, revision);
@@ -232,9 +232,9 @@ impl Harness {
     pub(crate) fn end_all(&mut self, end: End) {
         self.hub.end_all(end);
         for stream in self.streams.iter_mut().flatten() {
-            if !stream.is_over && (stream.requires_leader || end == End::Stopped) {
+            if !stream.has_ended && (stream.requires_leader || end == End::Stopped) {
                 stream.take_response(Delivery::Ended(end));
-                stream.is_over = true;
+                stream.has_ended = true;
                 stream.watches.clear();
             }
         }

@@ -16,7 +16,7 @@ impl Harness {
         for index in 0..self.streams.len() {
             let Some(mut stream) = self.streams[index].take() else { continue };
             for delivery in stream.take_fresh() {
-                assert!(!stream.is_over, "nothing after the end: {delivery:?}");
+                assert!(!stream.has_ended, "nothing after the end: {delivery:?}");
                 self.check_delivery(&mut stream, &delivery);
                 stream.seen.push(delivery);
             }
@@ -43,24 +43,24 @@ impl Harness {
             Delivery::Progress { id: None, revision } => {
                 assert!(std::mem::take(&mut stream.is_owed_progress), "unrequested progress");
                 assert!(stream.live().next().is_some(), "progress of a stream without watches");
-                for watch in stream.watches.values_mut().filter(|watch| !watch.is_over) {
+                for watch in stream.watches.values_mut().filter(|watch| !watch.has_ended) {
                     self.receive_nothing(watch, *revision);
                 }
             }
             Delivery::Compacted { id, compacted } => {
                 let watch = stream.watches.get_mut(id).expect("the end of a watch that exists");
-                assert!(!watch.is_over, "a watch ends once");
+                assert!(!watch.has_ended, "a watch ends once");
                 assert!(*compacted <= self.reader.compacted());
                 let next = watch.received + 1;
                 assert!(next < *compacted, "{id} wants {next}, which is not gone at {compacted}");
-                watch.is_over = true;
+                watch.has_ended = true;
             }
             delivery => panic!("an unexpected delivery: {delivery:?}"),
         }
     }
 
     fn check_events(&self, watch: &mut Watch, batch: &WatchBatch) {
-        assert!(!watch.is_over, "nothing after the end");
+        assert!(!watch.has_ended, "nothing after the end");
         assert!(batch.revision <= self.reader.revision());
         assert_eq!(batch.fragment, watch.spec.fragment);
         let expected = self.wanted(watch, batch.revision);
@@ -134,7 +134,7 @@ impl Harness {
             let Some(mut stream) = self.streams[index].take() else { continue };
             let was_full = stream.was_full();
             let mut is_waiting = false;
-            for watch in stream.watches.values_mut().filter(|watch| !watch.is_over) {
+            for watch in stream.watches.values_mut().filter(|watch| !watch.has_ended) {
                 let is_future = watch.start > position + 1;
                 is_waiting |= is_future;
                 if !was_full && !is_future {

@@ -64,7 +64,7 @@ pub(crate) struct Stream {
     pub(super) id: StreamId,
     pub(super) queue: Queue,
     pub(super) requires_leader: bool,
-    pub(super) is_over: bool,
+    pub(super) has_ended: bool,
     pub(super) watches: BTreeMap<WatchId, Watch>,
     /// Where the hub looks for a free id first.
     pub(super) next_id: WatchId,
@@ -80,7 +80,7 @@ impl Stream {
             id,
             queue,
             requires_leader,
-            is_over: false,
+            has_ended: false,
             watches: BTreeMap::new(),
             next_id: 0,
             is_owed_progress: false,
@@ -90,7 +90,7 @@ impl Stream {
 
     /// The watches that have not ended.
     pub(super) fn live(&self) -> impl Iterator<Item = &Watch> {
-        self.watches.values().filter(|watch| !watch.is_over)
+        self.watches.values().filter(|watch| !watch.has_ended)
     }
 
     pub(super) fn was_full(&self) -> bool {
@@ -130,7 +130,7 @@ pub(crate) struct Watch {
     /// Everything up to this revision was delivered; at first, nothing up to it is wanted.
     pub(super) received: i64,
     /// Ended by a compaction.
-    pub(super) is_over: bool,
+    pub(super) has_ended: bool,
     /// No events since the last tick.
     pub(super) is_quiet: bool,
 }
