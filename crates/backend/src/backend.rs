@@ -3,32 +3,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::commit::{self, Totals};
+use crate::commit;
 use crate::file::FileMedium;
-use crate::open;
+use crate::open::{self, Config};
 use crate::storage::{Failure, Storage};
-use crate::{Batch, Error, Medium, MemoryMedium, OpenError, View};
-
-/// What a backend is opened with.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Bound on the pages kept in memory, in bytes: pages that were read and, up to half of the bound, pages
-    /// that the running commit has changed. A commit that changes more writes some of them early, which is
-    /// harmless. Not counted are the few pages on which live views and iterators stand, and two bits for
-    /// each 4 KiB of the file.
-    pub cache_bytes: usize,
-}
-
-/// Room taken by a backend, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Size {
-    /// What the file takes up on its disk. This is less than the file's length, which grows by doubling:
-    /// the parts not yet written take no room. It never shrinks while the file is open.
-    pub total: u64,
-    /// What the live rows need, page overhead included: about the total of a new backend with the same
-    /// rows. The rest of the total is free, or lost in half-filled pages, and is used again.
-    pub in_use: u64,
-}
+use crate::totals::Totals;
+use crate::view::{Size, View};
+use crate::{Batch, Error, Medium, MemoryMedium, OpenError};
 
 /// An open key-value file. A cheap handle: clones share the file, which is closed when the last handle,
 /// [`View`] and iterator is gone.

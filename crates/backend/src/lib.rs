@@ -46,12 +46,15 @@ mod medium;
 mod memory;
 mod open;
 mod storage;
+mod tables;
+mod totals;
 mod view;
 
-pub use backend::{Backend, Config, Size};
+pub use backend::Backend;
 pub use batch::Batch;
 pub use bucket::Bucket;
 pub use error::{Content, Error, OpenError};
 pub use medium::Medium;
 pub use memory::MemoryMedium;
-pub use view::{Rows, View};
+pub use open::Config;
+pub use view::{Rows, Size, View};

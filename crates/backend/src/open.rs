@@ -5,16 +5,23 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase, TableError};
+use redb::{Database, DatabaseError, TableError};
 
-use crate::commit::{self, Totals};
 use crate::error::Content;
 use crate::storage::{Failure, Handle, Storage};
-use crate::view::{RowTable, table};
-use crate::{Bucket, Config, Error, Medium, OpenError};
+use crate::tables::{MARK, begin_read, begin_write, end_write, table};
+use crate::totals::Totals;
+use crate::{Bucket, Error, Medium, OpenError};
 
-/// The table that marks a file as a backend. No bucket has its name.
-pub(crate) const MARK: RowTable = RowTable::new("ferretcd");
+/// What a backend is opened with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Bound on the pages kept in memory, in bytes: pages that were read and, up to half of the bound, pages
+    /// that the running commit has changed. A commit that changes more writes some of them early, which is
+    /// harmless. Not counted are the few pages on which live views and iterators stand, and two bits for
+    /// each 4 KiB of the file.
+    pub cache_bytes: usize,
+}
 
 /// Row of [`MARK`]: the format of the file's tables and rows, 4 bytes, big endian.
 const FORMAT_KEY: &[u8] = b"format";
@@ -139,13 +146,9 @@ fn read_format(database: &Database) -> Result<Mark, Error> {
     Ok(format.map_or(Mark::Missing, Mark::Format))
 }
 
-pub(crate) fn begin_read(database: &Database) -> Result<ReadTransaction, Error> {
-    database.begin_read().map_err(|error| Error::from_transaction("read", error))
-}
-
 /// All in one transaction, so that a file with the mark has all its tables.
 fn create_tables(database: &Database) -> Result<(), Error> {
-    let transaction = commit::begin(database)?;
+    let transaction = begin_write(database)?;
     for bucket in Bucket::ALL {
         let created = transaction.open_table(table(bucket));
         created.map_err(|error| Error::from_table("create", error))?;
@@ -156,5 +159,5 @@ fn create_tables(database: &Database) -> Result<(), Error> {
         inserted.map_err(|error| Error::from_storage("create", error))?;
     }
     Totals::default().store(&transaction)?;
-    commit::end(transaction)
+    end_write(transaction)
 }

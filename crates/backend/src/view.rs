@@ -4,12 +4,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadableDatabase};
 
-use crate::{Bucket, Error, Size};
+use crate::tables::table;
+use crate::{Bucket, Error};
 
-pub(crate) type RowTable = redb::TableDefinition<'static, &'static [u8], &'static [u8]>;
-
-pub(crate) const fn table(bucket: Bucket) -> RowTable {
-    RowTable::new(bucket.name())
+/// Room taken by a backend, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// What the file takes up on its disk. This is less than the file's length, which grows by doubling:
+    /// the parts not yet written take no room. It never shrinks while the file is open.
+    pub total: u64,
+    /// What the live rows need, page overhead included: about the total of a new backend with the same
+    /// rows. The rest of the total is free, or lost in half-filled pages, and is used again.
+    pub in_use: u64,
 }
 
 /// The backend's state as of one commit. Never changes; readers and the writer do not wait for each other.
