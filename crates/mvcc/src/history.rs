@@ -6,11 +6,11 @@ use bytes::Bytes;
 use ferretcd_backend::Bucket;
 use ferretcd_base::Revision;
 
+use crate::change::{Change, ChangeKind};
 use crate::error::{Corruption, ReadError};
 use crate::read::Reader;
 use crate::row::{self, Fields};
 use crate::shared::Shared;
-use crate::write::{Change, ChangeKind};
 
 /// How far one read of the history goes. Main revisions are never cut: the last one is read whole, and at
 /// least one is read.
@@ -68,12 +68,12 @@ impl Reader {
     ///
     /// Costs some 50 ns for each change.
     pub fn recent_history(&self, from: i64, limit: &HistoryLimit) -> Option<History> {
-        self.place.load().recent_history(from, limit)
+        self.current.load().recent_history(from, limit)
     }
 
     /// The oldest main revision that [`Reader::recent_history`] can begin with now.
     pub fn recent_from(&self) -> i64 {
-        self.place.load().recent.read().first()
+        self.current.load().recent.read().first()
     }
 
     /// The changes from the main revision `from` on, wherever they are. Blocks while the backend reads.

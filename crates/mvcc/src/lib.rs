@@ -59,15 +59,19 @@ mod open;
 
 mod history;
 mod read;
+mod store;
 mod write;
 
 mod compact;
+mod compactions;
 mod hash;
+mod hash_kv;
 mod markers;
 
+mod arena;
+mod change;
 mod index;
 mod key_index;
-mod pieces;
 mod recent;
 mod row;
 mod row_cache;
@@ -75,6 +79,7 @@ mod shared;
 
 mod error;
 
+pub use change::{Change, ChangeKind};
 pub use check::HistoryCheck;
 pub use compact::Scrub;
 pub use error::{CompactError, Corruption, Error, OpenError, ReadError};
@@ -82,4 +87,5 @@ pub use hash::KvHash;
 pub use history::{History, HistoryLimit};
 pub use open::Config;
 pub use read::{RangeOptions, RangeResult, ReadView, Reader, Row};
-pub use write::{Change, ChangeKind, Committed, Store, WriteTxn};
+pub use store::Store;
+pub use write::{Committed, WriteTxn};

@@ -9,14 +9,14 @@ use ferretcd_backend::{Backend, Bucket, View};
 use ferretcd_base::{LeaseId, Revision};
 use parking_lot::Mutex;
 
-use crate::compact::Compactions;
+use crate::compactions::Compactions;
 use crate::error::{Corruption, OpenError};
 use crate::index::{Index, Key, Keys};
 use crate::key_index::{KeyIndex, Stamp};
 use crate::markers::Marker;
 use crate::row;
 use crate::shared::Shared;
-use crate::write::Store;
+use crate::store::Store;
 
 /// The main revision of a store that was never written to.
 const FIRST_REVISION: i64 = 1;
@@ -69,7 +69,7 @@ impl Store {
         self.released = shared.current();
         self.compactions = compactions;
         self.shared = Arc::new(shared);
-        self.place.store(Arc::clone(&self.shared));
+        self.current.store(Arc::clone(&self.shared));
         Ok(())
     }
 }
@@ -105,7 +105,7 @@ impl From<Opened> for Store {
     fn from(opened: Opened) -> Self {
         let Opened { shared, compactions } = opened;
         let (released, shared) = (shared.current(), Arc::new(shared));
-        Self { place: Arc::new(ArcSwap::new(Arc::clone(&shared))), shared, released, compactions }
+        Self { current: Arc::new(ArcSwap::new(Arc::clone(&shared))), shared, released, compactions }
     }
 }
 

@@ -7,12 +7,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ferretcd_base::KeyRange;
 
+use crate::change::Change;
 use crate::error::{Corruption, ReadError};
 use crate::index::Bounds;
 use crate::key_index::{KeyIndex, Stamp};
 use crate::row::Fields;
 use crate::shared::Shared;
-use crate::write::Change;
 
 /// Keys looked at in one go. The writer waits for that long when it creates a key.
 const CHUNK_KEYS: usize = 256;
@@ -21,7 +21,7 @@ const CHUNK_KEYS: usize = 256;
 /// outlives the state that it reads: after [`Store::restore`](crate::Store::restore) it shows the new one.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    pub(crate) place: Arc<ArcSwap<Shared>>,
+    pub(crate) current: Arc<ArcSwap<Shared>>,
 }
 
 impl Reader {
@@ -34,28 +34,28 @@ impl Reader {
 
     /// The current main revision; 1 in an empty store.
     pub fn revision(&self) -> i64 {
-        self.place.load().current()
+        self.current.load().current()
     }
 
     /// The compacted revision; -1 if there never was a compaction.
     pub fn compacted(&self) -> i64 {
-        self.place.load().compacted()
+        self.current.load().compacted()
     }
 
     /// The number of keys that exist, counting what a running transaction has changed already.
     pub fn key_count(&self) -> usize {
-        self.place.load().index.n_live()
+        self.current.load().index.n_live()
     }
 
     /// Memory held by rows that the backend's view does not have yet.
     pub fn buffered_bytes(&self) -> usize {
-        self.place.load().recent.read().bytes()
+        self.current.load().recent.read().bytes()
     }
 
     /// The state as it is now. Whoever needs two facts of it that fit together asks once: the next call may
     /// return the state of a restored store.
     pub(crate) fn shared(&self) -> Arc<Shared> {
-        self.place.load_full()
+        self.current.load_full()
     }
 }
 

@@ -8,8 +8,8 @@
 use bytes::{BufMut, Bytes};
 use ferretcd_base::{LeaseId, Revision};
 
+use crate::arena::Arena;
 use crate::error::Corruption;
-use crate::pieces::Pieces;
 
 /// Marks the row key of a tombstone.
 const TOMBSTONE_MARK: u8 = b't';
@@ -28,9 +28,9 @@ pub(crate) fn narrow_sub(revision: Revision) -> u32 {
 }
 
 /// The row key of a change.
-pub(crate) fn key(revision: Revision, tombstone: bool, pieces: &mut Pieces) -> Bytes {
+pub(crate) fn key(revision: Revision, tombstone: bool, arena: &mut Arena) -> Bytes {
     let len = Revision::ENCODED_LEN + usize::from(tombstone);
-    pieces.cut(len, |room| {
+    arena.allocate(len, |room| {
         room.put_slice(&revision.to_bytes());
         if tombstone {
             room.put_u8(TOMBSTONE_MARK);
@@ -39,8 +39,8 @@ pub(crate) fn key(revision: Revision, tombstone: bool, pieces: &mut Pieces) -> B
 }
 
 /// The row of a deletion, which holds only the key, and the key as a part of it.
-pub(crate) fn tombstone(key: &[u8], pieces: &mut Pieces) -> (Bytes, Bytes) {
-    let row = pieces.cut(bytes_len(key), |room| put_bytes(room, KEY, key));
+pub(crate) fn tombstone(key: &[u8], arena: &mut Arena) -> (Bytes, Bytes) {
+    let row = arena.allocate(bytes_len(key), |room| put_bytes(room, KEY, key));
     let key = row.slice(row.len() - key.len()..);
     (row, key)
 }
@@ -265,7 +265,7 @@ mod tests {
     fn row_keys() {
         let revision = Revision::new(6, 1);
         for tombstone in [false, true] {
-            let key = key(revision, tombstone, &mut Pieces::default());
+            let key = key(revision, tombstone, &mut Arena::default());
             assert_eq!(parse_key(&key).unwrap(), (revision, tombstone));
         }
         let refused: [&'static [u8]; 7] = [

@@ -1,67 +1,15 @@
 //! Writing: one transaction at a time.
 
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ferretcd_backend::{Batch, Bucket};
 use ferretcd_base::{KeyRange, LeaseId, Revision};
 
-use crate::compact::Compactions;
+use crate::arena::Arena;
+use crate::change::{Change, ChangeKind};
 use crate::error::ReadError;
-use crate::pieces::Pieces;
-use crate::read::{RangeOptions, RangeResult, Reader, Snapshot};
+use crate::read::{RangeOptions, RangeResult, Snapshot};
 use crate::row::{self, Fields};
 use crate::shared::Shared;
-
-/// The store and its one writer. Readers come from [`Store::reader`].
-#[derive(Debug)]
-pub struct Store {
-    pub(crate) shared: Arc<Shared>,
-    /// Where readers find `shared`; changed by [`Store::restore_with`] alone.
-    pub(crate) place: Arc<ArcSwap<Shared>>,
-    /// All rows up to this main revision are in the backend's view.
-    pub(crate) released: i64,
-    pub(crate) compactions: Compactions,
-}
-
-impl Store {
-    /// A handle for reading; any number, on any threads.
-    pub fn reader(&self) -> Reader {
-        Reader { place: Arc::clone(&self.place) }
-    }
-
-    /// The current main revision; 1 in an empty store.
-    pub fn revision(&self) -> i64 {
-        self.shared.current()
-    }
-
-    /// The compacted revision; -1 if there never was a compaction.
-    pub fn compacted(&self) -> i64 {
-        self.shared.compacted()
-    }
-
-    /// Begins a write transaction. Its rows go into `batch` when it commits; the caller adds rows of its
-    /// own and commits the batch to the backend when it likes, batches in the order they were made.
-    pub fn write<'a>(&'a mut self, batch: &'a mut Batch) -> WriteTxn<'a> {
-        WriteTxn { shared: &self.shared, base: self.revision(), changes: Vec::new(), batch }
-    }
-
-    /// Tells the store that the backend's view now has all rows up to the main revision `main`, inclusive;
-    /// their copies in memory are dropped. To be called after every commit of the backend: a compaction
-    /// goes on only behind it.
-    pub fn release(&mut self, main: i64) {
-        let main = main.min(self.revision());
-        self.released = self.released.max(main);
-        let rows = self.shared.recent.write().release(main);
-        drop(rows);
-    }
-
-    /// Memory held by rows that are not yet released.
-    pub fn buffered_bytes(&self) -> usize {
-        self.shared.recent.read().bytes()
-    }
-}
 
 /// A running write transaction. Readers see nothing of it before [`WriteTxn::commit`].
 ///
@@ -75,7 +23,11 @@ pub struct WriteTxn<'a> {
     batch: &'a mut Batch,
 }
 
-impl WriteTxn<'_> {
+impl<'a> WriteTxn<'a> {
+    pub(crate) fn new(shared: &'a Shared, batch: &'a mut Batch) -> Self {
+        Self { shared, base: shared.current(), changes: Vec::new(), batch }
+    }
+
     /// The main revision before this transaction.
     pub fn base_revision(&self) -> i64 {
         self.base
@@ -141,9 +93,9 @@ impl WriteTxn<'_> {
         let revision = self.revision();
         let changes = std::mem::take(&mut self.changes);
         if !changes.is_empty() {
-            let mut pieces = Pieces::default();
+            let mut arena = Arena::default();
             for change in &changes {
-                let key = row::key(change.revision, change.kind == ChangeKind::Delete, &mut pieces);
+                let key = row::key(change.revision, change.kind == ChangeKind::Delete, &mut arena);
                 self.batch.put(Bucket::Key, key, change.row.clone());
             }
             let rows = changes.iter().map(|change| change.row.clone()).collect();
@@ -160,10 +112,10 @@ impl WriteTxn<'_> {
 
 /// Notes deletions, the first of them at `first`.
 fn deletions(first: Revision, changes: &mut Vec<Change>) -> impl FnMut(&[u8]) {
-    let mut pieces = Pieces::default();
+    let mut arena = Arena::default();
     let mut subs = first.sub..;
     move |key| {
-        let (row, key) = row::tombstone(key, &mut pieces);
+        let (row, key) = row::tombstone(key, &mut arena);
         let revision = Revision::new(first.main, subs.next().expect("subs are few"));
         changes.push(Change { revision, kind: ChangeKind::Delete, lease: LeaseId::NONE, row, key });
     }
@@ -184,28 +136,4 @@ pub struct Committed {
     pub revision: i64,
     /// Its changes by sub revision, from 0 without gaps; empty if it changed nothing.
     pub changes: Vec<Change>,
-}
-
-/// One change of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The change's place in the history.
-    pub revision: Revision,
-    /// Whether the key was set or deleted.
-    pub kind: ChangeKind,
-    /// The key.
-    pub key: Bytes,
-    /// The lease that it was put with; none if it was put without or deleted.
-    pub lease: LeaseId,
-    /// The row's value as stored: a protobuf `mvccpb.KeyValue`, for a deletion with the key alone.
-    pub row: Bytes,
-}
-
-/// What happened to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// It was created or given another value.
-    Put,
-    /// It was deleted.
-    Delete,
 }
