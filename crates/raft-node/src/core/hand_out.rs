@@ -1,4 +1,4 @@
-//! From committed entries to what the member gets, and its word about changes of the members.
+//! Handing out committed entries, and the member's decisions about configuration changes.
 
 use ferretcd_base::LogPosition;
 use raft::eraftpb::{self, EntryType};
@@ -8,9 +8,9 @@ use crate::{Committed, ConfChange, ConfChangeKind, Error, Payload, translate};
 
 impl Core {
     /// Gives committed entries to the member, as far as it keeps up. A configuration change is the last one until
-    /// the member has decided about it: behind its own removal it has no business with what the others do.
+    /// the member has decided about it: a removed member must not get entries behind its removal.
     pub(super) fn hand_out(&mut self) {
-        while !self.over
+        while !self.has_ended
             && self.unconfigured.is_none()
             && self.handed_out - self.applied < self.config.unapplied_max
             && let Some(entry) = self.backlog.pop_front()
@@ -38,7 +38,7 @@ impl Core {
         if let Some(change) = change {
             self.change_configuration(change);
         }
-        if !self.over {
+        if !self.has_ended {
             self.advance_applied();
         }
     }
@@ -56,7 +56,7 @@ impl Core {
         }
         let status = self.status();
         let is_own_removal = change.kind == ConfChangeKind::RemoveNode && change.node == self.config.id;
-        self.over = is_own_removal && !status.is_voter && !status.is_learner;
+        self.has_ended = is_own_removal && !status.is_voter && !status.is_learner;
     }
 }
 

@@ -18,7 +18,7 @@ impl Core {
             dropped.extend(is_late.then_some(proposal.token));
             !is_late
         });
-        // Behind those that wait, or the order would not be that of the proposers.
+        // Behind pending ones, or the order would not be that of the callers.
         if self.pending.has_own() || !self.can_order_proposals() {
             return self.queue_proposals(proposals);
         }
@@ -48,7 +48,7 @@ impl Core {
     }
 
     /// How many of the proposals fit into one message; at least one. The library sends one append for them at once,
-    /// and what does not fit into that only after the answer.
+    /// and entries that do not fit into that only after the response.
     fn n_in_one_message(&self, proposals: &[Proposal]) -> usize {
         let mut room = self.config.max_size_per_msg;
         let n_fitting = proposals.iter().take_while(|proposal| {
@@ -61,11 +61,11 @@ impl Core {
     }
 
     pub(super) fn propose_conf_change(&mut self, token: u64, change: &ConfChange) {
-        // The library would log an empty entry in its place, and the proposer would wait for nothing.
-        let is_refused = self.raw.raft.state == StateRole::Leader && self.raw.raft.has_pending_conf();
+        // The library would log an empty entry in its place, and the caller would wait in vain.
+        let is_rejected = self.raw.raft.state == StateRole::Leader && self.raw.raft.has_pending_conf();
         let mut entry = eraftpb::Entry { data: change.to_core(), ..eraftpb::Entry::default() };
         entry.set_entry_type(EntryType::EntryConfChange);
-        if is_refused || !self.step_proposal(vec![entry]) {
+        if is_rejected || !self.step_proposal(vec![entry]) {
             self.effects.dropped.push(token);
         }
     }
