@@ -32,7 +32,7 @@ pub struct KvHash {
 pub(crate) struct RowsHash {
     compacted: i64,
     /// Whether any row was kept; decides which of the two sums counts.
-    any_kept: bool,
+    pub(crate) any_kept: bool,
     /// Without the rows up to `compacted` that aren't kept.
     kept: u32,
     /// With them.

@@ -1,4 +1,4 @@
-//! What a node is told once, at its start.
+//! The settings of a node.
 
 use std::time::Duration;
 
@@ -13,35 +13,36 @@ pub struct Config {
     pub id: MemberId,
     /// The length of one tick, which is also the interval of a leader's heartbeats.
     pub heartbeat: Duration,
-    /// Ticks without a leader before an election, at least 2; the node adds up to as many again at random.
+    /// Ticks T without a leader before an election, at least 2. Each node waits between T and 1.4 T, at random, so that
+    /// seldom two start an election at once.
     pub election_ticks: usize,
-    /// Ask for votes without raising the term first, so that a member that was cut off disturbs nobody.
+    /// Request pre-votes before raising the term, so that a member that was cut off does not depose the leader.
     pub pre_vote: bool,
     /// A leader that has not heard from a quorum for one election time-out steps down.
     pub check_quorum: bool,
     /// Bytes of entries in one message to a peer, and of proposals in one forwarded message. A single larger
     /// entry still travels, alone.
     pub max_size_per_msg: u64,
-    /// Messages with entries on their way to one follower before the leader waits for answers. Not zero.
+    /// Messages with entries on their way to one follower before the leader waits for responses. Not zero.
     pub max_inflight_msgs: usize,
     /// Applied entries kept in memory for followers that lag.
     pub catchup_entries: u64,
-    /// Bytes of the log's payloads in memory above which applied entries go before that.
+    /// Bytes of the log's payloads in memory above which fewer applied entries are kept.
     pub catchup_bytes: u64,
     /// Entries handed out and not yet reported as applied; beyond them no more are handed out, and everything
     /// else goes on. Not zero.
     pub unapplied_max: u64,
     /// How many proposals, configuration changes, reads and peer messages may each wait for the driver before
-    /// they are refused.
+    /// further ones are rejected.
     pub inbox: usize,
-    /// For so many ticks a proposal, own or forwarded, waits for a leader that takes it.
+    /// How many ticks a proposal, own or forwarded, waits for a leader.
     pub proposal_ticks: u64,
     /// A sole voter starts its first election at once instead of after the time-out.
     pub advance_ticks: bool,
 }
 
 impl Config {
-    /// Errs with the name of the first setting that the raft core would refuse.
+    /// Errs with the name of the first setting that is out of range.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let checks = [
             ("id", self.id != MemberId::default()),

@@ -21,7 +21,7 @@ pub(crate) struct Driver {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) heartbeat: Duration,
     pub(crate) next_tick: Instant,
-    /// A hard state that changes only the commit index and waits for company: by itself it is worth no write.
+    /// A hard state that changes only the commit index. It waits for the next write: by itself it is worth none.
     pub(crate) lazy: Option<ferretcd_wal::HardState>,
     /// Bytes of entries handed to the log thread and not durable yet.
     pub(crate) under_way: u64,
@@ -42,7 +42,7 @@ impl Drop for CloseOnExit {
 }
 
 impl Driver {
-    /// Works until told to stop or until the node fails.
+    /// Works until the node is stopped or fails.
     pub(crate) fn run(mut self) {
         let _close = CloseOnExit(self.shared.clone());
         let result = self.work();
@@ -52,7 +52,7 @@ impl Driver {
         }
     }
 
-    /// Returns once a stop was asked for and everything accepted before it is durable and handed out.
+    /// Returns once a stop was requested and everything accepted before it is durable and handed out.
     fn work(&mut self) -> Result<(), Error> {
         self.perform_effects()?;
         let mut is_stopping = false;
@@ -64,7 +64,7 @@ impl Driver {
             let checkpoint = taken.checkpoint.take();
             if std::mem::take(&mut taken.stop) {
                 is_stopping = true;
-                self.refuse_rest();
+                self.reject_rest();
             }
             self.feed(taken);
             self.perform_effects()?;
@@ -136,14 +136,14 @@ impl Driver {
         if now < self.next_tick {
             return;
         }
-        // After a pause of the process the missed ticks are not made up for: peers could not be heard either.
+        // After a pause of the process the missed ticks are not made up for: no messages were received either.
         self.next_tick = (self.next_tick + self.heartbeat).max(now);
         self.core.handle(Event::Tick);
         self.shared.publish_progress(self.core.progress());
         self.write_lazy();
     }
 
-    /// Performs what the core has decided. Errs if that is not to go on.
+    /// Performs the core's effects. Errs if the node cannot go on.
     fn perform_effects(&mut self) -> Result<(), Error> {
         let effects = self.core.take_effects();
         self.shared.publish(&self.core, effects.role.is_some());
@@ -175,7 +175,7 @@ impl Driver {
         let mut batch = Batch::default();
         for step in steps {
             if let Some(mark) = step.mark {
-                // Nothing follows it before the member has answered.
+                // Nothing follows it before the snapshot is installed.
                 batch.received = Some(Received { mark, hard_state: step.hard_state });
                 batch.number = step.number;
                 break;
@@ -200,7 +200,7 @@ impl Driver {
         self.queue.put(batch);
     }
 
-    /// Writes a commit index that found no company for a tick.
+    /// Writes a commit index that has waited for a tick.
     fn write_lazy(&mut self) {
         if let Some(hard_state) = self.lazy.take() {
             self.queue.put(Batch { hard_state: Some(hard_state), ..Batch::default() });
@@ -212,7 +212,7 @@ impl Driver {
         self.queue.put(Batch { hard_state, checkpoint: Some(checkpoint), ..Batch::default() });
     }
 
-    /// Asks to be woken when what the core waits for is applied.
+    /// Makes the inbox wake the driver when the entry that the core waits for is applied.
     fn watch_applied(&mut self) {
         let awaited = self.core.awaited_applied();
         self.shared.inbox.await_applied(awaited);
@@ -221,8 +221,8 @@ impl Driver {
         }
     }
 
-    /// Lets nothing in any more. What has come since the last look is not accepted.
-    fn refuse_rest(&mut self) {
+    /// Rejects all further requests, and drops those that came since the last look.
+    fn reject_rest(&mut self) {
         let tokens = self.shared.inbox.close();
         if !tokens.is_empty() {
             self.host.proposals_dropped(tokens);

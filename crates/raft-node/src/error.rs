@@ -1,4 +1,4 @@
-//! Why a node cannot start or go on, and why it refuses a request.
+//! Why a node cannot start or go on, and why it rejects a request.
 
 use std::io;
 
@@ -59,7 +59,7 @@ pub enum Error {
     /// or replaced. The member has to be removed and added again under a new id.
     #[error("follow the leader: entry {commit} was acknowledged by this member but its log ends at {last}")]
     LostEntries {
-        /// The leader's word.
+        /// The commit index that the leader has sent.
         commit: u64,
         /// The last index of the log.
         last: u64,

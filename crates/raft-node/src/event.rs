@@ -1,4 +1,4 @@
-//! What goes into a [`Core`](crate::Core) and what comes out of it.
+//! Input and output of a [`Core`](crate::Core).
 
 use bytes::Bytes;
 use ferretcd_base::MemberId;
@@ -10,7 +10,7 @@ use crate::{Committed, ConfChange, Error, Message, ReadToken, Status};
 pub enum Event {
     /// One heartbeat interval has passed.
     Tick,
-    /// A peer's message has come.
+    /// A message of a peer was received.
     Message(Message),
     /// Append these to the log, in this order, or forward them to the leader.
     Propose(Vec<Proposal>),
@@ -25,22 +25,22 @@ pub enum Event {
     ReadIndex(Vec<ReadToken>),
     /// Everything in [`Persist`]s up to this number is durable.
     Persisted(u64),
-    /// What becomes of the configuration change that was handed out last.
+    /// The member's decision about the configuration change that was handed out last.
     Configure {
         /// The index of its entry; ignored unless that entry waits for this.
         index: u64,
-        /// What to put into force; `None` if the member has refused the change.
+        /// The change to put into force; `None` if the member has rejected it.
         change: Option<ConfChange>,
     },
     /// The member has applied the entries up to this index.
     Applied(u64),
-    /// Hand the leadership to this member.
+    /// Transfer the leadership to this member.
     TransferLeader(MemberId),
-    /// The state asked for with [`Effects::install`] is in place; the index is that of its mark.
+    /// The snapshot of [`Effects::install`] is installed; the index is that of its mark.
     Installed(u64),
     /// Messages to this member were lost.
     Unreachable(MemberId),
-    /// A state was sent to this member, or could not be.
+    /// A snapshot was sent to this member, or could not be.
     SnapshotSent {
         /// The member.
         to: MemberId,
@@ -56,33 +56,33 @@ pub struct Proposal {
     pub token: u64,
     /// What to replicate. Empty data is an entry without effect.
     pub data: Bytes,
-    /// If there is a term here, the proposal is dropped unless this node leads in just that term and can log it at
-    /// once: for what follows from the leadership and must not come behind what a later leader does.
+    /// If set, the proposal is dropped unless this node leads in just that term and can log it at once: for proposals
+    /// that follow from the leadership and must not come behind those of a later leader.
     pub only_in_term: Option<u64>,
 }
 
 impl Proposal {
-    /// A proposal for whatever leader takes it.
+    /// A proposal for the leader, whichever member that is.
     pub fn new(token: u64, data: impl Into<Bytes>) -> Self {
         Self { token, data: data.into(), only_in_term: None }
     }
 }
 
-/// What the surroundings of a [`Core`](crate::Core) have to do, in the order of the fields.
+/// What the caller of a [`Core`](crate::Core) has to do, in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Send these now.
     pub send: Vec<Message>,
-    /// Write these to the log in this order; answer with [`Event::Persisted`] once they are synced.
+    /// Write these to the log in this order; respond with [`Event::Persisted`] once they are synced.
     pub persist: Vec<Persist>,
     /// The leader, the term, the role or the membership of this member changed.
     pub role: Option<Status>,
     /// Apply these.
     pub committed: Vec<Committed>,
-    /// The log stands behind a state that the leader has sent, and durably so: put that state into the place of the
-    /// present one and answer with [`Event::Installed`]. Nothing else moves before.
+    /// The log durably begins behind a snapshot from the leader: install it in place of the present state, then respond
+    /// with [`Event::Installed`]. Nothing else moves before.
     pub install: Option<ferretcd_wal::SnapshotMark>,
-    /// These reads may be answered from a state that contains the index.
+    /// These reads may be served from a state that contains the index.
     pub reads: Vec<(ReadToken, u64)>,
     /// Proposals and configuration changes that are certainly in no log.
     pub dropped: Vec<u64>,
@@ -102,6 +102,6 @@ pub struct Persist {
     pub entries: Vec<ferretcd_wal::Entry>,
     /// To be written behind the entries.
     pub hard_state: Option<ferretcd_wal::HardState>,
-    /// If false, this may be written together with any later step, and no answer is needed.
+    /// If false, this may be written together with any later step, and needs no response.
     pub must_sync: bool,
 }

@@ -1,4 +1,4 @@
-//! The way back when a quorum is lost for ever: one member goes on alone.
+//! A new cluster of one member, for when a quorum is lost for ever.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,14 @@ use ferretcd_wal::{Entry, EntryKind, HardState, Recovered, Wal};
 
 use crate::{Applied, ConfChange, ConfChangeKind, Error};
 
-/// Ends a log with the removal of everybody but the log's own member, committed by decree, as etcd's
-/// `--force-new-cluster` does. Entries that are not known to be committed go; those of a member that votes alone are
-/// committed, whatever commit index has reached the disk. `recovered` is what the log was opened with, and is brought up
-/// to date. Everything is durable on return.
+/// Ends a log with the removal of all members but the log's own, committed without a quorum, as etcd's
+/// `--force-new-cluster` does. Entries that are not known to be committed go; those of a sole voter are committed,
+/// whatever commit index has reached the disk. `recovered` is what the log was opened with, and is brought up to date.
+/// Everything is durable on return.
 ///
-/// This breaks raft's promises on purpose: what the others had committed beyond this log is lost, and they must never
-/// run again. If the member is a learner it is made a voter; `promotion` is then the description of that change.
+/// This breaks raft's promises on purpose: entries that the other members had committed beyond this log are lost, and
+/// those members must never run again. If the own member is a learner it is made a voter; `promotion` is then the
+/// description of that change.
 pub fn force_new_cluster(
     wal: &mut Wal,
     recovered: &mut Recovered,
@@ -37,7 +38,7 @@ pub fn force_new_cluster(
     recovered.entries.retain(|entry| entry.index <= commit);
 
     let Group { voters, learners } = group;
-    // Somebody always has to vote, so the promotion comes first.
+    // There must always be a voter, so the promotion comes first.
     let mut changes = Vec::new();
     if !voters.contains(&me) {
         changes.push((ConfChangeKind::AddNode, me, promotion));
@@ -59,7 +60,7 @@ pub fn force_new_cluster(
     Ok(())
 }
 
-/// Who is in the cluster, as far as a log tells it.
+/// The members of the cluster according to a log.
 struct Group {
     voters: BTreeSet<u64>,
     learners: BTreeSet<u64>,
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_go_and_with_them_what_is_not_committed() {
+    fn other_members_and_uncommitted_entries_are_removed() {
         let without = [Change(RemoveNode, 2), Change(RemoveNode, 3)];
         check(&[1, 2, 3], &[Write, Write, Write], 2, &[&[Write, Write][..], &without].concat());
         check(&[1, 2, 3], &[Write, Change(RemoveNode, 3)], 1, &[&[Write][..], &without].concat());
@@ -183,16 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn one_without_a_vote_gets_it_first() {
+    fn a_learner_is_promoted_first() {
         let joined = Change(AddLearnerNode, 1);
         check(&[2], &[joined, Write], 1, &[joined, Change(AddNode, 1), Change(RemoveNode, 2)]);
     }
 
     #[test]
-    fn one_that_votes_alone_keeps_what_it_has_answered() {
-        // The commit index is not synced by itself, so it says less than was answered.
+    fn a_sole_voter_keeps_what_it_has_acknowledged() {
+        // The commit index is not synced by itself, so it can be older than acknowledged entries.
         check(&[1], &[Write, Write, Write], 1, &[Write, Write, Write]);
-        // From here on two have to agree, and nobody knows whether they did.
+        // From here on a quorum needs both voters, and this log does not show whether it had one.
         let added = Change(AddNode, 2);
         check(&[1], &[Write, added, Write], 1, &[Write, added, Change(RemoveNode, 2)]);
         let joined = Change(AddLearnerNode, 2);

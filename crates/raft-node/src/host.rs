@@ -1,4 +1,4 @@
-//! The two traits a node needs from outside, and the words it speaks to them.
+//! The two traits a node needs from outside, and the types in their methods.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,14 +17,14 @@ pub trait Host: Send + Sync + 'static {
     /// [`Config::unapplied_max`](crate::Config::unapplied_max) are handed out and not reported as applied.
     fn committed(&self, entries: Vec<Committed>);
 
-    /// The leader has sent a whole state, which stands at `mark`; so does the log now, durably. The state has to take
-    /// the place of the present one, after everything that was handed out before; then
-    /// [`installed`](crate::NodeHandle::installed) is to be called. Until then the node takes part in nothing.
-    /// Entries up to the mark that were not handed out never will be.
+    /// The leader has sent a snapshot, which stands at `mark`; the log durably begins there now. The member installs
+    /// the snapshot in place of the present state, after everything that was handed out before, then calls
+    /// [`installed`](crate::NodeHandle::installed). Until then the node takes part in nothing. Entries up to the mark
+    /// that were not handed out never will be.
     fn install(&self, mark: ferretcd_wal::SnapshotMark);
 
-    /// A read asked for with `token` is linearizable as soon as the entries up to `index` are applied. Called on any
-    /// thread: the driver's, or the one that [received](crate::NodeHandle::receive) the leader's answer.
+    /// The read of `token` is linearizable as soon as the entries up to `index` are applied. Called on any
+    /// thread: the driver's, or the one that [received](crate::NodeHandle::receive) the leader's response.
     fn read_ready(&self, token: ReadToken, index: u64);
 
     /// The proposals and configuration changes with these tokens are certainly in no log.
@@ -48,7 +48,7 @@ pub trait Transport: Send + Sync + 'static {
     fn send(&self, messages: Vec<Message>);
 }
 
-/// The transport of a cluster of one: there is nobody to send to.
+/// The transport of a cluster of one, which has no peers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoPeers;
 
@@ -56,7 +56,7 @@ impl Transport for NoPeers {
     fn send(&self, _messages: Vec<Message>) {}
 }
 
-/// What the state file says about itself at the start.
+/// Where the state file stands at the start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Applied {
     /// The last entry the state contains; 0 for a new cluster.
@@ -70,11 +70,11 @@ pub struct Applied {
 pub struct Committed {
     /// Its place in the log.
     pub position: LogPosition,
-    /// What it asks for.
+    /// Its content.
     pub payload: Payload,
 }
 
-/// What a committed entry asks for.
+/// The content of a committed entry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     /// Nothing: a new leader's first entry, or a configuration change that came while another was pending.
@@ -88,7 +88,7 @@ pub enum Payload {
     },
 }
 
-/// Names one try of one read. Never reuse one: a late acknowledgement of the first try would answer the
+/// Names one try of one read. Never reuse one: a late acknowledgement of the first try would confirm the
 /// second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadToken(pub u64);
@@ -132,9 +132,9 @@ pub struct Progress {
     pub id: MemberId,
     /// Its log is the leader's up to here, durably. For the leader itself: the last index of its log.
     pub matched: u64,
-    /// Whether it was heard from in this election time-out or the one before. Always so for the leader itself.
+    /// Whether it has sent a message in this election time-out or the one before. Always true of the leader itself.
     pub is_recently_active: bool,
-    /// Whether it needs entries that the leader does not keep any more, and gets a whole state. Until it has one it
+    /// Whether it needs entries that the leader does not keep any more, and gets a snapshot. Until that is installed it
     /// acknowledges nothing.
     pub needs_snapshot: bool,
     /// Whether it has no vote.
@@ -146,9 +146,9 @@ pub struct Progress {
 pub enum Role {
     /// Follows a leader, or waits for one.
     Follower,
-    /// Asks whether an election would succeed.
+    /// Requests pre-votes, to find out whether an election would succeed.
     PreCandidate,
-    /// Asks for votes.
+    /// Requests votes.
     Candidate,
     /// Orders the log.
     Leader,

@@ -1,8 +1,8 @@
-//! What waits for the driver: one lane per kind of event, under one lock.
+//! The driver's queue: one lane per kind of event, under one lock.
 //!
 //! The driver swaps out everything that waits at once, so a wake-up and a lock are shared by all requests that
 //! came meanwhile. Lanes rather than one channel, because the driver must be able to leave proposals where they
-//! are while the disk is behind and still hear its peers; the bound of their lane then refuses further ones.
+//! are while the disk is behind, and still receive messages; the bound of their lane then rejects further ones.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub(crate) struct Inbox {
     /// Pending for a push or a swap.
     lanes: Mutex<Lanes>,
     wake: Condvar,
-    /// How much may wait in each lane that others fill.
+    /// How much may wait in each lane of requests.
     bound: usize,
     /// What the member reported last. Read by the driver whenever it is awake.
     applied: AtomicU64,
@@ -29,7 +29,7 @@ pub(crate) struct Inbox {
     awaited: AtomicU64,
 }
 
-/// Everything that waits. The driver gets this with what it may take, the rest stays.
+/// Everything that waits. The driver takes all of it, or all but the proposals.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     pub(crate) proposals: Vec<Proposal>,
@@ -47,11 +47,11 @@ pub(crate) struct Lanes {
     pub(crate) stop: bool,
     /// The awaited index is applied.
     nudged: bool,
-    /// Nothing is let in any more.
+    /// Requests are rejected from now on.
     closed: bool,
 }
 
-/// What became of something that was sent.
+/// The result of sending something to another member.
 #[derive(Debug)]
 pub(crate) enum Report {
     Unreachable(MemberId),
@@ -130,7 +130,7 @@ impl Inbox {
         self.awaited.store(index.unwrap_or(NOTHING), Ordering::SeqCst);
     }
 
-    /// Waits until there is something to take or `deadline` has come. Leaves proposals unless
+    /// Waits until there is something to take or until `deadline`. Leaves proposals unless
     /// `with_proposals`.
     pub(crate) fn take(&self, deadline: Instant, with_proposals: bool) -> Lanes {
         let mut lanes = self.lanes.lock();
@@ -144,8 +144,8 @@ impl Inbox {
         std::mem::replace(&mut *lanes, rest)
     }
 
-    /// Lets no request in any more. Returns the tokens of the proposals and configuration changes that were let
-    /// in and not taken; reads and messages may be forgotten. The log thread is still heard.
+    /// Rejects all further requests. Returns the tokens of the proposals and configuration changes that were accepted
+    /// and not taken; reads and messages may be forgotten. The log thread can still report.
     pub(crate) fn close(&self) -> Vec<u64> {
         let mut lanes = self.lanes.lock();
         lanes.closed = true;

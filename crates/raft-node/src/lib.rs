@@ -1,24 +1,22 @@
 //! One member's part in the raft protocol: it orders proposals into a log that a quorum keeps, and hands out
 //! what is committed.
 //!
-//! * [`Node`] runs the protocol on two threads, a driver and one for the log on disk; [`NodeHandle`] is how the
-//!   rest of the member talks to it, [`Host`] how it talks back, [`Transport`] where messages to peers go.
+//! * [`Node`] runs the protocol on two threads, a driver and one for the log on disk; the rest of the member calls
+//!   its [`NodeHandle`], it calls the member's [`Host`], and messages to peers go to [`Transport`].
 //! * [`Core`] is the part that decides: [`Event`]s in, [`Effects`] out, without threads, clocks or disks, so
 //!   that whole clusters can be run from a seed.
-//! * A [`Committed`] entry is what all this is for; a [`ReadToken`] stands for a read that wants to be
-//!   linearizable.
+//! * A [`Committed`] entry is the result; a [`ReadToken`] stands for a linearizable read.
 //!
-//! What it refuses to do: it does not look into proposals, applies nothing, knows of a state only where it stands,
-//! and knows neither tokio nor the clock beyond its tick. The raft library (raft-rs, the port of etcd's own) is
-//! named in no signature.
+//! It does not look into proposals, applies nothing, knows of the state only its place in the log, and knows neither
+//! tokio nor the clock beyond its tick. The raft library (raft-rs, the port of etcd's own) is named in no signature.
 //!
 //! Invariants:
 //! * Entries are handed out in log order, each once, and only when they are committed and durable here.
-//! * Whether a committed change of the members is possible is decided by whoever applies it. It is in force before
-//!   the entry counts as applied.
+//! * The member that applies a committed configuration change decides whether it is possible. The change is in force
+//!   before its entry counts as applied.
 //! * No message that promises something about the log or a vote leaves before that is durable; see the `outbox`
 //!   module for the rule and its one short cut.
-//! * The log on disk is written in one order by one thread; after a failed write or sync nothing more is done.
+//! * One thread writes the log on disk, in one order; after a failed write or sync the node stops.
 //! * A token is reported as dropped only if its proposal is in no log.
 //!
 //! ```

@@ -11,8 +11,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::inbox::Inbox;
 use crate::{Error, Persisted};
 
-/// What the driver has handed over and the log thread has not begun. Its size is bounded by the driver, which
-/// stops taking proposals while too much is under way.
+/// The work that the log thread has not begun. Its size is bounded by the driver, which stops taking proposals while
+/// too much is under way.
 #[derive(Debug, Default)]
 pub(crate) struct LogQueue {
     /// Held for an append or a swap.
@@ -34,7 +34,7 @@ pub(crate) struct Batch {
     pub(crate) stop: bool,
 }
 
-/// A state from the leader that is durable elsewhere, so that the log begins anew behind it.
+/// A snapshot from the leader that is durable elsewhere, so that the log begins anew behind it.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) mark: ferretcd_wal::SnapshotMark,
@@ -88,7 +88,7 @@ impl Batch {
     fn merge(&mut self, later: Self) {
         if let Some(received) = &mut self.received {
             // The node writes no entries until this has been done.
-            assert!(later.entries.is_empty(), "nothing is appended behind a state that is not in place");
+            assert!(later.entries.is_empty(), "nothing is appended behind a snapshot that is not installed");
             received.hard_state = later.hard_state.or(received.hard_state);
         } else {
             self.hard_state = later.hard_state.or(self.hard_state);
@@ -106,7 +106,7 @@ impl Batch {
     }
 }
 
-/// Works until told to stop or until the log fails, which ends the node.
+/// Works until a stop or until the log fails, which ends the node.
 pub(crate) fn run(mut wal: Wal, queue: &LogQueue, inbox: &Inbox) {
     loop {
         let batch = queue.take();
@@ -159,7 +159,7 @@ fn write(
 
 fn begin_anew(wal: &mut Wal, received: &Received) -> Result<Persisted, Error> {
     let (start, bytes_before) = (Instant::now(), wal.written_bytes());
-    // In this order: a commit index ahead of the log's end would be taken for a loss.
+    // In this order: recovery takes a commit index ahead of the log's end for lost entries.
     wal.mark_snapshot(&received.mark)?;
     if wal.append(&[], received.hard_state)? {
         wal.sync()?;
@@ -169,7 +169,7 @@ fn begin_anew(wal: &mut Wal, received: &Received) -> Result<Persisted, Error> {
 }
 
 fn release(wal: &mut Wal, checkpoint: &Checkpoint) -> Result<(), Error> {
-    // A state that came from the leader meanwhile is further.
+    // A snapshot received from the leader meanwhile is further.
     if checkpoint.mark.index < wal.start_index() {
         return Ok(());
     }

@@ -33,7 +33,7 @@ impl Drain for ToTracing {
     type Err = Never;
 
     fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
-        // slog's macros do not ask.
+        // slog's macros do not check this.
         if !self.is_enabled(record.level()) {
             return Ok(());
         }
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_limited_per_second_and_tells_what_was_left_out() {
+    fn a_place_is_limited_per_second_and_reports_suppressed_lines() {
         let mut limit = Limit::default();
         let start = Instant::now();
         let admitted = (0..100).filter(|_| limit.admit(start).is_some()).count();

@@ -18,14 +18,14 @@ use crate::translate;
 #[derive(Debug)]
 pub(crate) struct MemoryLog {
     entries: VecDeque<Entry>,
-    /// What the payloads of these take.
+    /// Bytes of their payloads.
     bytes: u64,
     /// The entry before the first one kept. Without its term the log could not be matched with a follower's right
     /// at the border.
     start: LogPosition,
-    /// What the core is created with; not kept up to date afterwards.
+    /// The state that the core is created with; not kept up to date afterwards.
     initial: RaftState,
-    /// The place of the present state in the log, for followers that need it all. The configuration may be ahead.
+    /// The place of the present state in the log, for followers that need a snapshot. The configuration may be ahead.
     state: ferretcd_wal::SnapshotMark,
 }
 
@@ -51,7 +51,7 @@ impl MemoryLog {
         self.state.conf_state = Some(translate::conf_state_to_wal(conf_state));
     }
 
-    /// Continues behind a state that has replaced all entries.
+    /// Continues behind a snapshot that has replaced all entries.
     pub(crate) fn restart_at(&mut self, mark: ferretcd_wal::SnapshotMark) {
         self.entries.clear();
         self.bytes = 0;
@@ -67,7 +67,7 @@ impl MemoryLog {
         self.entries.len()
     }
 
-    /// What the payloads of the kept entries take.
+    /// Bytes of the payloads of the kept entries.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -160,7 +160,7 @@ impl Storage for MemoryLog {
         Ok(self.last())
     }
 
-    /// Only where it stands: the state itself is fetched when it is sent, and may be newer then.
+    /// Only the place of the snapshot: its data is read when it is sent, and may be newer then.
     fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<eraftpb::Snapshot> {
         if self.state.index == 0 || self.state.index < request_index {
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());

@@ -1,4 +1,4 @@
-//! What members say to each other.
+//! Messages between members.
 
 use ferretcd_base::MemberId;
 use raft::eraftpb::{self, MessageType};
@@ -45,30 +45,30 @@ impl Message {
         }
     }
 
-    /// The term that the sender is in, or asks to be in; 0 in forwarded requests.
+    /// The term that the sender is in, or wants to be in; 0 in forwarded requests.
     pub fn term(&self) -> u64 {
         self.0.term
     }
 
-    /// Whether a leader says with it that it is still there.
+    /// Whether this is a leader's heartbeat.
     pub fn is_heartbeat(&self) -> bool {
         self.0.get_msg_type() == MessageType::MsgHeartbeat
     }
 
-    /// Whether this stands for a whole state, which does not travel with it.
+    /// Whether this announces a snapshot, whose data does not travel with it.
     pub fn is_snapshot(&self) -> bool {
         self.0.get_msg_type() == MessageType::MsgSnapshot
     }
 
-    /// Where in the log the state stands that this message is about; `None` if it is not
-    /// [about one](Self::is_snapshot).
+    /// The place in the log of the snapshot that this message announces; `None` if it
+    /// [announces none](Self::is_snapshot).
     pub fn snapshot_mark(&self) -> Option<ferretcd_wal::SnapshotMark> {
         self.is_snapshot().then(|| translate::mark_of(self.0.get_snapshot()))
     }
 
-    /// The same message about another state: a leader names the last entry applied when it decides to send one,
-    /// and the state that is sent in the end is at least as new. For messages that are
-    /// [about one](Self::is_snapshot).
+    /// The same message with another snapshot: a leader names the last entry applied when it decides to send one,
+    /// and the snapshot that is sent in the end is at least as new. For messages that
+    /// [announce one](Self::is_snapshot).
     #[must_use]
     pub fn with_snapshot_mark(mut self, mark: &ferretcd_wal::SnapshotMark) -> Self {
         self.0.set_snapshot(translate::snapshot_at(mark));
@@ -76,7 +76,7 @@ impl Message {
     }
 
     /// Whether a member that is no leader may send this before what it has accepted is durable. A heartbeat's
-    /// answer promises nothing about the log, and the forwarded requests are none of this member's statements.
+    /// response promises nothing about the log, and neither do the requests that a member forwards.
     pub(crate) fn promises_nothing(&self) -> bool {
         matches!(
             self.0.get_msg_type(),

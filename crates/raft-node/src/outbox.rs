@@ -1,10 +1,10 @@
 //! Which messages may leave when.
 //!
 //! The core numbers its batches of work ("readies"). The log thread makes them durable in that order, later
-//! than they are made. A message may tell others about any batch up to its own, so
+//! than they are made. A message may reveal any batch up to its own to other members, so
 //!
 //! * a member that is no leader sends nothing of batch n before every batch up to n is durable, even if n
-//!   itself had nothing to write: an answer to a repeated append acknowledges entries of earlier batches;
+//!   itself had nothing to write: the response to a repeated append acknowledges entries of earlier batches;
 //! * a leader's messages leave at once, as it counts itself only once it is durable, but not before the term
 //!   and vote that made it leader are. Only a sole voter can become leader that early, and a learner could
 //!   otherwise hold entries of a term that the voter forgets in a crash and wins a second time.
@@ -45,7 +45,7 @@ impl Outbox {
         }
     }
 
-    /// Whether the current term and vote are durable, so that a leader may speak.
+    /// Whether the current term and vote are durable, so that a leader may send.
     pub(crate) fn vote_is_durable(&self) -> bool {
         self.vote <= self.settled
     }

@@ -1,5 +1,5 @@
-//! From what log and state hold after a restart to what the raft core starts with. The library panics over
-//! most of what is refused here.
+//! From log and state after a restart to the log in memory that the raft core starts with. The library panics over
+//! most of what errs here.
 
 use ferretcd_base::LogPosition;
 use raft::RaftState;

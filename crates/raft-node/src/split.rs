@@ -1,7 +1,7 @@
 //! Appends of a bounded size.
 //!
-//! The raft library adds entries to an append that has not left yet, which saves messages, but without looking at
-//! the size that comes of it.
+//! The raft library adds entries to an append that has not left yet, which saves messages, but does not look at
+//! the resulting size.
 
 use raft::eraftpb::{Entry, Message, MessageType};
 

@@ -1,4 +1,4 @@
-//! Between the words of the log on disk and those of the raft library.
+//! Between the types of the log on disk and those of the raft library.
 //!
 //! An entry's payload moves without being copied, except a configuration change's, which changes its encoding.
 
@@ -16,7 +16,7 @@ pub(crate) fn entry_from_wal(entry: ferretcd_wal::Entry) -> Result<eraftpb::Entr
                 ConfChange::from_etcd(entry.data).map_err(|_| Error::ConfChange { index: entry.index })?;
             (EntryType::EntryConfChange, change.to_core())
         }
-        // etcd's servers propose none, and refuse to run on one.
+        // etcd's servers propose none, and stop at one.
         ferretcd_wal::EntryKind::ConfChangeV2 => return Err(Error::ConfChange { index: entry.index }),
     };
     let mut translated =
@@ -76,7 +76,7 @@ pub(crate) fn conf_state_to_wal(state: &eraftpb::ConfState) -> ferretcd_wal::Con
     }
 }
 
-/// Whether a raft core can start from this configuration: it has voters, everybody is there once, and it is not in
+/// Whether a raft core can start from this configuration: it has voters, each member is there once, and it is not in
 /// the middle of a joint change, which etcd never makes.
 pub(crate) fn is_startable(conf_state: &ferretcd_wal::ConfState) -> bool {
     let members = || conf_state.voters.iter().chain(&conf_state.learners);
@@ -90,7 +90,7 @@ pub(crate) fn is_startable(conf_state: &ferretcd_wal::ConfState) -> bool {
         && members().all(|member| *member != raft::INVALID_ID)
 }
 
-/// A state is named by its place in the log only; the bytes of it stay with the member.
+/// A snapshot is named by its place in the log only; its data stays with the member.
 pub(crate) fn snapshot_at(mark: &ferretcd_wal::SnapshotMark) -> eraftpb::Snapshot {
     let mut snapshot = eraftpb::Snapshot::default();
     let metadata = snapshot.mut_metadata();

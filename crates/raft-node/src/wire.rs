@@ -1,9 +1,9 @@
 //! Messages as they travel between members, ferretcd's and etcd's alike.
 //!
 //! The two sides mean the same by the same field numbers, except for configuration changes, which are translated
-//! here, and fields above 12, which are not written and not read. What comes in is checked so that the raft core can
-//! take it without looking again: the library panics over much that no honest peer sends. Checks that depend on the
-//! core's state are the core's.
+//! here, and fields above 12, which are not written and not read. Received messages are checked here, so that the raft
+//! core can take them as they are: the library panics over much that no honest peer sends. Checks that depend on the
+//! core's state are made by the core.
 
 use ferretcd_api_proto::raftpb;
 use ferretcd_base::LogPosition;
@@ -15,7 +15,7 @@ use crate::{ConfChange, Message, translate};
 /// Indices and terms from here on come from no honest member; sums of them could overflow.
 const NUMBER_END: u64 = 1 << 62;
 
-/// A message from a peer that is not to be handed to the node. Each text completes "failed to ...".
+/// A message from a peer that must not be handed to the node. Each text completes "failed to ...".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// No message of this number travels between members.
@@ -30,7 +30,7 @@ pub enum MessageError {
         /// Its index; 0 in a forwarded proposal.
         index: u64,
     },
-    /// The fields contradict each other or what every message of the kind says.
+    /// The fields contradict each other or the kind of the message.
     #[error("read a raft message: a {kind} does not have this form")]
     Form {
         /// The name of the kind.
@@ -106,7 +106,7 @@ impl TryFrom<raftpb::Message> for Message {
     }
 }
 
-/// Messages that a core sends itself do not come from others.
+/// Whether messages of this kind travel between members; the others are sent by a core to itself.
 fn travels(kind: MessageType) -> bool {
     !matches!(
         kind,
@@ -165,7 +165,7 @@ fn mark_from_wire(metadata: raftpb::SnapshotMetadata) -> Option<ferretcd_wal::Sn
 
 fn is_well_formed(message: &eraftpb::Message) -> bool {
     let numbers = [message.term, message.log_term, message.index, message.commit, message.reject_hint];
-    // A request keeps the name of the member that asked, and has a term only once a leader has taken it.
+    // A forwarded request keeps the name of its member, and has a term only once a leader has taken it.
     let is_request = matches!(message.get_msg_type(), MessageType::MsgPropose | MessageType::MsgReadIndex);
     numbers.iter().all(|number| *number < NUMBER_END)
         && message.from != raft::INVALID_ID
