@@ -1,8 +1,7 @@
 //! A row of the store that stays encoded.
 //!
 //! Rows are stored as `mvccpb.KeyValue` messages, and responses contain `mvccpb.KeyValue` messages: the bytes
-//! are the same. As a field of a response the encoded row is written as it is; only who wants to look inside
-//! decodes it.
+//! are the same. As a field of a response the encoded row is written as it is; it is decoded only to look inside.
 
 use std::fmt;
 
@@ -26,14 +25,14 @@ mod field {
 ///
 /// Cloning shares the bytes. Equality is that of the bytes: two encodings of the same message may differ, though
 /// those that this project writes do not. Encoding copies the bytes into the response and cannot fail; decoding
-/// a response that contains one copies field by field, drops unknown fields, and refuses what the plain message
-/// would refuse.
+/// a response that contains one copies field by field, drops unknown fields, and errs where the plain message
+/// would err.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct EncodedKeyValue(Bytes);
 
 impl EncodedKeyValue {
     /// Takes bytes that already are an encoded `mvccpb.KeyValue`, as stored rows are. They are not checked:
-    /// whoever receives the message finds out.
+    /// the receiver of the message does that.
     #[must_use]
     pub fn from_encoded(bytes: Bytes) -> Self {
         Self(bytes)
@@ -122,7 +121,7 @@ impl Message for EncodedKeyValue {
 
 impl EncodedKeyValue {
     fn append(&mut self, write: impl FnOnce(&mut BytesMut)) {
-        // While a message is being decoded nobody shares its bytes, so this grows them in place.
+        // While a message is being decoded its bytes are not shared, so this grows them in place.
         let mut row =
             std::mem::take(&mut self.0).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         write(&mut row);

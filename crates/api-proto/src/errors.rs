@@ -1,14 +1,14 @@
-//! What the API's services answer instead of a result.
+//! The errors of the API's services.
 //!
 //! Clients tell errors apart by their texts more than by their codes, so every text here is part of the API, to
-//! the byte. Both sets are closed: whoever maps own errors to them can do so in one exhaustive match.
+//! the byte. Both sets are closed: own errors can be mapped to them in one exhaustive match.
 //!
 //! - [`Error`]: the errors that clients have types for.
 //! - [`Untyped`]: the others with a fixed text.
-//! - [`CancelReason`]: why a watch is refused, told inside a response.
+//! - [`CancelReason`]: why a watch is not created, inside a response.
 //! - [`Code`]: gRPC's status codes.
 //!
-//! The calls of the lock and election services answer every error with [`Code::Unknown`], whatever its own code.
+//! The lock and election services return every error with [`Code::Unknown`], whatever its own code.
 //!
 //! ```
 //! use ferretcd_api_proto::errors::{Code, Error};
@@ -177,7 +177,7 @@ catalogue! {
     RoleNotFound: FailedPrecondition, "etcdserver: role name not found";
     /// A role without a name.
     RoleEmpty: InvalidArgument, "etcdserver: role name is empty";
-    /// An unknown user or a wrong password; which of them is not told.
+    /// An unknown user or a wrong password; the error does not show which.
     AuthFailed: InvalidArgument, "etcdserver: authentication failed, invalid user ID or password";
     /// A request to grant a permission that has none in it.
     PermissionNotGiven: InvalidArgument, "etcdserver: permission not given";
@@ -191,11 +191,11 @@ catalogue! {
     AuthNotEnabled: FailedPrecondition, "etcdserver: authentication is not enabled";
     /// The token is unknown, has expired or is malformed.
     InvalidAuthToken: Unauthenticated, "etcdserver: invalid auth token";
-    /// A change of users or roles that would lock everybody out, or a permission on an impossible range.
+    /// A change of users or roles that would lock all users out, or a permission on an impossible range.
     InvalidAuthMgmt: InvalidArgument, "etcdserver: invalid auth management";
     /// Users or roles have changed since the token was issued.
     AuthOldRevision: InvalidArgument, "etcdserver: revision of auth store is old";
-    /// The member knows of no leader, and the call needs one.
+    /// The member has no leader, and the call needs one.
     NoLeader: Unavailable, "etcdserver: no leader";
     /// The call is for the leader, which this member is not.
     NotLeader: FailedPrecondition, "etcdserver: not leader";
@@ -215,7 +215,7 @@ catalogue! {
     TimeoutWaitAppliedIndex: Unavailable, "etcdserver: request timed out, waiting for the applied index took too long";
     /// The change would be risky, for the connection to a quorum is not stable.
     Unhealthy: Unavailable, "etcdserver: unhealthy cluster";
-    /// A change while an alarm says that the databases differ.
+    /// A change while the CORRUPT alarm is active.
     Corrupt: DataLoss, "etcdserver: corrupt cluster";
     /// A learner serves only few calls, not this one.
     NotSupportedForLearner: FailedPrecondition, "etcdserver: rpc not supported for learner";
@@ -247,19 +247,19 @@ catalogue! {
     TimeoutLeaderTransfer: Unknown, "etcdserver: request timed out, leader transfer took too long";
     /// A lease cannot be renewed by a member that is not sure to be the leader.
     NotPrimaryLessor: Unknown, "not a primary lessor";
-    /// A password for a user who authenticates without one, or a hashed password that is none.
+    /// A password for a user that authenticates without one, or a hashed password that is none.
     NoPasswordUser: Unknown, "auth: authentication failed, password was given for no password user";
     /// The hash function takes no longer passwords.
     PasswordTooLong: Unknown, "bcrypt: password length exceeds 72 bytes";
-    /// The member has nobody to send a proposal to.
+    /// The member has no leader to forward a proposal to.
     ProposalDropped: Unknown, "raft proposal dropped";
     /// A proposal while the member is shutting down.
     RaftStopped: Unknown, "raft: stopped";
     /// A leader's request without the key that proves the office.
     LeaderKeyMissing: Unknown, "\"leader\" field must be provided";
-    /// Nobody is elected.
+    /// The election has no leader.
     ElectionNoLeader: Unknown, "election: no leader";
-    /// Somebody else is elected.
+    /// The election has another leader.
     ElectionNotLeader: Unknown, "election: not leader";
     /// The lease ended while the lock was awaited.
     SessionExpired: Unknown, "mutex: session is expired";

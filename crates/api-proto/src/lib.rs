@@ -8,8 +8,8 @@
 //!   is a [`bytes::Bytes`]. With `services`, each service `Foo` adds `foo_client` and `foo_server`.
 //! - [`EncodedKeyValue`] stands for `mvccpb.KeyValue` wherever that is a field: a stored row goes into a
 //!   response as the bytes it is. [`mvccpb::KeyValue`] is the same message taken apart.
-//! - [`errors`] is the closed catalogue of what services answer instead of a result: codes and exact texts.
-//! - [`FILE_DESCRIPTOR_SET`] describes all of it to whoever translates between protobuf and JSON.
+//! - [`errors`] is the closed catalogue of the services' errors: codes and exact texts.
+//! - [`FILE_DESCRIPTOR_SET`] describes all of it, for translation between protobuf and JSON.
 //!
 //! ```
 //! use ferretcd_api_proto::{EncodedKeyValue, etcdserverpb::RangeResponse, mvccpb::KeyValue};

@@ -10,7 +10,7 @@ pub mod etcdserverpb {
     include!("generated/etcdserverpb.rs");
 }
 
-/// Leases as they are stored, and as peers ask about them.
+/// Leases as they are stored, and as peers request them.
 pub mod leasepb {
     include!("generated/leasepb.rs");
 }

@@ -51,7 +51,7 @@ prop_compose! {
     }
 }
 
-/// A field with any number and any content, often not what the schema says.
+/// A field with any number and any content, often not according to the schema.
 fn field() -> impl Strategy<Value = Vec<u8>> {
     let content = prop_oneof![
         any::<u64>().prop_map(|n| (WireType::Varint, varint(n))),
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_accepted_or_refused_as_a_plain_row(wire in vec(any::<u8>(), 0..64)) {
+    fn any_bytes_are_decoded_or_rejected_as_a_plain_row(wire in vec(any::<u8>(), 0..64)) {
         let ours = receive::<EncodedKeyValue>(&wire).and_then(|row| row.decode()).ok();
         prop_assert_eq!(ours, KeyValue::decode(wire.as_slice()).ok());
         let unchecked = EncodedKeyValue::from_encoded(wire.clone().into());

@@ -1,4 +1,4 @@
-//! Sends a state of so many keys to another member, through files, and tells how long each part takes.
+//! Sends a snapshot of so many keys to another member, through files, and prints how long each part takes.
 //!
 //! Run with `cargo run --release -p ferretcd-apply --example transfer -- 1000000`.
 

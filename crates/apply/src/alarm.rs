@@ -1,4 +1,4 @@
-//! Alarms: facts about a member that restrict the whole cluster until somebody takes them back.
+//! Alarms: facts about a member that restrict the whole cluster until they are disarmed.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -58,7 +58,7 @@ impl Alarms {
         self.0.iter().any(|alarm| alarm.kind == kind as i32)
     }
 
-    /// Does what an Alarm request asks and returns the alarms that its answer names. A request with an
+    /// Executes an Alarm request and returns the alarms for its response. A request with an
     /// unknown action does nothing, as one with the type NONE.
     pub(crate) fn execute(&mut self, request: &AlarmRequest, batch: &mut Batch) -> Vec<Alarm> {
         let alarm = Alarm { kind: request.alarm, member: MemberId(request.member_id) };

@@ -30,7 +30,7 @@ mod field {
     pub(super) const LEASE_EXPIRE: u32 = 10_001;
 }
 
-/// A request to the state machine, and who waits for its answer.
+/// A request to the state machine, with the id by which its proposer finds the waiting caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
     /// Unique among all proposals of the cluster's life; the proposer finds its waiter by it.
@@ -39,11 +39,11 @@ pub struct Command {
     pub username: String,
     /// Revision of the rights when the request was admitted; zero without authentication.
     pub auth_revision: u64,
-    /// What is asked for.
+    /// The request itself.
     pub request: Request,
 }
 
-/// Everything that can be asked of the state machine.
+/// Every request to the state machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// Writes one key.
@@ -60,13 +60,13 @@ pub enum Request {
     LeaseRevoke(LeaseRevokeRequest),
     /// Remembers how much time leases have left.
     LeaseCheckpoint(LeaseCheckpointRequest),
-    /// Ends leases whose time is over, each at a revision of its own.
+    /// Ends expired leases, each at a revision of its own.
     LeaseExpire(LeaseExpireRequest),
-    /// Lists, raises or takes back alarms.
+    /// Lists, raises or disarms alarms.
     Alarm(AlarmRequest),
     /// Sets the cluster version.
     ClusterVersionSet(ClusterVersionSetRequest),
-    /// A member tells its name and client URLs.
+    /// A member publishes its name and client URLs.
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest),
 }
 
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_refused() {
+    fn other_bytes_are_rejected() {
         assert!(matches!(Command::decode(Bytes::from_static(b"\xff\xff")), Err(DecodeError::Malformed(_))));
         assert_eq!(Command::decode(Bytes::new()), Err(DecodeError::UnknownRequest(vec![])));
         let unknown = Bytes::from_static(b"\x62\x02\x08\x05");

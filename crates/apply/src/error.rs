@@ -1,12 +1,12 @@
-//! What can go wrong while applying: a refusal is an answer, a fault stops the member.
+//! What can go wrong while applying: a rejected command gets an error, a fault stops the member.
 
-/// A command was refused, on every member alike; the state is unchanged.
+/// A command was rejected, on every member alike; the state is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// A put refers to the value or lease of a key that does not exist.
     #[error("apply: the key does not exist")]
     KeyNotFound,
-    /// A put names a lease that nobody was granted.
+    /// A put names a lease that does not exist.
     #[error("apply: the lease does not exist")]
     LeaseNotFound,
     /// A lease could not be granted.
@@ -28,10 +28,10 @@ pub enum ApplyError {
         /// The newest revision.
         current: i64,
     },
-    /// A NOSPACE alarm refuses everything that grows the store.
+    /// A NOSPACE alarm rejects everything that grows the store.
     #[error("apply: a NOSPACE alarm is active")]
     NoSpace,
-    /// A CORRUPT alarm refuses every change.
+    /// A CORRUPT alarm rejects every change.
     #[error("apply: a CORRUPT alarm is active")]
     Corrupt,
     /// A member is not there to be changed, or a change of the members is not possible.

@@ -36,7 +36,7 @@ fn op_cost(op: &RequestOp) -> u64 {
     }
 }
 
-/// Refuses a put that cannot be done on the state of `source`.
+/// Rejects a put that cannot be done on the state of `source`.
 pub(crate) fn check_put(source: &impl Source, leases: &Leases, put: &PutRequest) -> Result<(), ApplyError> {
     let lease = LeaseId(put.lease);
     if !lease.is_none() && !leases.contains(lease) {
@@ -48,7 +48,7 @@ pub(crate) fn check_put(source: &impl Source, leases: &Leases, put: &PutRequest)
     Ok(())
 }
 
-/// Does a put that [`check_put`] let pass. The header of the answer is left to the caller.
+/// Does a put that [`check_put`] has accepted. The caller fills the header of the response.
 pub(crate) fn put(txn: &mut WriteTxn<'_>, put: &PutRequest) -> Result<PutResponse, ApplyError> {
     let needs_old = put.prev_kv || put.ignore_value || put.ignore_lease;
     let old = if needs_old { current(txn, &put.key, false)? } else { None };
@@ -67,7 +67,7 @@ pub(crate) fn put(txn: &mut WriteTxn<'_>, put: &PutRequest) -> Result<PutRespons
     Ok(PutResponse { header: None, prev_kv })
 }
 
-/// Deletes a range. The header of the answer is left to the caller.
+/// Deletes a range. The caller fills the header of the response.
 pub(crate) fn delete_range(
     txn: &mut WriteTxn<'_>,
     request: &DeleteRangeRequest,

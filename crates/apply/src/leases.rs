@@ -61,7 +61,7 @@ impl StateMachine {
         let mut txn = self.store.write(batch);
         self.leases.with_keys(id, |keys| txn.delete_keys(keys));
         txn.commit();
-        // With it goes what it is known to hold, so the changes need not be told.
+        // Revoking also forgets the keys of the lease, so the changes need not be reported.
         self.leases.revoke(id, batch);
     }
 }

@@ -5,13 +5,13 @@
 //! work leaves to be written goes into a [`ferretcd_backend::Batch`]; the caller commits it together with the
 //! [`Applied`] position, whenever it likes, and after a crash applies again from that position.
 //!
-//! * [`Command`]: the request in an entry, with the id by which its proposer waits for the answer.
+//! * [`Command`]: the request in an entry, with the id by which its proposer waits for the outcome.
 //! * [`StateMachine`] → [`Outcome`]: applying it.
 //! * [`snapshot`]: the whole state as a stream of bytes, such bytes as a state file, and going on with that.
 //! * [`range`], [`read_txn`]: the same reads outside the log, on a [`ferretcd_mvcc::ReadView`].
 //!
-//! Invariant: everything that can be refused is refused before the first change, so a refused command
-//! leaves no trace but the position.
+//! Invariant: every error is found before the first change, so a rejected command leaves no trace but the
+//! position.
 
 mod alarm;
 mod applied;

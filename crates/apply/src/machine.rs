@@ -46,11 +46,11 @@ pub struct Outcome {
     pub revision: i64,
     /// Bytes that the command is reckoned to have added to the state file.
     pub cost: u64,
-    /// The answer, or why the command was refused.
+    /// The response, or why the command was rejected.
     pub result: Result<Response, ApplyError>,
 }
 
-/// The answer to a command; headers are left to whoever sends it.
+/// The response to a command; its sender fills the header.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Response {
     /// To [`Request::Put`].
@@ -78,16 +78,16 @@ pub enum Response {
     /// To [`Request::LeaseCheckpoint`]: the leases that there are, and the seconds that they have left, 0 for
     /// their full time.
     LeasesCheckpointed(Vec<(LeaseId, i64)>),
-    /// To [`Request::Alarm`]: the alarms that the answer names.
+    /// To [`Request::Alarm`]: the alarms in the response.
     Alarm(Vec<Alarm>),
     /// To commands about the cluster and its members: done.
     Done,
 }
 
-/// A change of the group's members, as its entry tells it.
+/// A change of the cluster's members, as its entry describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {
-    /// Adds the member that the context describes, or promotes it if the context says so.
+    /// Adds the member that the context describes, or promotes it if the context marks a promotion.
     Add {
         /// The member; refused if the context describes another.
         node: MemberId,
@@ -181,8 +181,8 @@ impl StateMachine {
         Ok(Outcome { id: command.id, revision: self.store.revision(), cost: cost(&command.request), result })
     }
 
-    /// Applies a change of the members, or refuses it with the outcome's result. The consensus core has to be
-    /// told which: it must put an accepted change into force, and none that was refused. `id` is that of the
+    /// Applies a change of the members, or rejects it with the outcome's result. The caller passes the decision on
+    /// to the consensus core, which must put an accepted change into force, and no rejected one. `id` is that of the
     /// proposal, zero for the entries a cluster starts with.
     pub fn apply_members(
         &mut self,
@@ -212,7 +212,7 @@ impl StateMachine {
     }
 
     fn execute(&mut self, request: &Request, batch: &mut Batch) -> Result<Response, ApplyError> {
-        self.refuse_under_alarm(request)?;
+        self.reject_under_alarm(request)?;
         match request {
             Request::Put(put) => self
                 .write(batch, |txn, leases| {
@@ -239,7 +239,7 @@ impl StateMachine {
             Request::Alarm(request) => Ok(Response::Alarm(self.alarms.execute(request, batch))),
             Request::ClusterVersionSet(request) => {
                 self.membership.set_version(request.ver.clone(), batch);
-                // The layout follows the cluster's version, which begins lower while members do not tell theirs.
+                // The layout follows the cluster's version, which begins lower until all members have reported theirs.
                 if request.ver == CLUSTER_VERSION {
                     batch.put(Bucket::Meta, STORAGE_VERSION_ROW, STORAGE_VERSION);
                 }
@@ -250,7 +250,7 @@ impl StateMachine {
     }
 
     /// CORRUPT wins over NOSPACE when both are active.
-    fn refuse_under_alarm(&self, request: &Request) -> Result<(), ApplyError> {
+    fn reject_under_alarm(&self, request: &Request) -> Result<(), ApplyError> {
         let concerns_keys = matches!(
             request,
             Request::Put(_)
@@ -270,8 +270,8 @@ impl StateMachine {
         Ok(())
     }
 
-    /// Does work in one write transaction. What is refused is refused before the first change, so an error
-    /// behind changes is a fault, after which nothing is applied any more.
+    /// Does work in one write transaction. Every error of a request is found before the first change, so an
+    /// error behind changes is a fault, after which nothing is applied any more.
     pub(crate) fn write<T>(
         &mut self,
         batch: &mut Batch,

@@ -1,4 +1,4 @@
-//! Range requests: what the store returns, filtered, sorted and cut as the request says.
+//! Range requests: the rows of the store, filtered, sorted and cut as requested.
 
 use std::cmp::Reverse;
 
@@ -37,8 +37,8 @@ impl Source for WriteTxn<'_> {
     }
 }
 
-/// Answers a Range request from one view. The form of the request has been checked; the header of the
-/// answer is left to the caller. Every revision of zero or below means the view's.
+/// Executes a Range request on one view. The form of the request has been checked; the caller fills the header
+/// of the response. Every revision of zero or below means the view's.
 pub fn range(view: &ReadView, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
     execute(view, request)
 }
@@ -76,7 +76,7 @@ pub(crate) fn execute(source: &impl Source, request: &RangeRequest) -> Result<Ra
     Ok(RangeResponse { header: None, kvs, more, count: count as i64 })
 }
 
-/// How a request is answered: how much is fetched and what is done with it.
+/// How a request is executed: how much is fetched and what is done with it.
 struct Plan {
     /// Keys to fetch; zero for all.
     fetch: usize,
@@ -88,7 +88,7 @@ struct Plan {
 
 impl Plan {
     fn new(request: &RangeRequest) -> Self {
-        // Numbers that are no enum value have been refused at the door.
+        // Requests with numbers that are no enum value have been rejected before.
         let target = SortTarget::try_from(request.sort_target).unwrap_or(SortTarget::Key);
         let asked = SortOrder::try_from(request.sort_order).unwrap_or(SortOrder::None);
         let is_key_order = target == SortTarget::Key && asked != SortOrder::Descend;
@@ -97,7 +97,7 @@ impl Plan {
             || request.min_create_revision != 0
             || request.max_create_revision != 0;
         // etcd cuts before it sorts when a sort target comes without an order, so only an explicit order
-        // (or a filter) needs everything. One more than the limit is what tells that there is more.
+        // (or a filter) needs everything. One more than the limit shows that there is more.
         let needs_all = is_filtered || (asked != SortOrder::None && !is_key_order);
         let limit = limit(request);
         let fetch = if needs_all || limit == 0 { 0 } else { limit.saturating_add(1) };

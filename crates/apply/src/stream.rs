@@ -1,4 +1,4 @@
-//! Ranges read piece by piece, for answers that are streamed.
+//! Ranges read piece by piece, for streamed responses.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ferretcd_api_proto::EncodedKeyValue;
@@ -106,7 +106,7 @@ fn behind(range: &KeyRange, key: &[u8]) -> KeyRange {
     next.put_u8(0);
     let next: Bytes = next.freeze();
     match range {
-        // Nothing lies behind the only key; an interval that ends where it starts says so.
+        // Nothing lies behind the only key; an interval that ends where it starts is empty.
         KeyRange::Key(_) => KeyRange::Interval(next.clone(), next),
         KeyRange::Interval(_, end) => KeyRange::Interval(next, end.clone()),
         KeyRange::From(_) => KeyRange::From(next),

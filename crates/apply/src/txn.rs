@@ -21,14 +21,14 @@ use crate::ApplyError;
 use crate::range::{self, Source};
 use crate::{kv, range::execute};
 
-/// Whether a transaction can be answered without the log: each operation of both branches is a range. A
+/// Whether a transaction can be executed without the log: each operation of both branches is a range. A
 /// nested transaction makes it a writing one, whatever it holds.
 pub fn is_read_only(txn: &TxnRequest) -> bool {
     let is_range = |op: &RequestOp| matches!(op.request, Some(Request::RequestRange(_)));
     txn.success.iter().all(is_range) && txn.failure.iter().all(is_range)
 }
 
-/// Answers a transaction that [is read-only](is_read_only) from one view. The header is left to the caller.
+/// Executes a transaction that [is read-only](is_read_only) on one view. The caller fills the header.
 pub fn read_txn(view: &ReadView, compacted: i64, txn: &TxnRequest) -> Result<TxnResponse, ApplyError> {
     let succeeded = holds(view, &txn.compare)?;
     let branch = if succeeded { &txn.success } else { &txn.failure };
@@ -137,7 +137,7 @@ fn run(
                 response.header = Some(ResponseHeader::default());
                 Response::ResponseTxn(response)
             }
-            // Refused at the door; an old log may still hold one.
+            // Rejected before it is proposed; an old log may still hold one.
             None => continue,
         };
         responses.push(ResponseOp { response: Some(response) });
@@ -153,7 +153,7 @@ fn next(path: &mut impl Iterator<Item = bool>) -> bool {
     path.next().expect("every transaction on the path was decided in this order")
 }
 
-/// Answers inside a transaction carry only the revision.
+/// Headers inside a transaction carry only the revision.
 fn header(revision: i64) -> ResponseHeader {
     ResponseHeader { revision, ..ResponseHeader::default() }
 }

@@ -1,4 +1,4 @@
-//! Leases and keys together, against a model of what each command does: its answer, the changes that it makes with
+//! Leases and keys together, against a model of what each command does: its response, the changes that it makes with
 //! their revisions, and which keys each lease has afterwards, also when the state file is opened again.
 
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ struct Model {
 }
 
 impl Model {
-    /// What the command is to answer, and to change.
+    /// The expected response and changes of the command.
     fn apply(&mut self, op: &Op) -> (Answer, Vec<Change>) {
         match op {
             Op::Write(key, write) => self.write(&[(*key, *write)]),
@@ -332,7 +332,7 @@ proptest! {
     }
 }
 
-/// What the model says of the end of leases, once in plain numbers.
+/// The model of the end of leases, once in plain numbers.
 #[test]
 fn each_lease_ends_at_a_revision_of_its_own() {
     let mut run = Run::new();

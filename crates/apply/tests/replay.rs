@@ -1,4 +1,4 @@
-//! The same log gives the same answers and the same state, whenever a member writes its state file, removes what
+//! The same log gives the same responses and the same state, whenever a member writes its state file, removes what
 //! compactions drop, or dies.
 //!
 //! One member applies a random log undisturbed. Another one applies it with commits, steps of compactions and
@@ -120,7 +120,7 @@ fn key() -> impl Strategy<Value = Bytes> {
     (0..6u8).prop_map(|n| vec![b'a' + n].into())
 }
 
-/// Often one that nobody was granted.
+/// Often one that was never granted.
 fn lease_id() -> impl Strategy<Value = i64> {
     -1..3i64
 }
@@ -284,9 +284,9 @@ proptest! {
     }
 }
 
-/// The alarms refuse what they are for and nothing else.
+/// Each alarm rejects its kind of requests and nothing else.
 #[test]
-fn alarms_refuse_by_kind() {
+fn each_alarm_rejects_its_kind_of_requests() {
     fn check(alarm: AlarmType, request: Request, expected: &str) {
         let mut member = Member::open(Backend::in_memory());
         let raise = AlarmRequest { action: 1, member_id: MEMBER.0, alarm: alarm.into() };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Identifies a member of a cluster. Shown as lower-case hexadecimal without leading zeros, as in every
-/// etcd log line and file. Zero means "nobody".
+/// etcd log line and file. Zero means "no member".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u64);
 

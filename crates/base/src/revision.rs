@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_refused() {
+    fn other_bytes_are_rejected() {
         for bytes in
             [&b""[..], b"\0\0\0\0\0\0\0\x02-\0\0\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\x02_\0\0\0\0\0\0\0\0t"]
         {

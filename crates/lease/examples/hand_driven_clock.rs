@@ -14,7 +14,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut batch = Batch::default();
     let mut leases = Leases::open(&backend, Config { ttl_min: 2 })?;
 
-    // Whoever leads counts down, beginning with the leases that there are.
+    // A new leader counts down, beginning with the leases that there are.
     let start = Instant::now();
     let mut deadlines = Deadlines::new(start);
     deadlines.lead(start, Duration::ZERO, leases.reader().all());
@@ -31,7 +31,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
             writeln!(stdout(), "{second:>2} s: kept alive, {:?}", deadlines.renew(session, now))?;
         }
         for lease in deadlines.expired(now, 100) {
-            // Between these two an entry of the log would come; whoever stores the keys deletes them with it.
+            // Between these two an entry of the log would come; applying it deletes the keys.
             let keys = leases.keys(lease);
             leases.revoke(lease, &mut batch);
             deadlines.revoke(lease);

@@ -71,7 +71,7 @@ pub enum Renewal {
     Expired,
     /// There is no such lease.
     Unknown,
-    /// The member doesn't lead, so it can't tell.
+    /// The member doesn't lead, so it doesn't know.
     NotLeading,
 }
 
@@ -161,8 +161,8 @@ impl Deadlines {
     /// Leases whose time is over, at most `max`, those that waited longest first. Each is reported once and
     /// counts as expired from then on; again only if it has not been revoked some seconds later.
     ///
-    /// Looks at a bounded number of leases, of which all may turn out to be renewed: whether something is left
-    /// is told by [`Deadlines::next`], not by an empty answer.
+    /// Looks at a bounded number of leases, of which all may turn out to be renewed: [`Deadlines::next`]
+    /// shows whether something is left, not an empty result.
     pub fn expired(&mut self, now: Instant, max: usize) -> Vec<LeaseId> {
         let now = self.millis(now);
         let mut expired = Vec::new();
@@ -198,7 +198,7 @@ impl Deadlines {
     }
 
     /// Leases whose remaining time is to be remembered in the log, at most `max`, with the seconds left. From
-    /// now on their renewals say so; what these write must come behind in the log.
+    /// now on their renewals report that; entries of such renewals must come behind in the log.
     pub fn checkpoints(&mut self, now: Instant, max: usize) -> Vec<(LeaseId, i64)> {
         let now = self.millis(now);
         let mut due = Vec::new();

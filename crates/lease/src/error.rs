@@ -11,7 +11,7 @@ pub enum GrantError {
     /// Zero is the id of no lease.
     #[error("grant a lease: it needs an id")]
     NoId,
-    /// Nobody can wait that long.
+    /// The time to live is out of range.
     #[error("grant a lease: {0} seconds are too long")]
     TtlTooLarge(i64),
 }

@@ -18,7 +18,7 @@ pub const TTL_MAX: i64 = 9_000_000_000;
 /// Settings of the leases, the same on every member of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The shortest time to live, in seconds; what is asked for less gets this.
+    /// The shortest time to live, in seconds; requests for less get this.
     pub ttl_min: i64,
 }
 
@@ -42,8 +42,8 @@ pub(crate) struct State {
 }
 
 impl Leases {
-    /// Reads the leases of a state file. Which keys are attached is told by the rows of the keys: whoever
-    /// reads those reports them with [`Leases::attach`].
+    /// Reads the leases of a state file. Which keys are attached stands in the rows of the keys: their
+    /// reader reports them with [`Leases::attach`].
     pub fn open(backend: &Backend, config: Config) -> Result<Self, OpenError> {
         let mut leases = BTreeMap::new();
         for row in backend.view().range(Bucket::Lease, (Bound::Unbounded, Bound::Unbounded))? {
@@ -80,8 +80,8 @@ impl Leases {
         self.shared.read().leases.contains_key(&id)
     }
 
-    /// Grants a lease and returns its time to live in seconds: at least the configured minimum, also if less
-    /// than nothing was asked for. Adds its row to `batch`.
+    /// Grants a lease and returns its time to live in seconds: at least the configured minimum, also for
+    /// a negative request. Adds its row to `batch`.
     pub fn grant(&mut self, id: LeaseId, ttl: i64, batch: &mut Batch) -> Result<i64, GrantError> {
         if id.is_none() {
             return Err(GrantError::NoId);

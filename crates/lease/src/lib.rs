@@ -1,12 +1,12 @@
-//! Leases: how long keys live without being asked about.
+//! Leases: grants with a time to live, and the keys attached to them.
 //!
 //! Two halves with one owner each, because they change for different reasons:
 //!
 //! * [`Leases`] is replicated state: which leases there are, what was granted, which keys are attached. It
 //!   changes only by what came out of the log and is the same on every member. [`LeaseReader`] looks at it
 //!   from any thread.
-//! * [`Deadlines`] is the leader's own: when each lease ends. It is told the time with each call, lives in
-//!   memory only, and is built anew by whoever begins to lead.
+//! * [`Deadlines`] is the leader's own: when each lease ends. It gets the time with each call, lives in
+//!   memory only, and is built anew by each new leader.
 //!
 //! ```text
 //!   log ──grant, revoke, checkpoint──► Leases ──► rows of bucket `lease`

@@ -266,7 +266,7 @@ const fn at(millis: u64) -> Duration {
 }
 
 #[test]
-fn who_waited_longest_is_first() {
+fn the_longest_overdue_lease_is_first() {
     let mut run = Run::new();
     run.execute(Op::Lead(Duration::ZERO, BTreeMap::new()));
     let steps =

@@ -1,6 +1,6 @@
 //! The replicated half against two maps: one of leases, one from keys to their lease.
 //!
-//! The process may end at any point; what was not committed is lost then, and the keys' rows tell again which lease
+//! The process may end at any point; what was not committed is lost then, and the keys' rows show again which lease
 //! each was put with, in the order of their history.
 
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ fn op() -> impl Strategy<Value = Op> {
 struct Model {
     leases: BTreeMap<LeaseId, Lease>,
     of_key: BTreeMap<&'static str, LeaseId>,
-    /// Everything that was ever told about keys.
+    /// Every change of a key so far.
     history: Vec<(&'static str, LeaseId)>,
 }
 
@@ -141,7 +141,7 @@ impl Run {
         assert_eq!(self.leases.revoke(id, &mut self.batch), existed);
     }
 
-    /// Nobody puts a key with a lease that there is not.
+    /// No key is put with a lease that does not exist.
     fn write(&mut self, mut writes: Vec<(&'static str, LeaseId)>) {
         writes.retain(|(_, id)| id.is_none() || self.model.leases.contains_key(id));
         writes.iter().for_each(|(key, id)| self.model.write(key, *id));

@@ -9,12 +9,12 @@ use crate::member::{escape_like_go, is_false};
 /// Learners that a cluster may have where an addition does not say; etcd's default.
 const LEARNERS_MAX: usize = 1;
 
-/// One change of the members, as a configuration change tells it.
+/// One change of the members, as a configuration change describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A voter or learner joins.
     Add {
-        /// Who joins.
+        /// The new member.
         member: Member,
         /// How many learners there may be with it, if it is one. It travels with the change, so that members
         /// that were started with different limits decide alike.
@@ -28,7 +28,7 @@ pub enum Change {
     Remove(MemberId),
 }
 
-/// Why a [`Change`] was refused. Nothing has been changed then.
+/// Why a [`Change`] was rejected. Nothing has been changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// The id is a member's already.
@@ -37,7 +37,7 @@ pub enum ChangeError {
     /// The id was removed earlier.
     #[error("change the members: id {0} was removed from the cluster")]
     IdRemoved(MemberId),
-    /// Nobody has the id.
+    /// No member has the id.
     #[error("change the members: no member has id {0}")]
     NotFound(MemberId),
     /// A URL belongs to another member.
@@ -54,15 +54,15 @@ pub enum ChangeError {
         /// How many there may be.
         max: usize,
     },
-    /// The entry is about one member, and describes another: whoever made it cannot mean it.
+    /// The entry is about one member, and describes another.
     #[error("change the members: the entry is about member {node} and describes {described}")]
     OtherMember {
-        /// Who votes or not after the change.
+        /// The member whose vote the entry changes.
         node: MemberId,
-        /// Who is in the description.
+        /// The member in the description.
         described: MemberId,
     },
-    /// Without this member nobody would vote, and nothing could be changed ever again.
+    /// Without this member there would be no voter, and nothing could be changed ever again.
     #[error("change the members: {0} is the last voter")]
     LastVoter(MemberId),
 }
@@ -85,7 +85,7 @@ impl Change {
         Self::Add { member, learners_max: LEARNERS_MAX }
     }
 
-    /// Who is added, changed or removed.
+    /// The member that is added, changed or removed.
     pub fn member(&self) -> MemberId {
         match self {
             Self::Add { member, .. } => member.id,

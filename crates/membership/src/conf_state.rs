@@ -49,7 +49,7 @@ mod tests {
             change(Change::add(member(6_898_171_603_489_705_232))),
             r#"{"voters":[6898171603489705232],"auto_leave":false}"#
         );
-        // Who is joining gets the log like a learner.
+        // A joining member gets the log like a learner.
         let learner = Member { is_learner: true, ..member(7) };
         let joining = Member { is_joining: true, ..member(5) };
         change(Change::add(learner));

@@ -1,8 +1,8 @@
-//! Who belongs to a cluster: members with their URLs, ids, the cluster's version.
+//! The members of a cluster with their URLs and ids, and the cluster's version.
 //!
 //! A [`Membership`] is replicated state: it changes only by [`Change`]s that came out of the log, in log
 //! order, and adds the rows of each change to the batch that also carries the applied index. It does not
-//! know raft; who votes is told to the consensus core by whoever applies the change to both.
+//! know raft; the caller applies each change to the consensus core as well.
 //!
 //! * [`Member`]: one member as every other one sees it.
 //! * [`Membership`]: the members now, those removed for ever, the cluster version.
@@ -11,7 +11,7 @@
 //! * [`TooRisky`]: why a change had better not be proposed; [`decide_version`]: what the cluster can do.
 //! * [`Url`]: where a member is reached; [`parse_initial_cluster`]: the founders and their URLs.
 //!
-//! Invariants: an id is never used twice, not even after its removal; somebody always votes; rows are byte for
+//! Invariants: an id is never used twice, not even after its removal; there is always a voter; rows are byte for
 //! byte etcd's, but for a field of our own while a member is joining.
 //!
 //! ```

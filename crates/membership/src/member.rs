@@ -14,7 +14,7 @@ pub struct Member {
     pub id: MemberId,
     /// Where the other members reach it.
     pub peer_urls: Vec<String>,
-    /// Whether it replicates without a vote until somebody asks for its promotion.
+    /// Whether it replicates without a vote until it is promoted.
     pub is_learner: bool,
     /// Whether it is to vote and does not yet: it is getting the log first. Never together with `is_learner`.
     pub is_joining: bool,
@@ -31,7 +31,7 @@ struct Form {
     id: MemberId,
     #[serde(rename = "peerURLs", deserialize_with = "null_is_empty", serialize_with = "empty_is_null")]
     peer_urls: Vec<String>,
-    /// Of all who have no vote.
+    /// Of all members without a vote.
     #[serde(rename = "isLearner", default, skip_serializing_if = "is_false")]
     is_learner: bool,
     #[serde(rename = "isJoining", default, skip_serializing_if = "is_false")]
@@ -63,7 +63,7 @@ impl Member {
         !self.is_learner && !self.is_joining
     }
 
-    /// Whether it has told the cluster about itself, which it does when it has started.
+    /// Whether it has published its name and client URLs, which it does when it has started.
     pub fn is_started(&self) -> bool {
         !self.name.is_empty()
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_joining_is_no_learner() {
+    fn a_joining_member_is_no_learner() {
         for json in [
             r#"{"id":7,"peerURLs":null,"isLearner":true,"isJoining":true}"#,
             r#"{"id":7,"peerURLs":null,"isJoining":true}"#,

@@ -70,13 +70,13 @@ impl Membership {
         self.members.get(&id)
     }
 
-    /// Ids of those who count in quorums, ascending. With [`Self::non_voters`] it is the configuration of the
+    /// Ids of the members that count in quorums, ascending. With [`Self::non_voters`] it is the configuration of the
     /// consensus core.
     pub fn voters(&self) -> impl Iterator<Item = MemberId> {
         self.members().filter(|member| member.is_voter()).map(|member| member.id)
     }
 
-    /// Ids of those who get the log and do not count, ascending: learners, and members that are joining.
+    /// Ids of the members that get the log and do not count, ascending: learners, and members that are joining.
     pub fn non_voters(&self) -> impl Iterator<Item = MemberId> {
         self.members().filter(|member| !member.is_voter()).map(|member| member.id)
     }
@@ -91,8 +91,8 @@ impl Membership {
         (!self.version.is_empty()).then_some(self.version.as_str())
     }
 
-    /// Changes the members and adds the rows of the change to `batch`; refuses what etcd refuses. A refusal
-    /// depends on nothing but earlier changes and this one, so all members come to the same.
+    /// Changes the members and adds the rows of the change to `batch`; rejects what etcd rejects. A rejection
+    /// depends on nothing but earlier changes and this one, so it is the same on all members.
     pub fn change(&mut self, change: Change, batch: &mut Batch) -> Result<(), ChangeError> {
         match change {
             Change::Add { member, learners_max } => self.add(member, learners_max, batch),
@@ -211,7 +211,7 @@ mod tests {
         Change::add(member(id, url, is_learner))
     }
 
-    /// Applies changes one by one and checks each answer, then that a reopened store is the same.
+    /// Applies changes one by one and checks each result, then that a reopened store is the same.
     fn check(changes: Vec<(Change, Result<(), ChangeError>)>, members: &[Member]) {
         let backend = Backend::in_memory();
         let mut membership = Membership::open(&backend).expect("empty");
@@ -257,7 +257,7 @@ mod tests {
                 (add(1, "http://a", false), Ok(())),
                 (add(2, "http://b", true), Ok(())),
                 (add(4, "http://d", true), Err(ChangeError::TooManyLearners { learners: 1, max: 1 })),
-                // Who is joining takes no learner's place.
+                // A joining member takes no learner's place.
                 (Change::add(joining), Ok(())),
                 (Change::Add { member: member(4, "http://d", true), learners_max: 2 }, Ok(())),
                 (Change::Promote(three), Ok(())),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_has_to_vote() {
+    fn the_last_voter_cannot_be_removed() {
         let joining = Member { is_joining: true, ..member(3, "http://c", false) };
         let (one, three) = (MemberId(1), MemberId(3));
         check(

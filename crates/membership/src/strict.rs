@@ -7,14 +7,14 @@ use ferretcd_base::MemberId;
 
 use crate::{Member, Membership};
 
-/// How well one member hears another.
+/// How long one member has been in contact with another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contact {
     /// Not at all.
     None,
     /// For a short while.
     Recent,
-    /// For long enough to count on it; so does every member hear itself.
+    /// For long enough to count on it; every member is so with itself.
     Stable,
 }
 
@@ -29,10 +29,10 @@ pub enum TooRisky {
         /// Voters that will be needed for any decision.
         quorum: usize,
     },
-    /// Too few of the voters are heard from.
+    /// Too few of the voters are in contact.
     #[error("change the members: {active} members in contact are less than a quorum of {quorum}")]
     Unhealthy {
-        /// Voters that are heard from.
+        /// Voters in contact.
         active: usize,
         /// Voters that will be needed for any decision.
         quorum: usize,
@@ -58,8 +58,8 @@ impl Membership {
         Ok(())
     }
 
-    /// Whether a member may be removed. Who does not vote may always, and nobody is missed who is not heard
-    /// from anyway.
+    /// Whether a member may be removed. A member without a vote or without contact
+    /// always may.
     pub fn check_remove(&self, id: MemberId, contact: impl Fn(MemberId) -> Contact) -> Result<(), TooRisky> {
         if self.member(id).is_some_and(|member| !member.is_voter()) {
             return Ok(());
@@ -73,7 +73,7 @@ impl Membership {
         if contact(id) == Contact::None {
             return Ok(());
         }
-        // One that is heard from only recently is not among those counted, and yet subtracted, as in etcd.
+        // A member in contact only recently is not among those counted, and yet subtracted, as in etcd.
         let active = count_active(&voters, contact).saturating_sub(1);
         if active < quorum {
             return Err(TooRisky::Unhealthy { active, quorum });
@@ -163,7 +163,7 @@ mod tests {
             ("SJ", "+.", unhealthy(1, 2), unhealthy(1, 2)),
             ("SS", "++", OK, OK),
             ("SS", "+.", unhealthy(1, 2), unhealthy(1, 2)),
-            // The new one counts as down: of three, all have to be heard, of four three.
+            // The new one counts as down: of three, all have to be in contact, of four three.
             ("SSS", "+++", OK, OK),
             ("SSS", "++-", unhealthy(2, 3), unhealthy(2, 3)),
             ("SSu", "++-", not_started(2, 3), unhealthy(2, 3)),
@@ -197,7 +197,7 @@ mod tests {
             ("SSu", "++-", 2, not_started(1, 2)),
             ("SSSS", "+++-", 1, OK),
             ("SSSS", "++--", 1, unhealthy(1, 2)),
-            // Who does not vote is not missed, and does not help.
+            // A member without a vote makes no difference.
             ("SL", "+-", 2, OK),
             ("Suj", "+-+", 3, OK),
             ("SSSJ", "++-+", 2, unhealthy(1, 2)),

@@ -142,7 +142,7 @@ impl Url {
     }
 }
 
-/// Splits what follows `://` into host and port, refusing anything behind them.
+/// Splits what follows `://` into host and port, erring for anything behind them.
 fn split_authority<'a>(url: &str, rest: &'a str) -> Result<(&'a str, u16), UrlError> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, behind) = rest.split_at(end);

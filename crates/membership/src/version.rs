@@ -18,12 +18,12 @@ pub struct Version {
 pub struct VersionError(String);
 
 impl Version {
-    /// That of a cluster some of whose members do not tell theirs, until they do.
+    /// The version of a cluster until all of its members have reported theirs.
     pub const MIN: Self = Self { major: 3, minor: 0 };
 }
 
 /// The version that a cluster should change to, if any. `servers` are the versions of all members' programs;
-/// `None` for each that does not tell.
+/// `None` for each that has not reported it.
 pub fn decide_version(
     current: Option<Version>,
     servers: impl IntoIterator<Item = Option<Version>>,

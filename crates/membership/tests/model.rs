@@ -166,7 +166,7 @@ proptest! {
             }
             for replica in [&one, &other] {
                 let membership = &replica.membership;
-                // Who is joining or learning counts in no quorum.
+                // Joining members and learners count in no quorum.
                 prop_assert_eq!(membership.voters().collect::<Vec<_>>(), model.ids(|kind| kind == Kind::Voter));
                 prop_assert_eq!(membership.non_voters().collect::<Vec<_>>(), model.ids(|kind| kind != Kind::Voter));
                 for (id, (_, number)) in &model.members {

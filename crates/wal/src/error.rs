@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::HardState;
 
-/// Why the log refused. The text completes "failed to ...".
+/// What went wrong with the log. The text completes "failed to ...".
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -32,7 +32,7 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The file system refused.
+    /// The file system failed.
     #[error("{action} {}", .path.display())]
     Io {
         /// What was tried.
@@ -77,7 +77,7 @@ pub enum Error {
     /// The entries to append do not continue the log; nothing was written.
     #[error("append entry {index}: the log takes indices from {first} to {last} here")]
     NotContiguous {
-        /// The index of the refused entry.
+        /// The index of the rejected entry.
         index: u64,
         /// The lowest index it could have had: behind the last mark, or behind the entry before it.
         first: u64,
@@ -92,7 +92,7 @@ pub enum Error {
         what: &'static str,
     },
 
-    /// A mark above index 0 must say who the members are; nothing was written.
+    /// A mark above index 0 must name the members; nothing was written.
     #[error("mark a snapshot at index {index}: the mark has no members")]
     MarkWithoutMembers {
         /// The mark's index.
@@ -104,9 +104,9 @@ pub enum Error {
         "mark a snapshot at index {index}, term {term}: there is a mark at index {last_index}, term {last_term}"
     )]
     MarkOutOfOrder {
-        /// The refused mark's index.
+        /// The rejected mark's index.
         index: u64,
-        /// The refused mark's term.
+        /// The rejected mark's term.
         term: u64,
         /// The last mark's index.
         last_index: u64,
@@ -149,7 +149,7 @@ pub enum Fault {
     Checksum {
         /// What the bytes before and in the record give.
         expected: u32,
-        /// What the record says.
+        /// The value in the record.
         found: u32,
     },
     /// A record type that this crate does not know.

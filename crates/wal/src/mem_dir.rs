@@ -93,8 +93,8 @@ impl MemDir {
         })
     }
 
-    /// The directory after a crash that those unsynced changes survived for which `keep` says so. It is asked in the
-    /// order they were made; a disk may drop any of them and keep later ones.
+    /// The directory after a crash that the unsynced changes survived for which `keep` returns true. It is called in
+    /// the order they were made; a disk may drop any of them and keep later ones.
     pub fn crash_keeping(&self, mut keep: impl FnMut(Unsynced) -> bool) -> Self {
         self.disk().crashed(|change| change.pieces().filter(|piece| keep(piece.unsynced())).collect())
     }

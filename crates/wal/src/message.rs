@@ -187,7 +187,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_are_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..48)) {
+        fn hostile_bytes_are_rejected_or_read(bytes in prop::collection::vec(any::<u8>(), 0..48)) {
             let _ = take_entry(&bytes);
             let _ = take_hard_state(&bytes);
             let _ = take_metadata(&bytes);

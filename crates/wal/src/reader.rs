@@ -47,7 +47,7 @@ pub(crate) struct SegmentReader<'a> {
     file_bytes: u64,
     /// Where the next frame starts. After an error, where the bad one starts.
     offset: u64,
-    /// The running checksum; nothing until the first record of the first segment tells it.
+    /// The running checksum; nothing until the first record of the first segment.
     crc: Option<u32>,
     /// A piece of the file, and where it starts.
     window: Vec<u8>,
@@ -150,7 +150,7 @@ fn check(bytes: &[u8], own_crc: Option<u32>) -> Result<(Kind, u32), Fault> {
     let record = take_record(bytes).map_err(|_| Fault::Record)?;
     let kind = Kind::from_number(record.kind);
     let expected = match kind {
-        // The head of a segment repeats the checksum of the one before; whoever starts here has none to compare.
+        // The head of a segment repeats the checksum of the one before; a scan that starts here has none to compare.
         Some(Kind::Checksum) => own_crc.unwrap_or(record.crc),
         _ => crc32c::crc32c_append(own_crc.unwrap_or(0), record.data),
     };
@@ -160,7 +160,7 @@ fn check(bytes: &[u8], own_crc: Option<u32>) -> Result<(Kind, u32), Fault> {
     Ok((kind.ok_or(Fault::Kind { kind: record.kind })?, expected))
 }
 
-/// A record with the right checksum was written as it is, whatever it says.
+/// A record with the right checksum was written as it is, whatever its content.
 fn may_be_torn(fault: Fault) -> bool {
     matches!(fault, Fault::Record | Fault::Checksum { .. })
 }

@@ -41,7 +41,7 @@ pub(crate) fn read(dir: &dyn Dir, segments: &[Segment]) -> Result<Reading, Error
     if let Some((offset, crc)) = tail.last_mark
         && survey.marks.pop_if(|mark| mark.index > survey.hard_state.commit).is_some()
     {
-        // The hard state that follows a mark did not reach the disk, so nobody relies on the mark. If it stayed it
+        // The hard state that follows a mark did not reach the disk, so nothing relies on the mark. If it stayed it
         // would count as soon as the log has grown past it, and hide entries that no state contains.
         tail = Tail { offset, crc, torn: true, last_mark: None };
     }

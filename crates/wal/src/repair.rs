@@ -31,7 +31,7 @@ pub(crate) fn settle(dir: &dyn Dir, segments: &[Segment], tail: Tail, config: &C
     Ok(())
 }
 
-/// Keeps a torn segment for whoever wants to look at what was lost. What was only reserved is left out: there may
+/// Keeps a copy of a torn segment, so that an operator can look at what was lost. Reserved space is left out: there may
 /// be little room on the disk, that may be why the segment is torn.
 fn keep_copy(dir: &dyn Dir, from: &dyn File, name: &str) -> io::Result<()> {
     let to = dir.create(name)?;

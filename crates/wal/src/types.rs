@@ -64,7 +64,7 @@ pub struct SnapshotMark {
     pub conf_state: Option<ConfState>,
 }
 
-/// Whose log this is; written once and repeated in each segment.
+/// The owner of a log; written once and repeated in each segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Metadata {
     /// The member that writes the log.
@@ -76,7 +76,7 @@ pub struct Metadata {
 /// What a log held when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
-    /// Whose log it is.
+    /// The owner of the log.
     pub metadata: Metadata,
     /// The mark that recovery starts from: the last one at or below the committed index.
     pub snapshot: SnapshotMark,

@@ -22,7 +22,7 @@ pub struct Config {
 /// An open log, locked against other processes as long as it is held.
 ///
 /// Owned by one writer. After a write or sync failed, what the disk holds is unknown: every further call fails with
-/// [`Error::Poisoned`], and only opening the log again tells what is durable.
+/// [`Error::Poisoned`], and only opening the log again shows what is durable.
 #[derive(Debug)]
 pub struct Wal {
     dir: Box<dyn Dir>,
@@ -168,7 +168,7 @@ impl Wal {
 
     /// Appends entries, then the hard state, with one write. Not durable until [`Wal::sync`].
     ///
-    /// Returns whether a sync is owed before the raft core may be told: there are entries, or the term or vote
+    /// Returns whether a sync is owed before the step counts as durable: there are entries, or the term or vote
     /// changed. A new commit index alone owes none. An empty hard state is the same as none.
     ///
     /// Entries must follow each other; the first may replace entries of the log above the last mark, which also

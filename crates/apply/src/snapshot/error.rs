@@ -42,13 +42,13 @@ pub enum ImportError {
     /// The new state file could not be written.
     #[error(transparent)]
     Write(#[from] ferretcd_backend::Error),
-    /// Whoever was told of the progress did not want more.
+    /// The caller's `progress` broke the import off.
     #[error("take over an image: it was broken off after {n_bytes} bytes of rows")]
     BrokenOff {
         /// Bytes of rows that were stored.
         n_bytes: u64,
     },
-    /// The file system refused.
+    /// The file system failed.
     #[error("{action} {place}: {source}")]
     Io {
         /// What was tried.

@@ -22,8 +22,8 @@ const BATCH_BYTES: usize = 16 << 20;
 const CACHE_BYTES: usize = 32 << 20;
 
 /// Makes the state file `redb_file` of the image in `bolt_file`, which may have its hash behind it, and returns
-/// the position that the state is at. `progress` is told after each 16 MiB of rows, and after the last, how many
-/// bytes of them are stored, and says whether to go on.
+/// the position that the state is at. `progress` is called after each 16 MiB of rows, and after the last, with
+/// the bytes of rows stored so far, and returns whether to go on.
 ///
 /// The image is checked as it is read, and every row as the stores would when they are opened. On return the new
 /// file is durable under its name, and closed; until then it lies beside it, with `part.redb` in place of the
@@ -48,7 +48,7 @@ pub fn import(
     Ok(applied)
 }
 
-/// As [`import`], into an open backend without rows: what it is told is durable on return. It always goes on. After an
+/// As [`import`], into an open backend without rows: everything is durable on return. It always goes on. After an
 /// error the backend has some of the rows.
 ///
 /// # Errors
@@ -153,7 +153,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.is_finished {
-            // The error that has led here is the one to be told.
+            // The error that has led here is the one to report.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -8,10 +8,10 @@ use crate::{Applied, OpenError, StateMachine};
 
 impl StateMachine {
     /// Goes on with the state that `backend` shows now, usually after [`Backend::replace`]. Readers of the key
-    /// space and of leases stay valid and show the new state; whoever keeps something else that came out of here,
-    /// such as the members, has to look again. Reads all rows as [`StateMachine::open`] does.
+    /// space and of leases stay valid and show the new state; copies of other parts, such as the members,
+    /// have to be taken again. Reads all rows as [`StateMachine::open`] does.
     ///
-    /// A view of the key space that was taken before keeps the old state, wholly; nobody sees some of both. An
+    /// A view of the key space that was taken before keeps the old state, wholly; no read sees some of both. An
     /// interrupted compaction goes on with [`StateMachine::scrub`]. Batches of the time before belong to the
     /// state before: they must not be committed any more.
     ///

@@ -22,7 +22,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn files_come_whole_or_not_at_all() {
+fn files_appear_whole_or_not_at_all() {
     let mut sender = Member::new();
     let puts = (0..300).map(|n| {
         let put = PutRequest {

@@ -1,4 +1,4 @@
-//! Images: the same whenever they are read, refused when they are damaged.
+//! Images: the same whenever they are read, rejected when they are damaged.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -20,7 +20,7 @@ proptest! {
 
     /// Damage is found, or is where it doesn't matter, or has made another state. In no case is something left half.
     #[test]
-    fn damaged_images_are_refused_or_can_be_opened(
+    fn damaged_images_are_rejected_or_can_be_opened(
         log in log(1..40),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         cut in prop::option::weighted(0.1, any::<prop::sample::Index>()),
@@ -45,7 +45,7 @@ proptest! {
 
 /// Rows that the image's form does not forbid: damage of rows is more likely to be met than of pages.
 #[test]
-fn rows_that_are_none_are_refused() {
+fn malformed_rows_are_rejected() {
     fn check(bucket: Bucket, key: &'static [u8], value: &'static [u8], expected: &str) {
         let file = Backend::in_memory();
         let mut batch = Batch::default();
@@ -73,7 +73,7 @@ fn rows_that_are_none_are_refused() {
 }
 
 #[test]
-fn buckets_of_other_programs_are_refused() {
+fn buckets_of_other_programs_are_rejected() {
     let buckets = BTreeMap::from([(Bytes::from("bucket"), BTreeMap::<Bytes, Bytes>::new())]);
     let mut image = Vec::new();
     ferretcd_bolt::Plan::new(&buckets).expect("memory").write(&buckets, &mut image).expect("memory");

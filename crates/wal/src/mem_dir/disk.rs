@@ -41,7 +41,7 @@ pub(super) enum Change {
 }
 
 impl Disk {
-    /// Fails once if the test asked for it.
+    /// Fails once if the test wants it.
     pub(super) fn check(&mut self, operation: Operation) -> io::Result<()> {
         if self.failing == Some(operation) {
             self.failing = None;

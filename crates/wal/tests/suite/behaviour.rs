@@ -1,4 +1,4 @@
-//! What a caller sees: creation, locks, refusals, poison, marks, release.
+//! The log as its caller uses it: creation, locks, errors, poison, marks, release.
 
 use std::fs;
 
@@ -104,7 +104,7 @@ fn which_appends_owe_a_sync() {
 }
 
 #[test]
-fn what_is_refused_changes_nothing() {
+fn a_rejected_call_changes_nothing() {
     let disk = MemDir::new();
     let mut wal = create(&disk, 4096);
     wal.append(&entries(1, 1..=5, 10), Some(committed(5))).unwrap();

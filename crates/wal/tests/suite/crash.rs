@@ -118,7 +118,7 @@ fn workload(run: &mut Run) {
     run.mark(&mark(30, 2));
     run.append(&entries(2, 31..=34, 250), state(2, 3, 31));
     run.sync();
-    // One that contradicts entries, of which some were synced; of a term that is heard of for the first time.
+    // One that contradicts entries, of which some were synced; of a term that is new here.
     run.append(&entries(2, 35..=36, 30), None);
     run.mark(&mark(33, 4));
     run.append(&entries(4, 34..=35, 60), state(5, 1, 34));

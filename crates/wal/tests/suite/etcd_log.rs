@@ -1,4 +1,4 @@
-//! Logs that a real etcd wrote; `fixtures/README.md` says how.
+//! Logs that a real etcd wrote; see `fixtures/README.md`.
 
 use std::fs;
 use std::path::Path;
