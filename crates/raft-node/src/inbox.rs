@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_lane_refuses_and_an_emptied_one_does_not() {
+    fn a_full_lane_rejects_and_an_emptied_one_accepts() {
         let inbox = Inbox::new(2, 0);
         assert_eq!([1, 2, 3].map(|token| propose(&inbox, token)), [Ok(()), Ok(()), Err(Rejected::Full)]);
         assert_eq!(inbox.take(Instant::now(), true).proposals.len(), 2);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_inbox_returns_what_waits_and_refuses() {
+    fn a_closed_inbox_returns_what_waits_and_rejects_requests() {
         let inbox = Inbox::new(2, 0);
         propose(&inbox, 1).unwrap();
         assert_eq!(inbox.close(), [1]);

@@ -85,7 +85,7 @@ impl<W> ReadRounds<W> {
         self.state.lock().begin_round(now)
     }
 
-    /// The consensus core has answered the request `token` with `index`. Responses to abandoned requests are
+    /// The consensus core has responded to the request `token` with `index`. Responses to abandoned requests are
     /// ignored.
     pub fn confirmed(&self, token: ReadToken, index: u64) -> Released<W> {
         let mut state = self.state.lock();

@@ -20,7 +20,7 @@ const ME: MemberId = MemberId(1);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-enum Heard {
+enum HostEvent {
     Committed(Vec<Committed>),
     Install(SnapshotMark),
     Read(ReadToken, u64),
@@ -30,48 +30,48 @@ enum Heard {
     Failed(String),
 }
 
-struct Ear(SyncSender<Heard>);
+struct EventSender(SyncSender<HostEvent>);
 
-impl Ear {
-    fn hear(&self, heard: Heard) {
-        self.0.try_send(heard).expect("the test listens");
+impl EventSender {
+    fn send(&self, event: HostEvent) {
+        self.0.try_send(event).expect("the test receives");
     }
 }
 
-impl Host for Ear {
+impl Host for EventSender {
     fn committed(&self, entries: Vec<Committed>) {
-        self.hear(Heard::Committed(entries));
+        self.send(HostEvent::Committed(entries));
     }
 
     fn install(&self, mark: SnapshotMark) {
-        self.hear(Heard::Install(mark));
+        self.send(HostEvent::Install(mark));
     }
 
     fn read_ready(&self, token: ReadToken, index: u64) {
-        self.hear(Heard::Read(token, index));
+        self.send(HostEvent::Read(token, index));
     }
 
     fn proposals_dropped(&self, tokens: Vec<u64>) {
-        self.hear(Heard::Dropped(tokens));
+        self.send(HostEvent::Dropped(tokens));
     }
 
     fn role_changed(&self, status: &Status) {
-        self.hear(Heard::Role(status.clone()));
+        self.send(HostEvent::Role(status.clone()));
     }
 
     fn persisted(&self, report: &Persisted) {
-        self.hear(Heard::Persisted(*report));
+        self.send(HostEvent::Persisted(*report));
     }
 
     fn failed(&self, error: &Error) {
-        self.hear(Heard::Failed(error.to_string()));
+        self.send(HostEvent::Failed(error.to_string()));
     }
 }
 
 struct Member {
     node: Option<Node>,
     handle: NodeHandle,
-    heard: Receiver<Heard>,
+    events: Receiver<HostEvent>,
     applied: u64,
     conf_state: ferretcd_wal::ConfState,
 }
@@ -121,25 +121,26 @@ impl Member {
 
     fn start_among(dir: &MemDir, applied: Applied, config: Config, peers: Arc<dyn Transport>) -> Self {
         let (wal, recovered) = open(dir);
-        let (ear, heard) = sync_channel(100_000);
+        let (sender, events) = sync_channel(100_000);
         let Applied { index, conf_state } = applied.clone();
-        let node = Node::start(config, wal, recovered, applied, peers, Arc::new(Ear(ear))).unwrap();
-        Self { handle: node.handle(), node: Some(node), heard, applied: index, conf_state }
+        let node =
+            Node::start(config, wal, recovered, applied, peers, Arc::new(EventSender(sender))).unwrap();
+        Self { handle: node.handle(), node: Some(node), events, applied: index, conf_state }
     }
 
-    /// Applies what is committed until `done` says so of something heard.
-    fn listen_until<T>(&mut self, mut done: impl FnMut(&Heard) -> Option<T>) -> T {
+    /// Applies what is committed until `done` returns something for an event.
+    fn apply_until<T>(&mut self, mut done: impl FnMut(&HostEvent) -> Option<T>) -> T {
         loop {
-            let heard = self.heard.recv_timeout(PATIENCE).expect("the node reports in time");
-            self.apply(&heard);
-            if let Some(found) = done(&heard) {
+            let event = self.events.recv_timeout(PATIENCE).expect("the node reports in time");
+            self.apply(&event);
+            if let Some(found) = done(&event) {
                 return found;
             }
         }
     }
 
-    fn apply(&mut self, heard: &Heard) {
-        let Heard::Committed(entries) = heard else { return };
+    fn apply(&mut self, event: &HostEvent) {
+        let HostEvent::Committed(entries) = event else { return };
         for entry in entries {
             assert_eq!(entry.position.index, self.applied + 1);
             self.applied = entry.position.index;
@@ -159,23 +160,25 @@ impl Member {
     fn write(&mut self, data: &Bytes) -> Committed {
         self.handle.propose(1, data.clone()).unwrap();
         let is_it = |entry: &&Committed| entry.payload == Payload::Normal(data.clone());
-        self.listen_until(|heard| match heard {
-            Heard::Committed(entries) => entries.iter().find(is_it).cloned(),
-            Heard::Dropped(tokens) => panic!("dropped {tokens:?}"),
+        self.apply_until(|event| match event {
+            HostEvent::Committed(entries) => entries.iter().find(is_it).cloned(),
+            HostEvent::Dropped(tokens) => panic!("dropped {tokens:?}"),
             _ => None,
         })
     }
 
     fn lead(&mut self) {
-        self.listen_until(|heard| match heard {
-            Heard::Committed(entries) => entries.iter().any(|e| e.payload == Payload::Empty).then_some(()),
+        self.apply_until(|event| match event {
+            HostEvent::Committed(entries) => {
+                entries.iter().any(|e| e.payload == Payload::Empty).then_some(())
+            }
             _ => None,
         });
     }
 
-    fn stop(&mut self) -> Vec<Heard> {
+    fn stop(&mut self) -> Vec<HostEvent> {
         self.node.take().expect("it is stopped once").stop();
-        self.heard.try_iter().collect()
+        self.events.try_iter().collect()
     }
 
     fn state(&self) -> Applied {
@@ -186,8 +189,8 @@ impl Member {
 #[test]
 fn a_new_cluster_of_one_writes_reads_and_reports() {
     let mut member = Member::start(&new_log(), Applied::default());
-    let leader = member.listen_until(|heard| match heard {
-        Heard::Role(status) if status.role == Role::Leader => Some(status.clone()),
+    let leader = member.apply_until(|event| match event {
+        HostEvent::Role(status) if status.role == Role::Leader => Some(status.clone()),
         _ => None,
     });
     assert_eq!((leader.leader, leader.term, leader.is_voter), (ME, 2, true));
@@ -197,8 +200,8 @@ fn a_new_cluster_of_one_writes_reads_and_reports() {
     let entry = member.write(&"a".into());
     assert_eq!(entry.position, LogPosition::new(3, 2));
     member.handle.read_index(ReadToken(9)).unwrap();
-    let read = member.listen_until(|heard| match heard {
-        Heard::Read(token, index) => Some((*token, *index)),
+    let read = member.apply_until(|event| match event {
+        HostEvent::Read(token, index) => Some((*token, *index)),
         _ => None,
     });
     assert_eq!(read, (ReadToken(9), 3));
@@ -206,8 +209,8 @@ fn a_new_cluster_of_one_writes_reads_and_reports() {
     assert_eq!((status.committed, status.applied, status.role), (3, 3, Role::Leader));
 
     member.handle.propose(2, "b".into()).unwrap();
-    let report = member.listen_until(|heard| match heard {
-        Heard::Persisted(report) => Some(*report),
+    let report = member.apply_until(|event| match event {
+        HostEvent::Persisted(report) => Some(*report),
         _ => None,
     });
     assert!(report.bytes > 0);
@@ -223,8 +226,8 @@ fn a_restart_continues_where_the_state_is() {
     let state = Applied { index: first.position.index, conf_state: member.conf_state.clone() };
     member.stop();
     let mut member = Member::start(&dir, state);
-    let again = member.listen_until(|heard| match heard {
-        Heard::Committed(entries) => entries.first().cloned(),
+    let again = member.apply_until(|event| match event {
+        HostEvent::Committed(entries) => entries.first().cloned(),
         _ => None,
     });
     assert_eq!(again.payload, Payload::Normal("second".into()));
@@ -233,7 +236,7 @@ fn a_restart_continues_where_the_state_is() {
 }
 
 #[test]
-fn what_was_committed_survives_a_power_cut() {
+fn committed_entries_survive_a_power_cut() {
     let dir = new_log();
     let mut member = Member::start(&dir, Applied::default());
     member.lead();
@@ -247,7 +250,7 @@ fn what_was_committed_survives_a_power_cut() {
 }
 
 #[test]
-fn stopping_syncs_what_is_accepted_and_drops_the_rest() {
+fn stopping_syncs_accepted_proposals_and_drops_the_rest() {
     let dir = new_log();
     let mut member = Member::start(&dir, Applied::default());
     member.lead();
@@ -256,15 +259,15 @@ fn stopping_syncs_what_is_accepted_and_drops_the_rest() {
         member.handle.propose(*token, token.to_be_bytes().to_vec().into()).unwrap();
     }
     let mut ends = Vec::new();
-    for heard in member.stop() {
-        match heard {
-            Heard::Committed(entries) => {
+    for event in member.stop() {
+        match event {
+            HostEvent::Committed(entries) => {
                 ends.extend(entries.iter().filter_map(|entry| match &entry.payload {
                     Payload::Normal(data) => Some(u64::from_be_bytes(data[..].try_into().unwrap())),
                     _ => None,
                 }));
             }
-            Heard::Dropped(tokens) => ends.extend(tokens),
+            HostEvent::Dropped(tokens) => ends.extend(tokens),
             _ => {}
         }
     }
@@ -286,9 +289,9 @@ fn a_failed_sync_is_final() {
     member.lead();
     dir.fail_next(Operation::SyncData);
     member.handle.propose(1, "never acknowledged".into()).unwrap();
-    let text = member.listen_until(|heard| match heard {
-        Heard::Failed(text) => Some(text.clone()),
-        Heard::Committed(entries) => panic!("{entries:?}"),
+    let text = member.apply_until(|event| match event {
+        HostEvent::Failed(text) => Some(text.clone()),
+        HostEvent::Committed(entries) => panic!("{entries:?}"),
         _ => None,
     });
     assert_eq!(text, "write the raft log");
@@ -317,9 +320,10 @@ fn a_checkpoint_releases_segments_and_recovery_starts_from_it() {
     assert_eq!(open(&crashed).1.snapshot.index, last.index);
     let behind = Applied { index: last.index - 1, ..member.state() };
     let (wal, recovered) = open(&crashed);
-    let (ear, _heard) = sync_channel(10);
-    let refused = Node::start(config(), wal, recovered, behind, Arc::new(NoPeers), Arc::new(Ear(ear)));
-    assert!(matches!(refused, Err(Error::AppliedBeforeLog { .. })), "{refused:?}");
+    let (sender, _events) = sync_channel(10);
+    let rejected =
+        Node::start(config(), wal, recovered, behind, Arc::new(NoPeers), Arc::new(EventSender(sender)));
+    assert!(matches!(rejected, Err(Error::AppliedBeforeLog { .. })), "{rejected:?}");
     let mut member = Member::start(&crashed, member.state());
     assert_eq!(member.write(&"y".into()).position.index, last.index + 2);
 }
@@ -341,12 +345,12 @@ fn a_change_waits_until_the_one_before_is_applied() {
             context: Bytes::new(),
         };
         member.handle.propose_conf_change(node, change.clone()).unwrap();
-        member.listen_until(|heard| match heard {
-            Heard::Committed(entries) => entries
+        member.apply_until(|event| match event {
+            HostEvent::Committed(entries) => entries
                 .iter()
                 .any(|entry| matches!(&entry.payload, Payload::ConfChange { change: c } if *c == change))
                 .then_some(()),
-            Heard::Dropped(tokens) => panic!("dropped {tokens:?}"),
+            HostEvent::Dropped(tokens) => panic!("dropped {tokens:?}"),
             _ => None,
         });
     }
@@ -379,7 +383,7 @@ fn a_bootstrap_writes_etcds_entries_in_the_order_of_ids() {
 }
 
 #[test]
-fn only_a_sole_voter_knows_the_read_index_without_asking() {
+fn only_a_sole_voter_knows_the_read_index_without_a_request() {
     let dir = new_log();
     let mut member = Member::start(&dir, Applied::default());
     member.lead();
@@ -389,8 +393,8 @@ fn only_a_sole_voter_knows_the_read_index_without_asking() {
     let change =
         ConfChange { id: 1, kind: ConfChangeKind::AddNode, node: MemberId(2), context: "two".into() };
     member.handle.propose_conf_change(2, change).unwrap();
-    member.listen_until(|heard| match heard {
-        Heard::Committed(entries) => {
+    member.apply_until(|event| match event {
+        HostEvent::Committed(entries) => {
             entries.iter().any(|e| matches!(e.payload, Payload::ConfChange { .. })).then_some(())
         }
         _ => None,
@@ -424,9 +428,11 @@ fn a_member_that_applies_nothing_does_not_hold_the_node_up() {
     member.handle.read_index(ReadToken(9)).unwrap();
     let mut given = Vec::new();
     loop {
-        match member.heard.recv_timeout(PATIENCE).expect("the read is confirmed") {
-            Heard::Committed(entries) => given.extend(entries.into_iter().map(|entry| entry.position.index)),
-            Heard::Read(token, index) => break assert_eq!((token, index), (ReadToken(9), 102)),
+        match member.events.recv_timeout(PATIENCE).expect("the read is confirmed") {
+            HostEvent::Committed(entries) => {
+                given.extend(entries.into_iter().map(|entry| entry.position.index))
+            }
+            HostEvent::Read(token, index) => break assert_eq!((token, index), (ReadToken(9), 102)),
             _ => {}
         }
     }
@@ -434,7 +440,7 @@ fn a_member_that_applies_nothing_does_not_hold_the_node_up() {
     // Then it goes on.
     while given.last() != Some(&102) {
         member.handle.applied(*given.last().unwrap());
-        if let Heard::Committed(entries) = member.heard.recv_timeout(PATIENCE).expect("there are more") {
+        if let HostEvent::Committed(entries) = member.events.recv_timeout(PATIENCE).expect("there are more") {
             given.extend(entries.into_iter().map(|entry| entry.position.index));
         }
     }
@@ -449,18 +455,18 @@ fn from_leader(kind: MessageType, message: raftpb::Message) -> Message {
 }
 
 #[test]
-fn a_received_state_is_installed_when_the_log_stands_behind_it() {
+fn a_received_snapshot_is_installed_when_the_log_begins_behind_it() {
     let dir = new_log();
     let mut member =
         Member::start_with(&dir, Applied::default(), Config { advance_ticks: false, ..config() });
-    member.listen_until(|heard| matches!(heard, Heard::Committed(_)).then_some(()));
+    member.apply_until(|event| matches!(event, HostEvent::Committed(_)).then_some(()));
     let conf_state = raftpb::ConfState { voters: vec![1, 2], ..raftpb::ConfState::default() };
     let metadata = raftpb::SnapshotMetadata { conf_state: Some(conf_state), index: Some(40), term: Some(2) };
     let snapshot = raftpb::Snapshot { data: None, metadata: Some(metadata) };
     let snapshot = raftpb::Message { snapshot: Some(snapshot), ..raftpb::Message::default() };
     member.handle.receive(from_leader(MessageType::MsgSnap, snapshot)).unwrap();
-    let mark = member.listen_until(|heard| match heard {
-        Heard::Install(mark) => Some(mark.clone()),
+    let mark = member.apply_until(|event| match event {
+        HostEvent::Install(mark) => Some(mark.clone()),
         _ => None,
     });
     assert_eq!((mark.index, mark.term), (40, 2));
@@ -469,11 +475,11 @@ fn a_received_state_is_installed_when_the_log_stands_behind_it() {
     assert_eq!((&recovered.snapshot, recovered.entries.len()), (&mark, 0));
     assert_eq!(recovered.hard_state, HardState { term: 3, vote: 0, commit: 40 });
 
-    // A checkpoint of the state before comes too late, and requests are refused.
+    // A checkpoint of the state before comes too late, and requests are rejected.
     let old = SnapshotMark { index: 1, term: 1, conf_state: mark.conf_state };
     member.handle.checkpoint(old, 1);
     member.handle.propose(7, "x".into()).unwrap();
-    member.listen_until(|heard| matches!(heard, Heard::Dropped(tokens) if *tokens == [7]).then_some(()));
+    member.apply_until(|event| matches!(event, HostEvent::Dropped(tokens) if *tokens == [7]).then_some(()));
 
     member.applied = 40;
     member.handle.installed(40);
@@ -487,12 +493,12 @@ fn a_received_state_is_installed_when_the_log_stands_behind_it() {
         ..raftpb::Message::default()
     };
     let append = from_leader(MessageType::MsgApp, append);
-    // It may come before the node has heard of the installation, and is sent again as raft does.
+    // It may come before the node knows of the installation, and is sent again as raft does.
     let committed = loop {
         member.handle.receive(append.clone()).unwrap();
-        match member.heard.recv_timeout(Duration::from_millis(20)) {
-            Ok(Heard::Committed(entries)) => break entries,
-            Ok(Heard::Failed(text)) => panic!("{text}"),
+        match member.events.recv_timeout(Duration::from_millis(20)) {
+            Ok(HostEvent::Committed(entries)) => break entries,
+            Ok(HostEvent::Failed(text)) => panic!("{text}"),
             _ => {}
         }
     };
@@ -505,26 +511,26 @@ fn a_received_state_is_installed_when_the_log_stands_behind_it() {
 
 /// Keeps what is sent.
 #[derive(Default)]
-struct Letters(Mutex<Vec<Message>>);
+struct SentMessages(Mutex<Vec<Message>>);
 
-impl Transport for Letters {
+impl Transport for SentMessages {
     fn send(&self, messages: Vec<Message>) {
         self.0.lock().unwrap().extend(messages);
     }
 }
 
 #[test]
-fn a_follower_asks_its_leader_about_reads_on_the_callers_thread() {
-    let letters = Arc::new(Letters::default());
+fn a_follower_requests_a_read_index_on_the_callers_thread() {
+    let sent = Arc::new(SentMessages::default());
     let config = Config { advance_ticks: false, heartbeat: PATIENCE, ..config() };
-    let mut member = Member::start_among(&new_log(), Applied::default(), config, letters.clone());
+    let mut member = Member::start_among(&new_log(), Applied::default(), config, sent.clone());
     member.handle.receive(from_leader(MessageType::MsgHeartbeat, raftpb::Message::default())).unwrap();
-    member.listen_until(|heard| {
-        matches!(heard, Heard::Role(status) if status.leader == MemberId(2)).then_some(())
+    member.apply_until(|event| {
+        matches!(event, HostEvent::Role(status) if status.leader == MemberId(2)).then_some(())
     });
-    letters.0.lock().unwrap().clear();
+    sent.0.lock().unwrap().clear();
     member.handle.read_index(ReadToken(9)).unwrap();
-    let request = letters.0.lock().unwrap().pop().expect("the question has left");
+    let request = sent.0.lock().unwrap().pop().expect("the request has left");
     assert_eq!((request.kind(), request.to()), ("MsgReadIndex", MemberId(2)));
 
     let request: raftpb::Message = request.into();
@@ -534,10 +540,10 @@ fn a_follower_asks_its_leader_about_reads_on_the_callers_thread() {
         ..Default::default()
     };
     member.handle.receive(from_leader(MessageType::MsgReadIndexResp, response(1))).unwrap();
-    let heard: Vec<_> = member.heard.try_iter().collect();
-    assert!(heard.iter().any(|heard| matches!(heard, Heard::Read(ReadToken(9), 1))), "{heard:?}");
+    let events: Vec<_> = member.events.try_iter().collect();
+    assert!(events.iter().any(|event| matches!(event, HostEvent::Read(ReadToken(9), 1))), "{events:?}");
 
     member.stop();
     assert_eq!(member.handle.read_index(ReadToken(10)), Err(Rejected::Stopped));
-    assert_eq!(letters.0.lock().unwrap().len(), 0);
+    assert_eq!(sent.0.lock().unwrap().len(), 0);
 }

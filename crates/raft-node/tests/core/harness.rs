@@ -1,4 +1,4 @@
-//! A member whose disk writes when it is told to, and a network that loses nothing.
+//! A member whose disk writes on command, and a network that loses nothing.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ pub(crate) fn add_voter(index: u64, member: u64) -> Entry {
     Entry { term: 1, index, kind: EntryKind::ConfChange, data: data.into() }
 }
 
-/// The configuration after a change, or `None` if the member refuses the change.
+/// The configuration after a change, or `None` if the member rejects the change.
 pub(crate) fn decide(conf_state: &ConfState, change: &ConfChange) -> Option<ConfState> {
     let node = change.node.0;
     let mut after = conf_state.clone();
@@ -139,7 +139,7 @@ pub(crate) fn decide(conf_state: &ConfState, change: &ConfChange) -> Option<Conf
     (!after.voters.is_empty() && !is_demotion).then_some(after)
 }
 
-/// A core, its disk and everything it has said.
+/// A core, its disk and everything it has sent.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) config: Config,
@@ -147,13 +147,13 @@ pub(crate) struct Member {
     pub(crate) disk: Disk,
     /// The state: every entry in order, from index 1.
     pub(crate) applied: Vec<Committed>,
-    /// The configuration of the last state that came whole, and how many entries it contains.
+    /// The configuration of the last installed snapshot, and how many entries it contains.
     base: (usize, ConfState),
-    /// A state that has arrived; else one of entries without effect is made up.
+    /// A snapshot that has arrived; else one of entries without effect is made up.
     pub(crate) arrived: Option<Vec<Committed>>,
     /// What is applied is not reported.
     pub(crate) holds_applied: bool,
-    /// States are not put into place by themselves.
+    /// Snapshots are not installed by themselves.
     pub(crate) holds_installs: bool,
     pub(crate) install: Option<SnapshotMark>,
     pub(crate) sent: Vec<Message>,
@@ -188,7 +188,7 @@ impl Member {
         member
     }
 
-    /// Starts again from the disk with a state that has forgotten everything above `applied`.
+    /// Starts again from the disk with a state that has lost everything above `applied`.
     pub(crate) fn restart(&mut self, applied: usize) {
         self.n_starts += 1;
         self.applied.truncate(applied);
@@ -199,9 +199,9 @@ impl Member {
         self.settle();
     }
 
-    /// Starts again with a state that was put into place before.
+    /// Starts again with a snapshot that was installed before.
     pub(crate) fn restart_from(&mut self, state: Vec<Committed>, mark: SnapshotMark) {
-        self.base = (state.len(), mark.conf_state.expect("a state has a configuration"));
+        self.base = (state.len(), mark.conf_state.expect("a snapshot has a configuration"));
         self.applied = state;
         self.restart(self.applied.len());
     }
@@ -226,14 +226,14 @@ impl Member {
         SnapshotMark { index, term, conf_state: Some(self.conf_state()) }
     }
 
-    /// Puts the state into place that was asked for.
+    /// Installs the snapshot that the core wants.
     pub(crate) fn install(&mut self) {
-        let mark = self.install.take().expect("a state is to be installed");
+        let mark = self.install.take().expect("a snapshot is to be installed");
         let nothing =
             |index| Committed { position: LogPosition::new(index, mark.term), payload: Payload::Empty };
         self.applied = self.arrived.take().unwrap_or_else(|| (1..=mark.index).map(nothing).collect());
         assert_eq!(self.applied.len() as u64, mark.index);
-        self.base = (self.applied.len(), mark.conf_state.expect("a state has a configuration"));
+        self.base = (self.applied.len(), mark.conf_state.expect("a snapshot has a configuration"));
         self.handle(Event::Installed(mark.index));
     }
 
@@ -296,7 +296,7 @@ impl Member {
             self.failed = effects.failed.or(self.failed.take());
             assert!(self.install.is_none() || effects.install.is_none(), "one state at a time");
             self.install = effects.install.or(self.install.take());
-            // A state of more entries than a test can have never arrives.
+            // A snapshot of more entries than a test can have never arrives.
             let is_possible = |mark: &SnapshotMark| mark.index < 1 << 20;
             let may_install = !self.holds_installs && self.install.as_ref().is_some_and(is_possible);
             if effects.committed.is_empty() && may_install {
@@ -339,7 +339,7 @@ pub(crate) fn deliver(members: &mut [Member]) {
     }
 }
 
-/// Delivers a message; with one about a state the state goes along.
+/// Delivers a message, with the snapshot that it announces.
 pub(crate) fn deliver_one(members: &mut [Member], message: Message) {
     let position = |id| members.iter().position(|member| member.config.id == id);
     let (Some(from), Some(to)) = (position(message.from()), position(message.to())) else { return };

@@ -1,4 +1,4 @@
-//! Reads: who may say from which index one is linearizable.
+//! Reads: from which index one is linearizable.
 
 use std::collections::VecDeque;
 
@@ -28,18 +28,18 @@ fn a_read_through_a_follower_needs_a_quorum_behind_the_leader() {
     deliver(&mut members);
     assert_eq!(members[1].reads, [(ReadToken(7), members[0].status().committed)]);
 
-    // A leader that hears nobody answers no read.
+    // A leader that receives no heartbeat response confirms no read.
     members[0].read(8);
     members[0].sent.clear();
     assert_eq!(members[0].reads, []);
 }
 
 #[test]
-fn a_leader_and_who_asks_it_answer_a_read_if_they_are_a_quorum() {
+fn a_leader_confirms_a_read_at_once_if_it_and_the_requester_are_a_quorum() {
     let check = |n_members: u64, is_served: bool| {
         let members = cluster(n_members);
         let (leader, follower) = (&members[0].core, &members[1].core);
-        assert_eq!(leader.read_index_role().read_request(ReadToken(7)), None, "it has nobody to ask");
+        assert_eq!(leader.read_index_role().read_request(ReadToken(7)), None, "it leads");
         let request = follower.read_index_role().read_request(ReadToken(7)).expect("it has a leader");
         let committed = leader.status().committed;
         let response = leader.read_index_role().read_response(&request, committed);
@@ -68,7 +68,7 @@ fn learners_are_no_quorum_with_the_leader() {
 }
 
 #[test]
-fn what_was_asked_in_another_term_is_not_answered_by_two() {
+fn a_read_request_of_another_term_gets_no_response_at_once() {
     let mut members = cluster(3);
     let request = members[1].core.read_index_role().read_request(ReadToken(7)).expect("it has a leader");
     for (leader, next) in [(1, 3), (3, 1)] {
@@ -89,10 +89,10 @@ fn the_newest_reads_wait_for_a_leader() {
     elect(&mut members);
     let reads: Vec<_> = members[0].reads.iter().map(|(token, _)| token.0).collect();
     assert_eq!(reads, (10_000 - reads.len() as u64..10_000).collect::<Vec<_>>());
-    assert!((1..=100).contains(&reads.len()), "{} questions flood the leader", reads.len());
+    assert!((1..=100).contains(&reads.len()), "{} requests flood the leader", reads.len());
 }
 
-/// A new leader does not know yet what is committed, and its followers ask at once.
+/// A new leader does not know yet what is committed, and its followers send requests at once.
 #[test]
 fn forwarded_reads_wait_for_the_leaders_first_commit() {
     let mut members = cluster(3);
@@ -103,10 +103,7 @@ fn forwarded_reads_wait_for_the_leaders_first_commit() {
             member.flush();
             queue.extend(std::mem::take(&mut member.sent));
         }
-        deliver_one(
-            &mut members,
-            queue.pop_front().expect("somebody says something until there is a leader"),
-        );
+        deliver_one(&mut members, queue.pop_front().expect("members send messages until there is a leader"));
     }
     // Only those that have not been sent yet can confirm the leader's first entry.
     members[2].sent.clear();

@@ -34,7 +34,7 @@ fn a_sole_voter_commits_only_what_it_has_synced() {
 }
 
 #[test]
-fn an_unsynced_term_of_a_sole_voter_is_told_to_nobody() {
+fn an_unsynced_term_of_a_sole_voter_is_sent_to_no_member() {
     let mut members = voter_and_learner();
     let n_applied = members[0].applied.len();
     members[0].disk.crash(0, 0);
@@ -92,7 +92,7 @@ fn a_vote_leaves_when_it_is_synced() {
 }
 
 #[test]
-fn a_heartbeat_is_answered_while_the_disk_is_busy() {
+fn a_heartbeat_gets_a_response_while_the_disk_is_busy() {
     let mut members = cluster(2);
     members[0].propose(1, "a");
     members[0].tick(1);
@@ -132,7 +132,7 @@ fn a_sole_voter_with_an_unsynced_tail_waits_with_its_election() {
 }
 
 #[test]
-fn a_removed_leader_falls_silent() {
+fn a_removed_leader_sends_nothing() {
     let mut members = cluster(3);
     members[0].change(1, ConfChangeKind::RemoveNode, 1);
     members[0].propose(2, "after the removal");
@@ -242,7 +242,7 @@ fn run_alone(core: &mut Core, disk: &mut Disk) -> Vec<Committed> {
     }
 }
 
-/// A leader that has the change in its hands as the entry behind its first one, and has not decided.
+/// A leader that has handed out the change as the entry behind its first one, and has no decision about it.
 fn undecided(kind: ConfChangeKind, node: u64) -> (Core, ConfChange) {
     let mut disk = Disk::bootstrapped(&[1]);
     let mut core = Core::new(config(1), disk.recovered(), &applied(1, &[1], &[]), 1).unwrap();
@@ -259,9 +259,9 @@ fn undecided(kind: ConfChangeKind, node: u64) -> (Core, ConfChange) {
 }
 
 #[test]
-fn what_follows_a_change_waits_for_the_decision() {
+fn entries_behind_a_change_wait_for_the_decision() {
     let (mut core, change) = undecided(ConfChangeKind::AddLearnerNode, 2);
-    // However early it is said, the change is not applied before it is decided.
+    // However early it is reported as applied, the change is not applied before it is decided.
     core.handle(Event::Applied(3));
     core.handle(Event::ConfChange { token: 8, change: change.clone() });
     assert_eq!(core.take_effects().dropped, [8], "the change before is not in force");
@@ -274,7 +274,7 @@ fn what_follows_a_change_waits_for_the_decision() {
 }
 
 #[test]
-fn a_refused_change_leaves_the_configuration() {
+fn a_rejected_change_leaves_the_configuration() {
     let (mut core, _) = undecided(ConfChangeKind::RemoveNode, 1);
     core.handle(Event::Configure { index: 3, change: None });
     core.handle(Event::Applied(3));
@@ -290,7 +290,7 @@ fn an_impossible_change_has_no_effect() {
 }
 
 #[test]
-fn a_member_that_applies_slowly_is_given_no_more_than_it_can_take() {
+fn a_member_that_applies_slowly_gets_a_bounded_number_of_entries() {
     let mut settings = config(1);
     settings.unapplied_max = 4;
     let hard_state = HardState { term: 1, vote: 0, commit: 20 };
@@ -323,7 +323,7 @@ fn the_last_voter_cannot_be_removed() {
 }
 
 #[test]
-fn what_is_bound_to_a_term_comes_in_no_other() {
+fn a_proposal_for_one_term_is_dropped_in_others() {
     let mut members = cluster(3);
     let term = members[0].status().term;
     let bound = |token| Proposal { only_in_term: Some(term), ..Proposal::new(token, "bound") };
@@ -341,7 +341,7 @@ fn what_is_bound_to_a_term_comes_in_no_other() {
 }
 
 #[test]
-fn a_transfer_moves_the_leadership_and_what_waits_for_it() {
+fn a_transfer_moves_the_leadership_and_pending_proposals() {
     let mut members = cluster(3);
     members[0].handle(Event::TransferLeader(MemberId(2)));
     members[0].propose(1, "a");
@@ -398,7 +398,7 @@ fn a_follower_at_the_border_of_the_kept_log_catches_up() {
 }
 
 #[test]
-fn a_member_that_applies_nothing_takes_only_so_much() {
+fn a_member_that_applies_nothing_accepts_a_bounded_number_of_bytes() {
     let mut members = cluster(3);
     let data: Bytes = vec![b'x'; 1 << 20].into();
     members[2].holds_applied = true;
@@ -445,7 +445,7 @@ fn a_state_ahead_of_the_commit_record_is_trusted() {
 }
 
 #[test]
-fn log_and_state_that_do_not_fit_together_are_refused() {
+fn log_and_state_that_do_not_fit_together_are_rejected() {
     let term_1 = |commit| HardState { term: 1, vote: 0, commit };
     let beyond = start(term_1(5), 0, entries(1..=5), applied(6, &[1], &[]));
     assert!(matches!(beyond, Err(Error::AppliedBeyondLog { applied: 6, last: 5 })), "{beyond:?}");
@@ -467,7 +467,7 @@ fn log_and_state_that_do_not_fit_together_are_refused() {
 }
 
 #[test]
-fn impossible_configurations_are_refused() {
+fn impossible_configurations_are_rejected() {
     let check = |applied: Applied| {
         let result = start(HardState { term: 1, vote: 0, commit: 5 }, 0, entries(1..=5), applied);
         assert!(matches!(result, Err(Error::ConfState { .. })), "{result:?}");
@@ -483,7 +483,7 @@ fn impossible_configurations_are_refused() {
 }
 
 #[test]
-fn settings_out_of_range_are_refused() {
+fn settings_out_of_range_are_rejected() {
     let mut bad = config(1);
     bad.election_ticks = 1;
     let result = Core::new(bad, Disk::default().recovered(), &Applied::default(), 1);

@@ -1,7 +1,7 @@
 //! Whole clusters from one seed: crashes that lose the unsynced tail, slow disks, lost, late and overtaking
-//! messages, partitions, leadership transfers, changes of members, and logs so short that who was away needs the
-//! whole state. Checked all the time: everybody hands out the same log, a read sees every write that was acknowledged before it began. Checked at the end: everything
-//! acknowledged is in every log, and writes flow.
+//! messages, partitions, leadership transfers, changes of members, and logs so short that a member that was away needs
+//! a snapshot. Checked all the time: all members hand out the same log, a read sees every write that was acknowledged
+//! before it began. Checked at the end: every acknowledged write is in every log, and writes flow.
 //!
 //! A failure names its seed: `SEED=17 cargo test -p ferretcd-raft-node --test core simulation`.
 
@@ -42,7 +42,7 @@ fn three_members_that_are_exchanged() {
 }
 
 #[test]
-fn one_member_that_gets_company() {
+fn one_member_to_which_others_are_added() {
     run_seeds(2000..2050, Scenario { n_members: 1, changes_members: true });
 }
 
@@ -77,7 +77,7 @@ fn run_seeds(seeds: std::ops::Range<u64>, scenario: Scenario) {
     );
 }
 
-/// The settings of a member that soon has no entries for those who were away.
+/// The settings of a member that soon drops entries which members that were away need.
 fn short_log(id: u64) -> Config {
     Config { catchup_entries: 15, unapplied_max: 8, ..config(id) }
 }
@@ -94,13 +94,13 @@ impl Drop for OnPanic {
 
 /// What happens at some moment.
 enum Happening {
-    /// A state and the message about it arrive.
+    /// A snapshot and its message arrive.
     State {
         message: Message,
         state: Vec<(Committed, ConfState)>,
         start: u64,
     },
-    /// A received state is in its place.
+    /// A received snapshot is installed.
     Installed {
         member: u64,
         start: u64,
@@ -132,7 +132,7 @@ struct Member {
     applied: Vec<(Committed, ConfState)>,
     /// How many of those survive a crash.
     n_durable: usize,
-    /// States of other members that were stored here. They survive everything.
+    /// Snapshots from other members that were stored here. They survive everything.
     arrived: HashMap<u64, Vec<(Committed, ConfState)>>,
     running: Option<Running>,
     n_starts: u64,
@@ -143,11 +143,11 @@ struct Running {
     core: Core,
     start: u64,
     is_syncing: bool,
-    /// Where the state stands that is to be installed.
+    /// The place of the snapshot that is to be installed.
     install: Option<u64>,
     /// Writes proposed here and not yet committed.
     writes: HashMap<u64, ()>,
-    /// Reads asked here: what was acknowledged when they began.
+    /// Reads requested here: what was acknowledged when they began.
     reads: HashMap<u64, u64>,
     /// Reads that wait for this index to be applied.
     ready: Vec<(u64, u64)>,
@@ -164,7 +164,7 @@ struct Cluster {
     next_member: u64,
     /// Pairs between which nothing is delivered.
     cut: Vec<(u64, u64)>,
-    /// The one true log, as far as anybody has handed it out.
+    /// The one true log, as far as any member has handed it out.
     log: Vec<Committed>,
     /// The acknowledged writes with their indices.
     acked: Vec<(u64, u64)>,
@@ -334,7 +334,7 @@ impl Cluster {
             if let Some(mark) = effects.install {
                 self.install_soon(id, mark.index);
             }
-            self.answer_reads(id);
+            self.serve_reads(id);
             if n_committed == 0 {
                 return;
             }
@@ -420,24 +420,24 @@ impl Cluster {
         member.applied.push((entry, after));
     }
 
-    fn answer_reads(&mut self, id: u64) {
+    fn serve_reads(&mut self, id: u64) {
         let applied = self.members[&id].applied.len() as u64;
         let Some(running) = self.running(id) else { return };
-        let mut n_answered = 0;
+        let mut n_served = 0;
         let Running { ready, reads, .. } = running;
         ready.retain(|(token, index)| {
             if *index > applied {
                 return true;
             }
-            let acked_at_start = reads.remove(token).expect("a read is answered once");
-            assert!(applied >= acked_at_start, "member {id} answers a read with an old state");
-            n_answered += 1;
+            let acked_at_start = reads.remove(token).expect("a read is confirmed once");
+            assert!(applied >= acked_at_start, "member {id} serves a read from an old state");
+            n_served += 1;
             false
         });
-        self.n_reads += n_answered;
+        self.n_reads += n_served;
     }
 
-    /// A client asks some member for something, now and then.
+    /// A client sends a request to some member, now and then.
     fn client(&mut self) {
         let pause = 5 + self.random.below(30);
         self.at(pause, Happening::Client);
@@ -513,7 +513,7 @@ impl Cluster {
         self.at(pause, Happening::Restart { member: id });
     }
 
-    /// Proposes to add, promote or remove somebody, keeping between two and five voters once there are two.
+    /// Proposes to add, promote or remove a member, keeping between two and five voters once there are two.
     fn change_members(&mut self, at: u64) {
         let member = &self.members[&at];
         let Some((_, conf)) = member.applied.last() else { return };
@@ -530,7 +530,7 @@ impl Cluster {
             // Of two voters, the one that stays may forget in a crash that the other has left, and needs its vote.
             2 if voters.len() > 2 => {
                 let position = self.random.below(voters.len() as u64) as usize;
-                // A leader hands over before it is removed.
+                // A leader transfers its leadership before it is removed.
                 if voters[position] == at || !self.is_leader(at) {
                     return;
                 }
@@ -553,8 +553,8 @@ impl Cluster {
         }
     }
 
-    /// After some time without faults there is a leader, and everybody who belongs to its cluster has all that
-    /// was ever acknowledged and what was written just now.
+    /// After some time without faults there is a leader, and every member of its cluster has all that was ever
+    /// acknowledged and what was written just now.
     fn check_end(&self) {
         let leader = self
             .members

@@ -1,4 +1,4 @@
-//! A member that is too far behind for the log: the state comes whole, and nothing else happens meanwhile.
+//! A member that is too far behind for the log: it gets a snapshot, and nothing else happens meanwhile.
 
 use ferretcd_base::MemberId;
 use ferretcd_raft_node::{
@@ -8,8 +8,8 @@ use ferretcd_wal::SnapshotMark;
 
 use crate::harness::{ELECTION_TICKS, Member, cluster, config, deliver, deliver_one};
 
-/// Three members of which the third was away so long that the leader has dropped what it misses. With the message
-/// that tells it so.
+/// Three members of which the third was away so long that the leader has dropped the entries it needs. With the message
+/// that announces the snapshot.
 fn one_far_behind() -> (Vec<Member>, Message) {
     let mut members = cluster(3);
     let away = members.pop().unwrap();
@@ -48,7 +48,7 @@ fn one_far_behind() -> (Vec<Member>, Message) {
     (members, snapshot)
 }
 
-/// The same, with the state on its way into its place: the log is durable behind it.
+/// The same while the snapshot is being installed: the log durably begins behind it.
 fn one_installing() -> Vec<Member> {
     let (mut members, snapshot) = one_far_behind();
     deliver_one(&mut members, snapshot);
@@ -58,7 +58,7 @@ fn one_installing() -> Vec<Member> {
 }
 
 #[test]
-fn a_state_takes_the_place_of_a_log_that_is_gone() {
+fn a_snapshot_replaces_a_log_that_is_gone() {
     let (mut members, snapshot) = one_far_behind();
     let mark = snapshot.snapshot_mark().unwrap();
     assert_eq!((snapshot.to(), mark.index), (MemberId(3), members[0].status().applied));
@@ -87,9 +87,9 @@ fn a_state_takes_the_place_of_a_log_that_is_gone() {
     assert_eq!(members[2].data().last().unwrap(), "behind the state");
 }
 
-/// Everything that would have the raft library look for entries that are nowhere.
+/// Every event that would make the raft library look for missing entries.
 #[test]
-fn nothing_moves_while_a_state_is_not_in_place() {
+fn nothing_moves_until_a_snapshot_is_installed() {
     let mut members = one_installing();
     let term = members[2].status().term;
     members[2].tick(5 * ELECTION_TICKS);
@@ -122,8 +122,8 @@ fn nothing_moves_while_a_state_is_not_in_place() {
 }
 
 #[test]
-fn a_crash_at_any_step_loses_the_state_or_nothing() {
-    // Before the log says so, in the middle, after it.
+fn a_crash_at_any_step_loses_the_snapshot_or_nothing() {
+    // Before the log begins behind it, in the middle, after it.
     for (n_steps, n_entries) in [(0, 0), (0, 1), (1, 0)] {
         let (mut members, snapshot) = one_far_behind();
         let n_applied = members[2].applied.len();
@@ -131,10 +131,10 @@ fn a_crash_at_any_step_loses_the_state_or_nothing() {
         let arrived = members[2].arrived.clone().unwrap();
         members[2].disk.crash(n_steps, n_entries);
         if members[2].disk.mark.index > 0 {
-            // A start puts the state into place that the log stands behind.
+            // A start installs the snapshot that the log begins behind.
             let mark = members[2].disk.mark.clone();
-            let refused = Core::new(config(3), members[2].disk.recovered(), &members[2].state(), 1);
-            assert!(matches!(refused, Err(Error::AppliedBeforeLog { .. })), "{refused:?}");
+            let rejected = Core::new(config(3), members[2].disk.recovered(), &members[2].state(), 1);
+            assert!(matches!(rejected, Err(Error::AppliedBeforeLog { .. })), "{rejected:?}");
             members[2].restart_from(arrived, mark);
         } else {
             assert_eq!((n_steps, n_entries), (0, 0));
@@ -150,9 +150,9 @@ fn a_crash_at_any_step_loses_the_state_or_nothing() {
 }
 
 #[test]
-fn what_was_handed_out_before_a_state_has_no_say_after_it() {
+fn a_decision_from_before_a_snapshot_has_no_effect_after_it() {
     let (mut members, snapshot) = one_far_behind();
-    // A change is in the member's hands when the state comes that contains what follows it.
+    // A change is undecided when the snapshot comes that contains what follows it.
     let mut core = Core::new(config(3), members[2].disk.recovered(), &Applied::default(), 1).unwrap();
     let given = core.take_effects().committed;
     assert!(matches!(given[..], [ref first] if matches!(first.payload, Payload::ConfChange { .. })));
@@ -173,7 +173,7 @@ fn what_was_handed_out_before_a_state_has_no_say_after_it() {
 }
 
 #[test]
-fn a_state_that_is_not_newer_is_only_acknowledged() {
+fn a_snapshot_that_is_not_newer_is_only_acknowledged() {
     let (mut members, snapshot) = one_far_behind();
     let old = SnapshotMark { index: 2, term: 1, ..members[0].mark() };
     members[2].handle(Event::Message(snapshot.clone().with_snapshot_mark(&old)));
@@ -192,7 +192,7 @@ fn a_state_that_is_not_newer_is_only_acknowledged() {
 }
 
 #[test]
-fn a_leader_waits_for_a_state_to_arrive_and_sends_another_if_it_does_not() {
+fn a_leader_waits_for_a_snapshot_to_arrive_and_sends_another_if_it_does_not() {
     let (mut members, snapshot) = one_far_behind();
     members[0].tick(1);
     members[0].sent.clear();
@@ -215,7 +215,7 @@ fn a_leader_waits_for_a_state_to_arrive_and_sends_another_if_it_does_not() {
 }
 
 #[test]
-fn a_leader_knows_how_far_everybody_is() {
+fn a_leader_knows_the_progress_of_every_member() {
     let (members, _) = one_far_behind();
     let last = members[0].status().committed;
     let matched = |id, matched, needs_snapshot| Progress {

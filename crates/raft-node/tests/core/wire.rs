@@ -1,4 +1,4 @@
-//! Messages as they travel: nothing is lost on the way, and nothing that a peer may send brings a member down.
+//! Messages as they travel: nothing is lost on the way, and no message of a peer brings a member down.
 
 use bytes::Bytes;
 use ferretcd_api_proto::raftpb::{self, EntryType, MessageType};
@@ -105,7 +105,7 @@ fn any_message() -> impl Strategy<Value = raftpb::Message> {
     })
 }
 
-/// What a member of three may be when strange messages come.
+/// The role of a member of three when strange messages come.
 fn member(standing: u8) -> Member {
     let mut members = cluster(3);
     members[0].propose(1, "a");
@@ -192,7 +192,7 @@ fn fields_that_only_the_library_knows_stay_here() {
 }
 
 #[test]
-fn what_cannot_be_taken_is_named() {
+fn errors_name_what_is_wrong_with_a_message() {
     let append = |entries: Vec<raftpb::Entry>| raftpb::Message {
         r#type: Some(MessageType::MsgApp.into()),
         to: Some(1),

@@ -13,8 +13,8 @@ impl Cluster {
         let member = &self.members[&from];
         let (last, conf_state) = member.applied.last().expect("a leader has applied something");
         let (LogPosition { index, term }, conf_state) = (last.position, Some(conf_state.clone()));
-        let asked_for = message.snapshot_mark().expect("it is about a state");
-        assert!(asked_for.index <= index, "a state is named that nobody has");
+        let wanted = message.snapshot_mark().expect("it announces a snapshot");
+        assert!(wanted.index <= index, "a snapshot is named that no member has");
         let message = message.with_snapshot_mark(&SnapshotMark { index, term, conf_state });
         let start = member.running.as_ref().map_or(0, |running| running.start);
         let state = member.applied.clone();
@@ -37,7 +37,7 @@ impl Cluster {
 
     pub(super) fn install_soon(&mut self, id: u64, index: u64) {
         let delay = self.random.below(if self.is_faulty() { 1500 } else { 20 });
-        let running = self.running(id).expect("it asks for an installation");
+        let running = self.running(id).expect("it wants an installation");
         running.install = Some(index);
         let start = running.start;
         self.at(delay, Happening::Installed { member: id, start });
@@ -45,13 +45,13 @@ impl Cluster {
 
     pub(super) fn installed(&mut self, id: u64, start: u64) {
         let Some(running) = self.running(id).filter(|running| running.start == start) else { return };
-        let index = running.install.take().expect("it was asked for");
+        let index = running.install.take().expect("it is wanted");
         let member = self.members.get_mut(&id).expect("it is running");
-        assert!(member.applied.len() < index as usize, "a state is replaced by an older one");
+        assert!(member.applied.len() < index as usize, "a state is replaced by an older snapshot");
         member.applied = member.arrived[&index].clone();
         member.n_durable = member.applied.len();
         self.n_installed += 1;
         self.feed(id, Event::Installed(index));
-        self.answer_reads(id);
+        self.serve_reads(id);
     }
 }
