@@ -1,4 +1,4 @@
-//! What survives a member's end, and how long it takes to get there.
+//! A member's disk: what survives its end, and how long syncs take.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ferretcd_backend::MemoryMedium;
 use ferretcd_wal::MemDir;
 
-use crate::agenda::{MS, Micros};
+use crate::event_queue::{MS, Micros};
 use crate::random::Random;
 
 /// What a member keeps. Clones are handles of the same.
@@ -22,7 +22,7 @@ pub(crate) struct Disk {
 #[derive(Debug, Default)]
 pub(crate) struct States {
     pub(crate) current: MemoryMedium,
-    /// States that have arrived from a leader, by the entry that each stands at.
+    /// Snapshots received from a leader, by the entry that each stands at.
     pub(crate) arrived: BTreeMap<u64, MemoryMedium>,
 }
 

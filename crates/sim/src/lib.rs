@@ -10,12 +10,12 @@
 //! ```
 //!
 //! * [`run`]: a [`Profile`] and a seed in, a [`Report`] or a [`Violation`] out.
-//! * [`watch_history`]: what watches may tell, for anybody who has recorded what they told.
+//! * [`watch_history`]: what watches may deliver, checked over recorded histories.
 //! * [`Sabotage`]: rules broken on purpose, to see that it is noticed.
 //! * [`Trace`]: what happened, as lines and as a hash.
 //!
-//! What it refuses to do: it knows no sockets, no threads of a member and no runtime. That those move things in the order
-//! that is simulated here is tested on real processes.
+//! It knows no sockets, no threads of a member and no runtime. That those move things in the order that is simulated
+//! here is tested on real processes.
 //!
 //! ```
 //! use ferretcd_sim::{Profile, Trace, run};
@@ -27,10 +27,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod agenda;
+mod event;
+mod event_queue;
 mod options;
 mod profile;
 mod random;
+mod report;
 mod run;
 mod sabotage;
 mod trace;
@@ -48,6 +50,7 @@ pub mod watch_history;
 pub use check::Violation;
 pub use options::{Options, OptionsError, USAGE};
 pub use profile::Profile;
-pub use run::{Report, run};
+pub use report::Report;
+pub use run::run;
 pub use sabotage::Sabotage;
 pub use trace::Trace;

@@ -10,7 +10,7 @@ use ferretcd_sim::{Options, Profile, Report, Trace, run};
 use indicatif::{ProgressBar, ProgressStyle};
 
 thread_local! {
-    /// What this thread runs, for whoever reports a panic: nothing is caught in a release build.
+    /// What this thread runs, for the report of a panic: nothing is caught in a release build.
     static RUNNING: Cell<Option<(u64, &'static str)>> = const { Cell::new(None) };
 }
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn fail(text: &str) -> ExitCode {
-    // A closed stderr leaves nobody to tell; the exit code still says it.
+    // With a closed stderr only the exit code shows the failure.
     let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::FAILURE
 }
@@ -51,7 +51,7 @@ fn report_panics() {
     }));
 }
 
-/// Runs the seeds on as many threads as asked for, each seed on one of them. Ends with the first that goes wrong.
+/// Runs the seeds on as many threads as requested, each seed on one of them. Ends with the first that goes wrong.
 fn run_all(options: &Options) -> Result<Report, String> {
     let next = AtomicU64::new(options.seeds.start);
     let sum = Mutex::new(Ok(Report::default()));

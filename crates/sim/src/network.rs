@@ -1,14 +1,14 @@
-//! What lies between the members.
+//! The network between the members.
 
 use std::collections::BTreeMap;
 
 use ferretcd_raft_node::Message;
 
-use crate::agenda::{MS, Micros};
+use crate::event_queue::{MS, Micros};
 use crate::random::Random;
 
 /// The connections between two members, each with an order of its own, as the peer protocol has them: entries,
-/// everything else, and whole states.
+/// everything else, and snapshots.
 const STREAMS: usize = 3;
 
 /// Links between members. A stream keeps the order of its messages and delivers none twice; it may lose some, all that
@@ -84,7 +84,7 @@ impl Network {
         self.links.get(&parcel.link()).is_some_and(|link| link.n_cuts == 0 && link.epoch == parcel.epoch)
     }
 
-    /// Whether somebody can reach somebody else.
+    /// Whether one member can reach another.
     pub(crate) fn is_open(&self, from: u64, to: u64) -> bool {
         self.links.get(&(from, to)).is_none_or(|link| link.n_cuts == 0)
     }
@@ -104,7 +104,7 @@ impl Network {
     }
 
     /// Ends all that is under way from and to a member that went down.
-    pub(crate) fn hang_up(&mut self, member: u64) {
+    pub(crate) fn drop_in_flight(&mut self, member: u64) {
         for ((from, to), link) in &mut self.links {
             if *from == member || *to == member {
                 link.epoch += 1;

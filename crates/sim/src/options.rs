@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn nonsense_is_rejected() {
         for line in [
             "--sed 3",
             "--seed",

@@ -3,7 +3,7 @@
 /// How a run is made up. The seed decides everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// By which it is asked for.
+    /// The name on the command line.
     pub name: &'static str,
     /// Voters that the cluster starts with.
     pub n_members: u64,
@@ -17,7 +17,7 @@ pub struct Profile {
     pub loses_messages: bool,
     /// Percent of the faults that make a disk slow, instead of anything else.
     pub slow_disks: u64,
-    /// Applied entries that a member keeps for others; who needs older ones gets the whole state.
+    /// Applied entries that a member keeps for others; a member that needs older ones gets a snapshot.
     pub catchup_entries: u64,
     /// Longest pause of a client between two requests, in milliseconds.
     pub pause_ms: u64,
@@ -76,7 +76,7 @@ impl Profile {
         Self::ALL.into_iter().find(|profile| profile.name == name)
     }
 
-    /// The one that a seed is run with if nobody asks for another.
+    /// The default profile of a seed.
     pub fn of_seed(seed: u64) -> Self {
         Self::ALL[(seed % Self::ALL.len() as u64) as usize]
     }

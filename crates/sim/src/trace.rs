@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::agenda::Micros;
+use crate::event_queue::Micros;
 
 /// Takes note of everything that happens: into a hash, by which two runs are compared, and on demand as lines.
 #[derive(Clone, Debug)]
@@ -30,22 +30,22 @@ impl Trace {
         self.hash
     }
 
-    /// Something happened to somebody. `number` is what may differ first between two runs that part.
+    /// Records that something happened to `actor`. `number` is what may differ first between two runs that part.
     pub(crate) fn note(
         &mut self,
         now: Micros,
-        who: u64,
+        actor: u64,
         what: &str,
         number: u64,
         detail: impl FnOnce() -> String,
     ) {
-        for byte in [now, who, number].into_iter().flat_map(u64::to_le_bytes).chain(what.bytes()) {
+        for byte in [now, actor, number].into_iter().flat_map(u64::to_le_bytes).chain(what.bytes()) {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
         }
         if self.is_printed {
             let (seconds, micros) = (now / 1_000_000, now % 1_000_000);
-            let line = format!("{seconds:3}.{micros:06} {who:3} {what} {number} {}\n", detail());
-            // Whoever reads may have seen enough.
+            let line = format!("{seconds:3}.{micros:06} {actor:3} {what} {number} {}\n", detail());
+            // The reader may have closed the pipe.
             let _ = std::io::stdout().write_all(line.as_bytes());
         }
     }

@@ -2,49 +2,17 @@
 
 use ferretcd_raft_node::Message;
 
-use crate::agenda::{Agenda, MS, Micros};
-use crate::check::{Answer, OpId, Operations, Truth, Violation};
+use crate::Report;
+use crate::check::{OpId, Operations, Reply, Truth, Violation};
 use crate::disk::Speeds;
-use crate::network::{Network, Parcel};
-use crate::process::Alarm;
+use crate::event::SimEvent;
+use crate::event_queue::{EventQueue, MS, Micros};
+use crate::network::Network;
 use crate::random::Random;
-use crate::run::Report;
-use crate::workload::WatcherStep;
 use crate::{Profile, Sabotage, Trace};
 
 /// Ids of proposals that are no client's begin here.
 const OWN_IDS: u64 = 1 << 40;
-
-/// What can happen.
-#[derive(Debug)]
-pub(crate) enum Happening {
-    /// A running member does something by itself. Void when it has been started again since.
-    Alarm { member: u64, start: u64, alarm: Alarm },
-    /// A message arrives.
-    Deliver(Parcel),
-    /// A whole state arrives.
-    Snapshot { message: Message, image: Vec<u8> },
-    /// The sender of a state hears what became of it.
-    SnapshotSent { from: u64, to: u64, ok: bool },
-    /// A member notices that messages were lost.
-    Unreachable { from: u64, to: u64 },
-    /// A request arrives.
-    Request { member: u64, op: OpId },
-    /// An answer arrives.
-    Answer { op: OpId, answer: Answer },
-    /// A client thinks of something to ask for.
-    Client(usize),
-    /// A client has no more patience.
-    Overdue(OpId),
-    /// Something happens to one who watches. Void when it has lost its stream since.
-    Watcher { watcher: usize, epoch: u64, step: WatcherStep },
-    /// Something breaks.
-    Fault,
-    /// A direction between two members works again.
-    Mend { from: u64, to: u64 },
-    /// Somebody starts a member.
-    Start(u64),
-}
 
 /// What a run consists of, apart from the members and their clients.
 #[derive(Debug)]
@@ -52,7 +20,7 @@ pub(crate) struct World {
     pub(crate) profile: Profile,
     pub(crate) sabotage: Option<Sabotage>,
     pub(crate) random: Random,
-    pub(crate) agenda: Agenda<Happening>,
+    pub(crate) events: EventQueue<SimEvent>,
     pub(crate) network: Network,
     pub(crate) speeds: Speeds,
     pub(crate) truth: Truth,
@@ -72,7 +40,7 @@ impl World {
             profile,
             sabotage,
             random: Random::new(seed),
-            agenda: Agenda::new(),
+            events: EventQueue::new(),
             network: Network::new(profile.loses_messages),
             speeds: Speeds::default(),
             truth: Truth::default(),
@@ -86,7 +54,7 @@ impl World {
     }
 
     pub(crate) fn now(&self) -> Micros {
-        self.agenda.now()
+        self.events.now()
     }
 
     /// Whether things still break.
@@ -98,9 +66,9 @@ impl World {
         self.sabotage == Some(rule)
     }
 
-    /// Something is to be known of the run.
-    pub(crate) fn note(&mut self, who: u64, what: &str, number: u64, detail: impl FnOnce() -> String) {
-        self.trace.note(self.agenda.now(), who, what, number, detail);
+    /// Records something that happened.
+    pub(crate) fn note(&mut self, actor: u64, what: &str, number: u64, detail: impl FnOnce() -> String) {
+        self.trace.note(self.events.now(), actor, what, number, detail);
     }
 
     /// Takes note of a violation. The first one ends the run.
@@ -114,7 +82,7 @@ impl World {
         }
     }
 
-    /// A member says that it cannot go on.
+    /// A member cannot go on.
     pub(crate) fn failed(&mut self, member: u64, error: &dyn std::error::Error) {
         let mut reason = error.to_string();
         let mut source = error.source();
@@ -139,17 +107,17 @@ impl World {
         let delay = sent.as_ref().map_or(0, |(delay, _)| *delay);
         self.note(from, "sends", delay, || format!("{kind} to {to}"));
         if let Some((delay, parcel)) = sent {
-            self.agenda.after(delay, Happening::Deliver(parcel));
+            self.events.schedule(delay, SimEvent::Deliver(parcel));
         } else if self.random.chance(30) {
-            // Mostly nobody notices.
+            // Mostly the loss is not noticed.
             let delay = self.random.below(500 * MS);
-            self.agenda.after(delay, Happening::Unreachable { from, to });
+            self.events.schedule(delay, SimEvent::Unreachable { from, to });
         }
     }
 
-    /// Answers a client.
-    pub(crate) fn answer(&mut self, op: OpId, answer: Answer) {
+    /// Replies to a client.
+    pub(crate) fn reply(&mut self, op: OpId, reply: Reply) {
         let delay = self.random.between(50, 1_500);
-        self.agenda.after(delay, Happening::Answer { op, answer });
+        self.events.schedule(delay, SimEvent::Reply { op, reply });
     }
 }

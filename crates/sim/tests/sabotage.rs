@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ferretcd_sim::{Profile, Sabotage, Trace, Violation, run};
 
-/// Breaks a rule in run after run until somebody notices: `is_it` a check, or an assertion of the code under test.
+/// Breaks a rule in run after run until it is found: by a check, which `is_it` recognises, or by an assertion of the code
+/// under test.
 fn check(rule: Sabotage, profile: &str, seeds: Range<u64>, is_it: impl Fn(&Violation) -> bool) {
     let profile = Profile::named(profile).expect("a profile");
     for seed in seeds.clone() {
@@ -27,9 +28,9 @@ fn acknowledgements_before_the_sync() {
 }
 
 #[test]
-fn reads_that_ask_nobody() {
+fn reads_without_a_quorum() {
     let is_stale = |violation: &Violation| matches!(violation, Violation::Stale { .. });
-    check(Sabotage::ReadWithoutAsking, "three", 0..10, is_stale);
+    check(Sabotage::ReadWithoutQuorum, "three", 0..10, is_stale);
 }
 
 #[test]
@@ -45,13 +46,13 @@ fn pairs_that_are_no_quorum() {
 }
 
 #[test]
-fn states_that_are_announced_before_they_are_stored() {
+fn snapshots_that_are_announced_before_they_are_stored() {
     let has_failed = |violation: &Violation| matches!(violation, Violation::Failed { .. });
     check(Sabotage::AnnounceBeforeStored, "snapshots", 0..10, has_failed);
 }
 
 #[test]
-fn changes_of_members_that_the_core_does_not_hear_of() {
+fn changes_of_members_that_the_core_does_not_get() {
     let is_stuck = |violation: &Violation| matches!(violation, Violation::Stuck { .. });
     check(Sabotage::KeepOldConfiguration, "one", 0..3, is_stuck);
 }
@@ -69,7 +70,7 @@ fn countdowns_that_are_out_of_date() {
 }
 
 #[test]
-fn watches_that_are_told_twice() {
+fn watches_that_get_events_twice() {
     let is_told_twice = |violation: &Violation| matches!(violation, Violation::Watch { .. });
     check(Sabotage::ResumeTooEarly, "three", 0..3, is_told_twice);
 }

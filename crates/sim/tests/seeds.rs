@@ -2,7 +2,7 @@
 
 use ferretcd_sim::{Profile, Report, Trace, run};
 
-/// Runs seeds of one profile and returns the sums. A failure says how to repeat it.
+/// Runs seeds of one profile and returns the sums. A failure shows how to repeat it.
 fn run_seeds(profile: &str, seeds: std::ops::Range<u64>) -> Report {
     let profile = Profile::named(profile).expect("a profile");
     let runs = seeds.map(|seed| {
@@ -47,7 +47,7 @@ fn members_that_are_exchanged() {
 }
 
 #[test]
-fn a_member_that_gets_company() {
+fn one_member_to_which_others_are_added() {
     let report = run_seeds("one", 0..6);
     assert!(report.n_changes > 6 + 15, "{report:?}");
 }

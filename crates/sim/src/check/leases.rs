@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Violation;
-use crate::agenda::Micros;
+use crate::event_queue::Micros;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Promise {
@@ -12,22 +12,21 @@ struct Promise {
     ended: Option<Micros>,
 }
 
-/// A client that was told of a time to live relies on it from the moment at which it had asked. Only its own revoke ends
-/// the lease earlier.
+/// A client relies on a time to live from the moment of its request. Only its own revoke ends the lease earlier.
 #[derive(Debug, Default)]
 pub(crate) struct Promises {
     leases: BTreeMap<i64, Promise>,
 }
 
 impl Promises {
-    /// A client was told that a lease, about which it had asked at `asked`, lives that long from then on.
-    pub(crate) fn promised(&mut self, lease: i64, asked: Micros, ttl: i64) -> Result<(), Violation> {
+    /// A reply promised a client, which had sent its request at `requested_at`, that its lease lives that long from then on.
+    pub(crate) fn promised(&mut self, lease: i64, requested_at: Micros, ttl: i64) -> Result<(), Violation> {
         let promise = self.leases.entry(lease).or_default();
-        promise.until = promise.until.max(asked + ttl.cast_unsigned() * 1_000_000);
+        promise.until = promise.until.max(requested_at + ttl.cast_unsigned() * 1_000_000);
         promise.check(lease)
     }
 
-    /// A lease is gone. `is_wanted` says that a client asked for that.
+    /// A lease is gone. `is_wanted` if a client revoked it.
     pub(crate) fn ended(&mut self, lease: i64, now: Micros, is_wanted: bool) -> Result<(), Violation> {
         let promise = self.leases.entry(lease).or_default();
         if !is_wanted {
@@ -64,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_but_its_client_ends_a_lease_before_its_time() {
+    fn only_its_client_ends_a_lease_before_its_time() {
         assert_eq!(ended_at(11 * SECOND, false), Ok(()));
         assert_eq!(ended_at(2 * SECOND, true), Ok(()));
         let (until, ended) = (11 * SECOND, 11 * SECOND - 1);
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_that_is_heard_late_counts() {
+    fn a_promise_that_arrives_late_counts() {
         let mut promises = Promises::default();
         assert_eq!(promises.ended(7, 5 * SECOND, false), Ok(()));
         assert!(promises.promised(7, 2 * SECOND, 10).is_err(), "it was asked for before the end");

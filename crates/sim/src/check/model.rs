@@ -1,4 +1,4 @@
-//! A store as simple as can be, which foretells what every member makes of an entry.
+//! A store as simple as can be, which computes the expected outcome of every entry.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(crate) const LEASE_TTL_MIN: i64 = 2;
 /// A row at each revision that changed it, or that it went with.
 type Past = Vec<(i64, Option<KeyValue>)>;
 
-/// The key space with all of its history, and the leases. Knows what the workload asks for and nothing more: conditions
+/// The key space with all of its history, and the leases. Knows only the requests of the workload: conditions
 /// compare the revision of one key, and no request touches a key twice.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -45,7 +45,7 @@ impl Model {
         self.revision
     }
 
-    /// Every change, for who checks watches.
+    /// Every change, for the checks of watches.
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }
@@ -60,7 +60,7 @@ impl Model {
         at.collect()
     }
 
-    /// Does what a request asks for.
+    /// Executes a request.
     pub(crate) fn execute(&mut self, request: &Request) -> Result<Response, ()> {
         let mut events = Vec::new();
         let response = match request {

@@ -1,4 +1,4 @@
-//! The book of all requests and their answers.
+//! All requests and their replies.
 
 use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use ferretcd_api_proto::mvccpb::KeyValue;
@@ -6,12 +6,12 @@ use ferretcd_apply::Request;
 use ferretcd_base::LeaseId;
 
 use super::{Model, Outcome, Violation};
-use crate::agenda::Micros;
+use crate::event_queue::Micros;
 
 /// Numbers a request; also the id of its proposal, which begins at 1.
 pub(crate) type OpId = usize;
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Clone, Debug)]
 pub(crate) enum Call {
     /// Something that goes through the log.
@@ -22,9 +22,9 @@ pub(crate) enum Call {
     KeepAlive(LeaseId),
 }
 
-/// What a client hears.
+/// What a client gets.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     /// Of something that went through the log.
     Applied(Outcome),
     /// Rows, as they are at a revision.
@@ -40,7 +40,7 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 struct Operation {
     call: Call,
-    asked: Micros,
+    requested_at: Micros,
     /// The highest revision that any client knew of when this began.
     floor: i64,
     is_open: bool,
@@ -48,7 +48,7 @@ struct Operation {
     effect: Option<Outcome>,
 }
 
-/// All requests of a run. Every answer is checked when it comes; see the [module](super) for why this is enough.
+/// All requests of a run. Every reply is checked when it arrives; see the [module](super) for why this is enough.
 #[derive(Debug)]
 pub(crate) struct Operations {
     operations: Vec<Operation>,
@@ -57,7 +57,7 @@ pub(crate) struct Operations {
     pub(crate) n_writes: u64,
     pub(crate) n_reads: u64,
     pub(crate) n_unknown: u64,
-    /// When a write was answered last.
+    /// When a write got its reply last.
     pub(crate) last_write: Micros,
 }
 
@@ -66,11 +66,18 @@ impl Operations {
         Self { operations: Vec::new(), known: 1, n_writes: 0, n_reads: 0, n_unknown: 0, last_write: 0 }
     }
 
-    /// A client begins to ask.
+    /// A client sends a request.
     pub(crate) fn begin(&mut self, now: Micros, call: Call) -> OpId {
         let floor = self.known;
         let is_open = true;
-        self.operations.push(Operation { call, asked: now, floor, is_open, is_dropped: false, effect: None });
+        self.operations.push(Operation {
+            call,
+            requested_at: now,
+            floor,
+            is_open,
+            is_dropped: false,
+            effect: None,
+        });
         self.operations.len()
     }
 
@@ -78,8 +85,8 @@ impl Operations {
         &self.operations[op - 1].call
     }
 
-    pub(crate) fn asked(&self, op: OpId) -> Micros {
-        self.operations[op - 1].asked
+    pub(crate) fn requested_at(&self, op: OpId) -> Micros {
+        self.operations[op - 1].requested_at
     }
 
     /// Whether the client still waits.
@@ -106,20 +113,20 @@ impl Operations {
         operation.check_time(op, outcome.revision, has_changed)
     }
 
-    /// A client has its answer, unless it has given up before.
-    pub(crate) fn answered(
+    /// A client has its reply, unless it has given up before.
+    pub(crate) fn finished(
         &mut self,
         now: Micros,
         op: OpId,
-        answer: &Answer,
+        reply: &Reply,
         model: &Model,
     ) -> Result<(), Violation> {
         let operation = &mut self.operations[op - 1];
         if !std::mem::take(&mut operation.is_open) {
             return Ok(());
         }
-        match answer {
-            Answer::Applied(outcome) => {
+        match reply {
+            Reply::Applied(outcome) => {
                 if operation.effect.as_ref() != Some(outcome) {
                     return Err(operation.wrong(op, outcome, &operation.effect));
                 }
@@ -128,7 +135,7 @@ impl Operations {
                 self.last_write = now;
                 self.known = self.known.max(revision);
             }
-            Answer::Rows(revision, found) => {
+            Reply::Rows(revision, found) => {
                 let Call::Range(request) = &operation.call else {
                     return Err(operation.wrong(op, found, &"something else"));
                 };
@@ -142,14 +149,14 @@ impl Operations {
                     self.known = self.known.max(*revision);
                 }
             }
-            Answer::Alive(_) => self.n_reads += 1,
-            Answer::Dropped => {
+            Reply::Alive(_) => self.n_reads += 1,
+            Reply::Dropped => {
                 operation.is_dropped = true;
                 if operation.effect.is_some() {
-                    return Err(operation.wrong(op, answer, &operation.effect));
+                    return Err(operation.wrong(op, reply, &operation.effect));
                 }
             }
-            Answer::Unknown => self.n_unknown += 1,
+            Reply::Unknown => self.n_unknown += 1,
         }
         Ok(())
     }
@@ -171,7 +178,7 @@ impl Operation {
 
     fn wrong(&self, op: OpId, found: &dyn std::fmt::Debug, expected: &dyn std::fmt::Debug) -> Violation {
         let call = format!("{:?}", self.call);
-        Violation::Answer { op, call, found: format!("{found:?}"), expected: format!("{expected:?}") }
+        Violation::Reply { op, call, found: format!("{found:?}"), expected: format!("{expected:?}") }
     }
 }
 
@@ -186,7 +193,7 @@ mod tests {
         Request::Put(PutRequest { key: "k".into(), value: value.into(), ..PutRequest::default() })
     }
 
-    /// A cluster that does everything at once and tells the truth.
+    /// A cluster that does everything at once and without errors.
     struct Book {
         operations: Operations,
         model: Model,
@@ -210,14 +217,14 @@ mod tests {
             Ok(outcome)
         }
 
-        fn hear(&mut self, op: OpId, answer: Answer) -> Result<(), Violation> {
-            self.operations.answered(0, op, &answer, &self.model)
+        fn finish(&mut self, op: OpId, reply: Reply) -> Result<(), Violation> {
+            self.operations.finished(0, op, &reply, &self.model)
         }
 
         fn write(&mut self, value: &'static str) -> Result<(), Violation> {
             let op = self.begin(Call::Propose(put(value)));
             let outcome = self.apply(op, value)?;
-            self.hear(op, Answer::Applied(outcome))
+            self.finish(op, Reply::Applied(outcome))
         }
 
         fn begin_read(&mut self, serializable: bool) -> OpId {
@@ -225,10 +232,10 @@ mod tests {
         }
 
         /// The rows of some revision, as they were.
-        fn rows(&self, revision: i64) -> Answer {
+        fn rows(&self, revision: i64) -> Reply {
             let rows = self.model.range_at(b"k", b"", revision);
             let kvs: Vec<_> = rows.iter().map(Into::into).collect();
-            Answer::Rows(revision, RangeResponse { count: kvs.len() as i64, kvs, ..RangeResponse::default() })
+            Reply::Rows(revision, RangeResponse { count: kvs.len() as i64, kvs, ..RangeResponse::default() })
         }
     }
 
@@ -238,9 +245,9 @@ mod tests {
             let mut book = Book::new();
             let early = book.begin_read(false);
             book.write("1").expect("the truth");
-            book.hear(early, book.rows(1)).expect("it began before the write had its answer");
+            book.finish(early, book.rows(1)).expect("it began before the write had its reply");
             let late = book.begin_read(serializable);
-            book.hear(late, book.rows(revision))
+            book.finish(late, book.rows(revision))
         };
         assert_eq!(read_at(2, false), Ok(()));
         assert_eq!(read_at(1, true), Ok(()));
@@ -254,31 +261,31 @@ mod tests {
         let before = book.rows(2);
         book.write("2").expect("the truth");
         let read = book.begin_read(true);
-        let Answer::Rows(_, rows) = before else { unreachable!("rows are answered as rows") };
-        assert!(matches!(book.hear(read, Answer::Rows(3, rows)), Err(Violation::Answer { .. })));
+        let Reply::Rows(_, rows) = before else { unreachable!("a range gets rows") };
+        assert!(matches!(book.finish(read, Reply::Rows(3, rows)), Err(Violation::Reply { .. })));
     }
 
     #[test]
     fn a_request_takes_effect_once_or_never() {
         let mut book = Book::new();
         let op = book.begin(Call::Propose(put("1")));
-        book.hear(op, Answer::Unknown).expect("clients may give up");
+        book.finish(op, Reply::Unknown).expect("clients may give up");
         book.apply(op, "1").expect("it may still take effect");
         assert!(matches!(book.apply(op, "1"), Err(Violation::Again { .. })));
 
         let op = book.begin(Call::Propose(put("2")));
-        book.hear(op, Answer::Dropped).expect("it is in no log");
+        book.finish(op, Reply::Dropped).expect("it is in no log");
         assert!(matches!(book.apply(op, "2"), Err(Violation::Again { .. })));
     }
 
     #[test]
-    fn an_answer_is_what_came_of_it() {
+    fn a_reply_is_the_outcome_of_the_request() {
         let mut book = Book::new();
         let op = book.begin(Call::Propose(put("1")));
         let made_up = Outcome { revision: 2, result: Ok(Response::Done) };
-        assert!(matches!(book.hear(op, Answer::Applied(made_up)), Err(Violation::Answer { .. })));
+        assert!(matches!(book.finish(op, Reply::Applied(made_up)), Err(Violation::Reply { .. })));
         let op = book.begin(Call::Propose(put("1")));
         book.apply(op, "1").expect("the truth");
-        assert!(matches!(book.hear(op, Answer::Dropped), Err(Violation::Answer { .. })));
+        assert!(matches!(book.finish(op, Reply::Dropped), Err(Violation::Reply { .. })));
     }
 }

@@ -7,37 +7,37 @@ use ferretcd_mvcc::KvHash;
 use ferretcd_raft_node::{Committed, Payload};
 
 use super::{Model, Operations, Promises, Violation};
-use crate::agenda::Micros;
+use crate::event_queue::Micros;
 
 /// What became of an entry on a member.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
     /// Of the store behind it.
     pub(crate) revision: i64,
-    /// The answer; why something was refused is of no interest.
+    /// The response; why a request was rejected is not compared.
     pub(crate) result: Result<Response, ()>,
 }
 
-/// The log, as whoever was first to apply an entry found it, and all that follows from it.
+/// The log, each entry as the first member to apply it found it, and all that follows from it.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     log: Vec<(Committed, Outcome)>,
     pub(crate) model: Model,
     pub(crate) promises: Promises,
     leaders: BTreeMap<u64, u64>,
-    /// Sums over whole states, with who had them first.
+    /// States at an entry, with the first member that had it.
     states: BTreeMap<u64, (u64, String)>,
     /// Hashes of history, by revision and compacted revision.
     histories: BTreeMap<(i64, i64), (u64, u32)>,
 }
 
 impl Truth {
-    /// The last entry that anybody has applied.
+    /// The last entry that any member has applied.
     pub(crate) fn last_index(&self) -> u64 {
         self.log.len() as u64
     }
 
-    /// Somebody leads.
+    /// A member leads in this term.
     pub(crate) fn leads(&mut self, member: u64, term: u64) -> Result<(), Violation> {
         let first = *self.leaders.entry(term).or_insert(member);
         if first == member { Ok(()) } else { Err(Violation::TwoLeaders { term, first, second: member }) }
@@ -48,7 +48,7 @@ impl Truth {
         self.leaders.len()
     }
 
-    /// A member has applied an entry. Says whether it was the first one.
+    /// A member has applied an entry. Returns whether it was the first one.
     pub(crate) fn applied(
         &mut self,
         now: Micros,
@@ -79,7 +79,7 @@ impl Truth {
         Ok(is_first)
     }
 
-    /// What should come of an entry that nobody has applied before.
+    /// The expected outcome of an entry that no member has applied before.
     fn execute(
         &mut self,
         now: Micros,
@@ -89,7 +89,7 @@ impl Truth {
     ) -> Result<Outcome, Violation> {
         let bytes = match &entry.payload {
             Payload::Normal(bytes) => bytes.clone(),
-            // Whether a change of the members is possible is not foretold: here members are compared with each other.
+            // The model does not decide whether a change of the members is possible: members are compared with each other.
             _ => return Ok(Outcome { revision: self.model.revision(), result: found.result.clone() }),
         };
         let Command { id, request, .. } = Command::decode(bytes).map_err(|error| Violation::Log {
@@ -109,7 +109,7 @@ impl Truth {
         Ok(outcome)
     }
 
-    /// What a member's whole state amounts to behind an entry.
+    /// A member's whole state behind an entry.
     pub(crate) fn state(&mut self, member: u64, index: u64, found: String) -> Result<(), Violation> {
         let (other, expected) = self.states.entry(index).or_insert_with(|| (member, found.clone())).clone();
         if expected == found {

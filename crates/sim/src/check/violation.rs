@@ -10,9 +10,9 @@ pub enum Violation {
     TwoLeaders {
         /// The term.
         term: u64,
-        /// Who led first.
+        /// The first leader.
         first: u64,
-        /// Who leads, too.
+        /// The other one.
         second: u64,
     },
     /// Members have different entries at one place of the log.
@@ -20,7 +20,7 @@ pub enum Violation {
     Log {
         /// The place.
         index: u64,
-        /// Who has another one.
+        /// The member that has another one.
         member: u64,
         /// What it has.
         found: String,
@@ -77,7 +77,7 @@ pub enum Violation {
         /// Another member.
         other: u64,
     },
-    /// A request took effect twice, or after it was said to have none.
+    /// A request took effect twice, or after its reply excluded that.
     #[error("apply request {op} once: it is in the log again, or was said to be dropped: {call}")]
     Again {
         /// Its number.
@@ -85,14 +85,14 @@ pub enum Violation {
         /// What it asks for.
         call: String,
     },
-    /// An answer is not what the request should have had.
+    /// A reply is not the expected one.
     #[error("answer request {op} as it is: {found}, expected {expected}; it was {call}")]
-    Answer {
+    Reply {
         /// Its number.
         op: usize,
         /// What it asks for.
         call: String,
-        /// The answer.
+        /// The reply.
         found: String,
         /// What it should have been.
         expected: String,
@@ -106,9 +106,9 @@ pub enum Violation {
         op: usize,
         /// What it asks for.
         call: String,
-        /// What it was answered with, or took effect at.
+        /// The revision of its reply or effect.
         revision: i64,
-        /// What somebody else had been told before.
+        /// What another client knew before.
         floor: i64,
     },
     /// A lease ended before its time.
@@ -121,7 +121,7 @@ pub enum Violation {
         /// When it was ended.
         ended: u64,
     },
-    /// A watch was told something else than what happened.
+    /// A watch received something else than what happened.
     #[error("tell watcher {watcher} what happens: failed to {source}")]
     Watch {
         /// Its number.

@@ -1,15 +1,15 @@
 //! What must be true when the faults are long over.
 
 use super::Cluster;
-use crate::agenda::MS;
-use crate::run::Report;
+use crate::Report;
+use crate::event_queue::MS;
 use crate::{Violation, watch_history};
 
 /// How long the last requests may take.
 const LAST_ANSWERS: u64 = 1_500 * MS;
 /// How long the last entries and events may travel.
 const LAST_NEWS: u64 = 2_000 * MS;
-/// A write was answered within this time before the clients stop.
+/// A write got its reply within this time before the clients stop.
 const RECENT: u64 = 1_500 * MS;
 
 impl Cluster {
@@ -23,7 +23,7 @@ impl Cluster {
         }
         self.is_over = true;
         self.run_until(now + LAST_ANSWERS)?;
-        // Leases may still end. What is true now must have reached everybody some time later.
+        // Leases may still end. What is true now must have reached all members some time later.
         let (index, revision) = (self.world.truth.last_index(), self.world.truth.model.revision());
         self.run_until(now + LAST_ANSWERS + LAST_NEWS)?;
         self.check_members(index, revision)?;
@@ -31,7 +31,7 @@ impl Cluster {
         Ok(self.report())
     }
 
-    /// There is a leader, and everybody it knows has all entries up to `last` and owes no client an answer.
+    /// There is a leader, and each of its members has all entries up to `last` and owes no client a reply.
     fn check_members(&mut self, last: u64, revision: i64) -> Result<(), Violation> {
         let running = self.members.values().filter_map(|member| member.process.as_ref());
         let leader =
@@ -40,8 +40,8 @@ impl Cluster {
         if !leader.agrees_about_members() {
             return Err(stuck(format!("leader {} does not count its members", leader.id)));
         }
-        let everybody: Vec<_> = leader.machine().membership().members().map(|member| member.id.0).collect();
-        for id in everybody {
+        let all: Vec<_> = leader.machine().membership().members().map(|member| member.id.0).collect();
+        for id in all {
             let process = self.members.get(&id).and_then(|member| member.process.as_ref());
             let process = process.ok_or_else(|| stuck(format!("member {id} does not run")))?;
             let applied = process.machine().applied().position.index;
@@ -64,8 +64,8 @@ impl Cluster {
         let record = self.world.truth.model.record();
         for (number, watcher) in self.watchers.iter().enumerate() {
             let checked = watch_history::check(record, &watcher.history, revision);
-            let told = checked.map_err(|source| Violation::Watch { watcher: number, source })?;
-            self.world.report.n_events += told as u64;
+            let n_events = checked.map_err(|source| Violation::Watch { watcher: number, source })?;
+            self.world.report.n_events += n_events as u64;
         }
         Ok(())
     }

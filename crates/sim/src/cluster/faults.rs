@@ -1,8 +1,8 @@
 //! What breaks.
 
 use super::{Cluster, running};
-use crate::agenda::MS;
-use crate::world::Happening;
+use crate::event::SimEvent;
+use crate::event_queue::MS;
 
 impl Cluster {
     /// Something breaks, and something else some time after; in the end everything is whole again.
@@ -12,7 +12,7 @@ impl Cluster {
         }
         let pause = self.world.random.between(50 * MS, self.world.profile.fault_pause_ms * MS);
         let left = (self.world.profile.faults_ms * MS).saturating_sub(self.world.now());
-        self.world.agenda.after(pause.min(left), Happening::Fault);
+        self.world.events.schedule(pause.min(left), SimEvent::Fault);
         let id = self.some_member();
         if self.world.random.chance(self.world.profile.changes) {
             return self.change_members();
@@ -63,16 +63,16 @@ impl Cluster {
         let Some(mut process) = member.process.take() else { return };
         self.world.report.n_crashes += 1;
         self.world.note(id, "crashes", process.start, String::new);
-        process.hang_up(&mut self.world);
+        process.fail_waiting(&mut self.world);
         // Before the process lets go of its files, for it would leave them in order.
         member.disk.crash(&mut self.world.random);
         drop(process);
-        self.world.network.hang_up(id);
+        self.world.network.drop_in_flight(id);
         self.lose_streams_at(id);
-        // Where faults come fast, members do too: else nobody would ever be elected.
+        // Where faults come fast, members start fast too: else no leader would ever be elected.
         let longest = (2 * self.world.profile.fault_pause_ms).min(3_000);
         let pause = self.world.random.between(5 * MS, longest * MS);
-        self.world.agenda.after(pause, Happening::Start(id));
+        self.world.events.schedule(pause, SimEvent::Start(id));
     }
 
     /// Ends a member that has learned that it was removed.
@@ -81,9 +81,9 @@ impl Cluster {
         member.is_gone = true;
         if let Some(mut process) = member.process.take() {
             self.world.note(id, "stops", process.start, String::new);
-            process.hang_up(&mut self.world);
+            process.fail_waiting(&mut self.world);
         }
-        self.world.network.hang_up(id);
+        self.world.network.drop_in_flight(id);
         self.lose_streams_at(id);
     }
 
@@ -101,7 +101,7 @@ impl Cluster {
         self.connect(number);
     }
 
-    /// Breaks a stream between one who watches and its member.
+    /// Breaks a stream between a watcher and its member.
     fn lose_stream(&mut self) {
         if self.watchers.is_empty() {
             return;
@@ -142,10 +142,10 @@ impl Cluster {
 
     fn cut_for(&mut self, duration: u64, from: u64, to: u64) {
         self.world.network.cut(from, to);
-        self.world.agenda.after(duration, Happening::Mend { from, to });
+        self.world.events.schedule(duration, SimEvent::Mend { from, to });
     }
 
-    /// Everybody is started, and everything works.
+    /// Starts all members, and ends all faults.
     fn heal(&mut self) {
         self.world.note(0, "heals", 0, String::new);
         self.world.network.heal();

@@ -1,4 +1,4 @@
-//! An operator who adds, promotes and removes members.
+//! An operator's additions, promotions and removals of members.
 
 use ferretcd_base::MemberId;
 use ferretcd_membership::{Change, Membership};
@@ -11,22 +11,22 @@ use crate::process::{Process, member};
 const MEMBERS_MAX: usize = 5;
 
 impl Cluster {
-    /// Asks a running member, mostly the leader, for some change.
+    /// Requests some change from a running member, mostly the leader.
     pub(super) fn change_members(&mut self) {
         let leads = |id: &u64| self.members[id].process.as_ref().is_some_and(Process::is_leader);
         let leader = self.members.keys().copied().rfind(leads);
-        let anybody = self.some_member();
-        let at = leader.filter(|_| self.world.random.chance(80)).unwrap_or(anybody);
+        let some_member = self.some_member();
+        let at = leader.filter(|_| self.world.random.chance(80)).unwrap_or(some_member);
         let Some(process) = running(&mut self.members, at) else { return };
         let (leader, membership) = (process.status().leader, process.machine().membership().clone());
         let (kind, change) = self.choose(&membership);
         let node = change.member();
-        // Who leads hands that over before it goes, or should.
+        // A leader should transfer its leadership before it is removed.
         if kind == ConfChangeKind::RemoveNode && node == leader && self.world.random.chance(70) {
             return self.transfer_leadership(node, &membership);
         }
         // Of two voters, one that goes may be the only one that knows for sure that it goes; then the other one waits for
-        // its vote for ever. Nobody can help that, in etcd either.
+        // its vote for ever, in etcd as well.
         let n_voters = membership.voters().count();
         let is_voter = membership.voters().any(|id| id == node);
         if kind == ConfChangeKind::RemoveNode && is_voter && n_voters < 3 {
@@ -42,14 +42,14 @@ impl Cluster {
     /// Something that makes sense, or did a moment ago.
     fn choose(&mut self, membership: &Membership) -> (ConfChangeKind, Change) {
         let others: Vec<_> = membership.non_voters().collect();
-        let everybody: Vec<_> = membership.members().map(|member| member.id).collect();
+        let all: Vec<_> = membership.members().map(|member| member.id).collect();
         let random = &mut self.world.random;
         if !others.is_empty() && random.chance(40) {
             return (ConfChangeKind::AddNode, Change::Promote(*random.pick(&others)));
         }
-        let grows = everybody.len() < 2 || (everybody.len() < MEMBERS_MAX && random.chance(60));
+        let grows = all.len() < 2 || (all.len() < MEMBERS_MAX && random.chance(60));
         if !grows {
-            return (ConfChangeKind::RemoveNode, Change::Remove(*random.pick(&everybody)));
+            return (ConfChangeKind::RemoveNode, Change::Remove(*random.pick(&all)));
         }
         let is_learner = random.chance(30);
         let member =

@@ -9,17 +9,19 @@ use std::collections::BTreeMap;
 use ferretcd_base::MemberId;
 use ferretcd_raft_node::Message;
 
-use crate::agenda::MS;
-use crate::check::{Answer, OpId};
+use crate::Report;
+use crate::check::{OpId, Reply};
 use crate::disk::Disk;
-use crate::process::{Alarm, Process, format, refuse_snapshot};
-use crate::run::Report;
+use crate::event::SimEvent;
+use crate::event_queue::MS;
+use crate::process::timer::Timer;
+use crate::process::{Process, format, reject_snapshot};
 use crate::workload::{Client, Watcher, WatcherStep};
-use crate::world::{Happening, World};
+use crate::world::World;
 use crate::{Profile, Sabotage, Trace, Violation};
 
-/// How long a client waits for an answer.
-const PATIENCE: u64 = 5_000 * MS;
+/// How long a client waits for a reply.
+const CLIENT_TIMEOUT: u64 = 5_000 * MS;
 
 /// One member, running or not.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ struct Member {
     is_gone: bool,
 }
 
-/// A whole cluster with everybody around it.
+/// A whole cluster with its clients and watchers.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     world: World,
@@ -56,12 +58,12 @@ impl Cluster {
         };
         let founders: Vec<_> = (1..=profile.n_members).collect();
         founders.iter().for_each(|id| cluster.add_member(*id, &founders));
-        let agenda = &mut cluster.world.agenda;
-        (0..profile.n_clients).for_each(|client| agenda.after(0, Happening::Client(client)));
+        let events = &mut cluster.world.events;
+        (0..profile.n_clients).for_each(|client| events.schedule(0, SimEvent::Client(client)));
         for watcher in 0..profile.n_watchers {
-            agenda.after(0, Happening::Watcher { watcher, epoch: 0, step: WatcherStep::Connect });
+            events.schedule(0, SimEvent::Watcher { watcher, epoch: 0, step: WatcherStep::Connect });
         }
-        agenda.after(500 * MS, Happening::Fault);
+        events.schedule(500 * MS, SimEvent::Fault);
         cluster
     }
 
@@ -73,8 +75,8 @@ impl Cluster {
     }
 
     fn run_until(&mut self, end: u64) -> Result<(), Violation> {
-        while let Some(happening) = self.world.agenda.next_before(end) {
-            self.happen(happening);
+        while let Some(event) = self.world.events.next_before(end) {
+            self.handle(event);
             for id in std::mem::take(&mut self.world.added) {
                 self.add_member(id, &[]);
             }
@@ -86,10 +88,10 @@ impl Cluster {
         Ok(())
     }
 
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Alarm { member, start, alarm } => self.alarm(member, start, alarm),
-            Happening::Deliver(parcel) => {
+    fn handle(&mut self, event: SimEvent) {
+        match event {
+            SimEvent::Timer { member, start, timer } => self.timer_fired(member, start, timer),
+            SimEvent::Deliver(parcel) => {
                 let (to, kind) = (parcel.message.to().0, parcel.message.kind());
                 if self.world.network.delivers(&parcel)
                     && let Some(process) = running(&mut self.members, to)
@@ -99,56 +101,56 @@ impl Cluster {
                     process.receive(parcel.message, &mut self.world);
                 }
             }
-            Happening::Snapshot { message, image } => self.snapshot(message, image),
-            Happening::SnapshotSent { from, to, ok } => {
+            SimEvent::Snapshot { message, image } => self.snapshot(message, image),
+            SimEvent::SnapshotSent { from, to, ok } => {
                 if let Some(process) = running(&mut self.members, from) {
                     process.snapshot_sent(to, ok, &mut self.world);
                 }
             }
-            Happening::Unreachable { from, to } => {
+            SimEvent::Unreachable { from, to } => {
                 if let Some(process) = running(&mut self.members, from) {
                     process.lost_messages(to, &mut self.world);
                 }
             }
-            Happening::Request { member, op } => self.request(member, op),
-            Happening::Answer { op, answer } => self.answer(op, &answer),
-            Happening::Client(client) => self.client(client),
-            Happening::Overdue(op) => self.answer(op, &Answer::Unknown),
-            Happening::Watcher { watcher, epoch, step } => self.watcher(watcher, epoch, step),
-            Happening::Fault => self.fault(),
-            Happening::Mend { from, to } => self.world.network.mend(from, to),
-            Happening::Start(member) => self.start(member),
+            SimEvent::Request { member, op } => self.request(member, op),
+            SimEvent::Reply { op, reply } => self.finish_request(op, &reply),
+            SimEvent::Client(client) => self.client(client),
+            SimEvent::Overdue(op) => self.finish_request(op, &Reply::Unknown),
+            SimEvent::Watcher { watcher, epoch, step } => self.watcher(watcher, epoch, step),
+            SimEvent::Fault => self.fault(),
+            SimEvent::Mend { from, to } => self.world.network.mend(from, to),
+            SimEvent::Start(member) => self.start(member),
         }
     }
 
-    fn alarm(&mut self, member: u64, start: u64, alarm: Alarm) {
+    fn timer_fired(&mut self, member: u64, start: u64, timer: Timer) {
         let process = running(&mut self.members, member).filter(|process| process.start == start);
-        if process.is_some_and(|process| !process.wake(alarm, &mut self.world)) {
+        if process.is_some_and(|process| !process.wake(timer, &mut self.world)) {
             self.stop(member);
         }
-        if alarm == Alarm::Sweep {
-            self.tell_whether_removed(member);
+        if timer == Timer::Sweep {
+            self.stop_if_removed(member);
         }
     }
 
-    /// A state reaches a member, or its sender hears some time later that it did not.
+    /// A snapshot reaches a member, or its sender learns some time later that it did not.
     fn snapshot(&mut self, message: Message, image: Vec<u8>) {
         let (from, to) = (message.from().0, message.to().0);
         let is_lost =
             !self.world.network.is_open(from, to) || (self.world.is_faulty() && self.world.random.chance(10));
         match running(&mut self.members, to).filter(|_| !is_lost) {
             Some(process) => process.receive_snapshot(message, image, &mut self.world),
-            None => refuse_snapshot(&message, &mut self.world),
+            None => reject_snapshot(&message, &mut self.world),
         }
     }
 
-    /// A member that was removed without having noticed hears it when it next connects to somebody.
-    fn tell_whether_removed(&mut self, id: u64) {
+    /// A member that was removed without having noticed learns it when it next connects to a member.
+    fn stop_if_removed(&mut self, id: u64) {
         let knows = |other: &Process| other.machine().membership().is_removed(MemberId(id));
-        let is_told = self.members.iter().any(|(other, member)| {
+        let is_informed = self.members.iter().any(|(other, member)| {
             member.process.as_ref().is_some_and(knows) && self.world.network.is_open(*other, id)
         });
-        if is_told {
+        if is_informed {
             self.stop(id);
         }
     }
@@ -172,14 +174,14 @@ impl Cluster {
     /// A request has reached a member.
     fn request(&mut self, member: u64, op: OpId) {
         let Some(process) = running(&mut self.members, member) else {
-            return self.world.answer(op, Answer::Dropped);
+            return self.world.reply(op, Reply::Dropped);
         };
         let leader = process.status().leader.0;
         let is_taken = process.request(op, &mut self.world);
         let is_reachable = self.world.network.is_open(member, leader);
         if !is_taken && leader != 0 && leader != member && is_reachable {
             let delay = self.world.random.between(100, 2 * MS);
-            self.world.agenda.after(delay, Happening::Request { member: leader, op });
+            self.world.events.schedule(delay, SimEvent::Request { member: leader, op });
         }
     }
 
@@ -189,16 +191,16 @@ impl Cluster {
         }
         let ttl_max = self.world.profile.lease_ttl_max;
         let call = self.clients[number].next(number + 1, ttl_max, &mut self.world.random);
-        let op = self.world.operations.begin(self.world.agenda.now(), call);
+        let op = self.world.operations.begin(self.world.events.now(), call);
         self.clients[number].waits_for = Some(op);
         let member = self.some_member();
         self.world.note(100 + number as u64, "asks", op as u64, || format!("member {member}"));
         let delay = self.world.random.between(50, 1_500);
-        self.world.agenda.after(delay, Happening::Request { member, op });
-        self.world.agenda.after(PATIENCE, Happening::Overdue(op));
+        self.world.events.schedule(delay, SimEvent::Request { member, op });
+        self.world.events.schedule(CLIENT_TIMEOUT, SimEvent::Overdue(op));
     }
 
-    fn answer(&mut self, op: OpId, answer: &Answer) {
+    fn finish_request(&mut self, op: OpId, reply: &Reply) {
         if !self.world.operations.is_open(op) {
             return;
         }
@@ -207,17 +209,17 @@ impl Cluster {
         };
         let now = self.world.now();
         let World { operations, truth, .. } = &mut self.world;
-        let checked = operations.answered(now, op, answer, &truth.model);
-        let (call, asked) = (operations.call(op), operations.asked(op));
-        let promised = match self.clients[number].learn(call, answer) {
-            Some((lease, ttl)) => truth.promises.promised(lease, asked, ttl),
+        let checked = operations.finished(now, op, reply, &truth.model);
+        let (call, requested_at) = (operations.call(op), operations.requested_at(op));
+        let promised = match self.clients[number].learn(call, reply) {
+            Some((lease, ttl)) => truth.promises.promised(lease, requested_at, ttl),
             None => Ok(()),
         };
         self.world.check(checked.and(promised));
-        self.world.note(100 + number as u64, "hears", op as u64, || format!("{answer:?}"));
+        self.world.note(100 + number as u64, "hears", op as u64, || format!("{reply:?}"));
         self.clients[number].waits_for = None;
         let pause = self.world.random.below(self.world.profile.pause_ms * MS);
-        self.world.agenda.after(pause, Happening::Client(number));
+        self.world.events.schedule(pause, SimEvent::Client(number));
     }
 
     fn watcher(&mut self, number: usize, epoch: u64, step: WatcherStep) {
@@ -232,13 +234,13 @@ impl Cluster {
                 if let Some(process) = running(&mut self.members, member) {
                     let spec = watcher.spec(too_early);
                     let revision = process.watch(number, epoch, spec, &mut self.world);
-                    watcher.asked_at((member, process.start), revision);
+                    watcher.requested_at((member, process.start), revision);
                     self.world.note(200 + number as u64, "watches", member, || format!("at {revision}"));
                 } else {
                     self.connect(number);
                 }
             }
-            WatcherStep::Told(deliveries) => {
+            WatcherStep::Received(deliveries) => {
                 let at = watcher.at;
                 self.world.note(200 + number as u64, "is told", deliveries.len() as u64, || {
                     format!("{deliveries:?}")
@@ -256,7 +258,7 @@ impl Cluster {
     fn connect(&mut self, number: usize) {
         let delay = self.world.random.below(300 * MS);
         let (epoch, step) = (self.watchers[number].epoch, WatcherStep::Connect);
-        self.world.agenda.after(delay, Happening::Watcher { watcher: number, epoch, step });
+        self.world.events.schedule(delay, SimEvent::Watcher { watcher: number, epoch, step });
     }
 
     fn some_member(&mut self) -> u64 {

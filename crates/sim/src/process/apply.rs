@@ -7,10 +7,13 @@ use ferretcd_mvcc::{RangeOptions, Scrub};
 use ferretcd_raft_node::{Committed, ConfChange, ConfChangeKind, Event, Payload};
 use ferretcd_wal::SnapshotMark;
 
-use super::{Alarm, Asker, FAREWELL, Process, start};
+use super::timer::Timer;
+use super::times::STOP_AFTER_REMOVAL;
+use super::waiter::Requester;
+use super::{Process, files};
 use crate::Sabotage;
-use crate::agenda::MS;
-use crate::check::{Answer, Outcome};
+use crate::check::{Outcome, Reply};
+use crate::event_queue::MS;
 use crate::world::World;
 
 /// Every so many entries the members' whole states are compared.
@@ -29,7 +32,7 @@ impl Process {
         }
         let is_busy = world.is_faulty() && world.random.chance(1);
         let delay = world.random.below(if is_busy { 700 * MS } else { 2 * MS });
-        self.alarm(delay, Alarm::Apply, world);
+        self.set_timer(delay, Timer::Apply, world);
     }
 
     /// Applies everything that waits.
@@ -71,10 +74,10 @@ impl Process {
                 None
             }
             Payload::Normal(command) => Some(self.machine.apply(position, command.clone(), batch)),
-            Payload::ConfChange { change: asked } => {
-                change = Some(asked.clone());
-                let asked_for = member_change(asked);
-                Some(self.machine.apply_members(position, asked.id, asked_for, batch))
+            Payload::ConfChange { change: requested } => {
+                change = Some(requested.clone());
+                let member_change = member_change(requested);
+                Some(self.machine.apply_members(position, requested.id, member_change, batch))
             }
         };
         let (id, found) = match outcome {
@@ -100,13 +103,13 @@ impl Process {
                 self.scrub_soon(world);
             }
         }
-        self.answer(id, found, world);
+        self.respond(id, found, world);
         if index.is_multiple_of(COMPARED_EVERY) {
             self.compare(world);
         }
     }
 
-    /// Tells the core what the list of members has made of a change.
+    /// Passes the membership's decision about a change on to the core.
     fn configure(
         &mut self,
         index: u64,
@@ -118,7 +121,7 @@ impl Process {
         if is_accepted {
             if change.kind == ConfChangeKind::RemoveNode && change.node.0 == self.id {
                 self.is_removed = true;
-                self.alarm(FAREWELL, Alarm::Stop, world);
+                self.set_timer(STOP_AFTER_REMOVAL, Timer::Stop, world);
             }
             if was_first {
                 world.report.n_changes += 1;
@@ -127,15 +130,15 @@ impl Process {
                 }
             }
         }
-        let is_told = is_accepted && (index < 8 || !world.breaks(Sabotage::KeepOldConfiguration));
-        self.core.handle(Event::Configure { index, change: is_told.then_some(change) });
+        let is_informed = is_accepted && (index < 8 || !world.breaks(Sabotage::KeepOldConfiguration));
+        self.core.handle(Event::Configure { index, change: is_informed.then_some(change) });
     }
 
-    fn answer(&mut self, id: u64, found: Outcome, world: &mut World) {
-        match self.waiters.remove(&id).map(|waiter| waiter.asker) {
-            Some(Asker::Client(op)) => world.answer(op, Answer::Applied(found)),
-            Some(Asker::Renewal(op, ttl)) => world.answer(op, Answer::Alive(ttl)),
-            Some(Asker::Nobody) | None => {}
+    fn respond(&mut self, id: u64, found: Outcome, world: &mut World) {
+        match self.waiters.remove(&id).map(|waiter| waiter.requester) {
+            Some(Requester::Client(op)) => world.reply(op, Reply::Applied(found)),
+            Some(Requester::Renewal(op, ttl)) => world.reply(op, Reply::Alive(ttl)),
+            Some(Requester::None) | None => {}
         }
     }
 
@@ -187,7 +190,7 @@ impl Process {
 
     pub(super) fn flush_soon(&mut self, world: &mut World) {
         if let Some(delay) = self.flusher.due_in(world.now()) {
-            self.alarm(delay, Alarm::FlushDue, world);
+            self.set_timer(delay, Timer::FlushDue, world);
         }
     }
 
@@ -196,7 +199,7 @@ impl Process {
         if self.flusher.due_in(world.now()) == Some(0) {
             self.flusher.begin();
             let delay = world.speeds.sync(world.now(), self.id, &mut world.random);
-            self.alarm(delay, Alarm::Flushed, world);
+            self.set_timer(delay, Timer::Flushed, world);
         }
     }
 
@@ -215,7 +218,7 @@ impl Process {
         }
         if index - self.marked > world.profile.catchup_entries && !forgets {
             self.marked = index;
-            let conf_state = Some(start::conf_state(&flushed.applied));
+            let conf_state = Some(files::conf_state(&flushed.applied));
             self.log.add_mark(SnapshotMark { index, term, conf_state });
             self.write_log(world);
         }
@@ -227,7 +230,7 @@ impl Process {
 
     pub(super) fn scrub_soon(&mut self, world: &mut World) {
         if !std::mem::replace(&mut self.is_scrubbing, true) {
-            self.alarm(5 * MS, Alarm::Scrub, world);
+            self.set_timer(5 * MS, Timer::Scrub, world);
         }
     }
 
@@ -258,7 +261,7 @@ fn member_change(change: &ConfChange) -> MemberChange {
     }
 }
 
-/// An entry for somebody who reads the trace.
+/// An entry as the trace shows it.
 fn shown(entry: &Committed) -> String {
     match &entry.payload {
         Payload::Normal(bytes) => match Command::decode(bytes.clone()) {

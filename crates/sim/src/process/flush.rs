@@ -4,7 +4,7 @@
 use ferretcd_apply::Applied;
 use ferretcd_backend::{Backend, Batch, Error};
 
-use crate::agenda::{MS, Micros};
+use crate::event_queue::{MS, Micros};
 
 /// How long rows wait.
 const INTERVAL: Micros = 500 * MS;

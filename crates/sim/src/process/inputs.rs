@@ -1,10 +1,11 @@
-//! What others want of a member, and what they look at.
+//! Requests and messages to a member, and what the checks look at.
 
 use ferretcd_base::MemberId;
 use ferretcd_raft_node::{ConfChange, Event, Message, Role};
 
 use super::reads::Purpose;
-use super::{Asker, Process, refuse_snapshot};
+use super::waiter::Requester;
+use super::{Process, reject_snapshot};
 use crate::check::{Call, OpId};
 use crate::world::World;
 
@@ -12,18 +13,18 @@ impl Process {
     /// A message has come.
     pub(crate) fn receive(&mut self, message: Message, world: &mut World) {
         if self.admits(&message) {
-            if !self.settle_read(&message, world) {
+            if !self.handle_read_message(&message, world) {
                 self.core.handle(Event::Message(message));
             }
             self.settle(world);
         }
     }
 
-    /// A client asks. Returns false if the request must go to the leader.
+    /// A client's request. Returns false if it must go to the leader.
     pub(crate) fn request(&mut self, op: OpId, world: &mut World) -> bool {
         match world.operations.call(op).clone() {
             Call::Propose(request) => {
-                self.propose(op as u64, request, Asker::Client(op), world);
+                self.propose(op as u64, request, Requester::Client(op), world);
             }
             Call::Range(request) if request.serializable => self.range(op, world),
             Call::Range(_) => self.when_up_to_date(Purpose::Range(op), world),
@@ -34,16 +35,16 @@ impl Process {
         true
     }
 
-    /// A state has come, with the message that it belongs to.
+    /// A snapshot was received, with its message.
     pub(crate) fn receive_snapshot(&mut self, message: Message, image: Vec<u8>, world: &mut World) {
         if self.admits(&message) {
             self.snapshot_arrived(message, image, world);
         } else {
-            refuse_snapshot(&message, world);
+            reject_snapshot(&message, world);
         }
     }
 
-    /// Who was removed is refused by the transport.
+    /// The transport rejects removed members.
     fn admits(&self, message: &Message) -> bool {
         !self.machine.membership().is_removed(message.from())
     }
@@ -54,7 +55,7 @@ impl Process {
         self.settle(world);
     }
 
-    /// A state that was sent has arrived or is lost.
+    /// A snapshot that was sent has arrived or is lost.
     pub(crate) fn snapshot_sent(&mut self, to: u64, ok: bool, world: &mut World) {
         self.core.handle(Event::SnapshotSent { to: MemberId(to), ok });
         self.settle(world);
@@ -66,7 +67,7 @@ impl Process {
         self.settle(world);
     }
 
-    /// Whether the core counts those who are members, in their roles; nothing to say unless this member leads.
+    /// Whether the core counts exactly the members, in their roles; always true unless this member leads.
     pub(crate) fn agrees_about_members(&self) -> bool {
         let membership = self.machine.membership();
         let progress = self.core.progress();
@@ -82,7 +83,7 @@ impl Process {
                 && are_equal(true, membership.non_voters().collect())
     }
 
-    /// Hands the leadership over.
+    /// Transfers the leadership.
     pub(crate) fn transfer_leader(&mut self, to: u64, world: &mut World) {
         self.core.handle(Event::TransferLeader(MemberId(to)));
         self.settle(world);

@@ -12,7 +12,7 @@ pub(crate) struct LogWriter {
     wal: Wal,
     queue: Round,
     under_way: Option<Round>,
-    /// A commit index that waits for company: by itself it is worth no write.
+    /// A commit index that waits for the next write: by itself it is worth none.
     lazy: Option<HardState>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct LogWriter {
 struct Round {
     entries: Vec<Entry>,
     hard_state: Option<HardState>,
-    /// A state from the leader that the log begins anew behind, and the hard state that says so.
+    /// A snapshot from the leader that the log begins anew behind, and the hard state behind it.
     received: Option<(SnapshotMark, Option<HardState>)>,
     /// The last step whose durability has to be reported; 0 for none.
     number: u64,
@@ -39,7 +39,7 @@ impl LogWriter {
     pub(crate) fn add(&mut self, steps: Vec<Persist>) {
         for step in steps {
             if let Some(mark) = step.mark {
-                // Nothing follows it before the state is in place.
+                // Nothing follows it before the snapshot is installed.
                 self.queue.received = Some((mark, step.hard_state));
                 self.queue.number = step.number;
                 return;
@@ -55,7 +55,7 @@ impl LogWriter {
         }
     }
 
-    /// Takes a commit index that found no company.
+    /// Takes a commit index that has waited for a tick.
     pub(crate) fn add_lazy(&mut self) {
         match &mut self.queue.received {
             Some((_, hard_state)) => *hard_state = self.lazy.take().or(*hard_state),
@@ -69,7 +69,7 @@ impl LogWriter {
         self.add_lazy();
     }
 
-    /// Writes what has gathered, unless a round is under way. Says whether one began.
+    /// Writes what has gathered, unless a round is under way. Returns whether one began.
     pub(crate) fn begin(&mut self) -> Result<bool, Error> {
         let Round { entries, hard_state, received, mark, .. } = &self.queue;
         let is_empty = entries.is_empty() && hard_state.is_none() && received.is_none() && mark.is_none();

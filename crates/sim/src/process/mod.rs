@@ -2,7 +2,7 @@
 //! simulated time between the steps.
 //!
 //! ```text
-//!   requests ─► core ─► log (takes time) ─► core ─► inbox (takes time) ─► state machine ─► answers, reads, watches
+//!   requests ─► core ─► log (takes time) ─► core ─► inbox (takes time) ─► state machine ─► replies, reads, watches
 //!                 │                                                            └─► state file (takes time)
 //!                 └─► network
 //! ```
@@ -10,13 +10,21 @@
 //! What a member has in memory is gone when its [`Process`] is dropped; what is left is on its [`Disk`].
 
 mod apply;
+mod files;
 mod flush;
+mod hub;
 mod inputs;
+mod leases;
 mod lessor;
 mod log;
+mod read_index;
 mod reads;
+mod snapshot_transfer;
 mod snapshots;
 mod start;
+pub(crate) mod timer;
+mod times;
+mod waiter;
 mod watches;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,85 +34,22 @@ use ferretcd_apply::{Command, Request, StateMachine};
 use ferretcd_backend::Backend;
 use ferretcd_raft_node::{Committed, Core, Event, Proposal, ReadIndexRole, Role, Status};
 
+pub(crate) use self::files::{format, member};
 use self::flush::Flusher;
+use self::hub::Watches;
 use self::lessor::Lessor;
 use self::log::LogWriter;
 use self::reads::Reads;
 use self::snapshots::Snapshots;
-pub(crate) use self::snapshots::refuse as refuse_snapshot;
-pub(crate) use self::start::{format, member};
-use self::watches::Watches;
+pub(crate) use self::snapshots::reject as reject_snapshot;
+use self::timer::Timer;
+use self::times::{LEASES, SWEEP, TICK, TIMEOUT};
+use self::waiter::{Requester, Waiter};
 use crate::Sabotage;
-use crate::agenda::{MS, Micros};
-use crate::check::{Answer, OpId};
-use crate::disk::Disk;
-use crate::world::{Happening, World};
-
-/// The interval of heartbeats.
-const TICK: Micros = 100 * MS;
-/// Ticks without a leader before an election.
-const ELECTION_TICKS: usize = 10;
-/// The election time-out, without what chance adds.
-const ELECTION: Micros = ELECTION_TICKS as Micros * TICK;
-/// How often overdue requests are looked for.
-const SWEEP: Micros = 500 * MS;
-/// How long a member waits before it answers that it does not know.
-const TIMEOUT: Micros = 7_000 * MS;
-/// How often leases are looked after.
-const LEASES: Micros = 100 * MS;
-/// How long a removed member goes on.
-const FAREWELL: Micros = 1_000 * MS;
-
-/// What a member does by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Alarm {
-    /// A heartbeat interval has passed.
-    Tick,
-    /// The round of the log that was under way is synced.
-    LogSynced,
-    /// What is committed is applied.
-    Apply,
-    /// Rows have waited long enough.
-    FlushDue,
-    /// The commit of the state file that was under way is durable.
-    Flushed,
-    /// A step of a compaction.
-    Scrub,
-    /// Overdue requests are looked for.
-    Sweep,
-    /// Leases are looked after.
-    Leases,
-    /// Watches are told what is new.
-    Watches,
-    /// The reader of a stream takes what there is.
-    ReadStream(usize),
-    /// A state that has arrived is stored.
-    Stored,
-    /// It was removed some time ago.
-    Stop,
-}
-
-/// Why a read does not go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Stopped,
-    Timeout,
-}
-
-/// Who is told what became of a proposal.
-#[derive(Clone, Copy, Debug)]
-enum Asker {
-    Client(OpId),
-    /// A client whose lease was renewed for so many seconds.
-    Renewal(OpId, i64),
-    Nobody,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    since: Micros,
-    asker: Asker,
-}
+use crate::check::Reply;
+use crate::event::SimEvent;
+use crate::event_queue::Micros;
+use crate::world::World;
 
 /// A running member.
 #[derive(Debug)]
@@ -131,29 +76,10 @@ pub(crate) struct Process {
     watches: Watches,
     status: Status,
     /// What all threads of a server would see.
-    standing: ReadIndexRole,
+    read_role: ReadIndexRole,
 }
 
 impl Process {
-    /// Starts a member on what its disk holds.
-    pub(crate) fn start(id: u64, start: u64, disk: &Disk, world: &mut World) -> Option<Self> {
-        match start::open(id, start, disk, world) {
-            Ok(mut process) => {
-                let first_tick = world.random.below(TICK);
-                process.alarm(first_tick, Alarm::Tick, world);
-                process.alarm(SWEEP, Alarm::Sweep, world);
-                process.alarm(LEASES, Alarm::Leases, world);
-                process.scrub_soon(world);
-                process.settle(world);
-                Some(process)
-            }
-            Err(error) => {
-                world.failed(id, &*error);
-                None
-            }
-        }
-    }
-
     pub(crate) fn status(&self) -> &Status {
         &self.status
     }
@@ -166,60 +92,60 @@ impl Process {
         self.status.role == Role::Leader
     }
 
-    /// Clients' requests that have no answer yet.
+    /// Clients' requests that have no reply yet.
     pub(crate) fn n_waiting(&self) -> usize {
-        let proposals = self.waiters.values().filter(|waiter| !matches!(waiter.asker, Asker::Nobody));
+        let proposals = self.waiters.values().filter(|waiter| !matches!(waiter.requester, Requester::None));
         proposals.count() + self.reads.n_of_clients()
     }
 
-    fn alarm(&self, delay: Micros, alarm: Alarm, world: &mut World) {
+    fn set_timer(&self, delay: Micros, timer: Timer, world: &mut World) {
         let (member, start) = (self.id, self.start);
-        world.agenda.after(delay, Happening::Alarm { member, start, alarm });
+        world.events.schedule(delay, SimEvent::Timer { member, start, timer });
     }
 
     /// Does what it has set itself. Returns false when the member ends.
-    pub(crate) fn wake(&mut self, alarm: Alarm, world: &mut World) -> bool {
-        match alarm {
-            Alarm::Tick => {
+    pub(crate) fn wake(&mut self, timer: Timer, world: &mut World) -> bool {
+        match timer {
+            Timer::Tick => {
                 self.core.handle(Event::Tick);
                 self.log.add_lazy();
-                self.alarm(TICK, Alarm::Tick, world);
+                self.set_timer(TICK, Timer::Tick, world);
             }
-            Alarm::LogSynced => match self.log.finish() {
+            Timer::LogSynced => match self.log.finish() {
                 Ok(0) => {}
                 Ok(number) => self.core.handle(Event::Persisted(number)),
                 Err(error) => world.failed(self.id, &error),
             },
-            Alarm::Apply => self.apply_all(world),
-            Alarm::FlushDue => self.begin_flush(world),
-            Alarm::Flushed => self.finish_flush(world),
-            Alarm::Scrub => self.scrub(world),
-            Alarm::Sweep => {
+            Timer::Apply => self.apply_all(world),
+            Timer::FlushDue => self.begin_flush(world),
+            Timer::Flushed => self.finish_flush(world),
+            Timer::Scrub => self.scrub(world),
+            Timer::Sweep => {
                 self.sweep(world);
-                self.alarm(SWEEP, Alarm::Sweep, world);
+                self.set_timer(SWEEP, Timer::Sweep, world);
             }
-            Alarm::Leases => {
+            Timer::Leases => {
                 self.look_after_leases(world);
-                self.promote_who_has_joined(world);
-                self.alarm(LEASES, Alarm::Leases, world);
+                self.promote_joined_members(world);
+                self.set_timer(LEASES, Timer::Leases, world);
             }
-            Alarm::Watches => self.tell_watches(world),
-            Alarm::ReadStream(watcher) => self.read_stream(watcher, world),
-            Alarm::Stored => self.snapshot_stored(world),
-            Alarm::Stop => return false,
+            Timer::Watches => self.turn_watches(world),
+            Timer::ReadStream(watcher) => self.read_stream(watcher, world),
+            Timer::Stored => self.snapshot_stored(world),
+            Timer::Stop => return false,
         }
         self.settle(world);
         true
     }
 
-    fn propose_own(&mut self, request: Request, asker: Asker, world: &mut World) {
+    fn propose_own(&mut self, request: Request, requester: Requester, world: &mut World) {
         let id = world.own_id();
-        self.propose(id, request, asker, world);
+        self.propose(id, request, requester, world);
     }
 
-    fn propose(&mut self, id: u64, request: Request, asker: Asker, world: &World) {
+    fn propose(&mut self, id: u64, request: Request, requester: Requester, world: &World) {
         let data = Command { id, username: String::new(), auth_revision: 0, request }.encode();
-        self.waiters.insert(id, Waiter { since: world.now(), asker });
+        self.waiters.insert(id, Waiter { since: world.now(), requester });
         self.core.handle(Event::Propose(vec![Proposal::new(id, Bytes::from(data.to_vec()))]));
     }
 
@@ -237,7 +163,7 @@ impl Process {
     fn perform(&mut self, world: &mut World) -> bool {
         let effects = self.core.take_effects();
         let mut is_quiet = effects.reads.is_empty();
-        self.standing = self.core.read_index_role();
+        self.read_role = self.core.read_index_role();
         for message in effects.send {
             if message.is_snapshot() {
                 self.send_snapshot(message, world);
@@ -274,7 +200,7 @@ impl Process {
         match self.log.begin() {
             Ok(true) => {
                 let delay = world.speeds.sync(world.now(), self.id, &mut world.random);
-                self.alarm(delay, Alarm::LogSynced, world);
+                self.set_timer(delay, Timer::LogSynced, world);
             }
             Ok(false) => {}
             Err(error) => world.failed(self.id, &error),
@@ -288,7 +214,7 @@ impl Process {
             world.check(led);
         }
         if status.leader != self.status.leader && self.status.leader != ferretcd_base::MemberId::default() {
-            self.ask_for_reads_again(world);
+            self.retry_reads(world);
         }
         self.count_down(&status, world);
         self.status = status;
@@ -296,10 +222,10 @@ impl Process {
 
     /// A proposal is certainly in no log.
     fn dropped(&mut self, id: u64, world: &mut World) {
-        match self.waiters.remove(&id).map(|waiter| waiter.asker) {
-            Some(Asker::Client(op)) => world.answer(op, Answer::Dropped),
-            Some(Asker::Renewal(op, _)) => world.answer(op, Answer::Unknown),
-            Some(Asker::Nobody) | None => {}
+        match self.waiters.remove(&id).map(|waiter| waiter.requester) {
+            Some(Requester::Client(op)) => world.reply(op, Reply::Dropped),
+            Some(Requester::Renewal(op, _)) => world.reply(op, Reply::Unknown),
+            Some(Requester::None) | None => {}
         }
     }
 
@@ -308,22 +234,22 @@ impl Process {
         self.sweep_renewals(TIMEOUT, world);
         let now = world.now();
         let overdue = self.waiters.extract_if(.., |_, waiter| now >= waiter.since + TIMEOUT);
-        let overdue: Vec<_> = overdue.map(|(_, waiter)| waiter.asker).collect();
-        for asker in overdue {
-            if let Asker::Client(op) | Asker::Renewal(op, _) = asker {
-                world.answer(op, Answer::Unknown);
+        let overdue: Vec<_> = overdue.map(|(_, waiter)| waiter.requester).collect();
+        for requester in overdue {
+            if let Requester::Client(op) | Requester::Renewal(op, _) = requester {
+                world.reply(op, Reply::Unknown);
             }
         }
     }
 
-    /// The member goes down with all who wait for it.
-    pub(crate) fn hang_up(&mut self, world: &mut World) {
+    /// The member goes down: all waiting requests get an unknown result.
+    pub(crate) fn fail_waiting(&mut self, world: &mut World) {
         for waiter in std::mem::take(&mut self.waiters).into_values() {
-            if let Asker::Client(op) | Asker::Renewal(op, _) = waiter.asker {
-                world.answer(op, Answer::Unknown);
+            if let Requester::Client(op) | Requester::Renewal(op, _) = waiter.requester {
+                world.reply(op, Reply::Unknown);
             }
         }
-        self.refuse_reads();
+        self.fail_reads();
         self.go_on_with_reads(world);
         self.drop_snapshots(world);
     }

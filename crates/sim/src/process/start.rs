@@ -4,78 +4,52 @@ use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::time::Duration;
 
-use bytes::Bytes;
-use ferretcd_apply::{Applied, StateMachine};
-use ferretcd_backend::{Backend, Batch, MemoryMedium};
+use ferretcd_apply::StateMachine;
+use ferretcd_backend::Batch;
 use ferretcd_base::MemberId;
-use ferretcd_membership::Member;
-use ferretcd_raft_node::{Core, bootstrap};
-use ferretcd_wal::{ConfState, Metadata, SnapshotMark, Wal};
-use serde_json::Value;
+use ferretcd_raft_node::Core;
+use ferretcd_wal::{SnapshotMark, Wal};
 
+use super::Process;
+use super::files::{CACHE_BYTES, conf_state, finish_install, open_state, wal_config};
 use super::flush::Flusher;
+use super::hub::Watches;
 use super::lessor::Lessor;
 use super::log::LogWriter;
 use super::reads::Reads;
 use super::snapshots::Snapshots;
-use super::watches::Watches;
-use super::{ELECTION_TICKS, Process};
+use super::timer::Timer;
+use super::times::{ELECTION_TICKS, LEASES, SWEEP, TICK};
 use crate::check::LEASE_TTL_MIN;
 use crate::disk::Disk;
 use crate::world::World;
 
-/// Small, so that logs have many segments.
-const SEGMENT_BYTES: u64 = 16 << 10;
 /// Committed entries that wait to be applied before the core keeps the rest.
 const UNAPPLIED_MAX: u64 = 500;
-const CACHE_BYTES: usize = 1 << 20;
-const CLUSTER: u64 = 0xc1;
 
-fn wal_config() -> ferretcd_wal::Config {
-    ferretcd_wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: false }
-}
-
-/// The description of a member that the cluster starts with.
-pub(crate) fn member(id: u64) -> Member {
-    Member { id: MemberId(id), peer_urls: vec![format!("http://m{id}:2380")], ..Member::default() }
-}
-
-/// Makes the log of a member: that of one which founds a cluster with all of `founders`, or of one which joins.
-pub(crate) fn format(disk: &Disk, id: u64, founders: &[u64]) -> Result<(), Box<dyn Error>> {
-    let metadata = Metadata { node_id: id, cluster_id: CLUSTER };
-    let mut wal = Wal::create_on(disk.log.clone(), metadata, wal_config())?;
-    if !founders.is_empty() {
-        let described = |id: &u64| (MemberId(*id), Bytes::from(member(*id).to_json()));
-        bootstrap(&mut wal, &founders.iter().map(described).collect::<Vec<_>>())?;
+impl Process {
+    /// Starts a member on what its disk holds.
+    pub(crate) fn start(id: u64, start: u64, disk: &Disk, world: &mut World) -> Option<Self> {
+        match open(id, start, disk, world) {
+            Ok(mut process) => {
+                let first_tick = world.random.below(TICK);
+                process.set_timer(first_tick, Timer::Tick, world);
+                process.set_timer(SWEEP, Timer::Sweep, world);
+                process.set_timer(LEASES, Timer::Leases, world);
+                process.scrub_soon(world);
+                process.settle(world);
+                Some(process)
+            }
+            Err(error) => {
+                world.failed(id, &*error);
+                None
+            }
+        }
     }
-    Ok(())
-}
-
-/// The configuration that a state was stored with.
-pub(super) fn conf_state(applied: &Applied) -> ConfState {
-    let json: Value = serde_json::from_slice(&applied.conf_state).unwrap_or_default();
-    let ids = |field: &str| {
-        let ids = json.get(field).and_then(Value::as_array);
-        ids.into_iter().flatten().filter_map(Value::as_u64).collect()
-    };
-    ConfState { voters: ids("voters"), learners: ids("learners"), ..ConfState::default() }
-}
-
-/// The state that the log begins with takes the place of the state file if it has not yet; all others go.
-fn finish_install(disk: &Disk, marked: u64) {
-    let mut states = disk.states.borrow_mut();
-    let mut arrived = std::mem::take(&mut states.arrived);
-    if let Some(state) = arrived.remove(&marked) {
-        states.current = state;
-    }
-}
-
-pub(super) fn open_state(medium: MemoryMedium) -> Result<Backend, ferretcd_backend::OpenError> {
-    Backend::open_on(medium, &ferretcd_backend::Config { cache_bytes: CACHE_BYTES })
 }
 
 /// In the order in which the engine starts a member.
-pub(super) fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Result<Process, Box<dyn Error>> {
+fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Result<Process, Box<dyn Error>> {
     let (wal, recovered) = Wal::open_on(disk.log.clone(), wal_config())?;
     let SnapshotMark { index: marked, .. } = recovered.snapshot;
     finish_install(disk, marked);
@@ -107,13 +81,13 @@ pub(super) fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Resul
     };
     let core = Core::new(config, recovered, &position, world.random.seed())?;
     world.note(id, "starts", index, || format!("for the time {start}, log from {marked}"));
-    let now = world.agenda.instant();
+    let now = world.events.instant();
     let mut process = Process {
         id,
         start,
         is_removed: false,
         status: core.status(),
-        standing: core.read_index_role(),
+        read_role: core.read_index_role(),
         core,
         log: LogWriter::new(wal),
         inbox: VecDeque::new(),

@@ -1,19 +1,19 @@
-//! Compares what a watch was told with what there was to tell.
+//! Compares the events that a watch received with those that it had to receive.
 
 use std::mem;
 
-use super::record::is_same;
-use super::{Event, History, Record, Seen};
+use super::history::{Event, History, Seen};
+use super::record::{Record, is_same};
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// Revisions that were told, or said to be over, come again.
+    /// Revisions that were delivered, or covered by progress, come again.
     #[error("go on in order: revision {revision} comes behind {position}")]
     Repeated {
         /// Of the event.
         revision: i64,
-        /// Up to where everything had been told.
+        /// Up to where everything had been delivered.
         position: i64,
     },
     /// The events of one revision come in another order than they happened.
@@ -28,7 +28,7 @@ pub enum Violation {
         /// Of the event.
         revision: i64,
     },
-    /// Nothing like it has happened, or the watch was not to tell it.
+    /// Nothing like it has happened, or the watch does not select it.
     #[error("stay with the facts: {event}")]
     Invented {
         /// The event.
@@ -48,12 +48,12 @@ pub enum Violation {
         /// Of the first event that was overtaken.
         missing: i64,
     },
-    /// The row before an event is wrong, or is there without having been asked for.
+    /// The row before an event is wrong, or is there without having been requested.
     #[error("tell the row before revision {revision}: got {got}")]
     Previous {
         /// Of the event.
         revision: i64,
-        /// What it was said to be.
+        /// The row that was received.
         got: String,
     },
     /// The header of a response with events doesn't fit.
@@ -67,9 +67,9 @@ pub enum Violation {
     /// A compaction is given as the reason to end a watch that it did not concern.
     #[error("go on at {position}: compacted up to {compacted}, asked for was {asked}")]
     Ended {
-        /// Up to where everything had been told.
+        /// Up to where everything had been delivered.
         position: i64,
-        /// What the response said.
+        /// The compacted revision in the response.
         compacted: i64,
         /// The newest compaction.
         asked: i64,
@@ -82,8 +82,7 @@ pub enum Violation {
     },
 }
 
-/// Checks a history of a watch that was followed until the store had the revision `end`. Says how many events it
-/// told.
+/// Checks a history of a watch that was followed until the store had the revision `end`. Returns the number of events.
 pub fn check(record: &Record, history: &History, end: i64) -> Result<usize, Violation> {
     let position = if history.asked.start > 0 { history.asked.start - 1 } else { history.floor };
     let is_begun = history.asked.start > 0;
@@ -101,11 +100,11 @@ pub fn check(record: &Record, history: &History, end: i64) -> Result<usize, Viol
 struct Check<'a> {
     record: &'a Record,
     history: &'a History,
-    /// Everything up to here was told.
+    /// Everything up to here was delivered.
     position: i64,
-    /// Always, but for a watch for what comes next that was not answered yet.
+    /// Always, but for a watch from now on that is not created yet.
     is_begun: bool,
-    /// A watch for what comes next begins at some moment between its request and the revision in its answer. Its
+    /// A watch from now on begins at some moment between its request and the revision in its response. Its
     /// first events may show that it was earlier than that, but not before this revision.
     floor: Option<i64>,
     told: usize,
@@ -169,7 +168,7 @@ impl Check<'_> {
         if self.history.headers_are_bookmarks { self.bookmark(header) } else { Ok(()) }
     }
 
-    /// Everything up to this revision is said to be told.
+    /// The server claims that everything up to this revision was delivered.
     fn bookmark(&mut self, revision: i64) -> Result<(), Violation> {
         if let Some(missing) = self.missing(revision) {
             return Err(Violation::Bookmark { revision, missing });

@@ -1,7 +1,7 @@
-//! What watches may tell, checked over recorded histories.
+//! What watches may deliver, checked over recorded histories.
 //!
 //! A [`Record`] is the truth: every change, as the only writer of a store knows it. A [`History`] is what one watch
-//! was told, over all the calls that it took to tell it: whoever loses a call asks again from the revision behind
+//! received, over all of its calls: after a lost call the client creates the watch again, from the revision behind
 //! the last one that it knows. [`check`] compares the two and names the first promise that was broken:
 //!
 //! | promise | broken by |
@@ -15,117 +15,12 @@
 //! | ended only by a compaction, and only if that took what comes next | [`Violation::Ended`] |
 
 mod check;
+mod history;
 mod record;
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
-use ferretcd_api_proto::EncodedKeyValue;
-use ferretcd_api_proto::etcdserverpb as pb;
-use ferretcd_api_proto::etcdserverpb::watch_create_request::FilterType;
-use ferretcd_api_proto::mvccpb::event::EventType;
-use ferretcd_api_proto::mvccpb::{self, KeyValue};
-
 pub use self::check::{Violation, check};
-pub(crate) use self::record::is_within;
+pub(crate) use self::history::is_within;
+pub use self::history::{Asked, Event, History, Seen};
 pub use self::record::{Operation, Record};
-
-/// A change of a key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// The key is gone; of its row there are the key and the revision.
-    pub is_delete: bool,
-    /// The row after the change.
-    pub row: KeyValue,
-    /// The row before the change.
-    pub prev: Option<KeyValue>,
-}
-
-/// Panics, as the test of a server does, when there is something that no client could read.
-impl From<mvccpb::Event> for Event {
-    fn from(event: mvccpb::Event) -> Self {
-        let row = |row: EncodedKeyValue| row.decode().expect("a server sends rows that can be decoded");
-        Self {
-            is_delete: match EventType::try_from(event.r#type) {
-                Ok(EventType::Put) => false,
-                Ok(EventType::Delete) => true,
-                Err(error) => panic!("an event of another kind: {error}"),
-            },
-            row: row(event.kv.expect("an event has a row")),
-            prev: event.prev_kv.map(row),
-        }
-    }
-}
-
-/// What a watch was asked to tell.
-#[derive(Clone, Debug, Default)]
-pub struct Asked {
-    /// First key.
-    pub key: Bytes,
-    /// As in requests.
-    pub range_end: Bytes,
-    /// As in requests: 0 for what comes next.
-    pub start: i64,
-    /// Without puts.
-    pub no_put: bool,
-    /// Without deletes.
-    pub no_delete: bool,
-    /// With rows as they were.
-    pub prev_kv: bool,
-}
-
-impl Asked {
-    /// A request for it, from this revision on.
-    pub fn request(&self, watch_id: i64, start_revision: i64) -> pb::WatchCreateRequest {
-        let filters = [(self.no_put, FilterType::Noput), (self.no_delete, FilterType::Nodelete)];
-        pb::WatchCreateRequest {
-            key: self.key.clone(),
-            range_end: self.range_end.clone(),
-            start_revision,
-            filters: filters.iter().filter(|(is, _)| *is).map(|(_, filter)| (*filter).into()).collect(),
-            prev_kv: self.prev_kv,
-            watch_id,
-            ..Default::default()
-        }
-    }
-
-    fn wants(&self, event: &Event) -> bool {
-        let filtered = if event.is_delete { self.no_delete } else { self.no_put };
-        !filtered && record::is_within(&event.row.key, &self.key, &self.range_end)
-    }
-}
-
-/// One thing that a watch was told, or that happened to it.
-#[derive(Clone, Debug)]
-pub enum Seen {
-    /// The watch was created, by a store at this revision.
-    Created(i64),
-    /// Events.
-    Events {
-        /// Revision of the header.
-        header: i64,
-        /// Those of one response.
-        events: Vec<Event>,
-        /// The next response goes on with them.
-        fragment: bool,
-    },
-    /// There is nothing more up to this revision.
-    Progress(i64),
-    /// The watch was ended, because everything below this revision was compacted. It was asked for again from there.
-    Compacted(i64),
-    /// The call was lost. It was asked for again, behind the last revision that was known.
-    Lost,
-}
-
-/// What one watch was told.
-#[derive(Clone, Debug)]
-pub struct History {
-    /// What it was asked at first.
-    pub asked: Asked,
-    /// A revision that the store had when it was asked: nothing up to here is told to a watch for what comes next.
-    pub floor: i64,
-    /// The server promises that headers of events are bookmarks, too. etcd's are not while a watch catches up.
-    pub headers_are_bookmarks: bool,
-    /// In the order it came.
-    pub seen: Vec<Seen>,
-}

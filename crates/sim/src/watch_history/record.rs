@@ -6,9 +6,9 @@ use std::ops::Bound;
 use bytes::Bytes;
 use ferretcd_api_proto::mvccpb::KeyValue;
 
-use super::{Asked, Event};
+use super::history::{Asked, Event, is_within};
 
-/// A change that the writer asks for.
+/// A change by the writer.
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// Puts a value.
@@ -38,7 +38,7 @@ impl Record {
         self.revision
     }
 
-    /// The newest revision that a compaction was asked for.
+    /// The newest revision of a requested compaction.
     pub fn compacted(&self) -> i64 {
         self.compacted
     }
@@ -51,8 +51,8 @@ impl Record {
         self.note(events);
     }
 
-    /// Changes that were made together, as whoever made them tells: at the next revision, with the rows before. None
-    /// of them take up no revision.
+    /// Changes that were made together, at the next revision, with the rows before. An empty list takes up no
+    /// revision.
     pub fn note(&mut self, events: Vec<Event>) {
         if !events.is_empty() {
             self.revision += 1;
@@ -60,7 +60,7 @@ impl Record {
         }
     }
 
-    /// A compaction was asked for.
+    /// A compaction was requested.
     pub fn compact(&mut self, revision: i64) {
         self.compacted = self.compacted.max(revision);
     }
@@ -93,14 +93,14 @@ impl Record {
         }
     }
 
-    /// What a watch has to tell of the changes above `after` and up to `until`, in order.
+    /// The changes above `after` and up to `until` that a watch has to deliver, in order.
     pub(super) fn wanted(&self, asked: &Asked, after: i64, until: i64) -> impl Iterator<Item = &Event> {
         let range = (Bound::Excluded(after), Bound::Included(until.max(after)));
         let changes = if until > after { Some(self.changes.range::<i64, _>(range)) } else { None };
         changes.into_iter().flatten().flat_map(|(_, events)| events).filter(|event| asked.wants(event))
     }
 
-    /// The revision of the last change that a watch has to tell, above `after`.
+    /// The revision of the last change that a watch has to deliver, above `after`.
     pub fn last_wanted(&self, asked: &Asked, after: i64) -> Option<i64> {
         self.wanted(asked, after, self.revision).last().map(|event| event.row.mod_revision)
     }
@@ -115,13 +115,4 @@ impl Record {
 /// Everything but the row before is equal.
 pub(super) fn is_same(a: &Event, b: &Event) -> bool {
     (a.is_delete, &a.row) == (b.is_delete, &b.row)
-}
-
-/// Whether a range, written as in requests, has this key.
-pub(crate) fn is_within(row: &[u8], key: &[u8], range_end: &[u8]) -> bool {
-    match range_end {
-        [] => row == key,
-        [0] => row >= key,
-        end => row >= key && row < end,
-    }
 }

@@ -1,5 +1,7 @@
 //! Each broken promise is noticed, and nothing else is.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::random::Random;
 
@@ -38,7 +40,7 @@ fn events(record: &Record, asked: &Asked, revision: i64) -> Vec<Event> {
 }
 
 /// One response per revision.
-fn told(record: &Record, asked: Asked) -> History {
+fn received(record: &Record, asked: Asked) -> History {
     let mut seen = vec![Seen::Created(record.revision())];
     for revision in asked.start..=record.revision() {
         let events = events(record, &asked, revision);
@@ -49,10 +51,10 @@ fn told(record: &Record, asked: Asked) -> History {
     History { asked, floor: 0, headers_are_bookmarks: false, seen }
 }
 
-/// Changes the history as a server with a fault would, and says what has to come of it.
+/// Changes the history as a server with a fault would, and names the expected result.
 fn check_broken(change: impl FnOnce(&mut Record, &mut History), expected: Result<usize, Violation>) {
     let mut record = record();
-    let mut history = told(&record, everything());
+    let mut history = received(&record, everything());
     assert_eq!(check(&record, &history, record.revision()), Ok(8));
     change(&mut record, &mut history);
     assert_eq!(check(&record, &history, record.revision()), expected, "{history:#?}");
@@ -79,7 +81,11 @@ fn divided(seen: &Seen, at: usize, fragment: bool) -> [Seen; 2] {
 fn a_proper_history_passes() {
     let record = record();
     let check = |asked: Asked, count: usize| {
-        assert_eq!(check(&record, &told(&record, asked.clone()), record.revision()), Ok(count), "{asked:?}");
+        assert_eq!(
+            check(&record, &received(&record, asked.clone()), record.revision()),
+            Ok(count),
+            "{asked:?}"
+        );
     };
     check(everything(), 8);
     check(Asked { prev_kv: false, ..everything() }, 8);
@@ -167,7 +173,7 @@ fn fragments_belong_together() {
         history.seen.splice(2..3, [first, second]);
     };
     check_broken(of_another, Err(Violation::Header { header: 4, last: 3 }));
-    // What was lost with the call is told again from its beginning.
+    // What was lost with the call is delivered again from its beginning.
     let lost = |_: &mut Record, history: &mut History| {
         let [first, _] = divided(&history.seen[2], 1, true);
         history.seen.splice(2..2, [first, Seen::Lost, Seen::Created(6)]);
@@ -179,7 +185,7 @@ fn fragments_belong_together() {
 fn inventions_are_noticed() {
     fn noticed(change: impl FnOnce(&mut Record, &mut History)) {
         let mut record = record();
-        let mut history = told(&record, everything());
+        let mut history = received(&record, everything());
         change(&mut record, &mut history);
         let outcome = check(&record, &history, record.revision());
         assert!(matches!(outcome, Err(Violation::Invented { .. })), "{outcome:?}");
@@ -229,7 +235,7 @@ fn wrong_rows_before_are_noticed() {
     }
     fn noticed(change: impl FnOnce(&mut Record, &mut History)) {
         let mut record = record();
-        let mut history = told(&record, everything());
+        let mut history = received(&record, everything());
         change(&mut record, &mut history);
         let outcome = check(&record, &history, record.revision());
         assert!(matches!(outcome, Err(Violation::Previous { revision: 3, .. })), "{outcome:?}");
@@ -277,7 +283,7 @@ fn ends_without_reason_are_noticed() {
     check_broken(ended(1, 2, 2), wrong(1, 2, 2));
     check_broken(ended(1, 3, 2), wrong(1, 3, 2));
     check_broken(ended(3, 4, 6), wrong(3, 4, 6));
-    // Then what is below the compacted revision needs not be told, and must not.
+    // Then what is below the compacted revision must not be delivered.
     check_broken(ended(1, 3, 3), Err(Violation::Repeated { revision: 2, position: 2 }));
     let justified = |record: &mut Record, history: &mut History| {
         record.compact(3);
@@ -287,10 +293,10 @@ fn ends_without_reason_are_noticed() {
 }
 
 #[test]
-fn a_watch_for_what_comes_next_begins_between_request_and_answer() {
+fn a_watch_from_now_on_begins_between_request_and_response() {
     let record = record();
     let outcome = |created: i64, floor: i64, from: i64| {
-        let mut history = told(&record, Asked { start: from, ..everything() });
+        let mut history = received(&record, Asked { start: from, ..everything() });
         history.asked.start = 0;
         history.floor = floor;
         history.seen[0] = Seen::Created(created);
@@ -323,9 +329,9 @@ fn any_single_fault_is_noticed() {
                 _ => record.apply(&[put(first, &value)]),
             }
         }
-        let mut history = told(&record, everything());
+        let mut history = received(&record, everything());
         check(&record, &history, record.revision()).expect("the history is proper");
-        // The first one says that the watch was created.
+        // The first one is the creation of the watch.
         let places = history.seen.len() as u64 - 1;
         let place = 1 + usize::try_from(random.below(places)).expect("an index");
         match random.below(4) {

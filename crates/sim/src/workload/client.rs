@@ -11,7 +11,7 @@ use ferretcd_api_proto::etcdserverpb::{
 use ferretcd_apply::{Request, Response};
 use ferretcd_base::LeaseId;
 
-use crate::check::{Answer, Call, OpId};
+use crate::check::{Call, OpId, Reply};
 use crate::random::Random;
 
 /// Few enough that requests meet.
@@ -27,14 +27,14 @@ pub(crate) struct Client {
     seen: BTreeMap<Bytes, i64>,
     leases: Vec<i64>,
     revision: i64,
-    n_asked: u64,
+    n_requests: u64,
 }
 
 impl Client {
-    /// Thinks of something to ask for. Values and ids of leases are unique: `number` is another one for each client.
+    /// The next request. Values and ids of leases are unique: `number` differs for each client.
     pub(crate) fn next(&mut self, number: usize, ttl_max: i64, random: &mut Random) -> Call {
-        self.n_asked += 1;
-        let value = Bytes::from(format!("{number}.{}", self.n_asked));
+        self.n_requests += 1;
+        let value = Bytes::from(format!("{number}.{}", self.n_requests));
         let key = key(random.below(KEYS));
         match random.below(100) {
             0..27 => propose_put(key, value, 0, random.chance(30)),
@@ -49,7 +49,7 @@ impl Client {
                 Call::Propose(Request::Compaction(CompactionRequest { revision, physical: false }))
             }
             82..86 => {
-                let id = number as i64 * 1_000_000 + self.n_asked as i64;
+                let id = number as i64 * 1_000_000 + self.n_requests as i64;
                 let ttl = random.below(ttl_max as u64) as i64;
                 Call::Propose(Request::LeaseGrant(LeaseGrantRequest { id, ttl }))
             }
@@ -62,7 +62,7 @@ impl Client {
         }
     }
 
-    /// Puts if the key is as it was when this client saw it last; looks at it if not.
+    /// Puts if the key is as it was when this client saw it last; reads it if not.
     fn compare_and_swap(&self, key: Bytes, value: Bytes, with_prev: bool) -> Call {
         let seen = self.seen.get(&key).copied().unwrap_or_default();
         let compare = Compare {
@@ -95,10 +95,10 @@ impl Client {
         Call::Propose(Request::Txn(TxnRequest { success, ..TxnRequest::default() }))
     }
 
-    /// Learns from an answer. Returns the lease that it is promised, and for how many seconds.
-    pub(crate) fn learn(&mut self, call: &Call, answer: &Answer) -> Option<(i64, i64)> {
-        match (call, answer) {
-            (Call::Range(request), Answer::Rows(revision, rows)) => {
+    /// Learns from a reply. Returns the lease that it promises, and for how many seconds.
+    pub(crate) fn learn(&mut self, call: &Call, reply: &Reply) -> Option<(i64, i64)> {
+        match (call, reply) {
+            (Call::Range(request), Reply::Rows(revision, rows)) => {
                 if request.range_end.is_empty() {
                     self.seen.insert(request.key.clone(), 0);
                 }
@@ -107,9 +107,9 @@ impl Client {
                 }
                 self.revision = self.revision.max(*revision);
             }
-            (Call::KeepAlive(lease), Answer::Alive(0)) => self.leases.retain(|known| *known != lease.0),
-            (Call::KeepAlive(lease), Answer::Alive(ttl)) => return Some((lease.0, *ttl)),
-            (_, Answer::Applied(outcome)) => {
+            (Call::KeepAlive(lease), Reply::Alive(0)) => self.leases.retain(|known| *known != lease.0),
+            (Call::KeepAlive(lease), Reply::Alive(ttl)) => return Some((lease.0, *ttl)),
+            (_, Reply::Applied(outcome)) => {
                 self.revision = self.revision.max(outcome.revision);
                 match &outcome.result {
                     Ok(Response::LeaseGrant { id, ttl }) => {

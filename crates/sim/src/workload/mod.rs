@@ -1,4 +1,4 @@
-//! Those who use the cluster.
+//! Clients and watchers of the cluster.
 
 mod client;
 mod watcher;

@@ -1,4 +1,4 @@
-//! One who watches, whatever streams it takes.
+//! A watcher, over all the streams that it takes.
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::WatchResponse;
@@ -9,20 +9,20 @@ use prost::Message as _;
 use crate::random::Random;
 use crate::watch_history::{Asked, Event, History, Seen};
 
-/// What happens to one who watches.
+/// What happens to a watcher.
 #[derive(Debug)]
 pub(crate) enum WatcherStep {
     /// Looks for a member and watches there.
     Connect,
-    /// Has been told something.
-    Told(Vec<Delivery>),
+    /// Receives deliveries.
+    Received(Vec<Delivery>),
 }
 
-/// A watch and all that it was told.
+/// A watch and all that it has received.
 #[derive(Debug)]
 pub(crate) struct Watcher {
     pub(crate) history: History,
-    /// The revision to ask for after a loss; 0 while nothing is known.
+    /// The revision to start from after a loss; 0 while nothing is known.
     next: i64,
     /// Raised with each stream.
     pub(crate) epoch: u64,
@@ -50,7 +50,7 @@ impl Watcher {
         Self { history, next: start, epoch: 0, at: None }
     }
 
-    /// What to ask a member for. `too_early` breaks the rule that nothing is told twice.
+    /// The watch to create at a member. `too_early` breaks the rule that nothing is received twice.
     pub(crate) fn spec(&self, too_early: bool) -> WatchSpec {
         let Asked { key, range_end, no_put, no_delete, prev_kv, .. } = self.history.asked.clone();
         let start = if too_early && self.next > 1 { self.next - 1 } else { self.next };
@@ -58,8 +58,8 @@ impl Watcher {
         WatchSpec { start, no_put, no_delete, prev_kv, ..WatchSpec::new(range) }
     }
 
-    /// It was asked for at a member that has this revision.
-    pub(crate) fn asked_at(&mut self, member: (u64, u64), revision: i64) {
+    /// It was requested from a member that has this revision.
+    pub(crate) fn requested_at(&mut self, member: (u64, u64), revision: i64) {
         self.at = Some(member);
         if self.next == 0 {
             self.history.floor = revision;
@@ -73,7 +73,7 @@ impl Watcher {
         self.history.seen.push(Seen::Lost);
     }
 
-    /// Takes what it was told. Returns whether it must be asked for again.
+    /// Takes deliveries. Returns whether the watch must be created again.
     pub(crate) fn take(&mut self, deliveries: Vec<Delivery>) -> bool {
         let mut is_over = false;
         for delivery in deliveries {

@@ -12,18 +12,18 @@ pub(crate) const MS: Micros = 1_000;
 /// What is going to happen, by time; what comes at the same time happens in the order in which it was put here. The
 /// clock is always at what happened last.
 #[derive(Debug)]
-pub(crate) struct Agenda<T> {
+pub(crate) struct EventQueue<T> {
     now: Micros,
     n_entered: u64,
-    happenings: BTreeMap<(Micros, u64), T>,
+    events: BTreeMap<(Micros, u64), T>,
     /// Stands for time 0 where code under test wants an `Instant`. Only differences matter there.
     start: Instant,
 }
 
-impl<T> Agenda<T> {
+impl<T> EventQueue<T> {
     /// An empty one at time 0.
     pub(crate) fn new() -> Self {
-        Self { now: 0, n_entered: 0, happenings: BTreeMap::new(), start: Instant::now() }
+        Self { now: 0, n_entered: 0, events: BTreeMap::new(), start: Instant::now() }
     }
 
     /// The time.
@@ -37,14 +37,14 @@ impl<T> Agenda<T> {
     }
 
     /// Enters something that happens `delay` from now.
-    pub(crate) fn after(&mut self, delay: Micros, happening: T) {
+    pub(crate) fn schedule(&mut self, delay: Micros, event: T) {
         self.n_entered += 1;
-        self.happenings.insert((self.now + delay, self.n_entered), happening);
+        self.events.insert((self.now + delay, self.n_entered), event);
     }
 
     /// Takes out what happens next, if that is before `end`, and sets the clock.
     pub(crate) fn next_before(&mut self, end: Micros) -> Option<T> {
-        let next = self.happenings.first_entry().filter(|next| next.key().0 < end)?;
+        let next = self.events.first_entry().filter(|next| next.key().0 < end)?;
         self.now = next.key().0;
         Some(next.remove())
     }
@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn things_happen_by_time_and_then_in_the_order_of_entry() {
-        let mut agenda = Agenda::new();
-        agenda.after(5, "b");
-        agenda.after(5, "c");
-        agenda.after(1, "a");
-        agenda.after(9, "never");
-        let happened: Vec<_> = std::iter::from_fn(|| agenda.next_before(9)).collect();
-        assert_eq!((happened, agenda.now()), (vec!["a", "b", "c"], 5));
+        let mut events = EventQueue::new();
+        events.schedule(5, "b");
+        events.schedule(5, "c");
+        events.schedule(1, "a");
+        events.schedule(9, "never");
+        let happened: Vec<_> = std::iter::from_fn(|| events.next_before(9)).collect();
+        assert_eq!((happened, events.now()), (vec!["a", "b", "c"], 5));
     }
 }
