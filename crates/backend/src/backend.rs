@@ -48,7 +48,7 @@ impl Backend {
     /// # Errors
     ///
     /// When another process has the file open, when it is something else than a backend (it is then left
-    /// as it is), when it is damaged, or when the file system refuses. Every text names the file.
+    /// as it is), when it is damaged, or when the file system fails. Every text names the file.
     pub fn open(path: &Path, config: &Config) -> Result<Self, OpenError> {
         let place = path.display().to_string();
         match FileMedium::open(path) {
@@ -58,7 +58,7 @@ impl Backend {
         }
     }
 
-    /// As [`Backend::open`], on any medium. The caller sees to it that nobody else writes to it.
+    /// As [`Backend::open`], on any medium. No other writer may use the medium.
     ///
     /// # Errors
     ///
@@ -125,8 +125,8 @@ impl Backend {
     /// then on. The file from before takes no more commits; views of it stay as they are and keep it open,
     /// whatever has become of its name. Waits for a running commit.
     ///
-    /// What was collected for the file from before must not be committed any more: the handle cannot tell
-    /// one batch from another.
+    /// Batches collected for the file from before must not be committed any more: the handle cannot
+    /// distinguish batches.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl Backend {
         self.file.load().was_scanned
     }
 
-    /// The newest committed state. Cheap: one view per commit, shared by all who ask.
+    /// The newest committed state. Cheap: one view per commit, shared by all callers.
     #[must_use]
     pub fn view(&self) -> Arc<View> {
         self.file.load().view.load_full()
@@ -181,7 +181,7 @@ impl OpenFile {
 
     fn commit(&self, batch: &Batch, totals: Totals) -> Result<Totals, Error> {
         let written = commit::write(&self.database, batch, totals);
-        // redb is not told of a failed write, so its success alone means nothing.
+        // Failed writes are hidden from redb, so its success alone means nothing.
         if let Some(Failure { action, source }) = self.storage.failure() {
             return Err(Error::Io { action, source });
         }

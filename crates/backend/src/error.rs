@@ -34,7 +34,7 @@ pub enum OpenError {
         detail: String,
     },
 
-    /// The file system refused.
+    /// The file system failed.
     #[error("{action} {place}")]
     Io {
         /// What was tried.
@@ -78,7 +78,7 @@ impl fmt::Display for Content {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The medium refused to read, write or sync.
+    /// The medium failed to read, write or sync.
     #[error("{action} the database")]
     Io {
         /// What was tried.

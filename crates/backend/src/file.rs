@@ -13,12 +13,12 @@ use crate::Medium;
 pub(crate) struct FileMedium {
     /// redb's portable positioned reads and writes, without its locks.
     backend: FileBackend,
-    /// The same open file, for what redb's wrapper can't tell.
+    /// The same open file, for what redb's wrapper doesn't show.
     file: File,
 }
 
 impl FileMedium {
-    /// Opens or creates the file. None if somebody else holds it.
+    /// Opens or creates the file. None if another handle has it locked.
     pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;

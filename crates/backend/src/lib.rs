@@ -1,8 +1,8 @@
 //! An ordered, bucketed, batched key-value file with snapshot reads.
 //!
 //! The state file of one member: ten buckets of rows, each a sorted map from bytes to bytes. It knows
-//! nothing of what the rows mean, makes no thread, and has no transaction that reads and writes: whoever
-//! writes collects a batch first.
+//! nothing of what the rows mean, makes no thread, and has no transaction that reads and writes: a
+//! writer collects a batch first.
 //!
 //! * [`Backend`]: the open file. One commit at a time, from any thread.
 //! * [`Batch`]: changes that become durable together.

@@ -54,7 +54,7 @@ impl MemoryMedium {
     }
 
     /// What a crash at this moment leaves: everything up to the last sync, and of the changes since then
-    /// the pieces for which `keep` answers true. It is asked once for each, oldest first. This medium
+    /// the pieces for which `keep` returns true. It is called once for each, oldest first. This medium
     /// itself is not changed.
     #[must_use]
     pub fn crash(&self, mut keep: impl FnMut() -> bool) -> Self {

@@ -30,7 +30,7 @@ const FORMAT: u32 = 1;
 const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 /// Follows the 16-byte header of page 0, little endian.
 const BOLT_MAGIC: [u8; 4] = 0xED0C_DAED_u32.to_le_bytes();
-/// How much is looked at to tell what a file is; all that redb writes before its magic number is there.
+/// How much is read to find what a file is; all that redb writes before its magic number is there.
 const HEAD_BYTES: u64 = 4096;
 /// redb's first file is far below this.
 const NEW_FILE_BYTES_MAX: u64 = 8 << 20;
@@ -66,7 +66,7 @@ pub(crate) fn database(
             move |_| was_scanned.set(true)
         })
         .create_with_backend(Handle(Arc::clone(storage)));
-    let database = opened.map_err(|error| refused(place, error))?;
+    let database = opened.map_err(|error| open_error(place, error))?;
     claim(place, &database)?;
     match storage.failure() {
         None => Ok((database, was_scanned.get())),
@@ -103,7 +103,7 @@ fn is_blank_behind_head(medium: &dyn Medium, len: u64) -> io::Result<bool> {
     Ok(rest.iter().all(|byte| *byte == 0))
 }
 
-fn refused(place: &str, error: DatabaseError) -> OpenError {
+fn open_error(place: &str, error: DatabaseError) -> OpenError {
     let place = place.to_owned();
     match error {
         DatabaseError::UpgradeRequired(version) => {

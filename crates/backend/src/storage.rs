@@ -1,10 +1,10 @@
 //! The medium as redb sees it.
 //!
-//! redb refuses every read once a write has failed. Views of earlier commits are whole nevertheless, and
-//! the member still needs them to shut down in order. So redb never hears of a failed write: from the first
+//! redb fails every read once a write has failed. Views of earlier commits are whole nevertheless, and
+//! the member still needs them to shut down in order. So failed writes are hidden from redb: from the first
 //! failure on the medium is left alone, as if the power had gone at that instant, and what redb goes on to
-//! write is kept in memory, where redb alone can read it. The commit asks [`Storage::failure`] before it
-//! believes redb.
+//! write is kept in memory, where redb alone can read it. The commit checks [`Storage::failure`] before it
+//! trusts redb.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,7 +71,7 @@ impl Storage {
     ) -> io::Result<()> {
         if !self.has_failed() {
             let Err(source) = on_medium(&*self.medium) else { return Ok(()) };
-            // Without a length nothing can stand in for the medium: redb has to hear of it.
+            // Without a length nothing can stand in for the medium: redb has to get the error.
             let len = self.medium.len()?;
             let cause = Some(Failure { action, source });
             self.write_lost().get_or_insert(Lost { cause, len, writes: Vec::new() });

@@ -11,11 +11,11 @@ use crate::{BUCKETS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The system could not tell the image's length.
+    /// The image's length could not be found.
     #[error("find the length of the image")]
     Size(#[source] io::Error),
 
-    /// The image's bytes could not be had.
+    /// The image's bytes could not be read.
     #[error("read {len} bytes at offset {offset} of the image")]
     Io {
         /// Where they lie, in bytes.
@@ -74,7 +74,7 @@ pub enum Fault {
     /// A meta page that was not written as it is.
     #[error("checksum differs")]
     Checksum,
-    /// A meta page that speaks of pages that no machine has.
+    /// A meta page with a page size that no machine has.
     #[error("page size {found} is not a power of two from 1 KiB to 64 KiB")]
     PageSize {
         /// The size found.
@@ -88,7 +88,7 @@ pub enum Fault {
         /// The number of pages.
         mark: u64,
     },
-    /// The page says that it is another.
+    /// The page has the id of another page.
     #[error("it says that it is page {found}")]
     OwnId {
         /// The id in its header.
@@ -137,7 +137,7 @@ pub enum Fault {
         /// The key's length.
         len: usize,
     },
-    /// A key that is not above the one before it, or not within what the branch above promises.
+    /// A key that is not above the one before it, or not within the bounds of the branch above.
     #[error("element {element} is out of order")]
     Order {
         /// Position in the page, from 0.

@@ -44,7 +44,7 @@ pub(crate) const FIRST_PAGE: u64 = 2;
 
 const MAGIC: u32 = 0xED0C_DAED;
 const VERSION: u32 = 2;
-/// Instead of the free list's page: whoever opens the file finds the free pages by looking for the others.
+/// Instead of the free list's page: on opening, the free pages are those that the tree does not use.
 const NO_FREE_LIST: u64 = u64::MAX;
 
 /// What a page begins with.

@@ -4,7 +4,7 @@
 //! | image, a multiple of 512 bytes | SHA-256 of the image, 32 bytes |
 //! ```
 //!
-//! So the length tells a snapshot from a copy of a database, which has no hash.
+//! So the length distinguishes a snapshot from a copy of a database, which has no hash.
 
 use std::io::{self, Write};
 

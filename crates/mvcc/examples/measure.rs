@@ -159,7 +159,7 @@ fn say(line: &str) -> Result<()> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }
 
-/// Physical memory of this process; 0 where the system doesn't tell.
+/// Physical memory of this process; 0 where the system doesn't show it.
 fn resident_bytes() -> Result<usize> {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return Ok(0) };
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -9,7 +9,7 @@ use crate::markers::Marker;
 use crate::row;
 
 /// Looks at the rows of bucket `key` on their way into a file, so that [`Store::open`](crate::Store::open)
-/// will not refuse that file. Keeps nothing but the last revision.
+/// will not fail on that file. Keeps nothing but the last revision.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HistoryCheck {
     last: Option<Revision>,

@@ -90,7 +90,7 @@ pub enum ReadError {
     Corrupt(#[from] Corruption),
 }
 
-/// Why a compaction was refused.
+/// Why a compaction was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompactError {
     /// That revision is compacted already.

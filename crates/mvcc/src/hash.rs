@@ -23,7 +23,7 @@ pub struct KvHash {
     pub compact_revision: i64,
     /// The revision up to which rows count.
     pub hash_revision: i64,
-    /// The store's revision at the time of the answer.
+    /// The store's revision when the hash was returned.
     pub current_revision: i64,
 }
 
@@ -45,7 +45,7 @@ impl RowsHash {
         Self { compacted, any_kept: false, kept: seed, all: seed }
     }
 
-    /// Adds a row; `keep` says that it is the state of its key at the revision to be hashed.
+    /// Adds a row; `keep` if it is the state of its key at the revision to be hashed.
     pub(crate) fn add(
         &mut self,
         row_key: &[u8],

@@ -15,7 +15,7 @@ use crate::shared::Shared;
 impl Reader {
     /// The hash of the history up to the main revision `revision`, 0 meaning the current one.
     ///
-    /// At the revision of one of the last 10 compactions finished since the store was opened, the answer
+    /// At the revision of one of the last 10 compactions finished since the store was opened, the result
     /// is the hash of the history before that compaction. Any other is computed from the backend, which
     /// must show all rows up to the revision: the caller commits it first. That takes about a second
     /// per million rows; no lock is held between rows, but the backend's view is held throughout.
@@ -54,7 +54,7 @@ impl Shared {
         }
         let hash = self.hash_rows(&view, at, compacted)?;
         if at > 0 {
-            // What the index said about rows up to a later compaction was the truth only above it.
+            // About rows up to a later compaction the index is right only above it.
             self.check_not_compacted(at)?;
         }
         Ok(hash.finish(at, current_revision))

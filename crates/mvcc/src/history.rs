@@ -1,4 +1,4 @@
-//! The history in its own order: revision by revision, for those who are to be told of every change.
+//! The history in its own order: revision by revision, for watches.
 
 use std::ops::Bound;
 
@@ -26,7 +26,7 @@ pub struct HistoryLimit {
 
 /// A stretch of the history.
 ///
-/// Whoever follows the history asks for what comes after `last`, in memory if it is there:
+/// A follower of the history reads what comes after `last`, from memory if it is there:
 ///
 /// ```
 /// use ferretcd_backend::{Backend, Batch};
@@ -58,13 +58,13 @@ pub struct History {
     /// By revision.
     pub changes: Vec<Change>,
     /// The stretch ends with this main revision, inclusive: nothing up to it is missing. It is the one
-    /// before the first that was asked for if there was nothing to read.
+    /// before the first requested one if there was nothing to read.
     pub last: i64,
 }
 
 impl Reader {
     /// The changes from the main revision `from` on, if they are all still in memory, as those of the last
-    /// moments are; `None` if not. Never touches the backend and doesn't mind compactions.
+    /// moments are; `None` if not. Never touches the backend; compactions don't matter.
     ///
     /// Costs some 50 ns for each change.
     pub fn recent_history(&self, from: i64, limit: &HistoryLimit) -> Option<History> {

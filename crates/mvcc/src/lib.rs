@@ -22,7 +22,7 @@
 //!
 //! * A revision is given once and never again; rows never change.
 //! * A view shows whole transactions: all up to its revision, nothing of the others.
-//! * A row is in the recent rows until it is in the backend's view; nobody finds it in neither.
+//! * A row is in the recent rows until it is in the backend's view, so a reader finds it in one of them.
 //! * Reads at and above the compacted revision succeed whether or not its rows are removed yet; reads below
 //!   fail from the moment the compaction is declared.
 //! * The index, revisions and hashes depend on the rows alone, so that a reopened store is the same.

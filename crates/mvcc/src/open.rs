@@ -36,8 +36,8 @@ impl Store {
     }
 
     /// As [`Store::open`], and shows `visit` each change on the way, in order: the key, and the lease that it
-    /// was put with, [`LeaseId::NONE`] if it was put without or deleted. So whoever keeps account of the keys
-    /// of leases needs no pass of his own.
+    /// was put with, [`LeaseId::NONE`] if it was put without or deleted. So the keys of leases
+    /// can be collected without another pass.
     pub fn open_with(
         backend: Backend,
         config: &Config,
@@ -50,8 +50,8 @@ impl Store {
     /// [`Backend::replace`], or with another backend. Reads all rows as [`Store::open`] does.
     ///
     /// The new state shows to readers at once and as a whole. A view from before keeps the state that it was
-    /// made of, in memory and in the file, until it is dropped; so no read sees some of both. An interrupted
-    /// compaction that the rows tell of goes on, hashes of finished ones are forgotten. Rows that were not
+    /// made of, in memory and in the file, until it is dropped; so no read sees some of both. A
+    /// compaction that was interrupted goes on, hashes of finished ones are forgotten. Rows that were not
     /// committed are none of the new state: batches from before must not be committed any more.
     ///
     /// The state from before is left as it is on an error.

@@ -52,8 +52,8 @@ impl Reader {
         self.current.load().recent.read().bytes()
     }
 
-    /// The state as it is now. Whoever needs two facts of it that fit together asks once: the next call may
-    /// return the state of a restored store.
+    /// The state as it is now. Two facts that have to fit together must come from one call: the next one
+    /// may return the state of a restored store.
     pub(crate) fn shared(&self) -> Arc<Shared> {
         self.current.load_full()
     }
@@ -76,8 +76,8 @@ impl ReadView {
     /// The keys of `range` that exist at [`RangeOptions::at`], in key order.
     ///
     /// Works in chunks of some hundred keys; the index is locked for one chunk at a time. If a compaction
-    /// passes the revision meanwhile, the answer is [`ReadError::Compacted`]: who wanted the newest state
-    /// takes another view and tries again. Cost: a few hundred nanoseconds for each row in memory, a few
+    /// passes the revision meanwhile, the result is [`ReadError::Compacted`]: to read the newest
+    /// state, take another view and try again. Cost: a few hundred nanoseconds for each row in memory, a few
     /// microseconds for each other, and without [`RangeOptions::skip_count`] some 50 ns for each key in
     /// the range.
     pub fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
@@ -147,8 +147,8 @@ impl Row {
     }
 }
 
-/// What one read looks at: everything up to `revision`, of which the rows in `pending` are in nobody
-/// else's sight.
+/// What one read looks at: everything up to `revision`, with the rows in `pending`, which no other
+/// reader sees.
 #[derive(Clone, Copy)]
 pub(crate) struct Snapshot<'a> {
     pub(crate) shared: &'a Shared,
@@ -220,7 +220,7 @@ impl Snapshot<'_> {
     }
 }
 
-/// Picks from the keys of a range what the options ask for.
+/// Picks from the keys of a range those that the options select.
 struct Collector {
     at: i64,
     limit: usize,

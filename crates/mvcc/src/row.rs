@@ -22,7 +22,7 @@ const VERSION: u8 = 4 << 3;
 const VALUE: u8 = 5 << 3 | 2;
 const LEASE: u8 = 6 << 3;
 
-/// The sub revision as the index keeps it. Row keys outside its range were refused when they were read.
+/// The sub revision as the index keeps it. Row keys outside its range were rejected when they were read.
 pub(crate) fn narrow_sub(revision: Revision) -> u32 {
     u32::try_from(revision.sub).expect("a transaction has less than 2^32 changes")
 }
@@ -241,13 +241,13 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn any_bytes_are_parsed_or_rejected(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             _ = Fields::parse(&bytes);
             _ = parse_key(&bytes.into());
         }
 
         #[test]
-        fn a_cut_row_is_refused_or_shorter(cut in 0usize..20) {
+        fn a_cut_row_is_rejected_or_shorter(cut in 0usize..20) {
             let row = Fields { key: b"foo", value: b"0123456789", ..Fields::default() }.encode();
             if let Some(fields) = Fields::parse(&row[..cut.min(row.len() - 1)]) {
                 prop_assert_eq!(fields.value, b"");

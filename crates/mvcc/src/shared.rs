@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     /// The newest published revision: stored after everything it makes visible.
     current: AtomicI64,
     /// The compacted revision, -1 if none: stored before anything below it is removed, so that a reader
-    /// who finds it unchanged after its work has missed nothing.
+    /// that finds it unchanged after its work has missed nothing.
     compacted: AtomicI64,
 }
 

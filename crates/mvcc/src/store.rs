@@ -43,7 +43,7 @@ impl Store {
         WriteTxn::new(&self.shared, batch)
     }
 
-    /// Tells the store that the backend's view now has all rows up to the main revision `main`, inclusive;
+    /// Reports that the backend's view now has all rows up to the main revision `main`, inclusive;
     /// their copies in memory are dropped. To be called after every commit of the backend: a compaction
     /// goes on only behind it.
     pub fn release(&mut self, main: i64) {

@@ -13,7 +13,7 @@ use crate::shared::Shared;
 
 /// A running write transaction. Readers see nothing of it before [`WriteTxn::commit`].
 ///
-/// A transaction can't be taken back: the caller checks whatever could refuse it before the first change.
+/// A transaction can't be taken back: the caller checks all conditions before the first change.
 /// Dropping one that has changed something without committing it panics.
 #[derive(Debug)]
 pub struct WriteTxn<'a> {
@@ -74,8 +74,8 @@ impl<'a> WriteTxn<'a> {
         self.changes.len() - before
     }
 
-    /// Reads as [`ReadView::range`](crate::ReadView::range) does, at [`WriteTxn::revision`] if not told
-    /// otherwise: the transaction's own changes are seen.
+    /// Reads as [`ReadView::range`](crate::ReadView::range) does, by default at [`WriteTxn::revision`]:
+    /// the transaction's own changes are seen.
     pub fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
         let snapshot = Snapshot { shared: self.shared, revision: self.revision(), pending: &self.changes };
         snapshot.range(range, options)

@@ -1,4 +1,4 @@
-//! The history in its own order, compared with everything that the transactions said they did.
+//! The history in its own order, compared with the changes that the transactions returned.
 
 use std::thread;
 
@@ -371,6 +371,6 @@ fn followers_see_everything_once_and_in_order_while_it_is_written() {
 }
 
 #[test]
-fn followers_are_told_of_compactions_and_miss_nothing_else() {
+fn followers_see_compactions_and_miss_nothing_else() {
     check_followers(Some(60));
 }

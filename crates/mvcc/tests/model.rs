@@ -1,4 +1,4 @@
-//! Random histories, compared with a model that keeps everything and computes every answer from scratch.
+//! Random histories, compared with a model that keeps everything and computes every result from scratch.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -295,7 +295,7 @@ impl Run {
                 Write::Put(key, value, lease) => _ = txn.put(key.clone(), value.clone(), LeaseId(*lease)),
                 Write::Delete(range) => _ = txn.delete_range(range),
             }
-            // Nobody else sees the change, the transaction itself does.
+            // Only the transaction itself sees the change.
             let unseen = before.range(&KeyRange::all(), &RangeOptions::default());
             if self.model.current >= self.model.compacted {
                 assert_eq!(unseen.unwrap().count, self.model.live(self.model.current).len());
@@ -416,7 +416,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_store_answers_as_the_model(ops in prop::collection::vec(op(), 1..60)) {
+    fn the_store_behaves_as_the_model(ops in prop::collection::vec(op(), 1..60)) {
         let mut run = Run::new();
         for op in &ops {
             run.execute(op);

@@ -162,7 +162,7 @@ fn what_cannot_be_read_changes_nothing() {
     check_view(&reader.view(), 6).unwrap();
 }
 
-/// Reads views until told to stop; every read is of one state.
+/// Reads views until it is stopped; every read is of one state.
 fn read_views(reader: &Reader, stop: &AtomicBool) {
     let mut newest = 0;
     while !stop.load(Ordering::Acquire) {
@@ -178,7 +178,7 @@ fn read_views(reader: &Reader, stop: &AtomicBool) {
     }
 }
 
-/// Follows the history until told to stop: no change is missing unless the history was compacted.
+/// Follows the history until it is stopped: no change is missing unless the history was compacted.
 fn follow(reader: &Reader, stop: &AtomicBool) {
     let limit = HistoryLimit { until: i64::MAX, changes: 20, bytes: 1 << 20 };
     let mut next = 2;

@@ -210,7 +210,7 @@ fn the_compaction_markers_raise_the_revision() {
 }
 
 #[test]
-fn foreign_bytes_are_refused() {
+fn foreign_bytes_are_rejected() {
     fn check(rows: &[(Bucket, &[u8], &[u8])], expected: &str) {
         let backend = Backend::in_memory();
         let mut batch = Batch::default();

@@ -72,7 +72,7 @@ fn change(batch: &mut Batch, model: &mut Model, (bucket, key, value): Change) {
     }
 }
 
-/// Takes rows from either end as told, then the rest from the front.
+/// Takes rows from either end as given, then the rest from the front.
 fn drain<T>(mut rows: impl DoubleEndedIterator<Item = T>, from_back: &[bool]) -> Vec<T> {
     let mut taken = Vec::new();
     for from_back in from_back {
@@ -86,7 +86,7 @@ fn as_slices(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> (Bound<&[u8]>, Bound<
     (bounds.0.as_ref().map(Vec::as_slice), bounds.1.as_ref().map(Vec::as_slice))
 }
 
-/// Whether a sorted map of the standard library would refuse the bounds.
+/// Whether a sorted map of the standard library would panic at the bounds.
 fn is_inverted(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
     match bounds {
         (Bound::Included(start), Bound::Included(end)) => start > end,

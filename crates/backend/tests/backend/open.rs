@@ -1,4 +1,4 @@
-//! What can be opened, and what is said about the rest.
+//! What can be opened, and the errors for the rest.
 
 use std::error::Error as _;
 use std::fs;
@@ -47,7 +47,7 @@ fn a_foreign_file_is_named_and_left_alone() {
 }
 
 #[test]
-fn a_redb_file_of_another_program_is_refused() {
+fn a_redb_file_of_another_program_is_rejected() {
     let (_directory, path) = directory();
     let other = redb::Database::create(&path).expect("the disk works");
     let transaction = other.begin_write().expect("the disk works");
@@ -75,7 +75,7 @@ fn a_creation_cut_short_is_begun_again() {
 }
 
 #[test]
-fn a_second_opener_is_refused_until_the_last_view_is_gone() {
+fn a_second_opener_is_rejected_until_the_last_view_is_gone() {
     let (_directory, path) = directory();
     let backend = Backend::open(&path, &CONFIG).expect("a new file");
     let in_use = format!("open {}: it is in use by another process; stop that one first", path.display());
@@ -86,11 +86,11 @@ fn a_second_opener_is_refused_until_the_last_view_is_gone() {
     assert_eq!(refused(), in_use);
     assert_eq!(view.count(Bucket::Key).expect("it keeps the file open"), 0);
     drop(view);
-    Backend::open(&path, &CONFIG).expect("nobody has it open");
+    Backend::open(&path, &CONFIG).expect("it is not open");
 }
 
 #[test]
-fn the_file_system_refuses() {
+fn errors_of_the_file_system_are_returned() {
     let (_directory, path) = directory();
     let path = path.join("in-a-directory-that-does-not-exist");
     let error = Backend::open(&path, &CONFIG).expect_err("there is no such directory");

@@ -6,14 +6,14 @@ pub trait Image {
     ///
     /// # Errors
     ///
-    /// When the system cannot tell.
+    /// When the system cannot find the length.
     fn size(&self) -> io::Result<u64>;
 
     /// Fills `out` with the bytes from `offset` on.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::UnexpectedEof`] when there are fewer; whatever else the system says.
+    /// [`io::ErrorKind::UnexpectedEof`] when there are fewer; other errors of the system.
     fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()>;
 }
 

@@ -99,7 +99,7 @@ fn newest_meta(image: &impl Image, size: u64) -> Result<(u64, Meta), ReadError> 
             let newer = second.ok().filter(|m| m.txid > first.txid && m.page_bytes == first.page_bytes);
             Ok(newer.map_or((0, first), |second| (1, second)))
         }
-        // Where page 1 begins is said by itself only.
+        // Only page 1 itself contains where it begins.
         Err(fault) => {
             for page_bytes in page_sizes() {
                 let second = read_meta(image, size, page_bytes.into())?;

@@ -33,7 +33,7 @@ pub(super) struct Walk<'r, I> {
     n_pages_left: u64,
     /// The key before the current one; empty at first.
     last: Vec<u8>,
-    /// What the branches above promise that the next key is not below; empty if nothing.
+    /// The lower bound of the next key, from the branches above; empty if there is none.
     floor: Vec<u8>,
 }
 

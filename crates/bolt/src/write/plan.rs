@@ -9,7 +9,7 @@ use crate::format::PAGE_BYTES;
 
 /// The layout of an image before it is written: what its first pages must say of the rest, and how long it will be.
 ///
-/// It takes no room to speak of, because a layout follows from the rows: [`Plan::write`] lays out again what
+/// It is small, because a layout follows from the rows: [`Plan::write`] lays out again what
 /// [`Plan::new`] laid out without writing it. So an image needs no temporary file, and goes into outputs that cannot
 /// seek.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Plan {
         lay_out(source, Pages::new(io::sink(), u64::MAX)).map(Self)
     }
 
-    /// As [`Plan::new`], of rows that come by themselves instead of being asked for.
+    /// As [`Plan::new`], of rows that come by themselves instead of being read from a source.
     ///
     /// # Errors
     ///

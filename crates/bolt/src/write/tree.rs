@@ -49,7 +49,7 @@ impl Tree {
         self.write(level, &full, pages)
     }
 
-    /// Writes a node of `level` that has elements, and tells the level above.
+    /// Writes a node of `level` that has elements, and adds it to the level above.
     fn write<E>(
         &mut self,
         level: usize,

@@ -128,7 +128,7 @@ fn more_buckets_than_are_read() {
     assert_eq!(fault, Fault::Buckets);
 }
 
-/// An image that is as long as it is said to be, and zero behind its first bytes.
+/// An image that is as long as its meta page claims, and zero behind its first bytes.
 struct Sparse {
     bytes: Vec<u8>,
     size: u64,

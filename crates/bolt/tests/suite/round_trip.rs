@@ -145,7 +145,7 @@ fn refusal(names: Vec<&'static str>, rows: Vec<Row>, fails: bool) -> String {
 }
 
 #[test]
-fn what_no_image_can_hold_is_refused() {
+fn rows_that_no_image_can_hold_are_rejected() {
     let check = |rows: &[(&'static str, usize)], expected: &str| {
         let rows = rows.iter().map(|&(key, len)| (Bytes::from(key), Bytes::from(vec![0; len]))).collect();
         assert_eq!(refusal(vec!["b"], rows, false), expected);

@@ -7,7 +7,7 @@ use ferretcd_bolt::{HashWriter, Plan, ReadError, TRAILER_BYTES, Trailer, check_t
 use crate::common::{buckets, read, rows};
 
 #[test]
-fn says_whether_the_image_is_whole() {
+fn the_trailer_shows_whether_the_image_is_whole() {
     let buckets = buckets([("key", rows(2000, 100))]);
     let plan = Plan::new(&buckets).unwrap();
     let mut out = HashWriter::new(Vec::new());

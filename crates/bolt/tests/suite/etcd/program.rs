@@ -10,7 +10,7 @@ const CLIENTS: &str = "unix://client:1";
 const PEERS: &str = "unix://peer:1";
 const CLUSTER: &str = "m1=unix://peer:1";
 
-/// The program's name if it and etcdctl can be run; says that the test is left out otherwise.
+/// The program's name if it and etcdctl can be run; prints that the test is left out otherwise.
 pub(crate) fn installed(name: &'static str) -> Option<&'static str> {
     let paths: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     let missing =
@@ -28,7 +28,7 @@ pub(crate) fn installed(name: &'static str) -> Option<&'static str> {
     }
 }
 
-/// Runs etcdctl in `dir`; returns what it says. Panics if it fails.
+/// Runs etcdctl in `dir`; returns its output. Panics if it fails.
 pub(crate) fn etcdctl(dir: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("etcdctl");
     command.current_dir(dir).env("ETCDCTL_API", "3").args(["--endpoints", CLIENTS]).args(arguments);
