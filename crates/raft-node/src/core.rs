@@ -6,6 +6,7 @@ use raft::eraftpb::{self, MessageType};
 use raft::{RawNode, SnapshotStatus, StateRole};
 
 mod hand_out;
+mod install;
 mod pending;
 mod propose;
 mod queueing;
@@ -214,32 +215,6 @@ impl Core {
     /// How many entries are kept in memory.
     pub fn n_kept(&self) -> usize {
         self.raw.store().n_kept()
-    }
-
-    /// Whether the raft library may be called for more work.
-    fn may_move(&self) -> bool {
-        !self.has_ended && self.installing.as_ref().is_none_or(|installing| installing.step == Step::Received)
-    }
-
-    /// Handles an event while a snapshot is being installed.
-    fn wait_for_snapshot(&mut self, event: Event) {
-        let Some(Installing { mark, step }) = &mut self.installing else { return };
-        match event {
-            Event::Persisted(number) => {
-                self.outbox.synced(number);
-                if matches!(step, Step::Persisting(awaited) if number >= *awaited) {
-                    *step = Step::Installing;
-                    self.effects.install = Some(mark.clone());
-                }
-            }
-            Event::Installed(index) if *step == Step::Installing && index == mark.index => {
-                self.installing = None;
-                self.applied = index;
-                self.settle();
-                self.advance_applied();
-            }
-            other => self.reject(other),
-        }
     }
 
     fn reject(&mut self, event: Event) {

@@ -27,7 +27,7 @@ pub struct Report {
     pub n_snapshots: u64,
     /// Entries of the log.
     pub n_entries: u64,
-    /// [`Trace::hash`] of everything.
+    /// [`Trace::hash`](crate::Trace::hash) of everything.
     pub hash: u64,
 }
 

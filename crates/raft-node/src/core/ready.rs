@@ -71,24 +71,6 @@ impl Core {
         Ok(())
     }
 
-    /// The log goes on behind a snapshot from the leader, which contains all entries that were committed before and not
-    /// handed out.
-    fn begin_anew(
-        &mut self,
-        number: u64,
-        mark: ferretcd_wal::SnapshotMark,
-        hard_state: Option<ferretcd_wal::HardState>,
-    ) {
-        self.backlog.clear();
-        self.unconfigured = None;
-        self.conf_change = 0;
-        self.handed_out = mark.index;
-        self.hard_state = hard_state.unwrap_or(self.hard_state);
-        self.raw.mut_store().restart_at(mark.clone());
-        let (mark, entries) = (Some(mark), Vec::new());
-        self.effects.persist.push(Persist { number, mark, entries, hard_state, must_sync: true });
-    }
-
     /// Reports to the library what is durable, and sends the messages that waited for it.
     pub(super) fn settle(&mut self) {
         if self.installing.is_some() {

@@ -7,7 +7,7 @@
 //!                 └─► network
 //! ```
 //!
-//! What a member has in memory is gone when its [`Process`] is dropped; what is left is on its [`Disk`].
+//! What a member has in memory is gone when its [`Process`] is dropped; what is left is on its [`Disk`](crate::disk::Disk).
 
 mod apply;
 mod files;
