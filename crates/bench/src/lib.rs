@@ -146,10 +146,11 @@ fn announce(bar: &ProgressBar, cell: Cell, product: Product, sample: &Sample) {
     bar.inc(1);
     if bar.is_hidden() {
         let rates = [Metric::Events, Metric::Granted, Metric::Rate, Metric::Created];
-        let rate = rates.iter().find_map(|metric| sample.get(metric)).copied().unwrap_or_default();
+        let rate = rates.iter().find_map(|metric| sample.get(metric));
+        let result = rate.map_or_else(|| "done".to_owned(), |rate| format!("{rate:.0}/s"));
         let (product, workload, clients) = (product.name(), cell.workload.name(), cell.clients);
         // A closed stderr is no reason to end the run.
-        let _ = writeln!(std::io::stderr(), "{workload} {clients} {product}: {rate:.0}/s");
+        let _ = writeln!(std::io::stderr(), "{workload} {clients} {product}: {result}");
     }
 }
 

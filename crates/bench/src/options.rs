@@ -14,6 +14,7 @@ The same load on ferretcd and on etcd in one run, alternated; medians, ratios fi
 
 workloads (all of them when none is named):
   kv                   put range range-serializable list txn memory
+                       idle: no load; size of the program, time from its start to the first response, memory then
   watching             watch watch-keys watch-catchup watch-behind watch-stalled watch-flood watch-idle
                        watch-idle-streams
   leasing              lease-keep-alive lease-expiry lease-revoke
@@ -24,7 +25,7 @@ workloads (all of them when none is named):
   --seconds N          measured time of one load (5)
   --rounds N           how often each server is measured (3); once for memory, watch-idle, watch-idle-streams and
                        lease-expiry
-  --clients A,B,...    outstanding requests (1,64,1000); memory, watching, lease-expiry, lease-revoke,
+  --clients A,B,...    outstanding requests (1,64,1000); memory, idle, watching, lease-expiry, lease-revoke,
                        cluster-slow-follower and -leader have numbers of their own, the last two 500 at most for
                        each of their loads
   --connections N      TCP connections that the clients share (10)

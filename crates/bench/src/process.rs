@@ -91,6 +91,11 @@ impl Memory {
     }
 }
 
+/// The length in bytes of the file that a process runs.
+pub(crate) fn program_bytes(pid: u32) -> Outcome<u64> {
+    Ok(fs::metadata(format!("/proc/{pid}/exe"))?.len())
+}
+
 /// The number after a name at the beginning of a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
@@ -115,6 +120,12 @@ mod tests {
         let memory = Memory::of(&pids).unwrap();
         assert!(memory.peak >= memory.anonymous && memory.anonymous > 0);
         Usage::of(&pids).unwrap();
+    }
+
+    #[test]
+    fn a_process_runs_a_file_of_some_length() {
+        let file = fs::metadata(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(program_bytes(std::process::id()).unwrap(), file.len());
     }
 
     #[test]

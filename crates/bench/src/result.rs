@@ -41,6 +41,10 @@ pub(crate) enum Metric {
     Restart,
     /// MiB of resident memory after that.
     RestartedMemory,
+    /// Milliseconds from the start of the process on an empty data directory to its first response.
+    Start,
+    /// MiB of the program's file.
+    Program,
     /// Processor time of everything else on the machine, in percent of one core. Kernel threads that write to the
     /// disk are a few; more means that the other numbers are not to be trusted.
     Others,
@@ -117,6 +121,8 @@ impl Metric {
             Metric::Disk => "disk MiB",
             Metric::Restart => "restart ms",
             Metric::RestartedMemory => "restarted MiB",
+            Metric::Start => "start ms",
+            Metric::Program => "binary MiB",
             Metric::Others => "others %",
             Metric::Failed => "failed",
             Metric::Events => "events/s",

@@ -33,6 +33,8 @@ pub(crate) struct Server {
     program: PathBuf,
     folder: TempDir,
     placement: Placement,
+    /// From the start of the processes until each has served a request.
+    start_time: Duration,
 }
 
 /// One of its processes.
@@ -71,7 +73,8 @@ impl Server {
             Member { child: None, is_slow, name, folder, client: addresses[0], peer: addresses[1] }
         });
         let (members, program) = (members.collect(), program.to_owned());
-        let mut server = Self { members, entry: 0, program, folder, placement: placement.clone() };
+        let (placement, start_time) = (placement.clone(), Duration::ZERO);
+        let mut server = Self { members, entry: 0, program, folder, placement, start_time };
         server.spawn_all()?;
         Ok(server)
     }
@@ -79,9 +82,8 @@ impl Server {
     /// Kills the processes without warning and starts them again on their data. The time until each has served a request.
     pub(crate) fn crash_and_restart(&mut self) -> Outcome<Duration> {
         self.members.iter_mut().for_each(Member::kill);
-        let begin = Instant::now();
         self.spawn_all()?;
-        Ok(begin.elapsed())
+        Ok(self.start_time)
     }
 
     /// Sends requests to the leader from now on, or to a follower. Without a follower nothing changes.
@@ -151,6 +153,11 @@ impl Server {
         self.members.iter().filter_map(|member| member.child.as_ref().map(Child::id)).collect()
     }
 
+    /// From the last start of the processes until each had served a request.
+    pub(crate) fn start_time(&self) -> Duration {
+        self.start_time
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
@@ -167,12 +174,15 @@ impl Server {
     }
 
     fn spawn_all(&mut self) -> Outcome<()> {
+        let begin = Instant::now();
         let cluster = self.members.iter().map(|member| format!("{}=http://{}", member.name, member.peer));
         let cluster = cluster.collect::<Vec<_>>().join(",");
         for member in &mut self.members {
             member.child = Some(member.spawn(&self.program, &cluster, &self.placement)?);
         }
-        self.members.iter_mut().try_for_each(Member::await_first_answer)
+        self.members.iter_mut().try_for_each(Member::await_first_answer)?;
+        self.start_time = begin.elapsed();
+        Ok(())
     }
 }
 

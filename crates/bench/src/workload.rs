@@ -17,6 +17,8 @@ pub(crate) enum Workload {
     Txn,
     /// Many keys, then memory, disk and the time to start again.
     Memory,
+    /// No load: the start of a server on an empty data directory, and what it takes when idle.
+    Idle,
     /// Puts to one key that many watch.
     Watch,
     /// Puts to keys that are watched by one watcher each.
@@ -52,13 +54,14 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Workload; 22] = [
+    pub(crate) const ALL: [Workload; 23] = [
         Workload::Put,
         Workload::Range,
         Workload::RangeSerializable,
         Workload::List,
         Workload::Txn,
         Workload::Memory,
+        Workload::Idle,
         Workload::Watch,
         Workload::WatchKeys,
         Workload::WatchCatchup,
@@ -85,6 +88,7 @@ impl Workload {
             Workload::List => "list",
             Workload::Txn => "txn",
             Workload::Memory => "memory",
+            Workload::Idle => "idle",
             Workload::Watch => "watch",
             Workload::WatchKeys => "watch-keys",
             Workload::WatchCatchup => "watch-catchup",

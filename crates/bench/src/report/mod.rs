@@ -48,6 +48,8 @@ const MEMORY_METRICS: [Metric; 9] = [
     Metric::Rate,
     Metric::Failed,
 ];
+const START_METRICS: [Metric; 5] =
+    [Metric::Program, Metric::Start, Metric::Memory, Metric::AnonymousMemory, Metric::Failed];
 const WATCH_METRICS: [Metric; 19] = [
     Metric::Events,
     Metric::DelayP50,
@@ -117,6 +119,7 @@ const SLOW_DISK_METRICS: [Metric; 12] = [
 const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
 const COMPARED_MEMORY: [Metric; 5] =
     [Metric::PeakMemory, Metric::AnonymousMemory, Metric::Disk, Metric::Restart, Metric::RestartedMemory];
+const COMPARED_START: [Metric; 4] = [Metric::Program, Metric::Start, Metric::Memory, Metric::AnonymousMemory];
 const COMPARED_WATCH: [Metric; 8] = [
     Metric::Events,
     Metric::DelayP50,
@@ -178,6 +181,7 @@ pub(crate) fn text(results: &Results, setting: &[String], look: Look) -> String 
 enum Part {
     Loads,
     Memory,
+    Start,
     Watch,
     Idle,
     Leases,
@@ -186,8 +190,16 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 7] =
-        [Part::Loads, Part::Memory, Part::Watch, Part::Idle, Part::Leases, Part::Clusters, Part::SlowDisk];
+    const ALL: [Part; 8] = [
+        Part::Loads,
+        Part::Memory,
+        Part::Start,
+        Part::Watch,
+        Part::Idle,
+        Part::Leases,
+        Part::Clusters,
+        Part::SlowDisk,
+    ];
 
     /// Where the details of a workload belong.
     fn of(workload: Workload) -> Self {
@@ -196,6 +208,7 @@ impl Part {
             (false, false) if workload.members() > 1 => Part::Clusters,
             // Renewals are measured like any other request.
             (false, false) if workload.leases() && workload != Workload::LeaseKeepAlive => Part::Leases,
+            (false, false) if workload == Workload::Idle => Part::Start,
             (false, false) => Part::Loads,
             (false, true) => Part::Memory,
             (true, false) => Part::Watch,
@@ -207,6 +220,7 @@ impl Part {
         match self {
             Part::Loads => "Loads",
             Part::Memory => "Memory",
+            Part::Start => "Start, and idle afterwards",
             Part::Watch => "Watch",
             Part::Idle => "Idle watchers",
             Part::Leases => "Leases",
@@ -219,6 +233,7 @@ impl Part {
         match self {
             Part::Loads => &LOAD_METRICS,
             Part::Memory => &MEMORY_METRICS,
+            Part::Start => &START_METRICS,
             Part::Watch => &WATCH_METRICS,
             Part::Idle => &IDLE_METRICS,
             Part::Leases => &LEASE_METRICS,
@@ -232,6 +247,7 @@ impl Part {
         match self {
             Part::Loads => &COMPARED,
             Part::Memory => &COMPARED_MEMORY,
+            Part::Start => &COMPARED_START,
             Part::Watch => &COMPARED_WATCH,
             Part::Idle => &COMPARED_IDLE,
             Part::Leases => &COMPARED_LEASES,

@@ -16,7 +16,7 @@ use crate::check::State;
 use crate::load::{Load, Mark, Pace, Seen, Span};
 use crate::machine::{Placement, disk_bytes};
 use crate::options::Options;
-use crate::process::{Memory, Usage};
+use crate::process::{Memory, Usage, program_bytes};
 use crate::requests::Requests;
 use crate::result::{Cell, Metric, Sample};
 use crate::server::Server;
@@ -80,6 +80,7 @@ impl Session {
             }
             let round = match cell.workload {
                 Workload::Memory => measure_memory(&mut server, options),
+                Workload::Idle => measure_idle(&server),
                 workload if workload.watches() => watch::measure(&mut server, *cell, options),
                 workload if workload.slows_disk() => slow_disk::measure(&mut server, *cell, options),
                 workload if workload.leases() => lease::measure(&server, *cell, options),
@@ -137,6 +138,7 @@ impl Store {
 fn cells(workload: Workload, options: &Options) -> Vec<Cell> {
     let clients = match workload {
         Workload::Memory => vec![LOADING_CLIENTS],
+        Workload::Idle => vec![1],
         workload if workload.watches() => watch::clients(workload, options),
         workload if workload.leases() => lease::clients(workload, options),
         workload if workload.slows_disk() => vec![slow_disk::CLIENTS],
@@ -239,6 +241,22 @@ fn measure_memory(server: &mut Server, options: &Options) -> Outcome<Round> {
     Ok(Round { sample, failure: None })
 }
 
+/// The time that the start took, and the memory of a server that has served one request.
+fn measure_idle(server: &Server) -> Outcome<Round> {
+    let pids = &server.pids();
+    Usage::when_settled(pids)?;
+    let memory = Memory::of(pids)?;
+    let program = program_bytes(*pids.first().ok_or("the server has no process")?)?;
+    let sample = Sample::from([
+        (Metric::Program, program as f64 / MIB),
+        (Metric::Start, server.start_time().as_secs_f64() * 1e3),
+        (Metric::Memory, memory.resident as f64 / MIB),
+        (Metric::AnonymousMemory, memory.anonymous as f64 / MIB),
+        (Metric::Failed, 0.0),
+    ]);
+    Ok(Round { sample, failure: None })
+}
+
 /// Writes the keys `0..keys` and makes sure that they are there.
 fn load_keys(server: &Server, keys: u64, clients: usize, options: &Options) -> Outcome<Seen> {
     let before = State::of(server.address())?;
@@ -296,6 +314,7 @@ mod tests {
                 vec![("txn", 1)],
                 vec![("txn", 64)],
                 vec![("memory", LOADING_CLIENTS)],
+                vec![("idle", 1)],
                 reads.iter().flat_map(|name| [(*name, 1), (*name, 64)]).collect(),
             ]
         );
