@@ -14,10 +14,10 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client as Pool, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use crate::answer::BodyError;
 use crate::connect::{BoxedIo, Connect};
+use crate::response::BodyError;
 use crate::snapshot::SnapshotBody;
-use crate::stall::{Impatient, Patience};
+use crate::timeout_stream::{Impatient, Patience};
 
 /// Connections to one member that wait for their next request.
 const IDLE_CONNECTIONS_MAX: usize = 4;

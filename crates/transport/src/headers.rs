@@ -4,7 +4,7 @@ use ferretcd_api_proto::API_VERSION;
 use ferretcd_base::{ClusterId, MemberId};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::answer::Refusal;
+use crate::response::Refusal;
 
 pub(crate) const CLUSTER_ID: HeaderName = HeaderName::from_static("x-etcd-cluster-id");
 pub(crate) const SERVER_FROM: HeaderName = HeaderName::from_static("x-server-from");

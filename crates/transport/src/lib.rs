@@ -65,45 +65,44 @@
 
 mod config;
 mod connect;
-mod engine_member;
-mod member;
+mod local_member;
 
 mod codec;
 mod convert;
+mod error_texts;
 mod headers;
-mod texts;
 mod wire_json;
 
-mod answer;
 mod client;
 mod metrics;
-mod stall;
+mod response;
+mod timeout_stream;
 
-mod lane;
-mod liveness;
-mod urls;
+mod message_queue;
+mod peer_status;
+mod url_picker;
 
 mod link;
-mod local;
+mod local_context;
 
-mod incoming;
-mod outgoing;
 mod pipeline;
 mod prober;
 mod snapshot;
+mod stream_reader;
+mod stream_writer;
 
-mod calls;
 mod peer;
+mod rpc;
 mod server;
 mod transport;
 
 #[cfg(test)]
 mod tests;
 
-pub use answer::{AnswerBody, AnswerData, BodyError};
-pub use calls::cluster_members;
 pub use config::Config;
 pub use connect::{BoxedIo, Connect, Dialing, Io, TcpConnect};
-pub use member::{LocalMember, OutgoingSnapshot, PeerReport};
+pub use local_member::{LocalMember, OutgoingSnapshot, PeerReport};
+pub use response::{AnswerBody, AnswerData, BodyError};
+pub use rpc::cluster_members;
 pub use server::PeerServer;
 pub use transport::PeerTransport;

@@ -7,14 +7,14 @@ use http::{HeaderMap, StatusCode, Uri};
 use tracing::error;
 
 use crate::client::{Reply, RequestError};
+use crate::error_texts;
 use crate::headers::{CLUSTER_ID, CLUSTER_MISMATCH, INCOMPATIBLE_VERSION, text};
-use crate::lane::Lane;
-use crate::liveness::Liveness;
-use crate::local::Local;
-use crate::member::PeerReport;
+use crate::local_context::Local;
+use crate::local_member::PeerReport;
+use crate::message_queue::Lane;
 use crate::metrics::PeerCounters;
-use crate::texts;
-use crate::urls::Urls;
+use crate::peer_status::Liveness;
+use crate::url_picker::Urls;
 
 /// So much of what the other side says about a failure is told; it may be somebody else's page.
 const TEXT_CHARS_MAX: usize = 1024;
@@ -96,7 +96,8 @@ impl Link {
             StatusCode::NO_CONTENT => Ok(()),
             // The same status is for messages that have come to the wrong member, whose address was another's before.
             StatusCode::FORBIDDEN
-                if self.is_of_cluster(&reply.headers) && reply.text().contains(texts::SENDER_REMOVED) =>
+                if self.is_of_cluster(&reply.headers)
+                    && reply.text().contains(error_texts::SENDER_REMOVED) =>
             {
                 self.local.member.report(PeerReport::Removed);
                 Err(LinkError::Removed)

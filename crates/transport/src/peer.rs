@@ -10,11 +10,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
-use crate::lane::Refused;
 use crate::link::{Link, StreamKind};
-use crate::local::Local;
-use crate::member::PeerReport;
-use crate::{incoming, pipeline, prober, snapshot};
+use crate::local_context::Local;
+use crate::local_member::PeerReport;
+use crate::message_queue::Refused;
+use crate::{pipeline, prober, snapshot, stream_reader};
 
 /// How much is known of another member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Peer {
         ];
         if standing == Standing::Member {
             for kind in [StreamKind::Appends, StreamKind::Messages] {
-                tasks.push(spawn(Box::pin(incoming::run(Arc::clone(&link), kind))));
+                tasks.push(spawn(Box::pin(stream_reader::run(Arc::clone(&link), kind))));
             }
             tasks.push(spawn(Box::pin(prober::run(Arc::clone(&link)))));
         }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::client::{request, with_type};
 use crate::link::{Link, LinkError};
-use crate::member::PeerReport;
+use crate::local_member::PeerReport;
 
 /// Messages that wait at most.
 pub(crate) const WAITING_MAX: usize = 64;

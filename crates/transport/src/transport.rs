@@ -18,14 +18,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
-use crate::calls;
 use crate::link::{Link, StreamKind};
-use crate::local::Local;
-use crate::member::LocalMember;
-use crate::member::PeerReport;
+use crate::local_context::Local;
+use crate::local_member::LocalMember;
+use crate::local_member::PeerReport;
 use crate::metrics::Metrics;
-use crate::outgoing::OutgoingStream;
 use crate::peer::{Peer, Standing};
+use crate::rpc;
+use crate::stream_writer::OutgoingStream;
 use crate::{Config, convert, snapshot};
 
 /// States that are sent at the same time to members that ask for them. Each has a thread while it lasts.
@@ -317,7 +317,7 @@ impl Peers for PeerTransport {
     }
 
     fn request(&self, to: MemberId, request: PeerRequest) -> PeerFuture<PeerResponse> {
-        self.with_link(to, |link| async move { calls::send(&link, request).await })
+        self.with_link(to, |link| async move { rpc::send(&link, request).await })
     }
 
     fn fetch_snapshot(&self, from: MemberId, at_least: u64) -> PeerFuture<PeerSnapshot> {

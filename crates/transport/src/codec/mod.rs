@@ -11,13 +11,13 @@
 //! [`raftpb::Message`]: ferretcd_api_proto::raftpb::Message
 
 pub(crate) mod appends;
-mod check;
-mod inbound;
+mod decode;
 pub(crate) mod messages;
-mod outbound;
+mod read_buffer;
+mod writer;
 
-pub(crate) use inbound::Inbound;
-pub(crate) use outbound::{Pieces, Writer, rough_len};
+pub(crate) use read_buffer::Inbound;
+pub(crate) use writer::{Pieces, Writer, rough_len};
 
 use bytes::Bytes;
 use ferretcd_api_proto::raftpb::Message;
@@ -56,7 +56,7 @@ pub(crate) enum Frame {
 
 /// Takes a message apart. Its `bytes` fields share `encoded`.
 pub(crate) fn decode(encoded: Bytes) -> Result<Message, CodecError> {
-    check::check(&encoded)?;
+    decode::check(&encoded)?;
     Ok(Message::decode(encoded)?)
 }
 

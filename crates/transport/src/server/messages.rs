@@ -8,11 +8,11 @@ use hyper::body::Incoming;
 use tracing::warn;
 
 use super::{greet, only, whole_body};
-use crate::answer::{Answer, AnswerBody, Refusal, no_content};
 use crate::codec::{MESSAGE_BYTES_MAX, decode};
 use crate::headers::{self, RAFT_TO, SERVER_VERSION};
 use crate::link::StreamKind;
-use crate::local::Local;
+use crate::local_context::Local;
+use crate::response::{Answer, AnswerBody, Refusal, no_content};
 use crate::{PeerTransport, snapshot};
 
 /// `/raft`: one message.

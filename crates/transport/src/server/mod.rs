@@ -1,7 +1,7 @@
 //! What other members ask of this one.
 
 mod messages;
-mod questions;
+mod rpc;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,10 +20,10 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 use tracing::debug;
 
-use crate::answer::{Answer, AnswerBody, BodyError, Refusal, of_cluster};
 use crate::headers::FERRETCD;
-use crate::local::Local;
-use crate::stall::{Impatient, Patience};
+use crate::local_context::Local;
+use crate::response::{Answer, AnswerBody, BodyError, Refusal, of_cluster};
+use crate::timeout_stream::{Impatient, Patience};
 use crate::{Io, PeerTransport, snapshot};
 
 /// How long a body that is read as a whole may take.
@@ -88,21 +88,19 @@ impl PeerServer {
         match path.as_str() {
             "/raft" => of(&local, messages::post(&local, &self.transport, request).await),
             "/raft/snapshot" => of(&local, messages::snapshot(&local, &self.transport, request).await),
-            "/raft/probing" => questions::probe(),
+            "/raft/probing" => rpc::probe(),
             path if path.starts_with("/raft/stream/") => {
                 of(&local, messages::stream(&local, &self.transport, &request))
             }
-            "/members" => of(&local, questions::members(&local, request.method())),
-            "/members/hashkv" => of(&local, questions::hash_kv(&local, request).await),
+            "/members" => of(&local, rpc::members(&local, request.method())),
+            "/members/hashkv" => of(&local, rpc::hash_kv(&local, request).await),
             path if path.starts_with("/members/promote/") => {
-                of(&local, questions::promote(&local, request.method(), path).await)
+                of(&local, rpc::promote(&local, request.method(), path).await)
             }
-            "/leases" => questions::renew_lease(&local, request).await.unwrap_or_else(Refusal::answer),
-            "/leases/internal" => {
-                questions::lease_info(&local, request).await.unwrap_or_else(Refusal::answer)
-            }
+            "/leases" => rpc::renew_lease(&local, request).await.unwrap_or_else(Refusal::answer),
+            "/leases/internal" => rpc::lease_info(&local, request).await.unwrap_or_else(Refusal::answer),
             snapshot::PATH => of(&local, messages::state(&local, &self.transport, &request).await),
-            "/downgrade/enabled" => of(&local, questions::downgrade(request.method())),
+            "/downgrade/enabled" => of(&local, rpc::downgrade(request.method())),
             _ => {
                 let Ok(answer) = self.others.oneshot(request).await;
                 answer

@@ -12,16 +12,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::parts::{PartReader, SnapshotBody};
+use super::chunks::{PartReader, SnapshotBody};
 use super::receive::{Source, feed};
 use super::send::open;
 use super::{PARTS_MAX, TURN_PATIENCE};
 use crate::PeerTransport;
-use crate::answer::{Answer, AnswerBody, Refusal};
 use crate::client::{self, request};
 use crate::headers::{self, text};
 use crate::link::Link;
-use crate::local::Local;
+use crate::local_context::Local;
+use crate::response::{Answer, AnswerBody, Refusal};
 
 /// Where a member is asked for its state, with the entry that has to be in it.
 pub(crate) const PATH: &str = "/ferretcd/state";

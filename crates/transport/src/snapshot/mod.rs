@@ -7,13 +7,13 @@
 //! Both channels hold a few parts, so what the other side has not taken is not read either, and the memory that
 //! a snapshot takes does not depend on its size.
 
+mod chunks;
 mod fetch;
-mod parts;
 mod receive;
 mod send;
 
+pub(crate) use chunks::SnapshotBody;
 pub(crate) use fetch::{PATH, fetch, serve};
-pub(crate) use parts::SnapshotBody;
 pub(crate) use receive::{linger, receive};
 pub(crate) use send::run;
 

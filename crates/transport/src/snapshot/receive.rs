@@ -16,12 +16,12 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::parts::{Part, PartReader};
+use super::chunks::{Part, PartReader};
 use super::{PARTS_MAX, to_mark};
-use crate::answer::Refusal;
 use crate::client::innermost;
 use crate::codec::{Inbound, decode};
-use crate::local::Local;
+use crate::local_context::Local;
+use crate::response::Refusal;
 
 /// The largest message in front of an image, in bytes; etcd's bound.
 const HEAD_BYTES_MAX: u64 = 64 << 20;

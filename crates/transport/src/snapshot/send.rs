@@ -12,13 +12,13 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::parts::{SnapshotBody, pump};
+use super::chunks::{SnapshotBody, pump};
 use super::{PART_BYTES, PARTS_MAX, to_metadata};
 use crate::client::{self, Reply, RequestBody, RequestError, request, with_type};
 use crate::codec::Writer;
 use crate::link::{Link, LinkError};
-use crate::member::LocalMember;
-use crate::member::PeerReport;
+use crate::local_member::LocalMember;
+use crate::local_member::PeerReport;
 
 /// How many times the first pause after a failure the longest one is.
 const PAUSE_GROWTH: u32 = 32;

@@ -1,10 +1,10 @@
 //! Whole transports over loopback, with members that only take notes.
 
 mod harness;
-mod questions;
-mod refusals;
+mod rejections;
+mod remotes;
 mod removal;
+mod rpc;
+mod snapshot_fetch;
 mod snapshots;
-mod states;
-mod strangers;
 mod streams;

@@ -12,11 +12,11 @@ use prost::Message;
 use tracing::warn;
 
 use super::{BodyRefused, only, whole_body};
-use crate::answer::{Answer, Refusal, with};
+use crate::error_texts;
 use crate::headers::{CLUSTER_ID, CLUSTER_MISMATCH, text};
-use crate::local::Local;
+use crate::local_context::Local;
 use crate::prober::Health;
-use crate::texts;
+use crate::response::{Answer, Refusal, with};
 use crate::wire_json::{self, HashAnswer, HashQuestion};
 
 const PROTOBUF: &str = "application/protobuf";
@@ -48,9 +48,9 @@ pub(super) async fn promote(local: &Local, method: &Method, path: &str) -> Resul
         warn!("member-id" = %MemberId(number), error = %error, "failed to promote a member");
     });
     let members = promoted.map_err(|error| match error {
-        PeerError::NotFound => Refusal::text(StatusCode::NOT_FOUND, texts::ID_NOT_FOUND),
-        PeerError::NotLearner => Refusal::Precondition(texts::NOT_LEARNER),
-        PeerError::LearnerNotReady => Refusal::Precondition(texts::LEARNER_NOT_READY),
+        PeerError::NotFound => Refusal::text(StatusCode::NOT_FOUND, error_texts::ID_NOT_FOUND),
+        PeerError::NotLearner => Refusal::Precondition(error_texts::NOT_LEARNER),
+        PeerError::LearnerNotReady => Refusal::Precondition(error_texts::LEARNER_NOT_READY),
         PeerError::Timeout => Refusal::text(StatusCode::REQUEST_TIMEOUT, "etcdserver: request timed out"),
         _ => Refusal::Json(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
     })?;
@@ -72,8 +72,8 @@ pub(super) async fn hash_kv(local: &Local, request: Request<Incoming>) -> Result
     let hash = local.member.call(HashKv(revision)).await.map_err(|error| {
         warn!("requested-revision" = revision, error = %error, "failed to get hashKV");
         match error {
-            PeerError::Compacted => bad(texts::COMPACTED),
-            PeerError::FutureRevision => bad(texts::FUTURE_REVISION),
+            PeerError::Compacted => bad(error_texts::COMPACTED),
+            PeerError::FutureRevision => bad(error_texts::FUTURE_REVISION),
             other => bad(&other.to_string()),
         }
     })?;
@@ -114,9 +114,9 @@ fn malformed() -> Refusal {
 
 fn lease_refusal(error: PeerError) -> Refusal {
     match error {
-        PeerError::NotFound => Refusal::text(StatusCode::NOT_FOUND, texts::LEASE_NOT_FOUND),
+        PeerError::NotFound => Refusal::text(StatusCode::NOT_FOUND, error_texts::LEASE_NOT_FOUND),
         PeerError::TimeoutWaitApplied | PeerError::Timeout => {
-            Refusal::text(StatusCode::REQUEST_TIMEOUT, texts::WAIT_APPLIED)
+            Refusal::text(StatusCode::REQUEST_TIMEOUT, error_texts::WAIT_APPLIED)
         }
         other => Refusal::text(StatusCode::INTERNAL_SERVER_ERROR, other.to_string()),
     }

@@ -1,5 +1,7 @@
 //! The local member, as the transport sees it.
 
+mod engine;
+
 use std::fmt;
 use std::io;
 

@@ -9,11 +9,11 @@ use http::{HeaderMap, StatusCode};
 use parking_lot::RwLock;
 use tracing::warn;
 
-use crate::answer::Refusal;
 use crate::client::Client;
-use crate::member::LocalMember;
+use crate::local_member::LocalMember;
 use crate::metrics::Metrics;
-use crate::{Config, convert, texts};
+use crate::response::Refusal;
+use crate::{Config, convert, error_texts};
 
 /// How long a write of a request waits until the other side takes something.
 const WRITE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -126,7 +126,7 @@ pub(crate) enum Undelivered {
 impl From<Undelivered> for Refusal {
     fn from(undelivered: Undelivered) -> Self {
         match undelivered {
-            Undelivered::Removed => Self::Json(StatusCode::FORBIDDEN, texts::SENDER_REMOVED),
+            Undelivered::Removed => Self::Json(StatusCode::FORBIDDEN, error_texts::SENDER_REMOVED),
             Undelivered::Mismatch => {
                 Self::Json(StatusCode::FORBIDDEN, "cannot process message to mismatch member")
             }

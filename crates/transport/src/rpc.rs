@@ -15,9 +15,9 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use prost::Message;
 
 use crate::client::{Client, Reply, RequestError, request, with_type};
+use crate::error_texts;
 use crate::headers::{CLUSTER_ID, FERRETCD, text};
 use crate::link::Link;
-use crate::texts;
 use crate::wire_json::{HashAnswer, HashQuestion, VersionAnswer};
 use crate::{Connect, wire_json};
 
@@ -78,10 +78,10 @@ async fn promote(link: &Link, id: MemberId) -> Result<Vec<ferretcd_membership::M
         StatusCode::OK => wire_json::members(&reply.body).map_err(unreadable),
         StatusCode::NOT_FOUND => Err(PeerError::NotFound),
         StatusCode::REQUEST_TIMEOUT => Err(PeerError::Timeout),
-        StatusCode::PRECONDITION_FAILED if reply.text().contains(texts::LEARNER_NOT_READY) => {
+        StatusCode::PRECONDITION_FAILED if reply.text().contains(error_texts::LEARNER_NOT_READY) => {
             Err(PeerError::LearnerNotReady)
         }
-        StatusCode::PRECONDITION_FAILED if reply.text().contains(texts::NOT_LEARNER) => {
+        StatusCode::PRECONDITION_FAILED if reply.text().contains(error_texts::NOT_LEARNER) => {
             Err(PeerError::NotLearner)
         }
         _ => Err(refused(&reply)),
@@ -95,8 +95,8 @@ async fn hash_kv(link: &Link, revision: i64) -> Result<PeerHash, PeerError> {
         StatusCode::OK => {
             serde_json::from_slice::<HashAnswer>(&reply.body).map(HashAnswer::hash).map_err(unreadable)
         }
-        StatusCode::BAD_REQUEST if reply.text().contains(texts::COMPACTED) => Err(PeerError::Compacted),
-        StatusCode::BAD_REQUEST if reply.text().contains(texts::FUTURE_REVISION) => {
+        StatusCode::BAD_REQUEST if reply.text().contains(error_texts::COMPACTED) => Err(PeerError::Compacted),
+        StatusCode::BAD_REQUEST if reply.text().contains(error_texts::FUTURE_REVISION) => {
             Err(PeerError::FutureRevision)
         }
         _ => Err(refused(&reply)),

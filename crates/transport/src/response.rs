@@ -13,7 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::codec::Pieces;
 use crate::headers::{self, CLUSTER_ID};
-use crate::outgoing::OutgoingStream;
+use crate::stream_writer::OutgoingStream;
 
 /// What ends a body before its end.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;

@@ -14,7 +14,7 @@ use crate::client::{self, innermost, request};
 use crate::codec::{CodecError, Frame, appends, messages};
 use crate::headers::{self, CLUSTER_ID, CLUSTER_MISMATCH, INCOMPATIBLE_VERSION, RAFT_TO};
 use crate::link::{Link, LinkError, StreamKind};
-use crate::member::PeerReport;
+use crate::local_member::PeerReport;
 
 /// Reads one kind of stream from a member for as long as the task lives.
 pub(crate) async fn run(link: Arc<Link>, kind: StreamKind) {

@@ -10,9 +10,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
 use crate::codec::{Pieces, Writer, appends, messages};
-use crate::lane::Ticket;
 use crate::link::{Link, StreamKind};
-use crate::member::PeerReport;
+use crate::local_member::PeerReport;
+use crate::message_queue::Ticket;
 
 /// Bytes that are encoded at once. What waits for the socket is about twice that.
 const TURN_BYTES: usize = 256 << 10;
