@@ -1,4 +1,4 @@
-//! How connections to other members come about.
+//! Dialling peers.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-/// What bytes go over, in both directions.
+/// A stream of bytes in both directions.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -17,13 +17,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// A connection of some kind.
 pub type BoxedIo = Box<dyn Io>;
 
-/// The outcome of dialling, to be awaited. Dropping it gives up.
+/// The outcome of dialling, to be awaited. Dropping it cancels.
 pub type Dialing = Pin<Box<dyn Future<Output = io::Result<BoxedIo>> + Send>>;
 
-/// Dials other members.
+/// Dials peers.
 pub trait Connect: fmt::Debug + Send + Sync + 'static {
-    /// Connects to the host of a peer URL, with or without TLS as its scheme says. The caller ends what takes too
-    /// long.
+    /// Connects to the host of a peer URL, with or without TLS as its scheme says. The caller bounds the time.
     fn connect(&self, url: &Uri) -> Dialing;
 }
 
@@ -39,7 +38,7 @@ impl Connect for TcpConnect {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{url} is no http:// URL")));
             }
             let host = url.host().ok_or(io::ErrorKind::InvalidInput)?;
-            // Brackets of IPv6 addresses are part of URLs only.
+            // Only URLs have brackets around IPv6 addresses.
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let stream = TcpStream::connect((host, url.port_u16().unwrap_or(80))).await?;
             stream.set_nodelay(true)?;

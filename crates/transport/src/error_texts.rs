@@ -1,4 +1,4 @@
-//! Texts that members tell refusals apart by; other servers of the protocol write the same.
+//! Texts by which members recognize errors of their peers. They are etcd's.
 
 pub(crate) const SENDER_REMOVED: &str = "cannot process message from removed member";
 pub(crate) const NOT_LEARNER: &str = "membership: can only promote a learner member";

@@ -1,29 +1,29 @@
-//! What members tell each other with each request, and what they refuse.
+//! The headers between members, and the requests that they reject.
 
 use ferretcd_api_proto::API_VERSION;
 use ferretcd_base::{ClusterId, MemberId};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::response::Refusal;
+use crate::rejection::Rejection;
 
 pub(crate) const CLUSTER_ID: HeaderName = HeaderName::from_static("x-etcd-cluster-id");
 pub(crate) const SERVER_FROM: HeaderName = HeaderName::from_static("x-server-from");
 pub(crate) const SERVER_VERSION: HeaderName = HeaderName::from_static("x-server-version");
 pub(crate) const MIN_CLUSTER_VERSION: HeaderName = HeaderName::from_static("x-min-cluster-version");
 pub(crate) const PEER_URLS: HeaderName = HeaderName::from_static("x-peerurls");
-/// In all answers of ferretcd: the release of the program itself, which reports a version of etcd otherwise.
+/// In all responses of ferretcd: the release of the program itself, which reports a version of etcd otherwise.
 pub(crate) const FERRETCD: HeaderName = HeaderName::from_static("x-ferretcd-version");
 pub(crate) const RAFT_TO: HeaderName = HeaderName::from_static("x-raft-to");
 
-/// The oldest cluster that this version works in.
+/// The oldest cluster version that this version works with.
 const OLDEST_CLUSTER: &str = "3.0.0";
-/// What a member is that does not say.
-const SILENT: &str = "2.0.0";
+/// The version of a member that sends none.
+const UNSTATED: &str = "2.0.0";
 
 pub(crate) const INCOMPATIBLE_VERSION: &str = "incompatible version";
 pub(crate) const CLUSTER_MISMATCH: &str = "cluster ID mismatch";
 
-/// What is said of oneself.
+/// The headers of each request of the local member.
 pub(crate) fn identify(member: MemberId, cluster: ClusterId, peer_urls: &[String]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(SERVER_FROM, hex(member));
@@ -36,39 +36,39 @@ pub(crate) fn identify(member: MemberId, cluster: ClusterId, peer_urls: &[String
     headers
 }
 
-/// An id as a header has it.
+/// An id in a header.
 pub(crate) fn hex(id: impl std::fmt::Display) -> HeaderValue {
     HeaderValue::try_from(id.to_string()).expect("ids are shown as hexadecimal digits")
 }
 
-/// Who says to have sent a request.
+/// The claimed sender of a request.
 pub(crate) fn sender(headers: &HeaderMap) -> Option<MemberId> {
     u64::from_str_radix(text(headers, &SERVER_FROM)?, 16).ok().map(MemberId)
 }
 
-/// Where the sender of a request says to be reached.
+/// The URLs that the sender of a request claims.
 pub(crate) fn peer_urls(headers: &HeaderMap) -> Vec<String> {
     let urls = text(headers, &PEER_URLS).unwrap_or_default().split(',');
     urls.filter(|url| !url.is_empty()).map(str::to_owned).collect()
 }
 
-/// Refuses requests of other clusters and of versions that this one cannot work with.
-pub(crate) fn check(headers: &HeaderMap, member: MemberId, cluster: ClusterId) -> Result<(), Refusal> {
-    let server = text(headers, &SERVER_VERSION).unwrap_or(SILENT);
-    let oldest = text(headers, &MIN_CLUSTER_VERSION).unwrap_or(SILENT);
-    let said = text(headers, &CLUSTER_ID).unwrap_or_default();
+/// Rejects requests of other clusters and of versions that this one cannot work with.
+pub(crate) fn check(headers: &HeaderMap, member: MemberId, cluster: ClusterId) -> Result<(), Rejection> {
+    let server = text(headers, &SERVER_VERSION).unwrap_or(UNSTATED);
+    let oldest = text(headers, &MIN_CLUSTER_VERSION).unwrap_or(UNSTATED);
+    let claimed = text(headers, &CLUSTER_ID).unwrap_or_default();
     let is_compatible = match (minor(server), minor(oldest), minor(API_VERSION), minor(OLDEST_CLUSTER)) {
         (Some(server), Some(oldest), Some(own), Some(own_oldest)) => server >= own_oldest && oldest <= own,
         _ => false,
     };
-    let refusal = if !is_compatible {
+    let rejected = if !is_compatible {
         INCOMPATIBLE_VERSION
-    } else if said != cluster.to_string() {
+    } else if claimed != cluster.to_string() {
         CLUSTER_MISMATCH
     } else {
         return Ok(());
     };
-    let message = match refusal {
+    let message = match rejected {
         CLUSTER_MISMATCH => "request cluster ID mismatch",
         _ => "failed version compatibility check",
     };
@@ -80,17 +80,17 @@ pub(crate) fn check(headers: &HeaderMap, member: MemberId, cluster: ClusterId) -
         "remote-peer-server-name" = text(headers, &SERVER_FROM).unwrap_or_default(),
         "remote-peer-server-version" = server,
         "remote-peer-server-minimum-cluster-version" = oldest,
-        "remote-peer-cluster-id" = said,
+        "remote-peer-cluster-id" = claimed,
         "{message}"
     );
-    Err(Refusal::Precondition(refusal))
+    Err(Rejection::Precondition(rejected))
 }
 
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The part of a version `X.Y.Z` that decides.
+/// Major and minor of a version `X.Y.Z`.
 fn minor(version: &str) -> Option<(u64, u64)> {
     let mut parts = version.split('.');
     let (major, minor) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -109,13 +109,13 @@ mod tests {
         };
         match check(&headers, MemberId(1), ClusterId(0xcd)) {
             Ok(()) => None,
-            Err(Refusal::Precondition(text)) => Some(text),
+            Err(Rejection::Precondition(text)) => Some(text),
             Err(other) => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn only_members_that_fit_are_heard() {
+    fn incompatible_versions_and_other_clusters_are_rejected() {
         assert_eq!(check_with(&RAFT_TO, None), None);
         for (value, expected) in [
             (Some("3.0.9"), None),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn senders_say_who_and_where_they_are() {
+    fn sender_and_peer_urls_are_read_from_headers() {
         let urls = ["http://a:1".to_owned(), "https://b:2".to_owned()];
         let headers = identify(MemberId(0xab), ClusterId(1), &urls);
         assert_eq!(sender(&headers), Some(MemberId(0xab)));

@@ -3,29 +3,30 @@
 //! Bytes on the wire are those of etcd 3.7, so that members of both kinds understand each other: HTTP/1.1, with
 //! or without TLS, on the peer URLs.
 //!
-//! * [`PeerTransport`] is how a member reaches the others: messages on streams, snapshots, questions. It is an
+//! * [`PeerTransport`] connects a member with its peers: messages on streams, requests, snapshots. It implements
 //!   [`ferretcd_engine::Peers`].
-//! * [`PeerServer`] answers what the others ask, on connections that somebody else has accepted.
-//! * [`LocalMember`] is what both ask of the member they work for; [`Connect`] dials, with TLS or without.
+//! * [`PeerServer`] serves the requests of peers on connections that its caller has accepted.
+//! * [`LocalMember`] is the member that both work for, [`ferretcd_engine::Engine`] in the program; [`Connect`] dials, with
+//!   TLS or without.
 //!
 //! ```text
-//!            this member                                         another member
-//!  Peers::send ─► lane ─► answer to its GET /raft/stream/... ─────────► reader ─► LocalMember::receive
-//!  LocalMember::receive ◄─ reader ◄───────── answer to our GET /raft/stream/... ◄─ lane ◄─ Peers::send
+//!            local member                                                 peer
+//!  Peers::send ─► queue ─► response to its GET /raft/stream/... ──────► reader ─► LocalMember::receive
+//!  LocalMember::receive ◄─ reader ◄────── response to our GET /raft/stream/... ◄─ queue ◄─ Peers::send
 //! ```
 //!
-//! Who reads a stream dials it. There are two from each member to each other, so that heartbeats never wait behind
-//! entries. What no stream takes is posted by itself; the state of a member has a request of its own.
+//! The reader of a stream dials it. There are two streams from each member to each other, so that heartbeats never wait
+//! behind entries. Messages that no stream takes are posted one by one; a snapshot has a request of its own.
 //!
-//! What it refuses to do: it retries nothing that may have been sent, keeps no message for a member that is away,
-//! and knows of raft only which messages are large.
+//! The transport never resends a message that may have arrived, keeps no messages for an unreachable peer, and knows of raft
+//! only which messages are large.
 //!
 //! Invariants:
-//! * Messages on one stream arrive in order and at most once. Some may be lost, and then the member is told that
-//!   the other was unreachable.
-//! * Nobody who sends waits: queues have bounds, and what does not fit is dropped.
+//! * Messages on one stream arrive in order and at most once. Some may be lost, and then the peer is reported as
+//!   unreachable.
+//! * A sender never waits: queues have bounds, and a message that does not fit is dropped.
 //! * Each message that announces a snapshot is reported once as sent or failed.
-//! * Whatever bytes arrive, nothing panics, and memory grows with what has arrived, not with what is claimed.
+//! * No received bytes cause a panic, and memory grows with the bytes received, not with the lengths they claim.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -47,7 +48,7 @@
 //!     snapshot_timeout: Duration::from_secs(600),
 //! };
 //! let transport = PeerTransport::register(config, &prometheus::Registry::new(), runtime.handle())?;
-//! // The member starts with it as its `Peers`, and is then given to it.
+//! // The member starts with it as its `Peers`, and is then attached to it.
 //! let peers: Arc<dyn Peers> = Arc::new(transport.clone());
 //! assert_eq!(peers.active_since(ferretcd_base::MemberId(2)), None);
 //!
@@ -75,34 +76,38 @@ mod wire_json;
 
 mod client;
 mod metrics;
-mod response;
+mod rejection;
 mod timeout_stream;
 
 mod message_queue;
 mod peer_status;
 mod url_picker;
 
-mod link;
 mod local_context;
+mod peer;
 
 mod pipeline;
 mod prober;
+mod rpc;
 mod snapshot;
 mod stream_reader;
 mod stream_writer;
 
-mod peer;
-mod rpc;
-mod server;
+mod peer_table;
+mod peer_tasks;
 mod transport;
+
+mod response;
+mod server;
 
 #[cfg(test)]
 mod tests;
 
+pub use client::BodyError;
 pub use config::Config;
 pub use connect::{BoxedIo, Connect, Dialing, Io, TcpConnect};
 pub use local_member::{LocalMember, OutgoingSnapshot, PeerReport};
-pub use response::{AnswerBody, AnswerData, BodyError};
+pub use response::{ResponseBody, ResponseData};
 pub use rpc::cluster_members;
 pub use server::PeerServer;
 pub use transport::PeerTransport;

@@ -1,40 +1,49 @@
-//! What all connections of a member share.
+//! The local member as its connections share it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ferretcd_api_proto::raftpb::{self, MessageType};
 use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_membership::Membership;
 use http::{HeaderMap, StatusCode};
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::client::Client;
+use crate::config::Config;
 use crate::local_member::LocalMember;
 use crate::metrics::Metrics;
-use crate::response::Refusal;
-use crate::{Config, convert, error_texts};
+use crate::rejection::Rejection;
+use crate::{convert, error_texts, headers};
 
-/// How long a write of a request waits until the other side takes something.
-const WRITE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// How long a write of a request waits until the peer takes a byte.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Snapshots that are sent at the same time to members that fetch them. Each has a thread while it lasts.
+const FETCHES_MAX: usize = 2;
 
-/// The member on this side and how it speaks.
+/// The local member, its clients for requests to peers, and the checks of received messages.
 #[derive(Debug)]
-pub(crate) struct Local {
+pub(crate) struct LocalContext {
     pub(crate) id: MemberId,
     pub(crate) cluster: ClusterId,
     pub(crate) member: Arc<dyn LocalMember>,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
-    /// What goes with each request.
+    /// The headers of each request.
     pub(crate) identity: HeaderMap,
     pub(crate) streams: Client,
-    pub(crate) calls: Client,
-    /// The members as they were told last. Replaced as a whole.
-    pub(crate) membership: Arc<RwLock<Membership>>,
+    pub(crate) rpcs: Client,
+    /// One permit: one snapshot is received at a time.
+    pub(crate) receiving: Arc<Semaphore>,
+    /// One permit for each snapshot that is fetched from this member.
+    pub(crate) fetches: Arc<Semaphore>,
+    /// The last known members. Replaced as a whole.
+    membership: Arc<RwLock<Membership>>,
 }
 
-impl Local {
+impl LocalContext {
     pub(crate) fn new(
         member: Arc<dyn LocalMember>,
         config: Config,
@@ -42,23 +51,32 @@ impl Local {
         membership: Arc<RwLock<Membership>>,
     ) -> Self {
         let (id, cluster) = (member.id(), member.cluster_id());
-        let identity = crate::headers::identify(id, cluster, &config.peer_urls);
         let connect = Arc::clone(&config.connect);
-        let streams = Client::for_streams(Arc::clone(&connect), config.dial_timeout, config.silence);
-        let calls = Client::for_calls(connect, config.dial_timeout, WRITE_PATIENCE);
-        Self { id, cluster, member, config, metrics, identity, streams, calls, membership }
+        Self {
+            id,
+            cluster,
+            member,
+            metrics,
+            identity: headers::identify(id, cluster, &config.peer_urls),
+            streams: Client::for_streams(Arc::clone(&connect), config.dial_timeout, config.silence),
+            rpcs: Client::for_rpcs(connect, config.dial_timeout, WRITE_TIMEOUT),
+            receiving: Arc::new(Semaphore::new(1)),
+            fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+            membership,
+            config,
+        }
     }
 
     pub(crate) fn is_removed(&self, id: MemberId) -> bool {
         self.membership.read().is_removed(id)
     }
 
-    /// As whom somebody is counted: members by their ids, and all others as one, for they can say to be anybody.
+    /// The id of a sender in the metrics: members have their own, and all others share one, because they can invent ids.
     pub(crate) fn counted(&self, id: MemberId) -> MemberId {
         if self.membership.read().member(id).is_some() { id } else { MemberId::default() }
     }
 
-    /// Whether a message may be taken at all.
+    /// Checks sender and receiver of a message.
     pub(crate) fn admit(&self, message: &raftpb::Message) -> Result<(), Undelivered> {
         if self.is_removed(MemberId(message.from())) {
             return Err(Undelivered::Removed);
@@ -69,8 +87,8 @@ impl Local {
         Ok(())
     }
 
-    /// Gives a message to the member. One that announces a state is refused: nothing has been stored for it, and the
-    /// member would have a log that begins with what it does not have.
+    /// Delivers a message to the local member. A message that announces a snapshot is rejected: no snapshot has been stored
+    /// for it, and the member would have a log that begins after entries that it lacks.
     pub(crate) fn deliver(&self, message: raftpb::Message) -> Result<(), Undelivered> {
         if message.r#type() == MessageType::MsgSnap {
             let from = MemberId(message.from());
@@ -80,29 +98,10 @@ impl Local {
         self.deliver_stored(message)
     }
 
-    /// Gives a message to the member, for which it has stored the state if that is what the message is about.
+    /// Delivers a message to the local member, which has stored the snapshot that the message announces, if it does.
     pub(crate) fn deliver_stored(&self, message: raftpb::Message) -> Result<(), Undelivered> {
-        let (from, to) = (MemberId(message.from()), MemberId(message.to()));
-        match self.admit(&message) {
-            Err(Undelivered::Removed) => {
-                warn!(
-                    "local-member-id" = %self.id,
-                    "removed-member-id" = %from,
-                    "rejected Raft message from removed member"
-                );
-                return Err(Undelivered::Removed);
-            }
-            Err(Undelivered::Mismatch) => {
-                warn!(
-                    "local-member-id" = %self.id,
-                    "mismatch-member-id" = %to,
-                    "rejected Raft message to mismatch member"
-                );
-                return Err(Undelivered::Mismatch);
-            }
-            Err(other) => return Err(other),
-            Ok(()) => {}
-        }
+        let from = MemberId(message.from());
+        self.admit(&message).inspect_err(|undelivered| self.log(*undelivered, &message))?;
         let message = convert::from_wire(message).map_err(|error| {
             warn!("local-member-id" = %self.id, "from" = %from, error, "failed to process Raft message");
             Undelivered::Malformed
@@ -110,20 +109,36 @@ impl Local {
         self.member.receive(message);
         Ok(())
     }
+
+    fn log(&self, undelivered: Undelivered, message: &raftpb::Message) {
+        match undelivered {
+            Undelivered::Removed => warn!(
+                "local-member-id" = %self.id,
+                "removed-member-id" = %MemberId(message.from()),
+                "rejected Raft message from removed member"
+            ),
+            Undelivered::Mismatch => warn!(
+                "local-member-id" = %self.id,
+                "mismatch-member-id" = %MemberId(message.to()),
+                "rejected Raft message to mismatch member"
+            ),
+            Undelivered::Malformed => {}
+        }
+    }
 }
 
-/// Why a message was not given to the member.
+/// Why a message was not delivered to the local member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undelivered {
-    /// Its sender was removed.
+    /// The sender has been removed.
     Removed,
-    /// It is for somebody else.
+    /// The message is for another member.
     Mismatch,
-    /// It is none that members send to each other.
+    /// Members do not send such messages to each other.
     Malformed,
 }
 
-impl From<Undelivered> for Refusal {
+impl From<Undelivered> for Rejection {
     fn from(undelivered: Undelivered) -> Self {
         match undelivered {
             Undelivered::Removed => Self::Json(StatusCode::FORBIDDEN, error_texts::SENDER_REMOVED),

@@ -1,4 +1,4 @@
-//! The metrics of the network between members, under etcd's names.
+//! The metrics of the network between members, with etcd's names.
 
 use ferretcd_base::MemberId;
 use prometheus::core::Collector;
@@ -7,7 +7,7 @@ use prometheus::{
     Registry, exponential_buckets,
 };
 
-/// All series; those of one member come with [`Metrics::of_peer`].
+/// All series; [`Metrics::of_peer`] gives those of one peer.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     known: IntGaugeVec,
@@ -22,7 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) received_snapshots: SnapshotSeries,
 }
 
-/// What is counted of snapshots in one direction, each by the other member's id.
+/// The series of snapshots in one direction, by the peer's id.
 #[derive(Clone, Debug)]
 pub(crate) struct SnapshotSeries {
     success: IntCounterVec,
@@ -31,7 +31,7 @@ pub(crate) struct SnapshotSeries {
     duration: HistogramVec,
 }
 
-/// The series of one member, found once.
+/// The series of one peer, looked up once.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerCounters {
     pub(crate) sent_bytes: IntCounter,
@@ -39,8 +39,8 @@ pub(crate) struct PeerCounters {
     pub(crate) sent_failures: IntCounter,
     pub(crate) received_failures: IntCounter,
     pub(crate) round_trip: Histogram,
-    /// Signs of life come from nobody in particular.
-    pub(crate) received_from_nobody: IntCounter,
+    /// Heartbeats of streams carry no sender, so they count for id 0.
+    pub(crate) received_heartbeats: IntCounter,
 }
 
 impl Metrics {
@@ -70,7 +70,7 @@ impl Metrics {
         })
     }
 
-    /// The series of a member.
+    /// The series of a peer.
     pub(crate) fn of_peer(&self, id: MemberId) -> PeerCounters {
         let id = &id.to_string();
         PeerCounters {
@@ -79,28 +79,28 @@ impl Metrics {
             sent_failures: self.sent_failures.with_label_values(&[id]),
             received_failures: self.received_failures.with_label_values(&[id]),
             round_trip: self.round_trip.with_label_values(&[id]),
-            received_from_nobody: self.received_bytes.with_label_values(&["0"]),
+            received_heartbeats: self.received_bytes.with_label_values(&["0"]),
         }
     }
 
-    /// The gauge of whether a member is connected, and how often it was lost.
+    /// Whether a peer is active, and how often its connection was lost.
     pub(crate) fn activity(&self, local: MemberId, remote: MemberId) -> (IntGauge, IntCounter) {
         let labels = &[&local.to_string(), &remote.to_string()];
         (self.active.with_label_values(labels), self.disconnected.with_label_values(labels))
     }
 
-    /// Whether `remote` is a member now.
+    /// Whether the peer `remote` is a member now.
     pub(crate) fn set_known(&self, local: MemberId, remote: MemberId, is_known: bool) {
         let labels = &[&local.to_string(), &remote.to_string()];
         self.known.with_label_values(labels).set(is_known.into());
     }
 
-    /// Bytes that came outside of a stream.
+    /// Bytes received outside of a stream.
     pub(crate) fn received(&self, from: MemberId, bytes: u64) {
         self.received_bytes.with_label_values(&[&from.to_string()]).inc_by(bytes);
     }
 
-    /// A message that came outside of a stream could not be read.
+    /// A message outside of a stream could not be read.
     pub(crate) fn not_received(&self, from: Option<MemberId>) {
         self.received_failures.with_label_values(&[&label(from)]).inc();
     }
@@ -122,7 +122,7 @@ impl SnapshotSeries {
         })
     }
 
-    /// One more is under way, until the result is dropped.
+    /// One more snapshot is in flight until the result is dropped.
     pub(crate) fn begin(&self, id: MemberId) -> Inflight {
         let gauge = self.inflights.with_label_values(&[&id.to_string()]);
         gauge.inc();
@@ -140,7 +140,7 @@ impl SnapshotSeries {
     }
 }
 
-/// A snapshot under way.
+/// A snapshot in flight.
 #[derive(Debug)]
 pub(crate) struct Inflight(IntGauge);
 
@@ -154,7 +154,7 @@ fn label(id: Option<MemberId>) -> String {
     id.unwrap_or_default().to_string()
 }
 
-/// Registers series with the names' common beginning.
+/// Registers series with the common prefix of their names.
 struct Network<'a>(&'a Registry);
 
 impl Network<'_> {
@@ -166,7 +166,7 @@ impl Network<'_> {
         self.add(IntCounterVec::new(opts(name, help), labels)?)
     }
 
-    /// Buckets begin at the first number and double, as many as the second says.
+    /// The first bucket and the number of buckets; each is twice the one before.
     fn histogram(
         &self,
         name: &str,

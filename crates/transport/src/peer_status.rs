@@ -1,4 +1,4 @@
-//! Whether another member is there.
+//! Whether a peer is active.
 
 use std::time::Instant;
 
@@ -7,17 +7,17 @@ use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge};
 use tracing::{debug, info, warn};
 
-/// What the connections to one member have shown last.
+/// The last outcome of the connections to a peer.
 #[derive(Debug)]
-pub(crate) struct Liveness {
+pub(crate) struct PeerStatus {
     id: MemberId,
-    /// Since when there was no failure; set by whoever has a connection.
+    /// Since when there was no failure; set by each connection.
     since: Mutex<Option<Instant>>,
     active: IntGauge,
     disconnected: IntCounter,
 }
 
-impl Liveness {
+impl PeerStatus {
     pub(crate) fn new(id: MemberId, active: IntGauge, disconnected: IntCounter) -> Self {
         Self { id, since: Mutex::default(), active, disconnected }
     }
@@ -35,9 +35,9 @@ impl Liveness {
         }
     }
 
-    /// Something with the member has failed: `action` on `way`, because of `error`.
-    pub(crate) fn deactivate(&self, action: &str, way: &str, error: &str) {
-        let error = format!("failed to {action} {} on {way} ({error})", self.id);
+    /// Records a failure: of `action` on `connection`, because of `error`.
+    pub(crate) fn deactivate(&self, action: &str, connection: &str, error: &str) {
+        let error = format!("failed to {action} {} on {connection} ({error})", self.id);
         if self.end() {
             self.disconnected.inc();
             warn!("peer-id" = %self.id, error, "peer became inactive (message send to peer failed)");
@@ -55,8 +55,8 @@ impl Liveness {
     }
 }
 
-/// Who is no peer any more is not counted among the active ones.
-impl Drop for Liveness {
+/// A peer that is dropped does not count as active.
+impl Drop for PeerStatus {
     fn drop(&mut self) {
         self.end();
     }

@@ -1,58 +1,58 @@
-//! Messages that no stream takes: each is posted by itself.
+//! Messages that no stream takes. Each is posted by itself.
 
 use std::sync::Arc;
 
 use ferretcd_api_proto::raftpb::Message;
 use http::Method;
+use http_body_util::Full;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::client::{request, with_type};
-use crate::link::{Link, LinkError};
-use crate::local_member::PeerReport;
+use crate::peer::{ExchangeError, Peer};
 
-/// Messages that wait at most.
+/// Messages that wait, at most.
 pub(crate) const WAITING_MAX: usize = 64;
-/// Messages under way at the same time.
-const UNDER_WAY_MAX: usize = 4;
+/// Messages in flight, at most.
+const IN_FLIGHT_MAX: usize = 4;
 
-/// Posts what comes for as long as the task lives. Nothing is sent twice.
-pub(crate) async fn run(link: Arc<Link>, mut messages: mpsc::Receiver<Message>) {
-    let mut under_way = JoinSet::new();
+/// Posts messages until the task is aborted. None is sent twice.
+pub(crate) async fn run(peer: Arc<Peer>, mut messages: mpsc::Receiver<Message>) {
+    let mut in_flight = JoinSet::new();
     while let Some(message) = messages.recv().await {
-        if under_way.len() >= UNDER_WAY_MAX {
-            under_way.join_next().await;
+        if in_flight.len() >= IN_FLIGHT_MAX {
+            in_flight.join_next().await;
         }
-        while under_way.try_join_next().is_some() {}
-        under_way.spawn(post(Arc::clone(&link), message));
+        while in_flight.try_join_next().is_some() {}
+        in_flight.spawn(post(Arc::clone(&peer), message));
     }
 }
 
-async fn post(link: Arc<Link>, message: Message) {
+async fn post(peer: Arc<Peer>, message: Message) {
     let body = message.encode_to_vec();
     let bytes = body.len();
-    match try_post(&link, body).await {
+    match try_post(&peer, body).await {
         Ok(()) => {
-            link.liveness.activate();
-            link.counters.sent_bytes.inc_by(bytes as u64);
+            peer.status.activate();
+            peer.counters.sent_bytes.inc_by(bytes as u64);
         }
         Err(error) => {
-            link.liveness.deactivate("write", "pipeline", &error.to_string());
-            link.counters.sent_failures.inc();
-            link.local.member.report(PeerReport::Unreachable(link.id));
+            peer.status.deactivate("write", "pipeline", &error.to_string());
+            peer.counters.sent_failures.inc();
+            peer.report_unreachable();
         }
     }
 }
 
-async fn try_post(link: &Link, body: Vec<u8>) -> Result<(), LinkError> {
-    let (local, url) = (&link.local, link.url()?);
-    let request = request(&url, Method::POST, "/raft", &local.identity, bytes::Bytes::from(body));
+async fn try_post(peer: &Peer, body: Vec<u8>) -> Result<(), ExchangeError> {
+    let (local, url) = (&peer.local, peer.url()?);
+    let request = request(&url, Method::POST, "/raft", &local.identity, Full::new(body.into()));
     let request = with_type(request, "application/protobuf");
-    let reply = local.calls.call(request, local.config.call_timeout).await.map_err(LinkError::from);
-    let posted = reply.and_then(|reply| link.check_posted(&reply));
+    let response = local.rpcs.call(request, local.config.call_timeout).await.map_err(ExchangeError::from);
+    let posted = response.and_then(|response| peer.check_posted(&response));
     if posted.is_err() {
-        link.urls.failed(&url);
+        peer.urls.failed(&url);
     }
     posted
 }

@@ -1,4 +1,4 @@
-//! What is answered to requests, and the bodies that carry it.
+//! Responses of the server and their bodies.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,34 +11,33 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 
-use crate::codec::Pieces;
+use crate::client::BodyError;
+use crate::codec::Chunks;
 use crate::headers::{self, CLUSTER_ID};
-use crate::stream_writer::OutgoingStream;
+use crate::rejection::Rejection;
+use crate::stream_writer::StreamWriter;
 
-/// What ends a body before its end.
-pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug)]
-pub struct AnswerBody(Inner);
+pub struct ResponseBody(Inner);
 
 #[derive(Debug)]
 enum Inner {
     Full(Option<Bytes>),
-    Stream(Box<OutgoingStream>),
+    Stream(Box<StreamWriter>),
     Other(UnsyncBoxBody<Bytes, BodyError>),
 }
 
-/// Bytes of an [`AnswerBody`].
+/// Bytes of a [`ResponseBody`].
 #[derive(Debug)]
-pub struct AnswerData(Pieces);
+pub struct ResponseData(Chunks);
 
-impl AnswerBody {
-    pub(crate) fn stream(stream: OutgoingStream) -> Self {
+impl ResponseBody {
+    pub(crate) fn stream(stream: StreamWriter) -> Self {
         Self(Inner::Stream(Box::new(stream)))
     }
 
-    /// A body that another service made.
+    /// The body of another service.
     pub(crate) fn other<B>(body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -48,28 +47,28 @@ impl AnswerBody {
     }
 }
 
-impl From<Bytes> for AnswerBody {
+impl From<Bytes> for ResponseBody {
     fn from(bytes: Bytes) -> Self {
         Self(Inner::Full(Some(bytes).filter(|bytes| !bytes.is_empty())))
     }
 }
 
-impl Body for AnswerBody {
-    type Data = AnswerData;
+impl Body for ResponseBody {
+    type Data = ResponseData;
     type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<AnswerData>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<ResponseData>, BodyError>>> {
         match &mut self.get_mut().0 {
             Inner::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(data(bytes.into())))),
             Inner::Stream(stream) => {
-                stream.poll_pieces(cx).map(|pieces| pieces.map(|pieces| Ok(data(pieces))))
+                stream.poll_chunks(cx).map(|chunks| chunks.map(|chunks| Ok(data(chunks))))
             }
-            Inner::Other(body) => {
-                Pin::new(body).poll_frame(cx).map_ok(|frame| frame.map_data(|bytes| AnswerData(bytes.into())))
-            }
+            Inner::Other(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_ok(|frame| frame.map_data(|bytes| ResponseData(bytes.into()))),
         }
     }
 
@@ -90,11 +89,11 @@ impl Body for AnswerBody {
     }
 }
 
-fn data(pieces: Pieces) -> Frame<AnswerData> {
-    Frame::data(AnswerData(pieces))
+fn data(chunks: Chunks) -> Frame<ResponseData> {
+    Frame::data(ResponseData(chunks))
 }
 
-impl Buf for AnswerData {
+impl Buf for ResponseData {
     fn remaining(&self) -> usize {
         self.0.remaining()
     }
@@ -112,37 +111,20 @@ impl Buf for AnswerData {
     }
 }
 
-/// What requests are answered with.
-pub(crate) type Answer = Response<AnswerBody>;
+/// A response of the server.
+pub(crate) type HttpResponse = Response<ResponseBody>;
 
-/// Why a request is not served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The method is not the one named.
-    Method(&'static str),
-    /// The two members do not fit.
-    Precondition(&'static str),
-    /// Plain text with a status.
-    Text(StatusCode, String),
-    /// What etcd says in JSON.
-    Json(StatusCode, &'static str),
-}
-
-impl Refusal {
-    pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Self {
-        Self::Text(status, text.into())
-    }
-
-    pub(crate) fn answer(self) -> Answer {
-        match self {
-            Self::Method(allowed) => {
-                let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-                answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-                answer
+impl From<Rejection> for HttpResponse {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Method(allowed) => {
+                let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+                response
             }
-            Self::Precondition(text) => plain(StatusCode::PRECONDITION_FAILED, text),
-            Self::Text(status, text) => plain(status, &text),
-            Self::Json(status, text) => {
+            Rejection::Precondition(text) => plain(StatusCode::PRECONDITION_FAILED, text),
+            Rejection::Text(status, text) => plain(status, &text),
+            Rejection::Json(status, text) => {
                 let body = serde_json::json!({ "message": text }).to_string();
                 with(status, "application/json", body.into())
             }
@@ -150,31 +132,31 @@ impl Refusal {
     }
 }
 
-/// An error as Go's servers write it: text, and a line feed behind it.
-fn plain(status: StatusCode, text: &str) -> Answer {
-    let mut answer = with(status, "text/plain; charset=utf-8", format!("{text}\n").into());
+/// An error as Go's servers write it: the text and a line feed.
+fn plain(status: StatusCode, text: &str) -> HttpResponse {
+    let mut response = with(status, "text/plain; charset=utf-8", format!("{text}\n").into());
     let nosniff = HeaderValue::from_static("nosniff");
-    answer.headers_mut().insert(HeaderName::from_static("x-content-type-options"), nosniff);
-    answer
+    response.headers_mut().insert(HeaderName::from_static("x-content-type-options"), nosniff);
+    response
 }
 
-/// An answer of some content.
-pub(crate) fn with(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(body.into());
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
+/// A response with a body.
+pub(crate) fn with(status: StatusCode, content_type: &'static str, body: Bytes) -> HttpResponse {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
-/// Accepted, and nothing to say.
-pub(crate) fn no_content() -> Answer {
-    let mut answer = Response::new(Bytes::new().into());
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    answer
+/// A successful response without a body.
+pub(crate) fn no_content() -> HttpResponse {
+    let mut response = Response::new(Bytes::new().into());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
 }
 
-/// Adds whose answer it is.
-pub(crate) fn of_cluster(mut answer: Answer, cluster: ClusterId) -> Answer {
-    answer.headers_mut().insert(CLUSTER_ID, headers::hex(cluster));
-    answer
+/// Adds the id of the cluster.
+pub(crate) fn of_cluster(mut response: HttpResponse, cluster: ClusterId) -> HttpResponse {
+    response.headers_mut().insert(CLUSTER_ID, headers::hex(cluster));
+    response
 }

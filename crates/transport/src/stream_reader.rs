@@ -1,11 +1,11 @@
-//! Streams from another member: dialled here, for it is the reader who knows when one is missing.
+//! Streams of messages from a peer. The reader dials them, because it knows when one is missing.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ferretcd_api_proto::raftpb::Message;
 use http::{Method, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
@@ -13,103 +13,103 @@ use tracing::{debug, info, warn};
 use crate::client::{self, innermost, request};
 use crate::codec::{CodecError, Frame, appends, messages};
 use crate::headers::{self, CLUSTER_ID, CLUSTER_MISMATCH, INCOMPATIBLE_VERSION, RAFT_TO};
-use crate::link::{Link, LinkError, StreamKind};
 use crate::local_member::PeerReport;
+use crate::peer::{ExchangeError, Peer, StreamKind};
 
-/// Reads one kind of stream from a member for as long as the task lives.
-pub(crate) async fn run(link: Arc<Link>, kind: StreamKind) {
+/// Reads one kind of stream from a peer until the task is aborted.
+pub(crate) async fn run(peer: Arc<Peer>, kind: StreamKind) {
     info!(
         "stream-reader-type" = kind.name(),
-        "local-member-id" = %link.local.id,
-        "remote-peer-id" = %link.id,
+        "local-member-id" = %peer.local.id,
+        "remote-peer-id" = %peer.id,
         "started stream reader with remote peer"
     );
     loop {
         let attempted = Instant::now();
-        match dial(&link, kind).await {
-            Ok(body) => serve(&link, kind, body).await,
-            Err(error) => link.liveness.deactivate("dial", kind.name(), &error.to_string()),
+        match dial(&peer, kind).await {
+            Ok(body) => read_and_log(&peer, kind, body).await,
+            Err(error) => peer.status.deactivate("dial", kind.name(), &error.to_string()),
         }
-        sleep_until(attempted + link.local.config.retry_pause).await;
+        sleep_until(attempted + peer.local.config.retry_pause).await;
     }
 }
 
-async fn serve(link: &Link, kind: StreamKind, body: Incoming) {
-    link.liveness.activate();
+async fn read_and_log(peer: &Peer, kind: StreamKind, body: Incoming) {
+    peer.status.activate();
     info!(
         "stream-reader-type" = kind.name(),
-        "local-member-id" = %link.local.id,
-        "remote-peer-id" = %link.id,
+        "local-member-id" = %peer.local.id,
+        "remote-peer-id" = %peer.id,
         "established TCP streaming connection with remote peer"
     );
-    let ended = read(link, kind, body).await;
+    let ended = read(peer, kind, body).await;
     warn!(
         "stream-reader-type" = kind.name(),
-        "local-member-id" = %link.local.id,
-        "remote-peer-id" = %link.id,
+        "local-member-id" = %peer.local.id,
+        "remote-peer-id" = %peer.id,
         error = ended.as_ref().map_or_else(ToString::to_string, |()| "EOF".to_owned()),
         "lost TCP streaming connection with remote peer"
     );
     if let Err(error) = ended {
-        link.liveness.deactivate("read", kind.name(), &error.to_string());
+        peer.status.deactivate("read", kind.name(), &error.to_string());
     }
 }
 
-/// Asks a member for its stream.
-async fn dial(link: &Link, kind: StreamKind) -> Result<Incoming, LinkError> {
-    let (local, url) = (&link.local, link.url()?);
+/// Requests the stream of a peer.
+async fn dial(peer: &Peer, kind: StreamKind) -> Result<Incoming, ExchangeError> {
+    let (local, url) = (&peer.local, peer.url()?);
     let path = format!("/raft/stream/{}/{}", kind.segment(), local.id);
-    debug!(from = %local.id, to = %link.id, address = %url, "dial stream reader");
-    let mut request = request(&url, Method::GET, &path, &local.identity, Bytes::new());
-    request.headers_mut().insert(RAFT_TO, headers::hex(link.id));
+    debug!(from = %local.id, to = %peer.id, address = %url, "dial stream reader");
+    let mut request = request(&url, Method::GET, &path, &local.identity, Full::default());
+    request.headers_mut().insert(RAFT_TO, headers::hex(peer.id));
     let outcome = match local.streams.send(request).await {
         Ok(response) if response.status() == StatusCode::OK => return Ok(response.into_body()),
-        Ok(response) => refused(link, response).await,
+        Ok(response) => rejected(peer, response).await,
         Err(error) => error.into(),
     };
-    link.urls.failed(&url);
+    peer.urls.failed(&url);
     Err(outcome)
 }
 
-/// What an answer means that is no stream.
-async fn refused(link: &Link, response: http::Response<Incoming>) -> LinkError {
+/// What a response without a stream means.
+async fn rejected(peer: &Peer, response: http::Response<Incoming>) -> ExchangeError {
     match response.status() {
-        StatusCode::GONE if link.is_of_cluster(response.headers()) => {
-            link.local.member.report(PeerReport::Removed);
-            LinkError::Removed
+        StatusCode::GONE if peer.is_of_cluster(response.headers()) => {
+            peer.local.member.report(PeerReport::Removed);
+            ExchangeError::Removed
         }
-        StatusCode::NOT_FOUND => LinkError::Unknown,
+        StatusCode::NOT_FOUND => ExchangeError::Unknown,
         StatusCode::PRECONDITION_FAILED => match client::read(response).await {
-            Ok(reply) => precondition(link, &reply),
+            Ok(response) => precondition(peer, &response),
             Err(error) => error.into(),
         },
-        status => LinkError::Status(status),
+        status => ExchangeError::Status(status),
     }
 }
 
-fn precondition(link: &Link, reply: &client::Reply) -> LinkError {
-    let refused = reply.text();
-    match refused.as_str() {
+fn precondition(peer: &Peer, response: &client::FullResponse) -> ExchangeError {
+    let rejected = response.text();
+    match rejected.as_str() {
         INCOMPATIBLE_VERSION => warn!(
-            "local-member-id" = %link.local.id,
-            "remote-peer-id" = %link.id,
-            error = refused,
+            "local-member-id" = %peer.local.id,
+            "remote-peer-id" = %peer.id,
+            error = rejected,
             "request sent was ignored by remote peer due to server version incompatibility"
         ),
         CLUSTER_MISMATCH => warn!(
-            "remote-peer-id" = %link.id,
-            "remote-peer-cluster-id" = headers::text(&reply.headers, &CLUSTER_ID).unwrap_or_default(),
-            "local-member-id" = %link.local.id,
-            "local-member-cluster-id" = %link.local.cluster,
-            error = refused,
+            "remote-peer-id" = %peer.id,
+            "remote-peer-cluster-id" = headers::text(&response.headers, &CLUSTER_ID).unwrap_or_default(),
+            "local-member-id" = %peer.local.id,
+            "local-member-cluster-id" = %peer.local.cluster,
+            error = rejected,
             "request sent was ignored by remote peer due to cluster ID mismatch"
         ),
         _ => {}
     }
-    LinkError::Precondition(refused)
+    ExchangeError::Precondition(rejected)
 }
 
-/// Why a stream has ended before its end.
+/// Why a stream broke off.
 #[derive(Debug, thiserror::Error)]
 enum StreamError {
     #[error("{0}")]
@@ -118,31 +118,31 @@ enum StreamError {
     Codec(#[from] CodecError),
 }
 
-/// Gives what comes to the member, up to the stream's end.
-async fn read(link: &Link, kind: StreamKind, mut body: Incoming) -> Result<(), StreamError> {
-    let mut decoder = Decoder::new(link, kind);
+/// Delivers the messages of a stream to the local member until the stream ends.
+async fn read(peer: &Peer, kind: StreamKind, mut body: Incoming) -> Result<(), StreamError> {
+    let mut decoder = Decoder::new(peer, kind);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| StreamError::Broken(innermost(&error)))?;
         let Ok(chunk) = frame.into_data() else { continue };
-        // Something else with the member may have failed since the stream has begun, and is not tried again.
-        link.liveness.activate();
+        // Another connection may have failed since the stream began, and would not become active again by itself.
+        peer.status.activate();
         decoder.push(chunk);
         while let Some(frame) = decoder.next()? {
             match frame {
                 Frame::Heartbeat => {
-                    link.counters.received_from_nobody.inc_by(messages::HEARTBEAT_BYTES as u64);
+                    peer.counters.received_heartbeats.inc_by(messages::HEARTBEAT_BYTES as u64);
                 }
-                Frame::Message(message, bytes) => receive(link, *message, bytes),
+                Frame::Message(message, bytes) => receive(peer, *message, bytes),
             }
         }
     }
     Ok(())
 }
 
-fn receive(link: &Link, message: Message, bytes: usize) {
-    link.counters.received_bytes.inc_by(bytes as u64);
-    if link.local.deliver(message).is_err() {
-        link.counters.received_failures.inc();
+fn receive(peer: &Peer, message: Message, bytes: usize) {
+    peer.counters.received_bytes.inc_by(bytes as u64);
+    if peer.local.deliver(message).is_err() {
+        peer.counters.received_failures.inc();
     }
 }
 
@@ -152,9 +152,9 @@ enum Decoder {
 }
 
 impl Decoder {
-    fn new(link: &Link, kind: StreamKind) -> Self {
+    fn new(peer: &Peer, kind: StreamKind) -> Self {
         match kind {
-            StreamKind::Appends => Self::Appends(Box::new(appends::Decoder::new(link.local.id.0, link.id.0))),
+            StreamKind::Appends => Self::Appends(Box::new(appends::Decoder::new(peer.local.id.0, peer.id.0))),
             StreamKind::Messages => Self::Messages(messages::Decoder::default()),
         }
     }

@@ -1,4 +1,4 @@
-//! The body of an answer that carries messages for as long as the connection lasts.
+//! Streams of messages to a peer. A stream is the body of a response, which lasts as long as the connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,18 +9,17 @@ use ferretcd_api_proto::raftpb::Message;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
-use crate::codec::{Pieces, Writer, appends, messages};
-use crate::link::{Link, StreamKind};
-use crate::local_member::PeerReport;
+use crate::codec::{Chunks, Writer, appends, messages};
 use crate::message_queue::Ticket;
+use crate::peer::{Peer, StreamKind};
 
-/// Bytes that are encoded at once. What waits for the socket is about twice that.
+/// Bytes that are encoded at once. About twice as many wait for the socket.
 const TURN_BYTES: usize = 256 << 10;
 
-/// One stream to another member. Its connection asks for pieces when it has room.
+/// One stream to a peer. The connection polls it for chunks when the socket has room.
 #[derive(Debug)]
-pub(crate) struct OutgoingStream {
-    link: Arc<Link>,
+pub(crate) struct StreamWriter {
+    peer: Arc<Peer>,
     kind: StreamKind,
     ticket: Ticket,
     encoder: appends::Encoder,
@@ -28,39 +27,39 @@ pub(crate) struct OutgoingStream {
     turn: Vec<Message>,
 }
 
-impl OutgoingStream {
-    /// Begins a stream in place of an older one.
-    pub(crate) fn begin(link: Arc<Link>, kind: StreamKind) -> Self {
-        let replaces = link.lane(kind).is_attached();
-        let ticket = link.lane(kind).attach();
+impl StreamWriter {
+    /// Begins a stream; it replaces an older one.
+    pub(crate) fn begin(peer: Arc<Peer>, kind: StreamKind) -> Self {
+        let replaces = peer.queue(kind).is_attached();
+        let ticket = peer.queue(kind).attach();
         if replaces {
-            // What the older one has taken may not have arrived.
-            link.local.member.report(PeerReport::Unreachable(link.id));
+            // Messages that the older one took may not have arrived.
+            peer.report_unreachable();
         }
         info!(
-            from = %link.local.id,
-            to = %link.id,
+            from = %peer.local.id,
+            to = %peer.id,
             "stream-type" = kind.name(),
             "set message encoder"
         );
-        link.liveness.activate();
+        peer.status.activate();
         info!(
             "stream-writer-type" = kind.name(),
-            "local-member-id" = %link.local.id,
-            "remote-peer-id" = %link.id,
+            "local-member-id" = %peer.local.id,
+            "remote-peer-id" = %peer.id,
             "established TCP streaming connection with remote peer"
         );
-        let period = link.local.config.silence / 3;
+        let period = peer.local.config.silence / 3;
         let mut heartbeat = interval_at(Instant::now() + period, period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let heartbeat = Box::pin(heartbeat);
-        Self { link, kind, ticket, encoder: appends::Encoder::default(), heartbeat, turn: Vec::new() }
+        Self { peer, kind, ticket, encoder: appends::Encoder::default(), heartbeat, turn: Vec::new() }
     }
 
-    /// The next bytes of the stream; `None` when it is to end.
-    pub(crate) fn poll_pieces(&mut self, cx: &mut Context<'_>) -> Poll<Option<Pieces>> {
-        let taken = self.link.lane(self.kind).poll_take(self.ticket, TURN_BYTES, &mut self.turn, cx);
-        let pieces = match taken {
+    /// The next bytes of the stream; `None` when it must end.
+    pub(crate) fn poll_chunks(&mut self, cx: &mut Context<'_>) -> Poll<Option<Chunks>> {
+        let taken = self.peer.queue(self.kind).poll_take(self.ticket, TURN_BYTES, &mut self.turn, cx);
+        let chunks = match taken {
             Poll::Ready(false) => return Poll::Ready(None),
             Poll::Ready(true) => self.encode_turn(),
             Poll::Pending => {
@@ -68,11 +67,11 @@ impl OutgoingStream {
                 self.encode_heartbeat()
             }
         };
-        self.link.counters.sent_bytes.inc_by(pieces.remaining() as u64);
-        Poll::Ready(Some(pieces))
+        self.peer.counters.sent_bytes.inc_by(chunks.remaining() as u64);
+        Poll::Ready(Some(chunks))
     }
 
-    fn encode_turn(&mut self) -> Pieces {
+    fn encode_turn(&mut self) -> Chunks {
         let mut writer = Writer::default();
         for message in self.turn.drain(..) {
             match self.kind {
@@ -83,7 +82,7 @@ impl OutgoingStream {
         writer.finish()
     }
 
-    fn encode_heartbeat(&self) -> Pieces {
+    fn encode_heartbeat(&self) -> Chunks {
         let mut writer = Writer::default();
         match self.kind {
             StreamKind::Appends => appends::Encoder::encode_heartbeat(&mut writer),
@@ -93,20 +92,20 @@ impl OutgoingStream {
     }
 }
 
-/// The connection is gone, or the stream was ended in order; then somebody else has the lane or nobody.
-impl Drop for OutgoingStream {
+/// Reports a lost connection. A stream whose queue is closed, or belongs to a newer stream, has ended in order.
+impl Drop for StreamWriter {
     fn drop(&mut self) {
-        if !self.link.lane(self.kind).detach(self.ticket) {
+        if !self.peer.queue(self.kind).detach(self.ticket) {
             return;
         }
-        self.link.liveness.deactivate("write", self.kind.name(), "the connection was closed");
+        self.peer.status.deactivate("write", self.kind.name(), "the connection was closed");
         warn!(
             "stream-writer-type" = self.kind.name(),
-            "local-member-id" = %self.link.local.id,
-            "remote-peer-id" = %self.link.id,
+            "local-member-id" = %self.peer.local.id,
+            "remote-peer-id" = %self.peer.id,
             "lost TCP streaming connection with remote peer"
         );
-        self.link.counters.sent_failures.inc();
-        self.link.local.member.report(PeerReport::Unreachable(self.link.id));
+        self.peer.counters.sent_failures.inc();
+        self.peer.report_unreachable();
     }
 }

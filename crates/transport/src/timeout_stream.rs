@@ -1,4 +1,4 @@
-//! Connections that fail when nothing moves.
+//! Connections that fail when no bytes move.
 
 use std::io;
 use std::pin::Pin;
@@ -9,30 +9,30 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long nothing may move; `None` for ever.
+/// How long a connection may stand still; `None` for ever.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     /// How long a read waits for the first byte.
     pub(crate) read: Option<Duration>,
-    /// How long a write waits until the other side takes something.
+    /// How long a write waits until the peer takes a byte.
     pub(crate) write: Option<Duration>,
 }
 
 /// A connection on which reads and writes end with `TimedOut` after some time without progress.
 #[derive(Debug)]
-pub(crate) struct Impatient<T> {
+pub(crate) struct TimeoutStream<T> {
     io: T,
     read: Timer,
     write: Timer,
 }
 
-impl<T> Impatient<T> {
-    pub(crate) fn new(io: T, patience: Patience) -> Self {
-        Self { io, read: Timer::new(patience.read), write: Timer::new(patience.write) }
+impl<T> TimeoutStream<T> {
+    pub(crate) fn new(io: T, timeouts: Timeouts) -> Self {
+        Self { io, read: Timer::new(timeouts.read), write: Timer::new(timeouts.write) }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Impatient<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for TimeoutStream<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let read = Pin::new(&mut this.io).poll_read(cx, buf);
@@ -40,7 +40,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Impatient<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Impatient<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write(cx, bytes);
@@ -74,7 +74,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Impatient<T> {
     }
 }
 
-impl<T> Connection for Impatient<T> {
+impl<T> Connection for TimeoutStream<T> {
     fn connected(&self) -> Connected {
         Connected::new()
     }
@@ -115,10 +115,10 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn only_silence_ends_a_connection() {
+    async fn a_connection_times_out_only_without_progress() {
         let second = Some(Duration::from_secs(1));
         let (near, mut far) = duplex(4);
-        let mut near = Impatient::new(near, Patience { read: second, write: second });
+        let mut near = TimeoutStream::new(near, Timeouts { read: second, write: second });
         let mut byte = [0; 1];
         for _ in 0..3 {
             let (read, ()) = tokio::join!(near.read_exact(&mut byte), async {
@@ -129,7 +129,7 @@ mod tests {
         }
         let error = near.read_exact(&mut byte).await.expect_err("nothing came");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        let error = near.write_all(b"more than fits").await.expect_err("nobody reads");
+        let error = near.write_all(b"more than fits").await.expect_err("the peer does not read");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -1,56 +1,56 @@
-//! Which of a member's URLs is used.
+//! Picks one of a peer's URLs.
 
 use http::Uri;
 use parking_lot::Mutex;
 
-/// The URLs of one member. All use the same one until it fails.
+/// The URLs of a peer. All connections use the same one until it fails.
 #[derive(Debug, Default)]
-pub(crate) struct Urls(Mutex<State>);
+pub(crate) struct UrlPicker(Mutex<Inner>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Inner {
     texts: Vec<String>,
     urls: Vec<Uri>,
     picked: usize,
 }
 
-impl Urls {
-    /// Takes those of the texts that are URLs.
+impl UrlPicker {
+    /// Keeps those texts that are URLs.
     pub(crate) fn new(texts: &[String]) -> Self {
         let urls = Self::default();
         urls.set(texts);
         urls
     }
 
-    /// Begins anew with other URLs; false if they are the same.
+    /// Replaces the URLs; false if they are the same.
     pub(crate) fn set(&self, texts: &[String]) -> bool {
-        let mut state = self.0.lock();
-        if state.texts == texts {
+        let mut inner = self.0.lock();
+        if inner.texts == texts {
             return false;
         }
         let urls = texts.iter().filter_map(|text| text.parse().ok()).filter(|url: &Uri| url.host().is_some());
-        *state = State { texts: texts.to_vec(), urls: urls.collect(), picked: 0 };
+        *inner = Inner { texts: texts.to_vec(), urls: urls.collect(), picked: 0 };
         true
     }
 
-    /// The URL to use, unless there is none.
+    /// The URL to use, if there is one.
     pub(crate) fn pick(&self) -> Option<Uri> {
-        let state = self.0.lock();
-        state.urls.get(state.picked).cloned()
+        let inner = self.0.lock();
+        inner.urls.get(inner.picked).cloned()
     }
 
-    /// All URLs, the one to use first.
+    /// All URLs, beginning with the one to use.
     pub(crate) fn all(&self) -> Vec<Uri> {
-        let state = self.0.lock();
-        let (before, from) = state.urls.split_at(state.picked);
+        let inner = self.0.lock();
+        let (before, from) = inner.urls.split_at(inner.picked);
         from.iter().chain(before).cloned().collect()
     }
 
-    /// The URL has failed: the next is to be used.
+    /// Moves on to the next URL if the current one is the one that failed.
     pub(crate) fn failed(&self, url: &Uri) {
-        let mut state = self.0.lock();
-        if state.urls.get(state.picked) == Some(url) {
-            state.picked = (state.picked + 1) % state.urls.len();
+        let mut inner = self.0.lock();
+        if inner.urls.get(inner.picked) == Some(url) {
+            inner.picked = (inner.picked + 1) % inner.urls.len();
         }
     }
 }
@@ -60,9 +60,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_used_until_it_fails() {
+    fn the_next_url_is_picked_after_a_failure() {
         let texts = ["http://a:1".to_owned(), "no url".to_owned(), "http://b:2".to_owned()];
-        let urls = Urls::new(&texts);
+        let urls = UrlPicker::new(&texts);
         let a = urls.pick().expect("there are two");
         urls.failed(&a);
         let b = urls.pick().expect("there are two");

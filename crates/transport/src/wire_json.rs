@@ -1,4 +1,4 @@
-//! The JSON of questions and answers between members.
+//! The JSON of requests and responses between members.
 
 use ferretcd_engine::{PeerHash, PeerVersions};
 use ferretcd_membership::Member;
@@ -9,24 +9,24 @@ pub(crate) fn members(json: &[u8]) -> Result<Vec<Member>, serde_json::Error> {
     serde_json::from_slice(json)
 }
 
-/// [`members`], the other way round: what the members' own form leaves out stays out.
+/// The JSON that [`members`] reads. Empty fields are omitted as in the members' bucket.
 pub(crate) fn from_members(members: &[Member]) -> String {
     let members: Vec<String> = members.iter().map(Member::to_json).collect();
     format!("[{}]\n", members.join(","))
 }
 
-/// Asks for a hash.
+/// A request for a hash.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct HashQuestion {
+pub(crate) struct HashKvRequest {
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) revision: i64,
 }
 
-/// A hash. Zeros are left out.
+/// A hash. Zeros are omitted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct HashAnswer {
+pub(crate) struct HashKvResponse {
     header: HashHeader,
     #[serde(skip_serializing_if = "is_zero")]
     hash: u32,
@@ -43,14 +43,14 @@ struct HashHeader {
     revision: i64,
 }
 
-impl HashAnswer {
+impl HashKvResponse {
     pub(crate) fn hash(self) -> PeerHash {
         let Self { hash, compact_revision, hash_revision: revision, .. } = self;
         PeerHash { hash, revision, compact_revision }
     }
 }
 
-impl From<PeerHash> for HashAnswer {
+impl From<PeerHash> for HashKvResponse {
     fn from(hash: PeerHash) -> Self {
         Self {
             header: HashHeader { revision: hash.revision },
@@ -63,20 +63,20 @@ impl From<PeerHash> for HashAnswer {
 
 /// The versions of a member.
 #[derive(Debug, Deserialize)]
-pub(crate) struct VersionAnswer {
+pub(crate) struct VersionsResponse {
     etcdserver: String,
     #[serde(default)]
     etcdcluster: String,
 }
 
-impl VersionAnswer {
+impl VersionsResponse {
     pub(crate) fn versions(self, is_ferretcd: bool) -> PeerVersions {
         let cluster = if self.etcdcluster == NOT_DECIDED { String::new() } else { self.etcdcluster };
         PeerVersions { server: self.etcdserver, cluster, is_ferretcd }
     }
 }
 
-/// What stands for the version of a cluster that has none yet.
+/// The version of a cluster that has none yet.
 const NOT_DECIDED: &str = "not_decided";
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
@@ -90,11 +90,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_those_of_etcd() {
+    fn json_is_the_same_as_etcds() {
         let check = |hash: PeerHash, json: &str| {
-            assert_eq!(serde_json::to_string(&HashAnswer::from(hash)).expect("plain"), json);
-            let answer: HashAnswer = serde_json::from_str(json).expect("own text");
-            assert_eq!(answer.hash(), hash);
+            assert_eq!(serde_json::to_string(&HashKvResponse::from(hash)).expect("plain"), json);
+            let response: HashKvResponse = serde_json::from_str(json).expect("own text");
+            assert_eq!(response.hash(), hash);
         };
         check(
             PeerHash { hash: 7, revision: 5, compact_revision: 3 },
@@ -102,9 +102,9 @@ mod tests {
         );
         check(PeerHash { hash: 0, revision: 0, compact_revision: 0 }, r#"{"header":{}}"#);
 
-        let versions = |json| serde_json::from_str::<VersionAnswer>(json).expect("valid").versions(false);
-        let told = versions(r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}"#);
-        assert_eq!((told.server.as_str(), told.cluster.as_str()), ("3.7.1", "3.7.0"));
+        let versions = |json| serde_json::from_str::<VersionsResponse>(json).expect("valid").versions(false);
+        let decided = versions(r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}"#);
+        assert_eq!((decided.server.as_str(), decided.cluster.as_str()), ("3.7.1", "3.7.0"));
         assert_eq!(versions(r#"{"etcdserver":"3.7.1","etcdcluster":"not_decided"}"#).cluster, "");
 
         let list = [1, 2].map(|id| Member { id: MemberId(id), ..Member::default() });

@@ -1,62 +1,65 @@
-//! The stream of appends, etcd's `msgappv2`: what follows from the frames before is left out.
+//! The stream of appends, etcd's `msgappv2`: it omits what follows from the frames before.
 //!
-//! | kind | what follows; numbers are 8 bytes, big-endian |
+//! | kind | fields; numbers are 8 bytes, big-endian |
 //! |---|---|
-//! | 0 sign of life | nothing |
+//! | 0 heartbeat | none |
 //! | 1 entries | count; for each entry its length and the entry; commit index |
 //! | 2 message | length, message |
 //!
-//! Entries alone are sent when a message continues the one before on the same stream, in the same term. Both
-//! sides keep the term and the last index that went over the stream.
+//! A frame of entries stands for a message that continues the one before on the same stream, in the same term. Both sides
+//! keep the term and the last index of the stream.
 
 use bytes::Bytes;
 use ferretcd_api_proto::raftpb::{Entry, Message, MessageType};
 use ferretcd_base::LogPosition;
 use prost::Message as _;
 
-use super::{CodecError, ENTRIES_MAX, Frame, Inbound, MESSAGE_BYTES_MAX, Writer, bounded, decode};
+use super::decode::decode;
+use super::frame::{CodecError, ENTRIES_MAX, Frame, MESSAGE_BYTES_MAX, bounded};
+use super::read_buffer::ReadBuffer;
+use super::writer::Writer;
 
 const HEARTBEAT: u8 = 0;
 const ENTRIES: u8 = 1;
 const MESSAGE: u8 = 2;
 
-/// Where the log is after the message.
-fn position_after(message: &Message) -> LogPosition {
+/// The last entry of a message.
+fn last_entry(message: &Message) -> LogPosition {
     let index = message.entries.last().map_or(message.index(), Entry::index);
-    LogPosition { index, term: message.term() }
+    LogPosition::new(index, message.term())
 }
 
-/// Whether the message goes on from there, in the same term.
-fn is_continued(LogPosition { index, term }: LogPosition, message: &Message) -> bool {
-    index == message.index() && term == message.log_term() && term == message.term()
+/// Whether a message continues the stream after `last`, in the same term.
+fn continues(message: &Message, last: LogPosition) -> bool {
+    last.index == message.index() && last.term == message.log_term() && last.term == message.term()
 }
 
 /// Writes the stream.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
-    /// Up to where the log has gone over the stream; zero at the beginning.
-    position: LogPosition,
+    /// The last entry of the stream; zeros at the beginning.
+    last: LogPosition,
 }
 
 impl Encoder {
     pub(crate) fn encode(&mut self, message: Message, writer: &mut Writer) {
-        if self.position != LogPosition::default() && is_continued(self.position, &message) {
+        if self.last != LogPosition::default() && continues(&message, self.last) {
             writer.u8(ENTRIES);
             writer.u64(message.entries.len() as u64);
-            self.position.index += message.entries.len() as u64;
+            self.last.index += message.entries.len() as u64;
             let commit = message.commit();
             for entry in message.entries {
                 writer.entry(entry);
             }
             writer.u64(commit);
         } else {
-            self.position = position_after(&message);
+            self.last = last_entry(&message);
             writer.u8(MESSAGE);
             writer.message(message);
         }
     }
 
-    /// Writes a sign of life.
+    /// Writes a heartbeat.
     pub(crate) fn encode_heartbeat(writer: &mut Writer) {
         writer.u8(HEARTBEAT);
     }
@@ -65,15 +68,16 @@ impl Encoder {
 /// Reads the stream.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    inbound: Inbound,
-    /// Who reads and who writes, for messages that do not say.
+    buffer: ReadBuffer,
+    /// Receiver and sender, which frames of entries omit.
     local: u64,
     remote: u64,
-    position: LogPosition,
+    /// The last entry of the stream; zeros at the beginning.
+    last: LogPosition,
     state: State,
 }
 
-/// What comes next.
+/// The next field.
 #[derive(Debug)]
 enum State {
     Kind,
@@ -85,10 +89,10 @@ enum State {
     Commit(Entries),
 }
 
-/// Entries of a frame that has begun.
+/// Entries of the current frame.
 #[derive(Debug, Default)]
 struct Entries {
-    /// How many are to come.
+    /// Entries that have not arrived.
     missing: u64,
     entries: Vec<Entry>,
     bytes: u64,
@@ -104,23 +108,23 @@ impl Entries {
 enum Step {
     Go(State),
     Done(Frame),
-    /// More has to be received first.
+    /// Bytes are missing.
     Wait(State),
 }
 
 impl Decoder {
-    /// Reads what `remote` writes to `local`.
+    /// Reads the stream from `remote` to `local`.
     pub(crate) fn new(local: u64, remote: u64) -> Self {
-        let position = LogPosition::default();
-        Self { inbound: Inbound::default(), local, remote, position, state: State::Kind }
+        let last = LogPosition::default();
+        Self { buffer: ReadBuffer::default(), local, remote, last, state: State::Kind }
     }
 
-    /// Adds what was received, after everything before has been read.
+    /// Adds a received chunk, after all frames before it have been read.
     pub(crate) fn push(&mut self, chunk: Bytes) {
-        self.inbound.push(chunk);
+        self.buffer.push(chunk);
     }
 
-    /// The next frame, or `None` until more is received. After an error the stream is of no use.
+    /// The next frame, or `None` until more is received. After an error the stream cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, CodecError> {
         loop {
             let state = std::mem::replace(&mut self.state, State::Kind);
@@ -138,30 +142,30 @@ impl Decoder {
     fn step(&mut self, state: State) -> Result<Step, CodecError> {
         match state {
             State::Kind => {
-                let Some(kind) = self.inbound.take(1) else { return Ok(Step::Wait(State::Kind)) };
+                let Some(kind) = self.buffer.take(1) else { return Ok(Step::Wait(State::Kind)) };
                 self.begin(kind[0])
             }
-            State::MessageLength => match self.inbound.take_u64() {
+            State::MessageLength => match self.buffer.take_u64() {
                 Some(length) => Ok(Step::Go(State::Message(bounded(length)?))),
                 None => Ok(Step::Wait(State::MessageLength)),
             },
             State::Message(length) => {
-                let Some(encoded) = self.inbound.take(length) else {
+                let Some(encoded) = self.buffer.take(length) else {
                     return Ok(Step::Wait(State::Message(length)));
                 };
                 let message = decode(encoded)?;
-                self.position = position_after(&message);
+                self.last = last_entry(&message);
                 Ok(Step::Done(Frame::Message(Box::new(message), length)))
             }
             State::Count => {
-                let Some(missing) = self.inbound.take_u64() else { return Ok(Step::Wait(State::Count)) };
+                let Some(missing) = self.buffer.take_u64() else { return Ok(Step::Wait(State::Count)) };
                 if missing > ENTRIES_MAX as u64 {
                     return Err(CodecError::TooManyEntries);
                 }
                 Ok(Step::Go(Entries { missing, ..Entries::default() }.next_state()))
             }
             State::EntryLength(entries) => {
-                let Some(length) = self.inbound.take_u64() else {
+                let Some(length) = self.buffer.take_u64() else {
                     return Ok(Step::Wait(State::EntryLength(entries)));
                 };
                 let sum = entries.bytes.saturating_add(length);
@@ -171,7 +175,7 @@ impl Decoder {
                 Ok(Step::Go(State::Entry(entries, bounded(length)?)))
             }
             State::Entry(mut entries, length) => {
-                let Some(encoded) = self.inbound.take(length) else {
+                let Some(encoded) = self.buffer.take(length) else {
                     return Ok(Step::Wait(State::Entry(entries, length)));
                 };
                 entries.entries.push(Entry::decode(encoded)?);
@@ -179,7 +183,7 @@ impl Decoder {
                 entries.missing -= 1;
                 Ok(Step::Go(entries.next_state()))
             }
-            State::Commit(entries) => match self.inbound.take_u64() {
+            State::Commit(entries) => match self.buffer.take_u64() {
                 Some(commit) => Ok(Step::Done(self.continued(entries, commit))),
                 None => Ok(Step::Wait(State::Commit(entries))),
             },
@@ -189,17 +193,17 @@ impl Decoder {
     fn begin(&self, kind: u8) -> Result<Step, CodecError> {
         match kind {
             HEARTBEAT => Ok(Step::Done(Frame::Heartbeat)),
-            ENTRIES if self.position.term == 0 => Err(CodecError::NoContext),
+            ENTRIES if self.last.term == 0 => Err(CodecError::NoContext),
             ENTRIES => Ok(Step::Go(State::Count)),
             MESSAGE => Ok(Step::Go(State::MessageLength)),
             unknown => Err(CodecError::UnknownKind(unknown)),
         }
     }
 
-    /// The message whose entries came alone.
+    /// The message that a frame of entries stands for.
     fn continued(&mut self, entries: Entries, commit: u64) -> Frame {
-        let LogPosition { index, term } = self.position;
-        self.position.index = index.saturating_add(entries.entries.len() as u64);
+        let LogPosition { term, index } = self.last;
+        self.last.index = index.saturating_add(entries.entries.len() as u64);
         let message = Message {
             r#type: Some(MessageType::MsgApp.into()),
             to: Some(self.local),

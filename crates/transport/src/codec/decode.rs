@@ -1,16 +1,25 @@
-//! A look at a message before it is taken apart.
+//! Decoding of messages, after a check of their size in memory.
 
+use bytes::Bytes;
+use ferretcd_api_proto::raftpb::Message;
+use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 
-use super::{CodecError, ENTRIES_MAX};
+use super::frame::{CodecError, ENTRIES_MAX};
 
 /// The field of a message that repeats entries.
 const ENTRIES: u32 = 7;
 /// The field that nests messages. Only a member and its own storage use it.
 const RESPONSES: u32 = 14;
 
-/// Refuses what would be much larger in memory than it is on the wire.
-pub(super) fn check(mut encoded: &[u8]) -> Result<(), CodecError> {
+/// Decodes a message. Its `bytes` fields share `encoded`.
+pub(crate) fn decode(encoded: Bytes) -> Result<Message, CodecError> {
+    check(&encoded)?;
+    Ok(Message::decode(encoded)?)
+}
+
+/// Rejects messages that take much more memory than bytes on the wire.
+fn check(mut encoded: &[u8]) -> Result<(), CodecError> {
     let mut entries = 0;
     while !encoded.is_empty() {
         let (tag, wire_type) = decode_key(&mut encoded)?;
@@ -30,13 +39,10 @@ pub(super) fn check(mut encoded: &[u8]) -> Result<(), CodecError> {
 
 #[cfg(test)]
 mod tests {
-    use ferretcd_api_proto::raftpb::Message;
-    use prost::Message as _;
-
     use super::*;
 
     #[test]
-    fn messages_that_grow_in_memory_are_refused() {
+    fn messages_that_grow_in_memory_are_rejected() {
         let few = [0x3a, 0].repeat(3);
         assert_eq!(check(&few), Ok(()));
         let many = [0x3a, 0].repeat(ENTRIES_MAX + 1);

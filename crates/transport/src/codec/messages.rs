@@ -1,48 +1,51 @@
-//! The stream of all messages but appends: each with its length in front.
+//! The stream of all messages but appends: the length of each message, and the message.
 
 use bytes::Bytes;
 use ferretcd_api_proto::raftpb::{Message, MessageType};
 
-use super::{CodecError, Frame, Inbound, Writer, bounded, decode};
+use super::decode::decode;
+use super::frame::{CodecError, Frame, bounded};
+use super::read_buffer::ReadBuffer;
+use super::writer::Writer;
 
 /// Writes the frame of a message.
 pub(crate) fn encode(message: Message, writer: &mut Writer) {
     writer.message(message);
 }
 
-/// Writes a sign of life: a message from nobody to nobody.
+/// Writes the heartbeat of the stream: a message without sender and receiver.
 pub(crate) fn encode_heartbeat(writer: &mut Writer) {
     let kind = Some(MessageType::MsgHeartbeat.into());
     writer.message(Message { r#type: kind, ..Message::default() });
 }
 
-/// Bytes of a [`encode_heartbeat`] without its length.
+/// Bytes of an [`encode_heartbeat`] without its length.
 pub(crate) const HEARTBEAT_BYTES: usize = 2;
 
 /// Reads the stream.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    inbound: Inbound,
-    /// The length of the frame that has begun.
+    buffer: ReadBuffer,
+    /// The length of the current frame.
     length: Option<usize>,
 }
 
 impl Decoder {
-    /// Adds what was received, after everything before has been read.
+    /// Adds a received chunk, after all frames before it have been read.
     pub(crate) fn push(&mut self, chunk: Bytes) {
-        self.inbound.push(chunk);
+        self.buffer.push(chunk);
     }
 
-    /// The next frame, or `None` until more is received. After an error the stream is of no use.
+    /// The next frame, or `None` until more is received. After an error the stream cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, CodecError> {
         let length = match self.length {
             Some(length) => length,
             None => {
-                let Some(length) = self.inbound.take_u64() else { return Ok(None) };
+                let Some(length) = self.buffer.take_u64() else { return Ok(None) };
                 *self.length.insert(bounded(length)?)
             }
         };
-        let Some(encoded) = self.inbound.take(length) else { return Ok(None) };
+        let Some(encoded) = self.buffer.take(length) else { return Ok(None) };
         self.length = None;
         let message = decode(encoded)?;
         Ok(Some(if is_heartbeat(&message) {
@@ -75,12 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_those_of_etcd() {
+    fn frames_are_the_same_as_etcds() {
         let mut writer = Writer::default();
         encode(message(), &mut writer);
         encode_heartbeat(&mut writer);
-        let mut pieces = writer.finish();
-        let bytes = pieces.copy_to_bytes(pieces.remaining());
+        let mut chunks = writer.finish();
+        let bytes = chunks.copy_to_bytes(chunks.remaining());
         let expected: &[u8] =
             &[0, 0, 0, 0, 0, 0, 0, 6, 0x08, 8, 0x10, 2, 0x18, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0x08, 8];
         assert_eq!(bytes, expected);
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_beyond_the_bound_are_refused_at_once() {
+    fn lengths_beyond_the_bound_are_rejected_at_once() {
         let check = |length: u64, body: &[u8], expected: &str| {
             let mut decoder = Decoder::default();
             decoder.push([&length.to_be_bytes(), body].concat().into());
@@ -108,21 +111,21 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_arrived_takes_no_memory() {
+    fn memory_is_not_reserved_for_a_claimed_length() {
         let mut decoder = Decoder::default();
         decoder.push((512_u64 << 20).to_be_bytes().to_vec().into());
         assert_eq!(decoder.next(), Ok(None));
         decoder.push(Bytes::from_static(&[8]));
         assert_eq!(decoder.next(), Ok(None));
-        assert!(decoder.inbound.into_rest().len() == 1);
+        assert!(decoder.buffer.into_rest().len() == 1);
     }
 
-    /// Reads frames with the given content, pushed in pieces of `size` bytes.
+    /// Reads all frames, pushed in chunks of `size` bytes.
     fn read_all(bytes: &[u8], size: usize) -> Result<Vec<Frame>, CodecError> {
         let mut decoder = Decoder::default();
         let mut frames = Vec::new();
-        for piece in bytes.chunks(size) {
-            decoder.push(Bytes::copy_from_slice(piece));
+        for chunk in bytes.chunks(size) {
+            decoder.push(Bytes::copy_from_slice(chunk));
             while let Some(frame) = decoder.next()? {
                 frames.push(frame);
             }
@@ -148,8 +151,8 @@ mod tests {
                 encode(message(), &mut writer);
                 encode_heartbeat(&mut writer);
             }
-            let mut pieces = writer.finish();
-            let mut bytes = pieces.copy_to_bytes(pieces.remaining()).to_vec();
+            let mut chunks = writer.finish();
+            let mut bytes = chunks.copy_to_bytes(chunks.remaining()).to_vec();
             let at = at % bytes.len();
             bytes[at] = value;
             let _ = read_all(&bytes, size);

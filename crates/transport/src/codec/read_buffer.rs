@@ -1,18 +1,18 @@
-//! What has been received and not been read.
+//! Bytes that have been received and not been read.
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// The received bytes of a stream. Parts that lie within one received chunk are given out without a copy.
+/// The received bytes of a stream. A slice within one chunk is returned without a copy.
 #[derive(Debug, Default)]
-pub(crate) struct Inbound {
-    /// What the network gave last.
+pub(crate) struct ReadBuffer {
+    /// The last chunk of the network.
     chunk: Bytes,
-    /// The beginning of a part that goes on in later chunks. It grows with what arrives.
+    /// The beginning of a slice that continues in later chunks. It grows with the bytes that arrive.
     begun: BytesMut,
 }
 
-impl Inbound {
-    /// Adds what was received. Everything before must have been asked for.
+impl ReadBuffer {
+    /// Adds a chunk. The caller has tried to take all bytes before it.
     pub(crate) fn push(&mut self, chunk: Bytes) {
         if self.chunk.has_remaining() {
             self.begun.extend_from_slice(&self.chunk);
@@ -20,7 +20,7 @@ impl Inbound {
         self.chunk = chunk;
     }
 
-    /// The next `n` bytes, or `None` if some of them are to come; the same part must be asked for again then.
+    /// The next `n` bytes, or `None` if some of them are missing; the caller must take the same slice again then.
     pub(crate) fn take(&mut self, n: usize) -> Option<Bytes> {
         if self.begun.is_empty() && self.chunk.len() >= n {
             return Some(self.chunk.split_to(n));
@@ -37,12 +37,12 @@ impl Inbound {
         self.take(8).map(|mut bytes| bytes.get_u64())
     }
 
-    /// Bytes that were received and not taken.
+    /// Bytes that have not been taken.
     pub(crate) fn len(&self) -> usize {
         self.begun.len() + self.chunk.len()
     }
 
-    /// What was received and is not part of anything that was asked for.
+    /// The bytes that have not been taken.
     pub(crate) fn into_rest(mut self) -> Bytes {
         if self.begun.is_empty() {
             return self.chunk;
@@ -57,30 +57,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_found_however_the_network_cuts() {
+    fn slices_do_not_depend_on_chunk_boundaries() {
         for cut in 0..=10 {
             let all = Bytes::from_static(b"0123456789");
-            let mut inbound = Inbound::default();
-            let mut parts = Vec::new();
+            let mut read_buffer = ReadBuffer::default();
+            let mut slices = Vec::new();
             let mut sizes = [3, 0, 4].into_iter().peekable();
             for chunk in [all.slice(..cut), all.slice(cut..)] {
-                inbound.push(chunk);
-                while let Some(part) = sizes.peek().and_then(|n| inbound.take(*n)) {
+                read_buffer.push(chunk);
+                while let Some(slice) = sizes.peek().and_then(|n| read_buffer.take(*n)) {
                     sizes.next();
-                    parts.push(part);
+                    slices.push(slice);
                 }
             }
-            assert_eq!(parts, [&b"012"[..], b"", b"3456"], "cut at {cut}");
-            assert_eq!(inbound.into_rest(), &b"789"[..], "cut at {cut}");
+            assert_eq!(slices, [&b"012"[..], b"", b"3456"], "cut at {cut}");
+            assert_eq!(read_buffer.into_rest(), &b"789"[..], "cut at {cut}");
         }
     }
 
     #[test]
-    fn a_part_within_a_chunk_is_not_copied() {
+    fn a_slice_within_a_chunk_is_not_copied() {
         let chunk = Bytes::from(vec![7; 64]);
-        let mut inbound = Inbound::default();
-        inbound.push(chunk.clone());
-        let part = inbound.take(10).expect("it is there");
-        assert_eq!(part.as_ptr(), chunk.as_ptr());
+        let mut read_buffer = ReadBuffer::default();
+        read_buffer.push(chunk.clone());
+        let slice = read_buffer.take(10).expect("it is there");
+        assert_eq!(slice.as_ptr(), chunk.as_ptr());
     }
 }

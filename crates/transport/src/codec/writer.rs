@@ -1,4 +1,4 @@
-//! What is to be written, as few pieces of memory.
+//! Encoded bytes, in as few chunks of memory as possible.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -8,70 +8,70 @@ use ferretcd_api_proto::raftpb::{Entry, Message};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
-/// Data of an entry that is at least so long is written from where it lies instead of being copied.
+/// Data of an entry of at least this length is shared instead of copied.
 const SHARED_BYTES_MIN: usize = 16 << 10;
 /// The field of a message that repeats entries.
 const ENTRIES: u32 = 7;
 /// The field of an entry with its data.
 const DATA: u32 = 4;
 
-/// Bytes in one or more pieces.
+/// Bytes in one or more chunks.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pieces {
-    pieces: VecDeque<Bytes>,
+pub(crate) struct Chunks {
+    chunks: VecDeque<Bytes>,
     remaining: usize,
 }
 
-impl Pieces {
-    fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.remaining += piece.len();
-            self.pieces.push_back(piece);
+impl Chunks {
+    fn push(&mut self, chunk: Bytes) {
+        if !chunk.is_empty() {
+            self.remaining += chunk.len();
+            self.chunks.push_back(chunk);
         }
     }
 }
 
-impl From<Bytes> for Pieces {
+impl From<Bytes> for Chunks {
     fn from(bytes: Bytes) -> Self {
-        let mut pieces = Self::default();
-        pieces.push(bytes);
-        pieces
+        let mut chunks = Self::default();
+        chunks.push(bytes);
+        chunks
     }
 }
 
-impl Buf for Pieces {
+impl Buf for Chunks {
     fn remaining(&self) -> usize {
         self.remaining
     }
 
     fn chunk(&self) -> &[u8] {
-        self.pieces.front().map_or(&[], |piece| piece)
+        self.chunks.front().map_or(&[], |chunk| chunk)
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let filled = slices.iter_mut().zip(&self.pieces);
-        filled.map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+        let filled = slices.iter_mut().zip(&self.chunks);
+        filled.map(|(slice, chunk)| *slice = IoSlice::new(chunk)).count()
     }
 
     fn advance(&mut self, mut n: usize) {
         assert!(n <= self.remaining, "advanced by {n} of {} bytes", self.remaining);
         self.remaining -= n;
         while n > 0 {
-            let front = self.pieces.front_mut().expect("as many bytes remain as are counted");
+            let front = self.chunks.front_mut().expect("as many bytes remain as are counted");
             if n < front.len() {
                 front.advance(n);
                 return;
             }
             n -= front.len();
-            self.pieces.pop_front();
+            self.chunks.pop_front();
         }
     }
 }
 
-/// Gathers what is to be written.
+/// Encodes messages and entries.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    pieces: Pieces,
+    chunks: Chunks,
     tail: BytesMut,
 }
 
@@ -118,14 +118,14 @@ impl Writer {
         entry.encode(&mut self.tail).expect("the buffer grows");
         encode_key(DATA, WireType::LengthDelimited, &mut self.tail);
         encode_varint(data.len() as u64, &mut self.tail);
-        self.pieces.push(self.tail.split().freeze());
-        self.pieces.push(data);
+        self.chunks.push(self.tail.split().freeze());
+        self.chunks.push(data);
     }
 
-    /// Everything that was written.
-    pub(crate) fn finish(mut self) -> Pieces {
-        self.pieces.push(self.tail.freeze());
-        self.pieces
+    /// All bytes that were written.
+    pub(crate) fn finish(mut self) -> Chunks {
+        self.chunks.push(self.tail.freeze());
+        self.chunks
     }
 }
 
@@ -133,7 +133,7 @@ fn is_shared(entry: &Entry) -> bool {
     entry.data.as_ref().is_some_and(|data| data.len() >= SHARED_BYTES_MIN)
 }
 
-/// How long a message is, roughly and without looking at all of it.
+/// The length of a message, roughly and in constant time for each entry.
 pub(crate) fn rough_len(message: &Message) -> usize {
     let of = |entry: &Entry| entry.data.as_ref().map_or(0, Bytes::len) + ENTRY_BYTES;
     message.entries.iter().map(of).sum::<usize>()
@@ -141,7 +141,7 @@ pub(crate) fn rough_len(message: &Message) -> usize {
         + message.context.as_ref().map_or(0, Bytes::len)
 }
 
-/// What an entry takes beside its data, in memory.
+/// Memory of an entry beside its data.
 const ENTRY_BYTES: usize = key_len(DATA) + encoded_len_varint(u64::MAX) + size_of::<Entry>();
 
 #[cfg(test)]
@@ -152,8 +152,8 @@ mod tests {
         Entry { term: Some(3), index: Some(index), data: Some(vec![b'x'; size].into()), ..Entry::default() }
     }
 
-    fn all(mut pieces: Pieces) -> Bytes {
-        pieces.copy_to_bytes(pieces.remaining())
+    fn all(mut chunks: Chunks) -> Bytes {
+        chunks.copy_to_bytes(chunks.remaining())
     }
 
     #[test]
@@ -171,20 +171,20 @@ mod tests {
         let data = Bytes::from(vec![0; SHARED_BYTES_MIN]);
         let mut writer = Writer::default();
         writer.entry(Entry { data: Some(data.clone()), ..Entry::default() });
-        let pieces = writer.finish();
-        assert!(pieces.pieces.iter().any(|piece| piece.as_ptr() == data.as_ptr()));
+        let chunks = writer.finish();
+        assert!(chunks.chunks.iter().any(|chunk| chunk.as_ptr() == data.as_ptr()));
     }
 
     #[test]
     fn pieces_are_read_one_after_the_other() {
-        let mut pieces = Pieces::default();
-        for piece in ["ab", "", "cde", "f"] {
-            pieces.push(piece.into());
+        let mut chunks = Chunks::default();
+        for chunk in ["ab", "", "cde", "f"] {
+            chunks.push(chunk.into());
         }
         let mut slices = [IoSlice::new(&[]); 8];
-        assert_eq!(pieces.chunks_vectored(&mut slices), 3);
-        pieces.advance(3);
-        assert_eq!((pieces.chunk(), pieces.remaining()), (&b"de"[..], 3));
-        assert_eq!(all(pieces), "def");
+        assert_eq!(chunks.chunks_vectored(&mut slices), 3);
+        chunks.advance(3);
+        assert_eq!((chunks.chunk(), chunks.remaining()), (&b"de"[..], 3));
+        assert_eq!(all(chunks), "def");
     }
 }

@@ -7,7 +7,7 @@ use ferretcd_engine::{Engine, PeerFuture, PeerRequest, PeerResponse};
 use ferretcd_raft_node::Message;
 use ferretcd_wal::SnapshotMark;
 
-use crate::local_member::{LocalMember, OutgoingSnapshot, PeerReport};
+use super::{LocalMember, OutgoingSnapshot, PeerReport};
 
 impl LocalMember for Engine {
     fn id(&self) -> MemberId {

@@ -1,17 +1,17 @@
-//! What other members ask of this one.
+//! The server for requests of peers.
 
 mod messages;
+mod request;
 mod rpc;
+mod snapshots;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -20,20 +20,21 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 use tracing::debug;
 
+use crate::client::BodyError;
+use crate::connect::Io;
 use crate::headers::FERRETCD;
-use crate::local_context::Local;
-use crate::response::{Answer, AnswerBody, BodyError, Refusal, of_cluster};
-use crate::timeout_stream::{Impatient, Patience};
-use crate::{Io, PeerTransport, snapshot};
+use crate::local_context::LocalContext;
+use crate::rejection::Rejection;
+use crate::response::{HttpResponse, ResponseBody, of_cluster};
+use crate::snapshot;
+use crate::timeout_stream::{TimeoutStream, Timeouts};
+use crate::transport::PeerTransport;
 
-/// How long a body that is read as a whole may take.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Answers what other members ask. Clones are cheap and share everything.
+/// Serves the requests of peers. Clones are cheap and share everything.
 #[derive(Clone)]
 pub struct PeerServer {
     transport: PeerTransport,
-    others: BoxCloneSyncService<Request<Incoming>, Answer, Infallible>,
+    others: BoxCloneSyncService<Request<Incoming>, HttpResponse, Infallible>,
 }
 
 impl fmt::Debug for PeerServer {
@@ -43,8 +44,8 @@ impl fmt::Debug for PeerServer {
 }
 
 impl PeerServer {
-    /// Serves on behalf of a transport and its member. Paths that are none of the protocol between members,
-    /// `/version` among them, are left to `others`.
+    /// Serves on behalf of a transport and its member. `others` serves the paths outside of the protocol between members,
+    /// `/version` among them.
     pub fn new<S, B>(transport: PeerTransport, others: S) -> Self
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -56,15 +57,15 @@ impl PeerServer {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let others = others.map_response(|response: Response<B>| response.map(AnswerBody::other));
+        let others = others.map_response(|response: Response<B>| response.map(ResponseBody::other));
         Self { transport, others: BoxCloneSyncService::new(others) }
     }
 
-    /// Serves one connection until it ends. When `stop` ends, no further request is taken; streams go on until
+    /// Serves one connection until it ends. When `stop` resolves, the server takes no further request; streams continue until
     /// [`PeerTransport::stop`].
     pub async fn serve_connection(&self, io: impl Io + 'static, stop: impl Future<Output = ()>) {
-        let patience = Patience { read: None, write: Some(self.transport.config().silence) };
-        let io = TokioIo::new(Impatient::new(io, patience));
+        let timeouts = Timeouts { read: None, write: Some(self.transport.table().config.silence) };
+        let io = TokioIo::new(TimeoutStream::new(io, timeouts));
         let service = TowerToHyperService::new(self.clone());
         let mut http = http1::Builder::new();
         let mut connection = pin!(http.timer(TokioTimer::new()).serve_connection(io, service));
@@ -80,44 +81,45 @@ impl PeerServer {
         }
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Answer {
-        let Some(local) = self.transport.local() else {
-            return Refusal::text(StatusCode::SERVICE_UNAVAILABLE, "the member is not started").answer();
+    async fn respond(self, request: Request<Incoming>) -> HttpResponse {
+        let peers = self.transport.table();
+        let Some(local) = peers.local() else {
+            return Rejection::text(StatusCode::SERVICE_UNAVAILABLE, "the member is not started").into();
         };
         let path = request.uri().path().to_owned();
         match path.as_str() {
-            "/raft" => of(&local, messages::post(&local, &self.transport, request).await),
-            "/raft/snapshot" => of(&local, messages::snapshot(&local, &self.transport, request).await),
+            "/raft" => of(&local, messages::post(&local, peers, request).await),
+            "/raft/snapshot" => of(&local, snapshots::receive(&local, peers, request).await),
             "/raft/probing" => rpc::probe(),
             path if path.starts_with("/raft/stream/") => {
-                of(&local, messages::stream(&local, &self.transport, &request))
+                of(&local, messages::stream(&local, peers, &request))
             }
             "/members" => of(&local, rpc::members(&local, request.method())),
             "/members/hashkv" => of(&local, rpc::hash_kv(&local, request).await),
             path if path.starts_with("/members/promote/") => {
                 of(&local, rpc::promote(&local, request.method(), path).await)
             }
-            "/leases" => rpc::renew_lease(&local, request).await.unwrap_or_else(Refusal::answer),
-            "/leases/internal" => rpc::lease_info(&local, request).await.unwrap_or_else(Refusal::answer),
-            snapshot::PATH => of(&local, messages::state(&local, &self.transport, &request).await),
+            "/leases" => rpc::renew_lease(&local, request).await.unwrap_or_else(Into::into),
+            "/leases/internal" => rpc::lease_info(&local, request).await.unwrap_or_else(Into::into),
+            snapshot::PATH => of(&local, snapshots::send(&local, peers, &request).await),
             "/downgrade/enabled" => of(&local, rpc::downgrade(request.method())),
             _ => {
-                let Ok(answer) = self.others.oneshot(request).await;
-                answer
+                let Ok(response) = self.others.oneshot(request).await;
+                response
             }
         }
     }
 }
 
-/// Most answers say which cluster they come from, refusals as well.
-fn of(local: &Local, answer: Result<Answer, Refusal>) -> Answer {
-    of_cluster(answer.unwrap_or_else(Refusal::answer), local.cluster)
+/// Most responses name their cluster, rejections as well.
+fn of(local: &LocalContext, response: Result<HttpResponse, Rejection>) -> HttpResponse {
+    of_cluster(response.unwrap_or_else(Into::into), local.cluster)
 }
 
 impl Service<Request<Incoming>> for PeerServer {
-    type Response = Answer;
+    type Response = HttpResponse;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -126,42 +128,10 @@ impl Service<Request<Incoming>> for PeerServer {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let server = self.clone();
         Box::pin(async move {
-            let mut answer = server.answer(request).await;
+            let mut response = server.respond(request).await;
             let release = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
-            answer.headers_mut().insert(FERRETCD, release);
-            Ok(answer)
+            response.headers_mut().insert(FERRETCD, release);
+            Ok(response)
         })
-    }
-}
-
-/// Refuses all methods but one.
-fn only(method: &Method, allowed: &Method) -> Result<(), Refusal> {
-    if method == allowed {
-        return Ok(());
-    }
-    Err(Refusal::Method(if *allowed == Method::GET { "GET" } else { "POST" }))
-}
-
-/// Reads a whole body of at most `bytes_max`.
-async fn whole_body(body: Incoming, bytes_max: usize) -> Result<Bytes, BodyRefused> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, bytes_max).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(BodyRefused::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(BodyRefused::Broken),
-    }
-}
-
-/// Why a body was not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BodyRefused {
-    TooLarge,
-    Broken,
-}
-
-/// Who sent a request, made known if it says where it is to be reached.
-fn greet(transport: &PeerTransport, headers: &HeaderMap) {
-    if let Some(from) = crate::headers::sender(headers) {
-        transport.meet(from, &crate::headers::peer_urls(headers));
     }
 }

@@ -1,4 +1,4 @@
-//! Members that take notes, each with a transport and a port.
+//! Members that record what they receive, each with a transport and a port.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -25,50 +25,51 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::peer::StreamKind;
 use crate::{Config, LocalMember, OutgoingSnapshot, PeerReport, PeerServer, PeerTransport, TcpConnect};
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc1);
 /// After the first snapshot that could not be sent.
 pub(super) const SNAPSHOT_PAUSE: Duration = Duration::from_millis(10);
-/// Longer than anything takes that works.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any step of a test that passes.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a member has stored of a snapshot.
+/// A snapshot that a member has stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) mark: SnapshotMark,
     pub(super) sender: MemberId,
-    /// How long the sender has said that the image is.
+    /// The length that the sender announced.
     pub(super) len: Option<u64>,
     pub(super) image: Vec<u8>,
 }
 
-/// What a member does with snapshots.
+/// How a member treats snapshots.
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    /// What it sends, and how long it says that is.
+    /// The image that it sends, and the length that it announces.
     pub(super) image: Option<(Vec<u8>, u64)>,
-    /// Whether it fails to store.
+    /// Whether storing fails.
     pub(super) is_disk_full: bool,
-    /// Whether it refuses to store before it has looked at what there is to store.
+    /// Whether storing fails before the image is read.
     pub(super) has_no_room: bool,
-    /// Storing waits until this is dropped on the other side.
+    /// Storing waits until the test drops the sender.
     pub(super) gate: Option<std::sync::mpsc::Receiver<()>>,
 }
 
-/// A member that takes notes.
+/// A member that records what it receives.
 #[derive(Debug)]
-pub(super) struct Notes {
+pub(super) struct Recorder {
     id: MemberId,
     received: mpsc::Sender<raftpb::Message>,
     reports: mpsc::Sender<PeerReport>,
     pub(super) stored: Mutex<Vec<Stored>>,
     pub(super) script: Mutex<Script>,
-    /// Answers to come, the first first.
+    /// Errors of the next requests, in order.
     pub(super) errors: Mutex<VecDeque<PeerError>>,
 }
 
-impl LocalMember for Notes {
+impl LocalMember for Recorder {
     fn id(&self) -> MemberId {
         self.id
     }
@@ -80,7 +81,7 @@ impl LocalMember for Notes {
     fn members(&self) -> Vec<ferretcd_membership::Member> {
         vec![ferretcd_membership::Member {
             id: self.id,
-            name: "notes".to_owned(),
+            name: "recorder".to_owned(),
             ..ferretcd_membership::Member::default()
         }]
     }
@@ -118,7 +119,7 @@ impl LocalMember for Notes {
     ) -> io::Result<()> {
         let gate = self.script.lock().gate.take();
         if let Some(gate) = gate {
-            // The test has opened the gate when it drops its side.
+            // It errs when the test opens the gate by dropping the sender.
             let _ = gate.recv();
         }
         if self.script.lock().has_no_room {
@@ -162,7 +163,7 @@ fn response(request: PeerRequest) -> PeerResponse {
     }
 }
 
-/// Where a snapshot stands that was asked for at `index - 5`.
+/// The mark of a snapshot that was requested at `index - 5`.
 pub(super) fn mark(index: u64) -> SnapshotMark {
     let conf_state = ConfState { voters: vec![1, 2], learners: vec![3], ..ConfState::default() };
     SnapshotMark { index, term: 4, conf_state: Some(conf_state) }
@@ -173,7 +174,7 @@ pub(super) struct Node {
     pub(super) id: MemberId,
     pub(super) address: SocketAddr,
     pub(super) transport: PeerTransport,
-    pub(super) notes: Arc<Notes>,
+    pub(super) recorder: Arc<Recorder>,
     pub(super) registry: Registry,
     received: mpsc::Receiver<raftpb::Message>,
     reports: mpsc::Receiver<PeerReport>,
@@ -185,7 +186,7 @@ pub(super) async fn listen() -> TcpListener {
 }
 
 impl Node {
-    /// A member that knows nobody.
+    /// A member without peers.
     pub(super) fn start(id: u64, listener: TcpListener) -> Self {
         let id = MemberId(id);
         let address = listener.local_addr().expect("it is bound");
@@ -204,7 +205,7 @@ impl Node {
             PeerTransport::register(config, &registry, &Handle::current()).expect("a registry of its own");
         let (received_in, received) = mpsc::channel(100_000);
         let (reports_in, reports) = mpsc::channel(10_000);
-        let notes = Arc::new(Notes {
+        let recorder = Arc::new(Recorder {
             id,
             received: received_in,
             reports: reports_in,
@@ -221,11 +222,11 @@ impl Node {
         });
         let server = PeerServer::new(transport.clone(), others);
         let accepting = tokio::spawn(accept(listener, server));
-        transport.attach(Arc::clone(&notes) as Arc<dyn LocalMember>);
-        Self { id, address, transport, notes, registry, received, reports, accepting }
+        transport.attach(Arc::clone(&recorder) as Arc<dyn LocalMember>);
+        Self { id, address, transport, recorder, registry, received, reports, accepting }
     }
 
-    /// Members 1 to `n`, who know each other, each reading the streams of all others.
+    /// Members 1 to `n` of one cluster, each reading the streams of all others.
     pub(super) async fn cluster(n: u64) -> Vec<Node> {
         let mut nodes = Vec::new();
         for id in 1..=n {
@@ -248,9 +249,16 @@ impl Node {
         &self.transport
     }
 
-    /// Waits until another member reads both streams.
+    /// Waits until a peer reads both streams.
     pub(super) async fn is_read_by(&self, id: u64) {
-        eventually(|| self.transport.is_read_by(MemberId(id))).await;
+        eventually(|| self.has_readers(id)).await;
+    }
+
+    /// Whether a peer reads both streams.
+    pub(super) fn has_readers(&self, id: u64) -> bool {
+        let peer = self.transport.table().peer(MemberId(id));
+        let kinds = [StreamKind::Appends, StreamKind::Messages];
+        peer.is_ok_and(|peer| kinds.iter().all(|kind| peer.queue(*kind).is_attached()))
     }
 
     pub(super) fn send(&self, messages: Vec<raftpb::Message>) {
@@ -260,10 +268,10 @@ impl Node {
 
     /// The next message.
     pub(super) async fn received(&mut self) -> raftpb::Message {
-        timeout(PATIENCE, self.received.recv()).await.expect("a message comes").expect("the member lives")
+        timeout(TIMEOUT, self.received.recv()).await.expect("a message comes").expect("the member lives")
     }
 
-    /// Whether nothing has come that was not asked for.
+    /// Whether the test has taken all received messages.
     pub(super) fn has_received_all(&mut self) -> bool {
         self.received.try_recv().is_err()
     }
@@ -271,15 +279,15 @@ impl Node {
     /// Waits for a report; others before it are skipped.
     pub(super) async fn reported(&mut self, expected: &PeerReport) {
         let wait = async { while self.reports.recv().await.expect("the member lives") != *expected {} };
-        assert!(timeout(PATIENCE, wait).await.is_ok(), "{expected:?} was not reported");
+        assert!(timeout(TIMEOUT, wait).await.is_ok(), "{expected:?} was not reported");
     }
 
-    /// All reports that have come and were not waited for.
+    /// All reports that the test has not taken.
     pub(super) fn reports(&mut self) -> Vec<PeerReport> {
         std::iter::from_fn(|| self.reports.try_recv().ok()).collect()
     }
 
-    /// Ends everything, so that the port is free.
+    /// Stops the member, so that its port is free.
     pub(super) async fn stop(self) -> SocketAddr {
         self.transport.stop();
         self.accepting.abort();
@@ -287,20 +295,20 @@ impl Node {
         self.address
     }
 
-    /// A connection to the member's port, for bytes of one's own.
+    /// A connection to the member's port, for raw bytes.
     pub(super) async fn dial(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("it listens")
     }
 
-    /// What the member answers to a request in its bytes.
-    pub(super) async fn answer(&self, request: &str, body: &[u8]) -> String {
+    /// The raw response to a raw request.
+    pub(super) async fn respond(&self, request: &str, body: &[u8]) -> String {
         let mut stream = self.dial().await;
         stream.write_all(request.as_bytes()).await.expect("it is open");
         stream.write_all(body).await.expect("it is open");
-        let mut answer = Vec::new();
-        // A reset after the answer is no matter.
-        let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it answers and closes");
-        String::from_utf8_lossy(&answer).into_owned()
+        let mut response = Vec::new();
+        // A reset after the response does not matter.
+        let _ = timeout(TIMEOUT, stream.read_to_end(&mut response)).await.expect("it responds and closes");
+        String::from_utf8_lossy(&response).into_owned()
     }
 
     /// The value of a series in the text of the metrics.
@@ -320,7 +328,19 @@ async fn accept(listener: TcpListener, server: PeerServer) {
     }
 }
 
-/// The headers with which member `from` of the cluster asks member `to`.
+pub(super) fn unreachable(id: u64) -> PeerReport {
+    PeerReport::Unreachable(MemberId(id))
+}
+
+pub(super) fn snapshot_sent(to: u64) -> PeerReport {
+    PeerReport::Snapshot { to: MemberId(to), is_sent: true }
+}
+
+pub(super) fn snapshot_failed(to: u64) -> PeerReport {
+    PeerReport::Snapshot { to: MemberId(to), is_sent: false }
+}
+
+/// The headers of a request from member `from` of the cluster to member `to`.
 pub(super) fn headers(from: u64, to: u64) -> String {
     format!(
         "host: h\r\nx-server-from: {from:x}\r\nx-server-version: 3.7.1\r\nx-min-cluster-version: 3.0.0\r\n\
@@ -349,7 +369,7 @@ pub(super) fn without(mut membership: Membership, id: u64) -> Membership {
     membership
 }
 
-/// Waits until something holds that nobody tells.
+/// Polls a condition that no event announces.
 pub(super) async fn eventually(holds: impl Fn() -> bool) {
     let wait = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(2));
@@ -357,7 +377,7 @@ pub(super) async fn eventually(holds: impl Fn() -> bool) {
             ticks.tick().await;
         }
     };
-    assert!(timeout(PATIENCE, wait).await.is_ok(), "it does not come about");
+    assert!(timeout(TIMEOUT, wait).await.is_ok(), "it does not come about");
 }
 
 pub(super) fn heartbeat(from: u64, to: u64, number: u64) -> raftpb::Message {
@@ -371,7 +391,7 @@ pub(super) fn heartbeat(from: u64, to: u64, number: u64) -> raftpb::Message {
     }
 }
 
-/// An entry behind `index`, of some bytes.
+/// An append of one entry after `index`, with data of some bytes.
 pub(super) fn append(from: u64, to: u64, index: u64, bytes: usize) -> raftpb::Message {
     let entry = Entry {
         term: Some(2),
@@ -392,7 +412,7 @@ pub(super) fn append(from: u64, to: u64, index: u64, bytes: usize) -> raftpb::Me
     }
 }
 
-pub(super) fn announcement(from: u64, to: u64, index: u64) -> raftpb::Message {
+pub(super) fn snapshot_message(from: u64, to: u64, index: u64) -> raftpb::Message {
     let metadata = raftpb::SnapshotMetadata {
         index: Some(index),
         term: Some(2),

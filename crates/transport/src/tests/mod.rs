@@ -1,4 +1,4 @@
-//! Whole transports over loopback, with members that only take notes.
+//! Whole transports over loopback, with members that record what they receive.
 
 mod harness;
 mod rejections;

@@ -2,9 +2,9 @@ use ferretcd_api_proto::raftpb::Message;
 use ferretcd_engine::Peers as _;
 use prost::Message as _;
 
-use super::harness::{Node, announcement, append, headers, heartbeat, listen, membership, without};
+use super::harness::{Node, append, headers, heartbeat, listen, membership, snapshot_message, without};
 
-/// A member with id 1 that knows 2 and has removed 3.
+/// Member 1, with peer 2 and the removed member 3.
 async fn node() -> Node {
     let node = Node::start(1, listen().await);
     let [two, three] = [listen().await, listen().await].map(|other| other.local_addr().expect("it is bound"));
@@ -12,24 +12,24 @@ async fn node() -> Node {
     node
 }
 
-async fn ask(node: &Node, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
+async fn send(node: &Node, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
     let length = body.len();
     let request =
         format!("{method} {path} HTTP/1.1\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
-    node.answer(&request, body).await
+    node.respond(&request, body).await
 }
 
-/// Asks and checks the status line and the body.
-async fn check(node: &Node, question: (&str, &str, &str, &[u8]), expected: (u16, &str)) {
-    let (method, path, headers, body) = question;
-    let answer = ask(node, method, path, headers, body).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    assert!(head.starts_with(&format!("HTTP/1.1 {} ", expected.0)), "{method} {path}: {answer}");
+/// Sends a request and checks the status line and the body of the response.
+async fn check(node: &Node, request: (&str, &str, &str, &[u8]), expected: (u16, &str)) {
+    let (method, path, headers, body) = request;
+    let response = send(node, method, path, headers, body).await;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap_or_default();
+    assert!(head.starts_with(&format!("HTTP/1.1 {} ", expected.0)), "{method} {path}: {response}");
     assert_eq!(body, expected.1, "{method} {path}");
 }
 
 #[tokio::test]
-async fn streams_are_for_members_that_fit() {
+async fn streams_of_other_clusters_and_versions_are_rejected() {
     let node = node().await;
     let fits = headers(2, 1);
     let other_cluster = fits.replace("-cluster-id: c1", "-cluster-id: c2");
@@ -49,12 +49,12 @@ async fn streams_are_for_members_that_fit() {
         check(&node, ("GET", path, headers, b""), expected).await;
     }
     check(&node, ("POST", "/raft/stream/message/2", &fits, b""), (405, "Method Not Allowed\n")).await;
-    let answer = ask(&node, "GET", "/raft/stream/message/3", &fits, b"").await;
-    assert!(answer.contains("\r\nx-etcd-cluster-id: c1\r\n"), "{answer}");
+    let response = send(&node, "GET", "/raft/stream/message/3", &fits, b"").await;
+    assert!(response.contains("\r\nx-etcd-cluster-id: c1\r\n"), "{response}");
 }
 
 #[tokio::test]
-async fn posted_messages_are_for_members_that_fit() {
+async fn posted_messages_of_other_clusters_and_members_are_rejected() {
     let mut node = node().await;
     let fits = headers(2, 1);
     let encoded = |message: Message| message.encode_to_vec();
@@ -68,8 +68,8 @@ async fn posted_messages_are_for_members_that_fit() {
         (&encoded(heartbeat(3, 1, 5)), (403, removed)),
         (&b"nonsense".to_vec(), (400, "error unmarshalling raft message\n")),
         (&hup, (500, "error processing raft message\n")),
-        // The state has to come with it.
-        (&encoded(announcement(2, 1, 7)), (500, "error processing raft message\n")),
+        // The snapshot must arrive in the same request.
+        (&encoded(snapshot_message(2, 1, 7)), (500, "error processing raft message\n")),
     ] {
         check(&node, ("POST", "/raft", &fits, body), expected).await;
     }
@@ -78,17 +78,17 @@ async fn posted_messages_are_for_members_that_fit() {
     check(&node, ("PUT", "/raft", &fits, &good), (405, "Method Not Allowed\n")).await;
     assert_eq!(node.received().await, heartbeat(2, 1, 5));
     assert!(node.has_received_all());
-    // Who is no member gets no series of its own: there is no end to what it can say to be.
+    // Senders that are no members have no series of their own: they could invent any number of ids.
     let bytes =
         |from: &str| node.metric(&format!(r#"etcd_network_peer_received_bytes_total{{From="{from}"}}"#));
     let before = bytes("0").unwrap_or_default();
-    let stranger = encoded(heartbeat(0x77, 1, 5));
-    check(&node, ("POST", "/raft", &headers(0x77, 1), &stranger), (204, "")).await;
-    assert_eq!((bytes("77"), bytes("0")), (None, Some(before + stranger.len() as f64)));
+    let remote = encoded(heartbeat(0x77, 1, 5));
+    check(&node, ("POST", "/raft", &headers(0x77, 1), &remote), (204, "")).await;
+    assert_eq!((bytes("77"), bytes("0")), (None, Some(before + remote.len() as f64)));
 }
 
 #[tokio::test]
-async fn snapshots_are_for_members_that_fit() {
+async fn snapshots_of_other_clusters_and_members_are_rejected() {
     let mut node = node().await;
     let fits = headers(2, 1);
     let framed = |message: Message, image: &[u8]| {
@@ -99,9 +99,9 @@ async fn snapshots_are_for_members_that_fit() {
     let removed = r#"{"message":"cannot process message from removed member"}"#;
     let limit = "failed to decode raft message (rafthttp: error limit exceeded)\n";
     for (body, expected) in [
-        (framed(announcement(2, 1, 7), b"image"), (204, "")),
-        (framed(announcement(2, 9, 7), b""), (403, mismatch)),
-        (framed(announcement(3, 1, 7), b""), (403, removed)),
+        (framed(snapshot_message(2, 1, 7), b"image"), (204, "")),
+        (framed(snapshot_message(2, 9, 7), b""), (403, mismatch)),
+        (framed(snapshot_message(3, 1, 7), b""), (403, removed)),
         (framed(append(2, 1, 7, 1), b""), (400, "wrong raft message type\n")),
         (u64::MAX.to_be_bytes().to_vec(), (400, limit)),
         (vec![], (400, "failed to decode raft message (unexpected end of file)\n")),
@@ -113,12 +113,12 @@ async fn snapshots_are_for_members_that_fit() {
     check(&node, ("GET", "/raft/snapshot", &fits, b""), (405, "Method Not Allowed\n")).await;
     assert_eq!(node.received().await.from(), 2);
     assert_eq!(
-        node.notes.stored.lock().iter().map(|stored| stored.image.clone()).collect::<Vec<_>>(),
+        node.recorder.stored.lock().iter().map(|stored| stored.image.clone()).collect::<Vec<_>>(),
         [b"image"]
     );
 
-    // A connection that breaks leaves nothing behind.
-    let body = framed(announcement(2, 1, 8), b"half");
+    // Nothing of a broken connection is stored.
+    let body = framed(snapshot_message(2, 1, 8), b"half");
     let request = format!("POST /raft/snapshot HTTP/1.1\r\n{fits}content-length: 99999\r\n\r\n");
     let mut stream = node.dial().await;
     tokio::io::AsyncWriteExt::write_all(&mut stream, &[request.as_bytes(), &body].concat())
@@ -128,16 +128,19 @@ async fn snapshots_are_for_members_that_fit() {
     let failures = r#"etcd_network_snapshot_receive_failures{From="2"}"#;
     let before = node.metric(failures).unwrap_or_default();
     super::harness::eventually(|| node.metric(failures).unwrap_or_default() >= before.max(1.0)).await;
-    assert_eq!(node.notes.stored.lock().len(), 1);
+    assert_eq!(node.recorder.stored.lock().len(), 1);
     assert!(node.has_received_all());
 }
 
 #[tokio::test]
-async fn questions_are_answered_as_etcd_answers_them() {
+async fn rpc_responses_are_the_same_as_etcds() {
     let node = node().await;
     let plain = "host: h\r\n";
-    for (question, expected) in [
-        (("GET", "/members", plain, &b""[..]), (200, "[{\"id\":1,\"peerURLs\":null,\"name\":\"notes\"}]\n")),
+    for (request, expected) in [
+        (
+            ("GET", "/members", plain, &b""[..]),
+            (200, "[{\"id\":1,\"peerURLs\":null,\"name\":\"recorder\"}]\n"),
+        ),
         (("POST", "/members", plain, b""), (405, "Method Not Allowed\n")),
         (
             ("POST", "/members/promote/18446744073709551615", plain, b""),
@@ -162,10 +165,10 @@ async fn questions_are_answered_as_etcd_answers_them() {
         (("GET", "/downgrade/enabled", plain, b""), (200, "false")),
         (("GET", "/version", plain, b""), (200, r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0"}"#)),
     ] {
-        check(&node, question, expected).await;
+        check(&node, request, expected).await;
     }
-    let probe = ask(&node, "GET", "/raft/probing", plain, b"").await;
+    let probe = send(&node, "GET", "/raft/probing", plain, b"").await;
     assert!(probe.contains(r#"{"OK":true,"Now":"20"#), "{probe}");
-    let other = ask(&node, "GET", "/nowhere", plain, b"").await;
+    let other = send(&node, "GET", "/nowhere", plain, b"").await;
     assert!(other.starts_with("HTTP/1.1 404 "), "{other}");
 }

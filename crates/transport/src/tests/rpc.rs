@@ -12,14 +12,14 @@ use crate::{TcpConnect, cluster_members};
 const TO: MemberId = MemberId(2);
 
 #[tokio::test]
-async fn questions_are_answered() {
+async fn requests_return_their_responses() {
     let nodes = Node::cluster(2).await;
     let peers = nodes[0].peers();
     assert_eq!(peers.call(TO, RenewLease(LeaseId(7))).await, Ok(70));
     let info =
         peers.call(TO, LeaseInfo(LeaseTimeToLiveRequest { id: 7, keys: true })).await.expect("it is known");
     assert_eq!((info.id, info.ttl, info.granted_ttl, info.keys), (7, 3, 9, vec!["k".into()]));
-    assert!(info.header.is_some(), "etcd takes it for granted");
+    assert!(info.header.is_some(), "etcd relies on it");
     let members = peers.call(TO, Promote(MemberId(u64::MAX))).await.expect("it is a learner");
     assert_eq!(members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [u64::MAX]);
     let hash = PeerHash { hash: 0xabcd, revision: 12, compact_revision: -1 };
@@ -30,10 +30,10 @@ async fn questions_are_answered() {
 }
 
 #[tokio::test]
-async fn refusals_keep_their_reason() {
+async fn errors_keep_their_kind() {
     let nodes = Node::cluster(2).await;
     let peers = nodes[0].peers();
-    let next = |error: &PeerError| nodes[1].notes.errors.lock().push_back(error.clone());
+    let next = |error: &PeerError| nodes[1].recorder.errors.lock().push_back(error.clone());
     for error in [PeerError::NotFound, PeerError::TimeoutWaitApplied] {
         next(&error);
         assert_eq!(peers.call(TO, RenewLease(LeaseId(7))).await, Err(error.clone()));
@@ -51,12 +51,12 @@ async fn refusals_keep_their_reason() {
         assert_eq!(peers.call(TO, HashKv(3)).await, Err(error));
     }
     next(&PeerError::Rejected("no".to_owned()));
-    let refused = peers.call(TO, HashKv(3)).await;
-    assert!(matches!(&refused, Err(PeerError::Rejected(text)) if text.contains("no")), "{refused:?}");
+    let rejected = peers.call(TO, HashKv(3)).await;
+    assert!(matches!(&rejected, Err(PeerError::Rejected(text)) if text.contains("no")), "{rejected:?}");
 }
 
 #[tokio::test]
-async fn members_that_are_not_there_are_unreachable() {
+async fn unknown_and_stopped_members_are_unreachable() {
     let mut nodes = Node::cluster(2).await;
     let unknown = nodes[0].peers().call(MemberId(9), GetVersions).await;
     assert!(matches!(unknown, Err(PeerError::Unreachable(_))), "{unknown:?}");
@@ -69,15 +69,15 @@ async fn members_that_are_not_there_are_unreachable() {
 }
 
 #[tokio::test]
-async fn who_joins_asks_for_the_members() {
+async fn cluster_members_come_from_the_first_url_that_responds() {
     let node = Node::start(5, listen().await);
     let gone = listen().await.local_addr().expect("it was bound");
     let urls = ["no url".to_owned(), format!("http://{gone}"), format!("http://{}", node.address)];
-    let ask = |urls: &[String]| {
+    let fetch = |urls: &[String]| {
         let urls = urls.to_vec();
         async move { cluster_members(Arc::new(TcpConnect), &urls, Duration::from_secs(5)).await }
     };
-    let (cluster, members) = ask(&urls).await.expect("the last one answers");
-    assert_eq!((cluster, members[0].id, members[0].name.as_str()), (CLUSTER, MemberId(5), "notes"));
-    assert!(matches!(ask(&urls[..2]).await, Err(PeerError::Unreachable(_))));
+    let (cluster, members) = fetch(&urls).await.expect("the last one responds");
+    assert_eq!((cluster, members[0].id, members[0].name.as_str()), (CLUSTER, MemberId(5), "recorder"));
+    assert!(matches!(fetch(&urls[..2]).await, Err(PeerError::Unreachable(_))));
 }

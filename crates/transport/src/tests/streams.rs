@@ -6,10 +6,12 @@ use ferretcd_engine::Peers;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::harness::{Node, append, eventually, headers, heartbeat, listen, membership, without};
+use super::harness::{
+    Node, append, eventually, headers, heartbeat, listen, membership, unreachable, without,
+};
 use crate::PeerReport;
 
-/// A connection that has asked for a stream of `node` and got it.
+/// A connection with a stream of `node`.
 async fn read_stream(node: &Node, reader: u64, kind: &str) -> TcpStream {
     let mut stream = node.dial().await;
     let request =
@@ -17,7 +19,7 @@ async fn read_stream(node: &Node, reader: u64, kind: &str) -> TcpStream {
     stream.write_all(request.as_bytes()).await.expect("it is open");
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.expect("it answers"));
+        head.push(stream.read_u8().await.expect("it responds"));
     }
     let head = String::from_utf8_lossy(&head);
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("chunked"), "{head}");
@@ -25,8 +27,8 @@ async fn read_stream(node: &Node, reader: u64, kind: &str) -> TcpStream {
     stream
 }
 
-/// A member that is only an address, with nobody behind it but what a test does itself.
-async fn with_stranger(id: u64) -> (Node, TcpListener) {
+/// Member 1 with one peer, whose port the test serves itself.
+async fn with_port_of_peer(id: u64) -> (Node, TcpListener) {
     let node = Node::start(1, listen().await);
     let other = listen().await;
     let address = other.local_addr().expect("it is bound");
@@ -72,18 +74,18 @@ async fn large_entries_arrive_whole() {
 }
 
 #[tokio::test]
-async fn a_member_that_comes_back_is_found_again() {
+async fn a_restarted_peer_is_connected_again() {
     let mut nodes = Node::cluster(2).await;
     let two = nodes.pop().expect("there are two");
     let mut one = nodes.pop().expect("there are two");
     let membership = membership([(1, one.address), (2, two.address)]);
     one.send(vec![heartbeat(1, 2, 1)]);
     let address = two.stop().await;
-    one.reported(&PeerReport::Unreachable(MemberId(2))).await;
+    one.reported(&unreachable(2)).await;
     eventually(|| one.transport.active_since(MemberId(2)).is_none()).await;
     let failures = |n| one.metric(r#"etcd_network_peer_sent_failures_total{To="2"}"#) == Some(n);
     eventually(|| failures(2.0)).await;
-    // Nothing is kept for who is away.
+    // No message is kept for an unreachable peer.
     one.send(vec![heartbeat(1, 2, 2)]);
     eventually(|| failures(3.0)).await;
 
@@ -103,7 +105,7 @@ async fn a_member_that_comes_back_is_found_again() {
 }
 
 #[tokio::test]
-async fn who_never_reads_holds_up_nobody() {
+async fn a_peer_that_does_not_read_delays_no_other() {
     let mut nodes = Node::cluster(2).await;
     let mut two = nodes.pop().expect("there are two");
     let mut one = nodes.pop().expect("there are two");
@@ -118,24 +120,24 @@ async fn who_never_reads_holds_up_nobody() {
     for index in 1..=200 {
         one.send(vec![append(1, 3, index, 1 << 20), heartbeat(1, 2, index)]);
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "sending waits for nobody");
-    one.reported(&PeerReport::Unreachable(MemberId(3))).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "sending does not wait");
+    one.reported(&unreachable(3)).await;
     for index in 1..=200 {
         assert_eq!(two.received().await.commit(), index);
     }
-    // Appends that are stuck do not hold up what is no append.
+    // Appends that are stuck do not delay other messages.
     one.send(vec![heartbeat(1, 3, 7)]);
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"@\x07\r\n") {
         bytes.push(messages.read_u8().await.expect("the stream of messages is open"));
     }
-    // The stream that takes nothing is given up.
-    eventually(|| !one.transport.is_read_by(MemberId(3))).await;
+    // The stream that makes no progress ends.
+    eventually(|| !one.has_readers(3)).await;
 }
 
 #[tokio::test]
-async fn a_newer_stream_takes_over() {
-    let (node, _other) = with_stranger(2).await;
+async fn a_newer_stream_replaces_the_older_one() {
+    let (node, _other) = with_port_of_peer(2).await;
     let mut older = read_stream(&node, 2, "msgapp").await;
     let _messages = read_stream(&node, 2, "message").await;
     let mut newer = read_stream(&node, 2, "msgapp").await;
@@ -144,7 +146,7 @@ async fn a_newer_stream_takes_over() {
         rest.push(older.read_u8().await.expect("the body ends in order"));
     }
     node.send(vec![append(1, 2, 9, 3), append(1, 2, 10, 3)]);
-    // One chunk: the first message whole, of the second the entries.
+    // One chunk: the first message, and the entries of the second.
     let mut chunk = vec![0; 4];
     newer.read_exact(&mut chunk).await.expect("a chunk comes");
     assert_eq!(chunk, *b"44\r\n");
@@ -155,23 +157,23 @@ async fn a_newer_stream_takes_over() {
 }
 
 #[tokio::test]
-async fn streams_show_signs_of_life() {
-    let (node, _other) = with_stranger(2).await;
+async fn idle_streams_carry_heartbeats() {
+    let (node, _other) = with_port_of_peer(2).await;
     let mut appends = read_stream(&node, 2, "msgapp").await;
     let mut messages = read_stream(&node, 2, "message").await;
-    let mut sign = [0; 6];
-    appends.read_exact(&mut sign).await.expect("it comes");
-    assert_eq!(sign, *b"1\r\n\0\r\n");
-    let mut sign = [0; 15];
-    messages.read_exact(&mut sign).await.expect("it comes");
-    assert_eq!(sign, *b"A\r\n\0\0\0\0\0\0\0\x02\x08\x08\r\n");
+    let mut heartbeat = [0; 6];
+    appends.read_exact(&mut heartbeat).await.expect("it comes");
+    assert_eq!(heartbeat, *b"1\r\n\0\r\n");
+    let mut heartbeat = [0; 15];
+    messages.read_exact(&mut heartbeat).await.expect("it comes");
+    assert_eq!(heartbeat, *b"A\r\n\0\0\0\0\0\0\0\x02\x08\x08\r\n");
 }
 
 #[tokio::test]
-async fn streams_of_nonsense_are_dialled_again() {
-    let (node, other) = with_stranger(2).await;
+async fn malformed_streams_are_dialled_again() {
+    let (node, other) = with_port_of_peer(2).await;
     for nonsense in ["HTTP/1.1 200 OK\r\n\r\nno frame", "HTTP/1.1 500 Oh\r\n\r\n", "nothing"] {
-        // Both streams are asked for, and again after each failure.
+        // Both streams are dialled, and again after each failure.
         for _ in 0..4 {
             let (mut stream, _) = other.accept().await.expect("it dials");
             stream.write_all(nonsense.as_bytes()).await.expect("it is open");
@@ -181,7 +183,7 @@ async fn streams_of_nonsense_are_dialled_again() {
 }
 
 #[tokio::test]
-async fn a_removed_member_is_told_so_and_not_heard() {
+async fn a_removed_member_is_rejected_and_learns_of_it() {
     let mut nodes = Node::cluster(2).await;
     let mut two = nodes.pop().expect("there are two");
     let mut one = nodes.pop().expect("there are two");
@@ -189,16 +191,16 @@ async fn a_removed_member_is_told_so_and_not_heard() {
     one.transport.set_members(&without(both, 2));
     two.reported(&PeerReport::Removed).await;
     assert_eq!(one.transport.active_since(MemberId(2)), None);
-    // Without a stream the message is posted, and refused.
-    eventually(|| !two.transport.is_read_by(MemberId(1))).await;
+    // Without a stream the message is posted, and rejected.
+    eventually(|| !two.has_readers(1)).await;
     two.send(vec![heartbeat(2, 1, 1)]);
-    two.reported(&PeerReport::Unreachable(MemberId(1))).await;
+    two.reported(&unreachable(1)).await;
     assert!(one.has_received_all());
     assert_eq!(one.metric(r#"etcd_network_known_peers{Local="1",Remote="2"}"#), Some(0.0));
 }
 
 #[tokio::test]
-async fn who_is_behind_can_answer_members_it_does_not_know() {
+async fn a_member_that_is_behind_responds_to_unknown_members() {
     // Member 1 knows 2, but 2 does not know 1 yet.
     let mut one = Node::start(1, listen().await);
     let mut two = Node::start(2, listen().await);
@@ -207,14 +209,14 @@ async fn who_is_behind_can_answer_members_it_does_not_know() {
     assert_eq!(two.received().await, append(1, 2, 4, 10));
     two.send(vec![heartbeat(2, 1, 8)]);
     assert_eq!(one.received().await, heartbeat(2, 1, 8));
-    // When it has learned of it, streams go both ways.
+    // Once 2 has learned of 1, streams go both ways.
     two.transport.set_members(&membership([(1, one.address), (2, two.address)]));
     one.is_read_by(2).await;
     two.is_read_by(1).await;
 }
 
 #[tokio::test]
-async fn what_goes_over_the_network_is_counted() {
+async fn traffic_and_peers_are_counted() {
     let mut nodes = Node::cluster(2).await;
     nodes[0].send(vec![append(1, 2, 9, 5000)]);
     nodes[1].received().await;
@@ -234,10 +236,10 @@ async fn what_goes_over_the_network_is_counted() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_replaced_may_have_lost_something() {
-    let (mut node, _other) = with_stranger(3).await;
+async fn a_replaced_stream_reports_the_peer_as_unreachable() {
+    let (mut node, _other) = with_port_of_peer(3).await;
     let _older = read_stream(&node, 3, "message").await;
     assert_eq!(node.reports(), []);
     let _newer = read_stream(&node, 3, "message").await;
-    node.reported(&PeerReport::Unreachable(MemberId(3))).await;
+    node.reported(&unreachable(3)).await;
 }

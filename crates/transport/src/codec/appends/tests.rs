@@ -26,16 +26,16 @@ fn encode(messages: &[Message]) -> Bytes {
     for message in messages {
         encoder.encode(message.clone(), &mut writer);
     }
-    let mut pieces = writer.finish();
-    pieces.copy_to_bytes(pieces.remaining())
+    let mut chunks = writer.finish();
+    chunks.copy_to_bytes(chunks.remaining())
 }
 
-/// Reads everything, pushed in pieces of `size` bytes.
-fn decode_in_pieces(bytes: &Bytes, size: usize) -> Result<Vec<Frame>, CodecError> {
+/// Reads all frames, pushed in chunks of `size` bytes.
+fn decode_in_chunks(bytes: &Bytes, size: usize) -> Result<Vec<Frame>, CodecError> {
     let mut decoder = Decoder::new(2, 1);
     let mut frames = Vec::new();
-    for piece in bytes.chunks(size.max(1)) {
-        decoder.push(Bytes::copy_from_slice(piece));
+    for chunk in bytes.chunks(size.max(1)) {
+        decoder.push(Bytes::copy_from_slice(chunk));
         while let Some(frame) = decoder.next()? {
             frames.push(frame);
         }
@@ -52,7 +52,7 @@ fn messages(frames: Vec<Frame>) -> Vec<Message> {
 }
 
 #[test]
-fn frames_are_those_of_etcd() {
+fn frames_are_the_same_as_etcds() {
     let first = append(5, 4, 9, vec![entry(5, 10, "a")], 8);
     let second = append(5, 5, 10, vec![entry(5, 11, "bc"), entry(5, 12, "")], 10);
     let third = append(5, 5, 12, vec![], 12);
@@ -68,12 +68,12 @@ fn frames_are_those_of_etcd() {
     expected.extend([0, 0, 0, 0, 0, 0, 0, 10]);
     expected.extend([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12]);
     assert_eq!(bytes, expected);
-    let frames = decode_in_pieces(&bytes, usize::MAX).expect("own frames");
+    let frames = decode_in_chunks(&bytes, usize::MAX).expect("own frames");
     assert_eq!(messages(frames), [first, second, third]);
 }
 
 #[test]
-fn what_does_not_continue_is_sent_whole() {
+fn messages_that_do_not_continue_the_stream_are_sent_whole() {
     let check = |first: Message, second: Message| {
         let alone = encode(std::slice::from_ref(&second));
         let both = encode(&[first, second]);
@@ -89,10 +89,10 @@ fn what_does_not_continue_is_sent_whole() {
 }
 
 #[test]
-fn hostile_frames_are_refused() {
+fn hostile_frames_are_rejected() {
     let check = |bytes: &[u8], expected: CodecError| {
         let mut decoder = Decoder::new(2, 1);
-        decoder.position = LogPosition::new(1, 1);
+        decoder.last = LogPosition::new(1, 1);
         decoder.push(Bytes::copy_from_slice(bytes));
         assert_eq!(decoder.next(), Err(expected));
     };
@@ -101,16 +101,16 @@ fn hostile_frames_are_refused() {
     let entry = [[1].as_slice(), &1_u64.to_be_bytes(), &u64::MAX.to_be_bytes()].concat();
     check(&entry, CodecError::TooLarge(u64::MAX));
     check(&[[2].as_slice(), &u64::MAX.to_be_bytes()].concat(), CodecError::TooLarge(u64::MAX));
-    assert_eq!(decode_in_pieces(&Bytes::from_static(&[1]), 1), Err(CodecError::NoContext));
+    assert_eq!(decode_in_chunks(&Bytes::from_static(&[1]), 1), Err(CodecError::NoContext));
     assert_eq!(
-        decode_in_pieces(&Bytes::from_static(&[0, 0]), 1),
+        decode_in_chunks(&Bytes::from_static(&[0, 0]), 1),
         Ok(vec![Frame::Heartbeat, Frame::Heartbeat])
     );
 }
 
 proptest! {
     #[test]
-    fn any_sequence_comes_out_as_it_went_in(
+    fn decoded_messages_equal_the_encoded_ones(
         steps in proptest::collection::vec((0..3_u64, 0..4_usize, any::<bool>()), 0..20),
         size in 1..64_usize,
     ) {
@@ -124,13 +124,13 @@ proptest! {
             sent.push(append(term, log_term, index, entries, index));
             index += count as u64;
         }
-        let frames = decode_in_pieces(&encode(&sent), size).expect("own frames");
+        let frames = decode_in_chunks(&encode(&sent), size).expect("own frames");
         prop_assert_eq!(messages(frames), sent);
     }
 
     #[test]
     fn random_bytes_never_panic(bytes: Vec<u8>, size in 1..64_usize) {
-        let _ = decode_in_pieces(&bytes.into(), size);
+        let _ = decode_in_chunks(&bytes.into(), size);
     }
 
     #[test]
@@ -140,6 +140,6 @@ proptest! {
         let mut bytes = encode(&[first.clone(), second.clone(), first, second]).to_vec();
         let at = at % bytes.len();
         bytes[at] = value;
-        let _ = decode_in_pieces(&bytes.into(), size);
+        let _ = decode_in_chunks(&bytes.into(), size);
     }
 }
