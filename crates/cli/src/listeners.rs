@@ -1,18 +1,15 @@
 //! The sockets that a member listens on.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
 
-use ferretcd_grpc_server::{Endpoint, Face, Server};
+use ferretcd_grpc_server::{Exposure, Server};
+use ferretcd_listen::{Endpoint, Listener, SocketOptions};
 use ferretcd_tls::ServerTls;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::config::{Listen, Url};
 use crate::secure::Secured;
-
-/// Connections that the system queues while none is accepted.
-const LISTEN_BACKLOG: u32 = 1024;
 
 /// Why there is no listening on a URL.
 #[derive(Debug, thiserror::Error)]
@@ -28,37 +25,21 @@ pub(crate) enum ListenError {
 /// The bound sockets. Binding comes before the data is touched, so that a second server on the same ports
 /// fails at once.
 pub(crate) struct Listeners {
-    clients: Vec<Bound>,
-    clients_http: Vec<Bound>,
-    metrics: Vec<Bound>,
-    peers: Vec<Bound>,
-}
-
-/// A bound socket.
-pub(crate) struct Bound {
-    pub(crate) tcp: TcpListener,
-    /// `None` for connections in the clear.
-    pub(crate) tls: Option<ServerTls>,
-}
-
-impl Bound {
-    fn endpoint(self, server: &Server) -> Endpoint {
-        match self.tls {
-            Some(tls) => Endpoint::encrypted(self.tcp, server, tls),
-            None => Endpoint::plain(self.tcp, server.clone()),
-        }
-    }
+    clients: Vec<Listener>,
+    clients_http: Vec<Listener>,
+    metrics: Vec<Listener>,
+    peers: Vec<Listener>,
 }
 
 impl Listeners {
     /// Binds all of them.
     pub(crate) fn bind(listen: &Listen, secured: &Secured) -> Result<Self, ListenError> {
         let one = |url: &Url, tls: &Option<ServerTls>| {
-            let tls = tls.clone().filter(|_| url.scheme().is_tls());
-            if url.scheme().is_tls() && tls.is_none() {
-                return Err(ListenError::NoCertificate(url.as_str().to_owned()));
+            if !url.scheme().is_tls() {
+                return Ok(Listener::plain(bind(url, listen)?));
             }
-            Ok(Bound { tcp: bind(url, listen)?, tls })
+            let Some(tls) = tls else { return Err(ListenError::NoCertificate(url.as_str().to_owned())) };
+            Ok(Listener::encrypted(bind(url, listen)?, tls.clone()))
         };
         let all = |urls: &[Url], tls: &Option<ServerTls>| {
             urls.iter().map(|url| one(url, tls)).collect::<Result<Vec<_>, ListenError>>()
@@ -73,21 +54,20 @@ impl Listeners {
     }
 
     /// Those for other members, which are served before the rest.
-    pub(crate) fn take_peers(&mut self) -> Vec<Bound> {
+    pub(crate) fn take_peers(&mut self) -> Vec<Listener> {
         let peers = std::mem::take(&mut self.peers);
         for listener in &peers {
-            info!(address = address(&listener.tcp), "serving peer traffic");
+            info!(address = address(listener), "serving peer traffic");
         }
         peers
     }
 
     /// Those for probes and metrics, which are served before the rest as well.
-    pub(crate) fn take_metrics(&mut self, server: &Server) -> Vec<Endpoint> {
-        let server = server.face(Face::Metrics);
+    pub(crate) fn take_metrics(&mut self, server: &Server) -> Vec<Endpoint<Server>> {
+        let server = server.exposing(Exposure::Metrics);
         let listeners = std::mem::take(&mut self.metrics).into_iter();
-        let announced =
-            listeners.inspect(|listener| info!(address = address(&listener.tcp), "serving metrics"));
-        announced.map(|listener| listener.endpoint(&server)).collect()
+        let announced = listeners.inspect(|listener| info!(address = address(listener), "serving metrics"));
+        announced.map(|listener| server.endpoint(listener)).collect()
     }
 
     /// What etcd says for each listener, and what its users wait for.
@@ -96,8 +76,8 @@ impl Listeners {
         let http = self.clients_http.iter().map(|listener| ("http", listener));
         for (traffic, listener) in self.clients.iter().map(|listener| (traffic, listener)).chain(http) {
             info!("ready to serve client requests");
-            let address = address(&listener.tcp);
-            if listener.tls.is_some() {
+            let address = address(listener);
+            if listener.is_encrypted() {
                 info!(traffic, address, "serving client traffic securely");
             } else {
                 warn!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
@@ -106,17 +86,20 @@ impl Listeners {
     }
 
     /// Those for clients.
-    pub(crate) fn endpoints(self, server: &Server) -> Vec<Endpoint> {
-        let clients = if self.clients_http.is_empty() { server.clone() } else { server.face(Face::Grpc) };
-        let faces = [(self.clients, clients), (self.clients_http, server.face(Face::Http))];
-        faces
+    pub(crate) fn endpoints(self, server: &Server) -> Vec<Endpoint<Server>> {
+        let clients =
+            if self.clients_http.is_empty() { server.clone() } else { server.exposing(Exposure::Grpc) };
+        let ports = [(self.clients, clients), (self.clients_http, server.exposing(Exposure::Http))];
+        ports
             .into_iter()
-            .flat_map(|(listeners, server)| listeners.into_iter().map(move |bound| bound.endpoint(&server)))
+            .flat_map(|(listeners, server)| {
+                listeners.into_iter().map(move |listener| server.endpoint(listener))
+            })
             .collect()
     }
 }
 
-fn address(listener: &TcpListener) -> String {
+fn address(listener: &Listener) -> String {
     listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
@@ -124,17 +107,7 @@ fn bind(url: &Url, listen: &Listen) -> Result<TcpListener, ListenError> {
     if url.scheme().is_unix() {
         return Err(ListenError::UnixSocket(url.as_str().to_owned()));
     }
-    let bind = || -> io::Result<TcpListener> {
-        let addresses: Vec<SocketAddr> = url.address().to_socket_addrs()?.collect();
-        let first = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        // `localhost` is both 127.0.0.1 and ::1 on most machines; clients try the former first.
-        let address = addresses.iter().find(|address| address.is_ipv4()).unwrap_or(first);
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // As Go does: a restart must not wait for the connections of the process before.
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(listen.reuse_port)?;
-        socket.bind(*address)?;
-        socket.listen(LISTEN_BACKLOG)
-    };
-    bind().map_err(|source| ListenError::Bind { url: url.as_str().to_owned(), source })
+    let options = SocketOptions { reuse_port: listen.reuse_port };
+    ferretcd_listen::bind(url.address(), options)
+        .map_err(|source| ListenError::Bind { url: url.as_str().to_owned(), source })
 }

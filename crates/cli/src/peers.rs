@@ -5,16 +5,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferretcd_grpc_server::next_connection;
-use ferretcd_tls::{ClientTls, ServerTls};
+use ferretcd_listen::{Accepted, Drain, Listener, serve_connections};
+use ferretcd_tls::ClientTls;
 use ferretcd_transport::{BoxedIo, Connect, Dialing, PeerServer, TcpConnect};
 use http::Uri;
 use http::uri::Scheme;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
 
 use crate::config::Config;
-use crate::listeners::Bound;
 
 /// Without a byte for so long a stream is given up; etcd's.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -73,48 +71,13 @@ impl Connect for Dialer {
     }
 }
 
-/// Serves other members on all listeners until the returned handle is dropped.
-pub(crate) fn serve_peers(listeners: Vec<Bound>, server: &PeerServer) -> watch::Sender<()> {
-    let (stop, stopped) = watch::channel(());
-    for Bound { tcp, tls } in listeners {
-        let door = Door { server: server.clone(), tls, stopped: stopped.clone() };
-        tokio::spawn(door.accept(tcp));
-    }
-    stop
-}
-
-/// What the connections of a listener share.
-#[derive(Clone)]
-struct Door {
-    server: PeerServer,
-    tls: Option<ServerTls>,
-    stopped: watch::Receiver<()>,
-}
-
-impl Door {
-    async fn accept(mut self, listener: TcpListener) {
-        loop {
-            let (stream, remote) = tokio::select! {
-                accepted = next_connection(&listener) => accepted,
-                // It errs when the sender is gone, which is what stops.
-                _ = self.stopped.changed() => return,
-            };
-            tokio::spawn(self.clone().serve(stream, remote));
-        }
-    }
-
-    async fn serve(mut self, stream: TcpStream, remote: std::net::SocketAddr) {
-        let _ = stream.set_nodelay(true);
-        let io: BoxedIo = match &self.tls {
-            None => Box::new(stream),
-            Some(tls) => match tls.accept(stream, remote).await {
-                Ok(accepted) => Box::new(accepted.stream),
-                Err(rejected) => return rejected.log(),
-            },
-        };
-        let stop = async move {
-            let _ = self.stopped.changed().await;
-        };
-        self.server.serve_connection(io, stop).await;
-    }
+/// Serves other members on all listeners. When `drain` begins, no further request is taken; streams go on until the
+/// transport stops.
+pub(crate) async fn serve_peers(listeners: Vec<Listener>, server: PeerServer, drain: Drain) {
+    let draining = drain.clone();
+    let serve = move |Accepted { stream, .. }: Accepted<TcpStream>| {
+        let (server, draining) = (server.clone(), draining.clone());
+        async move { server.serve_connection(stream, draining.begun()).await }
+    };
+    serve_connections(listeners, serve, drain).await;
 }

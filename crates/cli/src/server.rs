@@ -7,12 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferretcd_data_dir::Contents;
 use ferretcd_engine::{Bootstrap, CorruptionChecks, Engine, explain};
-use ferretcd_grpc_server::{Face, Server, serve};
+use ferretcd_grpc_server::{Exposure, Server};
+use ferretcd_listen::{Drain, serve};
 use ferretcd_tls::CertificateError;
 use ferretcd_transport::{Connect, PeerServer, PeerTransport};
 use prometheus::Registry;
-use tokio::sync::watch;
-use tower::service_fn;
 use tracing::{error, info};
 
 use crate::config::{AutoCompaction, BootstrapError, Config, Url};
@@ -174,17 +173,26 @@ async fn serve_member(
 ) -> Result<End, RunError> {
     let server = Server::new(engine, server_config(config), gateway_config(config, engine), registry)?;
     // The others are served at once: without them there may be no leader, and so nothing to serve to clients.
-    let pages = server.face(Face::Peers);
-    let peer_server = PeerServer::new(transport.clone(), service_fn(move |request| pages.answer(request)));
-    let _serving_peers = serve_peers(listeners.take_peers(), &peer_server);
-    let (stop, stopped) = watch::channel(());
-    let until_stopped = |mut stopped: watch::Receiver<()>| async move {
-        // It errs when the sender is gone, which is what stops.
-        let _ = stopped.changed().await;
-    };
-    // Probes are answered from the start as well: who takes long to join must not be taken for dead.
-    let serving_metrics =
-        tokio::spawn(serve(listeners.take_metrics(&server), until_stopped(stopped.clone())));
+    let peer_server = PeerServer::new(transport.clone(), server.exposing(Exposure::Peers));
+    let peers_drain = Drain::new();
+    tokio::spawn(serve_peers(listeners.take_peers(), peer_server, peers_drain.clone()));
+    let end = serve_clients(config, listeners, engine, &server, signals).await;
+    server.stop();
+    peers_drain.begin();
+    end
+}
+
+/// Serves clients until a signal comes or the member fails.
+async fn serve_clients(
+    config: &Config,
+    mut listeners: Listeners,
+    engine: &Engine,
+    server: &Server,
+    signals: &mut ShutdownSignals,
+) -> Result<End, RunError> {
+    let serve = |endpoints| tokio::spawn(serve(endpoints, port_config(config), server.drain()));
+    // Probes are answered from the start as well: a member that takes long to join must not be taken for dead.
+    let serving_metrics = serve(listeners.take_metrics(server));
     tokio::select! {
         checked = prepare(engine) => checked?,
         reason = engine.failed() => return Err(RunError::Failed(reason)),
@@ -195,7 +203,7 @@ async fn serve_member(
         }
     }
     listeners.announce();
-    let serving = tokio::spawn(serve(listeners.endpoints(&server), until_stopped(stopped)));
+    let serving = serve(listeners.endpoints(server));
     notify_ready();
     let result = tokio::select! {
         signal = signals.recv() => {
@@ -212,7 +220,7 @@ async fn serve_member(
         // Calls that wait for a member that cannot go on are answered before they are waited for.
         engine.stop().await;
     }
-    drop(stop);
+    server.stop();
     for serving in [serving, serving_metrics] {
         if let Err(error) = serving.await {
             error!(%error, "the server did not end in order");
@@ -300,12 +308,17 @@ fn server_config(config: &Config) -> ferretcd_grpc_server::Config {
     ferretcd_grpc_server::Config {
         request_bytes_max: config.limits.request_bytes_max,
         txn_ops_max: config.limits.txn_ops_max,
-        concurrent_streams_max: config.limits.concurrent_streams_max,
-        keepalive_interval: config.limits.keepalive_interval,
-        keepalive_timeout: config.limits.keepalive_timeout.unwrap_or(NEVER),
         watch_progress_interval: config.watch_progress_interval,
         slow_request: config.warnings.unary_request,
         extensive_metrics: config.http.extensive_metrics,
+    }
+}
+
+fn port_config(config: &Config) -> ferretcd_listen::Config {
+    ferretcd_listen::Config {
+        concurrent_streams_max: config.limits.concurrent_streams_max,
+        keepalive_interval: config.limits.keepalive_interval,
+        keepalive_timeout: config.limits.keepalive_timeout.unwrap_or(NEVER),
         drain_timeout: DRAIN_TIMEOUT,
     }
 }

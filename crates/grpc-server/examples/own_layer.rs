@@ -5,7 +5,6 @@
 
 use std::future::ready;
 use std::io::{Write as _, stdout};
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -14,11 +13,11 @@ use std::time::Duration;
 use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest};
 use ferretcd_engine::{Alone, Engine};
-use ferretcd_grpc_server::{Config, Handler, Server, serve};
+use ferretcd_grpc_server::{Config, Handler, Server};
+use ferretcd_listen::{Listener, SocketOptions, bind, serve};
 use http::Request;
 use hyper::body::Incoming;
 use prometheus::Registry;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -58,10 +57,9 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     engine.publish().await?;
     let server = Server::new(&engine, config(), gateway_config(), &registry)?
         .map(|inner| Handler::new(Teams { inner, admitted: Arc::clone(&admitted) }));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let listener = Listener::plain(bind("127.0.0.1:0", SocketOptions::default())?);
     let url = format!("http://{}", listener.local_addr()?);
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(vec![(listener, server)], async { drop(stopped.await) }));
+    let serving = tokio::spawn(serve(vec![server.endpoint(listener)], port_config(), server.drain()));
 
     let channel = Channel::from_shared(url)?.connect().await?;
     let mut nobody = KvClient::new(channel.clone());
@@ -77,7 +75,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let admitted = admitted.load(Ordering::Relaxed);
     writeln!(stdout(), "admitted {admitted}, refused with {:?}", refusal.message())?;
     assert_eq!((admitted, refusal.message()), (1, "which team are you?"));
-    drop(stop);
+    server.stop();
     serving.await?;
     engine.stop().await;
     Ok(())
@@ -89,12 +87,17 @@ fn config() -> Config {
     Config {
         request_bytes_max: 1_572_864,
         txn_ops_max: 128,
-        concurrent_streams_max: u32::MAX,
-        keepalive_interval: Some(Duration::from_secs(7200)),
-        keepalive_timeout: Duration::from_secs(20),
         watch_progress_interval: Duration::from_secs(600),
         slow_request: Duration::from_millis(300),
         extensive_metrics: false,
+    }
+}
+
+fn port_config() -> ferretcd_listen::Config {
+    ferretcd_listen::Config {
+        concurrent_streams_max: u32::MAX,
+        keepalive_interval: Some(Duration::from_secs(7200)),
+        keepalive_timeout: Duration::from_secs(20),
         drain_timeout: Duration::from_secs(5),
     }
 }

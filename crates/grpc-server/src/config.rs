@@ -1,4 +1,4 @@
-//! What the services and their port are configured with.
+//! What the services are configured with.
 
 use std::time::Duration;
 
@@ -10,20 +10,12 @@ pub struct Config {
     pub request_bytes_max: usize,
     /// Operations in one branch of a transaction, nested ones included.
     pub txn_ops_max: usize,
-    /// Streams that one connection may have open.
-    pub concurrent_streams_max: u32,
-    /// After how much silence the server pings a client; `None` for never.
-    pub keepalive_interval: Option<Duration>,
-    /// How long the answer to a ping may take before the connection is closed.
-    pub keepalive_timeout: Duration,
     /// How often a watch that asked for it is told that nothing has happened.
     pub watch_progress_interval: Duration,
     /// A unary call that takes longer is logged as a warning.
     pub slow_request: Duration,
     /// Whether to measure how long calls take.
     pub extensive_metrics: bool,
-    /// How long connections may go on after the server was told to stop.
-    pub drain_timeout: Duration,
 }
 
 /// What a message may have on top of the largest proposal, in bytes.

@@ -3,6 +3,7 @@
 use ferretcd_api_proto::etcdserverpb::{AlarmType, RangeRequest};
 use ferretcd_engine::Engine;
 use ferretcd_http_pages::{Alarm, AlarmKind, BoxFuture, Versions};
+use ferretcd_listen::Drain;
 use tokio_stream::StreamExt;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, async_trait};
@@ -10,7 +11,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::drain::Drain;
+use crate::end_on_drain::EndOnDrain;
 
 /// Tells whether the server as a whole serves; it has no word for single services.
 #[derive(Clone, Debug)]
@@ -48,17 +49,17 @@ impl Health for HealthService {
         let changes = self.drain.changes().map(move |drains| {
             Ok(if is_known { serving(!drains) } else { answer(ServingStatus::ServiceUnknown) })
         });
-        Ok(Response::new(Box::pin(self.drain.end(changes))))
+        Ok(Response::new(Box::pin(EndOnDrain::new(changes, &self.drain))))
     }
 }
 
 /// The member as the HTTP pages see it.
 #[derive(Debug)]
-pub(crate) struct Pages {
+pub(crate) struct EngineHealth {
     pub(crate) engine: Engine,
 }
 
-impl ferretcd_http_pages::Health for Pages {
+impl ferretcd_http_pages::Health for EngineHealth {
     fn alarms(&self) -> Vec<Alarm> {
         let kind = |kind: i32| match AlarmType::try_from(kind) {
             Ok(AlarmType::Nospace) => Some(AlarmKind::NoSpace),

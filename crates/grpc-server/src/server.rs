@@ -1,6 +1,5 @@
 //! All services of one member as one tower service.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
@@ -12,42 +11,30 @@ use ferretcd_api_proto::etcdserverpb::kv_server::KvServer;
 use ferretcd_api_proto::etcdserverpb::lease_server::LeaseServer;
 use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use ferretcd_engine::Engine;
-use ferretcd_http_pages::{Gateway, Listener};
-use ferretcd_interceptors::{
-    AuthLayer, LogConfig, LogLayer, MetricsConfig, MetricsLayer, QuotaConfig, QuotaLayer, RpcKind,
-};
+use ferretcd_http_pages::{Gateway, Listener as Shown};
+use ferretcd_listen::{Drain, Endpoint, Listener};
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use prometheus::Registry;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
-use tonic::server::NamedService;
 use tonic_health::pb::health_server::HealthServer;
-use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceBuilder, ServiceExt};
+use tower::{Service, ServiceExt};
 
-use crate::accept::Connection;
-use crate::admit::Room;
+use crate::chain::Chain;
 use crate::cluster::ClusterService;
 use crate::deadline::Bounded;
-use crate::door::Door;
-use crate::drain::Drain;
-use crate::health::{HealthService, Pages};
+use crate::health::{EngineHealth, HealthService};
 use crate::kv::KvService;
 use crate::lease::{KeepAliveService, LeaseService};
 use crate::maintenance::MaintenanceService;
+use crate::methods::{Handler, Methods};
 use crate::watch::WatchService;
 use crate::{Config, deadline, rpcs, texts};
 
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
 const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
-
-/// A gRPC service with its layers, its types erased: what layers of one's own wrap.
-pub type Handler = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
-
-/// What one operation of a transaction is reckoned to cost beside its bytes; bounds what a request can cost.
-const OP_COST: u64 = 256;
 
 /// All services of one member: gRPC by the path of the call, plain HTTP for everything else. Clones are cheap
 /// and share everything.
@@ -56,12 +43,10 @@ pub struct Server(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    /// By the whole path of a call.
-    methods: HashMap<&'static str, Method>,
+    methods: Methods,
     engine: Engine,
     pages: Router,
-    /// What the pages are those of; `None` for everything.
-    face: Option<Face>,
+    exposure: Exposure,
     gateway: Gateway,
     drain: Drain,
     message_bytes_max: usize,
@@ -74,141 +59,104 @@ impl fmt::Debug for Server {
     }
 }
 
-/// What a listener shows if not everything.
+/// What is served on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Face {
+pub enum Exposure {
+    /// gRPC and plain HTTP.
+    All,
     /// gRPC alone.
     Grpc,
     /// Plain HTTP alone.
     Http,
     /// Probes and metrics alone.
     Metrics,
-    /// What other members ask besides that which belongs to the transport: the version.
+    /// What other members request besides the transport's own paths: the version.
     Peers,
 }
 
 impl Server {
     /// Puts the services around a member. Metrics go into `registry`, which `/metrics` of the gateway shows.
-    ///
-    /// The chain, in the order of a request:
-    /// log (sees every call, also refused ones) → auth (who, and whether this member may answer) → metrics
-    /// (counts what was let in) → quota (only where something is written: whether there is room).
     pub fn new(
         engine: &Engine,
         config: Config,
         gateway: ferretcd_http_pages::Config,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
-        let log = LogLayer::new(LogConfig {
-            rpcs: rpcs::RPCS,
-            warning_unary_request_duration: config.slow_request,
-            remote: Connection::remote,
-        });
-        let auth = AuthLayer::new(Arc::new(Door { engine: engine.clone() }));
-        let metrics = MetricsConfig { rpcs: rpcs::RPCS, extensive: config.extensive_metrics };
-        let metrics = MetricsLayer::register(metrics, registry)?;
-        let message_bytes_max = config.message_bytes_max();
-        let cost_max = message_bytes_max as u64 + OP_COST * config.txn_ops_max as u64;
-        let quota = QuotaLayer::new(
-            QuotaConfig { request_bytes_max: message_bytes_max },
-            Arc::new(Room { engine: engine.clone(), cost_max }),
-        );
-        let chain = ServiceBuilder::new().layer(log).layer(auth).layer(metrics);
-
+        let chain = Chain::register(engine, &config, registry)?;
         let drain = Drain::new();
-        let kv = KvServer::new(KvService {
+        let methods = methods(engine, &config, &chain, &drain, registry)?;
+        let health = Arc::new(EngineHealth { engine: engine.clone() });
+        let gateway = Gateway::register(health, gateway, registry)?;
+        Ok(Self(Arc::new(Inner {
+            methods,
             engine: engine.clone(),
-            txn_ops_max: config.txn_ops_max,
-            request_bytes_max: config.request_bytes_max,
-        })
-        .max_decoding_message_size(message_bytes_max)
-        .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
-        let maintenance = MaintenanceServer::new(MaintenanceService { engine: engine.clone() })
-            .max_decoding_message_size(message_bytes_max);
-        let cluster = ClusterServer::new(ClusterService { engine: engine.clone() })
-            .max_decoding_message_size(message_bytes_max);
-        let interval = config.watch_progress_interval;
-        let watch = WatchService::register(engine.clone(), message_bytes_max, interval, registry)?;
-        let mut methods = HashMap::new();
-        let lease = LeaseServer::new(LeaseService { engine: engine.clone() })
-            .max_decoding_message_size(message_bytes_max)
-            .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
-        add(&mut methods, chain.clone().layer(quota.clone()).service(kv));
-        add(&mut methods, chain.clone().layer(quota).service(lease));
-        let keep_alive = KeepAliveService::new(engine.clone(), drain.clone(), message_bytes_max);
-        // Over the one that the generated service has for it.
-        add_stream(&mut methods, rpcs::LEASE_KEEP_ALIVE, chain.service(keep_alive));
-        add(&mut methods, chain.service(watch));
-        add(&mut methods, chain.service(maintenance));
-        add(&mut methods, chain.service(cluster));
-        add(&mut methods, chain.service(HealthServer::new(HealthService { drain: drain.clone() })));
-        let gateway = Gateway::register(Arc::new(Pages { engine: engine.clone() }), gateway, registry)?;
-        let pages = gateway.router(Listener::Plain);
-        let engine = engine.clone();
-        let face = None;
-        Ok(Self(Arc::new(Inner { methods, engine, pages, face, gateway, drain, message_bytes_max, config })))
+            pages: gateway.router(Shown::Plain),
+            exposure: Exposure::All,
+            gateway,
+            drain,
+            message_bytes_max: config.message_bytes_max(),
+            config,
+        })))
     }
 
-    /// The server as it is seen through another kind of listener.
+    /// The server as it is seen through another kind of port.
     #[must_use]
-    pub fn face(&self, face: Face) -> Self {
+    pub fn exposing(&self, exposure: Exposure) -> Self {
         let mut inner = Inner::clone(&self.0);
-        if face != Face::Grpc {
-            inner.methods.clear();
+        if !matches!(exposure, Exposure::All | Exposure::Grpc) {
+            inner.methods = Methods::default();
         }
-        inner.face = Some(face);
-        inner.pages = inner.pages(Listener::Plain);
+        inner.exposure = exposure;
+        inner.pages = inner.pages(Shown::Plain);
         Self(Arc::new(inner))
     }
 
-    /// The server as it is seen through a listener with TLS.
-    pub(crate) fn encrypted(&self) -> Self {
-        let mut inner = Inner::clone(&self.0);
-        inner.pages = inner.pages(Listener::Tls);
-        Self(Arc::new(inner))
+    /// The server behind a listener. Pages check the host that requests name if they are not encrypted.
+    pub fn endpoint(&self, listener: Listener) -> Endpoint<Self> {
+        let mut service = self.clone();
+        if listener.is_encrypted() {
+            let mut inner = Inner::clone(&self.0);
+            inner.pages = inner.pages(Shown::Tls);
+            service = Self(Arc::new(inner));
+        }
+        Endpoint { listener, service }
     }
 
     /// Puts a layer of one's own around every gRPC method, outside the server's chain.
     #[must_use]
     pub fn map(&self, layer: impl Fn(Handler) -> Handler) -> Self {
         let mut inner = Inner::clone(&self.0);
-        for method in inner.methods.values_mut() {
-            let handler = layer(BoxCloneSyncService::new(Shared(Arc::clone(&method.service))));
-            method.service = Arc::new(Erased(handler));
-        }
+        inner.methods.wrap(layer);
         Self(Arc::new(inner))
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.0.config
+    /// What the ports of this server drain with; [`Self::stop`] begins it.
+    pub fn drain(&self) -> Drain {
+        self.0.drain.clone()
     }
 
-    /// The gRPC health service says from now on that the server does not serve, and streams that would go on
-    /// for ever are ended.
-    pub(crate) fn stop(&self) {
+    /// Begins to drain: the gRPC health service reports from now on that the server does not serve, and streams that
+    /// would go on for ever are ended.
+    pub fn stop(&self) {
         self.0.drain.begin();
         self.0.engine.end_watches();
     }
 
-    /// Answers one request of whatever kind.
-    pub fn answer(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        if !is_grpc(&request) {
-            let pages = self.0.pages.clone().oneshot(request);
-            return Box::pin(async { pages.await.map(|response| response.map(Body::new)) });
-        }
-        let Some(method) = self.0.methods.get(request.uri().path()) else {
-            let response = texts::unimplemented(request.uri(), |service| self.has_service(service));
+    fn call_grpc(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        let methods = &self.0.methods;
+        let Some(method) = methods.get(request.uri().path()) else {
+            let response = texts::unimplemented(request.uri(), |service| methods.has_service(service));
             return Box::pin(std::future::ready(Ok(response)));
         };
         let deadline = deadline::timeout(request.headers()).map(|timeout| Instant::now() + timeout);
-        let (answer, streams) = (method.service.call(request), method.streams);
+        let (response, streams) = (method.call(request), method.streams);
         let message_bytes_max = self.0.message_bytes_max;
         Box::pin(async move {
             let Some(deadline) = deadline else {
-                let Ok(response) = answer.await;
+                let Ok(response) = response.await;
                 return Ok(texts::reword(response, message_bytes_max));
             };
-            let response = match timeout_at(deadline, answer).await {
+            let response = match timeout_at(deadline, response).await {
                 // The only message of other calls is there already.
                 Ok(Ok(response)) if streams => response.map(|body| Body::new(Bounded::new(body, deadline))),
                 Ok(Ok(response)) => response,
@@ -217,58 +165,9 @@ impl Server {
             Ok(texts::reword(response, message_bytes_max))
         })
     }
-
-    fn has_service(&self, name: &str) -> bool {
-        rpcs::RPCS.iter().any(|rpc| rpc.service() == name && self.0.methods.contains_key(rpc.path()))
-    }
 }
 
-impl Inner {
-    /// The pages of this face on a listener for clients.
-    fn pages(&self, clients: Listener) -> Router {
-        match self.face {
-            None | Some(Face::Http) => self.gateway.router(clients),
-            Some(Face::Metrics) => self.gateway.router(Listener::Metrics),
-            Some(Face::Peers) => self.gateway.router(Listener::Peers),
-            Some(Face::Grpc) => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
-        }
-    }
-}
-
-/// One method of a service.
-#[derive(Clone)]
-struct Method {
-    service: Arc<dyn Call>,
-    /// Whether it may answer with many messages.
-    streams: bool,
-}
-
-/// A service that is called without being cloned first, which would copy all of its layers to the heap.
-trait Call: Send + Sync {
-    fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible>;
-}
-
-/// Erases the type of a service. Services made by tonic, and their layers, are always ready.
-struct Erased<S>(S);
-
-impl<S, B> Call for Erased<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    B::Error: Into<tonic::codegen::StdError>,
-{
-    fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        let answer = self.0.clone().oneshot(request);
-        Box::pin(async { answer.await.map(|response| response.map(Body::new)) })
-    }
-}
-
-/// A method as the inside of a tower layer.
-#[derive(Clone)]
-struct Shared(Arc<dyn Call>);
-
-impl Service<Request<Incoming>> for Shared {
+impl Service<Request<Incoming>> for Server {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Response<Body>, Infallible>;
@@ -278,30 +177,63 @@ impl Service<Request<Incoming>> for Shared {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        self.0.call(request)
+        if is_grpc(&request) {
+            return self.call_grpc(request);
+        }
+        let page = self.0.pages.clone().oneshot(request);
+        Box::pin(async { page.await.map(|response| response.map(Body::new)) })
     }
 }
 
-/// Enters a service under the paths of all of its methods.
-fn add<S, B>(methods: &mut HashMap<&'static str, Method>, service: S)
-where
-    S: NamedService,
-    Erased<S>: Call + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>>,
-{
-    let service: Arc<dyn Call> = Arc::new(Erased(service));
-    for rpc in rpcs::RPCS.iter().filter(|rpc| rpc.service() == S::NAME) {
-        let streams = matches!(rpc.kind(), RpcKind::ServerStream | RpcKind::BidiStream);
-        methods.insert(rpc.path(), Method { service: Arc::clone(&service), streams });
+impl Inner {
+    /// The pages of this exposure on a listener for clients.
+    fn pages(&self, clients: Shown) -> Router {
+        match self.exposure {
+            Exposure::All | Exposure::Http => self.gateway.router(clients),
+            Exposure::Metrics => self.gateway.router(Shown::Metrics),
+            Exposure::Peers => self.gateway.router(Shown::Peers),
+            Exposure::Grpc => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
+        }
     }
 }
 
-/// Enters a service of one method that answers with a stream.
-fn add_stream<S>(methods: &mut HashMap<&'static str, Method>, path: &'static str, service: S)
-where
-    Erased<S>: Call + 'static,
-{
-    methods.insert(path, Method { service: Arc::new(Erased(service)), streams: true });
+/// All services with their layers.
+fn methods(
+    engine: &Engine,
+    config: &Config,
+    chain: &Chain,
+    drain: &Drain,
+    registry: &Registry,
+) -> Result<Methods, prometheus::Error> {
+    let message_bytes_max = config.message_bytes_max();
+    let kv = KvServer::new(KvService {
+        engine: engine.clone(),
+        txn_ops_max: config.txn_ops_max,
+        request_bytes_max: config.request_bytes_max,
+    })
+    .max_decoding_message_size(message_bytes_max)
+    .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
+    let lease = LeaseServer::new(LeaseService { engine: engine.clone() })
+        .max_decoding_message_size(message_bytes_max)
+        .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
+    let keep_alive = KeepAliveService::new(engine.clone(), drain.clone(), message_bytes_max);
+    let interval = config.watch_progress_interval;
+    let watch = WatchService::register(engine.clone(), message_bytes_max, interval, registry)?;
+    let maintenance = MaintenanceServer::new(MaintenanceService { engine: engine.clone() })
+        .max_decoding_message_size(message_bytes_max);
+    let cluster = ClusterServer::new(ClusterService { engine: engine.clone() })
+        .max_decoding_message_size(message_bytes_max);
+
+    let mut methods = Methods::default();
+    methods.add(chain.around_writes(kv));
+    methods.add(chain.around_writes(lease));
+    // Over the one that the generated service has for it.
+    methods.add_stream(rpcs::LEASE_KEEP_ALIVE, chain.around(keep_alive));
+    methods.add(chain.around(watch));
+    methods.add(chain.around(maintenance));
+    methods.add(chain.around(cluster));
+    methods.add(chain.around(HealthServer::new(HealthService { drain: drain.clone() })));
+    Ok(methods)
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {

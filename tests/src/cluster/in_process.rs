@@ -1,7 +1,6 @@
 //! The server of this workspace as a part of the test's own process.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -9,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferretcd_engine::{Alone, Engine};
-use ferretcd_grpc_server::{Server, serve};
+use ferretcd_grpc_server::Server;
+use ferretcd_listen::{Listener, SocketOptions, bind, serve};
 use prometheus::Registry;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -185,14 +184,14 @@ fn milliseconds(value: &str) -> Option<Duration> {
 /// A member that serves nobody yet.
 struct Member {
     endpoint: String,
-    listener: TcpListener,
+    listener: Listener,
     engine: Engine,
     server: Server,
 }
 
 impl Member {
     async fn start(dir: &Path, settings: Settings) -> Result<Self, StartError> {
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let listener = Listener::plain(bind("127.0.0.1:0", SocketOptions::default())?);
         let endpoint = format!("http://{}", listener.local_addr()?);
         let registry = Registry::new();
         let config = engine_config(dir, &endpoint, settings);
@@ -209,16 +208,14 @@ impl Member {
     }
 
     async fn run(self, stopped: oneshot::Receiver<()>) {
-        let (drain, drained) = oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(vec![(self.listener, self.server)], async {
-            let _ = drained.await;
-        }));
+        let endpoints = vec![self.server.endpoint(self.listener)];
+        let serving = tokio::spawn(serve(endpoints, port_config(), self.server.drain()));
         let is_orderly = tokio::select! {
             told = stopped => told.is_ok(),
             reason = self.engine.failed() => panic!("the member failed: {reason}"),
         };
         if is_orderly {
-            drop(drain);
+            self.server.stop();
             serving.await.expect("serving does not panic");
         }
         self.engine.stop().await;
@@ -241,12 +238,17 @@ fn server_config(settings: Settings) -> ferretcd_grpc_server::Config {
     ferretcd_grpc_server::Config {
         request_bytes_max: settings.request_bytes_max,
         txn_ops_max: settings.txn_ops_max,
-        concurrent_streams_max: u32::MAX,
-        keepalive_interval: Some(Duration::from_secs(7200)),
-        keepalive_timeout: Duration::from_secs(20),
         watch_progress_interval: settings.watch_progress,
         slow_request: Duration::from_millis(300),
         extensive_metrics: false,
+    }
+}
+
+fn port_config() -> ferretcd_listen::Config {
+    ferretcd_listen::Config {
+        concurrent_streams_max: u32::MAX,
+        keepalive_interval: Some(Duration::from_secs(7200)),
+        keepalive_timeout: Duration::from_secs(20),
         drain_timeout: Duration::from_secs(5),
     }
 }

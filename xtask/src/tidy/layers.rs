@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["apply", "watch", "raft-node"],
     &["data-dir"],
     &["engine"],
-    &["grpc-server", "http-pages", "transport", "interceptors", "tls"],
+    &["grpc-server", "listen", "http-pages", "transport", "interceptors", "tls"],
     &["embed", "flags", "logging", "discovery"],
     &["cli"],
 ];
@@ -21,12 +21,15 @@ const DEVELOPMENT: &[&str] = &["sim", "bench", "tests", "xtask"];
 
 const RIM: usize = 6;
 
-/// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages, both
-/// ports are encrypted in the same way, and discovery logs durations in Go's notation.
+/// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages and stands
+/// behind a port, ports and the connections to peers are encrypted in the same way, and discovery logs durations in Go's
+/// notation.
 const ALLOWED: &[(&str, &str)] = &[
     ("grpc-server", "interceptors"),
     ("grpc-server", "http-pages"),
+    ("grpc-server", "listen"),
     ("grpc-server", "tls"),
+    ("listen", "tls"),
     ("transport", "tls"),
     ("discovery", "flags"),
 ];

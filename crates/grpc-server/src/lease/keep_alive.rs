@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use ferretcd_engine::Engine;
+use ferretcd_listen::{Connection, Drain};
 use http::{Request, Response};
 use http_body::Body;
 use tonic::codegen::StdError;
@@ -14,8 +15,6 @@ use tower::Service;
 
 use super::renewals::Renewals;
 use super::requests::Requests;
-use crate::accept::Connection;
-use crate::drain::Drain;
 use crate::responses::Responses;
 
 /// Renews leases.
@@ -55,7 +54,7 @@ where
         ready(Ok(Responses::begin(&head.headers, || {
             let call = Connection::begin_call(&head.extensions);
             let requests = Requests::new(body, self.message_bytes_max);
-            Renewals::new(self.engine.clone(), requests, self.drain.ending(), call)
+            Renewals::new(self.engine.clone(), requests, self.drain.watcher(), call)
         })))
     }
 }

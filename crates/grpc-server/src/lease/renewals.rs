@@ -9,6 +9,7 @@ use ferretcd_api_proto::errors::{Error, Untyped};
 use ferretcd_api_proto::etcdserverpb::LeaseKeepAliveResponse;
 use ferretcd_base::LeaseId;
 use ferretcd_engine::{Engine, RequestError};
+use ferretcd_listen::{DrainWatcher, RunningCall};
 use http_body::Body;
 use prost::Message;
 use tonic::Status;
@@ -16,8 +17,6 @@ use tonic::codegen::StdError;
 
 use super::PREFIX_BYTES;
 use super::requests::Requests;
-use crate::accept::Running;
-use crate::drain::Ends;
 use crate::responses::PollChunk;
 use crate::status::{ok, status};
 
@@ -36,8 +35,8 @@ pub(crate) struct Renewals<B> {
     waiting: Option<Waiting>,
     /// How the stream ends, once everything received is answered. No request is read any more.
     end: Option<Status>,
-    drain: Ends,
-    _call: Option<Running>,
+    drain: DrainWatcher,
+    _call: Option<RunningCall>,
 }
 
 /// Answers, and what is left to be renewed.
@@ -50,7 +49,12 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<StdError>,
 {
-    pub(super) fn new(engine: Engine, requests: Requests<B>, drain: Ends, call: Option<Running>) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        requests: Requests<B>,
+        drain: DrainWatcher,
+        call: Option<RunningCall>,
+    ) -> Self {
         Self { engine, requests, received: VecDeque::new(), waiting: None, end: None, drain, _call: call }
     }
 

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::WatchRequest;
 use ferretcd_engine::Engine;
 use ferretcd_interceptors::Metadata;
+use ferretcd_listen::Connection;
 use http::{Request, Response};
 use http_body::Body;
 use tonic::codec::{BufferSettings, Streaming};
@@ -32,7 +33,6 @@ use tower::Service;
 
 use self::metrics::SendMetrics;
 use self::stream::WatchStream;
-use crate::accept::Connection;
 use crate::responses::Responses;
 
 /// Bytes that a stream of requests has as a buffer while none comes: few clients send a second one.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use ferretcd_api_proto::errors::CancelReason;
 use ferretcd_api_proto::etcdserverpb::WatchRequest;
 use ferretcd_engine::WatchSession;
+use ferretcd_listen::RunningCall;
 use ferretcd_watch::Delivery;
 use tokio_stream::Stream;
 use tonic::Status;
@@ -20,7 +21,6 @@ use super::metrics::Sent;
 use super::requests::Wish;
 use super::responses::Responses;
 use super::ticker::Ticker;
-use crate::accept::Running;
 use crate::responses::PollChunk;
 use crate::texts;
 
@@ -49,7 +49,7 @@ pub(crate) struct WatchStream {
     ticker: Option<Ticker>,
     /// How the stream ends, once everything is sent.
     end: Option<Status>,
-    _call: Option<Running>,
+    _call: Option<RunningCall>,
 }
 
 impl WatchStream {
@@ -57,7 +57,7 @@ impl WatchStream {
         shared: Arc<Shared>,
         requests: Streaming<WatchRequest>,
         requires_leader: bool,
-        call: Option<Running>,
+        call: Option<RunningCall>,
     ) -> Self {
         Self {
             session: shared.engine.watch(requires_leader),

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use ferretcd_api_proto::etcdserverpb::PutRequest;
-use ferretcd_grpc_server::Config;
+use ferretcd_listen::Config;
 use h2::{Reason, RecvStream};
 use prost::Message as _;
 use tokio::net::TcpStream;
@@ -59,7 +59,7 @@ async fn a_running_call_is_finished() {
 
 #[tokio::test]
 async fn calls_that_do_not_end_are_broken_off_when_the_time_is_up() {
-    let config = Config { drain_timeout: Duration::from_millis(50), ..config() };
+    let config = Config { drain_timeout: Duration::from_millis(50), ..port_config() };
     let served = Served::start_with(config).await;
     let client = served.client().await;
     let (response, _request) = client.begin(PUT).await;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use data_encoding::BASE64;
-use ferretcd_grpc_server::{Endpoint, Server, serve};
+use ferretcd_grpc_server::Server;
+use ferretcd_listen::{Drain, Listener, serve};
 use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, PeerIdentity, ServerConfig, ServerTls};
 use h2::client::Builder;
 use http::Request;
@@ -14,7 +15,6 @@ use prometheus::Registry;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
@@ -23,7 +23,7 @@ use crate::support::*;
 /// A listener with TLS in front of a server.
 struct Encrypted {
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    drain: Drain,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -32,12 +32,10 @@ impl Encrypted {
         let listener = listen().await;
         let address = listener.local_addr().expect("it is bound");
         let tls = ServerTls::load(config).expect("the files are good");
-        let endpoints = vec![Endpoint::encrypted(listener, server, tls)];
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(endpoints, async {
-            let _ = stopped.await;
-        }));
-        Self { address, stop, serving }
+        let endpoints = vec![server.endpoint(Listener::encrypted(listener, tls))];
+        let drain = server.drain();
+        let serving = tokio::spawn(serve(endpoints, port_config(), drain.clone()));
+        Self { address, drain, serving }
     }
 
     async fn client(&self, config: ClientConfig) -> Client {
@@ -175,7 +173,8 @@ async fn any_host_may_be_named() {
     assert_eq!(encrypted.client(client).await.page("/version").await.head.status(), 200);
     let listener = listen().await;
     let address = listener.local_addr().expect("it is bound");
-    tokio::spawn(serve(vec![(listener, server)], std::future::pending()));
+    let endpoints = vec![server.endpoint(Listener::plain(listener))];
+    tokio::spawn(serve(endpoints, port_config(), server.drain()));
     let plain = Client::connect(address, &Builder::new()).await;
     assert_eq!(plain.page("/version").await.head.status(), 421);
 }
@@ -191,7 +190,7 @@ async fn handshakes_hold_up_nobody() {
     }
     let client = encrypted.client(client).await;
     assert_eq!(client.call(RANGE, &range("a")).await.outcome(), "0");
-    encrypted.stop.send(()).expect("it serves");
+    encrypted.drain.begin();
     drop(client);
     soon("the end", encrypted.serving).await.expect("serving does not panic");
     drop(silent);

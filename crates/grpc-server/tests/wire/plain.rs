@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use ferretcd_grpc_server::{Face, serve};
+use ferretcd_grpc_server::Exposure;
+use ferretcd_listen::{Listener, serve};
 use h2::client::Builder;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
 use crate::support::*;
 
@@ -72,18 +72,18 @@ async fn what_is_no_http_concerns_nobody_else() {
 }
 
 #[tokio::test]
-async fn other_listeners_show_their_face_alone() {
+async fn each_port_serves_its_exposure_alone() {
     let served = start().await;
-    let faces = [Face::Grpc, Face::Http, Face::Metrics, Face::Peers];
+    let exposures = [Exposure::Grpc, Exposure::Http, Exposure::Metrics, Exposure::Peers];
     let (mut endpoints, mut addresses) = (Vec::new(), Vec::new());
-    for face in faces {
+    for exposure in exposures {
         let listener = listen().await;
         addresses.push(listener.local_addr().expect("it is bound"));
-        endpoints.push((listener, served.server.face(face)));
+        endpoints.push(served.server.exposing(exposure).endpoint(Listener::plain(listener)));
     }
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(endpoints, async { drop(stopped.await) }));
-    for (face, address) in faces.into_iter().zip(addresses) {
+    let drain = served.server.drain();
+    let serving = tokio::spawn(serve(endpoints, port_config(), drain.clone()));
+    for (exposure, address) in exposures.into_iter().zip(addresses) {
         let client = Client::connect(address, &Builder::new()).await;
         let mut shown = Vec::new();
         for path in ["/version", "/metrics", "/health"] {
@@ -91,15 +91,16 @@ async fn other_listeners_show_their_face_alone() {
         }
         let is_served = client.call(RANGE, &range("a")).await.outcome() == "0";
         shown.extend(is_served.then_some(RANGE));
-        let expected: &[&str] = match face {
-            Face::Grpc => &[RANGE],
-            Face::Http => &["/version", "/metrics", "/health"],
-            Face::Metrics => &["/metrics", "/health"],
+        let expected: &[&str] = match exposure {
+            Exposure::Grpc => &[RANGE],
+            Exposure::Http => &["/version", "/metrics", "/health"],
+            Exposure::Metrics => &["/metrics", "/health"],
             // Besides what belongs to the transport.
-            Face::Peers => &["/version"],
+            Exposure::Peers => &["/version"],
+            Exposure::All => unreachable!("it is the port of the other tests"),
         };
-        assert_eq!(shown, expected, "{face:?}");
+        assert_eq!(shown, expected, "{exposure:?}");
     }
-    drop(stop);
+    drain.begin();
     soon("the end of the listeners", serving).await.expect("no panic");
 }

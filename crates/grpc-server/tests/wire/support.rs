@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
 use ferretcd_engine::{Alone, Engine};
-use ferretcd_grpc_server::{Config, Server, serve};
+use ferretcd_grpc_server::{Config, Server};
+use ferretcd_listen::{Listener, serve};
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
@@ -21,7 +22,6 @@ use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -42,17 +42,16 @@ pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     pub(crate) engine: Engine,
     pub(crate) server: Server,
-    stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     _dir: TempDir,
 }
 
 impl Served {
     pub(crate) async fn start() -> Self {
-        Self::start_with(config()).await
+        Self::start_with(port_config()).await
     }
 
-    pub(crate) async fn start_with(config: Config) -> Self {
+    pub(crate) async fn start_with(port: ferretcd_listen::Config) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let registry = Registry::new();
         let engine = Engine::start(engine_config(dir.path()), Arc::new(Alone), &registry, &Handle::current());
@@ -60,19 +59,17 @@ impl Served {
         engine.publish().await.expect("nobody stops it");
         let gateway =
             ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
-        let server = Server::new(&engine, config, gateway, &registry).expect("an empty registry");
+        let server = Server::new(&engine, config(), gateway, &registry).expect("an empty registry");
         let listener = listen().await;
         let address = listener.local_addr().expect("it is bound");
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(vec![(listener, server.clone())], async {
-            let _ = stopped.await;
-        }));
-        Self { address, engine, server, stop, serving, _dir: dir }
+        let endpoints = vec![server.endpoint(Listener::plain(listener))];
+        let serving = tokio::spawn(serve(endpoints, port, server.drain()));
+        Self { address, engine, server, serving, _dir: dir }
     }
 
     /// Tells it to stop; the task ends when it has.
     pub(crate) fn drain(self) -> JoinHandle<()> {
-        self.stop.send(()).expect("it serves");
+        self.server.stop();
         let (engine, serving, dir) = (self.engine, self.serving, self._dir);
         tokio::spawn(async move {
             serving.await.expect("serving does not panic");
@@ -106,12 +103,18 @@ pub(crate) fn config() -> Config {
     Config {
         request_bytes_max: 1_572_864,
         txn_ops_max: 128,
-        concurrent_streams_max: u32::MAX,
-        keepalive_interval: None,
-        keepalive_timeout: PATIENCE,
         watch_progress_interval: PATIENCE,
         slow_request: PATIENCE,
         extensive_metrics: false,
+    }
+}
+
+/// Without pings, and with all the time for a drain.
+pub(crate) fn port_config() -> ferretcd_listen::Config {
+    ferretcd_listen::Config {
+        concurrent_streams_max: u32::MAX,
+        keepalive_interval: None,
+        keepalive_timeout: PATIENCE,
         drain_timeout: PATIENCE,
     }
 }

@@ -11,13 +11,13 @@ use crate::status::status;
 
 /// Asks the quota of the state file.
 #[derive(Clone, Debug)]
-pub(crate) struct Room {
+pub(crate) struct QuotaCheck {
     pub(crate) engine: Engine,
     /// More than any request can be reckoned to cost, in bytes.
     pub(crate) cost_max: u64,
 }
 
-impl Admit for Room {
+impl Admit for QuotaCheck {
     fn near_limit(&self, path: &str) -> bool {
         matches!(path, rpcs::PUT | rpcs::TXN | rpcs::LEASE_GRANT)
             && self.engine.quota_room().is_some_and(|room| room <= self.cost_max)

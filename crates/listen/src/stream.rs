@@ -1,4 +1,4 @@
-//! The stream that HTTP is spoken on.
+//! The bytes of a connection, decrypted.
 
 use std::io;
 use std::pin::Pin;
@@ -7,17 +7,13 @@ use std::task::{Context, Poll};
 use ferretcd_tls::ServerStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::coalesce::CoalescedStream;
-
 /// A connection's stream, encrypted or not. One type, so that the HTTP library is compiled once.
-///
-/// ```text
-/// hyper ──► [TLS] ──► buffer ──(after each poll of the connection)──► socket
-/// ```
 #[derive(Debug)]
-pub(crate) enum Stream {
-    Plain(CoalescedStream),
-    Encrypted(Box<ServerStream<CoalescedStream>>),
+pub enum Stream<IO> {
+    /// In the clear.
+    Plain(IO),
+    /// Above TLS.
+    Encrypted(Box<ServerStream<IO>>),
 }
 
 /// Calls the same method of the stream that is inside.
@@ -30,13 +26,13 @@ macro_rules! inside {
     };
 }
 
-impl AsyncRead for Stream {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         inside!(self, poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for Stream {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         inside!(self, poll_write(cx, data))
     }

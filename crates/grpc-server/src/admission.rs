@@ -11,11 +11,11 @@ use crate::status::status;
 
 /// The checks that etcd makes before it looks at a message, in its order.
 #[derive(Clone, Debug)]
-pub(crate) struct Door {
+pub(crate) struct Admission {
     pub(crate) engine: Engine,
 }
 
-impl Authenticate for Door {
+impl Authenticate for Admission {
     fn check(&self, parts: &Parts) -> Result<AuthInfo, Status> {
         // A learner may answer a serializable range; whether it is one only the handler sees.
         let is_for_learners = matches!(parts.uri.path(), rpcs::RANGE | rpcs::STATUS | rpcs::SNAPSHOT);

@@ -1,8 +1,8 @@
 //! Polling a future once for everything that is ready, instead of once for each thing.
 //!
-//! When a hundred calls on one connection are answered together, each answer wakes the connection, and the
-//! runtime likes to run what was just woken next: a hundred polls with one frame each. Here a wake-up only
-//! leaves a note, and the next poll comes when the runtime has run everything else that was ready.
+//! When a hundred calls on one connection are answered together, each response wakes the connection, and the
+//! runtime prefers to run the task that was woken last: a hundred polls with one frame each. Here a wake-up only
+//! leaves a note, and the next poll comes when the runtime has run every other task that was ready.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// The wake-ups of one future, gathered.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct WakeCoalescer {
     note: Arc<Note>,
     waker: Waker,
 }
@@ -29,18 +29,18 @@ impl Wake for Note {
     }
 }
 
-impl Turns {
+impl WakeCoalescer {
     pub(crate) fn new() -> Self {
         let note = Arc::new(Note::default());
         Self { waker: Waker::from(Arc::clone(&note)), note }
     }
 
-    /// What the future is to be polled with.
+    /// The waker to poll the future with.
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
     }
 
-    /// Waits until the future was woken and, if it `gathers`, until all others have had their turn.
+    /// Waits until the future was woken and, if it `gathers`, until all other tasks have had their turn.
     pub(crate) async fn next(&self, gathers: bool) {
         self.note.0.notified().await;
         if gathers {
@@ -57,14 +57,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn wake_ups_of_one_turn_are_one() {
-        let turns = Turns::new();
-        turns.waker().wake_by_ref();
-        let waker = turns.waker().clone();
+    async fn wake_ups_of_one_turn_are_coalesced() {
+        let wakes = WakeCoalescer::new();
+        wakes.waker().wake_by_ref();
+        let waker = wakes.waker().clone();
         let other = tokio::spawn(async move { waker.wake() });
-        turns.next(true).await;
-        assert!(other.is_finished(), "the others run first");
+        wakes.next(true).await;
+        assert!(other.is_finished(), "the other tasks run first");
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(pin!(turns.next(true)).poll(&mut cx).is_pending(), "two wake-ups, one turn");
+        assert!(pin!(wakes.next(true)).poll(&mut cx).is_pending(), "two wake-ups, one turn");
     }
 }

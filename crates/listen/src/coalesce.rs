@@ -3,10 +3,10 @@
 //! The HTTP/2 library flushes nearly every frame with a system call of its own. Here its writes go into a
 //! bounded buffer, and a flush only says that there is something. When the connection's future has done all
 //! that it can do for now, the buffer is written with one call. With many streams on a connection that is
-//! one call for the answers of all of them.
+//! one call for the responses of all of them.
 //!
 //! ```text
-//! hyper ──poll_write──► buffer ──(after each poll of the connection)──► socket
+//! hyper ──► [TLS] ──poll_write──► buffer ──(after each poll of the connection)──► socket
 //! ```
 //!
 //! A full buffer holds the library back until the socket takes more, so a client that does not read costs
@@ -18,11 +18,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-
-use parking_lot::Mutex;
 
 /// Bytes that wait for the socket at most.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
@@ -41,7 +40,7 @@ pub(crate) struct CoalescedStream {
 struct Out {
     socket: OwnedWriteHalf,
     buffer: BytesMut,
-    /// Whether the library was told to wait for room.
+    /// Whether the library waits for room.
     is_awaited: bool,
 }
 
@@ -143,7 +142,7 @@ impl Flush {
             let done = poll_connection(cx);
             let mut out = self.0.lock();
             let drained = out.poll_drain(cx);
-            // A library that waits for room has gone to sleep and must be asked again.
+            // A library that waits for room has gone to sleep and must be polled again.
             let has_room = std::mem::take(&mut out.is_awaited) && out.buffer.len() < BUFFER_BYTES_MAX;
             match (done, drained) {
                 (_, Poll::Ready(Err(error))) => return Turn::Broken(error),
@@ -170,6 +169,6 @@ pub(crate) enum Turn<T> {
     Draining(T),
     /// The connection is over and all is written.
     Done(T),
-    /// The socket takes no more, for good.
+    /// The socket has failed.
     Broken(io::Error),
 }

@@ -1,0 +1,76 @@
+//! The layers around every service, in the order of a request.
+
+use std::sync::Arc;
+
+use ferretcd_engine::Engine;
+use ferretcd_interceptors::{
+    Auth, AuthLayer, Log, LogConfig, LogLayer, Metrics, MetricsConfig, MetricsLayer, Quota, QuotaConfig,
+    QuotaLayer,
+};
+use ferretcd_listen::Connection;
+use prometheus::Registry;
+use tower::ServiceBuilder;
+use tower::layer::Layer as _;
+use tower::layer::util::{Identity, Stack};
+
+use crate::admission::Admission;
+use crate::quota_check::QuotaCheck;
+use crate::{Config, rpcs};
+
+/// What one operation of a transaction is reckoned to cost beside its bytes; bounds what a request can cost.
+const OP_COST: u64 = 256;
+
+/// The innermost layer stands first in the type.
+type Common = Stack<MetricsLayer, Stack<AuthLayer<Admission>, Stack<LogLayer, Identity>>>;
+/// A service with the layers that all have.
+type Wrapped<S> = Log<Auth<Metrics<S>, Admission>>;
+
+/// The layers, ready to be put around services. It is the order of etcd's own chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    common: Common,
+    quota: QuotaLayer<QuotaCheck>,
+}
+
+impl Chain {
+    /// Metrics go into `registry`.
+    pub(crate) fn register(
+        engine: &Engine,
+        config: &Config,
+        registry: &Registry,
+    ) -> Result<Self, prometheus::Error> {
+        let message_bytes_max = config.message_bytes_max();
+        let log = LogConfig {
+            rpcs: rpcs::RPCS,
+            warning_unary_request_duration: config.slow_request,
+            remote: Connection::remote,
+        };
+        let metrics = MetricsConfig { rpcs: rpcs::RPCS, extensive: config.extensive_metrics };
+        let cost_max = message_bytes_max as u64 + OP_COST * config.txn_ops_max as u64;
+        let common = ServiceBuilder::new()
+            // Outermost, so that rejected calls are logged as well, and with all the time that they took.
+            .layer(LogLayer::new(log))
+            // Before metrics: etcd's counters leave out the calls that it rejects here.
+            .layer(AuthLayer::new(Arc::new(Admission { engine: engine.clone() })))
+            // Around the service itself, so that its duration leaves out the checks before it.
+            .layer(MetricsLayer::register(metrics, registry)?)
+            .into_inner();
+        // Innermost, because it may read the message ahead, which a rejected caller is not worth; and around the
+        // services alone that write, because an alarm must not keep others out.
+        let quota = QuotaLayer::new(
+            QuotaConfig { request_bytes_max: message_bytes_max },
+            Arc::new(QuotaCheck { engine: engine.clone(), cost_max }),
+        );
+        Ok(Self { common, quota })
+    }
+
+    /// Around a service that adds nothing to the state file.
+    pub(crate) fn around<S>(&self, service: S) -> Wrapped<S> {
+        self.common.layer(service)
+    }
+
+    /// Around a service whose requests may need room in the state file.
+    pub(crate) fn around_writes<S>(&self, service: S) -> Wrapped<Quota<S, QuotaCheck>> {
+        self.common.layer(self.quota.layer(service))
+    }
+}

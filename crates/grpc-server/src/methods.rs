@@ -1,0 +1,117 @@
+//! Routing: the services by the path of a call.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ferretcd_interceptors::RpcKind;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::body::Body;
+use tonic::codegen::BoxFuture;
+use tonic::server::NamedService;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt};
+
+use crate::rpcs;
+
+/// A gRPC service with its layers, its types erased: what layers of one's own wrap.
+pub type Handler = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+
+/// All methods, by the whole path of a call.
+#[derive(Clone, Default)]
+pub(crate) struct Methods(HashMap<&'static str, Method>);
+
+/// One method of a service.
+#[derive(Clone)]
+pub(crate) struct Method {
+    service: Arc<dyn Call>,
+    /// Whether the response may have many messages.
+    pub(crate) streams: bool,
+}
+
+impl Methods {
+    /// Enters a service under the paths of all of its methods.
+    pub(crate) fn add<S, B>(&mut self, service: S)
+    where
+        S: NamedService,
+        Erased<S>: Call + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>>,
+    {
+        let service: Arc<dyn Call> = Arc::new(Erased(service));
+        for rpc in rpcs::RPCS.iter().filter(|rpc| rpc.service() == S::NAME) {
+            let streams = matches!(rpc.kind(), RpcKind::ServerStream | RpcKind::BidiStream);
+            self.0.insert(rpc.path(), Method { service: Arc::clone(&service), streams });
+        }
+    }
+
+    /// Enters a service of one method that responds with a stream.
+    pub(crate) fn add_stream<S>(&mut self, path: &'static str, service: S)
+    where
+        Erased<S>: Call + 'static,
+    {
+        self.0.insert(path, Method { service: Arc::new(Erased(service)), streams: true });
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Option<&Method> {
+        self.0.get(path)
+    }
+
+    pub(crate) fn has_service(&self, name: &str) -> bool {
+        rpcs::RPCS.iter().any(|rpc| rpc.service() == name && self.0.contains_key(rpc.path()))
+    }
+
+    /// Puts a layer around every method.
+    pub(crate) fn wrap(&mut self, layer: impl Fn(Handler) -> Handler) {
+        for method in self.0.values_mut() {
+            let handler = layer(BoxCloneSyncService::new(Shared(Arc::clone(&method.service))));
+            method.service = Arc::new(Erased(handler));
+        }
+    }
+}
+
+impl Method {
+    pub(crate) fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        self.service.call(request)
+    }
+}
+
+/// A service that is called without being cloned first, which would copy all of its layers to the heap.
+pub(crate) trait Call: Send + Sync {
+    fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible>;
+}
+
+/// Erases the type of a service. Services made by tonic, and their layers, are always ready.
+pub(crate) struct Erased<S>(S);
+
+impl<S, B> Call for Erased<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        let response = self.0.clone().oneshot(request);
+        Box::pin(async { response.await.map(|response| response.map(Body::new)) })
+    }
+}
+
+/// A method as the inside of a tower layer.
+#[derive(Clone)]
+struct Shared(Arc<dyn Call>);
+
+impl Service<Request<Incoming>> for Shared {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Response<Body>, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        self.0.call(request)
+    }
+}

@@ -1,0 +1,158 @@
+//! HTTP on one connection.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use ferretcd_tls::ServerTls;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tower::{Service, ServiceExt as _};
+
+use crate::accept::Accepted;
+use crate::authority::Corrected;
+use crate::coalesce::{CoalescedStream, Flush, Turn};
+use crate::connection::{Connection, RunningCall};
+use crate::wake_coalescer::WakeCoalescer;
+use crate::{BoxError, Config, Drain};
+
+/// What one stream may receive before the reader has taken it, in bytes.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// The same for all streams of a connection. The HTTP/2 library derives from it how many small frames may wait,
+/// and breaks the connection when there are more: it must be enough for a client that sends some thousand
+/// requests on a watch stream without waiting for responses.
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+
+/// Bytes of one response that wait in the HTTP/2 library above which it asks for no more of it. Pieces are
+/// taken whole, so only streams notice: what they leave unsent stays where it is shared.
+const SEND_BUFFER_BYTES: usize = 16 << 10;
+
+/// Calls of a connection that were given up before they were begun, at once. More looks like an attack.
+const RESET_STREAMS_MAX: usize = 4096;
+
+/// What the connections of an endpoint have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Http<S> {
+    pub(crate) service: S,
+    pub(crate) config: Config,
+    pub(crate) drain: Drain,
+}
+
+impl<S, B> Http<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// Serves a connection from its handshake to its end.
+    pub(crate) async fn serve(
+        self,
+        socket: TcpStream,
+        remote: SocketAddr,
+        tls: Option<ServerTls>,
+    ) -> Result<(), BoxError> {
+        socket.set_nodelay(true)?;
+        let (stream, flush) = CoalescedStream::new(socket);
+        let opened = tokio::select! {
+            opened = open(stream, &flush, remote, tls.as_ref()) => opened?,
+            // The client has not sent a request yet.
+            () = self.drain.begun() => return Ok(()),
+        };
+        match opened {
+            Some(accepted) => self.serve_requests(accepted, flush).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Answers the requests of a connection, until it is over.
+    async fn serve_requests(
+        self,
+        Accepted { stream, remote, identity }: Accepted<CoalescedStream>,
+        flush: Flush,
+    ) -> Result<(), BoxError> {
+        let Self { service, config, drain } = self;
+        let http = http(&config);
+        let running = Arc::new(AtomicUsize::new(0));
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Connection { remote, running: Arc::clone(&running) });
+            if let Some(identity) = &identity {
+                request.extensions_mut().insert(Arc::clone(identity));
+            }
+            let (response, call) = (service.clone().oneshot(request), RunningCall::new(&running));
+            async move {
+                let response = response.await;
+                drop(call);
+                response
+            }
+        });
+        let mut connection = pin!(http.serve_connection(TokioIo::new(Corrected::new(stream)), service));
+        let mut begun = pin!(drain.begun());
+        let mut is_draining = false;
+        let wakes = WakeCoalescer::new();
+        loop {
+            let turn = {
+                let mut cx = Context::from_waker(wakes.waker());
+                if !is_draining && begun.as_mut().poll(&mut cx).is_ready() {
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                flush.poll_turn(&mut cx, |cx| connection.as_mut().poll(cx))
+            };
+            match turn {
+                // A lone call has no other to share its turn with.
+                Turn::Pending => wakes.next(running.load(Ordering::Relaxed) > 1).await,
+                Turn::Done(result) => return result,
+                Turn::Draining(result) => {
+                    poll_fn(|cx| flush.poll_rest(cx)).await?;
+                    return result;
+                }
+                Turn::Broken(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Does the handshake, below which the writes go into the same buffer as later. `None` if the connection was
+/// rejected.
+async fn open(
+    stream: CoalescedStream,
+    flush: &Flush,
+    remote: SocketAddr,
+    tls: Option<&ServerTls>,
+) -> Result<Option<Accepted<CoalescedStream>>, BoxError> {
+    let mut handshake = pin!(Accepted::open(stream, remote, tls));
+    let turn = poll_fn(|cx| match flush.poll_turn(cx, |cx| handshake.as_mut().poll(cx)) {
+        Turn::Pending => Poll::Pending,
+        // What is unwritten is written with what follows; the rest of an alert is lost if the client does not read.
+        Turn::Done(opened) | Turn::Draining(opened) => Poll::Ready(Ok(opened)),
+        Turn::Broken(error) => Poll::Ready(Err(error.into())),
+    });
+    turn.await
+}
+
+fn http(config: &Config) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new());
+    http.http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_concurrent_streams(config.concurrent_streams_max)
+        // Clients give up calls in bursts, for example when a request of many parts is cancelled.
+        .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
+        .keep_alive_interval(config.keepalive_interval)
+        .keep_alive_timeout(config.keepalive_timeout);
+    http
+}

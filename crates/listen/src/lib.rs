@@ -1,0 +1,75 @@
+//! A port: accepting connections, TLS, HTTP and draining, over any tower service.
+//!
+//! * [`serve`] speaks HTTP/1 and HTTP/2 on each [`Endpoint`], a [`Listener`] with the service of its requests, as a
+//!   [`Config`] says. A request finds its [`Connection`] among its extensions, and behind it the address and the
+//!   certificate of the client.
+//! * [`serve_connections`] is for other protocols: it accepts and decrypts, and hands each [`Accepted`] connection
+//!   on.
+//! * [`Drain`] ends both: it is given to the ports, and to services whose calls would go on for ever.
+//! * [`bind`] makes the socket of a listener.
+//!
+//! It knows no service, no route and no gRPC. It retries nothing and limits no number of connections.
+//!
+//! Invariants:
+//! * A connection has one task. It writes to the socket once after each poll of the HTTP library, from a buffer with
+//!   a bound, so a client that does not read holds up no other connection.
+//! * After [`Drain::begin`] no connection is accepted. Running calls end by themselves or at the drain timeout.
+//! * Bytes of the network never panic.
+//!
+//! ```text
+//! hyper ◄─────── authorities ◄── [TLS] ◄─────────────────────────────────────── socket
+//! hyper ──────────────────────► [TLS] ──► buffer ──(after each poll of hyper)──► socket
+//! ```
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::time::Duration;
+//!
+//! use ferretcd_listen::{Config, Connection, Drain, Endpoint, Listener, SocketOptions, bind, serve};
+//! use http::{Request, Response};
+//! use tower::service_fn;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let listener = Listener::plain(bind("127.0.0.1:0", SocketOptions::default())?);
+//! let service = service_fn(|request: Request<_>| async move {
+//!     let remote = Connection::remote(request.extensions());
+//!     Ok::<_, Infallible>(Response::new(format!("hello {remote:?}")))
+//! });
+//! let config = Config {
+//!     concurrent_streams_max: 1000,
+//!     keepalive_interval: None,
+//!     keepalive_timeout: Duration::from_secs(20),
+//!     drain_timeout: Duration::from_secs(5),
+//! };
+//! let drain = Drain::new();
+//! let serving = tokio::spawn(serve(vec![Endpoint { listener, service }], config, drain.clone()));
+//! drain.begin();
+//! serving.await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod bind;
+
+mod accept;
+mod drain;
+mod serve;
+
+mod connection;
+mod http;
+
+mod authority;
+mod coalesce;
+mod stream;
+mod wake_coalescer;
+
+pub use accept::{Accepted, Listener};
+pub use bind::{SocketOptions, bind};
+pub use connection::{Connection, RunningCall};
+pub use drain::{Drain, DrainWatcher};
+pub use serve::{Config, Endpoint, serve, serve_connections};
+pub use stream::Stream;
+
+/// Any error, as the HTTP library takes it.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,157 @@
+//! Serving listeners until they drain.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ferretcd_tls::ServerTls;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tower::Service;
+
+use crate::accept::{Accepted, Listener};
+use crate::http::Http;
+use crate::{BoxError, Drain};
+
+/// How HTTP is spoken.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Streams that one connection may have open.
+    pub concurrent_streams_max: u32,
+    /// After how much silence the server pings a client; `None` for never.
+    pub keepalive_interval: Option<Duration>,
+    /// How long the response to a ping may take before the connection is closed.
+    pub keepalive_timeout: Duration,
+    /// How long connections may go on after the port has begun to drain.
+    pub drain_timeout: Duration,
+}
+
+/// A listener and the service of its requests.
+#[derive(Debug)]
+pub struct Endpoint<S> {
+    /// Accepts the connections.
+    pub listener: Listener,
+    /// Gets the requests, with a [`Connection`](crate::Connection) among their extensions. Requests that came over
+    /// TLS with a client's certificate have its [`PeerIdentity`](ferretcd_tls::PeerIdentity) there as well, in an
+    /// [`Arc`](std::sync::Arc).
+    pub service: S,
+}
+
+/// Serves HTTP/1 and HTTP/2 on every listener, each with its service, until `drain` begins. Then it accepts no
+/// connection, sends GOAWAY to clients and lets running calls finish, for as long as the configuration says.
+pub async fn serve<S, B>(endpoints: Vec<Endpoint<S>>, config: Config, drain: Drain)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let drain_timeout = config.drain_timeout;
+    let port = Port::new(drain.clone());
+    for Endpoint { listener, service } in endpoints {
+        let http = Http { service, config: config.clone(), drain: drain.clone() };
+        port.accept(listener, move |socket, remote, tls| {
+            let http = http.clone();
+            async move {
+                if let Err(error) = http.serve(socket, remote, tls).await {
+                    tracing::debug!(%remote, error, "connection ended");
+                }
+            }
+        });
+    }
+    port.drained(Some(drain_timeout)).await;
+}
+
+/// Calls `serve` with each connection of the listeners, until `drain` begins, and waits for the end of all
+/// connections. What is spoken on a connection, and when it ends, is up to `serve`.
+pub async fn serve_connections<F>(
+    listeners: Vec<Listener>,
+    serve: impl Fn(Accepted<TcpStream>) -> F + Clone + Send + 'static,
+    drain: Drain,
+) where
+    F: Future<Output = ()> + Send,
+{
+    let port = Port::new(drain.clone());
+    for listener in listeners {
+        let (serve, drain) = (serve.clone(), drain.clone());
+        port.accept(listener, move |socket, remote, tls| {
+            let (serve, drain) = (serve.clone(), drain.clone());
+            async move {
+                let _ = socket.set_nodelay(true);
+                let opened = tokio::select! {
+                    opened = Accepted::open(socket, remote, tls.as_ref()) => opened,
+                    () = drain.begun() => return,
+                };
+                if let Some(accepted) = opened {
+                    serve(accepted).await;
+                }
+            }
+        });
+    }
+    port.drained(None).await;
+}
+
+/// The tasks of a call of [`serve`].
+struct Port {
+    drain: Drain,
+    /// Whether connections have had their time to drain.
+    closing: watch::Sender<bool>,
+    /// Every task holds a sender; when the last is gone the receiver knows.
+    alive: mpsc::Sender<()>,
+    all_gone: mpsc::Receiver<()>,
+}
+
+impl Port {
+    fn new(drain: Drain) -> Self {
+        let (alive, all_gone) = mpsc::channel(1);
+        Self { drain, closing: watch::Sender::new(false), alive, all_gone }
+    }
+
+    /// Begins a task that accepts connections, and serves each in a task of its own.
+    fn accept<F>(
+        &self,
+        listener: Listener,
+        serve: impl Fn(TcpStream, SocketAddr, Option<ServerTls>) -> F + Send + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (drain, closing, alive) = (self.drain.clone(), self.closing.subscribe(), self.alive.clone());
+        tokio::spawn(async move {
+            loop {
+                let (socket, remote) = tokio::select! {
+                    accepted = listener.next() => accepted,
+                    () = drain.begun() => return,
+                };
+                let connection = serve(socket, remote, listener.tls.clone());
+                let (mut closing, alive) = (closing.clone(), alive.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = connection => {}
+                        _ = closing.wait_for(|closing| *closing) => {}
+                    }
+                    drop(alive);
+                });
+            }
+        });
+    }
+
+    /// Waits until the port drains and its connections have ended. Those that are left after `timeout` are closed.
+    async fn drained(mut self, timeout: Option<Duration>) {
+        drop(self.alive);
+        self.drain.begun().await;
+        let Some(timeout) = timeout else {
+            // Nothing is ever sent; this ends when the last connection has.
+            let _ = self.all_gone.recv().await;
+            return;
+        };
+        if tokio::time::timeout(timeout, self.all_gone.recv()).await.is_err() {
+            tracing::warn!("clients still connected after the drain timeout; closing their connections");
+            self.closing.send_replace(true);
+            let _ = self.all_gone.recv().await;
+        }
+    }
+}
