@@ -171,7 +171,7 @@ async fn serve_member(
     registry: &Registry,
     signals: &mut ShutdownSignals,
 ) -> Result<End, RunError> {
-    let server = Server::new(engine, server_config(config), gateway_config(config, engine), registry)?;
+    let server = Server::new(engine, server_config(config), pages_config(config, engine), registry)?;
     // The others are served at once: without them there may be no leader, and so nothing to serve to clients.
     let peer_server = PeerServer::new(transport.clone(), server.exposing(Exposure::Peers));
     let peers_drain = Drain::new();
@@ -323,7 +323,7 @@ fn port_config(config: &Config) -> ferretcd_listen::Config {
     }
 }
 
-fn gateway_config(config: &Config, engine: &Engine) -> ferretcd_http_pages::Config {
+fn pages_config(config: &Config, engine: &Engine) -> ferretcd_http_pages::Config {
     ferretcd_http_pages::Config {
         cors: config.http.cors.clone(),
         host_whitelist: config.http.host_whitelist.clone(),

@@ -55,7 +55,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine_config = ferretcd_engine::Config::new("default", dir.path(), "http://localhost:2380", 0);
     let engine = Engine::start(engine_config, Arc::new(Alone), &registry, &Handle::current())?;
     engine.publish().await?;
-    let server = Server::new(&engine, config(), gateway_config(), &registry)?
+    let server = Server::new(&engine, config(), pages_config(), &registry)?
         .map(|inner| Handler::new(Teams { inner, admitted: Arc::clone(&admitted) }));
     let listener = Listener::plain(bind("127.0.0.1:0", SocketOptions::default())?);
     let url = format!("http://{}", listener.local_addr()?);
@@ -102,7 +102,7 @@ fn port_config() -> ferretcd_listen::Config {
     }
 }
 
-fn gateway_config() -> ferretcd_http_pages::Config {
+fn pages_config() -> ferretcd_http_pages::Config {
     let everyone = || vec!["*".to_owned()];
     ferretcd_http_pages::Config {
         cors: everyone(),

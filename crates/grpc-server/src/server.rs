@@ -11,7 +11,7 @@ use ferretcd_api_proto::etcdserverpb::kv_server::KvServer;
 use ferretcd_api_proto::etcdserverpb::lease_server::LeaseServer;
 use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use ferretcd_engine::Engine;
-use ferretcd_http_pages::{Gateway, Listener as Shown};
+use ferretcd_http_pages::{Audience, Pages};
 use ferretcd_listen::{Drain, Endpoint, Listener};
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -45,9 +45,9 @@ pub struct Server(Arc<Inner>);
 struct Inner {
     methods: Methods,
     engine: Engine,
-    pages: Router,
+    router: Router,
     exposure: Exposure,
-    gateway: Gateway,
+    pages: Pages,
     drain: Drain,
     message_bytes_max: usize,
     config: Config,
@@ -75,24 +75,24 @@ pub enum Exposure {
 }
 
 impl Server {
-    /// Puts the services around a member. Metrics go into `registry`, which `/metrics` of the gateway shows.
+    /// Puts the services around a member. Metrics go into `registry`, which the page `/metrics` shows.
     pub fn new(
         engine: &Engine,
         config: Config,
-        gateway: ferretcd_http_pages::Config,
+        pages: ferretcd_http_pages::Config,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
         let chain = Chain::register(engine, &config, registry)?;
         let drain = Drain::new();
         let methods = methods(engine, &config, &chain, &drain, registry)?;
         let health = Arc::new(EngineHealth { engine: engine.clone() });
-        let gateway = Gateway::register(health, gateway, registry)?;
+        let pages = Pages::register(health, pages, registry)?;
         Ok(Self(Arc::new(Inner {
             methods,
             engine: engine.clone(),
-            pages: gateway.router(Shown::Plain),
+            router: pages.router(Audience::Clients),
             exposure: Exposure::All,
-            gateway,
+            pages,
             drain,
             message_bytes_max: config.message_bytes_max(),
             config,
@@ -107,7 +107,7 @@ impl Server {
             inner.methods = Methods::default();
         }
         inner.exposure = exposure;
-        inner.pages = inner.pages(Shown::Plain);
+        inner.router = inner.router(Audience::Clients);
         Self(Arc::new(inner))
     }
 
@@ -116,7 +116,7 @@ impl Server {
         let mut service = self.clone();
         if listener.is_encrypted() {
             let mut inner = Inner::clone(&self.0);
-            inner.pages = inner.pages(Shown::Tls);
+            inner.router = inner.router(Audience::TlsClients);
             service = Self(Arc::new(inner));
         }
         Endpoint { listener, service }
@@ -180,18 +180,18 @@ impl Service<Request<Incoming>> for Server {
         if is_grpc(&request) {
             return self.call_grpc(request);
         }
-        let page = self.0.pages.clone().oneshot(request);
+        let page = self.0.router.clone().oneshot(request);
         Box::pin(async { page.await.map(|response| response.map(Body::new)) })
     }
 }
 
 impl Inner {
     /// The pages of this exposure on a listener for clients.
-    fn pages(&self, clients: Shown) -> Router {
+    fn router(&self, clients: Audience) -> Router {
         match self.exposure {
-            Exposure::All | Exposure::Http => self.gateway.router(clients),
-            Exposure::Metrics => self.gateway.router(Shown::Metrics),
-            Exposure::Peers => self.gateway.router(Shown::Peers),
+            Exposure::All | Exposure::Http => self.pages.router(clients),
+            Exposure::Metrics => self.pages.router(Audience::Probes),
+            Exposure::Peers => self.pages.router(Audience::Peers),
             Exposure::Grpc => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
         }
     }

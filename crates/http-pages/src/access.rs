@@ -9,14 +9,14 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::answer;
-use crate::router::Config;
+use crate::config::Config;
+use crate::response;
 
-/// From where the pages may be used.
+/// Which hosts and origins may use the pages.
 pub(crate) struct Access {
     /// `None` if requests may name any host.
     hosts: Option<Vec<String>>,
-    /// `None` if scripts of any origin may read the answers.
+    /// `None` if scripts of any origin may read the responses.
     origins: Option<Vec<String>>,
 }
 
@@ -79,7 +79,7 @@ fn misdirected(host: &str) -> Response {
          Other hosts are refused on connections without TLS so that a web site cannot reach this server \
          by pointing its own name here (DNS rebinding, CVE-2018-5702)."
     );
-    answer::error(StatusCode::MISDIRECTED_REQUEST, &reason)
+    response::error(StatusCode::MISDIRECTED_REQUEST, &reason)
 }
 
 /// The host a request names, without the port: of HTTP/2's authority or of the header `Host`.

@@ -7,10 +7,10 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 
-use crate::answer;
 use crate::health::AlarmKind;
 use crate::query::Parameters;
-use crate::router::Pages;
+use crate::response;
+use crate::state::PageState;
 
 /// A page that runs several checks.
 pub(crate) struct Probe {
@@ -44,22 +44,22 @@ impl Check {
         }
     }
 
-    async fn run(self, pages: &Pages) -> Result<(), String> {
+    async fn run(self, state: &PageState) -> Result<(), String> {
         match self {
             Check::DataCorruption => {
-                let corrupt = pages.member.alarms().iter().any(|alarm| alarm.kind == AlarmKind::Corrupt);
+                let corrupt = state.member.alarms().iter().any(|alarm| alarm.kind == AlarmKind::Corrupt);
                 if corrupt { Err("alarm activated: CORRUPT".to_owned()) } else { Ok(()) }
             }
-            Check::SerializableRead => pages.read(false).await,
-            Check::LinearizableRead => pages.read(true).await,
-            Check::NonLearner if pages.member.is_learner() => Err("not supported for learner".to_owned()),
+            Check::SerializableRead => state.read(false).await,
+            Check::LinearizableRead => state.read(true).await,
+            Check::NonLearner if state.member.is_learner() => Err("not supported for learner".to_owned()),
             Check::NonLearner => Ok(()),
         }
     }
 }
 
 /// All checks of `probe` but the excluded ones.
-pub(crate) async fn probe_page(probe: &'static Probe, pages: State<Arc<Pages>>, uri: Uri) -> Response {
+pub(crate) async fn probe_page(probe: &'static Probe, state: State<Arc<PageState>>, uri: Uri) -> Response {
     let parameters = Parameters::of(&uri);
     let is_known = |name: &str| probe.checks.iter().any(|check| check.name() == name);
     for unknown in parameters.all("exclude").filter(|name| !is_known(name)) {
@@ -67,25 +67,25 @@ pub(crate) async fn probe_page(probe: &'static Probe, pages: State<Arc<Pages>>, 
     }
     let included = |check: &&Check| !parameters.contains("exclude", check.name());
     let checks: Vec<Check> = probe.checks.iter().filter(included).copied().collect();
-    report(probe, &checks, &pages, &parameters).await
+    report(probe, &checks, &state, &parameters).await
 }
 
 /// One check of `probe`, whatever is excluded.
 pub(crate) async fn single_page(
     probe: &'static Probe,
     check: Check,
-    pages: State<Arc<Pages>>,
+    state: State<Arc<PageState>>,
     uri: Uri,
 ) -> Response {
-    report(probe, &[check], &pages, &Parameters::of(&uri)).await
+    report(probe, &[check], &state, &Parameters::of(&uri)).await
 }
 
-async fn report(probe: &Probe, checks: &[Check], pages: &Pages, parameters: &Parameters) -> Response {
+async fn report(probe: &Probe, checks: &[Check], state: &PageState, parameters: &Parameters) -> Response {
     let mut lines = String::new();
     let mut passed = true;
     for check in checks {
-        let result = check.run(pages).await;
-        count(pages, probe, *check, result.is_ok());
+        let result = check.run(state).await;
+        count(state, probe, *check, result.is_ok());
         passed &= result.is_ok();
         match result {
             Ok(()) => writeln!(lines, "[+]{} ok", check.name()),
@@ -95,15 +95,15 @@ async fn report(probe: &Probe, checks: &[Check], pages: &Pages, parameters: &Par
     }
     if !passed {
         tracing::error!(path = probe.name, reason = lines, "Health check error");
-        return answer::error(StatusCode::SERVICE_UNAVAILABLE, &lines);
+        return response::error(StatusCode::SERVICE_UNAVAILABLE, &lines);
     }
     let verbose = parameters.first("verbose").is_some();
-    answer::text(StatusCode::OK, if verbose { lines + "ok\n" } else { "ok\n".to_owned() })
+    response::text(StatusCode::OK, if verbose { lines + "ok\n" } else { "ok\n".to_owned() })
 }
 
-fn count(pages: &Pages, probe: &Probe, check: Check, passed: bool) {
+fn count(state: &PageState, probe: &Probe, check: Check, passed: bool) {
     let labels = [probe.name, check.name()];
-    pages.metrics.healthcheck.with_label_values(&labels).set(passed.into());
+    state.metrics.healthcheck.with_label_values(&labels).set(passed.into());
     let status = if passed { "success" } else { "error" };
-    pages.metrics.healthchecks.with_label_values(&[labels[0], labels[1], status]).inc();
+    state.metrics.healthchecks.with_label_values(&[labels[0], labels[1], status]).inc();
 }

@@ -1,6 +1,6 @@
 use std::pin::Pin;
 
-/// What the HTTP pages ask of a member. Everything but [`read`](Health::read) answers from memory.
+/// What the HTTP pages read of a member. Everything but [`read`](Health::read) comes from memory.
 pub trait Health: Send + Sync + 'static {
     /// The active alarms of the whole cluster.
     fn alarms(&self) -> Vec<Alarm>;
@@ -11,10 +11,10 @@ pub trait Health: Send + Sync + 'static {
     /// Whether this member is a learner.
     fn is_learner(&self) -> bool;
 
-    /// Reads from the store, with the rights of root, and drops what it read. `linearizable` reads ask the
-    /// cluster, others only look at what this member has applied.
+    /// Reads from the store, with the rights of root, and drops what it read. `linearizable` reads need a quorum of
+    /// the cluster, others read what this member has applied.
     ///
-    /// The future may be dropped at any point. Its error is a text for people, shown in the answer.
+    /// The future may be dropped at any point. Its error is a text for people, shown in the response.
     fn read(&self, linearizable: bool) -> BoxFuture<'_, Result<(), String>>;
 
     /// The versions that `/version` shows.
@@ -43,7 +43,7 @@ pub enum AlarmKind {
 }
 
 impl AlarmKind {
-    /// The name that queries and answers use.
+    /// The name in queries and responses.
     pub(crate) fn name(self) -> &'static str {
         match self {
             AlarmKind::NoSpace => "NOSPACE",
@@ -57,8 +57,8 @@ impl AlarmKind {
 pub struct Versions {
     /// The etcd version whose behaviour this server has.
     pub server: String,
-    /// The version all members agreed on; `None` before they did.
+    /// The version that all members agreed on; `None` before that.
     pub cluster: Option<String>,
-    /// The version of the data on disk; `None` if it does not tell.
+    /// The version of the data on disk; `None` if it is not stored.
     pub storage: Option<String>,
 }

@@ -1,24 +1,24 @@
 //! Plain HTTP beside gRPC: health, version, metrics.
 //!
-//! What load balancers, orchestrators and scrapers see of a member, with etcd's paths, bodies, status codes
-//! and metric names. The crate listens nowhere and knows no engine: it makes an [`axum::Router`], and what
-//! it has to know about the member it asks through [`Health`].
+//! The pages of a member for load balancers, orchestrators and scrapers, with etcd's paths, bodies, status codes
+//! and metric names. The crate listens nowhere and knows no engine: it makes an [`axum::Router`] that reads from
+//! the member through [`Health`].
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
 //! | `/health` | alarms, leader and a read, as JSON |
 //! | `/livez`, `/readyz`, and `/<check>` below them | named checks, as lines |
 //! | `/version` | versions, as JSON |
 //! | `/metrics` | everything in the [`Registry`](prometheus::Registry), in Prometheus' text format |
 //!
-//! [`Gateway`] holds what all listeners share; [`Gateway::router`] makes the pages for one [`Listener`].
-//! Answers never depend on credentials, and nothing here changes the member.
+//! [`Pages`] holds what all listeners share; [`Pages::router`] makes the pages for one [`Audience`].
+//! Responses never depend on credentials, and nothing here changes the member.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use ferretcd_http_pages::{Alarm, BoxFuture, Config, Gateway, Health, Listener, Versions};
+//! use ferretcd_http_pages::{Alarm, Audience, BoxFuture, Config, Health, Pages, Versions};
 //!
 //! struct Idle;
 //!
@@ -41,12 +41,13 @@
 //! }
 //!
 //! let config = Config { cors: vec![], host_whitelist: vec![], read_timeout: Duration::from_secs(7) };
-//! let gateway = Gateway::register(Arc::new(Idle), config, &prometheus::Registry::new())?;
-//! let router: axum::Router = gateway.router(Listener::Plain);
+//! let pages = Pages::register(Arc::new(Idle), config, &prometheus::Registry::new())?;
+//! let router: axum::Router = pages.router(Audience::Clients);
 //! # drop(router);
 //! # Ok::<(), prometheus::Error>(())
 //! ```
 
+mod config;
 mod health;
 mod router;
 
@@ -56,10 +57,12 @@ mod metrics_page;
 mod version_page;
 
 mod access;
-mod answer;
 mod metrics;
 mod process;
 mod query;
+mod response;
+mod state;
 
+pub use config::Config;
 pub use health::{Alarm, AlarmKind, BoxFuture, Health, Versions};
-pub use router::{Config, Gateway, Listener};
+pub use router::{Audience, Pages};

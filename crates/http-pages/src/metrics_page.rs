@@ -8,11 +8,11 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use prometheus::{Error, Registry, TextEncoder};
 
-use crate::answer;
-use crate::router::Pages;
+use crate::response;
+use crate::state::PageState;
 
-pub(crate) async fn answer(State(pages): State<Arc<Pages>>) -> Response {
-    let metrics = &pages.metrics;
+pub(crate) async fn respond(State(state): State<Arc<PageState>>) -> Response {
+    let metrics = &state.metrics;
     metrics.scrapes_in_flight.inc();
     let text = render(&metrics.registry);
     metrics.scrapes_in_flight.dec();
@@ -20,7 +20,7 @@ pub(crate) async fn answer(State(pages): State<Arc<Pages>>) -> Response {
         Ok(text) => ([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "failed to encode metrics");
-            answer::error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+            response::error(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
         }
     };
     metrics.scrapes.with_label_values(&[response.status().as_str()]).inc();

@@ -1,4 +1,4 @@
-//! What the kernel knows about this process, read from `/proc` when somebody asks.
+//! What the kernel knows about this process, read from `/proc` at each scrape.
 //!
 //! The prometheus crate has a collector of its own, which counts whole seconds of CPU only and lacks the
 //! limits. Where there is no `/proc` the values that need it are absent.

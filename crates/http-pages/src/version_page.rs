@@ -8,17 +8,17 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
-use crate::router::Pages;
+use crate::state::PageState;
 
-pub(crate) async fn answer(State(pages): State<Arc<Pages>>) -> Response {
+pub(crate) async fn respond(State(state): State<Arc<PageState>>) -> Response {
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct Body<'a> {
         etcdserver: &'a str,
         etcdcluster: &'a str,
         storage: &'a str,
     }
-    let versions = pages.member.versions();
-    let body = serde_json::to_string(&Answer {
+    let versions = state.member.versions();
+    let body = serde_json::to_string(&Body {
         etcdserver: &versions.server,
         etcdcluster: versions.cluster.as_deref().unwrap_or("not_decided"),
         storage: versions.storage.as_deref().unwrap_or("unknown"),

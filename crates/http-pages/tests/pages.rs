@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode};
-use ferretcd_http_pages::{Alarm, AlarmKind, BoxFuture, Config, Gateway, Health, Listener, Versions};
+use ferretcd_http_pages::{Alarm, AlarmKind, Audience, BoxFuture, Config, Health, Pages, Versions};
 use prometheus::Registry;
 use tower::ServiceExt;
 
@@ -54,19 +54,19 @@ fn open_config() -> Config {
     Config { cors: vec!["*".into()], host_whitelist: vec!["*".into()], read_timeout: Duration::from_secs(7) }
 }
 
-fn gateway(member: Member, config: Config) -> Gateway {
-    Gateway::register(Arc::new(member), config, &Registry::new()).unwrap()
+fn pages(member: Member, config: Config) -> Pages {
+    Pages::register(Arc::new(member), config, &Registry::new()).unwrap()
 }
 
-/// An answer without its CORS headers: status, the other headers in order of name, body.
-struct Answer {
+/// An page without its CORS headers: status, the other headers in order of name, body.
+struct Page {
     status: StatusCode,
     headers: Vec<(String, String)>,
     body: String,
 }
 
-async fn ask(gateway: &Gateway, listener: Listener, request: Request<Body>) -> Answer {
-    let response: Response<Body> = gateway.router(listener).oneshot(request).await.unwrap();
+async fn fetch(pages: &Pages, listener: Audience, request: Request<Body>) -> Page {
+    let response: Response<Body> = pages.router(listener).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let mut headers: Vec<(String, String)> = parts
         .headers
@@ -76,7 +76,7 @@ async fn ask(gateway: &Gateway, listener: Listener, request: Request<Body>) -> A
         .collect();
     headers.sort();
     let body = String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap();
-    Answer { status: parts.status, headers, body }
+    Page { status: parts.status, headers, body }
 }
 
 fn get(path: &str) -> Request<Body> {
@@ -84,10 +84,10 @@ fn get(path: &str) -> Request<Body> {
 }
 
 /// Asks the metrics listener, which puts nothing around the pages.
-async fn check(member: Member, path: &str, status: u16, body: &str) -> Answer {
-    let answer = ask(&gateway(member, open_config()), Listener::Metrics, get(path)).await;
-    assert_eq!((answer.status.as_u16(), answer.body.as_str()), (status, body), "{path}");
-    answer
+async fn check(member: Member, path: &str, status: u16, body: &str) -> Page {
+    let page = fetch(&pages(member, open_config()), Audience::Probes, get(path)).await;
+    assert_eq!((page.status.as_u16(), page.body.as_str()), (status, body), "{path}");
+    page
 }
 
 fn text_headers(nosniff: bool) -> Vec<(String, String)> {
@@ -99,7 +99,7 @@ fn text_headers(nosniff: bool) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn health_tells_the_first_thing_that_is_wrong() {
+async fn health_reports_the_first_fault() {
     const HEALTHY: &str = r#"{"health":"true","reason":""}"#;
     let unhealthy = |reason: &str| format!("{{\"health\":\"false\",\"reason\":\"{reason}\"}}\n");
     let no_space = Member { alarms: vec![AlarmKind::NoSpace], leaderless: true, ..Member::default() };
@@ -125,14 +125,14 @@ async fn health_tells_the_first_thing_that_is_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_hangs_is_given_up() {
+async fn hanging_read_times_out() {
     let hanging = Member { linearizable_hangs: true, ..Member::default() };
     let body = "{\"health\":\"false\",\"reason\":\"RANGE ERROR:context deadline exceeded\"}\n";
     check(hanging, "/health", 503, body).await;
 }
 
 #[tokio::test]
-async fn probes_list_checks_when_asked_or_failing() {
+async fn probes_list_checks_if_verbose_or_failing() {
     let ok = check(Member::default(), "/livez", 200, "ok\n").await;
     assert_eq!(ok.headers, text_headers(true));
     check(Member::default(), "/livez?verbose", 200, "[+]serializable_read ok\nok\n").await;
@@ -154,7 +154,7 @@ async fn probes_list_checks_when_asked_or_failing() {
 }
 
 #[tokio::test]
-async fn a_failing_check_fails_its_probe() {
+async fn failing_check_fails_its_probe() {
     let broken = Member {
         alarms: vec![AlarmKind::NoSpace, AlarmKind::Corrupt],
         learner: true,
@@ -165,8 +165,8 @@ async fn a_failing_check_fails_its_probe() {
                  [+]serializable_read ok\n\
                  [-]linearizable_read failed: etcdserver: request timed out\n\
                  [-]non_learner failed: not supported for learner\n\n";
-    let answer = check(broken.clone(), "/readyz", 503, lines).await;
-    assert_eq!(answer.headers, text_headers(true));
+    let page = check(broken.clone(), "/readyz", 503, lines).await;
+    assert_eq!(page.headers, text_headers(true));
     check(broken.clone(), "/livez", 200, "ok\n").await;
     check(broken.clone(), "/readyz/serializable_read", 200, "ok\n").await;
     check(broken, "/readyz/non_learner", 503, "[-]non_learner failed: not supported for learner\n\n").await;
@@ -176,11 +176,11 @@ async fn a_failing_check_fails_its_probe() {
 }
 
 #[tokio::test]
-async fn version_names_what_is_not_known_yet() {
+async fn version_has_words_for_unknown_versions() {
     let check = async |member, body| {
-        let answer = ask(&gateway(member, open_config()), Listener::Tls, get("/version")).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, body));
-        assert!(answer.headers.contains(&("content-type".into(), "application/json".into())));
+        let page = fetch(&pages(member, open_config()), Audience::TlsClients, get("/version")).await;
+        assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, body));
+        assert!(page.headers.contains(&("content-type".into(), "application/json".into())));
     };
     check(Member::default(), r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}"#).await;
     let young = Member { versionless: true, ..Member::default() };
@@ -191,33 +191,33 @@ async fn version_names_what_is_not_known_yet() {
 async fn unknown_paths_and_methods() {
     let not_found = "404 page not found\n";
     for path in ["/", "/healthz", "/health/", "/livez/linearizable_read", "/livez/", "/version"] {
-        let answer = check(Member::default(), path, 404, not_found).await;
-        assert_eq!(answer.headers, text_headers(true));
+        let page = check(Member::default(), path, 404, not_found).await;
+        assert_eq!(page.headers, text_headers(true));
     }
-    let gateway = gateway(Member::default(), open_config());
+    let pages = pages(Member::default(), open_config());
     for path in ["/health", "/livez", "/readyz", "/readyz/non_learner", "/version"] {
         for method in ["POST", "PUT", "DELETE", "PATCH"] {
             let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-            let answer = ask(&gateway, Listener::Plain, request).await;
-            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
-            assert_eq!(answer.body, "Method Not Allowed\n");
-            assert!(answer.headers.contains(&("allow".into(), "GET".into())));
+            let page = fetch(&pages, Audience::Clients, request).await;
+            assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+            assert_eq!(page.body, "Method Not Allowed\n");
+            assert!(page.headers.contains(&("allow".into(), "GET".into())));
         }
         let head = Request::head(path).body(Body::empty()).unwrap();
-        assert_eq!(ask(&gateway, Listener::Plain, head).await.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(fetch(&pages, Audience::Clients, head).await.status, StatusCode::METHOD_NOT_ALLOWED);
     }
 }
 
 #[tokio::test]
-async fn pages_count_what_they_answer() {
+async fn pages_count_their_responses() {
     let member = Member { learner: true, ..Member::default() };
-    let gateway = gateway(member, open_config());
+    let pages = pages(member, open_config());
     for path in ["/health", "/health?exclude=NOSPACE", "/livez", "/readyz", "/readyz/non_learner", "/metrics"]
     {
-        ask(&gateway, Listener::Plain, get(path)).await;
+        fetch(&pages, Audience::Clients, get(path)).await;
     }
-    let answer = ask(&gateway, Listener::Metrics, get("/metrics")).await;
-    assert_eq!(answer.headers, [("content-type".into(), "text/plain; version=0.0.4; charset=utf-8".into())]);
+    let page = fetch(&pages, Audience::Probes, get("/metrics")).await;
+    assert_eq!(page.headers, [("content-type".into(), "text/plain; version=0.0.4; charset=utf-8".into())]);
     for line in [
         "etcd_server_health_success 2",
         "etcd_server_health_failures 0",
@@ -229,25 +229,25 @@ async fn pages_count_what_they_answer() {
         r#"promhttp_metric_handler_requests_total{code="500"} 0"#,
         "promhttp_metric_handler_requests_in_flight 1",
     ] {
-        assert!(answer.body.lines().any(|found| found == line), "{line}\n{}", answer.body);
+        assert!(page.body.lines().any(|found| found == line), "{line}\n{}", page.body);
     }
-    assert!(answer.body.contains("# TYPE process_cpu_seconds_total counter"));
-    assert!(answer.body.contains("\nos_fd_limit "));
+    assert!(page.body.contains("# TYPE process_cpu_seconds_total counter"));
+    assert!(page.body.contains("\nos_fd_limit "));
 }
 
 #[tokio::test]
-async fn a_registry_serves_one_gateway() {
+async fn pages_register_once_in_a_registry() {
     let registry = Registry::new();
-    let register = || Gateway::register(Arc::new(Member::default()), open_config(), &registry);
+    let register = || Pages::register(Arc::new(Member::default()), open_config(), &registry);
     register().unwrap();
     assert!(register().is_err());
 }
 
-/// The CORS headers of an answer: origin, methods, allowed headers.
+/// The CORS headers of an page: origin, methods, allowed headers.
 async fn cors(config: Config, request: Request<Body>) -> Option<[String; 3]> {
-    let answer = ask(&gateway(Member::default(), config), Listener::Tls, request).await;
+    let page = fetch(&pages(Member::default(), config), Audience::TlsClients, request).await;
     let header =
-        |name: &str| answer.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+        |name: &str| page.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
     Some([
         header("access-control-allow-origin")?,
         header("access-control-allow-methods")?,
@@ -274,43 +274,43 @@ async fn cors_headers_go_to_allowed_origins() {
 }
 
 #[tokio::test]
-async fn options_is_answered_for_every_path() {
-    let gateway = gateway(Member::default(), open_config());
+async fn options_succeeds_on_every_path() {
+    let pages = pages(Member::default(), open_config());
     for path in ["/health", "/v3/kv/put", "/"] {
         let request = Request::options(path).body(Body::empty()).unwrap();
-        let answer = ask(&gateway, Listener::Plain, request).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, ""), "{path}");
-        assert!(answer.headers.iter().any(|(name, _)| name == "access-control-allow-origin"));
+        let page = fetch(&pages, Audience::Clients, request).await;
+        assert_eq!((page.status, page.body.as_str()), (StatusCode::OK, ""), "{path}");
+        assert!(page.headers.iter().any(|(name, _)| name == "access-control-allow-origin"));
     }
 }
 
 #[tokio::test]
 async fn unlisted_hosts_are_misdirected_without_tls() {
     let config = Config { host_whitelist: vec!["etcd.local".into(), "::1".into()], ..open_config() };
-    let gateway = gateway(Member::default(), config);
+    let pages = pages(Member::default(), config);
     let named = |host: &str| Request::get("/version").header("host", host).body(Body::empty()).unwrap();
     for host in ["etcd.local", "etcd.local:2379", "[::1]:2379"] {
-        assert_eq!(ask(&gateway, Listener::Plain, named(host)).await.status, StatusCode::OK, "{host}");
+        assert_eq!(fetch(&pages, Audience::Clients, named(host)).await.status, StatusCode::OK, "{host}");
     }
     for request in [named("evil.example:2379"), get("/version"), get("http://evil.example/version")] {
-        let answer = ask(&gateway, Listener::Plain, request).await;
-        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
-        assert!(answer.body.contains("--host-whitelist") && answer.body.contains("CVE-2018-5702"));
-        assert_eq!(answer.headers, text_headers(true));
+        let page = fetch(&pages, Audience::Clients, request).await;
+        assert_eq!(page.status, StatusCode::MISDIRECTED_REQUEST);
+        assert!(page.body.contains("--host-whitelist") && page.body.contains("CVE-2018-5702"));
+        assert_eq!(page.headers, text_headers(true));
     }
     let by_authority = get("http://etcd.local:2379/version");
-    assert_eq!(ask(&gateway, Listener::Plain, by_authority).await.status, StatusCode::OK);
-    assert_eq!(ask(&gateway, Listener::Tls, named("evil.example")).await.status, StatusCode::OK);
+    assert_eq!(fetch(&pages, Audience::Clients, by_authority).await.status, StatusCode::OK);
+    assert_eq!(fetch(&pages, Audience::TlsClients, named("evil.example")).await.status, StatusCode::OK);
     let preflight = Request::options("/").header("host", "evil.example").body(Body::empty()).unwrap();
-    assert_eq!(ask(&gateway, Listener::Plain, preflight).await.status, StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(fetch(&pages, Audience::Clients, preflight).await.status, StatusCode::MISDIRECTED_REQUEST);
 }
 
 #[tokio::test]
-async fn other_members_are_told_the_version_and_nothing_else() {
-    let gateway = gateway(Member::default(), open_config());
-    let version = ask(&gateway, Listener::Peers, get("/version")).await;
+async fn peers_see_the_version_alone() {
+    let pages = pages(Member::default(), open_config());
+    let version = fetch(&pages, Audience::Peers, get("/version")).await;
     assert!(version.body.contains(r#""etcdserver":"3.7.1""#), "{}", version.body);
     for path in ["/health", "/metrics", "/livez", "/readyz"] {
-        assert_eq!(ask(&gateway, Listener::Peers, get(path)).await.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(fetch(&pages, Audience::Peers, get(path)).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }

@@ -197,12 +197,12 @@ impl Member {
         let config = engine_config(dir, &endpoint, settings);
         let runtime = runtime::Handle::current();
         let engine = alone(|| Engine::start(config, Arc::new(Alone), &registry, &runtime))?;
-        let gateway = ferretcd_http_pages::Config {
+        let pages = ferretcd_http_pages::Config {
             cors: vec!["*".to_owned()],
             host_whitelist: vec!["*".to_owned()],
             read_timeout: engine.config().request_timeout(),
         };
-        let server = Server::new(&engine, server_config(settings), gateway, &registry)?;
+        let server = Server::new(&engine, server_config(settings), pages, &registry)?;
         engine.publish().await.expect("nobody stops it yet");
         Ok(Self { endpoint, listener, engine, server })
     }

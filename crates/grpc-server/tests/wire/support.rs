@@ -57,9 +57,9 @@ impl Served {
         let engine = Engine::start(engine_config(dir.path()), Arc::new(Alone), &registry, &Handle::current());
         let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
         engine.publish().await.expect("nobody stops it");
-        let gateway =
+        let pages =
             ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
-        let server = Server::new(&engine, config(), gateway, &registry).expect("an empty registry");
+        let server = Server::new(&engine, config(), pages, &registry).expect("an empty registry");
         let listener = listen().await;
         let address = listener.local_addr().expect("it is bound");
         let endpoints = vec![server.endpoint(Listener::plain(listener))];

@@ -1,4 +1,4 @@
-//! Answers in the form that Go's HTTP library gives them, which clients of etcd have come to know.
+//! Responses in the form of Go's HTTP library, on which clients of etcd rely.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -7,18 +7,18 @@ use http::{HeaderValue, StatusCode};
 
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// A plain text that browsers must not take for anything else.
+/// A plain text that browsers must not interpret as anything else.
 pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
     let nosniff = HeaderValue::from_static("nosniff");
     (status, [(CONTENT_TYPE, PLAIN_TEXT), (X_CONTENT_TYPE_OPTIONS, nosniff)], body.into()).into_response()
 }
 
-/// A refusal: `reason` and a line feed, also if `reason` ends with one.
+/// An error: `reason` and a line feed, also if `reason` ends with one.
 pub(crate) fn error(status: StatusCode, reason: &str) -> Response {
     text(status, format!("{reason}\n"))
 }
 
-/// A plain text without more about its type.
+/// A plain text without `nosniff`.
 pub(crate) fn bare_text(body: String) -> Response {
     ([(CONTENT_TYPE, PLAIN_TEXT)], body).into_response()
 }
