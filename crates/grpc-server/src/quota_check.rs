@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, TxnRequest};
 use ferretcd_engine::Engine;
-use ferretcd_interceptors::{Admit, Refusal};
+use ferretcd_interceptors::{Admit, Rejection};
 use prost::Message;
 
 use crate::rpcs;
@@ -23,7 +23,7 @@ impl Admit for QuotaCheck {
             && self.engine.quota_room().is_some_and(|room| room <= self.cost_max)
     }
 
-    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Refusal> {
+    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Rejection> {
         let cost = match path {
             rpcs::LEASE_GRANT => Ok(ferretcd_apply::GRANT_COST),
             rpcs::PUT => PutRequest::decode(message.clone()).map(|put| ferretcd_apply::put_cost(&put)),
@@ -32,7 +32,7 @@ impl Admit for QuotaCheck {
         // What does not decode is refused for that, by the service.
         if cost.is_ok_and(|cost| !self.engine.admits(cost)) {
             let engine = self.engine.clone();
-            return Err(Refusal::after(async move { status(engine.refuse_for_space().await) }));
+            return Err(Rejection::after(async move { status(engine.refuse_for_space().await) }));
         }
         Ok(())
     }

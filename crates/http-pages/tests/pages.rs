@@ -83,7 +83,7 @@ fn get(path: &str) -> Request<Body> {
     Request::get(path).body(Body::empty()).unwrap()
 }
 
-/// Asks the metrics listener, which puts nothing around the pages.
+/// Requests a page for probes, which have nothing around them.
 async fn check(member: Member, path: &str, status: u16, body: &str) -> Page {
     let page = fetch(&pages(member, open_config()), Audience::Probes, get(path)).await;
     assert_eq!((page.status.as_u16(), page.body.as_str()), (status, body), "{path}");

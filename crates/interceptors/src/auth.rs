@@ -10,37 +10,37 @@ use tonic::server::NamedService;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Decides whether a request may go on at all, and who sent it.
+/// Decides whether a request may go on at all, and finds its caller.
 pub trait Authenticate: Send + Sync + 'static {
     /// Looks at the head of a request, once for each call, before anything of its body is read.
     ///
-    /// Called on the runtime's worker: it must not block. A credential that is wrong is no reason to
-    /// refuse here: it is passed on as [`AuthInfo::Invalid`], because errors of form and quota win over it.
+    /// Called on the runtime's worker: it must not block. A wrong credential is not rejected here: it is passed on
+    /// as [`AuthInfo::Invalid`], because errors of form and quota win over it.
     ///
     /// # Errors
     /// The status that the caller gets; the service is not called.
     fn check(&self, parts: &Parts) -> Result<AuthInfo, Status>;
 }
 
-/// Who sent a request, as the handler finds it in the request's extensions.
+/// The caller of a request, as the handler finds it in the request's extensions.
 #[derive(Clone, Debug, Default)]
 pub enum AuthInfo {
     /// No credential came with the request.
     #[default]
     Anonymous,
-    /// A credential came and is wrong; the status to answer where the caller's identity is first needed.
+    /// The credential is wrong; the status is the response where the caller's identity is first needed.
     Invalid(Status),
-    /// The user a valid credential stands for.
+    /// The user of a valid credential.
     User {
         /// The user's name.
         name: Arc<str>,
-        /// The revision of the auth store the credential was made for.
+        /// The revision of the auth store that the credential was made for.
         revision: u64,
     },
 }
 
 impl AuthInfo {
-    /// The caller that [`Auth`] has found; `Anonymous` also when it never saw the request.
+    /// The caller that [`Auth`] has found; `Anonymous` also if it did not see the request.
     pub fn of(extensions: &Extensions) -> &AuthInfo {
         static ANONYMOUS: AuthInfo = AuthInfo::Anonymous;
         extensions.get().unwrap_or(&ANONYMOUS)
@@ -54,7 +54,7 @@ pub struct AuthLayer<A: ?Sized> {
 }
 
 impl<A: ?Sized> AuthLayer<A> {
-    /// A layer that asks `authenticate` about each request.
+    /// A layer that calls `authenticate` for each request.
     pub fn new(authenticate: Arc<A>) -> AuthLayer<A> {
         AuthLayer { authenticate }
     }
@@ -74,9 +74,9 @@ impl<S, A: ?Sized> Layer<S> for AuthLayer<A> {
     }
 }
 
-/// Refuses a request before its body is read, or tells the inner service who sent it ([`AuthInfo::of`]).
+/// Rejects a request before its body is read, or passes its caller to the inner service ([`AuthInfo::of`]).
 ///
-/// The body of a refusal is the body type's default, which has to be empty.
+/// The body of a rejection is the body type's default, which has to be empty.
 #[derive(Debug)]
 pub struct Auth<S, A: ?Sized> {
     inner: S,
@@ -117,14 +117,14 @@ where
                 }
                 State::Admitted { inner: self.inner.call(Request::from_parts(parts, body)) }
             }
-            Err(status) => State::Refused { status: Some(status) },
+            Err(status) => State::Rejected { status: Some(status) },
         };
         AuthFuture { state }
     }
 }
 
 pin_project! {
-    /// The response of [`Auth`]: the inner service's, or the refusal.
+    /// The response of [`Auth`]: the inner service's, or the rejection.
     #[derive(Debug)]
     pub struct AuthFuture<F> {
         #[pin]
@@ -137,8 +137,8 @@ pin_project! {
     #[project = StateProjection]
     enum State<F> {
         Admitted { #[pin] inner: F },
-        // Taken when it has been answered.
-        Refused { status: Option<Status> },
+        // Taken when the response is made.
+        Rejected { status: Option<Status> },
     }
 }
 
@@ -152,7 +152,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         match self.project().state.project() {
             StateProjection::Admitted { inner } => inner.poll(context),
-            StateProjection::Refused { status } => {
+            StateProjection::Rejected { status } => {
                 let status = status.take().expect("a future is not polled after it was ready");
                 Poll::Ready(Ok(status.into_http()))
             }
@@ -167,9 +167,9 @@ mod tests {
 
     use super::*;
 
-    struct Door;
+    struct Admission;
 
-    impl Authenticate for Door {
+    impl Authenticate for Admission {
         fn check(&self, parts: &Parts) -> Result<AuthInfo, Status> {
             match parts.uri.path() {
                 "/closed" => Err(Status::failed_precondition("etcdserver: rpc not supported for learner")),
@@ -185,8 +185,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_never_reaches_the_service() {
-        let layer: AuthLayer<dyn Authenticate> = AuthLayer::new(Arc::new(Door));
+    async fn rejected_call_does_not_reach_the_service() {
+        let layer: AuthLayer<dyn Authenticate> = AuthLayer::new(Arc::new(Admission));
         let (mut service, mut handle) = mock::spawn_layer::<Request<()>, Response<String>, _>(layer);
         handle.allow(1);
         mock_ready(&mut service);
@@ -198,10 +198,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_service_learns_who_is_calling() {
+    async fn service_gets_the_caller() {
         async fn seen(path: &str) -> AuthInfo {
             let (mut service, mut handle) =
-                mock::spawn_layer::<Request<()>, Response<String>, _>(AuthLayer::new(Arc::new(Door)));
+                mock::spawn_layer::<Request<()>, Response<String>, _>(AuthLayer::new(Arc::new(Admission)));
             handle.allow(1);
             mock_ready(&mut service);
             let call = service.call(request(path));
@@ -214,13 +214,13 @@ mod tests {
         assert!(
             matches!(seen("/forged").await, AuthInfo::Invalid(status) if status.code() == Code::Unauthenticated)
         );
-        assert!(matches!(seen("/nobody").await, AuthInfo::Anonymous));
+        assert!(matches!(seen("/anonymous").await, AuthInfo::Anonymous));
     }
 
     #[tokio::test]
     async fn readiness_is_that_of_the_inner_service() {
         let (mut service, mut handle) =
-            mock::spawn_layer::<Request<()>, Response<String>, _>(AuthLayer::new(Arc::new(Door)));
+            mock::spawn_layer::<Request<()>, Response<String>, _>(AuthLayer::new(Arc::new(Admission)));
         handle.allow(0);
         assert!(service.poll_ready().is_pending());
         handle.allow(1);

@@ -8,8 +8,8 @@ use pin_project_lite::pin_project;
 
 use crate::framing::Framing;
 
-/// Told what goes by in a [`CountedBody`]. One that is dropped without [`end`](Observe::end) knows that the
-/// other side gave the body up.
+/// Sees what goes by in a [`CountedBody`]. It is dropped without [`end`](Observe::end) if the other side gave the
+/// body up.
 pub trait Observe {
     /// A whole message went by; `len` is its size without the prefix of five bytes.
     fn message(&mut self, len: u64);
@@ -25,7 +25,7 @@ pin_project! {
         #[pin]
         inner: B,
         framing: Framing,
-        // `None` when nobody looks, or the end has been told.
+        // `None` without an observer, or after the end.
         observer: Option<O>,
     }
 }
@@ -35,7 +35,7 @@ impl<B: Body<Data = Bytes>, O: Observe> CountedBody<B, O> {
     pub(crate) fn new(inner: B, observer: Option<O>) -> CountedBody<B, O> {
         let mut body = CountedBody { inner, framing: Framing::default(), observer };
         if body.observer.is_some() && body.inner.is_end_stream() {
-            // Nobody polls such a body.
+            // Such a body is not polled.
             end(&mut body.observer, None);
         }
         body
@@ -65,7 +65,7 @@ impl<B: Body<Data = Bytes>, O: Observe> Body for CountedBody<B, O> {
                 if let Some(data) = frame.data_ref() {
                     this.framing.feed(data, |len| observer.message(len));
                 }
-                // The server may ask `is_end_stream` instead of polling once more.
+                // The server may call `is_end_stream` instead of polling once more.
                 if frame.is_trailers() || this.inner.is_end_stream() {
                     end(this.observer, frame.trailers_ref());
                 }
@@ -142,20 +142,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_knows_its_end_is_over_with_its_last_frame() {
+    async fn body_of_known_length_ends_with_its_last_frame() {
         let (mut body, notes) = watched(Full::new(Bytes::from_static(b"\0\0\0\0\0")));
         body.frame().await.unwrap().unwrap();
         assert_eq!(*notes.borrow(), ["message 0", "end, trailers false", "drop"]);
     }
 
     #[test]
-    fn an_empty_body_is_over_at_once() {
+    fn empty_body_ends_at_once() {
         let (_body, notes) = watched(Empty::new());
         assert_eq!(*notes.borrow(), ["end, trailers false", "drop"]);
     }
 
     #[tokio::test]
-    async fn a_body_given_up_tells_no_end() {
+    async fn dropped_body_has_no_end() {
         let (mut body, notes) = watched(streamed(vec![Frame::data(Bytes::from_static(b"\0\0\0\0\0"))]));
         body.frame().await.unwrap().unwrap();
         drop(body);

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_lone_whole_uncompressed_message_is_taken_out() {
+    fn only_a_lone_whole_uncompressed_message_is_found() {
         fn check(body: &[u8], expected: Option<&[u8]>) {
             let found = only_message(&Bytes::copy_from_slice(body));
             assert_eq!(found.as_deref(), expected, "{body:?}");

@@ -1,18 +1,17 @@
 //! tower layers for any tonic service: log, auth, metrics, quota.
 //!
-//! A layer decides *who* is calling and *whether at all* a call goes on, by what the head of a request and
-//! the sizes of its messages tell. What needs the decoded message is the handler's business. Nothing here
-//! knows etcd's engine: what a layer has to ask it asks through a small trait, and every refusal is a status
-//! that the implementor made.
+//! A layer decides from the head of a request and the sizes of its messages which caller sent it and whether it
+//! goes on at all. What needs the decoded message is the handler's business. Nothing here knows etcd's engine: a
+//! layer gets what it needs through a small trait, and every rejection is a status of the implementor.
 //!
 //! * [`LogLayer`] writes one line for each unary call, a warning if it was slow.
-//! * [`AuthLayer`] asks [`Authenticate`] and leaves [`AuthInfo`] for the handler; [`Metadata`] reads the
+//! * [`AuthLayer`] calls [`Authenticate`] and leaves [`AuthInfo`] for the handler; [`Metadata`] reads the
 //!   request headers that matter to such a check.
 //! * [`MetricsLayer`] counts calls, messages and bytes.
-//! * [`QuotaLayer`] asks [`Admit`], with the encoded message in hand, when room is short.
+//! * [`QuotaLayer`] calls [`Admit`] with the encoded message, when room is short.
 //!
-//! The order around a service is log, auth, metrics, quota: every call is logged, refused callers are not
-//! counted as calls, and nothing is read ahead for a caller who is refused anyway.
+//! The order around a service is log, auth, metrics, quota: every call is logged, rejected calls are not
+//! counted, and nothing is read ahead for a caller that is rejected anyway.
 //!
 //! The layers work on `http::Request` and `http::Response` with bodies of `Bytes`; each wraps the bodies in
 //! types of its own, so a server erases the types once, outside the whole stack. All of them call the
@@ -45,7 +44,7 @@ mod rpc;
 mod body;
 mod framing;
 mod quota_body;
-mod refusal;
+mod rejection;
 mod request_stats;
 mod series;
 
@@ -54,5 +53,5 @@ pub use log::{Log, LogConfig, LogFuture, LogLayer};
 pub use metadata::Metadata;
 pub use metrics::{Metrics, MetricsConfig, MetricsFuture, MetricsLayer};
 pub use quota::{Admit, Quota, QuotaConfig, QuotaFuture, QuotaLayer};
-pub use refusal::Refusal;
+pub use rejection::Rejection;
 pub use rpc::{Rpc, RpcKind};

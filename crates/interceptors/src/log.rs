@@ -26,8 +26,7 @@ pub struct LogConfig {
     pub rpcs: &'static [Rpc],
     /// A call that takes longer is logged as a warning, every other at level debug.
     pub warning_unary_request_duration: Duration,
-    /// Finds the caller's address among what the server has put beside the request. Called for each unary
-    /// call, so it should only look.
+    /// Finds the caller's address among the request's extensions. Called for each unary call, so it should be cheap.
     pub remote: fn(&Extensions) -> Option<SocketAddr>,
 }
 
@@ -65,8 +64,8 @@ impl<S> Layer<S> for LogLayer {
 
 /// Writes the line `request stats` for unary calls: a warning when one is slow, else at level debug.
 ///
-/// The line tells sizes and times, never contents. It is written when the response has been sent or given
-/// up; `time spent` ends when the service answered. While debug is off a call costs two looks at the clock
+/// The line has sizes and times, never contents. It is written when the response has been sent or given
+/// up; `time spent` ends when the service responds. While debug is off a call costs two readings of the clock
 /// and allocates nothing; the price is that a slow call's `request size` is then known (not -1) only if the
 /// client announced a content length.
 #[derive(Clone, Debug)]
@@ -140,7 +139,7 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(context));
-        let stats = this.stats.take().and_then(RequestStats::answered);
+        let stats = this.stats.take().and_then(RequestStats::responded);
         Poll::Ready(result.map(|response| response.map(|body| CountedBody::new(body, stats))))
     }
 }

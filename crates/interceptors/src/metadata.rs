@@ -8,7 +8,7 @@ static HAS_LEADER: HeaderName = HeaderName::from_static("hasleader");
 static CLIENT_API_VERSION: HeaderName = HeaderName::from_static("client-api-version");
 static TOKEN: HeaderName = HeaderName::from_static("token");
 
-/// The metadata of a request that etcd gives a meaning to. Where a key occurs twice the first counts.
+/// The metadata of a request that has a meaning in etcd. Where a key occurs twice the first counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata<'a> {
     headers: &'a HeaderMap,
@@ -20,7 +20,7 @@ impl<'a> Metadata<'a> {
         Metadata { headers }
     }
 
-    /// Whether the caller wants to be refused by a member that knows no leader (`hasleader: true`).
+    /// Whether a member that knows no leader has to reject the call (`hasleader: true`).
     pub fn requires_leader(self) -> bool {
         self.first(&HAS_LEADER) == Some(b"true")
     }
@@ -28,7 +28,7 @@ impl<'a> Metadata<'a> {
     /// The version of the client library as `<major>.<minor>`, if it sent one.
     ///
     /// # Errors
-    /// When the value is not UTF-8, which etcd answers with `InvalidClientAPIVersion`.
+    /// When the value is not UTF-8, which etcd rejects with `InvalidClientAPIVersion`.
     pub fn client_api_version(self) -> Result<Option<&'a str>, Utf8Error> {
         self.first(&CLIENT_API_VERSION).map(str::from_utf8).transpose()
     }

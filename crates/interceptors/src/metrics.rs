@@ -127,7 +127,7 @@ where
         let mut call = this.call.take();
         Poll::Ready(match result {
             Ok(response) => {
-                // A refusal has its status among the headers and no body to wait for.
+                // A rejection has its status among the headers and no body to wait for.
                 if let Some(code) = code(response.headers()) {
                     call = call.and_then(|call| call.handled(code));
                 }
@@ -147,7 +147,7 @@ pub struct Call {
     series: Arc<MethodSeries>,
     /// Only with extensive metrics.
     start: Option<Instant>,
-    /// How it ended if nothing else is heard of it.
+    /// How it ended if it is dropped.
     code: Code,
 }
 

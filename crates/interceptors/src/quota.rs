@@ -13,27 +13,27 @@ use tower_service::Service;
 
 use crate::framing::only_message;
 use crate::quota_body::QuotaBody;
-use crate::refusal::Refusal;
+use crate::rejection::Rejection;
 
 /// Knows how much room is left and what a request would take of it.
 pub trait Admit: Send + Sync + 'static {
-    /// Whether a call of `path` has to be weighed at all. Asked for each call, so it has to be cheap and
-    /// usually say no; it must say no for methods whose request is a stream, which has no end to wait for.
+    /// Whether a call of `path` has to be weighed at all. Called for each call, so it has to be cheap and usually
+    /// false; it must be false for methods whose request is a stream, which has no end to wait for.
     fn near_limit(&self, path: &str) -> bool;
 
     /// Weighs one call of `path` by its still encoded request. A message that does not decode is to be
-    /// admitted: refusing its form is the service's business. Must not block.
+    /// admitted: rejecting its form is the service's business. Must not block.
     ///
     /// # Errors
-    /// What the caller is refused with; the service is not called.
-    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Refusal>;
+    /// What the caller gets; the service is not called.
+    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Rejection>;
 }
 
 /// The bounds of [`QuotaLayer`].
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaConfig {
     /// Bytes of a request that are kept while it is weighed. A larger one goes on to the service unweighed,
-    /// which refuses it if this is at least the service's own limit.
+    /// which rejects it if this is at least the service's own limit.
     pub request_bytes_max: usize,
 }
 
@@ -45,7 +45,7 @@ pub struct QuotaLayer<A: ?Sized> {
 }
 
 impl<A: ?Sized> QuotaLayer<A> {
-    /// A layer that asks `admit` about each request.
+    /// A layer that calls `admit` for each request.
     pub fn new(config: QuotaConfig, admit: Arc<A>) -> QuotaLayer<A> {
         QuotaLayer { config, admit }
     }
@@ -65,10 +65,10 @@ impl<S, A: ?Sized> Layer<S> for QuotaLayer<A> {
     }
 }
 
-/// Refuses requests for which there is no room, before the service sees them.
+/// Rejects requests for which there is no room, before the service sees them.
 ///
 /// Far from the limit a request passes untouched. Near it the request is read to its end first, weighed, and
-/// then given to the service as if nothing had happened. The body of a refusal is the body type's default,
+/// then given to the service as it came. The body of a rejection is the body type's default,
 /// which has to be empty.
 #[derive(Debug)]
 pub struct Quota<S, A: ?Sized> {
@@ -137,8 +137,8 @@ struct Weighed<S, A: ?Sized, B: Body> {
 
 impl<S, A: Admit + ?Sized, B: Body<Data = Bytes> + Unpin> Weighed<S, A, B> {
     /// To be called when the body has been read ahead. What is not one plain message goes on unweighed, and
-    /// the service says what is wrong with it.
-    fn verdict(&self) -> Result<(), Refusal> {
+    /// the service rejects it.
+    fn verdict(&self) -> Result<(), Rejection> {
         match self.body.whole().and_then(only_message) {
             Some(message) => self.admit.admit(self.parts.uri.path(), &message),
             None => Ok(()),
@@ -147,7 +147,7 @@ impl<S, A: Admit + ?Sized, B: Body<Data = Bytes> + Unpin> Weighed<S, A, B> {
 }
 
 pin_project! {
-    /// The response of [`Quota`]: the inner service's, or the refusal.
+    /// The response of [`Quota`]: the inner service's, or the rejection.
     #[derive(Debug)]
     pub struct QuotaFuture<S, A: ?Sized, B>
     where
@@ -165,7 +165,7 @@ pin_project! {
     enum State<S, A: ?Sized, B: Body, F> {
         // Boxed because it is rare and several times as large as the usual future.
         Weighing { weighed: Option<Box<Weighed<S, A, B>>> },
-        Refused { #[pin] refusal: Refusal },
+        Rejected { #[pin] rejection: Rejection },
         Admitted { #[pin] inner: F },
     }
 }
@@ -184,16 +184,16 @@ where
         loop {
             let slot = match state.as_mut().project() {
                 StateProjection::Admitted { inner } => return inner.poll(context),
-                StateProjection::Refused { refusal } => {
-                    return refusal.poll(context).map(|status| Ok(status.into_http()));
+                StateProjection::Rejected { rejection } => {
+                    return rejection.poll(context).map(|status| Ok(status.into_http()));
                 }
                 StateProjection::Weighing { weighed } => weighed,
             };
             let weighed = slot.as_mut().expect("a future is not polled after it was ready");
             ready!(weighed.body.poll_read_ahead(context, weighed.bytes_max));
             let weighed = slot.take().expect("it was there a line ago");
-            if let Err(refusal) = weighed.verdict() {
-                state.set(State::Refused { refusal });
+            if let Err(rejection) = weighed.verdict() {
+                state.set(State::Rejected { rejection });
                 continue;
             }
             let Weighed { parts, body, mut service, .. } = *weighed;

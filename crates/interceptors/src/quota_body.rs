@@ -125,7 +125,7 @@ mod tests {
         Ok(Frame::data(Bytes::from_static(bytes)))
     }
 
-    /// Reads ahead, then reads everything; tells what was whole and what came out.
+    /// Reads ahead, then reads everything; compares what was whole and what came out.
     async fn check(frames: Frames, bytes_max: usize, whole: Option<&[u8]>, out: &[&str]) {
         let mut body = QuotaBody::untouched(StreamBody::new(tokio_stream::iter(frames)));
         poll_fn(|context| body.poll_read_ahead(context, bytes_max)).await;

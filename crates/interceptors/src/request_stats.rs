@@ -10,14 +10,14 @@ use tracing::Level;
 use crate::body::Observe;
 use crate::framing::PREFIX;
 
-/// One unary call on its way; writes its line when dropped, if there is anybody to read it.
+/// A running unary call; writes its line when dropped, if the log has that level.
 #[derive(Debug)]
 pub struct RequestStats {
     path: &'static str,
     remote: Option<SocketAddr>,
     limit: Duration,
     start: Instant,
-    /// From the start to the service's answer; `None` until it answered.
+    /// From the start to the service's response; `None` until then.
     spent: Option<Duration>,
     request_size: RequestSize,
     /// Sum of the messages sent so far.
@@ -44,7 +44,7 @@ impl RequestStats {
         }
     }
 
-    /// Takes the request's size from what `seen` will have seen.
+    /// Takes the request's size from what `seen` counts.
     pub(crate) fn count_request(mut self, seen: &Seen) -> RequestStats {
         self.request_size = RequestSize::Counted(seen.0.clone());
         self
@@ -58,8 +58,8 @@ impl RequestStats {
         self
     }
 
-    /// Stops the clock; gives the call back only if there will be a line to write.
-    pub(crate) fn answered(mut self) -> Option<Box<RequestStats>> {
+    /// Stops the clock; returns the call only if there will be a line to write.
+    pub(crate) fn responded(mut self) -> Option<Box<RequestStats>> {
         let spent = self.start.elapsed();
         self.spent = Some(spent);
         (self.is_slow(spent) || tracing::enabled!(Level::DEBUG)).then(|| Box::new(self))
@@ -70,7 +70,7 @@ impl RequestStats {
     }
 
     fn write(&self, spent: Duration) {
-        // Counts are of keys in etcd, which only decoded messages tell; -1 is its word for unknown.
+        // In etcd these count keys, which only decoded messages show; -1 is its word for unknown.
         macro_rules! request_stats {
             ($level:expr) => {
                 tracing::event!(

@@ -79,14 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_splits_into_service_and_method() {
+    fn path_splits_into_service_and_method() {
         const PUT: Rpc = Rpc::new("/etcdserverpb.KV/Put", RpcKind::Unary);
         assert_eq!((PUT.service(), PUT.method()), ("etcdserverpb.KV", "Put"));
     }
 
     #[test]
     #[should_panic(expected = "/package.Service/Method")]
-    fn a_path_without_method_is_refused() {
+    fn path_without_method_panics() {
         Rpc::new("/etcdserverpb.KV/", RpcKind::Unary);
     }
 }

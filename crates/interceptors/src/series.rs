@@ -116,8 +116,8 @@ impl Families {
 
 /// `etcd_server_client_requests_total`: calls by the version that the client's library claims.
 ///
-/// Versions come from whoever connects, so only a bounded number of them gets a series of its own; what is
-/// beyond counts as `unknown`, as do calls without a version.
+/// Any client can send any version, so only a bounded number of them gets a series of its own; the others
+/// count as `unknown`, as do calls without a version.
 #[derive(Debug)]
 pub(crate) struct ClientVersions {
     family: IntCounterVec,
@@ -154,13 +154,13 @@ impl ClientVersions {
             Some(version) => {
                 let seen = self.known.read().get(version).map(|known| known.of(kind).inc()).is_some();
                 if !seen {
-                    self.meet(version).of(kind).inc();
+                    self.series_of(version).of(kind).inc();
                 }
             }
         }
     }
 
-    fn meet(&self, version: &str) -> ByType {
+    fn series_of(&self, version: &str) -> ByType {
         let mut known = self.known.write();
         if version.len() > VERSION_BYTES_MAX || (known.len() >= VERSIONS_MAX && !known.contains_key(version))
         {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn inventing_versions_does_not_create_series_without_bound() {
+    fn invented_versions_create_a_bounded_number_of_series() {
         let versions = ClientVersions::register(&Registry::new()).unwrap();
         for n in 0..VERSIONS_MAX + 10 {
             versions.count(RpcKind::Unary, Some(&format!("3.{n}")));

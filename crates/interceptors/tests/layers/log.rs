@@ -16,7 +16,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::support::{PUT, RPCS, TestBody, WATCH, answer, begin, message, read, request};
+use crate::support::{PUT, RPCS, TestBody, WATCH, begin, message, read, request, response};
 
 type Line = BTreeMap<&'static str, String>;
 
@@ -63,7 +63,7 @@ async fn lines_of(level: LevelFilter, limit: Duration, request: Request<TestBody
         tracing::subscriber::set_default(tracing_subscriber::registry().with(lines.clone()).with(level));
     let inner = service_fn(async |request: Request<_>| {
         read(request.into_body()).await.unwrap();
-        Ok::<_, Infallible>(Response::new(answer(b"ok")))
+        Ok::<_, Infallible>(Response::new(response(b"ok")))
     });
     let response = layer(limit).layer(inner).oneshot(request).await.unwrap();
     assert!(lines.0.lock().is_empty(), "the response has not been sent yet");
@@ -106,7 +106,7 @@ async fn streams_have_no_line() {
 }
 
 #[tokio::test]
-async fn a_slow_call_given_up_by_the_client_has_its_line() {
+async fn slow_call_given_up_by_the_client_has_a_line() {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::registry().with(lines.clone()).with(LevelFilter::INFO);
     let _guard = tracing::subscriber::set_default(subscriber);

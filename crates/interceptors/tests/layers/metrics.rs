@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use prometheus::{Registry, TextEncoder};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{PUT, RPCS, TestBody, WATCH, answer, begin, frames, message, read, request, status};
+use crate::support::{PUT, RPCS, TestBody, WATCH, begin, frames, message, read, request, response, status};
 
 struct Scene {
     registry: Registry,
@@ -35,16 +35,16 @@ impl Scene {
         assert!(text.lines().any(|found| found == line), "expected {line} in\n{text}");
     }
 
-    /// Lets a service read the whole request and answer with `body`.
+    /// Lets a service read the whole request and respond with `body`.
     async fn call(
         &self,
         request: Request<TestBody>,
         body: TestBody,
     ) -> Response<impl Body<Data = Bytes, Error = &'static str> + use<>> {
-        self.answer(request, Response::new(body)).await
+        self.respond(request, Response::new(body)).await
     }
 
-    async fn answer(
+    async fn respond(
         &self,
         request: Request<TestBody>,
         response: Response<TestBody>,
@@ -85,10 +85,10 @@ fn all_series_exist_before_the_first_call() {
 }
 
 #[tokio::test]
-async fn a_unary_call_counts_one_message_each_way() {
+async fn unary_call_counts_one_message_each_way() {
     let scene = Scene::new(false);
     let (first, second) = (message(b"hello").slice(..3), message(b"hello").slice(3..));
-    let response = scene.call(request(PUT, vec![first, second]), answer(b"ok")).await;
+    let response = scene.call(request(PUT, vec![first, second]), response(b"ok")).await;
     assert_eq!(read(response.into_body()).await.unwrap(), message(b"ok"));
     scene.check(&format!("grpc_server_started_total{{{PUT_LABELS}}}"), 1);
     scene.check(&format!("grpc_server_msg_received_total{{{PUT_LABELS}}}"), 1);
@@ -100,18 +100,18 @@ async fn a_unary_call_counts_one_message_each_way() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_handled_by_its_headers() {
+async fn rejection_is_handled_by_its_headers() {
     let scene = Scene::new(false);
-    let mut refusal = Response::new(frames(vec![], None));
-    *refusal.headers_mut() = status("9");
-    drop(scene.answer(request(PUT, vec![message(b"")]), refusal).await);
+    let mut rejection = Response::new(frames(vec![], None));
+    *rejection.headers_mut() = status("9");
+    drop(scene.respond(request(PUT, vec![message(b"")]), rejection).await);
     scene.check(&handled("FailedPrecondition", PUT_LABELS), 1);
     scene.check(&handled("Canceled", PUT_LABELS), 0);
     scene.check(&format!("grpc_server_msg_sent_total{{{PUT_LABELS}}}"), 0);
 }
 
 #[tokio::test]
-async fn a_stream_is_handled_when_it_ends() {
+async fn stream_is_handled_when_it_ends() {
     let scene = Scene::new(false);
     let body = frames(vec![Ok(message(b"1")), Ok(message(b"22"))], Some(status("14")));
     let response = scene.call(request(WATCH, vec![message(b"a"), message(b"b")]), body).await;
@@ -126,7 +126,7 @@ async fn a_stream_is_handled_when_it_ends() {
 }
 
 #[tokio::test]
-async fn what_is_given_up_was_canceled() {
+async fn call_given_up_counts_as_canceled() {
     let scene = Scene::new(false);
     drop(scene.call(request(WATCH, vec![]), frames(vec![Ok(message(b"1"))], None)).await);
     scene.check(&handled("Canceled", WATCH_LABELS), 1);
@@ -137,7 +137,7 @@ async fn what_is_given_up_was_canceled() {
 }
 
 #[tokio::test]
-async fn an_end_without_status_is_unknown() {
+async fn end_without_status_counts_as_unknown() {
     let scene = Scene::new(false);
     for body in [frames(vec![Ok(message(b"1"))], None), frames(vec![], Some(HeaderMap::new()))] {
         let response = scene.call(request(PUT, vec![]), body).await;
@@ -159,9 +159,9 @@ async fn calls_are_counted_by_client_version() {
     for version in [&b"3.7"[..], b"3.7", b"\xff"] {
         let mut request = request(PUT, vec![]);
         request.headers_mut().insert("client-api-version", HeaderValue::from_bytes(version).unwrap());
-        scene.call(request, answer(b"")).await;
+        scene.call(request, response(b"")).await;
     }
-    scene.call(request(WATCH, vec![]), answer(b"")).await;
+    scene.call(request(WATCH, vec![]), response(b"")).await;
     scene.check(&clients("3.7", "unary"), 2);
     scene.check(&clients("unknown", "unary"), 1);
     scene.check(&clients("unknown", "stream"), 1);
@@ -170,7 +170,7 @@ async fn calls_are_counted_by_client_version() {
 #[tokio::test]
 async fn extensive_metrics_measure_time() {
     let scene = Scene::new(true);
-    let response = scene.call(request(PUT, vec![]), answer(b"")).await;
+    let response = scene.call(request(PUT, vec![]), response(b"")).await;
     scene.check(&format!("grpc_server_handling_seconds_count{{{PUT_LABELS}}}"), 0);
     read(response.into_body()).await.unwrap();
     scene.check(&format!("grpc_server_handling_seconds_count{{{PUT_LABELS}}}"), 1);
@@ -182,13 +182,13 @@ async fn unlisted_methods_pass_uncounted() {
     let scene = Scene::new(false);
     let before = scene.text();
     let unlisted = Rpc::new("/other.Service/Method", RpcKind::Unary);
-    let response = scene.call(request(unlisted, vec![message(b"hello")]), answer(b"ok")).await;
+    let response = scene.call(request(unlisted, vec![message(b"hello")]), response(b"ok")).await;
     assert_eq!(read(response.into_body()).await.unwrap(), message(b"ok"));
     assert_eq!(scene.text(), before);
 }
 
 #[test]
-fn a_registry_takes_one_layer() {
+fn registry_takes_one_layer() {
     let scene = Scene::new(false);
     let config = MetricsConfig { rpcs: RPCS, extensive: false };
     assert!(MetricsLayer::register(config, &scene.registry).is_err());

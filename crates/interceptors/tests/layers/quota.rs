@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferretcd_interceptors::{Admit, QuotaConfig, QuotaLayer, Refusal};
+use ferretcd_interceptors::{Admit, QuotaConfig, QuotaLayer, Rejection};
 use http::{Request, Response};
 use parking_lot::Mutex;
 use tonic::{Code, Status};
@@ -23,7 +23,7 @@ impl Admit for Scales {
         path == PUT.path()
     }
 
-    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Refusal> {
+    fn admit(&self, path: &str, message: &Bytes) -> Result<(), Rejection> {
         assert_eq!(path, PUT.path());
         self.weighed.lock().push(message.clone());
         match &message[..] {
@@ -37,7 +37,7 @@ const BYTES_MAX: usize = 20;
 
 type Outcome = Result<Result<Bytes, &'static str>, Code>;
 
-/// Sends one request through; tells what was weighed, and what the service read or the caller was refused with.
+/// Sends one request through; returns what was weighed, and what the service read or how the call was rejected.
 async fn pass(request: Request<TestBody>) -> (Vec<Bytes>, Outcome) {
     let scales = Arc::new(Scales::default());
     let layer = QuotaLayer::new(QuotaConfig { request_bytes_max: BYTES_MAX }, scales.clone());
@@ -65,7 +65,7 @@ async fn check(data: Vec<Bytes>, weighed: &[&'static str], outcome: Outcome) {
 }
 
 #[tokio::test]
-async fn a_weighed_request_reaches_the_service_unchanged() {
+async fn weighed_request_reaches_the_service_unchanged() {
     let light = message(b"light");
     check(vec![light.clone()], &["light"], Ok(Ok(light.clone()))).await;
     check(vec![light.slice(..2), light.slice(2..6), light.slice(6..)], &["light"], Ok(Ok(light))).await;
@@ -73,12 +73,12 @@ async fn a_weighed_request_reaches_the_service_unchanged() {
 }
 
 #[tokio::test]
-async fn a_request_without_room_is_refused() {
+async fn request_without_room_is_rejected() {
     check(vec![message(b"heavy")], &["heavy"], Err(Code::ResourceExhausted)).await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_weighed_is_left_to_the_service() {
+async fn request_that_cannot_be_weighed_reaches_the_service() {
     let large = message(&[b'x'; BYTES_MAX]);
     check(vec![large.slice(..9), large.slice(9..)], &[], Ok(Ok(large))).await;
     let truncated = message(b"light").slice(..7);
@@ -89,7 +89,7 @@ async fn what_cannot_be_weighed_is_left_to_the_service() {
 }
 
 #[tokio::test]
-async fn a_message_that_just_fits_is_weighed() {
+async fn message_that_just_fits_is_weighed() {
     let fitting = message(&[b'x'; BYTES_MAX - 5]);
     check(vec![fitting.clone()], &["xxxxxxxxxxxxxxx"], Ok(Ok(fitting))).await;
 }
@@ -101,7 +101,7 @@ async fn far_from_the_limit_nothing_is_weighed() {
 }
 
 #[tokio::test]
-async fn the_service_that_was_ready_is_the_one_called() {
+async fn service_that_was_ready_is_called() {
     let layer = QuotaLayer::new(QuotaConfig { request_bytes_max: BYTES_MAX }, Arc::new(Scales::default()));
     let (mut quota, mut handle) = mock::spawn_layer(layer);
     handle.allow(1);

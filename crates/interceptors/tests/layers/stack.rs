@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferretcd_interceptors::{
     Admit, Auth, AuthInfo, AuthLayer, Authenticate, Log, LogConfig, LogLayer, Metrics, MetricsConfig,
-    MetricsLayer, Quota, QuotaConfig, QuotaLayer, Refusal,
+    MetricsLayer, Quota, QuotaConfig, QuotaLayer, Rejection,
 };
 use http::request::Parts;
 use http::{Request, Response};
@@ -16,11 +16,11 @@ use prometheus::Registry;
 use tonic::{Code, Status};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
-use crate::support::{PUT, RPCS, answer, message, read, request};
+use crate::support::{PUT, RPCS, message, read, request, response};
 
-struct Everybody;
+struct AnyCaller;
 
-impl Authenticate for Everybody {
+impl Authenticate for AnyCaller {
     fn check(&self, _parts: &Parts) -> Result<AuthInfo, Status> {
         Ok(AuthInfo::User { name: "root".into(), revision: 1 })
     }
@@ -33,12 +33,12 @@ impl Admit for Tight {
         true
     }
 
-    fn admit(&self, _path: &str, _message: &Bytes) -> Result<(), Refusal> {
+    fn admit(&self, _path: &str, _message: &Bytes) -> Result<(), Rejection> {
         Ok(())
     }
 }
 
-type Stack<S> = Log<Auth<Metrics<Quota<S, dyn Admit>>, Everybody>>;
+type Stack<S> = Log<Auth<Metrics<Quota<S, dyn Admit>>, AnyCaller>>;
 
 /// The layers around `inner`, outermost first.
 fn stack<S>(registry: &Registry, inner: S) -> Stack<S> {
@@ -50,20 +50,20 @@ fn stack<S>(registry: &Registry, inner: S) -> Stack<S> {
     let metrics = MetricsConfig { rpcs: RPCS, extensive: true };
     ServiceBuilder::new()
         .layer(LogLayer::new(log))
-        .layer(AuthLayer::new(Arc::new(Everybody)))
+        .layer(AuthLayer::new(Arc::new(AnyCaller)))
         .layer(MetricsLayer::register(metrics, registry).unwrap())
         .layer(QuotaLayer::new(QuotaConfig { request_bytes_max: 100 }, Arc::new(Tight) as Arc<dyn Admit>))
         .service(inner)
 }
 
 #[tokio::test]
-async fn a_call_passes_all_layers() {
+async fn call_passes_all_layers() {
     let service = stack(
         &Registry::new(),
         service_fn(async |request: Request<_>| {
             assert!(matches!(AuthInfo::of(request.extensions()), AuthInfo::User { revision: 1, .. }));
             assert_eq!(read(request.into_body()).await.unwrap(), message(b"hello"));
-            Ok::<_, Infallible>(Response::new(answer(b"ok")))
+            Ok::<_, Infallible>(Response::new(response(b"ok")))
         }),
     );
     let response = service.oneshot(request(PUT, vec![message(b"hello")])).await.unwrap();
@@ -71,7 +71,7 @@ async fn a_call_passes_all_layers() {
 }
 
 #[tokio::test]
-async fn a_tonic_service_in_all_layers_is_still_one() {
+async fn tonic_service_in_all_layers_is_still_one() {
     let (_reporter, health) = tonic_health::server::health_reporter();
     let path = "/grpc.health.v1.Health/Check";
     let request = Request::post(path).header("content-type", "application/grpc");

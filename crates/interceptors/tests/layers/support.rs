@@ -20,8 +20,8 @@ pub(crate) fn frames(data: Vec<Result<Bytes, &'static str>>, trailers: Option<He
     StreamBody::new(tokio_stream::iter(frames)).boxed_unsync()
 }
 
-/// What a successful unary call answers.
-pub(crate) fn answer(payload: &[u8]) -> TestBody {
+/// The response of a successful unary call.
+pub(crate) fn response(payload: &[u8]) -> TestBody {
     frames(vec![Ok(message(payload))], Some(status("0")))
 }
 
