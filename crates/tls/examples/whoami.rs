@@ -1,4 +1,4 @@
-//! A server that tells each client the name in its certificate, and a client that shows one.
+//! A server that sends each client the name in its certificate, and a client that has one.
 //!
 //! ```text
 //! cargo run -p ferretcd-tls --example whoami -- ca.pem server.pem server-key.pem client.pem client-key.pem
@@ -35,13 +35,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         accepted.stream.shutdown().await?;
         Ok::<_, Box<dyn Error>>(())
     };
-    let ask = async {
+    let request = async {
         let mut stream = client.connect("localhost", TcpStream::connect(address).await?).await?;
         let mut name = String::new();
         stream.read_to_string(&mut name).await?;
         println!("{name}");
         Ok::<_, Box<dyn Error>>(())
     };
-    tokio::try_join!(serve, ask)?;
+    tokio::try_join!(serve, request)?;
     Ok(())
 }

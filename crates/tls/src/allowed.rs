@@ -1,12 +1,12 @@
-//! Which of the certificates that are genuine are welcome.
+//! Which of the genuine certificates are allowed.
 
 use crate::error::Error;
 use crate::identity::PeerIdentity;
 
-/// Whose certificates are accepted, of those that a trusted authority has signed.
+/// Which certificates are accepted, of those that a trusted authority has signed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Allowed {
-    /// Everybody's.
+    /// All.
     #[default]
     Anyone,
     /// Those with one of these common names.
@@ -16,7 +16,7 @@ pub enum Allowed {
 }
 
 impl Allowed {
-    /// From two lists of which one is empty; two empty ones allow everybody.
+    /// From two lists of which one is empty; two empty ones allow all.
     ///
     /// # Errors
     /// When both have names.

@@ -1,4 +1,4 @@
-//! Certificates for those who have no authority.
+//! Certificates without an authority.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -48,7 +48,7 @@ pub fn self_signed(dir: &Path, hosts: &[String], years: u64) -> Result<KeyFiles,
     tracing::warn!(years, "hosts[]" = ?hosts, "automatically generate certificates");
     let (cert, key) = make(hosts, years)
         .map_err(|error| Error::SelfSigned { hosts: hosts.to_vec(), fault: error.to_string() })?;
-    // The key first: whoever finds the certificate finds its key.
+    // The key first: a reader that finds the certificate finds its key.
     write(&files.key, &pem("PRIVATE KEY", &key), 0o600).map_err(write_error(&files.key))?;
     tracing::info!(path = %files.key.display(), "created key file");
     write(&files.cert, &pem("CERTIFICATE", &cert), 0o644).map_err(write_error(&files.cert))?;

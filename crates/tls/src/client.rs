@@ -16,22 +16,23 @@ use crate::allowed::Allowed;
 use crate::error::Error;
 use crate::files::{Authorities, KeyFiles};
 use crate::protocol::Protocol;
-use crate::refusal::{Refusal, explain};
+use crate::rejected::{HandshakeError, explain};
 use crate::reload::Reloader;
 use crate::verify_server::ServerVerifier;
 
-/// Whom to believe, and what to show. The default believes the system's authorities and shows nothing.
+/// Which servers to trust, and which certificate to present. The default trusts the system's authorities and has no
+/// certificate.
 #[derive(Clone, Debug, Default)]
 pub struct ClientConfig {
-    /// What is shown to servers that ask for a certificate.
+    /// The certificate for servers that request one.
     pub files: Option<KeyFiles>,
-    /// Whom to trust that servers are who they say; `None` for those whom the system trusts.
+    /// The authorities that sign servers' certificates; `None` for those that the system trusts.
     pub trusted_ca: Option<PathBuf>,
     /// Which names the certificates of servers may have.
     pub allowed: Allowed,
     /// The name that servers have to prove, if it is another than the host that is dialled.
     pub server_name: Option<String>,
-    /// Any certificate is accepted: the connection is encrypted, and may be with anybody.
+    /// Any certificate is accepted: the connection is encrypted, and may be with any server.
     pub insecure_skip_verify: bool,
     /// Versions and cipher suites.
     pub protocol: Protocol,
@@ -56,12 +57,12 @@ pub enum ConnectError {
     #[error("prove the name of {0:?}: it is neither a host name nor an address")]
     Host(String),
     /// The server, or its certificate, is not as it should be.
-    #[error("shake hands with {host}: {refusal}")]
+    #[error("shake hands with {host}: {error}")]
     Handshake {
         /// The host that was dialled.
         host: String,
         /// Why.
-        refusal: Refusal,
+        error: HandshakeError,
     },
 }
 
@@ -72,7 +73,7 @@ impl fmt::Debug for ClientTls {
 }
 
 impl ClientTls {
-    /// Reads all files. Certificate and key are looked at anew for each handshake.
+    /// Reads all files. Certificate and key are checked for changes in each handshake.
     ///
     /// # Errors
     /// When one of them can't be used.
@@ -95,7 +96,7 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         library.alpn_protocols = config.alpn;
-        // What was believed once has to prove itself again.
+        // A server has to prove itself for each connection.
         library.resumption = Resumption::disabled();
         Ok(Self { library: Arc::new(library), server_name: config.server_name })
     }
@@ -115,12 +116,12 @@ impl ClientTls {
         let connected = TlsConnector::from(Arc::clone(&self.library)).connect(name, io).await;
         connected.map_err(|error: io::Error| ConnectError::Handshake {
             host: host.to_owned(),
-            refusal: explain(error).0,
+            error: explain(error).0,
         })
     }
 }
 
-/// The certificate that is shown to every server that asks.
+/// The certificate for every server that requests one.
 #[derive(Debug)]
 struct Shown(Reloader<CertifiedKey>);
 

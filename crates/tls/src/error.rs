@@ -98,7 +98,7 @@ pub enum Error {
     /// Versions and cipher suites leave nothing.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
-    /// A certificate of no duration is asked for.
+    /// A certificate of no duration is requested.
     #[error("selfSignedCertValidity is invalid,it should be greater than 0")]
     NoValidity,
     /// A certificate can't be made.
@@ -109,13 +109,13 @@ pub enum Error {
         /// What is wrong.
         fault: String,
     },
-    /// The TLS library refuses the settings.
+    /// The TLS library rejects the settings.
     #[error("set up TLS: {0}")]
     Settings(String),
 }
 
 impl Error {
-    /// The files that can't be used. Whoever knows where their names come from can say so.
+    /// The files that can't be used, for callers that know where their names come from.
     pub fn files(&self) -> Vec<&Path> {
         match self {
             Self::Read { path, .. }

@@ -36,7 +36,7 @@ impl KeyFiles {
             return Err(Error::NoCertificate(self.cert.clone()));
         }
         if is_out_of_date(&chain[0], UnixTime::now()) {
-            // Whether that matters is for the others to say: they may have other clocks, or may not care.
+            // Whether that matters is up to the other side: it may have another clock, or not check it.
             tracing::warn!("cert-file" = %self.cert.display(), "certificate has expired or is not valid yet");
         }
         let key = private_key(&self.key)?;
@@ -87,7 +87,7 @@ pub(crate) fn pem_error(path: &Path, error: &pem::Error) -> Error {
     Error::Pem { path: path.into(), fault }
 }
 
-/// Whom to believe that a certificate is what it says.
+/// The authorities that sign certificates.
 #[derive(Debug)]
 pub(crate) struct Authorities {
     pub(crate) roots: Arc<RootCertStore>,

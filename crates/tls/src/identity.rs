@@ -1,4 +1,4 @@
-//! Who a certificate says that its owner is.
+//! The names in a certificate.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -17,13 +17,13 @@ pub struct PeerIdentity {
     pub ip_addresses: Vec<IpAddr>,
 }
 
-/// A certificate's bytes make no sense.
+/// The bytes are no certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read the names in a certificate")]
 pub(crate) struct Unreadable;
 
 impl PeerIdentity {
-    /// Reads the names in a certificate. Says nothing about whether they are true.
+    /// Reads the names in a certificate, without a check of its signature.
     pub(crate) fn of(der: &[u8]) -> Result<Self, Unreadable> {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Unreadable)?;
         let common_names = certificate.subject().iter_common_name();
@@ -144,7 +144,7 @@ mod tests {
                 der[at] = byte;
             }
             for der in [&der[..], &der[..end.index(der.len())]] {
-                // Whatever comes out, it comes out.
+                // Any result is good; a panic is not.
                 let _ = (PeerIdentity::of(der), serial(der));
                 let _ = check_trusted(der, Usage::Client, UnixTime::since_unix_epoch(Default::default()));
             }

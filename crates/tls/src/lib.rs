@@ -1,17 +1,17 @@
-//! Certificates: who a connection is from, and that nobody reads along.
+//! Certificates: the identity of the other side of a connection, and encryption.
 //!
-//! Everything is said in etcd's terms: files in PEM, a list of revoked certificates, names that certificates may
-//! have, cipher suites by their names in Go. The crate takes and makes streams; it opens no socket, and what a
-//! certificate's name is worth it leaves to others.
+//! Everything is in etcd's terms: files in PEM, a list of revoked certificates, names that certificates may
+//! have, cipher suites by their names in Go. The crate takes and makes streams; it opens no socket, and gives no
+//! rights to a certificate's name.
 //!
-//! * [`ServerTls`], from a [`ServerConfig`]: accepts the handshake on a stream and says who came, as [`PeerIdentity`].
+//! * [`ServerTls`], from a [`ServerConfig`]: accepts the handshake on a stream and finds the [`PeerIdentity`] of the client.
 //! * [`ClientTls`], from a [`ClientConfig`]: the other end.
 //! * [`Reloader`]: the newest version of what is in some files.
-//! * [`self_signed`]: a certificate made here, for those who want encryption without an authority.
+//! * [`self_signed`]: a certificate made here, for encryption without an authority.
 //!
 //! Invariants:
 //!
-//! * Certificate, key and list of revoked certificates are looked at anew for each handshake, so that they can be
+//! * Certificate, key and list of revoked certificates are checked for changes in each handshake, so that they can be
 //!   exchanged under a running server. A new version that can't be used is logged, and the old one stays in force.
 //!   The authorities are those of the start.
 //! * Nothing is kept from one connection to the next: every connection has its certificate checked.
@@ -30,7 +30,7 @@
 //! let (near, far) = tokio::io::duplex(64 * 1024);
 //! let remote = ([127, 0, 0, 1], 40000).into();
 //! let (accepted, connected) = tokio::join!(server.accept(far, remote), client.connect("localhost", near));
-//! assert!(accepted?.identity.is_none(), "nobody was asked for a certificate");
+//! assert!(accepted?.identity.is_none(), "the server requests no certificate");
 //! connected?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! # })?;
@@ -55,7 +55,7 @@ mod verify_server;
 mod error;
 mod named;
 mod protocol;
-mod refusal;
+mod rejected;
 
 pub use allowed::Allowed;
 pub use auto::self_signed;
@@ -65,6 +65,6 @@ pub use files::KeyFiles;
 pub use identity::PeerIdentity;
 pub use named::{CertificateError, NamedFile};
 pub use protocol::{Protocol, ProtocolError, Version};
-pub use refusal::{Refusal, Rejected};
+pub use rejected::{HandshakeError, Rejected, Side};
 pub use reload::Reloader;
-pub use server::{Accepted, ServerConfig, ServerStream, ServerTls, Side};
+pub use server::{Accepted, ServerConfig, ServerStream, ServerTls};

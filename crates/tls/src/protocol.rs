@@ -45,10 +45,10 @@ pub struct Protocol {
 /// Versions and cipher suites that can't be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
-    /// Nobody knows this suite.
+    /// There is no such suite.
     #[error("unexpected TLS cipher suite {0:?}")]
     UnknownSuite(String),
-    /// Nothing is left to be spoken.
+    /// No suite or version is left.
     #[error(
         "find a cipher suite among {0:?}: none is supported; name an ECDHE suite with AES-GCM or CHACHA20_POLY1305, \
          or allow TLS1.3"

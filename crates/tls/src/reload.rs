@@ -14,7 +14,7 @@ type Load<T> = dyn Fn() -> Result<T, Error> + Send + Sync;
 
 /// A value that is made of files, and made again when they have changed.
 ///
-/// [`current`](Self::current) asks the file system for a stamp of each file, which takes some microseconds, and reads
+/// [`current`](Self::current) reads from the file system a stamp of each file, which takes some microseconds, and reads
 /// them only when a stamp has changed. A new version that can't be used is logged once, and the value stays what it
 /// was.
 pub struct Reloader<T> {
@@ -30,7 +30,7 @@ struct State<T> {
     value: Arc<T>,
 }
 
-/// Tells versions of a file apart; `None` if there is none.
+/// Distinguishes versions of a file; `None` if there is none.
 type Stamp = Option<(u64, u64, u64, i64, i64, i64, i64)>;
 
 impl<T> Reloader<T> {

@@ -7,31 +7,31 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::identity::PeerIdentity;
-use crate::refusal::Refusal;
+use crate::rejected::HandshakeError;
 
 /// Threads that may wait for the name service at the same time.
 pub(crate) const LOOKUPS_MAX: usize = 2;
 
 /// Checks the alternative names against the remote address, as etcd does: one without names of hosts or addresses
-/// passes; an address has to be among the addresses, or be that of one of the hosts, asked both ways.
+/// passes; an address has to be among the addresses, or be that of one of the hosts, looked up in both directions.
 pub(crate) async fn check(
     identity: &PeerIdentity,
     remote: IpAddr,
     lookups: &Arc<Semaphore>,
-) -> Result<(), Refusal> {
+) -> Result<(), HandshakeError> {
     let remote = remote.to_canonical();
     let PeerIdentity { ip_addresses: addresses, dns_names: names, .. } = identity;
     if addresses.is_empty() && names.is_empty() || addresses.contains(&remote) {
         return Ok(());
     }
     if names.is_empty() {
-        return Err(Refusal::OtherAddress { addresses: addresses.clone(), remote });
+        return Err(HandshakeError::OtherAddress { addresses: addresses.clone(), remote });
     }
-    let other_host = |fault: String| Refusal::OtherHost { names: names.clone(), remote, fault };
+    let other_host = |fault: String| HandshakeError::OtherHost { names: names.clone(), remote, fault };
     let permit = Arc::clone(lookups).acquire_owned().await.map_err(|error| other_host(error.to_string()))?;
     let names = names.clone();
     let lookup = spawn_blocking(move || {
-        // Kept by the thread, which goes on when nobody waits for it any more.
+        // Kept by the thread, which goes on after the handshake has timed out.
         let _permit = permit;
         is_one_of(remote, &names)
     });
@@ -64,7 +64,7 @@ fn is_one_of(remote: IpAddr, names: &[String]) -> Result<bool, String> {
     fault.map_or(Ok(false), Err)
 }
 
-/// Here `*.` stands for any number of labels, other than in host names that one asks for.
+/// Here `*.` stands for any number of labels, other than in the host names of servers.
 fn covers(pattern: &str, name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     match pattern.strip_prefix('*') {
@@ -85,25 +85,25 @@ mod tests {
         };
         let lookups = Arc::new(Semaphore::new(LOOKUPS_MAX));
         let remote = remote.parse().expect("an address");
-        check(&identity, remote, &lookups).await.err().map(|refusal| refusal.to_string())
+        check(&identity, remote, &lookups).await.err().map(|error| error.to_string())
     }
 
     #[tokio::test]
     async fn addresses() {
         assert_eq!(check_error(&[], &[], "192.0.2.1").await, None);
         assert_eq!(check_error(&[], &["192.0.2.1", "::1"], "::ffff:192.0.2.1").await, None);
-        let refused = check_error(&[], &["192.0.2.1", "::1"], "192.0.2.2").await;
+        let error = check_error(&[], &["192.0.2.1", "::1"], "192.0.2.2").await;
         let expected = "x509: certificate is valid for 192.0.2.1, ::1, not 192.0.2.2";
-        assert_eq!(refused.as_deref(), Some(expected));
+        assert_eq!(error.as_deref(), Some(expected));
     }
 
     #[tokio::test]
     async fn hosts() {
         assert_eq!(check_error(&["localhost"], &[], "127.0.0.1").await, None);
         assert_eq!(check_error(&["localhost"], &["192.0.2.1"], "127.0.0.1").await, None);
-        let refused = check_error(&["localhost"], &["192.0.2.1"], "127.0.0.99").await.expect("refused");
+        let error = check_error(&["localhost"], &["192.0.2.1"], "127.0.0.99").await.expect("rejected");
         let expected = "tls: \"127.0.0.99\" does not match any of DNSNames [\"localhost\"]";
-        assert!(refused.starts_with(expected), "{refused}");
+        assert!(error.starts_with(expected), "{error}");
     }
 
     #[test]

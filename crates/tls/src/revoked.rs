@@ -12,7 +12,7 @@ use crate::files::{pem_error, read};
 use crate::identity::without_zeros;
 
 /// The numbers on a list of revoked certificates. As in etcd neither the list's issuer nor its age matters, and
-/// nobody checks its signature: who can write the file is believed.
+/// its signature is not checked: write access to the file suffices.
 #[derive(Debug, Default)]
 pub(crate) struct Revoked(HashSet<Box<[u8]>>);
 
@@ -30,7 +30,7 @@ impl Revoked {
             n_lists += 1;
         }
         match n_lists {
-            // Taking another file for an empty list would let everybody in.
+            // To read another file as an empty list would accept every certificate.
             0 => Err(Error::RevocationList { path: path.into(), fault: "no section is X509 CRL".to_owned() }),
             _ => Ok(revoked),
         }

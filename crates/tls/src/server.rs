@@ -18,58 +18,49 @@ use crate::error::Error;
 use crate::files::{Authorities, KeyFiles};
 use crate::identity::PeerIdentity;
 use crate::protocol::Protocol;
-use crate::refusal::{Refusal, Rejected, explain};
+use crate::rejected::{HandshakeError, Rejected, Side, explain};
 use crate::reload::Reloader;
 use crate::remote::{self, LOOKUPS_MAX};
 use crate::revoked::Revoked;
 use crate::verify_client::ClientVerifier;
 
-/// What a handshake may take.
+/// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Each needs some 50 KB while it lasts.
 const HANDSHAKES_MAX: usize = 512;
 
-/// Who connects to a listener; log lines say so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Clients.
-    Client,
-    /// Other members.
-    Peer,
-}
-
-/// What a listener shows, and whom it lets in.
+/// The certificate of a listener, and which connections it accepts.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// What it shows.
+    /// Its certificate.
     pub files: KeyFiles,
-    /// Whom to trust that clients are who they say. With a file here everybody needs a certificate.
+    /// The authorities that sign clients' certificates. With a file here every client needs a certificate.
     pub trusted_ca: Option<PathBuf>,
-    /// Everybody needs a certificate; without [`trusted_ca`](Self::trusted_ca) one of an authority that the system
+    /// Every client needs a certificate; without [`trusted_ca`](Self::trusted_ca) one of an authority that the system
     /// trusts.
     pub client_cert_auth: bool,
-    /// Certificates that are not accepted any more: an X.509 CRL, in DER or PEM. Looked at in each handshake.
+    /// Certificates that are not accepted any more: an X.509 CRL, in DER or PEM. Checked for changes in each handshake.
     pub revoked: Option<PathBuf>,
     /// Which names certificates may have.
     pub allowed: Allowed,
-    /// Whether the names in a certificate are compared with the address that the connection comes from. May ask the
+    /// Whether the names in a certificate are compared with the address that the connection comes from. May query the
     /// name service.
     pub check_remote: bool,
     /// Versions and cipher suites.
     pub protocol: Protocol,
-    /// The protocols above TLS, the preferred one first. A client that offers none of them is turned away; one that
+    /// The protocols above TLS, the preferred one first. A client that offers others alone is rejected; one that
     /// offers nothing is not.
     pub alpn: Vec<Vec<u8>>,
-    /// What a handshake may take, the wait for its turn and the name service included.
+    /// How long a handshake may take, the wait for its turn and the name service included.
     pub handshake_timeout: Duration,
     /// Handshakes under way at once. A client counts from its first message on; one too many waits for its turn.
     pub handshakes_max: usize,
-    /// Who connects.
+    /// Whether clients or other members connect.
     pub side: Side,
 }
 
 impl ServerConfig {
-    /// For clients of all kinds, without asking them for certificates: every version and cipher suite, HTTP/2 and
+    /// For clients of all kinds, without a request for their certificates: every version and cipher suite, HTTP/2 and
     /// HTTP/1.1, 10 s for a handshake, 512 of them at once.
     pub fn new(files: KeyFiles) -> Self {
         Self {
@@ -91,12 +82,12 @@ impl ServerConfig {
 /// A stream whose handshake is done.
 pub type ServerStream<IO> = tokio_rustls::server::TlsStream<IO>;
 
-/// A connection that was let in.
+/// A connection whose handshake is done.
 #[derive(Debug)]
 pub struct Accepted<IO> {
-    /// What is said on it.
+    /// Its bytes, decrypted.
     pub stream: ServerStream<IO>,
-    /// Who it is from, checked; `None` if nobody is asked for a certificate.
+    /// The names in the client's certificate, verified; `None` if the server requests no certificate.
     pub identity: Option<Arc<PeerIdentity>>,
 }
 
@@ -108,9 +99,9 @@ struct Inner {
     library: Arc<rustls::ServerConfig>,
     handshake_timeout: Duration,
     /// One permit for each handshake under way.
-    turns: Semaphore,
+    permits: Semaphore,
     side: Side,
-    /// `None` if nobody asks where connections come from.
+    /// `None` if remote addresses are not checked.
     lookups: Option<Arc<Semaphore>>,
 }
 
@@ -150,7 +141,7 @@ impl ServerTls {
         Ok(Self(Arc::new(Inner {
             library: Arc::new(library),
             handshake_timeout: config.handshake_timeout,
-            turns: Semaphore::new(config.handshakes_max),
+            permits: Semaphore::new(config.handshakes_max),
             side: config.side,
             lookups: config.check_remote.then(|| Arc::new(Semaphore::new(LOOKUPS_MAX))),
         })))
@@ -159,19 +150,19 @@ impl ServerTls {
     /// Does the handshake on a stream that comes from `remote`, within the configured time.
     ///
     /// # Errors
-    /// When the connection is not to be served. The client has been told why where the protocol has a way to do so.
+    /// When the connection is not to be served. The client gets an alert where the protocol has one.
     pub async fn accept<IO>(&self, io: IO, remote: SocketAddr) -> Result<Accepted<IO>, Rejected>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let mut server_name = String::new();
         let handshake = timeout(self.0.handshake_timeout, self.handshake(io, remote, &mut server_name)).await;
-        let (refusal, identity) = match handshake {
+        let (reason, identity) = match handshake {
             Ok(Ok(accepted)) => return Ok(accepted),
-            Ok(Err(refused)) => refused,
-            Err(_) => (Refusal::Timeout, None),
+            Ok(Err(failed)) => failed,
+            Err(_) => (HandshakeError::Timeout, None),
         };
-        Err(Rejected { remote, side: self.0.side, server_name, identity, refusal })
+        Err(Rejected { remote, side: self.0.side, server_name, identity, reason })
     }
 
     async fn handshake<IO>(
@@ -179,27 +170,27 @@ impl ServerTls {
         io: IO,
         remote: SocketAddr,
         server_name: &mut String,
-    ) -> Result<Accepted<IO>, (Refusal, Option<Arc<PeerIdentity>>)>
+    ) -> Result<Accepted<IO>, (HandshakeError, Option<Arc<PeerIdentity>>)>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(explain)?;
         *server_name = start.client_hello().server_name().unwrap_or_default().to_owned();
-        // Those who say nothing take nobody's turn.
-        let _turn = self.0.turns.acquire().await.expect("nobody closes it");
+        // Silent clients take no permit.
+        let _permit = self.0.permits.acquire().await.expect("it is never closed");
         let stream = start.into_stream(Arc::clone(&self.0.library)).await.map_err(explain)?;
         let own = stream.get_ref().1.peer_certificates().and_then(|certificates| certificates.first());
         // The verifier has read the same bytes.
         let identity = own.and_then(|own| PeerIdentity::of(own).ok()).map(Arc::new);
         if let (Some(lookups), Some(identity)) = (&self.0.lookups, &identity) {
             let checked = remote::check(identity, remote.ip(), lookups).await;
-            checked.map_err(|refusal| (refusal, Some(Arc::clone(identity))))?;
+            checked.map_err(|error| (error, Some(Arc::clone(identity))))?;
         }
         Ok(Accepted { stream, identity })
     }
 }
 
-/// The certificate that is shown to everybody.
+/// The certificate that every client gets.
 #[derive(Debug)]
 struct Shown(Reloader<CertifiedKey>);
 

@@ -1,4 +1,4 @@
-//! Checking the certificates of those who connect.
+//! Checking the certificates of clients.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::allowed::Allowed;
 use crate::error::Error;
 use crate::files::Authorities;
 use crate::identity::{PeerIdentity, Usage, check_trusted, serial};
-use crate::refusal::Objection;
+use crate::rejected::Objection;
 use crate::reload::Reloader;
 use crate::revoked::Revoked;
 
-/// Everybody has to have a certificate that an authority has signed, that is not revoked, and whose name is welcome.
+/// Every client needs a certificate that an authority has signed, that is not revoked, and whose name is allowed.
 #[derive(Debug)]
 pub(crate) struct ClientVerifier {
     /// Checks the chain up to an authority.
@@ -39,7 +39,7 @@ impl ClientVerifier {
         let roots = Arc::clone(&authorities.roots);
         let mut chain = WebPkiClientVerifier::builder_with_provider(roots, provider);
         if authorities.certificates.is_empty() {
-            // Clients need not be told the names of all authorities in the world.
+            // The names of all authorities in the world are of no use to clients.
             chain = chain.clear_root_hint_subjects();
         }
         let chain = chain.build();
@@ -54,7 +54,7 @@ impl ClientVerifier {
         now: UnixTime,
     ) -> Result<(), TlsError> {
         if self.authorities.has(own) {
-            // The library takes no authority's certificate for somebody's own; many small setups have just one.
+            // The library rejects an authority's certificate as that of a client; many small setups have just one.
             return Ok(check_trusted(own, Usage::Client, now)?);
         }
         self.chain.verify_client_cert(own, between, now).map(drop)

@@ -1,4 +1,4 @@
-//! Checking the certificate of the server that one has connected to.
+//! Checking the certificate of the server.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::allowed::Allowed;
 use crate::error::Error;
 use crate::files::Authorities;
 use crate::identity::{PeerIdentity, Usage, check_trusted};
-use crate::refusal::Objection;
+use crate::rejected::Objection;
 
 #[derive(Debug)]
 pub(crate) struct ServerVerifier {
-    /// `None` if whoever answers is believed.
+    /// `None` if every server is trusted.
     trust: Option<Trust>,
     allowed: Allowed,
     provider: Arc<CryptoProvider>,
@@ -56,7 +56,7 @@ impl Trust {
         if !self.authorities.has(own) {
             return self.chain.verify_server_cert(own, between, server_name, &[], now).map(drop);
         }
-        // The library takes no authority's certificate for somebody's own; many small setups have just one.
+        // The library rejects an authority's certificate as that of a server; many small setups have just one.
         check_trusted(own, Usage::Server, now)?;
         let identity = PeerIdentity::of(own).map_err(|_| CertificateError::BadEncoding)?;
         match identity.is_for_host(&server_name.to_str()) {

@@ -45,7 +45,7 @@ impl Authority {
         self.dir.path()
     }
 
-    /// The authority's own certificate, for those who trust it.
+    /// The authority's own certificate.
     pub(crate) fn certificate(&self) -> PathBuf {
         self.dir().join("ca.pem")
     }

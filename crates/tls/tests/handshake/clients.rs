@@ -1,4 +1,4 @@
-//! What a server thinks of clients.
+//! Which clients a server accepts.
 
 use ferretcd_tls::{Allowed, ClientConfig, KeyFiles, PeerIdentity, Protocol, ServerConfig, Version};
 
@@ -10,7 +10,7 @@ fn only(version: Version) -> Protocol {
 }
 
 #[tokio::test]
-async fn a_certificate_says_who_it_is() {
+async fn identity_has_the_names_in_the_certificate() {
     let authority = Authority::new("ca");
     let names = ["a.example", "*.b.example", "192.0.2.7", "::1"];
     let subject = Subject { names: &names, ..alice() };
@@ -27,14 +27,14 @@ async fn a_certificate_says_who_it_is() {
 }
 
 #[tokio::test]
-async fn nobody_is_anybody_where_nobody_is_asked() {
+async fn clients_without_certificates_have_no_identity() {
     let authority = Authority::new("ca");
     let identity = accept(server(&authority), client_as(&authority, alice())).await.expect("accepted");
     assert_eq!(identity, None);
 }
 
 #[tokio::test]
-async fn either_flag_asks_for_a_certificate() {
+async fn either_setting_requires_a_certificate() {
     let authority = Authority::new("ca");
     let asking = ServerConfig { client_cert_auth: false, ..mutual_server(&authority) };
     for version in [Version::Tls12, Version::Tls13] {
@@ -45,7 +45,7 @@ async fn either_flag_asks_for_a_certificate() {
 }
 
 #[tokio::test]
-async fn certificates_of_others_are_not_accepted() {
+async fn certificates_of_other_authorities_are_rejected() {
     let (authority, other) = (Authority::new("ca"), Authority::new("ca"));
     let stranger = ClientConfig { files: Some(other.sign("client", alice())), ..client(&authority) };
     let rejection = rejection(mutual_server(&authority), stranger).await;
@@ -53,7 +53,7 @@ async fn certificates_of_others_are_not_accepted() {
 }
 
 #[tokio::test]
-async fn certificates_whose_time_is_over_are_not_accepted() {
+async fn expired_certificates_are_rejected() {
     let authority = Authority::new("ca");
     let expired = client_as(&authority, Subject { expired: true, ..alice() });
     let rejection = rejection(mutual_server(&authority), expired).await;
@@ -61,7 +61,7 @@ async fn certificates_whose_time_is_over_are_not_accepted() {
 }
 
 #[tokio::test]
-async fn revoked_certificates_are_not_accepted() {
+async fn revoked_certificates_are_rejected() {
     let authority = Authority::new("ca");
     let bob = Subject { common_name: "bob", serial: 0xb0b, ..Subject::default() };
     let server = ServerConfig {
@@ -78,15 +78,15 @@ async fn revoked_certificates_are_not_accepted() {
 }
 
 #[tokio::test]
-async fn names_are_welcome_or_not() {
-    async fn check(authority: &Authority, allowed: Allowed, is_welcome: bool) {
+async fn only_allowed_names_are_accepted() {
+    async fn check(authority: &Authority, allowed: Allowed, is_allowed: bool) {
         let subject = Subject { names: &["a.example", "192.0.2.7"], ..alice() };
         let server = ServerConfig { allowed: allowed.clone(), ..mutual_server(authority) };
         match accept(server, client_as(authority, subject)).await {
-            Ok(_) => assert!(is_welcome, "{allowed:?}"),
+            Ok(_) => assert!(is_allowed, "{allowed:?}"),
             Err(rejected) => {
-                assert!(!is_welcome, "{allowed:?}");
-                assert_eq!(rejected.refusal.to_string(), "client certificate authentication failed");
+                assert!(!is_allowed, "{allowed:?}");
+                assert_eq!(rejected.reason.to_string(), "client certificate authentication failed");
                 assert_eq!(rejected.server_name, "localhost");
                 let identity = rejected.identity.expect("the certificate was genuine");
                 assert_eq!(identity.common_name, "alice");
@@ -103,11 +103,11 @@ async fn names_are_welcome_or_not() {
 }
 
 #[tokio::test]
-async fn where_it_comes_from_counts_if_that_is_asked_for() {
+async fn remote_address_is_checked_if_configured() {
     async fn check(authority: &Authority, names: &[&str], expected: Option<&str>) {
         let server = ServerConfig { check_remote: true, ..mutual_server(authority) };
         let client = client_as(authority, Subject { names, ..alice() });
-        let rejected = accept(server, client).await.err().map(|rejected| rejected.refusal.to_string());
+        let rejected = accept(server, client).await.err().map(|rejected| rejected.reason.to_string());
         assert_eq!(rejected.as_deref(), expected, "{names:?}");
     }
     let authority = Authority::new("ca");
@@ -118,7 +118,7 @@ async fn where_it_comes_from_counts_if_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn an_authority_is_accepted_itself() {
+async fn certificate_of_an_authority_is_accepted() {
     let authority = Authority::new("ca");
     let alone = Authority::new("alone");
     // One certificate for everything, as `openssl req -x509` makes it.
@@ -133,6 +133,9 @@ async fn an_authority_is_accepted_itself() {
     let own = authority.own_key();
     let client =
         ClientConfig { files: Some(KeyFiles { cert: ca, key: own }), ..crate::support::client(&authority) };
-    let identity = accept(mutual_server(&authority), client).await.expect("accepted").expect("asked");
+    let identity = accept(mutual_server(&authority), client)
+        .await
+        .expect("accepted")
+        .expect("the client has a certificate");
     assert_eq!(identity.common_name, "ca");
 }

@@ -1,4 +1,4 @@
-//! What is said about files that can't be used.
+//! The errors for files that can't be used.
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ impl Files {
 
     /// The error text with `DIR` for the directory.
     fn error(&self, config: ServerConfig) -> String {
-        let error = ServerTls::load(config).expect_err("refused").to_string();
+        let error = ServerTls::load(config).expect_err("rejected").to_string();
         error.replace(self.authority.dir().to_str().expect("a plain path"), "DIR")
     }
 
@@ -103,9 +103,9 @@ fn authorities_and_lists() {
 }
 
 #[test]
-fn clients_look_at_their_files_at_once() {
+fn clients_read_their_files_at_once() {
     let nowhere = KeyFiles { cert: "/nowhere/a.pem".into(), key: "/nowhere/b.pem".into() };
     let config = ClientConfig { files: Some(nowhere), insecure_skip_verify: true, ..ClientConfig::default() };
-    let error = ClientTls::load(config).expect_err("refused").to_string();
+    let error = ClientTls::load(config).expect_err("rejected").to_string();
     assert_eq!(error, "read \"/nowhere/a.pem\": No such file or directory (os error 2)");
 }

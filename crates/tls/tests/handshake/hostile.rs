@@ -1,4 +1,4 @@
-//! Whatever the bytes, there is an answer.
+//! Any bytes lead to a result and to no panic.
 
 use std::fs;
 
@@ -52,7 +52,7 @@ fn damaged_files() {
             2 => ServerConfig { trusted_ca: Some(at("bad")), ..config.clone() },
             _ => ServerConfig { revoked: Some(at("bad")), ..config.clone() },
         };
-        // Damage that changes nothing is taken.
+        // Damage that changes nothing is accepted.
         if let Err(error) = ServerTls::load(config) {
             prop_assert!(error.to_string().contains("bad"), "{}", error);
         }

@@ -43,13 +43,13 @@ async fn certificates_are_exchanged() {
 }
 
 #[tokio::test]
-async fn clients_exchange_theirs_too() {
+async fn certificates_of_clients_are_exchanged() {
     let authority = Authority::new("ca");
     let server = ServerTls::load(mutual_server(&authority)).expect("good files");
     let client = ClientTls::load(client_as(&authority, alice())).expect("good files");
     let name = async || {
         let accepted = shake(&server, &client).await.0.expect("accepted");
-        accepted.identity.expect("asked").common_name.clone()
+        accepted.identity.expect("the client has a certificate").common_name.clone()
     };
     assert_eq!(name().await, "alice");
     authority.sign("client", Subject { common_name: "bob", ..alice() });

@@ -36,7 +36,7 @@ async fn made_once_and_kept() {
 }
 
 #[test]
-fn what_can_not_be_made() {
+fn impossible_certificates_are_errors() {
     let dir = tempfile::tempdir().expect("a directory");
     let error = self_signed(dir.path(), &[], 0).expect_err("no time at all").to_string();
     assert_eq!(error, "selfSignedCertValidity is invalid,it should be greater than 0");
@@ -50,10 +50,10 @@ fn what_can_not_be_made() {
 
 /// The files that etcd 3.4.23 wrote with `--auto-tls`: P-521, the key in SEC 1.
 #[tokio::test]
-async fn etcds_own_are_taken() {
+async fn certificates_of_etcd_are_used() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let files = KeyFiles { cert: data.join("etcd-cert.pem"), key: data.join("etcd-key.pem") };
-    // Their time is over some day, which is nothing to a client that does not look.
+    // They expire some day, which this client does not check.
     let careless = ClientConfig { insecure_skip_verify: true, ..ClientConfig::default() };
     accept(ServerConfig::new(files), careless).await.expect("accepted");
 }

@@ -1,4 +1,4 @@
-//! What clients think of a server, and what the two may speak.
+//! Which servers a client accepts, and which protocols the two speak.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::authority::{Authority, Subject};
 use crate::support::{accept, client, objection, remote, server, shake};
 
 #[tokio::test]
-async fn a_server_proves_its_name() {
+async fn server_proves_its_name() {
     let (authority, other) = (Authority::new("ca"), Authority::new("other"));
     shake_well(server(&authority), client(&authority)).await;
     let objected = objection(server(&authority), client(&other)).await;
@@ -29,7 +29,7 @@ async fn a_server_proves_its_name() {
 }
 
 #[tokio::test]
-async fn servers_are_welcome_or_not() {
+async fn only_allowed_servers_are_accepted() {
     let authority = Authority::new("ca");
     let asking = |name: &str| ClientConfig {
         allowed: Allowed::CommonNames(vec![name.to_owned()]),
@@ -41,11 +41,11 @@ async fn servers_are_welcome_or_not() {
 }
 
 #[tokio::test]
-async fn hosts_that_are_none() {
+async fn impossible_hosts_are_errors() {
     let authority = Authority::new("ca");
     let client = ClientTls::load(client(&authority)).expect("good files");
     let (near, _far) = tokio::io::duplex(64);
-    let error = client.connect("no host", near).await.map(drop).expect_err("refused").to_string();
+    let error = client.connect("no host", near).await.map(drop).expect_err("rejected").to_string();
     assert_eq!(error, "prove the name of \"no host\": it is neither a host name nor an address");
 }
 
@@ -87,7 +87,7 @@ async fn http_is_agreed_on() {
         let alpn = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
         let server = ServerTls::load(server(&authority)).expect("good files");
         let client = ClientTls::load(ClientConfig { alpn, ..client(&authority) }).expect("good files");
-        let accepted = shake(&server, &client).await.0.map_err(|rejected| rejected.refusal.to_string())?;
+        let accepted = shake(&server, &client).await.0.map_err(|rejected| rejected.reason.to_string())?;
         Ok(accepted.stream.get_ref().1.alpn_protocol().map(Vec::from))
     }
     assert_eq!(agreed(&["http/1.1", "h2"]).await, Ok(Some(b"h2".to_vec())));
@@ -97,7 +97,7 @@ async fn http_is_agreed_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_tls() {
+async fn bytes_that_are_not_tls_are_rejected() {
     async fn check(said: &[u8], hangs_up: bool, expected: &str) {
         let authority = Authority::new("ca");
         let config = ServerConfig { handshake_timeout: Duration::from_secs(3), ..server(&authority) };
@@ -106,7 +106,7 @@ async fn what_is_no_tls() {
         near.write_all(said).await.expect("there is room");
         let near = (!hangs_up).then_some(near);
         let rejected = server.accept(far, remote()).await.map(drop).expect_err("that is no client");
-        assert_eq!(rejected.refusal.to_string(), expected);
+        assert_eq!(rejected.reason.to_string(), expected);
         assert_eq!(rejected.to_string(), format!("accept the TLS connection of 192.0.2.1:40000: {expected}"));
         rejected.log();
         drop(near);
@@ -123,7 +123,7 @@ async fn what_is_no_tls() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_takes_nobodys_turn() {
+async fn silent_clients_take_no_permit() {
     let authority = Authority::new("ca");
     let config = ServerConfig { handshakes_max: 1, ..server(&authority) };
     let server = ServerTls::load(config).expect("good files");
@@ -138,7 +138,7 @@ async fn who_says_nothing_takes_nobodys_turn() {
 }
 
 #[tokio::test]
-async fn a_certificate_whose_time_is_over_is_shown_all_the_same() {
+async fn expired_certificate_is_presented() {
     let authority = Authority::new("ca");
     let subject = Subject { names: &["localhost"], expired: true, ..Subject::default() };
     let config = ServerConfig::new(authority.sign("old", subject));

@@ -1,4 +1,4 @@
-//! Two ends and what becomes of them.
+//! The two ends of a handshake and their outcomes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::authority::{Authority, Subject};
 
-/// Where connections seem to come from.
+/// The remote address of all connections.
 pub(crate) const REMOTE: ([u8; 4], u16) = ([192, 0, 2, 1], 40000);
 
 pub(crate) fn remote() -> SocketAddr {
@@ -24,12 +24,12 @@ pub(crate) fn server(authority: &Authority) -> ServerConfig {
     ServerConfig::new(authority.sign("server", subject))
 }
 
-/// The same, for those with a certificate of the same authority.
+/// The same, for clients with a certificate of the same authority.
 pub(crate) fn mutual_server(authority: &Authority) -> ServerConfig {
     ServerConfig { trusted_ca: Some(authority.certificate()), client_cert_auth: true, ..server(authority) }
 }
 
-/// A client that believes this authority.
+/// A client that trusts this authority.
 pub(crate) fn client(authority: &Authority) -> ClientConfig {
     ClientConfig { trusted_ca: Some(authority.certificate()), ..ClientConfig::default() }
 }
@@ -46,8 +46,8 @@ pub(crate) fn alice() -> Subject<'static> {
 pub(crate) type Shaken =
     (Result<Accepted<DuplexStream>, Rejected>, Result<ClientStream<DuplexStream>, ConnectError>);
 
-/// Lets the two shake hands, and say something on the connection if there is one: with TLS 1.3 a client learns only
-/// then that it was rejected.
+/// Does a handshake, and sends something on the connection if there is one: with TLS 1.3 a client learns only then that
+/// it was rejected.
 pub(crate) async fn shake(server: &ServerTls, client: &ClientTls) -> Shaken {
     let (near, far) = tokio::io::duplex(64 * 1024);
     let serve = async {
@@ -68,7 +68,7 @@ pub(crate) async fn shake(server: &ServerTls, client: &ClientTls) -> Shaken {
     tokio::join!(serve, connect)
 }
 
-/// Shakes hands with configurations. Whoever gets in is told by its names.
+/// Shakes hands with configurations. Returns the identity of an accepted client.
 pub(crate) async fn accept(
     server: ServerConfig,
     client: ClientConfig,
@@ -80,12 +80,12 @@ pub(crate) async fn accept(
 
 /// Why the server ends the connection.
 pub(crate) async fn rejection(server: ServerConfig, client: ClientConfig) -> String {
-    accept(server, client).await.expect_err("it is to be rejected").refusal.to_string()
+    accept(server, client).await.expect_err("it is to be rejected").reason.to_string()
 }
 
 /// Why the client ends the connection.
 pub(crate) async fn objection(server: ServerConfig, client: ClientConfig) -> String {
     let server = ServerTls::load(server).expect("the server's files are good");
     let client = ClientTls::load(client).expect("the client's files are good");
-    shake(&server, &client).await.1.map(drop).expect_err("it is to be refused").to_string()
+    shake(&server, &client).await.1.map(drop).expect_err("it is to be rejected").to_string()
 }

@@ -9,13 +9,12 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 use tracing::{debug, warn};
 
 use crate::identity::PeerIdentity;
-use crate::server::Side;
 
-/// Why a handshake did not come to a good end.
+/// Why a handshake failed.
 ///
-/// The texts stand in a log line that people know from etcd, so they are its words where it has some.
+/// The texts stand in a log line that users know from etcd, so they are its words where it has some.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum HandshakeError {
     /// The other side has hung up. Port scanners and load balancers do that all the time.
     #[error("EOF")]
     Closed,
@@ -25,7 +24,7 @@ pub enum Refusal {
     /// The other side does not speak TLS.
     #[error("tls: first record does not look like a TLS handshake")]
     NotTls,
-    /// A certificate was asked for, and none came.
+    /// A certificate was requested, and none came.
     #[error("tls: client didn't provide a certificate")]
     NoCertificate,
     /// The certificate is genuine and not among those allowed.
@@ -71,24 +70,33 @@ fn behind(fault: &str) -> String {
     if fault.is_empty() { String::new() } else { format!(" ({fault})") }
 }
 
+/// The kind of a listener, for log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Clients.
+    Client,
+    /// Other members.
+    Peer,
+}
+
 /// A connection that was ended before it was served.
 #[derive(Debug)]
 pub struct Rejected {
     /// Where it came from.
     pub remote: SocketAddr,
-    /// What it came to.
+    /// The kind of the listener.
     pub side: Side,
-    /// The host that it asked for, as far as it said; else empty.
+    /// The host that it requested; empty if it did not name one.
     pub server_name: String,
-    /// The names in its certificate, if one was seen and understood.
+    /// The names in its certificate, if one was received and read.
     pub identity: Option<Arc<PeerIdentity>>,
     /// Why.
-    pub refusal: Refusal,
+    pub reason: HandshakeError,
 }
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "accept the TLS connection of {}: {}", self.remote, self.refusal)
+        write!(f, "accept the TLS connection of {}: {}", self.remote, self.reason)
     }
 }
 
@@ -101,9 +109,9 @@ impl Rejected {
             Side::Client => "rejected connection on client endpoint",
             Side::Peer => "rejected connection on peer endpoint",
         };
-        let (remote, server_name, error) = (self.remote, &self.server_name, &self.refusal);
+        let (remote, server_name, error) = (self.remote, &self.server_name, &self.reason);
         match &self.identity {
-            _ if matches!(self.refusal, Refusal::Closed) => {
+            _ if matches!(self.reason, HandshakeError::Closed) => {
                 debug!("remote-addr" = %remote, "server-name" = server_name, %error, "{message}");
             }
             Some(identity) => {
@@ -138,7 +146,7 @@ impl Objection {
     }
 }
 
-/// An objection and against whom it is.
+/// An objection and the names in the certificate.
 #[derive(Debug)]
 struct Objected {
     objection: Objection,
@@ -147,45 +155,45 @@ struct Objected {
 
 impl fmt::Display for Objected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.refusal().fmt(f)
+        self.reason().fmt(f)
     }
 }
 
 impl std::error::Error for Objected {}
 
 impl Objected {
-    fn refusal(&self) -> Refusal {
+    fn reason(&self) -> HandshakeError {
         match &self.objection {
-            Objection::NotAllowed => Refusal::NotAllowed,
-            Objection::Revoked(serial) => Refusal::Revoked(serial.clone()),
+            Objection::NotAllowed => HandshakeError::NotAllowed,
+            Objection::Revoked(serial) => HandshakeError::Revoked(serial.clone()),
         }
     }
 }
 
-/// What a failed handshake is about, and with whom it was if that is known.
-pub(crate) fn explain(error: io::Error) -> (Refusal, Option<Arc<PeerIdentity>>) {
+/// Why a handshake failed, and the identity of the other side if it is known.
+pub(crate) fn explain(error: io::Error) -> (HandshakeError, Option<Arc<PeerIdentity>>) {
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        return (Refusal::Closed, None);
+        return (HandshakeError::Closed, None);
     }
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return (Refusal::Io(error), None);
+        return (HandshakeError::Io(error), None);
     };
-    let refusal = match tls {
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Refusal::NotTls,
-        rustls::Error::NoCertificatesPresented => Refusal::NoCertificate,
-        rustls::Error::AlertReceived(alert) => Refusal::Alert(alert_text(*alert)),
+    let reason = match tls {
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => HandshakeError::NotTls,
+        rustls::Error::NoCertificatesPresented => HandshakeError::NoCertificate,
+        rustls::Error::AlertReceived(alert) => HandshakeError::Alert(alert_text(*alert)),
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
             if let Some(objected) = inner.downcast_ref::<Objected>() {
-                return (objected.refusal(), Some(Arc::clone(&objected.identity)));
+                return (objected.reason(), Some(Arc::clone(&objected.identity)));
             }
-            Refusal::Tls(tls.clone())
+            HandshakeError::Tls(tls.clone())
         }
-        _ => Refusal::Tls(tls.clone()),
+        _ => HandshakeError::Tls(tls.clone()),
     };
-    (refusal, None)
+    (reason, None)
 }
 
-/// What Go calls the reasons that occur.
+/// Go's words for the alerts that occur.
 fn alert_text(alert: AlertDescription) -> String {
     let text = match alert {
         AlertDescription::HandshakeFailure => "handshake failure",
