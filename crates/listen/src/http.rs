@@ -84,12 +84,13 @@ where
         let Self { service, config, drain } = self;
         let http = http(&config);
         let running = Arc::new(AtomicUsize::new(0));
-        let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Connection { remote, running: Arc::clone(&running) });
+        let calls = Arc::clone(&running);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Connection { remote, running: Arc::clone(&calls) });
             if let Some(identity) = &identity {
                 request.extensions_mut().insert(Arc::clone(identity));
             }
-            let (response, call) = (service.clone().oneshot(request), RunningCall::new(&running));
+            let (response, call) = (service.clone().oneshot(request), RunningCall::new(&calls));
             async move {
                 let response = response.await;
                 drop(call);

@@ -59,8 +59,8 @@ async fn a_running_call_is_finished() {
 
 #[tokio::test]
 async fn calls_that_do_not_end_are_broken_off_when_the_time_is_up() {
-    let config = Config { drain_timeout: Duration::from_millis(50), ..port_config() };
-    let served = Served::start_with(config).await;
+    let port = Config { drain_timeout: Duration::from_millis(50), ..port_config() };
+    let served = Served::start_with(config(), port).await;
     let client = served.client().await;
     let (response, _request) = client.begin(PUT).await;
     assert_eq!(client.call(RANGE, &range("a")).await.outcome(), "0");

@@ -48,10 +48,10 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start() -> Self {
-        Self::start_with(port_config()).await
+        Self::start_with(config(), port_config()).await
     }
 
-    pub(crate) async fn start_with(port: ferretcd_listen::Config) -> Self {
+    pub(crate) async fn start_with(config: Config, port: ferretcd_listen::Config) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let registry = Registry::new();
         let engine = Engine::start(engine_config(dir.path()), Arc::new(Alone), &registry, &Handle::current());
@@ -59,7 +59,7 @@ impl Served {
         engine.publish().await.expect("nobody stops it");
         let pages =
             ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
-        let server = Server::new(&engine, config(), pages, &registry).expect("an empty registry");
+        let server = Server::new(&engine, config, pages, &registry).expect("an empty registry");
         let listener = listen().await;
         let address = listener.local_addr().expect("it is bound");
         let endpoints = vec![server.endpoint(Listener::plain(listener))];

@@ -292,7 +292,8 @@ async fn a_connection_takes_its_watches_along() {
 #[tokio::test]
 async fn a_server_that_stops_ends_its_watches_at_once() {
     // No time to drain is needed for them, or this would be too late.
-    let served = Served::start_with(Config { drain_timeout: PATIENCE * 10, ..config() }).await;
+    let port = ferretcd_listen::Config { drain_timeout: PATIENCE * 10, ..port_config() };
+    let served = Served::start_with(config(), port).await;
     let (client, idle) = (served.client().await, served.client().await);
     let streams = [Stream::of_key(&client, "a").await, Stream::open(&idle).await];
     let drained = served.drain();
@@ -307,7 +308,8 @@ async fn a_server_that_stops_ends_its_watches_at_once() {
 async fn large_responses_are_cut_where_that_is_allowed() {
     const OPS: usize = 20;
     // Messages have at most 612 KiB.
-    let served = Served::start_with(Config { request_bytes_max: 100 << 10, ..config() }).await;
+    let config = Config { request_bytes_max: 100 << 10, ..config() };
+    let served = Served::start_with(config, port_config()).await;
     let client = served.client().await;
     let all = WatchCreateRequest { key: "k".into(), range_end: "l".into(), ..WatchCreateRequest::default() };
     let mut whole = Stream::open(&client).await;
@@ -341,8 +343,8 @@ async fn large_responses_are_cut_where_that_is_allowed() {
 
 #[tokio::test]
 async fn idle_watches_are_told_their_progress() {
-    let interval = Duration::from_millis(20);
-    let served = Served::start_with(Config { watch_progress_interval: interval, ..config() }).await;
+    let config = Config { watch_progress_interval: Duration::from_millis(20), ..config() };
+    let served = Served::start_with(config, port_config()).await;
     let client = served.client().await;
     let mut stream = Stream::open(&client).await;
     stream.create(WatchCreateRequest { progress_notify: true, ..key_watch("a") });
