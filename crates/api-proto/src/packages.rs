@@ -27,7 +27,7 @@ pub mod mvccpb {
     include!("generated/mvccpb.key_value.rs");
 }
 
-/// What raft keeps and sends. Every field is optional; absent and zero mean the same.
+/// Raft's records and messages. Every field is optional; absent and zero mean the same.
 pub mod raftpb {
     include!("generated/raftpb.rs");
 }

@@ -1,4 +1,4 @@
-//! What it costs to end one lease with very many keys, and many leases with one key each.
+//! The cost of ending one lease with very many keys, and many leases with one key each.
 //!
 //! `cargo run --release -p ferretcd-apply --example large_revoke [N_KEYS]`
 

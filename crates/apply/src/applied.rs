@@ -1,4 +1,4 @@
-//! How far the log has been applied, as the state file remembers it.
+//! The applied position of the log, as the state file holds it.
 
 use bytes::Bytes;
 use ferretcd_backend::{Batch, Bucket, View};

@@ -15,7 +15,7 @@ pub enum ApplyError {
     /// The revision is compacted.
     #[error("apply: revision {requested} is compacted, the oldest is {compacted}")]
     Compacted {
-        /// What was asked for.
+        /// The requested revision.
         requested: i64,
         /// The oldest revision that can be read.
         compacted: i64,
@@ -23,7 +23,7 @@ pub enum ApplyError {
     /// The revision does not exist yet.
     #[error("apply: revision {requested} is in the future of {current}")]
     Future {
-        /// What was asked for.
+        /// The requested revision.
         requested: i64,
         /// The newest revision.
         current: i64,
@@ -56,7 +56,7 @@ pub enum Fault {
     Member {
         /// Index of the entry.
         index: u64,
-        /// What is wrong with it.
+        /// The fault.
         source: serde_json::Error,
     },
     /// The bytes of an entry are no command that this version knows.
@@ -64,7 +64,7 @@ pub enum Fault {
     Command {
         /// Index of the entry.
         index: u64,
-        /// What is wrong with it.
+        /// The fault.
         source: crate::DecodeError,
     },
 }

@@ -14,15 +14,15 @@ use ferretcd_mvcc::{RangeOptions, ReadError, Row, WriteTxn};
 use crate::ApplyError;
 use crate::range::Source;
 
-/// What a put is reckoned to add to the state file beside its key and value, in bytes.
+/// The estimated bytes that a put adds to the state file beside its key and value.
 const PUT_OVERHEAD: u64 = 256;
 
-/// What a put is reckoned to add to the state file, in bytes.
+/// The estimated bytes that a put adds to the state file.
 pub fn put_cost(put: &PutRequest) -> u64 {
     PUT_OVERHEAD + put.key.len() as u64 + put.value.len() as u64
 }
 
-/// What a transaction is reckoned to add at most, in bytes: its dearer branch. Only puts cost.
+/// The estimated bytes that a transaction adds at most: those of its larger branch. Only puts count.
 pub fn txn_cost(txn: &TxnRequest) -> u64 {
     let branch = |ops: &[RequestOp]| -> u64 { ops.iter().map(op_cost).sum() };
     branch(&txn.success).max(branch(&txn.failure))

@@ -6,7 +6,7 @@ use ferretcd_base::LeaseId;
 
 use crate::{ApplyError, LeaseExpireRequest, Response, StateMachine};
 
-/// What a lease is reckoned to add to the state file, in bytes.
+/// The estimated bytes that a lease adds to the state file.
 pub const GRANT_COST: u64 = 64;
 
 impl StateMachine {

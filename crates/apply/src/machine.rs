@@ -37,7 +37,7 @@ pub struct StateMachine {
     pub(crate) applied: Applied,
 }
 
-/// What became of one command.
+/// The outcome of one command.
 #[derive(Debug)]
 pub struct Outcome {
     /// [`Command::id`], by which the proposer waits.
@@ -328,7 +328,7 @@ impl StateMachine {
     }
 }
 
-/// What a request is reckoned to add to the state file, in bytes.
+/// The estimated bytes that a request adds to the state file.
 fn cost(request: &Request) -> u64 {
     match request {
         Request::Put(put) => kv::put_cost(put),

@@ -36,7 +36,7 @@ pub struct Piece {
     pub end: Option<End>,
 }
 
-/// What is known about the whole range.
+/// Facts about the whole range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
     /// Whether the limit cut the range.

@@ -63,7 +63,7 @@ impl Etcd {
         digits.and_then(|digits| digits.parse().ok()).expect("a number")
     }
 
-    /// What clients see: keys, leases, members, alarms.
+    /// The state that clients see: keys, leases, members, alarms.
     fn see(&self) -> String {
         let keys = self.ctl(&["get", "", "--prefix", "-w", "fields"]);
         // The term is higher after a start.

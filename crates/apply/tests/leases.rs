@@ -27,7 +27,7 @@ const CONFIG: Config = Config {
 
 type Key = &'static str;
 
-/// What becomes of one key.
+/// The change of one key.
 #[derive(Clone, Copy, Debug)]
 enum Write {
     Put(LeaseId),

@@ -1,4 +1,4 @@
-//! What becomes of changes of the members that no member of good faith would make.
+//! Outcomes of changes of the members that no correct member would propose.
 
 use bytes::Bytes;
 use ferretcd_apply::{ApplyError, Config, MemberChange, StateMachine};

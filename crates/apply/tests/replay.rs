@@ -98,7 +98,7 @@ impl Member {
     }
 }
 
-/// What happens to the second member; the first one takes only the entries.
+/// Events on the second member; the first one only applies the entries.
 #[derive(Clone, Debug)]
 enum Step {
     Apply,

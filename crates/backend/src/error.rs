@@ -21,7 +21,7 @@ pub enum OpenError {
     Foreign {
         /// The file.
         place: String,
-        /// What the bytes look like.
+        /// The kind of file that the bytes look like.
         content: Content,
     },
 
@@ -30,14 +30,14 @@ pub enum OpenError {
     Corrupt {
         /// The file.
         place: String,
-        /// What does not fit.
+        /// The contradiction.
         detail: String,
     },
 
     /// The file system failed.
     #[error("{action} {place}")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The file.
         place: String,
@@ -46,7 +46,7 @@ pub enum OpenError {
     },
 }
 
-/// What a file that is not a backend looks like. The text completes "the file ...".
+/// The kind of a file that is not a backend. The text completes "the file ...".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
@@ -81,7 +81,7 @@ pub enum Error {
     /// The medium failed to read, write or sync.
     #[error("{action} the database")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The medium's reason.
         source: io::Error,
@@ -98,7 +98,7 @@ pub enum Error {
     /// The bytes read can't be what was once committed.
     #[error("read the database: {detail}; restore it from a snapshot, or replace this member")]
     Corrupt {
-        /// What does not fit.
+        /// The contradiction.
         detail: String,
     },
 

@@ -22,7 +22,7 @@ struct State {
 /// One change that a crash may undo.
 struct Unsynced {
     offset: usize,
-    /// What was there; for a change of length, what was cut off.
+    /// The old bytes; for a change of length, those that were cut off.
     old: Vec<u8>,
     new: New,
 }
@@ -53,7 +53,7 @@ impl MemoryMedium {
         self.lock().unsynced.iter().map(Unsynced::n_pieces).sum()
     }
 
-    /// What a crash at this moment leaves: everything up to the last sync, and of the changes since then
+    /// The medium after a crash at this moment: everything up to the last sync, and of the changes since then
     /// the pieces for which `keep` returns true. It is called once for each, oldest first. This medium
     /// itself is not changed.
     #[must_use]

@@ -13,7 +13,7 @@ use crate::tables::{MARK, begin_read, begin_write, end_write, table};
 use crate::totals::Totals;
 use crate::{Bucket, Error, Medium, OpenError};
 
-/// What a backend is opened with.
+/// The settings of a backend.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Bound on the pages kept in memory, in bytes: pages that were read and, up to half of the bound, pages
@@ -30,12 +30,12 @@ const FORMAT: u32 = 1;
 const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 /// Follows the 16-byte header of page 0, little endian.
 const BOLT_MAGIC: [u8; 4] = 0xED0C_DAED_u32.to_le_bytes();
-/// How much is read to find what a file is; all that redb writes before its magic number is there.
+/// Bytes read to recognise a file; everything that redb writes before its magic number is there.
 const HEAD_BYTES: u64 = 4096;
 /// redb's first file is far below this.
 const NEW_FILE_BYTES_MAX: u64 = 8 << 20;
 
-/// What a medium holds.
+/// The content of a medium.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Nothing,

@@ -20,7 +20,7 @@ pub(crate) struct Storage {
     lost: RwLock<Option<Lost>>,
 }
 
-/// What redb wrote after the first failure.
+/// The bytes that redb wrote after the first failure.
 #[derive(Debug)]
 struct Lost {
     cause: Option<Failure>,

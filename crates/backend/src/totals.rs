@@ -6,7 +6,7 @@ use crate::Error;
 use crate::batch::Change;
 use crate::tables::{MARK, RowsMut, begin_read};
 
-/// What the live rows add up to. Kept in a row of the mark's table by each commit, because counting would
+/// The sums over the live rows. Kept in a row of the mark's table by each commit, because counting would
 /// mean reading the whole file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {

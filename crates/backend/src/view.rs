@@ -10,10 +10,10 @@ use crate::{Bucket, Error};
 /// Room taken by a backend, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// What the file takes up on its disk. This is less than the file's length, which grows by doubling:
+    /// Bytes of the file on its disk. This is less than the file's length, which grows by doubling:
     /// the parts not yet written take no room. It never shrinks while the file is open.
     pub total: u64,
-    /// What the live rows need, page overhead included: about the total of a new backend with the same
+    /// Bytes that the live rows need, page overhead included: about the total of a new backend with the same
     /// rows. The rest of the total is free, or lost in half-filled pages, and is used again.
     pub in_use: u64,
 }

@@ -31,7 +31,7 @@ pub enum ReadError {
     Corrupt {
         /// The page with the fault. Of both meta pages being bad, the first.
         page: u64,
-        /// What is wrong with it.
+        /// The fault.
         fault: Fault,
     },
 
@@ -49,7 +49,7 @@ pub enum ReadError {
     Hash,
 }
 
-/// What is wrong with a page.
+/// A fault of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -197,7 +197,7 @@ pub enum WriteError<E> {
     Bucket {
         /// The bucket's name.
         name: Bytes,
-        /// What is wrong with it.
+        /// The fault.
         fault: RowFault,
     },
 
@@ -208,7 +208,7 @@ pub enum WriteError<E> {
         bucket: Bytes,
         /// The row's key.
         key: Bytes,
-        /// What is wrong with the row.
+        /// The fault of the row.
         fault: RowFault,
     },
 
@@ -217,7 +217,7 @@ pub enum WriteError<E> {
     Changed,
 }
 
-/// What a bolt file cannot hold.
+/// Why a bolt file cannot hold a row or bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RowFault {

@@ -35,7 +35,7 @@ pub(crate) const BRANCH: u16 = 1;
 pub(crate) const LEAF: u16 = 2;
 const META: u16 = 4;
 
-/// What a leaf element holds.
+/// The kinds of leaf elements.
 pub(crate) const ROW: u32 = 0;
 pub(crate) const BUCKET: u32 = 1;
 
@@ -47,7 +47,7 @@ const VERSION: u32 = 2;
 /// Instead of the free list's page: on opening, the free pages are those that the tree does not use.
 const NO_FREE_LIST: u64 = u64::MAX;
 
-/// What a page begins with.
+/// The beginning of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) id: u64,

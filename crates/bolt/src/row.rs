@@ -1,4 +1,4 @@
-//! What an image holds, and how much of it.
+//! Rows, and the limits of an image.
 
 use bytes::Bytes;
 

@@ -18,7 +18,7 @@ pub const TRAILER_BYTES: usize = 32;
 /// The lengths of images are multiples of it, whatever their page size.
 const SECTOR_BYTES: u64 = 512;
 
-/// What [`check_trailer`] found behind an image.
+/// The result of [`check_trailer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trailer {
     /// The hash of the image.

@@ -56,7 +56,7 @@ struct Countdown {
     is_checkpointed: bool,
 }
 
-/// What became of a renewal.
+/// The outcome of a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
     /// The lease has its full time again.

@@ -65,7 +65,7 @@ impl Leases {
     /// Goes on with the leases of `other`, under the readers that there are.
     pub fn restore(&mut self, other: Self) {
         let new = std::mem::take(&mut *other.shared.write());
-        // What was there may take long to drop, so that happens without the lock.
+        // The old leases may take long to drop, so that happens without the lock.
         let old = std::mem::replace(&mut *self.shared.write(), new);
         drop(old);
     }

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use crate::leases::State;
 
-/// What is known of a lease everywhere.
+/// The facts about a lease that every member has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The time to live that was granted, in seconds.
@@ -18,7 +18,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// What a leader that knows no better counts down from, in seconds.
+    /// The seconds that a new leader counts down from.
     pub fn counts_from(&self) -> i64 {
         if self.remaining > 0 { self.remaining } else { self.ttl }
     }

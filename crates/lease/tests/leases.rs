@@ -44,7 +44,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What there must be.
+/// The expected state.
 #[derive(Clone, Default)]
 struct Model {
     leases: BTreeMap<LeaseId, Lease>,

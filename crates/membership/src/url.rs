@@ -17,7 +17,7 @@ pub struct Url {
     port: u16,
 }
 
-/// What is spoken at a [`Url`].
+/// The protocol of a [`Url`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// TCP in the clear.
@@ -110,7 +110,7 @@ impl Url {
         &self.text
     }
 
-    /// What is spoken there.
+    /// The protocol.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 const LEARNERS_MAX: usize = 2;
 
-/// What the members are, and no more: kind and URL by id.
+/// The members as simply as possible: kind and URL by id.
 #[derive(Default)]
 struct Model {
     members: BTreeMap<u64, (Kind, u8)>,

@@ -1,4 +1,4 @@
-//! What the store costs with many keys: time of its operations, and memory.
+//! The cost of the store with many keys: time of its operations, and memory.
 //!
 //! `cargo run --release -p ferretcd-mvcc --example measure FOLDER N_KEYS` twice: the first run fills a new
 //! file in that folder, the next one opens it in a fresh process.

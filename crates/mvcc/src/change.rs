@@ -1,4 +1,4 @@
-//! What a transaction changes.
+//! Changes of keys.
 
 use bytes::Bytes;
 use ferretcd_base::{LeaseId, Revision};
@@ -18,7 +18,7 @@ pub struct Change {
     pub row: Bytes,
 }
 
-/// What happened to a key.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// It was created or given another value.

@@ -7,7 +7,7 @@ use crate::hash::KvHash;
 use crate::markers::Marker;
 use crate::store::Store;
 
-/// What one step of [`Store::scrub`] did.
+/// The result of one step of [`Store::scrub`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scrub {
     /// There is nothing to remove.

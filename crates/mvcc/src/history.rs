@@ -137,7 +137,7 @@ impl Shared {
             return Ok(history);
         }
         let history = self.stored_history(from, limit);
-        // What a compaction has removed meanwhile is no corruption.
+        // Rows that a compaction has removed meanwhile are no corruption.
         self.check_not_compacted(from)?;
         history
     }

@@ -74,7 +74,7 @@ impl Store {
     }
 }
 
-/// What the rows of a backend say.
+/// The state in the rows of a backend.
 struct Opened {
     shared: Shared,
     compactions: Compactions,

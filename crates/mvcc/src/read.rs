@@ -85,7 +85,7 @@ impl ReadView {
     }
 }
 
-/// What a range read is to return.
+/// The selection of a range read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RangeOptions {
     /// The main revision to read at, not below the compacted one; `None` is the newest of the view. No key
@@ -101,7 +101,7 @@ pub struct RangeOptions {
     pub skip_count: bool,
 }
 
-/// What a range read found.
+/// The result of a range read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeResult {
     /// In key order, no more than the limit.

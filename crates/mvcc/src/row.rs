@@ -75,7 +75,7 @@ pub(crate) fn parse_key(bytes: &Bytes) -> Result<(Revision, bool), Corruption> {
     }
 }
 
-/// What a put stores.
+/// The fields of a stored put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fields<'a> {
     pub(crate) key: &'a [u8],

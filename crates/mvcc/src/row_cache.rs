@@ -7,7 +7,7 @@ use ferretcd_base::Revision;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
-/// What an entry costs beside the bytes of the row: key, handles, the row's own allocation, table slots.
+/// Bytes of an entry beside those of the row: key, handles, the row's own allocation, table slots.
 const ENTRY_OVERHEAD: usize = 128;
 
 /// The size of a typical entry; only the cache's first table size depends on it.

@@ -1,4 +1,4 @@
-//! What the writer and the readers share.
+//! The state that the writer and the readers share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};

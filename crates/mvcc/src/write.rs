@@ -129,7 +129,7 @@ impl Drop for WriteTxn<'_> {
     }
 }
 
-/// What a transaction did.
+/// The result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// The current main revision after it.

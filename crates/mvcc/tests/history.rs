@@ -66,7 +66,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What must be found.
+/// The expected result.
 #[derive(Clone)]
 struct Model {
     changes: Vec<Change>,

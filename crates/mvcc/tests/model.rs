@@ -219,7 +219,7 @@ impl Model {
         (revision, hash)
     }
 
-    /// What a restart makes of the committed state.
+    /// The committed state after a restart.
     fn restart(&mut self) {
         self.running.clear();
         if self.compacted > self.finished {

@@ -1,4 +1,4 @@
-//! What a user of the store sees, beyond what the model covers.
+//! The behaviour of the store beyond the model.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;

@@ -157,7 +157,7 @@ fn hashes_without_compaction() {
     assert_eq!((current.hash, current.hash_revision), (3527878580, 8));
 }
 
-/// What is hashed after a compaction at 6 without the hash it leaves.
+/// The rows hashed after a compaction at 6 without the hash it leaves.
 fn check_hashes_above_6(member: &Member) {
     for (revision, hash) in [(7, 910727392), (8, 2318703383), (9, 1202807611), (10, 2546548280)] {
         assert_eq!(member.hash(revision), (hash, 6), "at {revision}");

@@ -23,7 +23,7 @@ use raft::eraftpb;
 pub struct ConfChange {
     /// Chosen by the proposer to recognise its change; 0 in the entries a cluster starts with.
     pub id: u64,
-    /// What happens to the member.
+    /// The kind of change.
     pub kind: ConfChangeKind,
     /// The member concerned.
     pub node: MemberId,
@@ -31,7 +31,7 @@ pub struct ConfChange {
     pub context: Bytes,
 }
 
-/// What a [`ConfChange`] does.
+/// The effect of a [`ConfChange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConfChangeKind {
     /// The member becomes a voter; a learner is promoted.
@@ -113,7 +113,7 @@ impl ConfChange {
         Ok(encoded.into_change(kind))
     }
 
-    /// What the raft core has to do when the change is committed. `None` for an update: applied as what its
+    /// The change that the raft core makes when this one is committed. `None` for an update: applied as what its
     /// bytes say to the library, it would promote a learner.
     pub(crate) fn to_transition(&self) -> Option<eraftpb::ConfChangeV2> {
         let kind = match self.kind {

@@ -14,7 +14,7 @@ pub enum Error {
     /// The state file contains entries that the log never had or has lost. Starting would lose writes.
     #[error("start the raft node: the state has applied entry {applied} but the log ends at {last}")]
     AppliedBeyondLog {
-        /// What the state file contains.
+        /// The value in the state file.
         applied: u64,
         /// The last index of the log.
         last: u64,
@@ -22,7 +22,7 @@ pub enum Error {
     /// The log has been released further than the state file reaches: entries in between are gone.
     #[error("start the raft node: the state has applied entry {applied} but the log begins after {start}")]
     AppliedBeforeLog {
-        /// What the state file contains.
+        /// The value in the state file.
         applied: u64,
         /// The index of the log's start mark.
         start: u64,
@@ -46,7 +46,7 @@ pub enum Error {
     /// The stored configuration is impossible, or in the middle of a joint change, which etcd never makes.
     #[error("start the raft node: {conf_state:?} is not a configuration to start from")]
     ConfState {
-        /// What the state file contains.
+        /// The value in the state file.
         conf_state: ferretcd_wal::ConfState,
     },
     /// An entry of the log holds a configuration change that this version cannot read.

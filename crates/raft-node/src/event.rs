@@ -54,7 +54,7 @@ pub enum Event {
 pub struct Proposal {
     /// Comes back if the proposal is certainly not logged.
     pub token: u64,
-    /// What to replicate. Empty data is an entry without effect.
+    /// The bytes to replicate. Empty data is an entry without effect.
     pub data: Bytes,
     /// If set, the proposal is dropped unless this node leads in just that term and can log it at once: for proposals
     /// that follow from the leadership and must not come behind those of a later leader.

@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     outside: Outside,
 }
 
-/// What the driver owns and handles may use while it runs.
+/// Host and transport, which the driver owns and handles may use while it runs.
 pub(crate) struct Outside {
     pub(crate) host: Weak<dyn Host>,
     pub(crate) transport: Weak<dyn Transport>,
@@ -148,7 +148,7 @@ impl NodeHandle {
         self.shared.inbox.put(|lanes| lanes.reports.push(Report::Snapshot { to, ok }));
     }
 
-    /// How far the members are, as of the last tick, itself included; nothing unless this node leads.
+    /// The progress of the members, itself included, as of the last tick; empty unless this node leads.
     pub fn progress(&self) -> Arc<Vec<Progress>> {
         self.shared.progress.load_full()
     }

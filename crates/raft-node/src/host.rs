@@ -104,7 +104,7 @@ pub struct Persisted {
     pub sync: Duration,
 }
 
-/// What a node knows about the cluster and itself.
+/// A node's view of the cluster and itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// The own member.
@@ -125,7 +125,7 @@ pub struct Status {
     pub is_learner: bool,
 }
 
-/// How far one member's log is, as its leader knows.
+/// The progress of one member's log, as its leader knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The member.

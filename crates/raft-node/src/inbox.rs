@@ -23,7 +23,7 @@ pub(crate) struct Inbox {
     wake: Condvar,
     /// How much may wait in each lane of requests.
     bound: usize,
-    /// What the member reported last. Read by the driver whenever it is awake.
+    /// The last index that the member reported. Read by the driver whenever it is awake.
     applied: AtomicU64,
     /// The applied index for which the driver wants to be woken.
     awaited: AtomicU64,

@@ -97,7 +97,7 @@ pub(crate) struct Requester {
 }
 
 impl Requester {
-    /// What goes with a request and comes back with its response.
+    /// The context of a request, which comes back with its response.
     pub(crate) fn context(self, token: ReadToken, term: u64) -> Bytes {
         [self.member.0, self.boot, token.0, term].map(u64::to_be_bytes).concat().into()
     }

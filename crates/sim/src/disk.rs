@@ -10,7 +10,7 @@ use ferretcd_wal::MemDir;
 use crate::event_queue::{MS, Micros};
 use crate::random::Random;
 
-/// What a member keeps. Clones are handles of the same.
+/// A member's files. Clones are handles of the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     /// The directory of the log.

@@ -7,7 +7,7 @@ use crate::network::Parcel;
 use crate::process::timer::Timer;
 use crate::workload::WatcherStep;
 
-/// What can happen.
+/// An event of a run.
 #[derive(Debug)]
 pub(crate) enum SimEvent {
     /// A running member does something by itself. Void when it has been started again since.

@@ -9,7 +9,7 @@ pub(crate) type Micros = u64;
 /// A millisecond.
 pub(crate) const MS: Micros = 1_000;
 
-/// What is going to happen, by time; what comes at the same time happens in the order in which it was put here. The
+/// Future events, by time; those of the same time happen in the order in which they were scheduled. The
 /// clock is always at what happened last.
 #[derive(Debug)]
 pub(crate) struct EventQueue<T> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::Profile;
 
-/// What the program can do.
+/// The usage of the program.
 pub const USAGE: &str = "\
 usage: cargo run -p ferretcd-sim --release -- [options]
 
@@ -16,7 +16,7 @@ Runs clusters from seeds and says which rule was broken, if any.
   --threads N      seeds that run at the same time (1)
   --trace          print everything that happens; for one seed";
 
-/// What to run.
+/// The options of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The seeds.

@@ -1,6 +1,6 @@
-//! What kind of run it is, besides its seed.
+//! Kinds of runs.
 
-/// How a run is made up. The seed decides everything else.
+/// The settings of a run. The seed decides everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The name on the command line.

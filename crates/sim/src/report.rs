@@ -1,6 +1,6 @@
 //! The numbers of a run.
 
-/// What happened in a run that found nothing wrong.
+/// The numbers of a run that found no violation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Writes that got a reply.

@@ -1,4 +1,4 @@
-//! What happened, for comparing runs and for looking at one.
+//! The trace of a run, for comparing runs and for looking at one.
 
 use std::io::Write as _;
 

@@ -14,7 +14,7 @@ use crate::{Profile, Sabotage, Trace};
 /// Ids of proposals that are no client's begin here.
 const OWN_IDS: u64 = 1 << 40;
 
-/// What a run consists of, apart from the members and their clients.
+/// The parts of a run apart from the members and their clients.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) profile: Profile,

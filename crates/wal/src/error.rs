@@ -1,4 +1,4 @@
-//! What can go wrong, each with the place and the remedy.
+//! Errors, each with the place and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::HardState;
 
-/// What went wrong with the log. The text completes "failed to ...".
+/// An error of the log. The text completes "failed to ...".
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -35,7 +35,7 @@ pub enum Error {
     /// The file system failed.
     #[error("{action} {}", .path.display())]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The file or directory it was tried on.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum Error {
         path: PathBuf,
         /// Where in it the bad record starts, in bytes.
         offset: u64,
-        /// What is wrong with the record.
+        /// The fault of the record.
         fault: Fault,
     },
 
@@ -88,7 +88,7 @@ pub enum Error {
     /// Terms begin at 1: an entry, hard state or mark has no term; nothing was written.
     #[error("append {what}: it has no term")]
     NoTerm {
-        /// What has no term.
+        /// The part without a term.
         what: &'static str,
     },
 
@@ -125,7 +125,7 @@ impl Error {
     }
 }
 
-/// What is wrong with a record.
+/// A fault of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -147,7 +147,7 @@ pub enum Fault {
     /// The running checksum differs.
     #[error("checksum is {found:08x}, expected {expected:08x}")]
     Checksum {
-        /// What the bytes before and in the record give.
+        /// The checksum of the bytes before and in the record.
         expected: u32,
         /// The value in the record.
         found: u32,
@@ -161,7 +161,7 @@ pub enum Fault {
     /// The record's checksum is right but its data is no entry, state, mark or metadata.
     #[error("{what} is malformed")]
     Data {
-        /// What the data should have been.
+        /// The expected content.
         what: &'static str,
     },
     /// The segment does not begin with a checksum and the log's metadata.

@@ -55,7 +55,7 @@ pub enum Unsynced {
     Name,
 }
 
-/// What [`MemDir::fail_next`] can make fail.
+/// The operations that [`MemDir::fail_next`] can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// A write, of which the first half arrives.

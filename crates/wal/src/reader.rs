@@ -16,10 +16,10 @@ use std::io;
 use crate::record::{Kind, WORD_BYTES, split_length_word, take_record};
 use crate::{Fault, File};
 
-/// How much is read at once; more if a record is larger, never more than the file has.
+/// Bytes read at once; more if a record is larger, never more than the file has.
 const WINDOW_BYTES: u64 = 256 << 10;
 
-/// What a disk writes or does not write as a whole.
+/// Bytes that a disk writes as a whole or not at all.
 const SECTOR_BYTES: u64 = 512;
 
 /// A record that is intact.

@@ -18,7 +18,7 @@ pub(crate) const WORD_BYTES: u64 = 8;
 /// A buffer larger than this is given back after use: an unusually large append must not stay in memory.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
-/// What a record's data is.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Metadata,

@@ -102,7 +102,7 @@ fn scan(
     Ok(tail)
 }
 
-/// What each segment begins with: the running checksum and the metadata.
+/// The beginning of each segment: the running checksum and the metadata.
 #[derive(Debug, Default)]
 struct Head {
     n_records: u64,

@@ -9,13 +9,13 @@ pub struct Entry {
     pub term: u64,
     /// The position in the log; the first entry of a log has index 1.
     pub index: u64,
-    /// What `data` encodes.
+    /// The kind of `data`.
     pub kind: EntryKind,
     /// The payload, opaque to this crate. Empty for a new leader's first entry.
     pub data: Bytes,
 }
 
-/// What an entry's payload encodes.
+/// The kind of an entry's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EntryKind {
     /// A request to the replicated state machine, or nothing.
@@ -27,7 +27,7 @@ pub enum EntryKind {
     ConfChangeV2,
 }
 
-/// What raft must remember besides its entries.
+/// Raft's durable state besides its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HardState {
     /// The latest term this member has seen.
@@ -73,7 +73,7 @@ pub struct Metadata {
     pub cluster_id: u64,
 }
 
-/// What a log held when it was opened.
+/// The content of a log when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
     /// The owner of the log.

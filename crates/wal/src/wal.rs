@@ -9,7 +9,7 @@ use crate::segment::{self, Segment, SegmentName};
 use crate::{Dir, Entry, Error, HardState, Metadata, Recovered, SnapshotMark};
 use crate::{recover, repair};
 
-/// How a log is kept.
+/// The settings of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// A segment that has reached this many bytes is closed and the next one begun; also what is preallocated.

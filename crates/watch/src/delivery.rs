@@ -1,4 +1,4 @@
-//! What a stream receives.
+//! Deliveries to a stream.
 
 use crate::{Events, WatchId};
 

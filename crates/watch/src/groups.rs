@@ -1,4 +1,4 @@
-//! Which watches a change concerns.
+//! Finding the watches that a change concerns.
 //!
 //! Watches with the same selection are one group: a change is matched once for all of them, and they get the
 //! same block of events. Groups of single keys are found through a map, groups of ranges through an interval

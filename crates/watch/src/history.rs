@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ferretcd_base::KeyRange;
 use ferretcd_mvcc::{Change, History, HistoryLimit, ReadError, Reader};
 
-/// How much is read at once. Small, because a queue of a stream may get as much on top of its bound.
+/// The limit of one read. Small, because a queue of a stream may get as much on top of its bound.
 const STRETCH_CHANGES: usize = 1000;
 const STRETCH_BYTES: usize = 64 << 10;
 
@@ -43,7 +43,7 @@ impl HistoryRequest {
     }
 }
 
-/// What a [`HistoryRequest`] has read, or why it failed.
+/// The result of a [`HistoryRequest`].
 #[derive(Debug)]
 pub struct HistoryResponse {
     pub(crate) from: i64,

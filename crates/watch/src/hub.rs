@@ -13,7 +13,7 @@ use crate::stream::Stream;
 use crate::watcher::{Watcher, WatcherState};
 use crate::{Delivery, End, Outlet, WatchId, WatchSpec};
 
-/// How many streams and watches a hub has.
+/// The numbers of streams and watches of a hub.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Open streams.
@@ -66,7 +66,7 @@ impl<O: Outlet> Hub<O> {
         self.position
     }
 
-    /// How many streams and watches there are.
+    /// The numbers of streams and watches.
     pub fn counts(&self) -> Counts {
         Counts {
             streams: self.streams.len(),

@@ -5,7 +5,7 @@ use ferretcd_mvcc::{History, HistoryLimit, ReadError};
 use crate::encoded_changes::EncodedChanges;
 use crate::{Hub, Outlet};
 
-/// How much is delivered at once.
+/// The limit of one delivery.
 const LIVE_CHANGES: usize = 4096;
 const LIVE_BYTES: usize = 1 << 20;
 

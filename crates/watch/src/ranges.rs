@@ -1,4 +1,4 @@
-//! Which ranges a key lies in.
+//! Finding the ranges that a key lies in.
 //!
 //! An interval tree: a search tree by the starts of the ranges, kept balanced as Adelson-Velsky and Landis do,
 //! in which every node also knows how far the ranges below it reach. A search leaves out each part of the tree

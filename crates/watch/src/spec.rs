@@ -1,4 +1,4 @@
-//! What a watch selects.
+//! The selection of a watch.
 
 use ferretcd_base::KeyRange;
 use ferretcd_mvcc::{Change, ChangeKind};

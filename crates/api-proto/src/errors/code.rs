@@ -19,9 +19,9 @@ pub enum Code {
     InvalidArgument = 3,
     /// The caller's time is over.
     DeadlineExceeded = 4,
-    /// What the request names does not exist.
+    /// The entity that the request names does not exist.
     NotFound = 5,
-    /// What the request makes exists already.
+    /// The entity that the request would create exists already.
     AlreadyExists = 6,
     /// The caller is known and must not.
     PermissionDenied = 7,

@@ -51,7 +51,7 @@ pub enum ImportError {
     /// The file system failed.
     #[error("{action} {place}: {source}")]
     Io {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The file.
         place: String,

@@ -38,7 +38,7 @@ fn files_appear_whole_or_not_at_all() {
 
     let directory = tempfile::tempdir().expect("a directory");
     let (body, file) = (directory.path().join("body"), directory.path().join("7.redb"));
-    // What a process leaves that was killed, and an earlier one of the same name.
+    // The files that a killed process leaves, and an earlier one of the same name.
     fs::write(directory.path().join("7.part.redb"), "half").expect("disk");
     fs::write(&file, "old").expect("disk");
 

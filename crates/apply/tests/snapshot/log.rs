@@ -17,7 +17,7 @@ use proptest::prelude::*;
 
 use crate::member::MEMBER;
 
-/// What happens to a member, in or beside its log.
+/// Events on a member, in or beside its log.
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
     Members(MemberChange),

@@ -1,4 +1,4 @@
-//! What is restored is what was sent.
+//! The restored state equals the sent one.
 
 use ferretcd_api_proto::etcdserverpb::PutRequest;
 use ferretcd_apply::{OpenError, Request};

@@ -25,7 +25,7 @@ impl Model {
         &self.maps[bucket as usize]
     }
 
-    /// What the size is documented to count: 8 bytes per row and a twentieth for pages.
+    /// The size as documented: 8 bytes per row and a twentieth for pages.
     pub(crate) fn in_use(&self) -> u64 {
         let rows = self.maps.iter().flatten();
         let in_leaves: usize = rows.map(|(key, value)| key.len() + value.len() + 8).sum();

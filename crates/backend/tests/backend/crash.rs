@@ -82,7 +82,7 @@ fn check_image(image: &MemoryMedium, states: &[Model], n_durable: usize) -> usiz
     index
 }
 
-/// What is left is not only readable: it takes the next commit and survives the next crash.
+/// The file after a crash is not only readable: it takes the next commit and survives the next crash.
 fn check_goes_on(image: &MemoryMedium, batches: &[Batch], states: &[Model], index: usize) {
     let Some(batch) = batches.get(index) else { return };
     let backend = Backend::open_on(image.clone(), &CONFIG).expect("it opened before");

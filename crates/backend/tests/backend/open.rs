@@ -1,4 +1,4 @@
-//! What can be opened, and the errors for the rest.
+//! Files that can be opened, and the errors for others.
 
 use std::error::Error as _;
 use std::fs;

@@ -29,7 +29,7 @@ impl<I: Image> Pages<I> {
         Ok(pages)
     }
 
-    /// What all pages take.
+    /// The bytes of all pages.
     pub(super) fn n_bytes(&self) -> u64 {
         self.meta.mark * u64::from(self.meta.page_bytes)
     }

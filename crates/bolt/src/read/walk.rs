@@ -24,7 +24,7 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Walk<'r, I> {
     pages: &'r Pages<I>,
-    /// What every leaf element must hold.
+    /// The kind that every leaf element must have.
     flags: u32,
     /// The root and the page that refers to it, until it is read.
     root: Option<(u64, u64)>,

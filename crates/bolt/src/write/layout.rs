@@ -10,7 +10,7 @@ use super::source::Part;
 use super::tree::Tree;
 use crate::{KEY_BYTES_MAX, Row, RowFault, VALUE_BYTES_MAX, WriteError};
 
-/// What the first pages of an image must say of the rest.
+/// The facts about an image that its first pages contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Outline {
     /// The page of the tree of buckets.

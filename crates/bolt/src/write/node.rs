@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes};
 
 use crate::format::{BRANCH, BUCKET, ELEMENT_BYTES, HEADER_BYTES, Header, LEAF, PAGE_BYTES, ROW};
 
-/// What an element leads to.
+/// The content of an element.
 #[derive(Debug)]
 pub(super) enum Content {
     Row(Bytes),
@@ -19,7 +19,7 @@ pub(super) struct Element {
 }
 
 impl Element {
-    /// What the element takes in its node.
+    /// The bytes of the element in its node.
     fn n_bytes(&self) -> usize {
         ELEMENT_BYTES + self.key.len() + self.value().len()
     }

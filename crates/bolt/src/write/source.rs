@@ -15,7 +15,7 @@ pub enum Part {
     Row(Bytes, Bytes),
 }
 
-/// What an image is made of. It is read twice, so it must not change: a view, not a store.
+/// The rows of an image. They are read twice, so they must not change: a view, not a store.
 pub trait Source {
     /// Why the source could not be read.
     type Error: Error + 'static;

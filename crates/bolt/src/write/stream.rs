@@ -8,7 +8,7 @@ use super::pages::Pages;
 use super::source::Part;
 use crate::WriteError;
 
-/// How much is laid out before it is handed out. A little more when a node ends it.
+/// Bytes laid out before they are handed out; a little more when a node ends them.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// An image as bytes to be read, [`Plan::size`](crate::Plan::size) of them; made by
@@ -23,7 +23,7 @@ pub struct Stream<P> {
     parts: P,
     /// None when all is laid out, and after an error.
     layout: Option<Layout<Vec<u8>>>,
-    /// What was laid out and not yet read: from `n_read` on.
+    /// The bytes laid out; those from `n_read` on are not read yet.
     piece: Vec<u8>,
     n_read: usize,
     has_failed: bool,

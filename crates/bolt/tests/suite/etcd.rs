@@ -25,7 +25,7 @@ const BUCKETS: [&str; 10] = [
     "meta",
 ];
 
-/// What `etcdctl snapshot status` hashes.
+/// The rows that `etcdctl snapshot status` hashes.
 fn hash(buckets: &Buckets) -> u32 {
     buckets.iter().fold(0, |crc, (name, rows)| hash_rows(crc, name, rows))
 }
@@ -142,7 +142,7 @@ fn etcd_restores_serves_and_goes_on_writing() {
     );
     assert_eq!(etcd.ctl(&["get", "key00097", "--print-value-only"]).trim_end(), "v".repeat(20_000));
 
-    // What bolt changes in the pages written here: it inserts, deletes most of the rows, and joins pages.
+    // bolt changes the pages written here: it inserts, deletes most of the rows, and joins pages.
     etcd.ctl(&["put", "key00097", "new"]);
     etcd.ctl(&["del", "key00100", "key11990"]);
     etcd.ctl(&["compaction", "12003", "--physical"]);

@@ -1,4 +1,4 @@
-//! What is written is read again.
+//! Written rows are read again.
 
 use std::convert::Infallible;
 use std::error::Error;

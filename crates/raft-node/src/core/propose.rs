@@ -6,7 +6,7 @@ use raft::eraftpb::{self, EntryType, MessageType};
 use super::Core;
 use crate::{ConfChange, Proposal};
 
-/// What an entry takes in a message besides its payload, at most.
+/// Bytes of an entry in a message besides its payload, at most.
 const ENTRY_HEAD_BYTES: u64 = 32;
 
 impl Core {

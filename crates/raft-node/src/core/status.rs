@@ -9,7 +9,7 @@ use crate::read_index::{ReadIndexRole, ReadSource};
 use crate::{Progress, Role, Status};
 
 impl Core {
-    /// What this node knows about the cluster and itself.
+    /// The node's view of the cluster and itself.
     pub fn status(&self) -> Status {
         let status = Status::of(&self.raw);
         match self.has_ended {
@@ -41,7 +41,7 @@ impl Core {
         ReadSource::Pair { term, with: voters.iter().filter(is_pair).map(MemberId).collect() }
     }
 
-    /// How far the members are; nothing unless this node leads.
+    /// The progress of the members; empty unless this node leads.
     pub fn progress(&self) -> Vec<Progress> {
         let raft = &self.raw.raft;
         if self.has_ended || raft.state != StateRole::Leader {

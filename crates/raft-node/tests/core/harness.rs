@@ -29,7 +29,7 @@ pub(crate) fn config(id: u64) -> Config {
     }
 }
 
-/// What is on a member's disk, and what is on its way there.
+/// A member's disk, and the writes on their way there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     /// The log begins behind this.
@@ -151,7 +151,7 @@ pub(crate) struct Member {
     base: (usize, ConfState),
     /// A snapshot that has arrived; else one of entries without effect is made up.
     pub(crate) arrived: Option<Vec<Committed>>,
-    /// What is applied is not reported.
+    /// Applied entries are not reported.
     pub(crate) holds_applied: bool,
     /// Snapshots are not installed by themselves.
     pub(crate) holds_installs: bool,

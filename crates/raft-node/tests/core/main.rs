@@ -5,5 +5,5 @@ mod harness;
 mod reads;
 mod rules;
 mod simulation;
-mod states;
+mod snapshots;
 mod wire;

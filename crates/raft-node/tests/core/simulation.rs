@@ -24,7 +24,7 @@ const TICK_MS: u64 = 100;
 const FAULTS_MS: u64 = 15_000;
 const HEALED_MS: u64 = 10_000;
 
-/// How a run is made up, besides its seed.
+/// The settings of a run, besides its seed.
 #[derive(Clone, Copy, Debug)]
 struct Scenario {
     n_members: u64,
@@ -92,7 +92,7 @@ impl Drop for OnPanic {
     }
 }
 
-/// What happens at some moment.
+/// Events of a run.
 enum Happening {
     /// A snapshot and its message arrive.
     State {

@@ -1,4 +1,4 @@
-//! How long leases were promised to live.
+//! The times to live that clients were promised.
 
 use std::collections::BTreeMap;
 

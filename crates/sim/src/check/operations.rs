@@ -22,7 +22,7 @@ pub(crate) enum Call {
     KeepAlive(LeaseId),
 }
 
-/// What a client gets.
+/// A client's reply.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// Of something that went through the log.

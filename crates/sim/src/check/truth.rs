@@ -1,4 +1,4 @@
-//! What really happened, as far as any member has applied it.
+//! The true log and its outcomes, as far as any member has applied it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use ferretcd_raft_node::{Committed, Payload};
 use super::{Model, Operations, Promises, Violation};
 use crate::event_queue::Micros;
 
-/// What became of an entry on a member.
+/// The outcome of an entry on a member.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
     /// Of the store behind it.

@@ -1,4 +1,4 @@
-//! What can be found wrong.
+//! The rules that a run can break.
 
 use crate::watch_history;
 
@@ -22,9 +22,9 @@ pub enum Violation {
         index: u64,
         /// The member that has another one.
         member: u64,
-        /// What it has.
+        /// Its value.
         found: String,
-        /// What the others have.
+        /// The value of the others.
         expected: String,
     },
     /// A member leaves out entries, or applies them twice.
@@ -44,9 +44,9 @@ pub enum Violation {
         index: u64,
         /// The member.
         member: u64,
-        /// What came of it.
+        /// The outcome.
         found: String,
-        /// What should have.
+        /// The expected outcome.
         expected: String,
     },
     /// Members differ after the same entry.
@@ -56,11 +56,11 @@ pub enum Violation {
         index: u64,
         /// The member.
         member: u64,
-        /// What it has.
+        /// Its value.
         found: String,
         /// Another member.
         other: u64,
-        /// What that one has.
+        /// The value of that one.
         expected: String,
     },
     /// The histories of members differ.
@@ -82,7 +82,7 @@ pub enum Violation {
     Again {
         /// Its number.
         op: usize,
-        /// What it asks for.
+        /// The request.
         call: String,
     },
     /// A reply is not the expected one.
@@ -90,11 +90,11 @@ pub enum Violation {
     Reply {
         /// Its number.
         op: usize,
-        /// What it asks for.
+        /// The request.
         call: String,
         /// The reply.
         found: String,
-        /// What it should have been.
+        /// The expected reply.
         expected: String,
     },
     /// A request has a revision that was over when it began.
@@ -104,11 +104,11 @@ pub enum Violation {
     Stale {
         /// Its number.
         op: usize,
-        /// What it asks for.
+        /// The request.
         call: String,
         /// The revision of its reply or effect.
         revision: i64,
-        /// What another client knew before.
+        /// The revision that another client knew before.
         floor: i64,
     },
     /// A lease ended before its time.
@@ -116,7 +116,7 @@ pub enum Violation {
     Expired {
         /// The lease.
         lease: i64,
-        /// What was promised.
+        /// The promised end.
         until: u64,
         /// When it was ended.
         ended: u64,
@@ -140,7 +140,7 @@ pub enum Violation {
     /// The faults are over, but the cluster does not work again.
     #[error("recover when the faults are over: {reason}")]
     Stuck {
-        /// What does not work.
+        /// The failure.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What must be true when the faults are long over.
+//! The checks when the faults are long over.
 
 use super::Cluster;
 use crate::Report;

@@ -1,4 +1,4 @@
-//! What breaks.
+//! Faults.
 
 use super::{Cluster, running};
 use crate::event::SimEvent;

@@ -16,7 +16,7 @@ pub(crate) struct LogWriter {
     lazy: Option<HardState>,
 }
 
-/// What is written and synced together, in the order of the fields.
+/// Writes that are synced together, in the order of the fields.
 #[derive(Debug, Default)]
 struct Round {
     entries: Vec<Entry>,

@@ -75,7 +75,7 @@ pub(crate) struct Process {
     lessor: Lessor,
     watches: Watches,
     status: Status,
-    /// What all threads of a server would see.
+    /// The role that all threads of a server would see.
     read_role: ReadIndexRole,
 }
 

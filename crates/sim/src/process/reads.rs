@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::waiter::ReadError;
 use crate::check::OpId;
 
-/// What is to be done as soon as the member is up to date.
+/// The work that waits until the member is up to date.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     /// Rows for a client.

@@ -1,13 +1,13 @@
-//! What a member does by itself.
+//! Timers of a member.
 
-/// What a member does by itself.
+/// Something that a member does by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
     /// A heartbeat interval has passed.
     Tick,
     /// The round of the log that was under way is synced.
     LogSynced,
-    /// What is committed is applied.
+    /// Committed entries are applied.
     Apply,
     /// Rows have waited long enough.
     FlushDue,

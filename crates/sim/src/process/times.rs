@@ -1,4 +1,4 @@
-//! How long things take in a member.
+//! Intervals and time-outs of a member.
 
 use crate::event_queue::{MS, Micros};
 

@@ -77,7 +77,7 @@ pub enum Violation {
     /// Something comes between the fragments of one response.
     #[error("finish the fragments of a response: {seen}")]
     Interrupted {
-        /// What came.
+        /// The interruption.
         seen: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What one watch requested and received.
+//! The request of one watch, and everything that it received.
 
 use bytes::Bytes;
 use ferretcd_api_proto::EncodedKeyValue;

@@ -173,7 +173,7 @@ fn fragments_belong_together() {
         history.seen.splice(2..3, [first, second]);
     };
     check_broken(of_another, Err(Violation::Header { header: 4, last: 3 }));
-    // What was lost with the call is delivered again from its beginning.
+    // The response that was lost with the call is delivered again from its beginning.
     let lost = |_: &mut Record, history: &mut History| {
         let [first, _] = divided(&history.seen[2], 1, true);
         history.seen.splice(2..2, [first, Seen::Lost, Seen::Created(6)]);

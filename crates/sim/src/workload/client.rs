@@ -19,7 +19,7 @@ const KEYS: u64 = 12;
 /// How much history a client's compaction leaves, at least.
 const HISTORY_KEPT: i64 = 40;
 
-/// What a client knows, and what it waits for.
+/// A client's knowledge, and the request that it waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Client {
     pub(crate) waits_for: Option<OpId>,

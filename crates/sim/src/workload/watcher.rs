@@ -9,7 +9,7 @@ use prost::Message as _;
 use crate::random::Random;
 use crate::watch_history::{Asked, Event, History, Seen};
 
-/// What happens to a watcher.
+/// An event of a watcher.
 #[derive(Debug)]
 pub(crate) enum WatcherStep {
     /// Looks for a member and watches there.

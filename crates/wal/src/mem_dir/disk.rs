@@ -173,7 +173,7 @@ impl Change {
         }
     }
 
-    /// What the first `n` steps leave of this.
+    /// The change after its first `n` steps.
     pub(super) fn first_steps(&self, n: u64) -> Option<Self> {
         match self {
             _ if n == 0 => None,

@@ -71,7 +71,7 @@ fn check(found_on: &MemDir, history: Option<&History>) {
     history.find(&found);
     drop(wal);
 
-    // What was found is durable.
+    // Everything found is durable.
     let again = found_on.crash();
     let (mut wal, found_again) = Wal::open_on(again.clone(), config(SEGMENT_BYTES)).unwrap();
     assert_eq!(found_again, found);
@@ -84,7 +84,7 @@ fn check(found_on: &MemDir, history: Option<&History>) {
     let (_, continued) = Wal::open_on(again.crash(), config(SEGMENT_BYTES)).unwrap();
     assert_eq!(continued, found);
 
-    // What was not found does not come back when the log has grown past it.
+    // Lost records do not come back when the log has grown past them.
     let more = entries(9, last + 2..=last + 40, 0);
     let hard_state = HardState { term: 9, vote: 0, commit: last + 40 };
     wal.append(&more, Some(hard_state)).unwrap();

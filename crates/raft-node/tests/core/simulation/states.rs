@@ -1,4 +1,4 @@
-//! How states travel from member to member, get lost, and are put into place.
+//! How snapshots travel from member to member, get lost, and are installed.
 
 use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_raft_node::{Committed, Event, Message};

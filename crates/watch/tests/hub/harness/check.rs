@@ -1,4 +1,4 @@
-//! What may be delivered, and what must have been.
+//! Checks of deliveries: allowed ones, and required ones.
 
 use bytes::Bytes;
 use ferretcd_api_proto::EncodedKeyValue;

@@ -59,7 +59,7 @@ impl Queue {
     }
 }
 
-/// What a client knows of its stream.
+/// A client's knowledge of its stream.
 pub(crate) struct Stream {
     pub(super) id: StreamId,
     pub(super) queue: Queue,
