@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn alarms_are_raised_listed_and_taken_back() {
+    fn alarms_are_raised_listed_and_disarmed() {
         use AlarmAction::{Activate, Deactivate, Get};
         let backend = Backend::in_memory();
         let mut alarms = Alarms::open(&backend).expect("empty");

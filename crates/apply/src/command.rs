@@ -257,16 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn what_the_network_lets_in_can_be_read_from_the_log() {
-        let mut n_let_in = 0;
+    fn accepted_requests_can_be_read_from_the_log() {
+        let mut n_accepted = 0;
         for depth in 0..120 {
             let bytes = nested(depth).encode_to_vec();
             let Ok(txn) = TxnRequest::decode(&bytes[..]) else { continue };
-            n_let_in += 1;
+            n_accepted += 1;
             let command = command(Request::Txn(txn));
             assert_eq!(Command::decode(command.encode()), Ok(command), "nested {depth} deep");
         }
-        assert!(n_let_in > 10, "the library's own bound is beyond any use");
+        assert!(n_accepted > 10, "the library's own bound is beyond any use");
     }
 
     #[test]

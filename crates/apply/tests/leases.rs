@@ -321,7 +321,7 @@ fn found(outcome: Outcome) -> Answer {
 
 proptest! {
     #[test]
-    fn leases_and_keys_move_together(ops in vec(op(), 1..80)) {
+    fn leases_and_keys_follow_the_model(ops in vec(op(), 1..80)) {
         let mut run = Run::new();
         for op in ops {
             run.execute(&op);

@@ -243,7 +243,7 @@ fn log() -> impl Strategy<Value = Vec<Bytes>> {
 
 proptest! {
     #[test]
-    fn a_log_has_one_meaning(log in log(), steps in vec(step(), 1..200)) {
+    fn equal_logs_give_equal_states(log in log(), steps in vec(step(), 1..200)) {
         let mut undisturbed = Member::open(Backend::in_memory());
         let mut expected = Vec::new();
         for _ in &log {

@@ -61,12 +61,12 @@ mod tests {
     use super::Bucket;
 
     #[test]
-    fn all_is_in_byte_order_of_the_names() {
+    fn buckets_are_in_byte_order_of_their_names() {
         assert!(Bucket::ALL.is_sorted_by(|a, b| a.name() < b.name()));
     }
 
     #[test]
-    fn all_is_indexed_by_discriminant() {
+    fn buckets_are_indexed_by_discriminant() {
         for (index, bucket) in Bucket::ALL.into_iter().enumerate() {
             assert_eq!(bucket as usize, index);
         }

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wire_convention() {
+    fn ranges_follow_the_wire_convention() {
         check("b", "", &["b"], &["a", "ba", "c"]);
         check("b", "d", &["b", "ba", "c"], &["a", "d"]);
         check("b", "\0", &["b", "z", "\u{7f}"], &["a"]);

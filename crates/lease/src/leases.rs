@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_found_again() {
+    fn stored_leases_are_found_again() {
         let backend = Backend::in_memory();
         let mut leases = open(&backend);
         let mut batch = Batch::default();

@@ -251,7 +251,7 @@ impl Run {
 
 proptest! {
     #[test]
-    fn the_countdown_counts(ops in vec(op(), 1..200), leases in btree_map(id(), lease(), 0..7)) {
+    fn the_countdown_follows_the_model(ops in vec(op(), 1..200), leases in btree_map(id(), lease(), 0..7)) {
         let mut run = Run::new();
         run.execute(Op::Lead(Duration::ZERO, leases));
         for op in ops {
@@ -308,7 +308,7 @@ fn a_fraction_of_a_millisecond_counts() {
 
 /// Renewals of a crowd, in the rhythm of clients that renew at a third of the time to live.
 #[test]
-fn a_crowd_is_kept_alive_and_then_ends_in_order() {
+fn many_leases_are_kept_alive_and_then_end_in_order() {
     const LEASES: i64 = 100_000;
     const ROUNDS: u64 = 6;
     let start = Instant::now();

@@ -163,7 +163,7 @@ impl Run {
 
 proptest! {
     #[test]
-    fn leases_are_as_the_log_says(ops in vec(op(), 1..100)) {
+    fn leases_follow_the_model(ops in vec(op(), 1..100)) {
         let mut run = Run::new();
         for op in ops {
             run.execute(op);

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_etcd_writes_is_read() {
+    fn descriptions_of_etcd_are_read() {
         let etcds = br#"{"id":7,"peerURLs":["http://a:1"],"isLearner":true,"isPromote":false}"#;
         let learner = Member { is_learner: true, ..member(7) };
         assert_eq!(Change::from_addition(etcds).expect("etcd's text"), Change::add(learner));

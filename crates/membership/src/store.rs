@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_are_none_are_named() {
+    fn malformed_rows_are_named() {
         let backend = Backend::in_memory();
         let mut batch = Batch::default();
         batch.put(Bucket::Members, "1f", "no json");

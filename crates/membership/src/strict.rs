@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn additions() {
+    fn risky_additions_are_rejected() {
         for (kinds, contacts, voter, learner) in [
             // One that has started may get a second one.
             ("S", "+", OK, OK),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn removals() {
+    fn risky_removals_are_rejected() {
         for (kinds, contacts, id, expected) in [
             ("S", "+", 1, not_started(0, 1)),
             ("SS", "++", 2, OK),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn promotions() {
+    fn risky_promotions_are_rejected() {
         for (kinds, expected) in [
             ("SL", OK),
             ("uL", not_started(1, 2)),

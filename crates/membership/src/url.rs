@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
+    fn addresses_contain_host_and_port() {
         fn check(url: &str, address: &str) {
             assert_eq!(Url::parse(url).unwrap().address(), address);
         }

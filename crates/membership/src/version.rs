@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts() {
+    fn versions_are_parsed_from_text() {
         for (text, expected) in [
             ("3.7.1", Some("3.7.0")),
             ("3.6.0-rc.1", Some("3.6.0")),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn decisions() {
+    fn the_cluster_version_is_decided_as_in_etcd() {
         for (current, servers, expected) in [
             (None, &["3.7.1"][..], Some("3.7.0")),
             (None, &["3.7.1", "3.6.2", "3.8.0"], Some("3.6.0")),

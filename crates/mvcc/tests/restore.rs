@@ -142,7 +142,7 @@ fn hashes_of_the_state_before_are_forgotten() {
 }
 
 #[test]
-fn what_cannot_be_read_changes_nothing() {
+fn a_failed_restore_changes_nothing() {
     let mut here = Side::open(Backend::in_memory());
     here.write_to(5);
     let reader = here.store.reader();

@@ -132,7 +132,7 @@ fn rows_are_shared_not_copied() {
 }
 
 #[test]
-fn a_view_below_a_compaction_says_so() {
+fn a_view_below_a_compaction_returns_an_error() {
     let backend = Backend::in_memory();
     let mut store = open(&backend);
     let mut batch = Batch::default();

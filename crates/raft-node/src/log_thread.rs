@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_received_state_comes_behind_what_waited_and_overtakes_checkpoints() {
+    fn a_received_snapshot_comes_behind_waiting_entries_and_overtakes_checkpoints() {
         let config = ferretcd_wal::Config { segment_bytes: 1 << 20, unsafe_no_fsync: false };
         let dir = ferretcd_wal::MemDir::new();
         let mut log = Wal::create_on(dir.clone(), ferretcd_wal::Metadata::default(), config).unwrap();

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry() {
+    fn malformed_entries_are_rejected() {
         let check = |bytes: &[u8]| assert_eq!(take_entry(bytes), Err(Malformed), "{bytes:02x?}");
         check(b"\x08\x03\x10\x02\x18\x05"); // an unknown kind
         check(b"\x12\x01\x02"); // a term made of bytes

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message() {
+    fn malformed_messages_are_rejected() {
         let check = |bytes: &[u8]| assert!(Fields::new(bytes).any(|f| f == Err(Malformed)), "{bytes:02x?}");
         check(&[0x00, 0x01]); // field number 0
         check(&[0x80]); // a tag without end

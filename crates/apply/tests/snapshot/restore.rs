@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_restored_is_what_was_sent(
+    fn a_restored_state_equals_the_sent_one(
         (log, rest) in (log(1..80), log(1..20)),
         at in any::<prop::sample::Index>(),
         read_at in any::<prop::sample::Index>(),

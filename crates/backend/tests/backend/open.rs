@@ -121,7 +121,7 @@ fn a_file_survives_reopening_and_a_kill() {
 }
 
 #[test]
-fn size_tells_room_on_disk_from_room_needed() {
+fn size_distinguishes_bytes_on_disk_from_bytes_in_use() {
     let (_directory, path) = directory();
     let backend = Backend::open(&path, &CONFIG).expect("a new file");
     assert_eq!(backend.size().in_use, 0);

@@ -37,7 +37,7 @@ fn field(i: usize, field: usize) -> usize {
 }
 
 #[test]
-fn heads_of_pages() {
+fn wrong_page_headers_are_rejected() {
     check(2, 0, &[9], 2, Fault::OwnId { found: 9 });
     check(2, 8, &[0], 2, Fault::Kind { found: 0 });
     check(2, 8, &[3], 2, Fault::Kind { found: 3 });
@@ -50,7 +50,7 @@ fn heads_of_pages() {
 }
 
 #[test]
-fn places_of_elements() {
+fn misplaced_elements_are_rejected() {
     check(3, field(0, 1), &[0xff; 4], 3, Fault::Place { element: 0 });
     check(3, field(2, 3), &[0xff; 4], 3, Fault::Place { element: 2 });
     check(3, field(2, 2), &[0xff; 4], 3, Fault::Place { element: 2 });
@@ -63,7 +63,7 @@ fn places_of_elements() {
 }
 
 #[test]
-fn order_of_keys() {
+fn unordered_keys_are_rejected() {
     let key = 16 + 3 * 16;
     check(2, key, b"l", 2, Fault::Order { element: 1 });
     check(3, key, b"a", 3, Fault::Order { element: 0 }); // below the branch's key
@@ -75,7 +75,7 @@ fn order_of_keys() {
 }
 
 #[test]
-fn kinds_of_elements() {
+fn wrong_kinds_of_elements_are_rejected() {
     check(3, field(1, 0), &[1], 3, Fault::ElementFlags { element: 1, flags: 1, expected: 0 });
     check(6, field(1, 0), &[0], 6, Fault::ElementFlags { element: 1, flags: 0, expected: 1 });
     check(6, field(0, 3), &[15, 0], 6, Fault::BucketEntry { bucket: 0 });
@@ -88,7 +88,7 @@ fn kinds_of_elements() {
 }
 
 #[test]
-fn references() {
+fn wrong_references_are_rejected() {
     for page in [0, 1, 7, u64::MAX] {
         check(5, field(0, 2), &page.to_le_bytes(), 5, Fault::Reference { page, mark: 7 });
         let mut image = small();
@@ -111,7 +111,7 @@ fn references() {
 }
 
 #[test]
-fn trees_that_are_too_high() {
+fn trees_that_are_too_high_are_rejected() {
     let mark = 200;
     let mut image = [meta(PAGE, 0, 2, mark, 2), meta(PAGE, 1, 2, mark, 1)].concat();
     for page in 2..mark {
@@ -121,7 +121,7 @@ fn trees_that_are_too_high() {
 }
 
 #[test]
-fn more_buckets_than_are_read() {
+fn too_many_buckets_are_rejected() {
     let names = |n| (0..n).map(|i| (Bytes::from(format!("{i:03}")), Rows::new())).collect();
     assert_eq!(read(&image(&names(BUCKETS_MAX))[..]).unwrap().len(), BUCKETS_MAX);
     let (_, fault) = fault_of(read(&image(&names(BUCKETS_MAX + 1))[..]));
@@ -161,7 +161,7 @@ fn nodes_of_enormous_size_are_not_read() {
 }
 
 #[test]
-fn metas() {
+fn damaged_metas_are_rejected() {
     let check = |at: usize, bytes: &[u8], signed: bool, fault| {
         let mut image = small();
         for meta in [0, PAGE] {
@@ -187,7 +187,7 @@ fn metas() {
 }
 
 #[test]
-fn cut_images() {
+fn cut_images_are_rejected() {
     let image = small();
     for size in (0..image.len()).step_by(64) {
         let (page, fault) = fault_of(read(&image[..size]));
@@ -215,7 +215,7 @@ fn the_newer_valid_meta_counts_at_any_page_size() {
 }
 
 #[test]
-fn what_follows_the_pages_is_ignored() {
+fn bytes_behind_the_pages_are_ignored() {
     let mut image = small();
     let rows = read(&image[..]).unwrap();
     image.extend([7; 5000]);

@@ -112,7 +112,7 @@ fn many_buckets() {
 }
 
 #[test]
-fn what_etcd_wrote() {
+fn images_of_etcd_are_read() {
     let snapshot = include_bytes!("../fixtures/etcd-3.4.23.snapshot");
     check(&snapshot[..snapshot.len() - 32], 3000);
 }

@@ -130,7 +130,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn messages_survive_the_way(message in any_message()) {
+    fn messages_survive_encoding(message in any_message()) {
         if let Ok(read) = Message::try_from(message.clone()) {
             prop_assert_eq!(written(read), message);
         }

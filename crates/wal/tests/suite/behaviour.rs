@@ -88,7 +88,7 @@ impl FsNames {
 }
 
 #[test]
-fn which_appends_owe_a_sync() {
+fn entries_terms_and_votes_owe_a_sync() {
     let disk = MemDir::new();
     let mut wal = create(&disk, 4096);
     let mut check = |entries: &[_], state, owed| assert_eq!(wal.append(entries, state).unwrap(), owed);
@@ -192,7 +192,7 @@ fn a_mark_covers_what_is_recorded_as_committed() {
 }
 
 #[test]
-fn a_received_state_drops_the_history_it_contradicts() {
+fn a_received_snapshot_drops_the_history_it_contradicts() {
     let disk = MemDir::new();
     let mut wal = create(&disk, 4096);
     wal.append(&entries(1, 1..=9, 10), Some(committed(2))).unwrap();

@@ -271,7 +271,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_work_and_any_crashes(steps in prop::collection::vec(step(), 1..60)) {
+    fn recovery_follows_the_model_after_any_crashes(steps in prop::collection::vec(step(), 1..60)) {
         let mut disk = MemDir::new();
         let mut wal = Some(Wal::create_on(disk.clone(), METADATA, config(SEGMENT_BYTES)).unwrap());
         let mut history = History::new(Model::new());

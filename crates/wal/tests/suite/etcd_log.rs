@@ -60,7 +60,7 @@ fn entries_state_and_metadata() {
 }
 
 #[test]
-fn starts_at_the_last_mark() {
+fn recovery_starts_at_the_last_mark() {
     let temp = tempfile::tempdir().unwrap();
     let (_, found) = open(include_bytes!("../fixtures/etcd-3.4.23-snapshots.wal"), &temp.path().join("wal"));
     assert_eq!(found.snapshot, SnapshotMark { index: 33, term: 3, conf_state: None });
@@ -69,7 +69,7 @@ fn starts_at_the_last_mark() {
 }
 
 #[test]
-fn is_continued() {
+fn a_log_of_etcd_is_continued() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path().join("wal");
     let segment = include_bytes!("../fixtures/etcd-3.4.23.wal");
