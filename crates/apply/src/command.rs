@@ -1,7 +1,7 @@
 //! The request in a log entry, in the form that etcd writes: an `InternalRaftRequest`.
 //!
 //! That message has some thirty optional fields of which one is set. It is read and written field by field
-//! here, so that a put costs what a put weighs.
+//! here, so that the cost of a put is that of its bytes.
 
 use bytes::{Buf, Bytes, BytesMut};
 use ferretcd_api_proto::etcdserverpb::{
@@ -78,10 +78,10 @@ pub struct LeaseExpireRequest {
     pub ids: Vec<i64>,
 }
 
-/// Bytes are no command.
+/// The bytes are no command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// They are not even a message.
+    /// They are no protobuf message.
     #[error("decode a command: {0}")]
     Malformed(#[from] prost::DecodeError),
     /// The request is of a kind that this version does not know, or there is none.
@@ -161,13 +161,13 @@ fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost:
     Ok(Some(request))
 }
 
-/// Reads a field as a message of its own, not as a part of this one: what the network has let in as a message
+/// Reads a field as a message of its own, not as a part of this one: a message accepted from the network
 /// must be readable here, however deep it is nested.
 fn submessage<M: Message + Default>(bytes: &mut Bytes) -> Result<M, prost::DecodeError> {
     let len = encoding::decode_varint(bytes)?;
     match usize::try_from(len) {
         Ok(len) if len <= bytes.len() => M::decode(bytes.split_to(len)),
-        // The library has no public way to say so itself.
+        // The library has no public function for this.
         _ => M::decode(&b"\x0a\x01"[..]),
     }
 }

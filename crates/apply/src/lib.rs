@@ -7,7 +7,7 @@
 //!
 //! * [`Command`]: the request in an entry, with the id by which its proposer waits for the outcome.
 //! * [`StateMachine`] → [`Outcome`]: applying it.
-//! * [`snapshot`]: the whole state as a stream of bytes, such bytes as a state file, and going on with that.
+//! * [`snapshot`]: the whole state as a stream of bytes, its import as a state file, and the installation of that.
 //! * [`range`], [`read_txn`]: the same reads outside the log, on a [`ferretcd_mvcc::ReadView`].
 //!
 //! Invariant: every error is found before the first change, so a rejected command leaves no trace but the

@@ -44,7 +44,7 @@ pub struct Outcome {
     pub id: u64,
     /// The store's revision after the command.
     pub revision: i64,
-    /// Bytes that the command is reckoned to have added to the state file.
+    /// Bytes that the command has added to the state file, estimated.
     pub cost: u64,
     /// The response, or why the command was rejected.
     pub result: Result<Response, ApplyError>,
@@ -89,14 +89,14 @@ pub enum Response {
 pub enum MemberChange {
     /// Adds the member that the context describes, or promotes it if the context marks a promotion.
     Add {
-        /// The member; refused if the context describes another.
+        /// The member; an error if the context describes another.
         node: MemberId,
         /// JSON of the member.
         context: Bytes,
     },
     /// Sets the peer URLs that the context gives.
     Update {
-        /// The member; refused if the context describes another.
+        /// The member; an error if the context describes another.
         node: MemberId,
         /// JSON of the member.
         context: Bytes,

@@ -53,7 +53,7 @@ fn as_range(op: &RequestOp) -> Option<&RangeRequest> {
     }
 }
 
-/// Executes a transaction. On an error nothing has been changed. The header is left to the caller.
+/// Executes a transaction. On an error nothing has been changed. The caller fills the header.
 pub(crate) fn execute_txn(
     txn: &mut WriteTxn<'_>,
     request: &TxnRequest,

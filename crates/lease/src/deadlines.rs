@@ -14,8 +14,8 @@ use crate::{Lease, TTL_MAX};
 
 /// How long the revoke of an expired lease may take before the lease is reported again.
 const REVOKE_PATIENCE: Millis = 3_000;
-/// Leases that one search for expired ones looks at: some milliseconds, for which all others wait. A crowd that
-/// was renewed comes up at one moment after a change of the leader.
+/// Leases that one search for expired ones looks at: some milliseconds, during which all other requests wait. Many
+/// renewed leases come up at one moment after a change of the leader.
 const LOOKS_MAX: usize = 4096;
 /// A lease that has more than this left is worth a checkpoint, as often as this passes.
 const CHECKPOINT_INTERVAL: Millis = 5 * 60 * 1_000;

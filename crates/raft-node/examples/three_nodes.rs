@@ -24,7 +24,7 @@ impl Transport for Network {
     fn send(&self, messages: Vec<Message>) {
         let Some(handles) = self.0.get() else { return };
         for message in messages {
-            // Refused messages are lost, as on any network.
+            // Rejected messages are lost, as on any network.
             let _ = handles[message.to().0 as usize - 1].receive(message);
         }
     }

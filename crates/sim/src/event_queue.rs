@@ -1,4 +1,4 @@
-//! The clock, and what happens when.
+//! The simulated clock, and the queue of events.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ pub(crate) type Micros = u64;
 pub(crate) const MS: Micros = 1_000;
 
 /// Future events, by time; those of the same time happen in the order in which they were scheduled. The
-/// clock is always at what happened last.
+/// clock is always at the last event taken out.
 #[derive(Debug)]
 pub(crate) struct EventQueue<T> {
     now: Micros,
@@ -36,13 +36,13 @@ impl<T> EventQueue<T> {
         self.start + Duration::from_micros(self.now)
     }
 
-    /// Enters something that happens `delay` from now.
+    /// Schedules an event for `delay` from now.
     pub(crate) fn schedule(&mut self, delay: Micros, event: T) {
         self.n_entered += 1;
         self.events.insert((self.now + delay, self.n_entered), event);
     }
 
-    /// Takes out what happens next, if that is before `end`, and sets the clock.
+    /// Takes out the next event, if it is before `end`, and sets the clock.
     pub(crate) fn next_before(&mut self, end: Micros) -> Option<T> {
         let next = self.events.first_entry().filter(|next| next.key().0 < end)?;
         self.now = next.key().0;

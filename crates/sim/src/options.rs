@@ -29,13 +29,13 @@ pub struct Options {
     pub traces: bool,
 }
 
-/// The words make no sense.
+/// The options are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// There is no such option.
     #[error("read the options: there is no {0}\n{USAGE}")]
     Unknown(String),
-    /// An option lacks its value, or has one that makes no sense.
+    /// An option lacks its value, or has an invalid one.
     #[error("read the options: {0} needs another value\n{USAGE}")]
     Value(String),
 }

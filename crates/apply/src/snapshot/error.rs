@@ -1,4 +1,4 @@
-//! Why a state could not be sent or received.
+//! Why a snapshot could not be sent or received.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::OpenError;
 
-/// Why a state could not be read out. The text completes "failed to ...".
+/// Why a snapshot could not be read. The text completes "failed to ...".
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The position of the state.
@@ -30,10 +30,10 @@ pub enum ImportError {
         /// The bucket's name.
         name: Bytes,
     },
-    /// A row of the history is none.
+    /// A row of the history is malformed.
     #[error(transparent)]
     History(#[from] ferretcd_mvcc::Corruption),
-    /// Other rows are none.
+    /// Other rows are malformed.
     #[error(transparent)]
     Rows(#[from] OpenError),
     /// The new state file could not be made.

@@ -27,7 +27,7 @@ const CACHE_BYTES: usize = 32 << 20;
 ///
 /// The image is checked as it is read, and every row as the stores would when they are opened. On return the new
 /// file is durable under its name, and closed; until then it lies beside it, with `part.redb` in place of the
-/// name's extension. What had one of these names before is gone. Takes some seconds for a million rows.
+/// name's extension. Earlier files of these names are replaced. Takes some seconds for a million rows.
 ///
 /// # Errors
 ///

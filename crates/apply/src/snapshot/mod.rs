@@ -1,4 +1,4 @@
-//! A whole state on its way from one member to another.
+//! Snapshots: the whole state on its way from one member to another.
 //!
 //! ```text
 //!   ferretcd_backend::View ──export──► bolt image, as bytes to be read ──► a file of the receiver

@@ -1,4 +1,4 @@
-//! Going on from another state.
+//! Installation of another state.
 
 use ferretcd_backend::Backend;
 use ferretcd_membership::Membership;
@@ -20,7 +20,7 @@ impl StateMachine {
     /// When rows are unreadable, and when the state is older than what was applied here. Everything is as it was
     /// then, but if the backend is not that of before, the member has to stop.
     pub fn restore(&mut self, backend: &Backend) -> Result<(), OpenError> {
-        // Of one file, whatever is done to the handle meanwhile.
+        // Of one file, whatever happens to the handle meanwhile.
         let backend = backend.pinned();
         let applied = Applied::read(&backend.view())?;
         if applied.position.index < self.applied.position.index {

@@ -12,7 +12,7 @@
 //! linear. The order explains every reply: those of changes are the model's at their place in the log, those of reads
 //! are the model's state at their revision. And the order agrees with time: a request that began after another
 //! one had its reply has no lower revision, and a higher one if it changed something. An order with both properties
-//! is what linearizable means, so nothing that is linearizable by another order only is let pass; etcd promises
+//! is what linearizable means, so a history that is linearizable only by another order is a violation; etcd promises
 //! this one. Requests without a reply may appear in the log once or not at all, and not before they began.
 //! [`Operations`] records and checks them.
 //!

@@ -5,7 +5,7 @@ use crate::event::SimEvent;
 use crate::event_queue::MS;
 
 impl Cluster {
-    /// Something breaks, and something else some time after; in the end everything is whole again.
+    /// Makes a fault, and schedules the next one; in the end all faults are healed.
     pub(super) fn fault(&mut self) {
         if !self.world.is_faulty() {
             return self.heal();

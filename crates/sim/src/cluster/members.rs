@@ -39,7 +39,7 @@ impl Cluster {
         }
     }
 
-    /// Something that makes sense, or did a moment ago.
+    /// A change that is possible, or was a moment ago.
     fn choose(&mut self, membership: &Membership) -> (ConfChangeKind, Change) {
         let others: Vec<_> = membership.non_voters().collect();
         let all: Vec<_> = membership.members().map(|member| member.id).collect();

@@ -1,4 +1,4 @@
-//! Applying what is committed, and what follows from it.
+//! Application of committed entries, and its consequences.
 
 use ferretcd_apply::{Command, MemberChange, Response};
 use ferretcd_backend::Batch;
@@ -195,7 +195,7 @@ impl Process {
     }
 
     pub(super) fn begin_flush(&mut self, world: &mut World) {
-        // Several alarms may have been set for one commit.
+        // Several timers may have been set for one commit.
         if self.flusher.due_in(world.now()) == Some(0) {
             self.flusher.begin();
             let delay = world.speeds.sync(world.now(), self.id, &mut world.random);

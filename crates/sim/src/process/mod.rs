@@ -103,7 +103,7 @@ impl Process {
         world.events.schedule(delay, SimEvent::Timer { member, start, timer });
     }
 
-    /// Does what it has set itself. Returns false when the member ends.
+    /// Handles a timer. Returns false when the member ends.
     pub(crate) fn wake(&mut self, timer: Timer, world: &mut World) -> bool {
         match timer {
             Timer::Tick => {
