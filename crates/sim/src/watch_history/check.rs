@@ -65,14 +65,14 @@ pub enum Violation {
         last: i64,
     },
     /// A compaction is given as the reason to end a watch that it did not concern.
-    #[error("go on at {position}: compacted up to {compacted}, asked for was {asked}")]
+    #[error("go on at {position}: compacted up to {compacted}, asked for was {requested}")]
     Ended {
         /// Up to where everything had been delivered.
         position: i64,
         /// The compacted revision in the response.
         compacted: i64,
         /// The newest compaction.
-        asked: i64,
+        requested: i64,
     },
     /// Something comes between the fragments of one response.
     #[error("finish the fragments of a response: {seen}")]
@@ -84,8 +84,8 @@ pub enum Violation {
 
 /// Checks a history of a watch that was followed until the store had the revision `end`. Returns the number of events.
 pub fn check(record: &Record, history: &History, end: i64) -> Result<usize, Violation> {
-    let position = if history.asked.start > 0 { history.asked.start - 1 } else { history.floor };
-    let is_begun = history.asked.start > 0;
+    let position = if history.request.start > 0 { history.request.start - 1 } else { history.floor };
+    let is_begun = history.request.start > 0;
     let mut check =
         Check { record, history, position, is_begun, floor: None, told: 0, fragments: Vec::new(), header: 0 };
     for seen in &history.seen {
@@ -133,9 +133,9 @@ impl Check<'_> {
                 self.floor = None;
             }
             Seen::Compacted(compacted) => {
-                let (position, compacted, asked) = (self.position, *compacted, self.record.compacted());
-                if compacted <= position + 1 || compacted > asked {
-                    return Err(Violation::Ended { position, compacted, asked });
+                let (position, compacted, requested) = (self.position, *compacted, self.record.compacted());
+                if compacted <= position + 1 || compacted > requested {
+                    return Err(Violation::Ended { position, compacted, requested });
                 }
                 self.position = compacted - 1;
             }
@@ -149,7 +149,7 @@ impl Check<'_> {
 
     /// The first revision up to `until` that is left out.
     fn missing(&self, until: i64) -> Option<i64> {
-        let mut rest = self.record.wanted(&self.history.asked, self.position, until);
+        let mut rest = self.record.wanted(&self.history.request, self.position, until);
         rest.next().map(|event| event.row.mod_revision)
     }
 
@@ -184,13 +184,13 @@ impl Check<'_> {
             self.position = self.position.min(first - 1).max(floor);
         }
         let last = revisions().max().unwrap_or(self.position);
-        let mut wanted = self.record.wanted(&self.history.asked, self.position, last).peekable();
+        let mut wanted = self.record.wanted(&self.history.request, self.position, last).peekable();
         for event in events {
             let revision = event.row.mod_revision;
             let expected = wanted.next();
             match expected {
                 Some(expected) if is_same(expected, event) => self.previous(expected, event)?,
-                _ if !self.record.knows(event) || !self.history.asked.wants(event) => {
+                _ if !self.record.knows(event) || !self.history.request.wants(event) => {
                     return Err(Violation::Invented { event: format!("{event:?}") });
                 }
                 Some(expected) if expected.row.mod_revision == revision => {
@@ -215,8 +215,8 @@ impl Check<'_> {
         // The row is looked up when the event is sent, at the revision before its own, which may be compacted then.
         let may_be_gone = self.record.compacted() >= revision;
         let right = match &event.prev {
-            None => !self.history.asked.prev_kv || expected.prev.is_none() || may_be_gone,
-            prev => self.history.asked.prev_kv && *prev == expected.prev,
+            None => !self.history.request.prev_kv || expected.prev.is_none() || may_be_gone,
+            prev => self.history.request.prev_kv && *prev == expected.prev,
         };
         if right { Ok(()) } else { Err(Violation::Previous { revision, got: format!("{:?}", event.prev) }) }
     }

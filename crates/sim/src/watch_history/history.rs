@@ -36,7 +36,7 @@ impl From<mvccpb::Event> for Event {
 
 /// The events that a watch selects.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct WatchRequest {
     /// First key.
     pub key: Bytes,
     /// As in requests.
@@ -51,9 +51,9 @@ pub struct Asked {
     pub prev_kv: bool,
 }
 
-impl Asked {
+impl WatchRequest {
     /// A request for it, from this revision on.
-    pub fn request(&self, watch_id: i64, start_revision: i64) -> pb::WatchCreateRequest {
+    pub fn create_request(&self, watch_id: i64, start_revision: i64) -> pb::WatchCreateRequest {
         let filters = [(self.no_put, FilterType::Noput), (self.no_delete, FilterType::Nodelete)];
         pb::WatchCreateRequest {
             key: self.key.clone(),
@@ -98,7 +98,7 @@ pub enum Seen {
 #[derive(Clone, Debug)]
 pub struct History {
     /// Its first request.
-    pub asked: Asked,
+    pub request: WatchRequest,
     /// A revision that the store had at the request: a watch from now on receives nothing up to here.
     pub floor: i64,
     /// The server promises that headers of events are bookmarks, too. etcd's are not while a watch catches up.

@@ -22,5 +22,5 @@ mod tests;
 
 pub use self::check::{Violation, check};
 pub(crate) use self::history::is_within;
-pub use self::history::{Asked, Event, History, Seen};
+pub use self::history::{Event, History, Seen, WatchRequest};
 pub use self::record::{Operation, Record};

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use ferretcd_api_proto::mvccpb::KeyValue;
 
-use super::history::{Asked, Event, is_within};
+use super::history::{Event, WatchRequest, is_within};
 
 /// A change by the writer.
 #[derive(Clone, Debug)]
@@ -94,15 +94,20 @@ impl Record {
     }
 
     /// The changes above `after` and up to `until` that a watch has to deliver, in order.
-    pub(super) fn wanted(&self, asked: &Asked, after: i64, until: i64) -> impl Iterator<Item = &Event> {
+    pub(super) fn wanted(
+        &self,
+        request: &WatchRequest,
+        after: i64,
+        until: i64,
+    ) -> impl Iterator<Item = &Event> {
         let range = (Bound::Excluded(after), Bound::Included(until.max(after)));
         let changes = if until > after { Some(self.changes.range::<i64, _>(range)) } else { None };
-        changes.into_iter().flatten().flat_map(|(_, events)| events).filter(|event| asked.wants(event))
+        changes.into_iter().flatten().flat_map(|(_, events)| events).filter(|event| request.wants(event))
     }
 
     /// The revision of the last change that a watch has to deliver, above `after`.
-    pub fn last_wanted(&self, asked: &Asked, after: i64) -> Option<i64> {
-        self.wanted(asked, after, self.revision).last().map(|event| event.row.mod_revision)
+    pub fn last_wanted(&self, request: &WatchRequest, after: i64) -> Option<i64> {
+        self.wanted(request, after, self.revision).last().map(|event| event.row.mod_revision)
     }
 
     /// Whether there was such a change.

@@ -29,26 +29,32 @@ fn record() -> Record {
     record
 }
 
-fn everything() -> Asked {
-    Asked { key: bytes("a"), range_end: bytes("m"), start: 2, prev_kv: true, ..Asked::default() }
+fn everything() -> WatchRequest {
+    WatchRequest {
+        key: bytes("a"),
+        range_end: bytes("m"),
+        start: 2,
+        prev_kv: true,
+        ..WatchRequest::default()
+    }
 }
 
-fn events(record: &Record, asked: &Asked, revision: i64) -> Vec<Event> {
-    let wanted = record.wanted(asked, revision - 1, revision).cloned();
-    let without = |event: Event| if asked.prev_kv { event } else { Event { prev: None, ..event } };
+fn events(record: &Record, request: &WatchRequest, revision: i64) -> Vec<Event> {
+    let wanted = record.wanted(request, revision - 1, revision).cloned();
+    let without = |event: Event| if request.prev_kv { event } else { Event { prev: None, ..event } };
     wanted.map(without).collect()
 }
 
 /// One response per revision.
-fn received(record: &Record, asked: Asked) -> History {
+fn received(record: &Record, request: WatchRequest) -> History {
     let mut seen = vec![Seen::Created(record.revision())];
-    for revision in asked.start..=record.revision() {
-        let events = events(record, &asked, revision);
+    for revision in request.start..=record.revision() {
+        let events = events(record, &request, revision);
         if !events.is_empty() {
             seen.push(Seen::Events { header: revision, events, fragment: false });
         }
     }
-    History { asked, floor: 0, headers_are_bookmarks: false, seen }
+    History { request, floor: 0, headers_are_bookmarks: false, seen }
 }
 
 /// Changes the history as a server with a fault would, and names the expected result.
@@ -80,21 +86,21 @@ fn divided(seen: &Seen, at: usize, fragment: bool) -> [Seen; 2] {
 #[test]
 fn a_proper_history_passes() {
     let record = record();
-    let check = |asked: Asked, count: usize| {
+    let check = |request: WatchRequest, count: usize| {
         assert_eq!(
-            check(&record, &received(&record, asked.clone()), record.revision()),
+            check(&record, &received(&record, request.clone()), record.revision()),
             Ok(count),
-            "{asked:?}"
+            "{request:?}"
         );
     };
     check(everything(), 8);
-    check(Asked { prev_kv: false, ..everything() }, 8);
-    check(Asked { no_put: true, ..everything() }, 3);
-    check(Asked { no_delete: true, ..everything() }, 5);
-    check(Asked { start: 4, ..everything() }, 4);
-    check(Asked { range_end: Bytes::new(), ..everything() }, 4);
-    check(Asked { key: bytes("b"), range_end: bytes("\0"), ..everything() }, 5);
-    check(Asked { start: 9, ..everything() }, 0);
+    check(WatchRequest { prev_kv: false, ..everything() }, 8);
+    check(WatchRequest { no_put: true, ..everything() }, 3);
+    check(WatchRequest { no_delete: true, ..everything() }, 5);
+    check(WatchRequest { start: 4, ..everything() }, 4);
+    check(WatchRequest { range_end: Bytes::new(), ..everything() }, 4);
+    check(WatchRequest { key: bytes("b"), range_end: bytes("\0"), ..everything() }, 5);
+    check(WatchRequest { start: 9, ..everything() }, 0);
 }
 
 #[test]
@@ -121,7 +127,7 @@ fn repetition_is_noticed() {
         events.insert(1, events[0].clone());
     };
     check_broken(within, Err(Violation::Disorder { revision: 3 }));
-    let before = |_: &mut Record, history: &mut History| history.asked.start = 3;
+    let before = |_: &mut Record, history: &mut History| history.request.start = 3;
     check_broken(before, Err(Violation::Repeated { revision: 2, position: 2 }));
 }
 
@@ -195,8 +201,8 @@ fn inventions_are_noticed() {
     noticed(|_, history| events_of(&mut history.seen[1])[0].row.create_revision = 1);
     noticed(|_, history| events_of(&mut history.seen[1])[0].is_delete = true);
     // What was filtered, and what another range has.
-    noticed(|_, history| history.asked.no_put = true);
-    noticed(|_, history| history.asked.key = bytes("b"));
+    noticed(|_, history| history.request.no_put = true);
+    noticed(|_, history| history.request.key = bytes("b"));
 }
 
 #[test]
@@ -258,7 +264,7 @@ fn wrong_rows_before_are_noticed() {
         },
         Ok(8),
     );
-    noticed(|_, history| history.asked.prev_kv = false);
+    noticed(|_, history| history.request.prev_kv = false);
 }
 
 #[test]
@@ -273,13 +279,13 @@ fn headers_behind_their_events_are_noticed() {
 
 #[test]
 fn ends_without_reason_are_noticed() {
-    let ended = |place: usize, told: i64, asked: i64| {
+    let ended = |place: usize, told: i64, requested: i64| {
         move |record: &mut Record, history: &mut History| {
-            record.compact(asked);
+            record.compact(requested);
             history.seen.insert(place, Seen::Compacted(told));
         }
     };
-    let wrong = |position, compacted, asked| Err(Violation::Ended { position, compacted, asked });
+    let wrong = |position, compacted, requested| Err(Violation::Ended { position, compacted, requested });
     check_broken(ended(1, 2, 2), wrong(1, 2, 2));
     check_broken(ended(1, 3, 2), wrong(1, 3, 2));
     check_broken(ended(3, 4, 6), wrong(3, 4, 6));
@@ -296,8 +302,8 @@ fn ends_without_reason_are_noticed() {
 fn a_watch_from_now_on_begins_between_request_and_response() {
     let record = record();
     let outcome = |created: i64, floor: i64, from: i64| {
-        let mut history = received(&record, Asked { start: from, ..everything() });
-        history.asked.start = 0;
+        let mut history = received(&record, WatchRequest { start: from, ..everything() });
+        history.request.start = 0;
         history.floor = floor;
         history.seen[0] = Seen::Created(created);
         check(&record, &history, record.revision())

@@ -7,7 +7,7 @@ use ferretcd_watch::{Delivery, WatchSpec};
 use prost::Message as _;
 
 use crate::random::Random;
-use crate::watch_history::{Asked, Event, History, Seen};
+use crate::watch_history::{Event, History, Seen, WatchRequest};
 
 /// An event of a watcher.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Watcher {
             _ => (Bytes::from_static(b"k"), Bytes::from_static(b"l")),
         };
         let start = if random.chance(50) { 0 } else { 1 + random.below(30) as i64 };
-        let asked = Asked {
+        let request = WatchRequest {
             key,
             range_end,
             start,
@@ -46,13 +46,13 @@ impl Watcher {
             no_delete: random.chance(10),
             prev_kv: random.chance(50),
         };
-        let history = History { asked, floor: 0, headers_are_bookmarks: true, seen: Vec::new() };
+        let history = History { request, floor: 0, headers_are_bookmarks: true, seen: Vec::new() };
         Self { history, next: start, epoch: 0, at: None }
     }
 
     /// The watch to create at a member. `too_early` breaks the rule that nothing is received twice.
     pub(crate) fn spec(&self, too_early: bool) -> WatchSpec {
-        let Asked { key, range_end, no_put, no_delete, prev_kv, .. } = self.history.asked.clone();
+        let WatchRequest { key, range_end, no_put, no_delete, prev_kv, .. } = self.history.request.clone();
         let start = if too_early && self.next > 1 { self.next - 1 } else { self.next };
         let range = KeyRange::from_wire(key, range_end);
         WatchSpec { start, no_put, no_delete, prev_kv, ..WatchSpec::new(range) }

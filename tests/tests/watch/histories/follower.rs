@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferretcd_tests::history::{Asked, History, Record, Seen};
+use ferretcd_tests::history::{History, Record, Seen, WatchRequest};
 use ferretcd_tests::{Clients, NO_WATCH, Random, Response, WatchStream};
 use tokio::sync::watch;
 use tokio::time;
@@ -41,7 +41,7 @@ impl Follower {
             2 | 3 => 1 + number(random, revision),
             _ => revision + number(random, 40),
         };
-        let asked = Asked {
+        let request = WatchRequest {
             key,
             range_end,
             start,
@@ -50,7 +50,7 @@ impl Follower {
             prev_kv: random.below(2) == 0,
         };
         Self {
-            history: History { asked, floor: revision, headers_are_bookmarks, seen: Vec::new() },
+            history: History { request, floor: revision, headers_are_bookmarks, seen: Vec::new() },
             fragment: random.below(2) == 0,
             progress_notify: random.below(3) == 0,
             id: 0,
@@ -61,7 +61,7 @@ impl Follower {
 
     async fn ask(&mut self, id: i64, stream: &WatchStream) {
         self.id = id;
-        let mut request = self.history.asked.request(id, self.next);
+        let mut request = self.history.request.create_request(id, self.next);
         request.fragment = self.fragment;
         request.progress_notify = self.progress_notify;
         stream.create(request).await;
@@ -105,7 +105,7 @@ impl Follower {
     }
 
     fn has_everything(&self, record: &Record) -> bool {
-        self.is_open && record.last_wanted(&self.history.asked, self.next - 1).is_none()
+        self.is_open && record.last_wanted(&self.history.request, self.next - 1).is_none()
     }
 }
 

@@ -114,9 +114,9 @@ impl<C: Cluster> Run<C> {
             for history in call.histories() {
                 seen += check(record, history, record.revision()).unwrap_or_else(|violation| {
                     let (name, seed) = (C::KIND.name, self.seed);
-                    let asked = &history.asked;
+                    let request = &history.request;
                     panic!(
-                        "{name}, seed {seed}, call {number}, {asked:?}: failed to {violation}\n{:#?}",
+                        "{name}, seed {seed}, call {number}, {request:?}: failed to {violation}\n{:#?}",
                         history.seen
                     )
                 });
