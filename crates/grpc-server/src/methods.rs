@@ -12,16 +12,39 @@ use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
 use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 use crate::rpcs;
 
 /// A gRPC service with its layers, its types erased: what layers of one's own wrap.
 pub type Handler = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
 
-/// All methods, by the whole path of a call.
+/// A service of gRPC requests: those that tonic generates, and those that tower layers make of a [`Handler`].
+pub trait IntoHandler: Send + 'static {
+    /// Erases the type.
+    fn into_handler(self) -> Handler;
+}
+
+impl<S, B> IntoHandler for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    fn into_handler(self) -> Handler {
+        BoxCloneSyncService::new(self.map_response(|response| response.map(Body::new)))
+    }
+}
+
+/// All methods.
 #[derive(Clone, Default)]
-pub(crate) struct Methods(HashMap<&'static str, Method>);
+pub(crate) struct Methods {
+    /// Those of etcd, by the whole path of a call.
+    by_path: HashMap<&'static str, Method>,
+    /// Those of other services, by the name of the service.
+    by_service: HashMap<&'static str, Method>,
+}
 
 /// One method of a service.
 #[derive(Clone)]
@@ -42,7 +65,7 @@ impl Methods {
         let service: Arc<dyn Call> = Arc::new(Erased(service));
         for rpc in rpcs::RPCS.iter().filter(|rpc| rpc.service() == S::NAME) {
             let streams = matches!(rpc.kind(), RpcKind::ServerStream | RpcKind::BidiStream);
-            self.0.insert(rpc.path(), Method { service: Arc::clone(&service), streams });
+            self.by_path.insert(rpc.path(), Method { service: Arc::clone(&service), streams });
         }
     }
 
@@ -51,22 +74,37 @@ impl Methods {
     where
         Erased<S>: Call + 'static,
     {
-        self.0.insert(path, Method { service: Arc::new(Erased(service)), streams: true });
+        self.by_path.insert(path, Method { service: Arc::new(Erased(service)), streams: true });
+    }
+
+    /// Enters a service that is not etcd's, with all of its methods.
+    pub(crate) fn add_other<S: NamedService + IntoHandler>(&mut self, service: S) {
+        let service: Arc<dyn Call> = Arc::new(Erased(service.into_handler()));
+        // Which of its methods stream is not known, and only a deadline for the whole response does for all.
+        self.by_service.insert(S::NAME, Method { service, streams: true });
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Method> {
-        self.0.get(path)
+        let of_service = || {
+            let (service, _) = path.strip_prefix('/')?.split_once('/')?;
+            self.by_service.get(service)
+        };
+        self.by_path.get(path).or_else(of_service)
     }
 
     pub(crate) fn has_service(&self, name: &str) -> bool {
-        rpcs::RPCS.iter().any(|rpc| rpc.service() == name && self.0.contains_key(rpc.path()))
+        rpcs::RPCS.iter().any(|rpc| rpc.service() == name && self.by_path.contains_key(rpc.path()))
     }
 
     /// Puts a layer around every method.
-    pub(crate) fn wrap(&mut self, layer: impl Fn(Handler) -> Handler) {
-        for method in self.0.values_mut() {
-            let handler = layer(BoxCloneSyncService::new(Shared(Arc::clone(&method.service))));
-            method.service = Arc::new(Erased(handler));
+    pub(crate) fn wrap<L>(&mut self, layer: &L)
+    where
+        L: Layer<Handler>,
+        L::Service: IntoHandler,
+    {
+        for method in self.by_path.values_mut().chain(self.by_service.values_mut()) {
+            let handler = BoxCloneSyncService::new(Shared(Arc::clone(&method.service)));
+            method.service = Arc::new(Erased(layer.layer(handler).into_handler()));
         }
     }
 }

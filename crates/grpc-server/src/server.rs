@@ -19,8 +19,9 @@ use prometheus::Registry;
 use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
+use tonic::server::NamedService;
 use tonic_health::pb::health_server::HealthServer;
-use tower::{Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 
 use crate::chain::Chain;
 use crate::cluster::ClusterService;
@@ -29,7 +30,7 @@ use crate::health::{EngineHealth, HealthService};
 use crate::kv::KvService;
 use crate::lease::{KeepAliveService, LeaseService};
 use crate::maintenance::MaintenanceService;
-use crate::methods::{Handler, Methods};
+use crate::methods::{Handler, IntoHandler, Methods};
 use crate::watch::WatchService;
 use crate::{Config, deadline, rpcs, texts};
 
@@ -122,11 +123,25 @@ impl Server {
         Endpoint { listener, service }
     }
 
-    /// Puts a layer of one's own around every gRPC method, outside the server's chain.
+    /// Puts a tower layer around every gRPC method, outside the server's chain. Services that are added later are outside
+    /// of the layer.
     #[must_use]
-    pub fn map(&self, layer: impl Fn(Handler) -> Handler) -> Self {
+    pub fn layer<L>(&self, layer: &L) -> Self
+    where
+        L: Layer<Handler>,
+        L::Service: IntoHandler,
+    {
         let mut inner = Inner::clone(&self.0);
         inner.methods.wrap(layer);
+        Self(Arc::new(inner))
+    }
+
+    /// Serves another gRPC service beside etcd's, which have precedence over one of the same name. The server's chain,
+    /// which knows only etcd's methods, does not stand around it. Deadlines of requests hold for it.
+    #[must_use]
+    pub fn add_service<S: NamedService + IntoHandler>(&self, service: S) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        inner.methods.add_other(service);
         Self(Arc::new(inner))
     }
 

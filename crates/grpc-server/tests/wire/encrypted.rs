@@ -11,12 +11,12 @@ use ferretcd_listen::{Drain, Listener, serve};
 use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, PeerIdentity, ServerConfig, ServerTls};
 use h2::client::Builder;
 use http::Request;
+use hyper::body::Incoming;
 use prometheus::Registry;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tower::ServiceExt as _;
-use tower::util::BoxCloneSyncService;
+use tower::util::MapRequestLayer;
 
 use crate::support::*;
 
@@ -138,14 +138,10 @@ async fn requests_know_who_they_are_from() {
     let (served, dir) = (Served::start().await, directory());
     let seen = Arc::new(Mutex::new(None));
     let note = Arc::clone(&seen);
-    let server = served.server.map(move |handler| {
-        let note = Arc::clone(&note);
-        BoxCloneSyncService::new(handler.map_request(move |request: Request<_>| {
-            *note.lock().expect("no holder panics") =
-                request.extensions().get::<Arc<PeerIdentity>>().cloned();
-            request
-        }))
-    });
+    let server = served.server.layer(&MapRequestLayer::new(move |request: Request<Incoming>| {
+        *note.lock().expect("no holder panics") = request.extensions().get::<Arc<PeerIdentity>>().cloned();
+        request
+    }));
     let (mutual, client) = mutual(dir.path(), "alice");
     let encrypted = Encrypted::start(&server, mutual).await;
     let client = encrypted.client(client).await;
