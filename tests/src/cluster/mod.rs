@@ -96,10 +96,7 @@ pub enum StartError {
     },
     /// The member in this process did not start.
     #[error(transparent)]
-    Member(#[from] ferretcd_engine::StartError),
-    /// The services of the member in this process could not be put together.
-    #[error("register the metrics of the services")]
-    Services(#[from] prometheus::Error),
+    Member(#[from] ferretcd_embed::StartError),
 }
 
 /// One running server with a data directory of its own, which is removed with the value.

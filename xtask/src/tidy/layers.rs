@@ -22,8 +22,8 @@ const DEVELOPMENT: &[&str] = &["sim", "bench", "tests", "xtask"];
 const RIM: usize = 6;
 
 /// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages and stands
-/// behind a port, ports and the connections to peers are encrypted in the same way, and discovery logs durations in Go's
-/// notation.
+/// behind a port, ports and the connections to peers are encrypted in the same way, discovery logs durations in Go's
+/// notation, and embed looks for the founders of a cluster.
 const ALLOWED: &[(&str, &str)] = &[
     ("grpc-server", "interceptors"),
     ("grpc-server", "http-pages"),
@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("listen", "tls"),
     ("transport", "tls"),
     ("discovery", "flags"),
+    ("embed", "discovery"),
 ];
 
 /// Edges that the layers would permit: both crates serve any engine.

@@ -1,0 +1,73 @@
+//! The flags of the cluster, and how others reach the member.
+
+use ferretcd_discovery::Discovery;
+use ferretcd_embed::{Advertise, Cluster, ClusterState, Listen};
+use ferretcd_flags::Settings;
+use ferretcd_membership::{Url, parse_initial_cluster};
+
+use super::discovery::discovery;
+use crate::diagnostic::Diagnostic;
+use crate::error::ConfigError;
+
+/// The advertised URLs. One that was not given, on a member that listens on all interfaces, has this machine's
+/// address instead of `localhost`.
+pub(super) fn advertise(
+    settings: &Settings,
+    listen: &Listen,
+    host: impl FnOnce() -> Option<String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Advertise {
+    let mut advertise = Advertise {
+        peer: settings.urls("initial-advertise-peer-urls"),
+        client: settings.urls("advertise-client-urls"),
+    };
+    let everywhere = |urls: &[Url]| urls.first().is_some_and(|url| url.host() == "0.0.0.0");
+    let peer = everywhere(&listen.peer) && is_default(&advertise.peer, "http://localhost:2380");
+    let client = everywhere(&listen.client) && is_default(&advertise.client, "http://localhost:2379");
+    if !peer && !client {
+        return advertise;
+    }
+    if let Some(host) = host() {
+        if peer {
+            advertise.peer = vec![listen.peer[0].with_host(&host)];
+        }
+        if client {
+            advertise.client = vec![listen.client[0].with_host(&host)];
+        }
+        diagnostics.push(Diagnostic::AdvertisedHost { host });
+    }
+    advertise
+}
+
+fn is_default(urls: &[Url], default: &str) -> bool {
+    matches!(urls, [url] if url.as_str() == default)
+}
+
+pub(super) fn cluster(settings: &Settings, name: &str, peer_urls: &[Url]) -> Result<Cluster, ConfigError> {
+    let discovery = discovery(settings)?;
+    let initial_cluster = match discovery {
+        Some(Discovery::Srv(_)) => Default::default(),
+        None if settings.is_set("initial-cluster") => {
+            parse_initial_cluster(&settings.text("initial-cluster")).map_err(ConfigError::InitialCluster)?
+        }
+        // etcd puts the default URL here unless the name is given; such a member could not start.
+        _ => [(name.to_owned(), peer_urls.to_vec())].into(),
+    };
+    Ok(Cluster {
+        initial_cluster,
+        token: match &discovery {
+            Some(Discovery::Registry(registry)) => registry.token.clone(),
+            _ => settings.text("initial-cluster-token"),
+        },
+        discovery,
+        state: match &*settings.text("initial-cluster-state") {
+            "new" | "" => ClusterState::New,
+            "existing" => ClusterState::Existing,
+            other => return Err(ConfigError::ClusterState(other.to_owned())),
+        },
+        strict_reconfig_check: settings.bool("strict-reconfig-check"),
+        learners_max: usize::try_from(settings.int("max-learners")).unwrap_or(0),
+        pre_vote: settings.bool("pre-vote"),
+        force_new: settings.bool("force-new-cluster"),
+    })
+}

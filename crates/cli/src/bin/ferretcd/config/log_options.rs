@@ -1,0 +1,97 @@
+//! The flags of logging.
+
+use ferretcd_flags::Settings;
+use ferretcd_logging::{Format, LogOptions, Output};
+
+use crate::error::ConfigError;
+
+/// The options of the log.
+pub(crate) fn log_options(settings: &Settings) -> Result<LogOptions, ConfigError> {
+    let logger = settings.text("logger");
+    if logger != "zap" {
+        return Err(ConfigError::Logger(logger));
+    }
+    let outputs = settings.list("log-outputs");
+    if outputs.len() > 1 && outputs.iter().any(|output| output == "default") {
+        return Err(ConfigError::LogOutputs);
+    }
+    if settings.bool("enable-log-rotation") {
+        check_rotation(&outputs, &settings.text("log-rotation-config-json"))?;
+    }
+    let level = settings.text("log-level");
+    let format = settings.text("log-format");
+    Ok(LogOptions {
+        level: level.parse().map_err(|()| ConfigError::LogLevel(level))?,
+        format: match &*format {
+            "json" | "" => Format::Json,
+            "console" => Format::Console,
+            _ => return Err(ConfigError::LogFormat(format)),
+        },
+        outputs: if outputs.is_empty() {
+            vec![Output::Stderr]
+        } else {
+            outputs.into_iter().map(Output::from).collect()
+        },
+    })
+}
+
+fn check_rotation(outputs: &[String], config: &str) -> Result<(), ConfigError> {
+    let files =
+        outputs.iter().filter(|output| !matches!(&***output, "default" | "stderr" | "stdout")).count();
+    if files > 1 || (files == 0 && outputs.len() <= 1) {
+        return Err(ConfigError::LogRotationOutput);
+    }
+    serde_json::from_str::<serde_json::Map<_, _>>(config).map(drop).map_err(ConfigError::LogRotationConfig)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use ferretcd_flags::{Command, parse_command_line};
+    use ferretcd_logging::Severity;
+
+    use super::*;
+
+    fn options(flags: &[&str]) -> Result<LogOptions, String> {
+        let Ok(Command::Run(settings, None)) = parse_command_line(flags.iter().map(OsString::from)) else {
+            panic!("{flags:?}");
+        };
+        log_options(&settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn outputs_and_levels() {
+        assert_eq!(options(&[]).unwrap(), LogOptions::default());
+        let flags =
+            ["--log-outputs=stdout,systemd/journal,/a/b", "--log-level=dpanic", "--log-format=console"];
+        let expected = LogOptions {
+            level: Severity::DPanic,
+            format: Format::Console,
+            outputs: vec![Output::Stdout, Output::Journal, Output::File("/a/b".into())],
+        };
+        assert_eq!(options(&flags).unwrap(), expected);
+    }
+
+    #[test]
+    fn errors() {
+        fn check(flags: &[&str], expected: &str) {
+            assert_eq!(options(flags).unwrap_err(), expected);
+        }
+        check(&["--logger=capnslog"], "unknown logger option \"capnslog\"");
+        check(&["--log-outputs=default,stderr"], "multi logoutput for \"default\" is not supported yet");
+        check(&["--log-format=xml"], "unknown log format: xml, supported values json, console");
+        check(
+            &["--log-level=trace"],
+            "unrecognized level: \"trace\", supported values debug, info, warn, error, panic, fatal",
+        );
+        let rotation = "--log-outputs requires a single file path when --log-rotate-config-json is defined";
+        check(&["--enable-log-rotation"], rotation);
+        check(&["--enable-log-rotation", "--log-outputs=/a,/b"], rotation);
+        check(
+            &["--enable-log-rotation", "--log-outputs=/a", "--log-rotation-config-json={"],
+            "improperly formatted log rotation config: EOF while parsing an object at line 1 column 1",
+        );
+        assert!(options(&["--enable-log-rotation", "--log-outputs=stderr,/a"]).is_ok());
+    }
+}

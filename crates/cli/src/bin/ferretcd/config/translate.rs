@@ -1,0 +1,290 @@
+//! From the values of flags to the configuration.
+
+use std::time::Duration;
+
+use ferretcd_embed::{Compaction, Config, Http, Limits, Listen, Storage, Warnings};
+use ferretcd_engine::CorruptionChecks;
+use ferretcd_flags::Settings;
+
+use super::check::check;
+use super::cluster::{advertise, cluster};
+use super::compaction::auto_compaction;
+use super::feature_gates::FeatureGates;
+use super::security::security;
+use super::timing::raft;
+use crate::diagnostic::{Diagnostic, RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX};
+use crate::error::ConfigError;
+
+const WATCH_PROGRESS_MIN: Duration = Duration::from_millis(100);
+
+/// Everything that the program is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct ProgramConfig {
+    pub(crate) server: Config,
+    /// As they were given, for the log. What is behind them is in `server`.
+    pub(crate) feature_gates: FeatureGates,
+    /// Threads of the async runtime; `None` lets the program choose.
+    pub(crate) worker_threads: Option<usize>,
+}
+
+/// Checks the settings and resolves every default. Pushes diagnostics that deserve a log line, also before an error.
+///
+/// `host` returns this machine's address on its default route; it is called only if the address matters.
+pub(crate) fn translate(
+    settings: &Settings,
+    host: impl FnOnce() -> Option<String>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<ProgramConfig, ConfigError> {
+    check(settings, diagnostics)?;
+    let name = settings.text("name");
+    let listen = listen(settings);
+    let advertise = advertise(settings, &listen, host, diagnostics);
+    let cluster = cluster(settings, &name, &advertise.peer)?;
+    let security = security(settings, &listen, diagnostics)?;
+    let feature_gates = FeatureGates::parse(&settings.text("feature-gates"))?;
+    let compact_hash_check_interval = settings.duration("compact-hash-check-time").at_least_zero();
+    let server = Config {
+        data_dir: match &*settings.text("data-dir") {
+            "" => format!("{name}.etcd").into(),
+            directory => directory.into(),
+        },
+        name,
+        wal_dir: Some(settings.text("wal-dir")).filter(|text| !text.is_empty()).map(Into::into),
+        listen,
+        advertise,
+        cluster,
+        raft: raft(settings),
+        storage: storage(settings, diagnostics),
+        limits: limits(settings, diagnostics),
+        compaction: compaction(settings)?,
+        http: Http {
+            cors: settings.list("cors"),
+            host_whitelist: settings.list("host-whitelist"),
+            extensive_metrics: settings.text("metrics") == "extensive",
+        },
+        security,
+        warnings: Warnings {
+            apply: settings.duration("warning-apply-duration").at_least_zero(),
+            unary_request: span(settings, "warning-unary-request-duration")
+                .unwrap_or(Warnings::default().unary_request),
+        },
+        watch_progress_interval: watch_progress_interval(settings, diagnostics),
+        lease_checkpoint: feature_gates.is_enabled("LeaseCheckpoint"),
+        corruption_checks: CorruptionChecks {
+            at_start: feature_gates.is_enabled("InitialCorruptCheck"),
+            periodic: span(settings, "corrupt-check-time"),
+            compactions: feature_gates.is_enabled("CompactHashCheck").then_some(compact_hash_check_interval),
+        },
+        refetch_corrupt_data: settings.bool("refetch-corrupt-data"),
+        ..Config::default()
+    };
+    if settings.text("data-dir").is_empty() {
+        diagnostics.push(Diagnostic::DefaultDataDir { path: server.data_dir.clone() });
+    }
+    let worker_threads = to_usize(settings.uint("worker-threads"));
+    Ok(ProgramConfig { server, feature_gates, worker_threads })
+}
+
+fn listen(settings: &Settings) -> Listen {
+    Listen {
+        peer: settings.urls("listen-peer-urls"),
+        client: settings.urls("listen-client-urls"),
+        client_http: settings.urls("listen-client-http-urls"),
+        metrics: settings.urls("listen-metrics-urls"),
+        reuse_port: settings.bool("socket-reuse-port"),
+    }
+}
+
+fn storage(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Storage {
+    let defaults = Storage::default();
+    let quota_bytes = match settings.int("quota-backend-bytes") {
+        0 => defaults.quota_bytes,
+        bytes => u64::try_from(bytes).ok(),
+    };
+    if let Some(bytes) = quota_bytes.filter(|bytes| *bytes > RECOMMENDED_QUOTA_BYTES_MAX) {
+        diagnostics.push(Diagnostic::LargeQuota { bytes });
+    }
+    let mut snapshot_count = settings.uint("snapshot-count");
+    if snapshot_count == 0 {
+        snapshot_count = defaults.snapshot_count;
+        diagnostics.push(Diagnostic::DefaultSnapshotCount { count: snapshot_count });
+    }
+    let mut snapshot_catchup_entries = settings.uint("snapshot-catchup-entries");
+    if snapshot_catchup_entries == 0 {
+        snapshot_catchup_entries = defaults.snapshot_catchup_entries;
+        diagnostics.push(Diagnostic::DefaultCatchupEntries { entries: snapshot_catchup_entries });
+    }
+    Storage {
+        quota_bytes,
+        batch_interval: span(settings, "backend-batch-interval").unwrap_or(defaults.batch_interval),
+        batch_limit: positive(settings.int("backend-batch-limit")).unwrap_or(defaults.batch_limit),
+        snapshot_count,
+        snapshot_catchup_entries,
+        max_wals: settings.uint("max-wals"),
+        unsafe_no_fsync: settings.bool("unsafe-no-fsync"),
+    }
+}
+
+fn limits(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Limits {
+    let bytes = settings.uint("max-request-bytes");
+    if bytes > RECOMMENDED_REQUEST_BYTES_MAX {
+        diagnostics.push(Diagnostic::LargeRequests { bytes });
+    }
+    Limits {
+        txn_ops_max: usize::try_from(settings.uint("max-txn-ops")).unwrap_or(usize::MAX),
+        request_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
+        concurrent_streams_max: u32::try_from(settings.uint("max-concurrent-streams")).unwrap_or(u32::MAX),
+        keepalive_interval: span(settings, "grpc-keepalive-interval"),
+        keepalive_timeout: span(settings, "grpc-keepalive-timeout"),
+    }
+}
+
+fn compaction(settings: &Settings) -> Result<Compaction, ConfigError> {
+    let defaults = Compaction::default();
+    Ok(Compaction {
+        auto: auto_compaction(
+            &settings.text("auto-compaction-mode"),
+            &settings.text("auto-compaction-retention"),
+        )?,
+        batch_limit: positive(settings.int("compaction-batch-limit")).unwrap_or(defaults.batch_limit),
+        sleep_interval: span(settings, "compaction-sleep-interval").unwrap_or(defaults.sleep_interval),
+    })
+}
+
+fn watch_progress_interval(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Duration {
+    let interval =
+        span(settings, "watch-progress-notify-interval").unwrap_or(Config::default().watch_progress_interval);
+    if interval < WATCH_PROGRESS_MIN {
+        diagnostics.push(Diagnostic::ShortWatchProgress { min: WATCH_PROGRESS_MIN });
+    }
+    interval.max(WATCH_PROGRESS_MIN)
+}
+
+/// A duration, where zero and less mean that there is none.
+fn span(settings: &Settings, name: &str) -> Option<Duration> {
+    Some(settings.duration(name).at_least_zero()).filter(|duration| !duration.is_zero())
+}
+
+fn positive(number: i64) -> Option<usize> {
+    u64::try_from(number).ok().and_then(to_usize)
+}
+
+fn to_usize(number: u64) -> Option<usize> {
+    usize::try_from(number).ok().filter(|number| *number > 0)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::ffi::OsString;
+
+    use ferretcd_flags::{Command, parse_command_line};
+
+    use super::*;
+
+    pub(crate) fn try_config(flags: &[&str]) -> Result<(ProgramConfig, Vec<Diagnostic>), ConfigError> {
+        let Ok(Command::Run(settings, None)) = parse_command_line(flags.iter().map(OsString::from)) else {
+            panic!("{flags:?}");
+        };
+        let mut diagnostics = Vec::new();
+        let config = translate(&settings, || Some("192.0.2.7".to_owned()), &mut diagnostics)?;
+        Ok((config, diagnostics))
+    }
+
+    pub(crate) fn config(flags: &[&str]) -> ProgramConfig {
+        try_config(flags).unwrap().0
+    }
+
+    #[test]
+    fn defaults_are_those_of_embed() {
+        let (config, diagnostics) = try_config(&[]).unwrap();
+        assert_eq!(format!("{:?}", config.server), format!("{:?}", Config::default()));
+        assert_eq!(config.worker_threads, None);
+        let expected = [
+            Diagnostic::SinglePort,
+            Diagnostic::DefaultName,
+            Diagnostic::DefaultDataDir { path: "default.etcd".into() },
+        ];
+        assert_eq!(diagnostics, expected);
+    }
+
+    #[test]
+    fn zero_and_less_mean_the_default_or_nothing() {
+        let config = config(&[
+            "--quota-backend-bytes=-1",
+            "--snapshot-count=0",
+            "--snapshot-catchup-entries=0",
+            "--grpc-keepalive-interval=0",
+            "--grpc-keepalive-timeout=-1s",
+            "--warning-unary-request-duration=0",
+            "--warning-apply-duration=0",
+            "--backend-batch-limit=-5",
+        ])
+        .server;
+        assert_eq!(config.storage.quota_bytes, None);
+        assert_eq!(config.storage.snapshot_count, 10_000);
+        assert_eq!(config.storage.snapshot_catchup_entries, 5_000);
+        assert_eq!((config.limits.keepalive_interval, config.limits.keepalive_timeout), (None, None));
+        assert_eq!(config.warnings.unary_request, Duration::from_millis(300));
+        assert_eq!(config.warnings.apply, Duration::ZERO);
+        assert_eq!(config.storage.batch_limit, 10_000);
+    }
+
+    #[test]
+    fn watch_progress_interval_has_a_minimum() {
+        let check = |flag: &str, expected: Duration, is_adjusted: bool| {
+            let (config, diagnostics) = try_config(&[flag]).unwrap();
+            assert_eq!(config.server.watch_progress_interval, expected, "{flag}");
+            let notice = Diagnostic::ShortWatchProgress { min: WATCH_PROGRESS_MIN };
+            assert_eq!(diagnostics.contains(&notice), is_adjusted, "{flag}");
+        };
+        check("--watch-progress-notify-interval=0", Duration::from_secs(600), false);
+        check("--watch-progress-notify-interval=3s", Duration::from_secs(3), false);
+        check("--watch-progress-notify-interval=100ms", WATCH_PROGRESS_MIN, false);
+        check("--watch-progress-notify-interval=1ms", WATCH_PROGRESS_MIN, true);
+    }
+
+    #[test]
+    fn the_initial_cluster_follows_name_and_urls() {
+        fn check(flags: &[&str], expected: &str) {
+            assert_eq!(config(flags).server.cluster.initial_cluster_text(), expected);
+        }
+        check(&["--name=a"], "a=http://localhost:2380");
+        check(
+            &["--name=a", "--initial-advertise-peer-urls=http://h:2,http://h:1"],
+            "a=http://h:1,a=http://h:2",
+        );
+        check(&["--initial-advertise-peer-urls=http://h:2"], "default=http://h:2");
+        check(&["--name=a", "--initial-cluster=b=http://h:1"], "b=http://h:1");
+        check(&["--listen-peer-urls=http://0.0.0.0:99"], "default=http://192.0.2.7:99");
+        check(&["--discovery-srv=example.com"], "");
+    }
+
+    #[test]
+    fn the_implied_initial_cluster_can_be_founded() {
+        for flags in [
+            &[][..],
+            &["--name=a"],
+            &["--name=a", "--initial-advertise-peer-urls=http://10.0.0.1:1,http://10.0.0.1:2"],
+        ] {
+            assert_eq!(config(flags).server.check_bootstrap(), Ok(()), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_host_is_looked_up_only_if_it_matters() {
+        let (config, diagnostics) =
+            try_config(&["--name=a", "--listen-peer-urls=http://0.0.0.0:2380"]).unwrap();
+        assert_eq!(config.server.advertise.peer[0].as_str(), "http://192.0.2.7:2380");
+        assert!(diagnostics.contains(&Diagnostic::AdvertisedHost { host: "192.0.2.7".to_owned() }));
+        let flags = ["--listen-peer-urls=http://0.0.0.0:2380", "--initial-advertise-peer-urls=http://h:2380"];
+        assert_eq!(self::config(&flags).server.advertise.peer[0].as_str(), "http://h:2380");
+    }
+
+    #[test]
+    fn large_limits_are_diagnostics() {
+        let flags = ["--max-request-bytes=10485761", "--quota-backend-bytes=8589934593"];
+        let (_, diagnostics) = try_config(&flags).unwrap();
+        assert!(diagnostics.contains(&Diagnostic::LargeRequests { bytes: 10_485_761 }));
+        assert!(diagnostics.contains(&Diagnostic::LargeQuota { bytes: 8_589_934_593 }));
+    }
+}

@@ -1,0 +1,146 @@
+//! Running a member: start, serve, and end by a signal.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ferretcd_data_dir::Contents;
+use ferretcd_embed::{End, Prepared, Server, StartError};
+use ferretcd_engine::explain;
+use tracing::{error, info};
+
+use crate::config::ProgramConfig;
+use crate::lifecycle::{ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
+use crate::start_line::log_start;
+
+/// How long the end waits for threads that read or write files for other members.
+const STRAGGLERS_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many tasks a worker runs before it looks at what others have queued for it. With a thousand calls under way
+/// its own queue overflows into that one, and at tokio's default the overflow waits a tenth of a second.
+const GLOBAL_QUEUE_TICKS: u32 = 8;
+/// How many tasks a worker runs before it looks at the sockets.
+const EVENT_TICKS: u32 = 31;
+/// Threads that read large ranges at the same time. More would not read faster, but hold more responses in memory.
+const BLOCKING_THREADS_MAX: usize = 16;
+
+/// Why a member did not run, or not to its end.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Start(StartError),
+    #[error("start the runtime: {0}")]
+    Runtime(io::Error),
+    #[error("catch signals: {0}")]
+    Signals(io::Error),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// How a member ends in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Signal(ExitSignal),
+    /// The cluster has removed the member.
+    Removed,
+}
+
+impl From<StartError> for RunError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Failed(reason) => Self::Failed(reason),
+            error => Self::Start(error),
+        }
+    }
+}
+
+/// Runs a member until a signal ends it; returns the exit status.
+pub(crate) fn run(config: ProgramConfig) -> ExitCode {
+    if let Err(error) = raise_fd_limit() {
+        error!(level = "fatal", limit = error.limit, "recommended-limit" = FD_RESERVED, "{error}");
+        return ExitCode::FAILURE;
+    }
+    let data_dir = &config.server.data_dir;
+    let found = match Contents::identify(data_dir) {
+        Ok(found) => found,
+        Err(error) => {
+            error!(level = "fatal", %error, "failed to use the data directory");
+            return ExitCode::FAILURE;
+        }
+    };
+    let message = match found {
+        Contents::Empty => "Initialize and start etcd server",
+        Contents::Member => "server has already been initialized",
+    };
+    info!("data-dir" = %data_dir.display(), "dir-type" = found.as_str(), "{message}");
+    log_start(&config);
+    match run_member(config) {
+        Ok(Exit::Signal(signal)) => signal.end_process(),
+        Ok(Exit::Removed) => ExitCode::SUCCESS,
+        Err(error @ RunError::Failed(_)) => {
+            error!(level = "fatal", error = explain(&error), "etcd server failed");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            error!(level = "fatal", error = explain(&error), "failed to start etcd server");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_member(config: ProgramConfig) -> Result<Exit, RunError> {
+    let ProgramConfig { server, worker_threads, .. } = config;
+    // May wait for the name service, so before signals are caught: until then they end the process at once.
+    let prepared = Server::builder(server).prepare()?;
+    // One core is left to the threads that order, log and apply.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = worker_threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("rim")
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .global_queue_interval(GLOBAL_QUEUE_TICKS)
+        .event_interval(EVENT_TICKS)
+        .enable_all()
+        .build()
+        .map_err(RunError::Runtime)?;
+    let exit = runtime.block_on(serve(prepared));
+    // Snapshots on their way from or to another member are of no use any more, and may take long.
+    runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
+    exit
+}
+
+async fn serve(prepared: Prepared) -> Result<Exit, RunError> {
+    let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
+    let server = tokio::select! {
+        biased;
+        started = prepared.start() => started?,
+        signal = signals.recv() => return Ok(exit_by(signal)),
+    };
+    let exit = serve_until_exit(&server, &mut signals).await;
+    server.stop().await;
+    exit
+}
+
+async fn serve_until_exit(server: &Server, signals: &mut ShutdownSignals) -> Result<Exit, RunError> {
+    tokio::select! {
+        ready = server.ready() => match ready {
+            Ok(()) => {}
+            Err(StartError::Removed) => return Ok(Exit::Removed),
+            Err(error) => return Err(error.into()),
+        },
+        signal = signals.recv() => return Ok(exit_by(signal)),
+    }
+    notify_ready();
+    tokio::select! {
+        signal = signals.recv() => Ok(exit_by(signal)),
+        end = server.ended() => match end {
+            End::Removed => Ok(Exit::Removed),
+            End::Failed(reason) => Err(RunError::Failed(reason)),
+        },
+    }
+}
+
+fn exit_by(signal: ExitSignal) -> Exit {
+    info!(signal = signal.name(), "received signal; shutting down");
+    Exit::Signal(signal)
+}

@@ -1,0 +1,256 @@
+//! Requests to the other members before this one starts for the first time: which cluster does it join, under which id,
+//! and has it been a member before?
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferretcd_base::MemberId;
+use ferretcd_engine::{Bootstrap, PeerError};
+use ferretcd_membership::{Member, Url};
+use ferretcd_transport::{Connect, cluster_members};
+use tokio::task::spawn_blocking;
+
+use super::founders::founders;
+use super::resolved_urls::{HostNames, ResolvedUrl, Unresolved, first_difference, resolve_urls};
+use crate::config::{ClusterState, Config};
+
+/// Longest time for the response of another founder, which usually does not run yet; etcd's.
+const FOUNDING_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest time for the response of a member of a running cluster.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A cluster that can't be joined. The text behind the first colon is etcd's where it has one.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The configuration names no other member.
+    #[error(
+        "cannot fetch cluster info from peer urls: --initial-cluster names no other member; list those of the running \
+         cluster"
+    )]
+    Nobody,
+    /// The cluster knows the member, which has lost its data.
+    #[error(
+        "member {0} has already been bootstrapped; its data are gone, and with them its promises: remove it with \
+         `etcdctl member remove`, add it again, and start it with --initial-cluster-state=existing"
+    )]
+    Bootstrapped(MemberId),
+    /// No other member responds.
+    #[error(
+        "cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs ({0})"
+    )]
+    Unreachable(PeerError),
+    /// The cluster has more members than the initial cluster, or fewer.
+    #[error(
+        "error validating peerURLs {cluster}: member count is unequal; add this member with `etcdctl member add` first, \
+         and list all members in --initial-cluster"
+    )]
+    Count {
+        /// The cluster's members.
+        cluster: String,
+    },
+    /// A member of the initial cluster is not in the cluster.
+    #[error(
+        "error validating peerURLs {cluster}: unmatched member while checking PeerURLs ({urls:?} belong to nobody{})",
+        .unresolved.as_ref().map(|error| format!("; {error}")).unwrap_or_default()
+    )]
+    Unmatched {
+        /// The cluster's members.
+        cluster: String,
+        /// The URLs in the initial cluster.
+        urls: Vec<String>,
+        /// The first URL, of the initial cluster or of the cluster, that could not be compared by its addresses.
+        unresolved: Option<Unresolved>,
+    },
+}
+
+/// What a member without a log begins with. Sends requests to the other members of the initial cluster.
+pub(crate) async fn found_or_join(
+    config: &Config,
+    connect: Arc<dyn Connect>,
+) -> Result<Bootstrap, JoinError> {
+    if config.cluster.state == ClusterState::Existing {
+        return join(config, connect).await;
+    }
+    let as_founder = founders(config);
+    if let Some(own) = as_founder.member_id(&config.name) {
+        check_is_new(config, own, connect).await?;
+    }
+    Ok(as_founder)
+}
+
+/// Requests the list of members from those of the initial cluster, and finds this member in it.
+async fn join(config: &Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, JoinError> {
+    let others = other_urls(config);
+    if others.is_empty() {
+        return Err(JoinError::Nobody);
+    }
+    let (cluster_id, members) =
+        cluster_members(connect, &others, TIMEOUT).await.map_err(JoinError::Unreachable)?;
+    let (config, listed) = (config.clone(), members.clone());
+    // Blocks on the name service.
+    let own = spawn_blocking(move || own_member(&config, &listed));
+    let member_id = own.await.expect("names are looked up without panics")?;
+    Ok(Bootstrap::Existing { cluster_id, member_id, members })
+}
+
+/// Errs if a running cluster knows this member, which has no data: it would vote a second time in a term that it has
+/// forgotten. Members that do not respond are assumed not to run yet, as when a cluster is founded.
+async fn check_is_new(config: &Config, own: MemberId, connect: Arc<dyn Connect>) -> Result<(), JoinError> {
+    let others = other_urls(config);
+    if others.is_empty() {
+        return Ok(());
+    }
+    let Ok((_, members)) = cluster_members(connect, &others, FOUNDING_TIMEOUT).await else { return Ok(()) };
+    let is_known = members.iter().any(|member| member.id == own && !member.client_urls.is_empty());
+    if is_known { Err(JoinError::Bootstrapped(own)) } else { Ok(()) }
+}
+
+/// The peer URLs of all other members of the initial cluster.
+fn other_urls(config: &Config) -> Vec<String> {
+    let listed = &config.cluster.initial_cluster;
+    texts(listed.iter().filter(|(name, _)| **name != config.name).flat_map(|(_, urls)| urls))
+}
+
+/// The member of the cluster that has this member's URLs. The other members of the initial cluster have to be in the
+/// cluster as well: a list that differs from the cluster's is out of date, or that of another cluster.
+fn own_member(config: &Config, members: &[Member]) -> Result<MemberId, JoinError> {
+    let cluster = || {
+        let shown = members.iter().map(|member| format!("{}={}", member.id, member.peer_urls.join(",")));
+        shown.collect::<Vec<_>>().join(" ")
+    };
+    let listed = &config.cluster.initial_cluster;
+    if listed.len() != members.len() {
+        return Err(JoinError::Count { cluster: cluster() });
+    }
+    let (found, unresolved) = find_members(listed, members);
+    let unmatched = |urls: &[Url]| JoinError::Unmatched {
+        cluster: cluster(),
+        urls: texts(urls),
+        unresolved: unresolved.clone(),
+    };
+    if let Some((_, urls)) = listed.iter().find(|(name, _)| !found.contains_key(name.as_str())) {
+        return Err(unmatched(urls));
+    }
+    found.get(config.name.as_str()).copied().ok_or_else(|| unmatched(&config.advertise.peer))
+}
+
+/// The ids of the members of the initial cluster, each another one. Texts are compared first. Only where they differ,
+/// host names are looked up; the first that has no address is returned as well.
+fn find_members<'a>(
+    listed: &'a BTreeMap<String, Vec<Url>>,
+    members: &[Member],
+) -> (BTreeMap<&'a str, MemberId>, Option<Unresolved>) {
+    let urls = |member: &Member| Url::parse_list(&member.peer_urls.join(",")).unwrap_or_default();
+    let mut left: Vec<_> = members.iter().map(|member| (member.id, urls(member))).collect();
+    let mut found = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (name, urls) in listed {
+        match left.iter().position(|(_, theirs)| urls == theirs) {
+            Some(at) => {
+                found.insert(name.as_str(), left.swap_remove(at).0);
+            }
+            None => missing.push((name.as_str(), urls)),
+        }
+    }
+    let unresolved = find_by_addresses(&missing, &left, &mut found);
+    (found, unresolved)
+}
+
+/// Adds the members whose URLs lead to the same addresses as those of a member that is left. Each URL is looked up once.
+fn find_by_addresses<'a>(
+    missing: &[(&'a str, &Vec<Url>)],
+    left: &[(MemberId, Vec<Url>)],
+    found: &mut BTreeMap<&'a str, MemberId>,
+) -> Option<Unresolved> {
+    let mut unresolved = None;
+    let mut resolve = |urls: &[Url]| match resolve_urls(urls, HostNames::All) {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            unresolved.get_or_insert(error);
+            Vec::new()
+        }
+    };
+    let missing: Vec<_> = missing.iter().map(|(name, urls)| (*name, resolve(urls))).collect();
+    let mut left: Vec<_> = left.iter().map(|(id, urls)| (*id, resolve(urls))).collect();
+    for (name, urls) in missing {
+        if let Some(at) = left.iter().position(|(_, theirs)| are_same(&urls, theirs)) {
+            found.insert(name, left.swap_remove(at).0);
+        }
+    }
+    unresolved
+}
+
+/// Whether two lists are the URLs of one member. An empty list is that of none.
+fn are_same(some: &[ResolvedUrl], others: &[ResolvedUrl]) -> bool {
+    !some.is_empty() && some.len() == others.len() && first_difference(some, others).is_none()
+}
+
+fn texts<'a>(urls: impl IntoIterator<Item = &'a Url>) -> Vec<String> {
+    urls.into_iter().map(|url| url.as_str().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ferretcd_membership::parse_initial_cluster;
+
+    use super::*;
+
+    /// Which of the members with ids 1, 2 and so on are found for the names of the initial cluster.
+    fn check(listed: &str, members: &[&[&str]], expected: &[(&str, u64)]) {
+        let listed = parse_initial_cluster(listed).expect("names with URLs");
+        let members = (1..).zip(members).map(|(id, urls)| {
+            let peer_urls = urls.iter().map(|url| (*url).to_owned()).collect();
+            Member { id: MemberId(id), peer_urls, ..Member::default() }
+        });
+        let members: Vec<_> = members.collect();
+        let (found, _) = find_members(&listed, &members);
+        let found: Vec<_> = found.into_iter().map(|(name, id)| (name, id.0)).collect();
+        assert_eq!(found, expected, "{listed:?} among {members:?}");
+    }
+
+    #[test]
+    fn members_are_found_by_their_urls() {
+        let two: [&[&str]; 2] = [&["http://10.0.0.2:1"], &["http://10.0.0.1:1"]];
+        check("a=http://10.0.0.1:1,b=http://10.0.0.2:1", &two, &[("a", 2), ("b", 1)]);
+        check("a=http://10.0.0.1:1,b=http://10.0.0.3:1", &two, &[("a", 2)]);
+        check("a=https://10.0.0.1:1,b=http://10.0.0.2:2", &two, &[]);
+        // Updates leave URLs in the order in which they were given.
+        let several: &[&str] = &["http://10.0.0.2:1", "http://10.0.0.1:1"];
+        check("a=http://10.0.0.1:1,a=http://10.0.0.2:1", &[several], &[("a", 1)]);
+        check("a=http://10.0.0.1:1", &[several], &[]);
+        check("a=http://10.0.0.1:1", &[&[]], &[]);
+        check("a=http://10.0.0.1:1", &[&["no url"]], &[]);
+    }
+
+    #[test]
+    fn names_are_looked_up_where_texts_differ() {
+        check("a=http://localhost:1", &[&["http://127.0.0.1:1"]], &[("a", 1)]);
+        check("a=http://127.0.0.1:1", &[&["http://localhost:1"]], &[("a", 1)]);
+        check("a=http://[::1]:1", &[&["http://[0:0:0:0:0:0:0:1]:1"]], &[("a", 1)]);
+        check("a=http://localhost:1", &[&["http://127.0.0.1:2"]], &[]);
+        check("a=http://localhost:1", &[&["http://no..name:1"]], &[]);
+        // Each is another member, and equal texts are no accident.
+        let twins: [&[&str]; 2] = [&["http://127.0.0.1:1"], &["http://localhost:1"]];
+        check("a=http://localhost:1,b=http://127.0.0.1:1", &twins, &[("a", 2), ("b", 1)]);
+        check("a=http://localhost:1", &twins, &[("a", 2)]);
+        check("a=http://LOCALHOST:1,b=http://Localhost:1", &twins, &[("a", 1), ("b", 2)]);
+    }
+
+    #[test]
+    fn unresolvable_peer_url_is_reported() {
+        let check = |listed: &str, theirs: &str, expected: Option<&str>| {
+            let mut config = Config::new("a", "unused");
+            config.cluster.initial_cluster = parse_initial_cluster(listed).expect("names with URLs");
+            let member = Member { id: MemberId(1), peer_urls: vec![theirs.to_owned()], ..Member::default() };
+            let error = own_member(&config, &[member]).expect_err("no member has its URL").to_string();
+            match expected {
+                Some(url) => assert!(error.contains(&format!("; failed to resolve \"{url}\" (")), "{error}"),
+                None => assert!(error.ends_with(" belong to nobody)"), "{error}"),
+            }
+        };
+        check("a=http://no..name:1", "http://127.0.0.1:1", Some("http://no..name:1"));
+        check("a=http://127.0.0.1:1", "http://no..name:1", Some("http://no..name:1"));
+        check("a=http://10.0.0.1:1", "http://127.0.0.1:1", None);
+    }
+}

@@ -1,0 +1,129 @@
+//! From a configuration to a running server, in the order of a start.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ferretcd_engine::Engine;
+use ferretcd_grpc_server::{Handler, IntoHandler, NamedService, Server as Services};
+use ferretcd_transport::PeerTransport;
+use prometheus::Registry;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tower::Layer;
+
+use crate::bootstrap::{find_in_dns, find_in_registry, found_or_join};
+use crate::certificates::Certificates;
+use crate::config::Config;
+use crate::listeners::{ListenError, Listeners};
+use crate::peers::transport_config;
+use crate::server::{Parts, Server};
+use crate::{StartError, settings};
+
+/// A change of the services, made when they exist.
+type Mount = Box<dyn FnOnce(Services) -> Services + Send>;
+
+/// A server that is not started: its configuration, and what is mounted beside etcd's own services.
+pub struct Builder {
+    config: Config,
+    services: Vec<Mount>,
+    layers: Vec<Mount>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Begins a server with this configuration.
+    pub fn builder(config: Config) -> Builder {
+        Builder { config, services: Vec::new(), layers: Vec::new() }
+    }
+}
+
+impl Builder {
+    /// Puts a tower layer around every gRPC method, those of [`Self::add_service`] included, outside etcd's own chain: it
+    /// sees a request before it is logged, authenticated and counted. The layer that is added first is the outermost.
+    ///
+    /// Plain HTTP and other members don't pass through it.
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Handler> + Send + 'static,
+        L::Service: IntoHandler,
+    {
+        self.layers.push(Box::new(move |services| services.layer(&layer)));
+        self
+    }
+
+    /// Serves another gRPC service on the ports for clients. A service of etcd's with the same name goes first.
+    ///
+    /// It stands beside etcd's own chain, which knows only etcd's methods: it is neither logged nor authenticated,
+    /// has no part in `grpc_server_*` and no quota. Deadlines of requests hold for it.
+    #[must_use]
+    pub fn add_service<S: NamedService + IntoHandler>(mut self, service: S) -> Self {
+        self.services.push(Box::new(move |services| services.add_service(service)));
+        self
+    }
+
+    /// Starts the server on the current runtime: binds the sockets, finds the founders or joins, opens the data.
+    ///
+    /// Returns when the member runs. It serves other members and metrics from then on, and clients as soon as it has
+    /// caught up with a leader, which [`Server::ready`] waits for; their requests wait as long. Reading the data blocks
+    /// the runtime's thread. While it waits for other members the future may be dropped, which gives everything up.
+    pub async fn start(self) -> Result<Server, StartError> {
+        let prepared = spawn_blocking(|| self.prepare());
+        prepared.await.expect("a check does not panic")?.start().await
+    }
+
+    /// The part of a start that needs no runtime: checks the configuration and reads the certificates. Blocks on the
+    /// name service if the configuration has SRV records, or URLs that differ in text.
+    pub fn prepare(mut self) -> Result<Prepared, StartError> {
+        self.config.raft.check()?;
+        let has_log = self.config.has_log();
+        if !has_log {
+            find_in_dns(&mut self.config)?;
+            self.config.check_bootstrap()?;
+        }
+        let certificates = Certificates::load(&self.config)?;
+        Ok(Prepared { builder: self, certificates, has_log })
+    }
+}
+
+/// A server that is checked and not started, see [`Builder::prepare`].
+#[derive(Debug)]
+pub struct Prepared {
+    builder: Builder,
+    certificates: Certificates,
+    has_log: bool,
+}
+
+impl Prepared {
+    /// The rest of [`Builder::start`].
+    pub async fn start(self) -> Result<Server, StartError> {
+        let Self { builder: Builder { mut config, services, layers }, certificates, has_log } = self;
+        let listeners = Listeners::bind(&config.listen, &certificates)?;
+        let addresses = listeners.addresses().map_err(ListenError::Address)?;
+        if config.advertise.client.is_empty() {
+            config.advertise.client = listeners.client_urls().map_err(ListenError::Address)?;
+        }
+        let registry = Registry::new();
+        let network = transport_config(&config, certificates.dial);
+        let mut engine_config = settings::engine(&config);
+        if !has_log {
+            find_in_registry(&mut config).await?;
+            engine_config.bootstrap = found_or_join(&config, Arc::clone(&network.connect)).await?;
+        }
+        // Nothing below waits, so a dropped future leaves no engine behind.
+        let transport = PeerTransport::register(network, &registry, &Handle::current())?;
+        let peers = Arc::new(transport.clone());
+        let engine = Engine::start(engine_config, peers, &registry, &Handle::current())?;
+        transport.attach(Arc::new(engine.clone()));
+        // Services first, so that all layers stand around them; the last layer first, so that it is the innermost.
+        let mounts = services.into_iter().chain(layers.into_iter().rev());
+        let mount = |server| mounts.fold(server, |server, mount| mount(server));
+        let parts = Parts { config, engine, transport, registry, listeners, addresses };
+        Server::serve(parts, mount).await
+    }
+}

@@ -1,0 +1,117 @@
+//! Servers that are started through the library.
+
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
+use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest};
+use ferretcd_embed::{Config, Server, StartError};
+use http::{Request, Response};
+use tempfile::TempDir;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::InterceptorLayer;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tower::Service;
+
+async fn connect(server: &Server) -> Channel {
+    let url = server.client_urls()[0].to_string();
+    Channel::from_shared(url).expect("a URL").connect().await.expect("the port is bound")
+}
+
+fn dir() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// A service that responds to every method with an error that names the method.
+#[derive(Clone)]
+struct Echo;
+
+impl NamedService for Echo {
+    const NAME: &'static str = "test.Echo";
+}
+
+impl<B> Service<Request<B>> for Echo {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        std::future::ready(Ok(Status::aborted(request.uri().path()).into_http()))
+    }
+}
+
+/// Calls a method without a message.
+async fn call(channel: Channel, path: &'static str) -> Status {
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.expect("connected");
+    let codec = tonic_prost::ProstCodec::<RangeRequest, RangeRequest>::default();
+    let path = http::uri::PathAndQuery::from_static(path);
+    grpc.unary(tonic::Request::new(RangeRequest::default()), path, codec).await.expect_err("rejected")
+}
+
+#[tokio::test]
+async fn added_services_are_served_inside_all_layers() {
+    fn close(_: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        Err(Status::resource_exhausted("closed"))
+    }
+    let (first, second) = (dir(), dir());
+    let open = Server::builder(Config::standalone(first.path())).add_service(Echo);
+    let open = open.start().await.expect("started");
+    let status = call(connect(&open).await, "/test.Echo/Any").await;
+    assert_eq!((status.code(), status.message()), (Code::Aborted, "/test.Echo/Any"));
+    let status = call(connect(&open).await, "/test.Other/Any").await;
+    assert_eq!((status.code(), status.message()), (Code::Unimplemented, "unknown service test.Other"));
+    open.stop().await;
+
+    let closed = Server::builder(Config::standalone(second.path()));
+    let closed = closed.layer(InterceptorLayer::new(close)).add_service(Echo);
+    let closed = closed.start().await.expect("started");
+    for path in ["/test.Echo/Any", "/etcdserverpb.KV/Range"] {
+        assert_eq!(call(connect(&closed).await, path).await.code(), Code::ResourceExhausted, "{path}");
+    }
+    closed.stop().await;
+}
+
+#[tokio::test]
+async fn data_stay_from_one_start_to_the_next() {
+    let dir = dir();
+    for revision in [2, 3] {
+        let server = Server::builder(Config::standalone(dir.path())).start().await.expect("started");
+        server.ready().await.expect("a sole member is its own leader");
+        let put = PutRequest { key: "a".into(), ..PutRequest::default() };
+        let response = KvClient::new(connect(&server).await).put(put).await.expect("written");
+        assert_eq!(response.into_inner().header.map(|header| header.revision), Some(revision));
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bound_port_is_an_error_before_anything_is_written() {
+    let (first, second) = (dir(), dir());
+    let server = Server::builder(Config::standalone(first.path())).start().await.expect("started");
+    let mut config = Config::standalone(second.path());
+    config.listen.client = server.client_urls().to_vec();
+    let error = Server::builder(config).start().await.expect_err("the port is taken");
+    assert!(matches!(error, StartError::Listen(_)), "{error}");
+    assert_eq!(second.path().read_dir().expect("a directory").count(), 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_aborted_closes_its_data() {
+    let dir = dir();
+    let mut config = Config::standalone(dir.path());
+    // Without the other founder there is no leader.
+    let other = ferretcd_membership::parse_initial_cluster("other=http://127.0.0.1:1").expect("a URL");
+    config.cluster.initial_cluster.extend(other);
+    let server = Server::builder(config.clone()).start().await.expect("started");
+    server.abort().await;
+    let server = Server::builder(config).start().await.expect("the lock is free again");
+    server.stop().await;
+}
