@@ -11,7 +11,7 @@ use std::io::Read;
 use std::pin::Pin;
 use std::time::Instant;
 
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_membership::Membership;
 use ferretcd_raft_node::Message;
 
@@ -36,7 +36,7 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
     /// Since when the peer has been active without a break; `None` if it is not.
     fn active_since(&self, id: MemberId) -> Option<Instant>;
 
-    /// Sends a request to the peer `to`. [`call`](#method.call) returns the response with its type.
+    /// Sends a request to the peer `to`. `call` returns the response with its type.
     fn request(&self, to: MemberId, request: PeerRequest) -> PeerFuture<PeerResponse>;
 
     /// Fetches the snapshot of the peer `from`, at entry `at_least` or a later one. Resolves when the snapshot begins to
@@ -59,9 +59,7 @@ impl dyn Peers {
 /// The snapshot of a peer, while it arrives.
 pub struct PeerSnapshot {
     /// The last entry in it.
-    pub index: u64,
-    /// The term of that entry.
-    pub term: u64,
+    pub position: LogPosition,
     /// Bytes of the body, if the peer announces them.
     pub len: Option<u64>,
     /// A bolt file as etcd sends it. Reads block until bytes arrive, and fail when none arrive for a while. The snapshot is
@@ -72,8 +70,7 @@ pub struct PeerSnapshot {
 impl fmt::Debug for PeerSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerSnapshot")
-            .field("index", &self.index)
-            .field("term", &self.term)
+            .field("position", &self.position)
             .field("len", &self.len)
             .finish_non_exhaustive()
     }

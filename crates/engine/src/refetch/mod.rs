@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use ferretcd_api_proto::etcdserverpb::{AlarmType, alarm_request::AlarmAction};
 use ferretcd_apply::Alarm;
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -145,7 +145,8 @@ impl Engine {
             "current-applied-index" = applied,
             "asking a peer for its state; applying no entries meanwhile"
         );
-        let PeerSnapshot { index, term, len, body } = self.peers().fetch_snapshot(source, applied).await?;
+        let PeerSnapshot { position, len, body } = self.peers().fetch_snapshot(source, applied).await?;
+        let LogPosition { index, term } = position;
         tracing::info!("remote-peer-id" = %source, index, term, "receiving the state of a peer");
         let (received, shared) = (self.0.received.for_refetch(), Arc::clone(&self.0.shared));
         let bytes = blocking(move || {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ferretcd_base::LogPosition;
 use ferretcd_engine::{PeerError, PeerSnapshot};
 use http::header::HeaderName;
 use http::{HeaderMap, Method, StatusCode};
@@ -53,7 +54,11 @@ pub(crate) async fn fetch(peer: Arc<Peer>, at_least: u64) -> Result<PeerSnapshot
     let len = body.remaining();
     // Ends with the body, or when its reader is dropped.
     tokio::spawn(async move { body.send_chunks(&sender).await });
-    Ok(PeerSnapshot { index, term, len, body: Box::new(ChunkReader::new(chunks)) })
+    Ok(PeerSnapshot {
+        position: LogPosition::new(index, term),
+        len,
+        body: Box::new(ChunkReader::new(chunks)),
+    })
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {

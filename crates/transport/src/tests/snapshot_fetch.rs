@@ -1,7 +1,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use ferretcd_base::MemberId;
+use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_engine::{PeerError, PeerSnapshot, Peers};
 
 use super::harness::{Node, eventually, headers, listen};
@@ -23,12 +23,12 @@ async fn a_snapshot_is_fetched() {
     let image: Vec<u8> = (0..1_000_000_u32).map(|n| n as u8).collect();
     nodes[1].recorder.script.lock().image = Some((image.clone(), image.len() as u64));
     let snapshot = nodes[0].transport.fetch_snapshot(TO, 7).await.expect("it has one");
-    assert_eq!((snapshot.index, snapshot.term, snapshot.len), (12, 4, Some(1_000_000)));
+    assert_eq!((snapshot.position, snapshot.len), (LogPosition::new(12, 4), Some(1_000_000)));
     assert_eq!(read(snapshot).await.expect("it is whole"), image);
     // A snapshot that is not read to its end does not block the next one.
     drop(nodes[0].transport.fetch_snapshot(TO, 7).await.expect("it has one"));
     let again = nodes[0].transport.fetch_snapshot(TO, 8).await.expect("it has one");
-    assert_eq!(again.index, 13);
+    assert_eq!(again.position.index, 13);
 }
 
 #[tokio::test]
