@@ -40,3 +40,31 @@ pub(crate) const RPCS: &[Rpc] = &[
     Rpc::new("/grpc.health.v1.Health/Check", RpcKind::Unary),
     Rpc::new("/grpc.health.v1.Health/Watch", RpcKind::ServerStream),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One line per method of the API: path, kind, paths of the JSON gateway.
+    const METHODS: &str = include_str!("../../api-proto/tests/methods.golden");
+
+    #[test]
+    fn rpcs_of_served_services_are_listed() {
+        for line in METHODS.lines() {
+            let mut words = line.split(' ');
+            let (path, kind) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let service = path.split('/').nth(1).unwrap_or_default();
+            if RPCS.iter().all(|rpc| rpc.service() != service) {
+                continue;
+            }
+            let expected = match kind {
+                "U" => RpcKind::Unary,
+                "SS" => RpcKind::ServerStream,
+                "BD" => RpcKind::BidiStream,
+                other => panic!("{path} has the kind {other}"),
+            };
+            let listed = RPCS.iter().find(|rpc| rpc.path() == path).map(Rpc::kind);
+            assert_eq!(listed, Some(expected), "{path}");
+        }
+    }
+}
