@@ -68,7 +68,8 @@ fn check(tree: &Tree, stdout: &mut impl std::io::Write) -> TaskResult {
 
 fn warnings(tree: &Tree) -> impl Iterator<Item = String> {
     let long_files = tree.files.iter().filter_map(sources::long_file).map(|finding| finding.to_string());
-    long_files.chain(words::slack(&tree.files)).chain(imports::slack(tree))
+    let lower = [functions::slack(&tree.files), words::slack(&tree.files), imports::slack(tree)];
+    long_files.chain(lower.into_iter().flatten())
 }
 
 fn violations(tree: &Tree) -> Vec<Finding> {

@@ -111,6 +111,11 @@ impl File {
         self.path.ends_with(".rs") && !self.is_generated()
     }
 
+    /// Whether the file only tests: in a folder of tests, or a module `tests` of its own.
+    pub(super) fn is_test(&self) -> bool {
+        self.path.starts_with("tests/") || self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+    }
+
     /// The crate whose `src/` holds the file.
     pub(super) fn source_of(&self) -> Option<&str> {
         let (name, rest) = self.path.strip_prefix("crates/")?.split_once('/')?;

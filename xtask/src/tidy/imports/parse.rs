@@ -188,7 +188,7 @@ impl Reader<'_> {
         }
         self.parsed.names.extend(path.first().cloned());
         if !continues && path.len() > 1 {
-            self.parsed.paths.extend(self.from_file(path));
+            self.parsed.paths.extend(self.seen_from_file(path));
         }
     }
 
@@ -204,7 +204,7 @@ impl Reader<'_> {
         let mut found = Vec::new();
         self.tree(&[], &mut found);
         for (name, path) in found {
-            let path = self.from_file(path);
+            let path = self.seen_from_file(path);
             self.parsed.imports.extend(path.map(|path| Import { name, path, public }));
         }
     }
@@ -254,7 +254,7 @@ impl Reader<'_> {
     }
 
     /// The path as it would be written outside the modules that are open in this file; none if it stays inside.
-    fn from_file(&self, path: Vec<String>) -> Option<Vec<String>> {
+    fn seen_from_file(&self, path: Vec<String>) -> Option<Vec<String>> {
         let supers = path.iter().take_while(|segment| *segment == "super").count();
         match self.inline.len() {
             0 => Some(path),
