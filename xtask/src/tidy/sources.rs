@@ -1,6 +1,7 @@
 //! What Rust sources contain.
 
 use super::finding::Finding;
+use super::rust::is_name;
 use super::tree::File;
 use super::{layers, libraries};
 
@@ -133,12 +134,12 @@ fn makes_status(line: &str) -> bool {
 }
 
 fn contains_word(line: &str, word: &str) -> bool {
-    words(line, word).next().is_some()
+    let continues = |at: usize| line[at + word.len()..].starts_with(is_name) && word.ends_with(is_name);
+    words(line, word).any(|at| !continues(at))
 }
 
 /// Where `word` begins and is not the end of a longer name.
 fn words(line: &str, word: &str) -> impl Iterator<Item = usize> {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let needs_start = word.starts_with(is_name);
     line.match_indices(word)
         .map(|(at, _)| at)
@@ -168,6 +169,7 @@ mod tests {
         check(path, "let now = std::time::Instant::now();", &[1]);
         check(path, "use std::time::SystemTime;", &[1]);
         check(path, "std::thread::panicking();\nstd::thread::spawn(run);", &[2]);
+        check(path, "self.awaits_progress = true;", &[]);
         check("crates/engine/src/tasks.rs", "async fn run() {}", &[]);
         check("crates/mvcc/tests/model.rs", "let now = Instant::now();", &[]);
         check(path, "#[cfg(test)]\nmod tests { use std::time::Instant; fn f() { Instant::now(); } }", &[]);
