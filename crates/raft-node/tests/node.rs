@@ -430,7 +430,7 @@ fn a_member_that_applies_nothing_does_not_hold_the_node_up() {
     loop {
         match member.events.recv_timeout(PATIENCE).expect("the read is confirmed") {
             HostEvent::Committed(entries) => {
-                given.extend(entries.into_iter().map(|entry| entry.position.index))
+                given.extend(entries.into_iter().map(|entry| entry.position.index));
             }
             HostEvent::Read(token, index) => break assert_eq!((token, index), (ReadToken(9), 102)),
             _ => {}

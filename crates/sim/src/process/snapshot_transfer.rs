@@ -89,7 +89,7 @@ impl Process {
             let stored = stored.and_then(|backend| Ok(import_into(&image[..], &backend, |_| ())?));
             match stored {
                 Ok(applied) => {
-                    assert_eq!(applied.position.index, index, "the image is the state that was announced")
+                    assert_eq!(applied.position.index, index, "the image is the state that was announced");
                 }
                 Err(error) => return world.failed(self.id, &*error),
             }
