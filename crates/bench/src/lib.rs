@@ -17,6 +17,7 @@ mod load;
 mod machine;
 mod options;
 mod order;
+mod outcome;
 mod process;
 mod protobuf;
 mod report;
@@ -32,18 +33,15 @@ mod workload;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::machine::Placement;
 use self::options::{Options, Product};
+use self::outcome::{Outcome, pause};
 use self::report::Look;
 use self::result::{Cell, Metric, Results, Sample};
 use self::session::{Round, Session};
-
-/// Errors are for the person at the terminal only.
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Measures what the arguments ask for, and prints it.
 pub fn run(words: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
@@ -91,12 +89,6 @@ fn skip_impossible(options: &mut Options) -> Outcome<()> {
         writeln!(std::io::stderr(), "skipped what needs a slow disk: {reason}")?;
     }
     Ok(())
-}
-
-/// Waits where there is nothing to wait for: the numbers in /proc, and another program's opening of a port.
-fn pause(time: Duration) {
-    #[expect(clippy::disallowed_methods, reason = "neither announces its changes")]
-    std::thread::sleep(time);
 }
 
 /// Runs all sessions, servers alternating within each round. A session that fails does not end the run.

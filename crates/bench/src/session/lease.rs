@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::moment::Moment;
-use super::{MIB, Round, latencies, window_load};
+use super::round::{MIB, Round, latencies, window_load};
 use crate::check::{Client, State};
 use crate::load::{Load, Mark, Pace, Seen, Span};
 use crate::options::Options;
@@ -58,7 +58,7 @@ pub(super) fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome
                 Requests::grant(n_leases, RENEWED_TTL),
                 "leases were not granted",
             )?;
-            super::measure(server, cell, options)
+            super::round::measure(server, cell, options)
         }
         Workload::LeaseExpiry => measure_expiry(server, cell, options),
         _ => measure_revoke(server, cell, options),

@@ -10,7 +10,7 @@
 use std::net::SocketAddr;
 use std::thread::ScopedJoinHandle;
 
-use super::{LOADING_CLIENTS, Round, latencies, load_keys, quantiles, window_load};
+use super::round::{LOADING_CLIENTS, Round, latencies, load_keys, quantiles, window_load};
 use crate::Outcome;
 use crate::check::State;
 use crate::load::{Load, Pace, Seen};

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::moment::{Costs, Moment};
-use super::{LOADING_CLIENTS, MIB, Round, WARM_UP, latencies};
+use super::round::{LOADING_CLIENTS, MIB, Round, WARM_UP, latencies};
 use crate::Outcome;
 use crate::check::State;
 use crate::load::{Load, Pace, Seen, Span};

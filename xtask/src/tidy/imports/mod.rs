@@ -13,7 +13,7 @@ use super::finding::Finding;
 use super::tree::{Package, Tree};
 
 /// How many files are still in circles of more than two. The number may only fall.
-const LEFT: usize = 37;
+const LEFT: usize = 14;
 
 /// A circle: its files in alphabetical order, and for each file the others of the circle that it imports from.
 pub(super) struct Circle {
