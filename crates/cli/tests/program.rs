@@ -1,5 +1,5 @@
-//! The built program: what it prints, what it logs and how it exits. Every configuration here is one that the
-//! program refuses, so that no server is left running.
+//! The built program: what it prints, what it logs and how it exits. The program
+//! rejects every configuration here, so that no server is left running.
 
 use std::io::Write as _;
 use std::process::{Command, Output};
@@ -39,7 +39,7 @@ fn version_and_help_go_to_stdout() {
 }
 
 #[test]
-fn it_answers_to_the_name_it_was_called_by() {
+fn help_shows_the_name_that_the_program_was_called_by() {
     let directory = tempfile::tempdir().unwrap();
     let link = directory.path().join("etcd");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ferretcd"), &link).unwrap();
@@ -67,7 +67,7 @@ fn a_command_line_that_cannot_be_read_is_status_2() {
 }
 
 #[test]
-fn a_configuration_that_is_refused_is_status_1() {
+fn a_rejected_configuration_is_status_1() {
     fn check(args: &[&str], variables: &[(&str, &str)], error: &str) {
         let (status, out, err) = run(args, variables);
         assert_eq!((status, &*out), (1, ""), "{args:?}");

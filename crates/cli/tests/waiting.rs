@@ -1,4 +1,4 @@
-//! The built program while it waits for members that never come.
+//! The built program while it waits for members that never start.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Longer than anything takes that works.
+/// Longer than any step of a working program takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A process that does not outlive its test.
@@ -51,13 +51,13 @@ fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
-fn a_founder_without_a_quorum_answers_probes_and_ends_when_it_is_told_to() {
+fn a_founder_without_a_quorum_serves_probes_and_ends_by_a_signal() {
     let directory = tempfile::tempdir().unwrap();
     let mut process = Process::start(&[
         "--name=a",

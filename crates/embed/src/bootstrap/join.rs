@@ -28,7 +28,7 @@ pub enum JoinError {
         "cannot fetch cluster info from peer urls: --initial-cluster names no other member; list those of the running \
          cluster"
     )]
-    Nobody,
+    NoOtherMember,
     /// The cluster knows the member, which has lost its data.
     #[error(
         "member {0} has already been bootstrapped; its data are gone, and with them its promises: remove it with \
@@ -83,7 +83,7 @@ pub(crate) async fn found_or_join(
 async fn join(config: &Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, JoinError> {
     let others = other_urls(config);
     if others.is_empty() {
-        return Err(JoinError::Nobody);
+        return Err(JoinError::NoOtherMember);
     }
     let (cluster_id, members) =
         cluster_members(connect, &others, TIMEOUT).await.map_err(JoinError::Unreachable)?;
