@@ -1,4 +1,4 @@
-//! Who may come in: what can be told from a request's head and the member's state.
+//! Which calls are admitted, by the head of a request and the member's state.
 
 use ferretcd_api_proto::errors::Error;
 use ferretcd_engine::Engine;
@@ -17,7 +17,7 @@ pub(crate) struct Admission {
 
 impl Authenticate for Admission {
     fn check(&self, parts: &Parts) -> Result<AuthInfo, Status> {
-        // A learner may answer a serializable range; whether it is one only the handler sees.
+        // A learner serves serializable ranges; only the handler sees whether a range is one.
         let is_for_learners = matches!(parts.uri.path(), rpcs::RANGE | rpcs::STATUS | rpcs::SNAPSHOT);
         if !is_for_learners && self.engine.is_learner() {
             return Err(status(Error::NotSupportedForLearner));

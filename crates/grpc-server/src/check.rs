@@ -1,4 +1,4 @@
-//! The form of requests: what can be refused by looking at the message alone.
+//! Checks of a request that need its message alone.
 
 use std::collections::HashSet;
 
@@ -36,13 +36,13 @@ pub(crate) fn delete_range(request: &DeleteRangeRequest) -> Result<(), Error> {
 /// Checks a transaction and everything in it. `ops_max` bounds each of its lists; a nested transaction gets
 /// what its parent leaves.
 pub(crate) fn txn(request: &TxnRequest, ops_max: usize) -> Result<(), Error> {
-    form(request, ops_max)?;
+    operations(request, ops_max)?;
     Writes::of(&request.success)?;
     Writes::of(&request.failure)?;
     Ok(())
 }
 
-fn form(txn: &TxnRequest, ops_max: usize) -> Result<(), Error> {
+fn operations(txn: &TxnRequest, ops_max: usize) -> Result<(), Error> {
     let longest = txn.compare.len().max(txn.success.len()).max(txn.failure.len());
     let left = ops_max.checked_sub(longest).ok_or(Error::TooManyOps)?;
     if txn.compare.iter().any(|compare| compare.key.is_empty()) {
@@ -52,7 +52,7 @@ fn form(txn: &TxnRequest, ops_max: usize) -> Result<(), Error> {
         Some(request_op::Request::RequestRange(request)) => range(request),
         Some(request_op::Request::RequestPut(request)) => put(request),
         Some(request_op::Request::RequestDeleteRange(request)) => delete_range(request),
-        Some(request_op::Request::RequestTxn(nested)) => form(nested, left),
+        Some(request_op::Request::RequestTxn(nested)) => operations(nested, left),
         None => Err(Error::KeyNotFound),
     })
 }
@@ -60,7 +60,7 @@ fn form(txn: &TxnRequest, ops_max: usize) -> Result<(), Error> {
 /// What one branch writes, to see whether a key is written twice.
 ///
 /// The rules are etcd's to the letter, with their gaps: a deletion "from this key on" counts as the interval
-/// that its bytes spell, which is empty; and a put of one nested transaction is not held against deletions
+/// that its bytes spell, which is empty; and a put of one nested transaction is not compared with deletions
 /// of those after it.
 #[derive(Default)]
 struct Writes<'a> {
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_written_once_in_a_branch() {
+    fn key_is_written_once_in_a_branch() {
         let duplicate = Err(Error::DuplicateKey);
         check(vec![put_op("a"), put_op("b")], Ok(()));
         check(vec![put_op("a"), put_op("a")], duplicate);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_operations_is_bounded_through_nesting() {
+    fn number_of_operations_is_bounded_through_nesting() {
         let request = TxnRequest { success: vec![put_op("a"), put_op("b")], ..TxnRequest::default() };
         assert_eq!(txn(&request, 2), Ok(()));
         assert_eq!(txn(&request, 1), Err(Error::TooManyOps));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fault_in_etcds_order_wins() {
+    fn first_fault_in_etcds_order_wins() {
         check(vec![RequestOp { request: None }], Err(Error::KeyNotFound));
         check(vec![put_op(""), put_op("a"), put_op("a")], Err(Error::EmptyKey));
         let compare = TxnRequest { compare: vec![Compare::default()], ..TxnRequest::default() };

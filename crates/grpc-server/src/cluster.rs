@@ -31,7 +31,7 @@ impl Cluster for ClusterService {
         request: Request<MemberListRequest>,
     ) -> Result<Response<MemberListResponse>, Status> {
         let members = self.engine.member_list(request.get_ref().linearizable).await.map_err(status)?;
-        let (header, members) = (self.header(), everybody(&members));
+        let (header, members) = (self.header(), all_members(&members));
         Ok(Response::new(MemberListResponse { header, members }))
     }
 
@@ -46,7 +46,7 @@ impl Cluster for ClusterService {
         Ok(Response::new(MemberAddResponse {
             header: self.header(),
             member: Some(message(&member)),
-            members: everybody(&members),
+            members: all_members(&members),
         }))
     }
 
@@ -55,7 +55,7 @@ impl Cluster for ClusterService {
         request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
         let members = self.engine.member_remove(MemberId(request.get_ref().id)).await.map_err(status)?;
-        let (header, members) = (self.header(), everybody(&members));
+        let (header, members) = (self.header(), all_members(&members));
         Ok(Response::new(MemberRemoveResponse { header, members }))
     }
 
@@ -64,11 +64,11 @@ impl Cluster for ClusterService {
         request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
         let MemberUpdateRequest { id, peer_urls } = request.into_inner();
-        // etcd takes anything, and then all of its members crash.
+        // etcd accepts anything, and then all of its members crash.
         let peer_urls = parse(&peer_urls).ok_or_else(|| status(Error::MemberBadURLs))?;
         let peer_urls = peer_urls.iter().map(ToString::to_string).collect();
         let members = self.engine.member_update(MemberId(id), peer_urls).await.map_err(status)?;
-        let (header, members) = (self.header(), everybody(&members));
+        let (header, members) = (self.header(), all_members(&members));
         Ok(Response::new(MemberUpdateResponse { header, members }))
     }
 
@@ -88,13 +88,13 @@ impl ClusterService {
     }
 }
 
-/// `None` if one of the URLs is none, or there are none at all.
+/// `None` if one of the URLs is malformed, or there are none.
 fn parse(urls: &[String]) -> Option<Vec<Url>> {
     let urls: Vec<Url> = urls.iter().map(|url| Url::parse(url).ok()).collect::<Option<_>>()?;
     (!urls.is_empty()).then_some(urls)
 }
 
-fn everybody(membership: &Arc<Membership>) -> Vec<pb::Member> {
+fn all_members(membership: &Arc<Membership>) -> Vec<pb::Member> {
     membership.members().map(message).collect()
 }
 

@@ -10,7 +10,7 @@ pub struct Config {
     pub request_bytes_max: usize,
     /// Operations in one branch of a transaction, nested ones included.
     pub txn_ops_max: usize,
-    /// How often a watch that asked for it is told that nothing has happened.
+    /// How often a watch that requested it gets a progress notice.
     pub watch_progress_interval: Duration,
     /// A unary call that takes longer is logged as a warning.
     pub slow_request: Duration,

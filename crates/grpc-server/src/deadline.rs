@@ -17,7 +17,7 @@ const HEADER: &str = "grpc-timeout";
 /// Digits that the protocol allows.
 const DIGITS_MAX: usize = 8;
 
-/// How long the caller waits; `None` if it does not say, or not in the protocol's form.
+/// How long the caller waits; `None` without the header, or if it is malformed.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(HEADER)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -36,26 +36,26 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// The answer to a call whose deadline has passed.
+/// The status of a call whose deadline has passed.
 pub(crate) fn exceeded() -> Status {
     status(Untyped::ContextDeadlineExceeded)
 }
 
-/// A stream of answers that ends at the caller's deadline.
+/// A stream of responses that ends at the caller's deadline.
 #[derive(Debug)]
-pub(crate) struct Bounded {
+pub(crate) struct DeadlineBody {
     /// `None` once the stream has ended.
     body: Option<tonic::body::Body>,
     deadline: Pin<Box<Sleep>>,
 }
 
-impl Bounded {
+impl DeadlineBody {
     pub(crate) fn new(body: tonic::body::Body, deadline: Instant) -> Self {
         Self { body: Some(body), deadline: Box::pin(sleep_until(deadline)) }
     }
 }
 
-impl Body for Bounded {
+impl Body for DeadlineBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_protocols_form_is_read() {
+    fn timeouts_are_parsed() {
         check("4999940u", Some(Duration::from_micros(4_999_940)));
         check("2H", Some(Duration::from_secs(7200)));
         check("3M", Some(Duration::from_secs(180)));

@@ -1,4 +1,4 @@
-//! The gRPC health service, and what the HTTP pages ask.
+//! The gRPC health service, and the member's health for the HTTP pages.
 
 use ferretcd_api_proto::etcdserverpb::{AlarmType, RangeRequest};
 use ferretcd_engine::Engine;
@@ -13,18 +13,18 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::end_on_drain::EndOnDrain;
 
-/// Tells whether the server as a whole serves; it has no word for single services.
+/// Whether the server as a whole serves; single services are unknown to it.
 #[derive(Clone, Debug)]
 pub(crate) struct HealthService {
     pub(crate) drain: Drain,
 }
 
-fn answer(status: ServingStatus) -> HealthCheckResponse {
+fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status as i32 }
 }
 
 fn serving(is_serving: bool) -> HealthCheckResponse {
-    answer(if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing })
+    response(if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing })
 }
 
 #[async_trait]
@@ -47,13 +47,13 @@ impl Health for HealthService {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let is_known = request.get_ref().service.is_empty();
         let changes = self.drain.changes().map(move |drains| {
-            Ok(if is_known { serving(!drains) } else { answer(ServingStatus::ServiceUnknown) })
+            Ok(if is_known { serving(!drains) } else { response(ServingStatus::ServiceUnknown) })
         });
         Ok(Response::new(Box::pin(EndOnDrain::new(changes, &self.drain))))
     }
 }
 
-/// The member as the HTTP pages see it.
+/// The member behind the HTTP pages.
 #[derive(Debug)]
 pub(crate) struct EngineHealth {
     pub(crate) engine: Engine,
@@ -92,8 +92,8 @@ impl ferretcd_http_pages::Health for EngineHealth {
             ..RangeRequest::default()
         };
         Box::pin(async move {
-            let answer = self.engine.range(request).await;
-            answer.map(drop).map_err(|error| crate::status::status(error).message().to_owned())
+            let response = self.engine.range(request).await;
+            response.map(drop).map_err(|error| crate::status::status(error).message().to_owned())
         })
     }
 

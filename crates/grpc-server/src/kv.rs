@@ -15,10 +15,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::check;
-use crate::status::{Refusal, status};
+use crate::status::{RpcError, status};
 
-/// Pieces of a streamed range that wait for a slow client; the reader waits behind them.
-const PIECES_AHEAD: usize = 2;
+/// Responses of a streamed range that wait for a slow client; the reader waits behind them.
+const RESPONSES_AHEAD: usize = 2;
 
 /// Serves the key space of one member.
 #[derive(Clone, Debug)]
@@ -29,8 +29,8 @@ pub(crate) struct KvService {
 }
 
 impl KvService {
-    /// A learner answers only reads that are content with what it has.
-    fn refuse_on_learner(&self, serializable: bool) -> Result<(), Status> {
+    /// A learner serves serializable reads alone.
+    fn reject_on_learner(&self, serializable: bool) -> Result<(), Status> {
         if !serializable && self.engine.is_learner() {
             return Err(status(Error::NotSupportedForLearner));
         }
@@ -42,7 +42,7 @@ impl KvService {
 impl Kv for KvService {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         let request = request.into_inner();
-        self.refuse_on_learner(request.serializable)?;
+        self.reject_on_learner(request.serializable)?;
         check::range(&request).map_err(status)?;
         self.engine.range(request).await.map(Response::new).map_err(status)
     }
@@ -57,12 +57,12 @@ impl Kv for KvService {
         check::range(&request).map_err(status)?;
         check_streamable(&request).map_err(status)?;
         let view = self.engine.read_view(!request.serializable).await.map_err(status)?;
-        let (engine, piece_bytes) = (self.engine.clone(), self.request_bytes_max);
-        let (pieces, stream) = mpsc::channel(PIECES_AHEAD);
+        let (engine, response_bytes) = (self.engine.clone(), self.request_bytes_max);
+        let (responses, stream) = mpsc::channel(RESPONSES_AHEAD);
         tokio::spawn(async move {
-            let open = move || RangeCursor::open(view, &request, piece_bytes);
-            // Nobody listens any more if a piece cannot be sent.
-            let _ = stream_pieces(&engine, open, &pieces).await;
+            let open = move || RangeCursor::open(view, &request, response_bytes);
+            // A response cannot be sent if the client has gone.
+            let _ = stream_range(&engine, open, &responses).await;
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
@@ -96,7 +96,7 @@ impl Kv for KvService {
     }
 }
 
-/// A stream keeps key order and shows everything.
+/// A stream keeps key order and has no filters.
 fn check_streamable(request: &RangeRequest) -> Result<(), Untyped> {
     let is_key_order =
         request.sort_target == SortTarget::Key as i32 && request.sort_order != SortOrder::Descend as i32;
@@ -115,18 +115,18 @@ fn check_streamable(request: &RangeRequest) -> Result<(), Untyped> {
     Ok(())
 }
 
-type Pieces = mpsc::Sender<Result<RangeStreamResponse, Status>>;
+type Responses = mpsc::Sender<Result<RangeStreamResponse, Status>>;
 
-/// Sends piece by piece until the end, an error, or until the client is gone. A piece is read on a thread that
-/// may block, but none is held while a slow client takes its time.
-async fn stream_pieces(
+/// Sends responses until the end, an error, or until the client is gone. Rows are read on a thread that may block,
+/// which is released while a slow client takes its time.
+async fn stream_range(
     engine: &Engine,
     open: impl FnOnce() -> Result<RangeCursor, ferretcd_mvcc::ReadError> + Send + 'static,
-    pieces: &Pieces,
+    responses: &Responses,
 ) -> Result<(), SendError<Result<RangeStreamResponse, Status>>> {
     let mut cursor = match blocking(open).await {
         Ok(cursor) => cursor,
-        Err(refusal) => return pieces.send(Err(refusal)).await,
+        Err(error) => return responses.send(Err(error)).await,
     };
     loop {
         let read = blocking(move || {
@@ -134,7 +134,7 @@ async fn stream_pieces(
             Ok((cursor, piece))
         });
         let piece = match read.await {
-            Err(refusal) => return pieces.send(Err(refusal)).await,
+            Err(error) => return responses.send(Err(error)).await,
             Ok((rest, piece)) => {
                 cursor = rest;
                 piece
@@ -146,7 +146,7 @@ async fn stream_pieces(
             response.more = end.more;
             response.count = end.count;
         }
-        pieces.send(Ok(RangeStreamResponse { range_response: Some(response) })).await?;
+        responses.send(Ok(RangeStreamResponse { range_response: Some(response) })).await?;
         if piece.end.is_some() {
             return Ok(());
         }
@@ -157,5 +157,5 @@ async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, ferretcd_mvcc::ReadError> + Send + 'static,
 ) -> Result<T, Status> {
     let result = tokio::task::spawn_blocking(read).await;
-    result.map_err(|_| status(Error::Stopped))?.map_err(|error| status(Refusal::from(error)))
+    result.map_err(|_| status(Error::Stopped))?.map_err(|error| status(RpcError::from(error)))
 }

@@ -29,9 +29,9 @@ mod watch;
 mod check;
 mod deadline;
 mod end_on_drain;
+mod library_errors;
 mod responses;
 mod status;
-mod texts;
 
 pub use config::Config;
 pub use methods::{Handler, IntoHandler};

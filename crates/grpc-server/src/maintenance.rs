@@ -12,9 +12,9 @@ use ferretcd_engine::Engine;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::snapshot::{self, SnapshotStream};
-use crate::status::{Refusal, status};
+use crate::status::{RpcError, status};
 
-/// Serves what operators ask of one member.
+/// Serves the requests of operators to one member.
 #[derive(Clone, Debug)]
 pub(crate) struct MaintenanceService {
     pub(crate) engine: Engine,
@@ -40,7 +40,7 @@ impl Maintenance for MaintenanceService {
             raft_index: committed,
             raft_term: term,
             raft_applied_index: applied,
-            errors: troubles(engine),
+            errors: faults(engine),
             is_learner: engine.is_learner(),
             storage_version: engine.versions().storage.unwrap_or_default().to_owned(),
             downgrade_info: Some(DowngradeInfo::default()),
@@ -75,7 +75,7 @@ impl Maintenance for MaintenanceService {
         &self,
         _: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
-        Err(status(Refusal::Unimplemented("defragment its state file")))
+        Err(status(RpcError::Unimplemented("defragment its state file")))
     }
 
     type SnapshotStream = SnapshotStream;
@@ -85,12 +85,12 @@ impl Maintenance for MaintenanceService {
     }
 
     async fn downgrade(&self, _: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
-        Err(status(Refusal::Unimplemented("downgrade a cluster")))
+        Err(status(RpcError::Unimplemented("downgrade a cluster")))
     }
 }
 
-/// What is wrong with the member or its cluster, as texts for people.
-fn troubles(engine: &Engine) -> Vec<String> {
+/// The faults of the member and its cluster, as texts for people.
+fn faults(engine: &Engine) -> Vec<String> {
     let no_leader = engine.status().leader.is_none().then(|| Error::NoLeader.message().to_owned());
     let alarms = engine.alarms();
     let alarms = alarms.iter().map(|alarm| {

@@ -1,4 +1,4 @@
-//! Whether there is room for what a request would add.
+//! Whether the state file has room for what a request would add.
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, TxnRequest};
@@ -9,7 +9,7 @@ use prost::Message;
 use crate::rpcs;
 use crate::status::status;
 
-/// Asks the quota of the state file.
+/// Compares requests with the quota of the state file.
 #[derive(Clone, Debug)]
 pub(crate) struct QuotaCheck {
     pub(crate) engine: Engine,
@@ -29,7 +29,7 @@ impl Admit for QuotaCheck {
             rpcs::PUT => PutRequest::decode(message.clone()).map(|put| ferretcd_apply::put_cost(&put)),
             _ => TxnRequest::decode(message.clone()).map(|txn| ferretcd_apply::txn_cost(&txn)),
         };
-        // What does not decode is refused for that, by the service.
+        // The service rejects what does not decode.
         if cost.is_ok_and(|cost| !self.engine.admits(cost)) {
             let engine = self.engine.clone();
             return Err(Rejection::after(async move { status(engine.refuse_for_space().await) }));

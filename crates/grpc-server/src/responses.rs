@@ -1,8 +1,8 @@
-//! Streams of responses that write themselves, without the library's parts for that.
+//! Streams of responses that are written here, without the library's parts for that.
 //!
 //! The library boxes a stream of messages, encodes each into a buffer of its own, and wraps the request in four
 //! bodies. Where a stream has many small messages that costs more than the messages do. Here a stream is polled by
-//! the task of its call for bytes, and takes apart the bytes that it is sent.
+//! the task of its call for bytes, and decodes the bytes that it receives.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,10 +13,13 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use http_body::{Body, Frame};
 use tonic::Status;
 
+use crate::library_errors;
 use crate::status::trailers;
-use crate::texts;
 
-/// The answering side of a call.
+/// Bytes before each message of a stream: whether it is compressed, and its length.
+pub(crate) const PREFIX_BYTES: usize = 5;
+
+/// The responding side of a call.
 pub(crate) trait PollChunk: Unpin {
     /// The next bytes for the client, or how the stream ends; it is not polled any more then. It is polled when the
     /// connection has taken the bytes before.
@@ -28,12 +31,12 @@ pub(crate) trait PollChunk: Unpin {
 pub(crate) struct Responses<S>(Option<S>);
 
 impl<S: PollChunk> Responses<S> {
-    /// Answers a request that has these headers with a stream.
+    /// Begins the response to a request that has these headers.
     pub(crate) fn begin(request: &HeaderMap, open: impl FnOnce() -> S) -> Response<Self> {
         // As the library does for the other services.
         let encoding = request.get("grpc-encoding").filter(|encoding| *encoding != "identity");
         if let Some(encoding) = encoding {
-            return texts::compressed(encoding).into_http();
+            return library_errors::compressed(encoding).into_http();
         }
         let mut response = Response::new(Self(Some(open())));
         let content_type = HeaderValue::from_static("application/grpc");

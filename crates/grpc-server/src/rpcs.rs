@@ -1,4 +1,4 @@
-//! The methods that are served, for the layers that count and log them.
+//! The methods that are served, for the routes and for the layers that count and log them.
 
 use ferretcd_interceptors::{Rpc, RpcKind};
 

@@ -25,14 +25,14 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::chain::Chain;
 use crate::cluster::ClusterService;
-use crate::deadline::Bounded;
+use crate::deadline::DeadlineBody;
 use crate::health::{EngineHealth, HealthService};
 use crate::kv::KvService;
 use crate::lease::{KeepAliveService, LeaseService};
 use crate::maintenance::MaintenanceService;
 use crate::methods::{Handler, IntoHandler, Methods};
 use crate::watch::WatchService;
-use crate::{Config, deadline, rpcs, texts};
+use crate::{Config, deadline, library_errors, rpcs};
 
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
 const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
@@ -160,7 +160,8 @@ impl Server {
     fn call_grpc(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         let methods = &self.0.methods;
         let Some(method) = methods.get(request.uri().path()) else {
-            let response = texts::unimplemented(request.uri(), |service| methods.has_service(service));
+            let response =
+                library_errors::unimplemented(request.uri(), |service| methods.has_service(service));
             return Box::pin(std::future::ready(Ok(response)));
         };
         let deadline = deadline::timeout(request.headers()).map(|timeout| Instant::now() + timeout);
@@ -169,15 +170,17 @@ impl Server {
         Box::pin(async move {
             let Some(deadline) = deadline else {
                 let Ok(response) = response.await;
-                return Ok(texts::reword(response, message_bytes_max));
+                return Ok(library_errors::reword(response, message_bytes_max));
             };
             let response = match timeout_at(deadline, response).await {
                 // The only message of other calls is there already.
-                Ok(Ok(response)) if streams => response.map(|body| Body::new(Bounded::new(body, deadline))),
+                Ok(Ok(response)) if streams => {
+                    response.map(|body| Body::new(DeadlineBody::new(body, deadline)))
+                }
                 Ok(Ok(response)) => response,
                 Err(_) => deadline::exceeded().into_http(),
             };
-            Ok(texts::reword(response, message_bytes_max))
+            Ok(library_errors::reword(response, message_bytes_max))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The whole state, for whoever backs it up.
+//! The Snapshot method: the whole state, for backups.
 //!
 //! ```text
 //! | image of a bolt file, in blobs of 32 KiB | SHA-256 of the image, a message of its own |
@@ -22,19 +22,19 @@ use crate::status::status;
 /// Bytes of the image in a message, as clients of etcd get them.
 const BLOB_BYTES: usize = 32 << 10;
 /// Blobs that are read at once, and messages that wait for a client.
-const PIECE_BLOBS: usize = 16;
+const READ_BLOBS: usize = 16;
 
 pub(crate) type SnapshotStream = ReceiverStream<Result<SnapshotResponse, Status>>;
 
-/// The state as it is now. A piece is read on a thread that may block, but none is held while a slow client takes
-/// its time; the room of what writers replace meanwhile is.
+/// The state as it is now. Blobs are read on a thread that may block, which is released while a slow client takes
+/// its time; the room of what writers replace meanwhile is not.
 pub(crate) fn stream(engine: &Engine) -> SnapshotStream {
-    let (messages, stream) = mpsc::channel(PIECE_BLOBS);
+    let (messages, stream) = mpsc::channel(READ_BLOBS);
     let engine = engine.clone();
     tokio::spawn(async move {
-        if let Err(refusal) = send(&engine, &messages).await {
-            // Nobody listens any more if it cannot be sent.
-            let _ = messages.send(Err(refusal)).await;
+        if let Err(error) = send(&engine, &messages).await {
+            // It cannot be sent if the client has gone.
+            let _ = messages.send(Err(error)).await;
         }
     });
     ReceiverStream::new(stream)
@@ -56,14 +56,14 @@ async fn send(
     .await?;
     while sending.left > 0 {
         let mut remaining = sending.left;
-        let (rest, mut piece) = blocking(move || {
-            let piece = sending.next_piece()?;
-            Ok((sending, piece))
+        let (rest, mut blobs) = blocking(move || {
+            let blobs = sending.read_next()?;
+            Ok((sending, blobs))
         })
         .await?;
         sending = rest;
-        while !piece.is_empty() {
-            let blob = piece.split_to(BLOB_BYTES.min(piece.len()));
+        while !blobs.is_empty() {
+            let blob = blobs.split_to(BLOB_BYTES.min(blobs.len()));
             remaining -= blob.len() as u64;
             if messages.send(message(remaining, blob)).await.is_err() {
                 return Ok(());
@@ -75,10 +75,10 @@ async fn send(
     Ok(())
 }
 
-/// A state that is being sent.
+/// A snapshot that is being sent.
 struct Sending {
     snapshot: OutgoingSnapshot,
-    /// Of what was read so far.
+    /// The hash of what was read so far.
     hash: HashWriter<io::Sink>,
     /// Bytes of the image that are still to be read.
     left: u64,
@@ -91,14 +91,14 @@ impl Sending {
         Ok(Self { snapshot, hash: HashWriter::new(io::sink()), left })
     }
 
-    /// Some blobs in one piece, all of them full but for the last of the image.
-    fn next_piece(&mut self) -> io::Result<Bytes> {
-        let len = self.left.min((PIECE_BLOBS * BLOB_BYTES) as u64);
-        let mut piece = vec![0; usize::try_from(len).expect("it is at most some blobs")];
-        self.snapshot.read_exact(&mut piece)?;
-        self.hash.write_all(&piece)?;
+    /// The next blobs in one buffer, all of them full but for the last of the image.
+    fn read_next(&mut self) -> io::Result<Bytes> {
+        let len = self.left.min((READ_BLOBS * BLOB_BYTES) as u64);
+        let mut blobs = vec![0; usize::try_from(len).expect("it is at most some blobs")];
+        self.snapshot.read_exact(&mut blobs)?;
+        self.hash.write_all(&blobs)?;
         self.left -= len;
-        Ok(piece.into())
+        Ok(blobs.into())
     }
 }
 

@@ -10,23 +10,23 @@ use ferretcd_watch::End;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
 
-/// Why a request is refused, from wherever.
-pub(crate) fn status(error: impl Into<Refusal>) -> Status {
+/// The status of any error.
+pub(crate) fn status(error: impl Into<RpcError>) -> Status {
     match error.into() {
-        Refusal::Typed(error) => Status::new(error.wire_code().into(), error.message()),
-        Refusal::Untyped(error) => Status::new(error.code().into(), error.message()),
-        Refusal::Unimplemented(what) => {
+        RpcError::Typed(error) => Status::new(error.wire_code().into(), error.message()),
+        RpcError::Untyped(error) => Status::new(error.code().into(), error.message()),
+        RpcError::Unimplemented(what) => {
             Status::new(Code::Unimplemented.into(), format!("this version of ferretcd does not {what}"))
         }
     }
 }
 
-/// The end of a stream of answers without an error.
+/// The end of a stream of responses without an error.
 pub(crate) fn ok() -> Status {
     Status::new(tonic::Code::Ok, "")
 }
 
-/// A status as the end of a stream of answers.
+/// A status as the end of a stream of responses.
 pub(crate) fn trailers(status: &Status) -> HeaderMap {
     let mut trailers = HeaderMap::new();
     // Its texts are the catalogue's or the library's; without one the code is still right.
@@ -36,27 +36,27 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-/// An error of the catalogue, or what the catalogue has no word for.
-pub(crate) enum Refusal {
+/// An error of the catalogue, or one that the catalogue has no word for.
+pub(crate) enum RpcError {
     Typed(Error),
     Untyped(Untyped),
     /// Something of etcd's API that ferretcd does not do; the text completes "does not".
     Unimplemented(&'static str),
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for RpcError {
     fn from(error: Error) -> Self {
         Self::Typed(error)
     }
 }
 
-impl From<Untyped> for Refusal {
+impl From<Untyped> for RpcError {
     fn from(error: Untyped) -> Self {
         Self::Untyped(error)
     }
 }
 
-impl From<RequestError> for Refusal {
+impl From<RequestError> for RpcError {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Apply(error) => error.into(),
@@ -65,7 +65,7 @@ impl From<RequestError> for Refusal {
             RequestError::NoSpace => Error::NoSpace.into(),
             RequestError::Dropped => Untyped::ProposalDropped.into(),
             RequestError::Timeout => Error::Timeout.into(),
-            // What etcd says when nobody has taken the proposal before its time was over.
+            // What etcd returns for a proposal that no leader has taken in time.
             RequestError::TimeoutNoLeader => Untyped::ContextDeadlineExceeded.into(),
             RequestError::TimeoutLeaderLost => Error::TimeoutDueToLeaderFail.into(),
             RequestError::NoLeader => Error::NoLeader.into(),
@@ -76,7 +76,7 @@ impl From<RequestError> for Refusal {
     }
 }
 
-impl From<ReconfigureError> for Refusal {
+impl From<ReconfigureError> for RpcError {
     fn from(error: ReconfigureError) -> Self {
         match error {
             ReconfigureError::Request(error) => error.into(),
@@ -90,7 +90,7 @@ impl From<ReconfigureError> for Refusal {
     }
 }
 
-impl From<ApplyError> for Refusal {
+impl From<ApplyError> for RpcError {
     fn from(error: ApplyError) -> Self {
         let error = match error {
             ApplyError::KeyNotFound => Error::KeyNotFound,
@@ -116,7 +116,7 @@ impl From<ApplyError> for Refusal {
     }
 }
 
-impl From<End> for Refusal {
+impl From<End> for RpcError {
     fn from(end: End) -> Self {
         Self::Typed(match end {
             End::NoLeader => Error::NoLeader,
@@ -125,15 +125,15 @@ impl From<End> for Refusal {
     }
 }
 
-/// Why a watch could not be created; told in a response, because the stream goes on.
-pub(crate) fn cancel_reason(refusal: ferretcd_watch::CreateError) -> CancelReason {
-    match refusal {
+/// Why a watch could not be created. It goes into a response, because the stream goes on.
+pub(crate) fn cancel_reason(reason: ferretcd_watch::CreateError) -> CancelReason {
+    match reason {
         ferretcd_watch::CreateError::EmptyRange => CancelReason::EmptyRange,
         ferretcd_watch::CreateError::DuplicateId => CancelReason::DuplicateId,
     }
 }
 
-impl From<ferretcd_mvcc::ReadError> for Refusal {
+impl From<ferretcd_mvcc::ReadError> for RpcError {
     fn from(error: ferretcd_mvcc::ReadError) -> Self {
         ApplyError::from(error).into()
     }
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    fn check(error: impl Into<Refusal>, code: TonicCode, message: &str) {
+    fn check(error: impl Into<RpcError>, code: TonicCode, message: &str) {
         let status = status(error);
         assert_eq!((status.code(), status.message()), (code, message));
     }
@@ -205,14 +205,14 @@ mod tests {
             Unavailable,
             "etcdserver: request timed out, waiting for the applied index took too long",
         );
-        check(Refusal::Unimplemented("fly"), Unimplemented, "this version of ferretcd does not fly");
+        check(RpcError::Unimplemented("fly"), Unimplemented, "this version of ferretcd does not fly");
     }
 
     const NOT_ENOUGH_STARTED: &str = "etcdserver: re-configuration failed due to not enough started members";
 
     struct ChangeErrorCase(ChangeError);
 
-    impl From<ChangeErrorCase> for Refusal {
+    impl From<ChangeErrorCase> for RpcError {
         fn from(case: ChangeErrorCase) -> Self {
             ApplyError::from(case.0).into()
         }

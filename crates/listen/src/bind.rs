@@ -18,7 +18,7 @@ pub struct SocketOptions {
 /// Binds a socket and listens. Needs a tokio runtime; a name is looked up on the calling thread.
 ///
 /// # Errors
-/// When the name has no address, or the system refuses the socket.
+/// When the name has no address, or the system rejects the socket.
 pub fn bind(address: impl ToSocketAddrs, options: SocketOptions) -> io::Result<TcpListener> {
     let addresses: Vec<SocketAddr> = address.to_socket_addrs()?.collect();
     let first = addresses.first().ok_or(io::ErrorKind::AddrNotAvailable)?;

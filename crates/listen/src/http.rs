@@ -32,7 +32,7 @@ const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// requests on a watch stream without waiting for responses.
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
-/// Bytes of one response that wait in the HTTP/2 library above which it asks for no more of it. Pieces are
+/// Bytes of one response that wait in the HTTP/2 library above which it polls for no more of it. Pieces are
 /// taken whole, so only streams notice: what they leave unsent stays where it is shared.
 const SEND_BUFFER_BYTES: usize = 16 << 10;
 
@@ -75,7 +75,7 @@ where
         }
     }
 
-    /// Answers the requests of a connection, until it is over.
+    /// Serves the requests of a connection, until it is over.
     async fn serve_requests(
         self,
         Accepted { stream, remote, identity }: Accepted<CoalescedStream>,

@@ -1,6 +1,6 @@
 //! Polling a future once for everything that is ready, instead of once for each thing.
 //!
-//! When a hundred calls on one connection are answered together, each response wakes the connection, and the
+//! When a hundred calls on one connection complete together, each response wakes the connection, and the
 //! runtime prefers to run the task that was woken last: a hundred polls with one frame each. Here a wake-up only
 //! leaves a note, and the next poll comes when the runtime has run every other task that was ready.
 

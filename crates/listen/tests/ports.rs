@@ -143,7 +143,7 @@ async fn encrypted_ports_serve_and_drain_during_a_handshake() {
     assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
 
     let silent = port.dial().await;
-    // One that is accepted after it is answered: so the silent one is accepted as well.
+    // When a later connection has its handshake, the silent one is accepted as well.
     drop(client.connect("localhost", port.dial().await).await.expect("the port has the certificate"));
     port.drain.begin();
     soon("the end of the port", port.serving).await.expect("no panic");

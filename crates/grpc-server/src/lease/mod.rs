@@ -17,10 +17,7 @@ use ferretcd_engine::Engine;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 pub(crate) use self::keep_alive::KeepAliveService;
-use crate::status::{Refusal, status};
-
-/// Before each message of a stream: whether it is compressed, and its length.
-const PREFIX_BYTES: usize = 5;
+use crate::status::{RpcError, status};
 
 /// Serves the leases of a cluster, but for [keep-alives](KeepAliveService).
 #[derive(Clone, Debug)]
@@ -51,7 +48,7 @@ impl Lease for LeaseService {
         &self,
         _: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        Err(status(Refusal::Unimplemented("renew leases here")))
+        Err(status(RpcError::Unimplemented("renew leases here")))
     }
 
     async fn lease_time_to_live(

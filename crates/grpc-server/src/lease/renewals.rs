@@ -1,4 +1,4 @@
-//! One keep-alive stream: renewals in, answers out, polled by the task of its call.
+//! One keep-alive stream: renewals in, responses out, polled by the task of its call.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -15,31 +15,30 @@ use prost::Message;
 use tonic::Status;
 use tonic::codegen::StdError;
 
-use super::PREFIX_BYTES;
 use super::requests::Requests;
-use crate::responses::PollChunk;
+use crate::responses::{PREFIX_BYTES, PollChunk};
 use crate::status::{ok, status};
 
-/// Renewals that are answered together at most; then other streams have their turn.
+/// Renewals whose responses are sent together at most; then other streams have their turn.
 const RENEWALS_MAX: usize = 256;
-/// An answer at most: six numbers and the prefixes around them.
-const ANSWER_BYTES_MAX: usize = 80;
+/// A response at most: six numbers and the prefixes around them.
+const RESPONSE_BYTES_MAX: usize = 80;
 
 /// The state of a stream. Everything that it waits for wakes the one task that polls it.
 pub(crate) struct Renewals<B> {
     engine: Engine,
     requests: Requests<B>,
-    /// Received and not answered.
+    /// Received, without a response.
     received: VecDeque<LeaseId>,
     /// Renewals that wait: for a leader, for the end of a lease, or for the log.
     waiting: Option<Waiting>,
-    /// How the stream ends, once everything received is answered. No request is read any more.
+    /// How the stream ends, once every received renewal has its response. No request is read any more.
     end: Option<Status>,
     drain: DrainWatcher,
     _call: Option<RunningCall>,
 }
 
-/// Answers, and what is left to be renewed.
+/// Responses, and the leases that are left to be renewed.
 type Renewed = (Vec<LeaseKeepAliveResponse>, VecDeque<LeaseId>);
 
 type Waiting = Pin<Box<dyn Future<Output = Result<Renewed, RequestError>> + Send>>;
@@ -72,25 +71,25 @@ where
         Poll::Ready(())
     }
 
-    /// Answers what was received. Ready if nothing of it is left.
-    fn poll_answer(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Poll<()> {
+    /// Renews the received leases. Ready if none of them is left.
+    fn poll_renew(&mut self, cx: &mut Context<'_>, out: &mut BytesMut) -> Poll<()> {
         loop {
             if let Some(waiting) = &mut self.waiting {
                 let renewed = ready!(waiting.as_mut().poll(cx));
                 self.waiting = None;
                 match renewed {
-                    Ok((answers, rest)) => {
+                    Ok((responses, rest)) => {
                         self.received = rest;
-                        answers.iter().for_each(|answer| write(answer, out));
+                        responses.iter().for_each(|response| write(response, out));
                     }
-                    Err(error) => self.end = Some(refusal(&self.engine, error)),
+                    Err(error) => self.end = Some(renewal_status(&self.engine, error)),
                 }
             }
             while let Some(id) = self.received.front()
-                && let Some(answer) = self.engine.lease_keep_alive_now(*id)
+                && let Some(response) = self.engine.lease_keep_alive_now(*id)
             {
                 self.received.pop_front();
-                write(&answer, out);
+                write(&response, out);
             }
             if self.received.is_empty() {
                 return Poll::Ready(());
@@ -100,7 +99,7 @@ where
         }
     }
 
-    /// A server that stops answers what it can at once and waits for nothing.
+    /// Ends the stream without waiting; renewals that could be done at once have their responses.
     fn stop(&mut self) {
         self.waiting = None;
         self.received.clear();
@@ -113,13 +112,13 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<StdError>,
 {
-    /// No request is read before the connection has taken the answers to those before.
+    /// No request is read before the connection has taken the responses to those before.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
         let mut out = BytesMut::new();
-        let is_answered = self.waiting.is_none() && self.received.is_empty();
-        let is_received = if is_answered { self.poll_receive(cx) } else { Poll::Ready(()) };
+        let is_idle = self.waiting.is_none() && self.received.is_empty();
+        let is_received = if is_idle { self.poll_receive(cx) } else { Poll::Ready(()) };
         if is_received.is_ready() {
-            let _ = self.poll_answer(cx, &mut out);
+            let _ = self.poll_renew(cx, &mut out);
         }
         if self.drain.has_begun(cx) && (self.end.is_none() || self.waiting.is_some()) {
             self.stop();
@@ -134,18 +133,18 @@ where
     }
 }
 
-fn write(answer: &LeaseKeepAliveResponse, out: &mut BytesMut) {
+fn write(response: &LeaseKeepAliveResponse, out: &mut BytesMut) {
     // On the stack first: there its length need not be known before it is written.
-    let mut message = [0; ANSWER_BYTES_MAX];
+    let mut message = [0; RESPONSE_BYTES_MAX];
     let mut rest = &mut message[PREFIX_BYTES..];
-    answer.encode(&mut rest).expect("numbers are bounded");
-    let end = ANSWER_BYTES_MAX - rest.len();
+    response.encode(&mut rest).expect("numbers are bounded");
+    let end = RESPONSE_BYTES_MAX - rest.len();
     (&mut message[1..PREFIX_BYTES]).put_u32((end - PREFIX_BYTES) as u32);
     out.extend_from_slice(&message[..end]);
 }
 
-/// A member that thinks it leads, and finds nobody who agrees, sends the client to another one.
-fn refusal(engine: &Engine, error: RequestError) -> Status {
+/// A leader that no quorum confirms sends the client to another member.
+fn renewal_status(engine: &Engine, error: RequestError) -> Status {
     match error {
         RequestError::Timeout if engine.is_leader() => status(Untyped::NotPrimaryLessor),
         error => status(error),

@@ -1,4 +1,4 @@
-//! Taking renewals out of the bytes of a request.
+//! Decoding renewals from the bytes of a request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use prost::Message;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
-use super::PREFIX_BYTES;
-use crate::texts;
+use crate::library_errors;
+use crate::responses::PREFIX_BYTES;
 
 /// A buffer that a burst has grown is given back beyond this.
 const BUFFER_BYTES_KEPT: usize = 1024;
@@ -24,32 +24,32 @@ const BUFFER_BYTES_KEPT: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Requests<B> {
     body: B,
-    /// Received and not looked at.
+    /// Received and not decoded.
     buffer: BytesMut,
     message_bytes_max: usize,
-    /// Whether the body had nothing when it was looked at last.
+    /// Whether the body had nothing when it was polled last.
     is_drained: bool,
-    bell: Arc<Bell>,
-    /// Rings the bell.
+    wake_flag: Arc<WakeFlag>,
+    /// Sets the flag.
     waker: Waker,
 }
 
 /// Remembers that the body has woken the stream. The library wakes a stream for each frame that it takes to send, and
-/// a look at the body costs more than one at the bell.
+/// a poll of the body costs more than a look at the flag.
 #[derive(Debug)]
-struct Bell {
-    has_rung: AtomicBool,
-    /// Who is woken.
+struct WakeFlag {
+    is_set: AtomicBool,
+    /// The task that is woken.
     task: Mutex<Waker>,
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.has_rung.store(true, Ordering::Release);
+        self.is_set.store(true, Ordering::Release);
         self.task.lock().wake_by_ref();
     }
 }
@@ -60,10 +60,10 @@ where
     B::Error: Into<StdError>,
 {
     pub(super) fn new(body: B, message_bytes_max: usize) -> Self {
-        let bell =
-            Arc::new(Bell { has_rung: AtomicBool::new(false), task: Mutex::new(Waker::noop().clone()) });
-        let waker = Waker::from(Arc::clone(&bell));
-        Self { body, buffer: BytesMut::new(), message_bytes_max, is_drained: false, bell, waker }
+        let wake_flag =
+            Arc::new(WakeFlag { is_set: AtomicBool::new(false), task: Mutex::new(Waker::noop().clone()) });
+        let waker = Waker::from(Arc::clone(&wake_flag));
+        Self { body, buffer: BytesMut::new(), message_bytes_max, is_drained: false, wake_flag, waker }
     }
 
     /// The next lease; `None` when the client has sent its last one, or has gone. An error is the end, too.
@@ -78,7 +78,7 @@ where
                     Err(_trailers) => return Poll::Ready(self.end()),
                 },
                 Some(Err(error)) => {
-                    let status = texts::broken_body(error.into());
+                    let status = library_errors::broken_body(error.into());
                     let has_gone = status.code() == Code::Cancelled;
                     return Poll::Ready((!has_gone).then_some(Err(status)));
                 }
@@ -88,10 +88,10 @@ where
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        // Before the look at the bell, which rings for the task that is known by then.
-        self.bell.task.lock().clone_from(cx.waker());
-        let has_rung = self.bell.has_rung.swap(false, Ordering::AcqRel);
-        if self.is_drained && !has_rung {
+        // Before the look at the flag, whose setting wakes the task that is known by then.
+        self.wake_flag.task.lock().clone_from(cx.waker());
+        let is_woken = self.wake_flag.is_set.swap(false, Ordering::AcqRel);
+        if self.is_drained && !is_woken {
             return Poll::Pending;
         }
         let frame = Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(&self.waker));
@@ -101,7 +101,7 @@ where
 
     fn end(&self) -> Option<Result<LeaseId, Status>> {
         let is_cut = !self.buffer.is_empty();
-        is_cut.then(|| Err(texts::cut_message()))
+        is_cut.then(|| Err(library_errors::cut_message()))
     }
 
     /// The first message of the buffer, if it is there to its end.
@@ -110,13 +110,14 @@ where
         let [flag, a, b, c, d] = *prefix;
         let len = u32::from_be_bytes([a, b, c, d]) as usize;
         if flag != 0 {
-            return Err(texts::compressed_message(flag));
+            return Err(library_errors::compressed_message(flag));
         }
         if len > self.message_bytes_max {
-            return Err(texts::too_large_to_receive(len, self.message_bytes_max));
+            return Err(library_errors::too_large_to_receive(len, self.message_bytes_max));
         }
         let Some(message) = rest.get(..len) else { return Ok(None) };
-        let request = LeaseKeepAliveRequest::decode(message).map_err(|error| texts::malformed(&error))?;
+        let request =
+            LeaseKeepAliveRequest::decode(message).map_err(|error| library_errors::malformed(&error))?;
         self.buffer.advance(PREFIX_BYTES + len);
         if self.buffer.is_empty() && self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = BytesMut::new();

@@ -1,4 +1,4 @@
-//! How long responses take to be put together, under etcd's names.
+//! How long it takes to encode responses, under etcd's names.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ pub(super) struct SendMetrics {
     progress: Histogram,
 }
 
-/// What one turn of a stream has put together.
+/// What one turn of a stream has encoded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sent {
     pub(super) events: usize,

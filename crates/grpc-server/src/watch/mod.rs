@@ -5,10 +5,10 @@
 //! share. What a stream costs while nothing happens is its state, and what a response costs beside its bytes is
 //! one buffer.
 
-mod chunks;
 mod metrics;
 mod requests;
 mod responses;
+mod send_queue;
 mod stream;
 mod ticker;
 
@@ -38,7 +38,7 @@ use crate::responses::Responses;
 /// Bytes that a stream of requests has as a buffer while none comes: few clients send a second one.
 const REQUEST_BUFFER_BYTES: usize = 0;
 
-/// Tells clients what happens to keys.
+/// Sends clients the changes of keys.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchService(Arc<Shared>);
 
@@ -52,7 +52,7 @@ struct Shared {
 }
 
 impl WatchService {
-    /// A stream tells its progress each `progress_interval`, if asked to. Messages of clients, and fragments
+    /// A stream sends progress notices each `progress_interval`, if a watch requests them. Messages of clients, and fragments
     /// of large responses, have at most `message_bytes_max` bytes.
     pub(crate) fn register(
         engine: Engine,

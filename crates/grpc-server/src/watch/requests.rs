@@ -1,4 +1,4 @@
-//! What clients ask for.
+//! Decoding the requests of a watch stream.
 
 use bytes::Bytes;
 use ferretcd_api_proto::errors::CancelReason;
@@ -8,36 +8,36 @@ use ferretcd_api_proto::etcdserverpb::{WatchCreateRequest, WatchRequest};
 use ferretcd_base::KeyRange;
 use ferretcd_watch::{WatchId, WatchSpec};
 
-/// A request that was understood.
+/// A decoded request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Command {
     Create(WatchSpec),
-    /// A creation that cannot be.
-    Refused(CancelReason),
+    /// A creation that is rejected.
+    Rejected(CancelReason),
     Cancel(WatchId),
     Progress,
-    /// Nothing, or something that this version of the protocol has no word for.
-    Nothing,
+    /// An empty request, or one of a later version of the protocol.
+    Ignored,
 }
 
-impl From<WatchRequest> for Wish {
+impl From<WatchRequest> for Command {
     fn from(request: WatchRequest) -> Self {
         match request.request_union {
             Some(RequestUnion::CreateRequest(create)) => Self::create(create),
             Some(RequestUnion::CancelRequest(cancel)) => Self::Cancel(cancel.watch_id),
             Some(RequestUnion::ProgressRequest(_)) => Self::Progress,
-            None => Self::Nothing,
+            None => Self::Ignored,
         }
     }
 }
 
-impl Wish {
-    /// The start is looked at before the caller's right to read the range would be, and the range last, by the
+impl Command {
+    /// The start is checked before the caller's right to read the range would be, and the range last, by the
     /// hub.
     fn create(request: WatchCreateRequest) -> Self {
         let WatchCreateRequest { key, range_end, start_revision, .. } = request;
         if start_revision < 0 {
-            return Self::Refused(CancelReason::Compacted);
+            return Self::Rejected(CancelReason::Compacted);
         }
         let key = if key.is_empty() { Bytes::from_static(&[0]) } else { key };
         let filters = |filter: FilterType| request.filters.contains(&filter.into());
@@ -60,26 +60,26 @@ mod tests {
 
     use super::*;
 
-    fn check(request: RequestUnion, expected: Wish) {
-        assert_eq!(Wish::from(WatchRequest { request_union: Some(request) }), expected);
+    fn check(request: RequestUnion, expected: Command) {
+        assert_eq!(Command::from(WatchRequest { request_union: Some(request) }), expected);
     }
 
     fn create(request: WatchCreateRequest, expected: WatchSpec) {
-        check(RequestUnion::CreateRequest(request), Wish::Create(expected));
+        check(RequestUnion::CreateRequest(request), Command::Create(expected));
     }
 
     #[test]
-    fn requests_are_understood() {
-        check(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: -7 }), Wish::Cancel(-7));
-        check(RequestUnion::ProgressRequest(WatchProgressRequest {}), Wish::Progress);
-        assert_eq!(Wish::from(WatchRequest::default()), Wish::Nothing);
+    fn requests_are_decoded() {
+        check(RequestUnion::CancelRequest(WatchCancelRequest { watch_id: -7 }), Command::Cancel(-7));
+        check(RequestUnion::ProgressRequest(WatchProgressRequest {}), Command::Progress);
+        assert_eq!(Command::from(WatchRequest::default()), Command::Ignored);
         let negative = WatchCreateRequest {
             start_revision: -1,
             key: "b".into(),
             range_end: "a".into(),
             ..WatchCreateRequest::default()
         };
-        check(RequestUnion::CreateRequest(negative), Wish::Refused(CancelReason::Compacted));
+        check(RequestUnion::CreateRequest(negative), Command::Rejected(CancelReason::Compacted));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What clients are told: deliveries of the hub as encoded responses.
+//! Deliveries of the hub as encoded responses.
 //!
 //! ```text
 //! | 0 | length: 4, big endian | header, id, flags | event | event | ...
@@ -16,14 +16,14 @@ use prost::Message;
 use prost::encoding::decode_varint;
 use tonic::Status;
 
-use super::chunks::Chunks;
 use super::metrics::Sent;
+use super::send_queue::SendQueue;
+use crate::library_errors;
 use crate::status::{cancel_reason, status};
-use crate::texts;
 
 /// The id in responses that do not concern one watch.
 const NO_WATCH: i64 = -1;
-/// What a response takes beside its events, about.
+/// Bytes of a response beside its events, about.
 const HEAD_BYTES: usize = 64;
 /// The largest message whose length other implementations of the protocol can count.
 const MESSAGE_BYTES_MAX: usize = i32::MAX as usize;
@@ -31,8 +31,8 @@ const MESSAGE_BYTES_MAX: usize = i32::MAX as usize;
 /// Writes responses to one client.
 #[derive(Debug)]
 pub(super) struct Responses<'a> {
-    pub(super) out: &'a mut Chunks,
-    /// The member's; each response puts its revision in.
+    pub(super) out: &'a mut SendQueue,
+    /// The member's; each response sets its revision.
     pub(super) header: ResponseHeader,
     /// A response that reaches this size is sent in fragments, if the watch allows it.
     pub(super) fragment_bytes: usize,
@@ -40,7 +40,7 @@ pub(super) struct Responses<'a> {
 }
 
 impl Responses<'_> {
-    /// Writes what a stream was told, in order; batches of a watch that follow one another become one
+    /// Writes the deliveries of a stream, in order; batches of a watch that follow one another become one
     /// response. An error ends the stream, behind what was written before.
     pub(super) fn write_all(&mut self, deliveries: &[Delivery]) -> Result<(), Status> {
         let bytes = |delivery| HEAD_BYTES + batch(delivery).map_or(0, |batch| batch.events.as_bytes().len());
@@ -52,23 +52,23 @@ impl Responses<'_> {
         deliveries.chunk_by(is_same_watch).try_for_each(|run| match &run[0] {
             Delivery::Events(_) => self.write_events(run.iter().filter_map(batch)),
             Delivery::Ended(end) => Err(status(*end)),
-            answer => self.write_answer(answer),
+            other => self.write_control(other),
         })
     }
 
-    /// A creation that was refused before the hub saw it.
-    pub(super) fn write_refusal(&mut self, revision: i64, reason: CancelReason) -> Result<(), Status> {
+    /// A creation that was rejected before the hub saw it.
+    pub(super) fn write_rejection(&mut self, revision: i64, reason: CancelReason) -> Result<(), Status> {
         self.sent.controls += 1;
         let created = WatchResponse { created: true, canceled: true, ..self.head(NO_WATCH, revision) };
-        let refused = WatchResponse { cancel_reason: reason.message().to_owned(), ..created };
-        self.write(&refused, std::iter::empty())
+        let rejected = WatchResponse { cancel_reason: reason.message().to_owned(), ..created };
+        self.write(&rejected, std::iter::empty())
     }
 
-    fn write_answer(&mut self, answer: &Delivery) -> Result<(), Status> {
-        let head = match *answer {
+    fn write_control(&mut self, delivery: &Delivery) -> Result<(), Status> {
+        let head = match *delivery {
             Delivery::Created { id, revision } => WatchResponse { created: true, ..self.head(id, revision) },
             Delivery::Rejected { revision, reason } => {
-                return self.write_refusal(revision, cancel_reason(reason));
+                return self.write_rejection(revision, cancel_reason(reason));
             }
             Delivery::Progress { id, revision } => self.head(id.unwrap_or(NO_WATCH), revision),
             Delivery::Canceled { id, revision } => {
@@ -78,9 +78,9 @@ impl Responses<'_> {
             Delivery::Compacted { id, compacted } => {
                 WatchResponse { canceled: true, compact_revision: compacted, ..self.head(id, 0) }
             }
-            Delivery::Events(_) | Delivery::Ended(_) => unreachable!("the caller has sorted these out"),
+            Delivery::Events(_) | Delivery::Ended(_) => unreachable!("the caller handles these"),
         };
-        match answer {
+        match delivery {
             Delivery::Progress { id: Some(_), .. } => self.sent.progresses += 1,
             _ => self.sent.controls += 1,
         }
@@ -104,8 +104,7 @@ impl Responses<'_> {
         self.write(&head, blocks)
     }
 
-    /// Writes as many events in one part as fit, but at least one. All parts but the last say that there is
-    /// more.
+    /// Writes as many events in one part as fit, but at least one. All parts but the last are marked as fragments.
     fn write_fragments(&mut self, head: &WatchResponse, mut events: &[Bytes]) -> Result<(), Status> {
         while !events.is_empty() {
             let head = WatchResponse { fragment: true, ..head.clone() };
@@ -134,7 +133,7 @@ impl Responses<'_> {
     ) -> Result<(), Status> {
         let bytes = message_bytes(head, blocks.clone());
         if bytes > MESSAGE_BYTES_MAX {
-            return Err(texts::too_large_to_send(bytes, MESSAGE_BYTES_MAX));
+            return Err(library_errors::too_large_to_send(bytes, MESSAGE_BYTES_MAX));
         }
         let buffer = self.out.buffer();
         buffer.put_u8(0);
@@ -192,7 +191,7 @@ mod tests {
         }
     }
 
-    /// What two watches of everything are told of some transactions, as many events in each.
+    /// The deliveries to two watches of all keys for some transactions, with so many events in each.
     fn deliveries(transactions: &[usize], value_bytes: usize, fragment: bool) -> Vec<Delivery> {
         let config = ferretcd_mvcc::Config { cache_bytes: 1 << 20 };
         let mut store = ferretcd_mvcc::Store::open(Backend::in_memory(), &config).expect("an empty backend");
@@ -220,7 +219,7 @@ mod tests {
 
     /// The responses to deliveries; each is checked to be encoded as protobuf would.
     fn written(deliveries: &[Delivery], fragment_bytes: usize) -> (Vec<WatchResponse>, Result<(), Status>) {
-        let mut out = Chunks::default();
+        let mut out = SendQueue::default();
         let mut responses =
             Responses { out: &mut out, header: header(), fragment_bytes, sent: Sent::default() };
         let result = responses.write_all(deliveries);
@@ -285,34 +284,37 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_has_etcds_form() {
+    fn control_responses_have_etcds_form() {
         let check = |delivery: Delivery, expected: WatchResponse| {
             assert_eq!(written(&[delivery], usize::MAX).0, [expected]);
         };
-        let answer = |watch_id, revision| WatchResponse {
+        let response = |watch_id, revision| WatchResponse {
             header: Some(ResponseHeader { revision, ..header() }),
             watch_id,
             ..WatchResponse::default()
         };
         let (id, revision) = (-3, 7);
-        check(Delivery::Created { id, revision }, WatchResponse { created: true, ..answer(id, revision) });
-        check(Delivery::Canceled { id, revision }, WatchResponse { canceled: true, ..answer(id, revision) });
-        check(Delivery::Progress { id: Some(id), revision }, answer(id, revision));
-        check(Delivery::Progress { id: None, revision }, answer(-1, revision));
-        let compacted = WatchResponse { canceled: true, compact_revision: 9, ..answer(id, 0) };
+        check(Delivery::Created { id, revision }, WatchResponse { created: true, ..response(id, revision) });
+        check(
+            Delivery::Canceled { id, revision },
+            WatchResponse { canceled: true, ..response(id, revision) },
+        );
+        check(Delivery::Progress { id: Some(id), revision }, response(id, revision));
+        check(Delivery::Progress { id: None, revision }, response(-1, revision));
+        let compacted = WatchResponse { canceled: true, compact_revision: 9, ..response(id, 0) };
         check(Delivery::Compacted { id, compacted: 9 }, compacted);
         for (reason, text) in [
             (CreateError::EmptyRange, "mvcc: watcher range is empty"),
             (CreateError::DuplicateId, "mvcc: duplicate watch ID provided on the WatchStream"),
         ] {
-            let created = WatchResponse { created: true, canceled: true, ..answer(-1, revision) };
-            let refused = WatchResponse { cancel_reason: text.to_owned(), ..created };
-            check(Delivery::Rejected { revision, reason }, refused);
+            let created = WatchResponse { created: true, canceled: true, ..response(-1, revision) };
+            let rejected = WatchResponse { cancel_reason: text.to_owned(), ..created };
+            check(Delivery::Rejected { revision, reason }, rejected);
         }
     }
 
     #[test]
-    fn the_end_comes_behind_what_was_told_before() {
+    fn end_comes_behind_earlier_deliveries() {
         let deliveries = [Delivery::Canceled { id: 1, revision: 2 }, Delivery::Ended(End::NoLeader)];
         let (responses, result) = written(&deliveries, usize::MAX);
         assert!(responses.len() == 1 && responses[0].canceled);

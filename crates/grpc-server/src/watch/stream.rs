@@ -16,15 +16,15 @@ use tonic::Status;
 use tonic::codec::Streaming;
 
 use super::Shared;
-use super::chunks::Chunks;
 use super::metrics::Sent;
-use super::requests::Wish;
+use super::requests::Command;
 use super::responses::Responses;
+use super::send_queue::SendQueue;
 use super::ticker::Ticker;
+use crate::library_errors;
 use crate::responses::PollChunk;
-use crate::texts;
 
-/// Requests of one stream that are looked at in a row; then others have their turn.
+/// Requests of one stream that are taken in a row; then other streams have their turn.
 const REQUESTS_MAX: usize = 256;
 
 /// The state of a stream. Everything that it waits for wakes the one task that polls it.
@@ -34,18 +34,18 @@ pub(crate) struct WatchStream {
     session: WatchSession,
     /// `None` when the client has sent its last one; its watches go on.
     requests: Option<Streaming<WatchRequest>>,
-    /// Creations whose answer is to come.
+    /// Creations whose response is to come.
     n_creating: usize,
-    /// The answer to a creation that was refused while others wait for theirs: clients tell them apart by
-    /// their order. No request is read meanwhile.
-    refusal: Option<CancelReason>,
+    /// Why a creation was rejected, while others wait for their response: clients match responses by their order.
+    /// No request is read meanwhile.
+    rejection: Option<CancelReason>,
     /// Taken from the session; empty but during a poll.
     deliveries: Vec<Delivery>,
-    /// Whether the last poll of the session had some. Requests are looked at when it had none, and else with
-    /// the second one in a row: a quiet stream is spared a look at them for each event.
-    was_told: bool,
-    out: Chunks,
-    /// Since a watch has asked for progress.
+    /// Whether the last poll of the session had some. Requests are polled when it had none, and else with the
+    /// second one in a row: a quiet stream is spared a poll of them for each event.
+    had_deliveries: bool,
+    out: SendQueue,
+    /// Since a watch has requested progress notices.
     ticker: Option<Ticker>,
     /// How the stream ends, once everything is sent.
     end: Option<Status>,
@@ -64,10 +64,10 @@ impl WatchStream {
             shared,
             requests: Some(requests),
             n_creating: 0,
-            refusal: None,
+            rejection: None,
             deliveries: Vec::new(),
-            was_told: false,
-            out: Chunks::default(),
+            had_deliveries: false,
+            out: SendQueue::default(),
             ticker: None,
             end: None,
             _call: call,
@@ -76,10 +76,10 @@ impl WatchStream {
 
     /// Turns deliveries into responses.
     fn respond(&mut self) {
-        let is_answer =
+        let is_creation =
             |delivery: &&Delivery| matches!(delivery, Delivery::Created { .. } | Delivery::Rejected { .. });
         if self.n_creating > 0 {
-            self.n_creating -= self.deliveries.iter().filter(is_answer).count();
+            self.n_creating -= self.deliveries.iter().filter(is_creation).count();
         }
         self.write(|responses, deliveries| responses.write_all(deliveries));
         self.deliveries.clear();
@@ -98,23 +98,23 @@ impl WatchStream {
         self.shared.metrics.observe(responses.sent, started);
     }
 
-    /// Does what the client asks for, while there is room for more of it.
+    /// Executes the client's requests, while there is room for more of them.
     fn poll_requests(&mut self, cx: &mut Context<'_>) {
         for _ in 0..REQUESTS_MAX {
             if !self.session.has_room() {
                 return;
             }
-            if let Some(reason) = self.refusal.take_if(|_| self.n_creating == 0) {
+            if let Some(reason) = self.rejection.take_if(|_| self.n_creating == 0) {
                 let revision = self.shared.engine.reader().revision();
-                return self.write(|responses, _| responses.write_refusal(revision, reason));
+                return self.write(|responses, _| responses.write_rejection(revision, reason));
             }
-            let Some(requests) = self.requests.as_mut().filter(|_| self.refusal.is_none()) else { return };
+            let Some(requests) = self.requests.as_mut().filter(|_| self.rejection.is_none()) else { return };
             match Pin::new(requests).poll_next(cx) {
                 Poll::Pending => return,
-                Poll::Ready(Some(Ok(request))) => self.grant(request.into()),
+                Poll::Ready(Some(Ok(request))) => self.execute(request.into()),
                 Poll::Ready(None) => self.requests = None,
                 Poll::Ready(Some(Err(status))) => {
-                    let reworded = texts::reworded(&status, self.shared.message_bytes_max);
+                    let reworded = library_errors::reworded(&status, self.shared.message_bytes_max);
                     self.end = Some(reworded.unwrap_or(status));
                     self.requests = None;
                 }
@@ -123,9 +123,9 @@ impl WatchStream {
         cx.waker().wake_by_ref();
     }
 
-    fn grant(&mut self, wish: Wish) {
-        match wish {
-            Wish::Create(spec) => {
+    fn execute(&mut self, command: Command) {
+        match command {
+            Command::Create(spec) => {
                 if spec.progress_notify {
                     let interval = self.shared.progress_interval;
                     self.ticker.get_or_insert_with(|| Ticker::new(interval));
@@ -133,10 +133,10 @@ impl WatchStream {
                 self.n_creating += 1;
                 self.session.create(spec);
             }
-            Wish::Refused(reason) => self.refusal = Some(reason),
-            Wish::Cancel(id) => self.session.cancel(id),
-            Wish::Progress => self.session.progress(),
-            Wish::Nothing => {}
+            Command::Rejected(reason) => self.rejection = Some(reason),
+            Command::Cancel(id) => self.session.cancel(id),
+            Command::Progress => self.session.progress(),
+            Command::Ignored => {}
         }
     }
 
@@ -148,8 +148,8 @@ impl WatchStream {
 }
 
 impl PollChunk for WatchStream {
-    /// Nothing is taken from the session before the connection has taken what there was, so a client that does not
-    /// read leaves its events to the hub.
+    /// Nothing is taken from the session before the connection has taken all bytes, so the events of a client that
+    /// does not read stay with the hub.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Status>> {
         loop {
             if let Some(chunk) = self.out.pop() {
@@ -158,18 +158,18 @@ impl PollChunk for WatchStream {
             if let Some(status) = self.end.take() {
                 return Poll::Ready(Err(status));
             }
-            let is_told = self.session.poll_deliveries(cx, &mut self.deliveries).is_ready();
-            if is_told {
+            let has_deliveries = self.session.poll_deliveries(cx, &mut self.deliveries).is_ready();
+            if has_deliveries {
                 self.respond();
             }
-            // To a client that reads slowly there is always more to tell, and still it may want a watch canceled.
-            let was_told = std::mem::replace(&mut self.was_told, is_told);
-            if self.end.is_some() || is_told && !was_told {
+            // A slow client always has deliveries, and still it may cancel a watch.
+            let had_deliveries = std::mem::replace(&mut self.had_deliveries, has_deliveries);
+            if self.end.is_some() || has_deliveries && !had_deliveries {
                 continue;
             }
             self.poll_requests(cx);
             self.poll_ticker(cx);
-            if !is_told && self.out.is_empty() && self.end.is_none() {
+            if !has_deliveries && self.out.is_empty() && self.end.is_none() {
                 return Poll::Pending;
             }
         }

@@ -1,4 +1,4 @@
-//! When a stream tells its progress.
+//! When a stream sends progress notices.
 
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;

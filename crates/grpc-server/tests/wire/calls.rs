@@ -20,7 +20,7 @@ fn put(key: &str) -> Bytes {
 }
 
 #[tokio::test]
-async fn a_message_may_come_in_any_number_of_pieces() {
+async fn message_may_come_in_any_number_of_frames() {
     async fn check(client: &Client, path: &str, pieces: Vec<Bytes>, expected: &str) {
         let (response, mut request) = client.begin(path).await;
         let n_pieces = pieces.len();
@@ -30,9 +30,9 @@ async fn a_message_may_come_in_any_number_of_pieces() {
             // Each piece leaves in a frame of its own, because the connection gets its turn in between.
             tokio::task::yield_now().await;
         }
-        let outcome = Answer::of(response).await.outcome();
+        let outcome = FullResponse::of(response).await.outcome();
         assert_eq!(outcome.split(' ').next(), Some(expected), "{path}: {outcome}");
-        // Whatever came of it, the connection goes on.
+        // The connection goes on in any case.
         assert_eq!(client.call(RANGE, &range("k")).await.outcome(), "0");
     }
     let served = Served::start().await;
@@ -55,27 +55,27 @@ async fn a_message_may_come_in_any_number_of_pieces() {
 }
 
 #[tokio::test]
-async fn a_half_closed_call_gets_its_whole_stream() {
+async fn half_closed_call_gets_its_whole_stream() {
     let served = Served::start().await;
     let keys: Vec<String> = (0..200).map(|index| format!("k{index:03}")).collect();
     for key in &keys {
         served.put(key, vec![b'v'; 20_000]).await;
     }
     let client = served.client().await;
-    let answer = client.call(STREAM, &everything()).await;
-    assert_eq!(answer.outcome(), "0");
-    let pieces = answer.messages();
-    assert!(pieces.len() > 1, "4 MB are no single message");
-    let rows = pieces.into_iter().flat_map(|piece| {
-        let piece = RangeStreamResponse::decode(piece).expect("a stream's message");
-        piece.range_response.expect("it has a response").kvs
+    let response = client.call(STREAM, &everything()).await;
+    assert_eq!(response.outcome(), "0");
+    let parts = response.messages();
+    assert!(parts.len() > 1, "4 MB are no single message");
+    let rows = parts.into_iter().flat_map(|part| {
+        let part = RangeStreamResponse::decode(part).expect("a stream's message");
+        part.range_response.expect("it has a response").kvs
     });
     let found: Vec<_> = rows.map(|row| row.decode().expect("a row").key).collect();
     assert_eq!(found, keys);
 }
 
 #[tokio::test]
-async fn calls_given_up_together_leave_the_connection_to_the_others() {
+async fn calls_given_up_together_leave_the_connection_open() {
     const CALLS: usize = 300;
     const ROUNDS: usize = 10;
     let served = Served::start().await;
@@ -86,7 +86,7 @@ async fn calls_given_up_together_leave_the_connection_to_the_others() {
     for round in 0..ROUNDS {
         let mut calls = Vec::new();
         for index in 0..CALLS {
-            // Some are complete, some are not; of some the answer is already under way.
+            // Some are complete, some are not; of some the response is already under way.
             calls.push(match index % 3 {
                 0 => (client.send(RANGE, &range("big")).await, None),
                 1 => (client.send(PUT, &PutRequest { key: "k".into(), ..PutRequest::default() }).await, None),
@@ -97,13 +97,13 @@ async fn calls_given_up_together_leave_the_connection_to_the_others() {
             });
         }
         let (first, _) = calls.swap_remove(0);
-        assert_eq!(Answer::of(first).await.outcome(), "0", "round {round}");
+        assert_eq!(FullResponse::of(first).await.outcome(), "0", "round {round}");
         for (_, request) in &mut calls {
             if let Some(request) = request {
                 request.send_reset(Reason::CANCEL);
             }
         }
-        // Responses that nobody waits for are reset by the client.
+        // The client resets the responses that it does not wait for.
         drop(calls);
         assert_eq!(client.get("big").await.len(), 200_000, "round {round}");
     }
@@ -121,7 +121,7 @@ static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
 });
 
 #[test]
-fn answers_of_any_size_arrive_whole_and_in_order() {
+fn responses_of_any_size_arrive_whole_and_in_order() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("the system has threads and descriptors");
     let served = runtime.block_on(Served::start());
@@ -142,8 +142,8 @@ fn answers_of_any_size_arrive_whole_and_in_order() {
             for (index, &(size, from)) in sizes.iter().enumerate() {
                 let response = client.send(RANGE, &range(&format!("k{index}"))).await;
                 reads.spawn(async move {
-                    let answer = Answer::of(response).await;
-                    let response = RangeResponse::decode(answer.message()).expect("a range response");
+                    let response = FullResponse::of(response).await;
+                    let response = RangeResponse::decode(response.message()).expect("a range response");
                     let value = response.kvs[0].decode().expect("a row").value;
                     assert!(value == PATTERN.slice(from..from + size), "{size} bytes from {from}");
                 });

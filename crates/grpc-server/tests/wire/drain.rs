@@ -13,7 +13,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::support::*;
 
-/// Waits until the server has said on this connection that it takes no more calls.
+/// Waits until the server has sent GOAWAY on this connection.
 async fn goes_away(client: &Client) -> h2::Error {
     soon("GOAWAY", async {
         loop {
@@ -27,12 +27,12 @@ async fn goes_away(client: &Client) -> h2::Error {
 }
 
 #[tokio::test]
-async fn a_running_call_is_finished() {
+async fn running_call_is_finished() {
     let served = Served::start().await;
     let (engine, address) = (served.engine.clone(), served.address);
     let (busy, idle) = (served.client().await, served.client().await);
     assert_eq!(idle.call(RANGE, &range("a")).await.outcome(), "0");
-    // A put of which the server has the first half.
+    // The server has the first half of a put.
     let put =
         frame(&PutRequest { key: "a".into(), value: vec![b'v'; 10_000].into(), ..PutRequest::default() });
     let (response, mut request) = busy.begin(PUT).await;
@@ -46,19 +46,19 @@ async fn a_running_call_is_finished() {
         assert_eq!(error.reason(), Some(Reason::NO_ERROR));
     }
     soon("the end of an idle connection", idle.connection).await.expect("no panic").expect("an end in order");
-    let refused = TcpStream::connect(address).await.expect_err("nobody listens any more");
-    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    let error = TcpStream::connect(address).await.expect_err("the listener is closed");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     assert!(!drained.is_finished(), "a call is still running");
 
     request.send_data(put.slice(5000..), true).expect("the call is open");
-    assert_eq!(Answer::of(response).await.outcome(), "0");
+    assert_eq!(FullResponse::of(response).await.outcome(), "0");
     assert_eq!(engine.reader().revision(), 2, "the put was carried out");
     soon("the end of the server", drained).await.expect("no panic");
     soon("the end of the connection", busy.connection).await.expect("no panic").expect("an end in order");
 }
 
 #[tokio::test]
-async fn calls_that_do_not_end_are_broken_off_when_the_time_is_up() {
+async fn calls_that_do_not_end_are_closed_at_the_drain_timeout() {
     let port = Config { drain_timeout: Duration::from_millis(50), ..port_config() };
     let served = Served::start_with(config(), port).await;
     let client = served.client().await;
@@ -70,7 +70,7 @@ async fn calls_that_do_not_end_are_broken_off_when_the_time_is_up() {
 }
 
 #[tokio::test]
-async fn the_health_service_tells_first() {
+async fn health_service_reports_the_drain_first() {
     async fn next(watch: &mut RecvStream) -> ServingStatus {
         let part = soon("a message", watch.data()).await.expect("an open stream").expect("an unbroken one");
         HealthCheckResponse::decode(part.slice(5..)).expect("a health message").status()
@@ -82,7 +82,7 @@ async fn the_health_service_tells_first() {
     assert_eq!(next(&mut watch).await, ServingStatus::Serving);
     let drained = served.drain();
     assert_eq!(next(&mut watch).await, ServingStatus::NotServing);
-    // As long as somebody watches, a call is running.
+    // The watch is a running call.
     drop((watch, client));
     soon("the end of the server", drained).await.expect("no panic");
 }

@@ -50,7 +50,7 @@ impl Encrypted {
     }
 }
 
-/// A server's certificate that is its own authority, and a client that believes it.
+/// A server's certificate that is its own authority, and a client that trusts it.
 fn self_signed(dir: &Path) -> (ServerConfig, ClientConfig) {
     let files = ferretcd_tls::self_signed(dir, &["localhost".to_owned()], 1).expect("made");
     let trusted_ca = Some(files.cert.clone());
@@ -102,13 +102,13 @@ async fn calls_and_pages() {
     for n in 0..16 {
         served.put(&format!("big{n}"), vec![b'x'; 1 << 20]).await;
     }
-    // More than the buffers on the way hold, among it what is small.
+    // More than the buffers on the way hold, with small responses among them.
     let calls = (0..200).map(|n| {
         let (client, key) =
             (&client, if n % 10 == 0 { format!("big{}", n / 10 % 16) } else { "none".to_owned() });
         async move { client.call(RANGE, &range(&key)).await.outcome() }
     });
-    for outcome in soon("the answers", all(calls)).await {
+    for outcome in soon("the responses", all(calls)).await {
         assert_eq!(outcome, "0");
     }
     assert_eq!(client.get("big3").await.len(), 1 << 20);
@@ -134,7 +134,7 @@ async fn all<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T
 }
 
 #[tokio::test]
-async fn requests_know_who_they_are_from() {
+async fn requests_carry_the_identity_of_the_client() {
     let (served, dir) = (Served::start().await, directory());
     let seen = Arc::new(Mutex::new(None));
     let note = Arc::clone(&seen);
@@ -152,7 +152,7 @@ async fn requests_know_who_they_are_from() {
     let (server, client) = self_signed(dir.path());
     let open = Encrypted::start(&served.server, server).await;
     assert_eq!(open.client(client).await.call(RANGE, &range("a")).await.outcome(), "0");
-    assert_eq!(*seen.lock().expect("no holder panics"), None, "nobody was asked");
+    assert_eq!(*seen.lock().expect("no holder panics"), None, "the server requests no certificate");
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn any_host_may_be_named() {
 }
 
 #[tokio::test]
-async fn handshakes_hold_up_nobody() {
+async fn silent_handshakes_delay_no_other_client() {
     let (served, dir) = (Served::start().await, directory());
     let (config, client) = self_signed(dir.path());
     let encrypted = Encrypted::start(&served.server, config).await;

@@ -20,14 +20,14 @@ struct Stream {
     responses: RecvStream,
     /// Received and not looked at.
     rest: BytesMut,
-    /// In which the answers came.
+    /// The parts in which the responses came.
     n_frames: usize,
 }
 
 impl Stream {
     async fn open(client: &Client) -> Self {
         let (response, requests) = client.begin(KEEP_ALIVE).await;
-        let response = soon("a response", response).await.expect("the call is answered");
+        let response = soon("a response", response).await.expect("the call has a response");
         assert_eq!(response.headers()["content-type"], "application/grpc");
         Self { requests, responses: response.into_body(), rest: BytesMut::new(), n_frames: 0 }
     }
@@ -40,19 +40,19 @@ impl Stream {
         self.requests.send_data(Bytes::new(), true).expect("the call is open");
     }
 
-    /// Lease and time to live of the next answer; `None` at the end of the stream.
+    /// Lease and time to live of the next response; `None` at the end of the stream.
     async fn next(&mut self) -> Option<(i64, i64)> {
         loop {
             if let Some((&[0, a, b, c, d], message)) = self.rest.split_first_chunk::<5>()
                 && let Some(message) = message.get(..u32::from_be_bytes([a, b, c, d]) as usize)
             {
-                let answer = LeaseKeepAliveResponse::decode(message).expect("an answer");
-                let header = answer.header.expect("each has one");
+                let response = LeaseKeepAliveResponse::decode(message).expect("an response");
+                let header = response.header.expect("each has one");
                 assert!(header.cluster_id != 0 && header.member_id != 0 && header.revision > 0);
                 let _ = self.rest.split_to(5 + message.len());
-                return Some((answer.id, answer.ttl));
+                return Some((response.id, response.ttl));
             }
-            let part = soon("a part of an answer", self.responses.data()).await?;
+            let part = soon("a part of an response", self.responses.data()).await?;
             let part = part.expect("the stream is not broken off");
             self.responses.flow_control().release_capacity(part.len()).expect("it was received");
             self.n_frames += 1;
@@ -60,17 +60,17 @@ impl Stream {
         }
     }
 
-    /// The answers to come and the outcome.
+    /// The responses to come and the outcome.
     async fn rest(mut self) -> (Vec<(i64, i64)>, String) {
-        let mut answers = Vec::new();
-        while let Some(answer) = self.next().await {
-            answers.push(answer);
+        let mut responses = Vec::new();
+        while let Some(response) = self.next().await {
+            responses.push(response);
         }
         let trailers = soon("the trailers", self.responses.trailers()).await.expect("an end in order");
         let trailers = trailers.expect("gRPC has trailers");
         let text = |name| trailers.get(name).map_or("", |value| value.to_str().expect("a text in ASCII"));
         let message = text("grpc-message").replace("%20", " ");
-        (answers, format!("{} {message}", text("grpc-status")).trim_end().to_owned())
+        (responses, format!("{} {message}", text("grpc-status")).trim_end().to_owned())
     }
 }
 
@@ -92,7 +92,7 @@ async fn served(leases: impl IntoIterator<Item = i64>) -> Served {
 }
 
 #[tokio::test]
-async fn each_renewal_is_answered_and_the_half_close_too() {
+async fn each_renewal_and_the_half_close_have_a_response() {
     let served = served([7, -8]).await;
     let mut stream = Stream::open(&served.client().await).await;
     for (id, ttl) in [(7, TTL), (9, 0), (-8, TTL), (0, 0), (7, TTL)] {
@@ -106,7 +106,7 @@ async fn each_renewal_is_answered_and_the_half_close_too() {
 }
 
 #[tokio::test]
-async fn a_stream_without_renewals_ends_with_the_half_close() {
+async fn stream_without_renewals_ends_with_the_half_close() {
     let served = served([]).await;
     let mut stream = Stream::open(&served.client().await).await;
     stream.half_close();
@@ -134,7 +134,7 @@ async fn renewals_are_found_in_frames_of_any_size() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_message_is_told_behind_the_answers_before_it() {
+async fn malformed_message_ends_the_stream_after_earlier_responses() {
     let served = served([1]).await;
     let client = served.client().await;
     let check = async |wrong: &[u8], expected: &str| {
@@ -143,8 +143,8 @@ async fn what_is_wrong_with_a_message_is_told_behind_the_answers_before_it() {
         // What follows is not looked at.
         stream.send(renewal(1));
         stream.half_close();
-        let (answers, outcome) = stream.rest().await;
-        assert_eq!(answers, [(1, TTL), (2, 0)]);
+        let (responses, outcome) = stream.rest().await;
+        assert_eq!(responses, [(1, TTL), (2, 0)]);
         assert!(outcome.starts_with(expected), "{outcome}");
     };
     let malformed = "13 grpc: error unmarshalling request: failed to decode Protobuf message: ";
@@ -165,7 +165,7 @@ async fn what_is_wrong_with_a_message_is_told_behind_the_answers_before_it() {
 }
 
 #[tokio::test]
-async fn renewals_that_come_together_are_answered_together() {
+async fn renewals_received_together_have_their_responses_in_one_part() {
     const RENEWALS: usize = 3000;
     let served = served([1]).await;
     let mut stream = Stream::open(&served.client().await).await;
@@ -195,7 +195,7 @@ async fn every_message_is_counted() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_given_up_leaves_the_others_alone() {
+async fn stream_given_up_leaves_the_others_alone() {
     let served = served([1]).await;
     let client = served.client().await;
     let mut given_up = Stream::open(&client).await;
@@ -212,8 +212,8 @@ async fn a_stream_that_is_given_up_leaves_the_others_alone() {
 
 /// The windows are so large that only the socket itself holds the server back, or so small that frames do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_client_that_does_not_read_its_answers_costs_little_and_gets_them_all() {
-    if !is_alone("keep_alive::a_client_that_does_not_read_its_answers_costs_little_and_gets_them_all") {
+async fn client_that_does_not_read_costs_little_and_gets_all_responses() {
+    if !is_alone("keep_alive::client_that_does_not_read_costs_little_and_gets_all_responses") {
         return;
     }
     const RENEWALS: usize = 200_000;
@@ -245,14 +245,14 @@ async fn a_client_that_does_not_read_its_answers_costs_little_and_gets_them_all(
         assert!(grown < 64 << 20, "{grown} bytes");
 
         ear.set(true);
-        let (answers, outcome) = stream.rest().await;
-        assert_eq!((answers.len(), outcome.as_str()), (RENEWALS, "0"));
-        assert!(answers.iter().all(|answer| *answer == (1, TTL)));
+        let (responses, outcome) = stream.rest().await;
+        assert_eq!((responses.len(), outcome.as_str()), (RENEWALS, "0"));
+        assert!(responses.iter().all(|response| *response == (1, TTL)));
     }
 }
 
 #[tokio::test]
-async fn streams_end_when_the_server_drains() {
+async fn streams_end_when_the_port_drains() {
     let served = served([1]).await;
     let client = served.client().await;
     let mut streams = Vec::new();

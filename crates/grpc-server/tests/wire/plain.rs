@@ -14,19 +14,19 @@ use crate::support::*;
 async fn http1(address: SocketAddr, request: &str) -> String {
     let mut socket = TcpStream::connect(address).await.expect("the server accepts");
     socket.write_all(request.as_bytes()).await.expect("the server reads");
-    socket.shutdown().await.expect("there is nothing more to say");
+    socket.shutdown().await.expect("the request is complete");
     let mut response = Vec::new();
-    soon("a response", socket.read_to_end(&mut response)).await.expect("the server answers");
+    soon("a response", socket.read_to_end(&mut response)).await.expect("the server responds");
     String::from_utf8_lossy(&response).into_owned()
 }
 
 const VERSION: &str = r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}"#;
 
-/// Waits for the cluster's version, which the pages tell.
+/// Waits for the cluster's version, which the pages show.
 async fn start() -> Served {
     let served = Served::start().await;
     while served.engine.versions().cluster.is_none() {
-        // A read of a sole member is answered at once; who decides the version needs a turn, too.
+        // A read of a sole member is done at once; the task that decides the version needs a turn, too.
         tokio::task::yield_now().await;
     }
     served
@@ -55,7 +55,7 @@ async fn one_port_speaks_everything() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_concerns_nobody_else() {
+async fn connections_without_http_affect_no_other_client() {
     let served = start().await;
     let client = served.client().await;
     for noise in ["\r\n\r\n\r\n", "\u{16}\u{3}\u{1}hello", "PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n", "GET\r\n\r\n"]
@@ -64,7 +64,7 @@ async fn what_is_no_http_concerns_nobody_else() {
         assert!(response.is_empty() || response.starts_with("HTTP/1.1 400"), "{noise:?}: {response:?}");
         assert_eq!(client.call(RANGE, &range("a")).await.outcome(), "0", "after {noise:?}");
     }
-    // A gRPC call needs HTTP/2 for its trailers; one without is answered all the same.
+    // A gRPC call needs HTTP/2 for its trailers; one without has a response all the same.
     let post = "POST /etcdserverpb.KV/Range HTTP/1.1\r\nHost: server\r\nContent-Type: application/grpc\r\n\
                 Content-Length: 0\r\nConnection: close\r\n\r\n";
     let response = http1(served.address, post).await;

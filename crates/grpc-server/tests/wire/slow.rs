@@ -1,4 +1,4 @@
-//! Clients that ask for much and read nothing.
+//! Clients that request much and read nothing.
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::PutRequest;
@@ -8,7 +8,7 @@ use crate::support::*;
 
 /// Windows so large that only the socket itself holds the server back, or so small that frames do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_client_that_does_not_read_holds_up_nobody_else() {
+async fn client_that_does_not_read_delays_no_other_client() {
     const CALLS: usize = 150;
     const SIZE: usize = 300_000;
     let served = Served::start().await;
@@ -38,15 +38,15 @@ async fn a_client_that_does_not_read_holds_up_nobody_else() {
 
         ear.set(true);
         for call in calls {
-            let answer = Answer::of(call).await;
-            assert_eq!((answer.outcome().as_str(), answer.body.len() > SIZE), ("0", true));
+            let response = FullResponse::of(call).await;
+            assert_eq!((response.outcome().as_str(), response.body.len() > SIZE), ("0", true));
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn streams_that_nobody_reads_cost_a_few_pieces_each() {
-    if !is_alone("slow::streams_that_nobody_reads_cost_a_few_pieces_each") {
+async fn streams_that_are_not_read_cost_a_few_responses_each() {
+    if !is_alone("slow::streams_that_are_not_read_cost_a_few_responses_each") {
         return;
     }
     const STREAMS: usize = 8;
@@ -60,8 +60,8 @@ async fn streams_that_nobody_reads_cost_a_few_pieces_each() {
     served.engine.flush().await.expect("a commit");
     let reader = served.client().await;
     let read = async || {
-        let answer = reader.call(STREAM, &everything()).await;
-        assert_eq!((answer.outcome().as_str(), answer.body.len() > VALUES * SIZE), ("0", true));
+        let response = reader.call(STREAM, &everything()).await;
+        assert_eq!((response.outcome().as_str(), response.body.len() > VALUES * SIZE), ("0", true));
     };
     read().await;
     let before = resident();
@@ -76,7 +76,7 @@ async fn streams_that_nobody_reads_cost_a_few_pieces_each() {
         let call = client.send(STREAM, &everything()).await;
         deaf.push((client, call));
     }
-    // What would be read for the deaf is read when this is through.
+    // What the server would read for the deaf clients it has read after this.
     read().await;
     read().await;
     let grown = resident().saturating_sub(before);

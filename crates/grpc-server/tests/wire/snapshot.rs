@@ -23,11 +23,11 @@ async fn served() -> Served {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_snapshot_is_an_image_in_blobs_and_its_hash() {
+async fn snapshot_is_an_image_in_blobs_and_its_hash() {
     let served = served().await;
-    let answer = served.client().await.call(SNAPSHOT, &SnapshotRequest {}).await;
-    assert_eq!(answer.outcome(), "0");
-    let messages = answer.messages().into_iter().map(SnapshotResponse::decode);
+    let response = served.client().await.call(SNAPSHOT, &SnapshotRequest {}).await;
+    assert_eq!(response.outcome(), "0");
+    let messages = response.messages().into_iter().map(SnapshotResponse::decode);
     let messages: Vec<_> = messages.collect::<Result<_, _>>().expect("snapshot responses");
 
     let (last, blobs) = messages.split_last().expect("there is a hash at least");
@@ -52,7 +52,7 @@ async fn a_snapshot_is_an_image_in_blobs_and_its_hash() {
     assert_eq!(hash, served.engine.hash().await.expect("a readable file"));
 }
 
-/// Whoever asks and goes away costs nothing from then on.
+/// A client that goes away costs nothing from then on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn clients_that_go_away_are_forgotten() {
     let served = served().await;
@@ -60,7 +60,7 @@ async fn clients_that_go_away_are_forgotten() {
         let client = served.client().await;
         let (response, mut request) = client.begin(SNAPSHOT).await;
         request.send_data(frame(&SnapshotRequest {}), true).expect("the call is open");
-        let head = soon("the head of a stream", response).await.expect("the call is answered");
+        let head = soon("the head of a stream", response).await.expect("the call has a response");
         drop(head);
         client.connection.abort();
     }
@@ -76,7 +76,7 @@ fn installed(name: &str) -> Option<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn etcdctl_saves_and_understands_a_snapshot() {
+async fn etcdctl_saves_and_reads_a_snapshot() {
     let Some(etcdctl) = installed("etcdctl") else {
         // The harness hides what macros print in tests that pass, but not this.
         let mut terminal = std::io::stderr();

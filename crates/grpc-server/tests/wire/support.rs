@@ -37,7 +37,7 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} takes too long"))
 }
 
-/// A server that serves until it is told to drain.
+/// A server that serves until it drains.
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     pub(crate) engine: Engine,
@@ -56,7 +56,7 @@ impl Served {
         let registry = Registry::new();
         let engine = Engine::start(engine_config(dir.path()), Arc::new(Alone), &registry, &Handle::current());
         let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
-        engine.publish().await.expect("nobody stops it");
+        engine.publish().await.expect("it is not stopped");
         let pages =
             ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
         let server = Server::new(&engine, config, pages, &registry).expect("an empty registry");
@@ -67,7 +67,7 @@ impl Served {
         Self { address, engine, server, serving, _dir: dir }
     }
 
-    /// Tells it to stop; the task ends when it has.
+    /// Stops it; the task ends when it has.
     pub(crate) fn drain(self) -> JoinHandle<()> {
         self.server.stop();
         let (engine, serving, dir) = (self.engine, self.serving, self._dir);
@@ -171,25 +171,25 @@ impl Client {
         response
     }
 
-    pub(crate) async fn call(&self, path: &str, message: &impl Message) -> Answer {
-        Answer::of(self.send(path, message).await).await
+    pub(crate) async fn call(&self, path: &str, message: &impl Message) -> FullResponse {
+        FullResponse::of(self.send(path, message).await).await
     }
 
     /// The value of a key.
     pub(crate) async fn get(&self, key: &str) -> Bytes {
         let range = range(key);
-        let answer = self.call(RANGE, &range).await;
-        assert_eq!(answer.outcome(), "0", "{key}");
-        let response = RangeResponse::decode(answer.message()).expect("a range response");
+        let response = self.call(RANGE, &range).await;
+        assert_eq!(response.outcome(), "0", "{key}");
+        let response = RangeResponse::decode(response.message()).expect("a range response");
         response.kvs[0].decode().expect("a row").value
     }
 
     /// Plain HTTP on the same connection.
-    pub(crate) async fn page(&self, path: &str) -> Answer {
+    pub(crate) async fn page(&self, path: &str) -> FullResponse {
         let mut calls = self.calls.clone().ready().await.expect("an open connection");
         let request = Request::get(format!("http://server{path}")).body(()).expect("a well-formed request");
         let (response, _) = calls.send_request(request, true).expect("the connection takes requests");
-        Answer::of(response).await
+        FullResponse::of(response).await
     }
 }
 
@@ -213,15 +213,15 @@ pub(crate) fn frame(message: &impl Message) -> Bytes {
 
 /// A response, read to its end.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct FullResponse {
     pub(crate) head: Response<()>,
     pub(crate) body: Bytes,
     pub(crate) trailers: HeaderMap,
 }
 
-impl Answer {
+impl FullResponse {
     pub(crate) async fn of(response: ResponseFuture) -> Self {
-        let (head, body) = soon("a response", response).await.expect("the call is answered").into_parts();
+        let (head, body) = soon("a response", response).await.expect("the call has a response").into_parts();
         Self::read(Response::from_parts(head, ()), body).await
     }
 
@@ -276,8 +276,8 @@ pub(crate) fn is_alone(name: &str) -> bool {
 
 /// Memory of this process in use, in bytes.
 pub(crate) fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it tells of memory");
+    let status = std::fs::read_to_string("/proc/self/status").expect("it is Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("memory is listed");
     let kilobytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
     kilobytes << 10
 }
@@ -288,7 +288,7 @@ pub(crate) struct Deaf {
     ear: Ear,
 }
 
-/// Whether a [`Deaf`] socket is read, and who waits for it to be.
+/// Whether a [`Deaf`] socket is read, and the task that waits for it.
 #[derive(Clone, Default)]
 pub(crate) struct Ear(Arc<Mutex<(bool, Option<Waker>)>>);
 
@@ -303,7 +303,7 @@ impl Ear {
 }
 
 impl Deaf {
-    /// It hears until told otherwise.
+    /// It hears at first.
     pub(crate) async fn connect(address: SocketAddr) -> (Self, Ear) {
         let socket = dial(address).await;
         let ear = Ear::default();

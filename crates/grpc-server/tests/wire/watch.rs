@@ -1,4 +1,4 @@
-//! Watch streams: what is answered to what, many at once, clients that don't read, and every way to end.
+//! Watch streams: the responses to requests, many streams at once, clients that don't read, and every way to end.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn watches(served: &Served, expected: &str) {
 }
 
 #[tokio::test]
-async fn requests_are_answered_in_order() {
+async fn responses_come_in_the_order_of_requests() {
     let served = Served::start().await;
     for _ in 0..5 {
         served.put("a", "value").await;
@@ -68,24 +68,24 @@ async fn requests_are_answered_in_order() {
     ];
     requests.into_iter().for_each(|request| stream.send(request));
     let header = served.engine.header(6);
-    let answer = |watch_id| WatchResponse { header: Some(header), watch_id, ..WatchResponse::default() };
-    let created = |watch_id| WatchResponse { created: true, ..answer(watch_id) };
-    let refused =
+    let response = |watch_id| WatchResponse { header: Some(header), watch_id, ..WatchResponse::default() };
+    let created = |watch_id| WatchResponse { created: true, ..response(watch_id) };
+    let rejected =
         |text: &str| WatchResponse { canceled: true, cancel_reason: text.to_owned(), ..created(-1) };
     let compacted = WatchResponse {
         header: Some(ResponseHeader { revision: 0, ..header }),
         canceled: true,
         compact_revision: 4,
-        ..answer(1)
+        ..response(1)
     };
     for expected in [
         created(7),
-        refused("etcdserver: mvcc: required revision has been compacted"),
-        refused("mvcc: duplicate watch ID provided on the WatchStream"),
-        refused("mvcc: watcher range is empty"),
+        rejected("etcdserver: mvcc: required revision has been compacted"),
+        rejected("mvcc: duplicate watch ID provided on the WatchStream"),
+        rejected("mvcc: watcher range is empty"),
         created(0),
-        answer(-1),
-        WatchResponse { canceled: true, ..answer(7) },
+        response(-1),
+        WatchResponse { canceled: true, ..response(7) },
         created(1),
         compacted,
     ] {
@@ -94,7 +94,7 @@ async fn requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn what_is_not_understood_ends_the_stream() {
+async fn malformed_request_ends_the_stream() {
     let served = Served::start().await;
     let client = served.client().await;
     let mut malformed = Stream::of_key(&client, "a").await;
@@ -115,8 +115,8 @@ async fn what_is_not_understood_ends_the_stream() {
         .body(())
         .expect("a well-formed request");
     let (response, _) = calls.send_request(request, false).expect("the connection takes calls");
-    let refused = Answer::of(response).await.outcome();
-    assert!(refused.starts_with("12 Content%20is%20compressed%20with%20%60gzip%60"), "{refused}");
+    let rejected = FullResponse::of(response).await.outcome();
+    assert!(rejected.starts_with("12 Content%20is%20compressed%20with%20%60gzip%60"), "{rejected}");
 }
 
 #[tokio::test]
@@ -154,8 +154,8 @@ async fn watches_outlive_the_last_request() {
 
 /// Clients that read nothing: by frames, since their window stays shut, or by the socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn who_does_not_read_holds_up_nobody_and_misses_nothing() {
-    if !is_alone("ferretcd_watch::who_does_not_read_holds_up_nobody_and_misses_nothing") {
+async fn client_that_does_not_read_delays_no_other_and_misses_no_event() {
+    if !is_alone("ferretcd_watch::client_that_does_not_read_delays_no_other_and_misses_no_event") {
         return;
     }
     const STREAMS: usize = 10;
@@ -197,7 +197,7 @@ async fn who_does_not_read_holds_up_nobody_and_misses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn who_reads_slowly_can_cancel() {
+async fn slow_client_can_cancel() {
     const PUTS: usize = 200;
     let served = Served::start().await;
     for _ in 0..PUTS {
@@ -225,11 +225,11 @@ async fn who_reads_slowly_can_cancel() {
         }
         n_events += response.events.len();
     }
-    assert!(n_events < PUTS / 2, "{n_events} events were told before");
+    assert!(n_events < PUTS / 2, "{n_events} events came before");
 }
 
 #[tokio::test]
-async fn who_asks_for_nothing_very_often_gets_answers() {
+async fn many_empty_requests_do_not_delay_responses() {
     let served = Served::start().await;
     let client = Client::connect(served.address, &patient()).await;
     let mut stream = Stream::of_key(&client, "a").await;
@@ -245,7 +245,7 @@ async fn who_asks_for_nothing_very_often_gets_answers() {
 }
 
 #[tokio::test]
-async fn many_requests_at_once_are_all_answered() {
+async fn many_requests_at_once_all_have_responses() {
     const WATCHES: usize = 5000;
     let served = Served::start().await;
     let client = Client::connect(served.address, &patient()).await;
@@ -258,16 +258,19 @@ async fn many_requests_at_once_are_all_answered() {
         assert_eq!((response.created, response.watch_id), (true, id));
     }
     served.put("a", "value").await;
-    let mut told = vec![false; WATCHES];
+    let mut seen = vec![false; WATCHES];
     for _ in 0..WATCHES {
         let response = stream.next().await;
         assert_eq!(response.events.len(), 1);
-        assert!(!std::mem::replace(&mut told[response.watch_id as usize], true), "each watch is told once");
+        assert!(
+            !std::mem::replace(&mut seen[response.watch_id as usize], true),
+            "each watch has one response"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_reset_ends_the_watches_of_a_stream() {
+async fn reset_ends_the_watches_of_a_stream() {
     let served = Served::start().await;
     let client = served.client().await;
     let mut gone = Stream::of_key(&client, "a").await;
@@ -280,7 +283,7 @@ async fn a_reset_ends_the_watches_of_a_stream() {
 }
 
 #[tokio::test]
-async fn a_connection_takes_its_watches_along() {
+async fn end_of_a_connection_ends_its_watches() {
     let served = Served::start().await;
     let client = served.client().await;
     let _streams = (Stream::of_key(&client, "a").await, Stream::of_key(&client, "b").await);
@@ -290,7 +293,7 @@ async fn a_connection_takes_its_watches_along() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_ends_its_watches_at_once() {
+async fn server_that_stops_ends_its_watches_at_once() {
     // No time to drain is needed for them, or this would be too late.
     let port = ferretcd_listen::Config { drain_timeout: PATIENCE * 10, ..port_config() };
     let served = Served::start_with(config(), port).await;
@@ -305,7 +308,7 @@ async fn a_server_that_stops_ends_its_watches_at_once() {
 }
 
 #[tokio::test]
-async fn large_responses_are_cut_where_that_is_allowed() {
+async fn large_responses_are_fragmented_if_allowed() {
     const OPS: usize = 20;
     // Messages have at most 612 KiB.
     let config = Config { request_bytes_max: 100 << 10, ..config() };
@@ -342,7 +345,7 @@ async fn large_responses_are_cut_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn idle_watches_are_told_their_progress() {
+async fn idle_watches_get_progress_notices() {
     let config = Config { watch_progress_interval: Duration::from_millis(20), ..config() };
     let served = Served::start_with(config, port_config()).await;
     let client = served.client().await;

@@ -23,7 +23,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) async fn open(client: &Client) -> Self {
         let (response, requests) = client.begin(WATCH).await;
-        let response = soon("a response", response).await.expect("the call is answered");
+        let response = soon("a response", response).await.expect("the call has a response");
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "application/grpc");
         Self { requests, responses: response.into_body(), rest: BytesMut::new() }

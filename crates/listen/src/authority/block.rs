@@ -1,7 +1,7 @@
 //! The authority in a block of headers (RFC 7541, 5 and 6).
 //!
-//! Fields are walked over without knowing what they say: where each ends can be seen without the table of those that
-//! were sent before.
+//! Fields are walked over without knowledge of their content: the end of each can be found without the table of the
+//! fields that were sent before.
 
 use std::ops::Range;
 
@@ -10,12 +10,12 @@ use http::uri::Authority;
 
 /// The number of `:authority` in the table that both sides know.
 const AUTHORITY: usize = 1;
-/// A string that says so is in Huffman's code.
+/// Marks a string in Huffman's code.
 const HUFFMAN: u8 = 0x80;
 
-/// What the authority is to be replaced by, if it is spelled out and is none: where its value stands, with its length,
-/// and what to put there. Decoded, the new value is as long as the old one, so that both sides go on to agree about
-/// the size of the table.
+/// The correction of the authority, if it is spelled out and malformed: the place of its value with its length, and the
+/// new bytes. Decoded, the new value is as long as the old one, so that both sides keep tables of
+/// one size.
 pub(super) fn correction(block: &[u8]) -> Option<(Range<usize>, Vec<u8>)> {
     let mut block = Block { bytes: block, at: 0 };
     loop {
@@ -43,7 +43,7 @@ pub(super) fn correction(block: &[u8]) -> Option<(Range<usize>, Vec<u8>)> {
     }
 }
 
-/// An authority of the same length; `None` for what is one, or nothing.
+/// An authority of the same length; `None` if the value is well-formed or empty.
 fn corrected(mut value: Vec<u8>) -> Option<Vec<u8>> {
     if value.is_empty() || Authority::try_from(&value[..]).is_ok() {
         return None;
@@ -75,7 +75,7 @@ fn encode(value: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// A block that is read from its beginning. All methods are `None` at what is not whole, or absurd.
+/// A block that is read from its beginning. All methods return `None` at what is cut off or malformed.
 struct Block<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -101,7 +101,7 @@ impl<'a> Block<'a> {
         if number < prefix_max {
             return Some(number);
         }
-        // A frame has no place for what has more digits.
+        // A number with more digits is larger than a frame.
         for shift in [0, 7, 14, 21] {
             let byte = self.byte()?;
             number += usize::from(byte & 0x7f) << shift;
@@ -177,7 +177,7 @@ mod tests {
             check(&[0x41], &encode(ordinary.as_bytes()), None);
             check(&[0x41], &huffman(ordinary.as_bytes()), None);
         }
-        // Others that say the same are none of ours.
+        // Other fields with that value stay.
         check(&[0x44], &url, None);
         // Cut off; a number without an end; a code that stands for no text.
         check(&[0x41, 0x7f, 0x80, 0x80, 0x80, 0x80], &[0x80; 20], None);
@@ -204,14 +204,14 @@ mod tests {
         }
 
         #[test]
-        fn hostile_blocks_do_no_harm(block in vec(any::<u8>(), 0..200)) {
+        fn hostile_blocks_do_not_panic(block in vec(any::<u8>(), 0..200)) {
             if let Some((range, _)) = correction(&block) {
                 prop_assert!(range.end <= block.len());
             }
         }
 
         #[test]
-        fn hostile_codes_do_no_harm(code in vec(any::<u8>(), 0..100)) {
+        fn hostile_codes_do_not_panic(code in vec(any::<u8>(), 0..100)) {
             let mut text = encode(&code);
             text[0] |= HUFFMAN;
             drop(correction(&[&[0x41], &text[..]].concat()));

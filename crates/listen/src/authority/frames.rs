@@ -4,7 +4,7 @@ use bytes::{Buf as _, BytesMut};
 
 use super::block;
 
-/// What a client that speaks HTTP/2 begins with.
+/// The first bytes of a client that speaks HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes in front of the payload of a frame.
 const HEAD_BYTES: usize = 9;
@@ -29,13 +29,13 @@ pub(super) struct Frames {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// That many bytes of the preface were there.
+    /// That many bytes of the preface have come.
     Preface(usize),
     /// A frame begins.
     Frame,
-    /// That many bytes of a frame of no interest are to come.
+    /// That many bytes of another frame are to come.
     Payload(usize),
-    /// Nothing is looked at any more.
+    /// All further bytes pass as they are.
     Done,
 }
 
@@ -46,12 +46,12 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// Whether everything that comes passes as it is, and nothing is held back.
+    /// Whether all further bytes pass as they are, and none is held back.
     pub(super) fn is_done(&self) -> bool {
         self.stage == Stage::Done
     }
 
-    /// Takes what was received and gives what can be passed on to `out`.
+    /// Takes received bytes and appends to `out` those that can be passed on.
     pub(super) fn pass(&mut self, received: &[u8], out: &mut BytesMut) {
         let mut rest = received;
         while !rest.is_empty() {
@@ -83,7 +83,7 @@ impl Frames {
         let expected = &PREFACE[at..];
         let n = expected.len().min(rest.len());
         if rest[..n] != expected[..n] {
-            // HTTP/1, or nothing that anybody understands.
+            // HTTP/1, or no HTTP at all.
             self.stage = Stage::Done;
             return rest;
         }
@@ -135,7 +135,7 @@ impl Frames {
     }
 }
 
-/// What stands in front of a payload.
+/// The head of a frame.
 struct Head {
     /// Its length in bytes.
     payload: usize,
@@ -197,7 +197,7 @@ pub(super) mod tests {
         [PREFACE, &frame(4, 0, &[0, 3, 0, 0, 0, 9]), &frames.concat()].concat()
     }
 
-    /// What comes of bytes that are received in pieces of `n`.
+    /// The outcome for bytes that are received in pieces of `n`.
     fn pass(received: &[u8], n: usize) -> (Vec<u8>, bool) {
         let (mut frames, mut out) = (Frames::default(), BytesMut::new());
         for piece in received.chunks(n.max(1)) {
@@ -220,7 +220,7 @@ pub(super) mod tests {
     const HOST: &[u8] = b"http---127.0.0.1-2379-";
 
     #[test]
-    fn the_first_call_decides() {
+    fn first_call_decides() {
         let data = frame(0, 0, &[7; 300]);
         let ordinary = || call(b"127.0.0.1:2379");
         check(&[ordinary(), call(URL)], &[ordinary(), call(URL)], true);
@@ -240,13 +240,13 @@ pub(super) mod tests {
             &[frame(HEADERS, PADDED | PRIORITY, &payload(HOST))],
             false,
         );
-        // More padding than payload is for the library to refuse.
+        // More padding than payload is left to the library.
         let wrong = [vec![255], block(URL)].concat();
         check(&[frame(HEADERS, PADDED, &wrong)], &[frame(HEADERS, PADDED, &wrong)], true);
     }
 
     #[test]
-    fn what_would_be_too_long_stays() {
+    fn frame_that_would_be_too_long_stays() {
         let huffman = {
             let mut encoded = Vec::new();
             httlib_huffman::encode(URL, &mut encoded).expect("all bytes have codes");
@@ -269,7 +269,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_it_passes(
+        fn all_bytes_pass_however_they_are_cut(
             preface in any::<bool>(),
             frames in vec(any_frame(), 0..8),
             n in 1_usize..60,
@@ -281,7 +281,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn authorities_in_order_are_not_touched(
+        fn well_formed_authorities_stay(
             frames in vec("[a-z0-9.]{1,20}(:[0-9]{1,4})?", 1..8),
             n in 1_usize..60,
         ) {

@@ -1,15 +1,15 @@
 //! Clients that name the server by a URL.
 //!
-//! etcdctl 3.4, and whatever else has its gRPC library, puts an endpoint that it was given as a URL into `:authority`
-//! as it stands, for calls to one endpoint. The HTTP/2 library refuses such calls; servers in Go do not look at it.
-//! So the frames are read on their way to the library, and an authority that is none becomes one of the same length.
+//! etcdctl 3.4, and every other client with its gRPC library, puts an endpoint that is a URL into `:authority` as it
+//! stands, for calls to one endpoint. The HTTP/2 library rejects such calls; servers in Go ignore the field. So the
+//! frames are read on their way to the library, and a malformed authority becomes a good one of the same length.
 //!
 //! ```text
 //! socket ──► [TLS] ──► Corrected ──(preface, frames; a changed value in HEADERS)──► hyper
 //! ```
 //!
-//! The first call decides: if its authority is in order, nothing of the connection is looked at any more. Clients use
-//! one authority for a connection.
+//! The first call decides: if its authority is well-formed, the rest of the connection passes unread. Clients use one
+//! authority for a connection.
 
 mod block;
 mod frames;
@@ -23,19 +23,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use frames::Frames;
 
-/// A stream whose HTTP/2 requests have authorities that the library takes.
+/// A stream whose HTTP/2 requests have authorities that the library accepts.
 #[derive(Debug)]
 pub(crate) struct Corrected<S> {
     stream: S,
-    /// Boxed, for there is none on most connections most of the time.
+    /// Boxed, because most connections have none most of the time.
     reading: Option<Box<Reading>>,
 }
 
-/// What it takes to look at frames.
+/// The state of reading frames.
 #[derive(Debug, Default)]
 struct Reading {
     frames: Frames,
-    /// What has been looked at and is still to be read.
+    /// Bytes that have passed and are still to be read.
     passed: BytesMut,
 }
 
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of `sent` by somebody who reads `n` bytes at a time.
+    /// The bytes that come out for `sent`, read `n` at a time.
     async fn read(sent: &[u8], n: usize) -> Vec<u8> {
         let (near, mut far) = duplex(7);
         let mut near = Corrected::new(near);

@@ -1,5 +1,4 @@
-//! Errors that the gRPC library makes itself, put into the words that etcd's library uses. Clients and
-//! tests compare them.
+//! Errors that the gRPC library makes itself, in the words of etcd's library. Clients and tests compare them.
 
 use std::fmt::Display;
 
@@ -14,7 +13,7 @@ use tonic::metadata::MetadataValue;
 const TOO_LARGE: &str = "Error, decoded message length too large: found ";
 const MALFORMED: &str = "failed to decode Protobuf message";
 
-/// The answer to a call of a method or service that there is not.
+/// The response to a call of a method or service that does not exist.
 pub(crate) fn unimplemented(uri: &Uri, has_service: impl Fn(&str) -> bool) -> Response<Body> {
     let path = uri.path().trim_start_matches('/');
     let text = match path.rsplit_once('/') {
@@ -40,7 +39,7 @@ pub(crate) fn reword(response: Response<Body>, message_bytes_max: usize) -> Resp
     }
 }
 
-/// Why messages in a compressed form are not read, in the library's own words.
+/// The error for messages in a compressed form, in the library's own words.
 pub(crate) fn compressed(encoding: &HeaderValue) -> Status {
     let encoding = encoding.as_bytes().escape_ascii();
     let text = format!("Content is compressed with `{encoding}` which isn't supported");
@@ -49,34 +48,34 @@ pub(crate) fn compressed(encoding: &HeaderValue) -> Status {
     status
 }
 
-/// Why a message is not sent.
+/// The error for a message that is too large to be sent.
 pub(crate) fn too_large_to_send(bytes: usize, max: usize) -> Status {
     let text = format!("grpc: trying to send message larger than max ({bytes} vs. {max})");
     Status::new(Code::ResourceExhausted.into(), text)
 }
 
-/// Why a message is not received.
+/// The error for a message that is too large to be received.
 pub(crate) fn too_large_to_receive(bytes: impl Display, max: usize) -> Status {
     let text = format!("grpc: received message larger than max ({bytes} vs. {max})");
     Status::new(Code::ResourceExhausted.into(), text)
 }
 
-/// Why a message is not understood.
+/// The error for a message that does not decode.
 pub(crate) fn malformed(reason: impl Display) -> Status {
     Status::new(Code::Internal.into(), format!("grpc: error unmarshalling request: {reason}"))
 }
 
-/// Why a stream of requests ends in the middle of a message, in the library's own words.
+/// The error for a stream of requests that ends in the middle of a message, in the library's own words.
 pub(crate) fn cut_message() -> Status {
     Status::new(Code::Internal.into(), "Unexpected EOF decoding stream.")
 }
 
-/// Why requests cannot be read any more, in the library's own words.
+/// The error for a body that fails, in the library's own words.
 pub(crate) fn broken_body(error: StdError) -> Status {
     Status::from_error(error)
 }
 
-/// Why a message is not read that says by its first byte to be compressed, in the library's own words.
+/// The error for a message whose first byte marks it as compressed, in the library's own words.
 pub(crate) fn compressed_message(flag: u8) -> Status {
     let fault = match flag {
         1 => "received message with compressed-flag but no grpc-encoding was specified".to_owned(),
@@ -87,7 +86,7 @@ pub(crate) fn compressed_message(flag: u8) -> Status {
     Status::new(Code::Internal.into(), format!("protocol error: {fault}"))
 }
 
-/// An error of the library's in etcd's words; `None` for any other.
+/// An error of the library in etcd's words; `None` for any other.
 pub(crate) fn reworded(status: &Status, message_bytes_max: usize) -> Option<Status> {
     let text = status.message();
     if let Some(found) = text.strip_prefix(TOO_LARGE) {
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_librarys_errors_are_reworded() {
+    fn errors_of_the_library_are_reworded() {
         check(
             Status::out_of_range(
                 "Error, decoded message length too large: found 2097153 bytes, the limit is: 2097152 bytes",
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_calls_are_named() {
+    fn unknown_methods_and_services_are_named() {
         let text = |uri: &'static str, known| {
             let response = unimplemented(&Uri::from_static(uri), |_| known);
             Status::from_header_map(response.headers()).expect("only a status").message().to_owned()
