@@ -1,4 +1,10 @@
 //! The layers around every service, in the order of a request.
+//!
+//! ```text
+//! request ─► deadline ─► layers of users ─► log ─► auth ─► metrics ─► [quota] ─► service
+//! ```
+//!
+//! `server.rs` enforces the deadline, outside of everything, because it has to end the layers too.
 
 use std::sync::Arc;
 

@@ -4,8 +4,8 @@
 //! [`Engine`](ferretcd_engine::Engine) and respond. The layers of [`ferretcd_interceptors`] stand around them in the
 //! order of etcd's own chain, which is `chain.rs`. One file, `status.rs`, turns errors into statuses.
 //!
-//! * [`Server`]: all services of one member as one tower service; [`Server::layer`] and
-//!   [`Server::add_service`] mount layers and services of a user, [`Server::endpoint`] puts it behind a listener of [`ferretcd_listen`].
+//! * [`Server`]: all services of one member as one tower service; [`Server::layer`] and [`Server::add_service`] mount
+//!   layers and services of a user, [`Server::endpoint`] puts it behind a listener of [`ferretcd_listen`].
 //! * [`Exposure`]: which of them a port shows.
 //! * [`Config`]: plain data.
 

@@ -20,8 +20,8 @@ impl Connection {
         extensions.get::<Self>().map(|connection| connection.remote)
     }
 
-    /// Counts a call whose response goes on after its head, until the returned value is dropped. The connection
-    /// gathers the frames of calls that are counted together; the wait for a head is counted without this.
+    /// Counts a call whose response goes on after its head, until the returned value is dropped. While several calls
+    /// are counted, the connection gathers their frames. Until its head a call is counted without this.
     pub fn begin_call(extensions: &Extensions) -> Option<RunningCall> {
         extensions.get::<Self>().map(|connection| RunningCall::new(&connection.running))
     }

@@ -52,8 +52,8 @@ struct Shared {
 }
 
 impl WatchService {
-    /// A stream sends progress notices each `progress_interval`, if a watch requests them. Messages of clients, and fragments
-    /// of large responses, have at most `message_bytes_max` bytes.
+    /// A stream sends progress notices each `progress_interval`, if a watch requests them. Messages of clients, and
+    /// fragments of large responses, have at most `message_bytes_max` bytes.
     pub(crate) fn register(
         engine: Engine,
         message_bytes_max: usize,
