@@ -109,10 +109,10 @@ mod tests {
         ];
         for (request, expected) in cases {
             let mut batch = Batch::default();
-            let answer = alarms.execute(&request, &mut batch);
+            let response = alarms.execute(&request, &mut batch);
             backend.commit(&batch).expect("memory");
-            let answer: Vec<_> = answer.iter().map(|alarm| (alarm.member.0, alarm.kind)).collect();
-            assert_eq!(answer, expected, "{request:?}");
+            let response: Vec<_> = response.iter().map(|alarm| (alarm.member.0, alarm.kind)).collect();
+            assert_eq!(response, expected, "{request:?}");
         }
         let reopened = Alarms::open(&backend).expect("own rows");
         assert!(reopened.is_active(AlarmType::Corrupt) && !reopened.is_active(AlarmType::Nospace));

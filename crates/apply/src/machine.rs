@@ -286,7 +286,10 @@ impl StateMachine {
             }
             Err(error) => {
                 let is_fault = matches!(error, ApplyError::Fault(_));
-                assert!(is_fault || txn.revision() == txn.base_revision(), "refused before the first change");
+                assert!(
+                    is_fault || txn.revision() == txn.base_revision(),
+                    "rejected before the first change"
+                );
                 txn.abandon();
             }
         }

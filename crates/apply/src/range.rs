@@ -90,18 +90,18 @@ impl Plan {
     fn new(request: &RangeRequest) -> Self {
         // Requests with numbers that are no enum value have been rejected before.
         let target = SortTarget::try_from(request.sort_target).unwrap_or(SortTarget::Key);
-        let asked = SortOrder::try_from(request.sort_order).unwrap_or(SortOrder::None);
-        let is_key_order = target == SortTarget::Key && asked != SortOrder::Descend;
+        let requested = SortOrder::try_from(request.sort_order).unwrap_or(SortOrder::None);
+        let is_key_order = target == SortTarget::Key && requested != SortOrder::Descend;
         let is_filtered = request.min_mod_revision != 0
             || request.max_mod_revision != 0
             || request.min_create_revision != 0
             || request.max_create_revision != 0;
         // etcd cuts before it sorts when a sort target comes without an order, so only an explicit order
         // (or a filter) needs everything. One more than the limit shows that there is more.
-        let needs_all = is_filtered || (asked != SortOrder::None && !is_key_order);
+        let needs_all = is_filtered || (requested != SortOrder::None && !is_key_order);
         let limit = limit(request);
         let fetch = if needs_all || limit == 0 { 0 } else { limit.saturating_add(1) };
-        let order = match asked {
+        let order = match requested {
             SortOrder::None if target != SortTarget::Key => SortOrder::Ascend,
             other => other,
         };

@@ -82,7 +82,7 @@ fn op() -> impl Strategy<Value = Op> {
 type Change = (i64, i64, Key, Option<LeaseId>);
 
 #[derive(Debug, PartialEq)]
-enum Answer {
+enum Reply {
     Done,
     Granted(LeaseId, i64),
     Ended(Vec<LeaseId>),
@@ -102,7 +102,7 @@ struct Model {
 
 impl Model {
     /// The expected response and changes of the command.
-    fn apply(&mut self, op: &Op) -> (Answer, Vec<Change>) {
+    fn apply(&mut self, op: &Op) -> (Reply, Vec<Change>) {
         match op {
             Op::Write(key, write) => self.write(&[(*key, *write)]),
             Op::Txn(outer, inner) => {
@@ -110,8 +110,8 @@ impl Model {
                 self.write(&writes)
             }
             Op::Grant(id, ttl) => (self.grant(*id, *ttl), Vec::new()),
-            Op::Revoke(id) if !self.leases.contains_key(id) => (Answer::LeaseNotFound, Vec::new()),
-            Op::Revoke(id) => (Answer::Ended(vec![*id]), self.end(*id)),
+            Op::Revoke(id) if !self.leases.contains_key(id) => (Reply::LeaseNotFound, Vec::new()),
+            Op::Revoke(id) => (Reply::Ended(vec![*id]), self.end(*id)),
             Op::Expire(ids) => {
                 let (mut ended, mut changes) = (Vec::new(), Vec::new());
                 for id in ids {
@@ -120,7 +120,7 @@ impl Model {
                         ended.push(*id);
                     }
                 }
-                (Answer::Ended(ended), changes)
+                (Reply::Ended(ended), changes)
             }
             Op::Checkpoint(checkpoints) => {
                 let mut taken = checkpoints.clone();
@@ -128,19 +128,19 @@ impl Model {
                 for (id, remaining) in &taken {
                     self.leases.entry(*id).and_modify(|lease| lease.remaining = *remaining);
                 }
-                (Answer::Checkpointed(taken), Vec::new())
+                (Reply::Checkpointed(taken), Vec::new())
             }
-            Op::Reopen => (Answer::Done, Vec::new()),
+            Op::Reopen => (Reply::Done, Vec::new()),
         }
     }
 
-    fn write(&mut self, writes: &[(Key, Write)]) -> (Answer, Vec<Change>) {
+    fn write(&mut self, writes: &[(Key, Write)]) -> (Reply, Vec<Change>) {
         for (key, write) in writes {
             match write {
                 Write::Put(id) if !id.is_none() && !self.leases.contains_key(id) => {
-                    return (Answer::LeaseNotFound, Vec::new());
+                    return (Reply::LeaseNotFound, Vec::new());
                 }
-                Write::KeepLease if !self.keys.contains_key(key) => return (Answer::KeyNotFound, Vec::new()),
+                Write::KeepLease if !self.keys.contains_key(key) => return (Reply::KeyNotFound, Vec::new()),
                 _ => {}
             }
         }
@@ -160,21 +160,21 @@ impl Model {
             }
         }
         self.revision += i64::from(!changes.is_empty());
-        (Answer::Done, changes)
+        (Reply::Done, changes)
     }
 
-    fn grant(&mut self, id: LeaseId, ttl: i64) -> Answer {
-        let refused = match () {
+    fn grant(&mut self, id: LeaseId, ttl: i64) -> Reply {
+        let reason = match () {
             () if id.is_none() => GrantError::NoId,
             () if ttl > TTL_MAX => GrantError::TtlTooLarge(ttl),
             () if self.leases.contains_key(&id) => GrantError::Exists(id),
             () => {
                 let ttl = ttl.max(TTL_MIN);
                 self.leases.insert(id, Lease { ttl, remaining: 0 });
-                return Answer::Granted(id, ttl);
+                return Reply::Granted(id, ttl);
             }
         };
-        Answer::NotGranted(refused)
+        Reply::NotGranted(reason)
     }
 
     fn end(&mut self, id: LeaseId) -> Vec<Change> {
@@ -258,12 +258,12 @@ impl Run {
             return self.reopen();
         }
         let before = self.machine.revision();
-        let (answer, changes) = self.model.apply(op);
+        let (reply, changes) = self.model.apply(op);
         let outcome = self.apply(request(op));
         assert_eq!(outcome.revision, self.model.revision);
         let is_grant = matches!(op, Op::Grant(..));
         assert!(!is_grant || outcome.cost == GRANT_COST, "the quota counts grants");
-        assert_eq!(found(outcome), answer);
+        assert_eq!(found(outcome), reply);
         assert_eq!(self.changes_since(before), changes);
     }
 
@@ -306,15 +306,15 @@ impl Run {
     }
 }
 
-fn found(outcome: Outcome) -> Answer {
+fn found(outcome: Outcome) -> Reply {
     match outcome.result {
-        Ok(Response::Put(_) | Response::DeleteRange(_) | Response::Txn(_)) => Answer::Done,
-        Ok(Response::LeaseGrant { id, ttl }) => Answer::Granted(id, ttl),
-        Ok(Response::LeasesRevoked(ids)) => Answer::Ended(ids),
-        Ok(Response::LeasesCheckpointed(checkpoints)) => Answer::Checkpointed(checkpoints),
-        Err(ApplyError::LeaseNotFound) => Answer::LeaseNotFound,
-        Err(ApplyError::KeyNotFound) => Answer::KeyNotFound,
-        Err(ApplyError::Grant(reason)) => Answer::NotGranted(reason),
+        Ok(Response::Put(_) | Response::DeleteRange(_) | Response::Txn(_)) => Reply::Done,
+        Ok(Response::LeaseGrant { id, ttl }) => Reply::Granted(id, ttl),
+        Ok(Response::LeasesRevoked(ids)) => Reply::Ended(ids),
+        Ok(Response::LeasesCheckpointed(checkpoints)) => Reply::Checkpointed(checkpoints),
+        Err(ApplyError::LeaseNotFound) => Reply::LeaseNotFound,
+        Err(ApplyError::KeyNotFound) => Reply::KeyNotFound,
+        Err(ApplyError::Grant(reason)) => Reply::NotGranted(reason),
         other => panic!("{other:?}"),
     }
 }
@@ -350,7 +350,7 @@ fn each_lease_ends_at_a_revision_of_its_own() {
     assert_eq!(run.machine.revision(), 9);
     let expire = LeaseExpireRequest { ids: [b, c, LeaseId(99), a, b].map(|id| id.0).to_vec() };
     let outcome = run.apply(Request::LeaseExpire(expire));
-    assert_eq!((outcome.revision, found(outcome)), (11, Answer::Ended(vec![b, c, a])));
+    assert_eq!((outcome.revision, found(outcome)), (11, Reply::Ended(vec![b, c, a])));
     let deleted = [(10, 0, "b", None), (10, 1, "d", None), (11, 0, "a", None), (11, 1, "f", None)];
     assert_eq!(run.changes_since(9), deleted);
     assert_eq!(run.machine.lease_reader().count(), 0);

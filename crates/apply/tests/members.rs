@@ -35,14 +35,14 @@ fn an_entry_is_about_one_member() {
     };
     let mut check = |change: MemberChange, expected: Option<(u64, u64)>| {
         let (result, applied, members) = apply(change.clone());
-        let refused = match result {
+        let rejected = match result {
             Ok(()) => None,
             Err(ApplyError::Membership(ChangeError::OtherMember { node, described })) => {
                 Some((node.0, described.0))
             }
             Err(other) => panic!("{change:?}: {other}"),
         };
-        assert_eq!(refused, expected, "{change:?}");
+        assert_eq!(rejected, expected, "{change:?}");
         (applied, members)
     };
     let add = |node, context| MemberChange::Add { node: MemberId(node), context };

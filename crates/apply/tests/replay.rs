@@ -251,7 +251,7 @@ proptest! {
             let before = trace(&undisturbed);
             let outcome = undisturbed.apply_next(&log);
             if outcome.result.is_err() {
-                prop_assert_eq!(trace(&undisturbed), before, "refused, and still something has changed");
+                prop_assert_eq!(trace(&undisturbed), before, "rejected, and still something has changed");
             }
             expected.push(format!("{outcome:?}"));
         }
@@ -302,26 +302,26 @@ fn each_alarm_rejects_its_kind_of_requests() {
         };
         apply(Request::LeaseGrant(LeaseGrantRequest { id: 1, ttl: 60 })).expect("a free id");
         apply(Request::Alarm(raise)).expect("alarms can be raised");
-        let answer = match apply(request.clone()) {
+        let outcome = match apply(request.clone()) {
             Ok(_) => "done",
             Err(ApplyError::NoSpace) => "no space",
             Err(ApplyError::Corrupt) => "corrupt",
             Err(other) => panic!("{other}"),
         };
-        assert_eq!(answer, expected, "{request:?} under {alarm:?}");
+        assert_eq!(outcome, expected, "{request:?} under {alarm:?}");
     }
     let put = || PutRequest { key: "a".into(), ..PutRequest::default() };
     let delete = || DeleteRangeRequest { key: "a".into(), ..DeleteRangeRequest::default() };
     let txn = |op| TxnRequest { success: vec![RequestOp { request: Some(op) }], ..TxnRequest::default() };
     let version = || ClusterVersionSetRequest { ver: "3.7.0".to_owned() };
-    for (alarm, refused) in [(AlarmType::Nospace, "no space"), (AlarmType::Corrupt, "corrupt")] {
-        let growing_only = if alarm == AlarmType::Corrupt { refused } else { "done" };
-        check(alarm, Request::Put(put()), refused);
-        check(alarm, Request::Txn(txn(Op::RequestPut(put()))), refused);
+    for (alarm, rejected) in [(AlarmType::Nospace, "no space"), (AlarmType::Corrupt, "corrupt")] {
+        let growing_only = if alarm == AlarmType::Corrupt { rejected } else { "done" };
+        check(alarm, Request::Put(put()), rejected);
+        check(alarm, Request::Txn(txn(Op::RequestPut(put()))), rejected);
         check(alarm, Request::Txn(txn(Op::RequestDeleteRange(delete()))), growing_only);
         check(alarm, Request::DeleteRange(delete()), growing_only);
         check(alarm, Request::Compaction(CompactionRequest { revision: 1, physical: false }), growing_only);
-        check(alarm, Request::LeaseGrant(LeaseGrantRequest { id: 2, ttl: 60 }), refused);
+        check(alarm, Request::LeaseGrant(LeaseGrantRequest { id: 2, ttl: 60 }), rejected);
         check(alarm, Request::LeaseRevoke(LeaseRevokeRequest { id: 1 }), growing_only);
         check(alarm, Request::LeaseExpire(LeaseExpireRequest { ids: vec![1] }), growing_only);
         check(alarm, Request::LeaseCheckpoint(LeaseCheckpointRequest::default()), "done");

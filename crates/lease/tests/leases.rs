@@ -129,7 +129,7 @@ impl Run {
         assert_eq!(self.leases.grant(id, ttl, &mut self.batch), expected);
         match expected {
             Ok(ttl) => _ = self.model.leases.insert(id, Lease { ttl, remaining: 0 }),
-            Err(_) => assert_eq!(self.batch.len(), rows, "refused, and still something is written"),
+            Err(_) => assert_eq!(self.batch.len(), rows, "rejected, and still something is written"),
         }
     }
 

@@ -108,7 +108,7 @@ impl Membership {
             }
             Change::UpdatePeerUrls(id, peer_urls) => {
                 self.existing(id)?;
-                self.refuse_foreign_urls(id, &peer_urls)?;
+                self.reject_foreign_urls(id, &peer_urls)?;
                 let member = self.existing(id)?;
                 member.peer_urls = peer_urls;
                 store(member, batch);
@@ -156,7 +156,7 @@ impl Membership {
         if self.members.contains_key(&member.id) {
             return Err(ChangeError::IdExists(member.id));
         }
-        self.refuse_foreign_urls(member.id, &member.peer_urls)?;
+        self.reject_foreign_urls(member.id, &member.peer_urls)?;
         let learners = self.members().filter(|member| member.is_learner).count();
         if member.is_learner && learners >= learners_max {
             return Err(ChangeError::TooManyLearners { learners, max: learners_max });
@@ -173,7 +173,7 @@ impl Membership {
         self.members.get_mut(&id).ok_or(ChangeError::NotFound(id))
     }
 
-    fn refuse_foreign_urls(&self, id: MemberId, peer_urls: &[String]) -> Result<(), ChangeError> {
+    fn reject_foreign_urls(&self, id: MemberId, peer_urls: &[String]) -> Result<(), ChangeError> {
         let owner = self
             .members
             .values()

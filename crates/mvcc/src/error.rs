@@ -96,7 +96,7 @@ pub enum CompactError {
     /// That revision is compacted already.
     #[error("compact at revision {requested}: compacted up to {compacted}")]
     Compacted {
-        /// The revision asked for.
+        /// The requested revision.
         requested: i64,
         /// The compacted revision.
         compacted: i64,
@@ -104,7 +104,7 @@ pub enum CompactError {
     /// That revision doesn't exist yet.
     #[error("compact at revision {requested}: the newest is {current}")]
     Future {
-        /// The revision asked for.
+        /// The requested revision.
         requested: i64,
         /// The current revision.
         current: i64,

@@ -2,7 +2,7 @@
 //!
 //! One writer and any number of readers. The map's lock is taken for writing only to create or remove a
 //! key; a change of an existing key takes it for reading and locks the key alone, so that long reads
-//! don't stop the writer. Readers ask for the state at a published revision and thereby overlook whatever
+//! don't stop the writer. Readers look up the state at a published revision and thereby overlook whatever
 //! the writer is adding.
 
 use std::collections::BTreeMap;

@@ -268,7 +268,7 @@ mod tests {
             let key = key(revision, tombstone, &mut Arena::default());
             assert_eq!(parse_key(&key).unwrap(), (revision, tombstone));
         }
-        let refused: [&'static [u8]; 7] = [
+        let rejected: [&'static [u8]; 7] = [
             b"",
             b"t",
             b"\0\0\0\0\0\0\0\x06_\0\0\0\0\0\0\0\0x",
@@ -277,7 +277,7 @@ mod tests {
             b"\x80\0\0\0\0\0\0\x06_\0\0\0\0\0\0\0\0",
             b"\x7f\xff\xff\xff\xff\xff\xff\xff_\0\0\0\0\0\0\0\0",
         ];
-        for bytes in refused {
+        for bytes in rejected {
             assert!(parse_key(&Bytes::from_static(bytes)).is_err(), "{bytes:?}");
         }
     }

@@ -18,7 +18,7 @@ pub struct Config {
     pub election_ticks: usize,
     /// Request pre-votes before raising the term, so that a member that was cut off does not depose the leader.
     pub pre_vote: bool,
-    /// A leader that has not heard from a quorum for one election time-out steps down.
+    /// A leader without messages from a quorum for one election time-out steps down.
     pub check_quorum: bool,
     /// Bytes of entries in one message to a peer, and of proposals in one forwarded message. A single larger
     /// entry still travels, alone.

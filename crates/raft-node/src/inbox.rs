@@ -124,7 +124,7 @@ impl Inbox {
         self.applied.load(Ordering::SeqCst)
     }
 
-    /// Asks to be woken when this index is applied. The caller looks at [`Self::applied`] afterwards: it may be
+    /// Lets the driver be woken when this index is applied. The caller looks at [`Self::applied`] afterwards: it may be
     /// reached already.
     pub(crate) fn await_applied(&self, index: Option<u64>) {
         self.awaited.store(index.unwrap_or(NOTHING), Ordering::SeqCst);

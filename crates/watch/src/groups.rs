@@ -139,7 +139,7 @@ mod tests {
             (key(), key()).prop_map(|(start, end)| KeyRange::Interval(start, end)),
             key().prop_map(KeyRange::From),
         ];
-        range.prop_filter("the hub refuses empty ranges", |range| !range.is_empty())
+        range.prop_filter("the hub rejects empty ranges", |range| !range.is_empty())
     }
 
     fn selection() -> impl Strategy<Value = Selection> {

@@ -77,8 +77,8 @@ fn buckets_of_other_programs_are_rejected() {
     let buckets = BTreeMap::from([(Bytes::from("bucket"), BTreeMap::<Bytes, Bytes>::new())]);
     let mut image = Vec::new();
     ferretcd_bolt::Plan::new(&buckets).expect("memory").write(&buckets, &mut image).expect("memory");
-    let refused = snapshot::import_into(&image[..], &Backend::in_memory(), |_| ());
-    assert!(matches!(refused, Err(ImportError::Bucket { name }) if name == "bucket"));
+    let rejected = snapshot::import_into(&image[..], &Backend::in_memory(), |_| ());
+    assert!(matches!(rejected, Err(ImportError::Bucket { name }) if name == "bucket"));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn an_older_state_is_not_restored() {
     sender.apply(&[Entry::Members(add(MEMBER)), put("a"), Entry::Commit]);
     receiver.apply(&[Entry::Members(add(MEMBER)), put("a"), put("b"), Entry::Commit]);
     let before = receiver.see();
-    let refused = receiver.receive(&sender.image());
-    assert!(matches!(refused, Err(OpenError::Older { index: 2, applied: 3 })));
+    let rejected = receiver.receive(&sender.image());
+    assert!(matches!(rejected, Err(OpenError::Older { index: 2, applied: 3 })));
     assert_eq!(receiver.see(), before);
 }

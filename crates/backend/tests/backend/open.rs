@@ -79,11 +79,11 @@ fn a_second_opener_is_rejected_until_the_last_view_is_gone() {
     let (_directory, path) = directory();
     let backend = Backend::open(&path, &CONFIG).expect("a new file");
     let in_use = format!("open {}: it is in use by another process; stop that one first", path.display());
-    let refused = || Backend::open(&path, &CONFIG).expect_err("it is in use").to_string();
-    assert_eq!(refused(), in_use);
+    let rejected = || Backend::open(&path, &CONFIG).expect_err("it is in use").to_string();
+    assert_eq!(rejected(), in_use);
     let view = backend.view();
     drop(backend);
-    assert_eq!(refused(), in_use);
+    assert_eq!(rejected(), in_use);
     assert_eq!(view.count(Bucket::Key).expect("it keeps the file open"), 0);
     drop(view);
     Backend::open(&path, &CONFIG).expect("it is not open");

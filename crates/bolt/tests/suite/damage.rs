@@ -140,7 +140,7 @@ impl Image for Sparse {
     }
 
     fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
-        assert!(out.len() <= PAGE, "{} bytes are asked for", out.len());
+        assert!(out.len() <= PAGE, "{} bytes are read", out.len());
         self.bytes[..].read_at(out, offset)
     }
 }

@@ -79,7 +79,7 @@ fn n_bytes(buckets: &Buckets) -> usize {
 fn check(image: &[u8], n_rounds: usize) {
     assert_eq!(image.len() as u64, root_and_mark(image).1 * PAGE as u64);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let mut n_refused = 0;
+    let mut n_rejected = 0;
     for round in 0..n_rounds {
         let mut image = image.to_vec();
         damage(&mut random, &mut image);
@@ -88,12 +88,12 @@ fn check(image: &[u8], n_rounds: usize) {
         let limit = (BUCKETS_MAX + 1) * image.len() + PAGE;
         match read(&counting) {
             Ok(buckets) => assert!(n_bytes(&buckets) <= limit),
-            Err(_) => n_refused += 1,
+            Err(_) => n_rejected += 1,
         }
         let n_read = counting.n_read.get();
         assert!(n_read <= limit as u64, "round {round}: {n_read} bytes read of {}", image.len());
     }
-    assert!(n_refused > n_rounds / 10, "{n_refused} refused: the damage was too mild");
+    assert!(n_rejected > n_rounds / 10, "{n_rejected} rejected: the damage was too mild");
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl Source for Unchecked {
 }
 
 /// Both passes meet the same, as they read the same.
-fn refusal(names: Vec<&'static str>, rows: Vec<Row>, fails: bool) -> String {
+fn write_error(names: Vec<&'static str>, rows: Vec<Row>, fails: bool) -> String {
     let error = Plan::new(&Unchecked { names, rows, fails }).unwrap_err();
     match error.source() {
         Some(source) => format!("{error}: {source}"),
@@ -148,7 +148,7 @@ fn refusal(names: Vec<&'static str>, rows: Vec<Row>, fails: bool) -> String {
 fn rows_that_no_image_can_hold_are_rejected() {
     let check = |rows: &[(&'static str, usize)], expected: &str| {
         let rows = rows.iter().map(|&(key, len)| (Bytes::from(key), Bytes::from(vec![0; len]))).collect();
-        assert_eq!(refusal(vec!["b"], rows, false), expected);
+        assert_eq!(write_error(vec!["b"], rows, false), expected);
     };
     check(&[("k", 0), ("k", 0)], r#"write row "k" of bucket "b": it is not above the one before it"#);
     check(&[("l", 0), ("k\0", 0)], r#"write row "k\x00" of bucket "b": it is not above the one before it"#);
@@ -158,11 +158,14 @@ fn rows_that_no_image_can_hold_are_rejected() {
         r#"write row "k" of bucket "b": its value has 536870913 bytes, more than 536870912"#,
     );
     assert_eq!(
-        refusal(vec!["b", "a"], vec![], false),
+        write_error(vec!["b", "a"], vec![], false),
         r#"write bucket "a": it is not above the one before it"#
     );
-    assert_eq!(refusal(vec![""], vec![], false), r#"write bucket "": its key has 0 bytes, not 1 to 32768"#);
-    assert_eq!(refusal(vec!["a"], vec![], true), "read the rows of the image: the disk is gone");
+    assert_eq!(
+        write_error(vec![""], vec![], false),
+        r#"write bucket "": its key has 0 bytes, not 1 to 32768"#
+    );
+    assert_eq!(write_error(vec!["a"], vec![], true), "read the rows of the image: the disk is gone");
 
     let key = Bytes::from(vec![0; KEY_BYTES_MAX + 1]);
     let source = Unchecked { names: vec!["b"], rows: vec![(key, Bytes::new())], fails: false };

@@ -184,9 +184,9 @@ fn a_snapshot_that_is_not_newer_is_only_acknowledged() {
     members[2].sent.clear();
     let contradiction = SnapshotMark { index: committed, term: 9, ..members[0].mark() };
     members[2].handle(Event::Message(snapshot.clone().with_snapshot_mark(&contradiction)));
-    let mut stranger = members[0].mark();
-    stranger.conf_state.as_mut().unwrap().voters = vec![1, 2];
-    members[2].handle(Event::Message(snapshot.with_snapshot_mark(&stranger)));
+    let mut foreign = members[0].mark();
+    foreign.conf_state.as_mut().unwrap().voters = vec![1, 2];
+    members[2].handle(Event::Message(snapshot.with_snapshot_mark(&foreign)));
     members[2].flush();
     assert_eq!(members[2].install, None);
 }

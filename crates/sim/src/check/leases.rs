@@ -74,6 +74,6 @@ mod tests {
     fn a_promise_that_arrives_late_counts() {
         let mut promises = Promises::default();
         assert_eq!(promises.ended(7, 5 * SECOND, false), Ok(()));
-        assert!(promises.promised(7, 2 * SECOND, 10).is_err(), "it was asked for before the end");
+        assert!(promises.promised(7, 2 * SECOND, 10).is_err(), "the request came before the end");
     }
 }

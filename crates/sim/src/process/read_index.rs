@@ -52,11 +52,11 @@ impl Process {
             world.send(response);
             return true;
         }
-        let answered = self.read_role.confirmed_read(message, committed);
-        if let Some((token, index)) = answered {
+        let confirmed = self.read_role.confirmed_read(message, committed);
+        if let Some((token, index)) = confirmed {
             self.confirmed(token, index, world);
         }
-        answered.is_some()
+        confirmed.is_some()
     }
 
     /// The core has responded with a read index.

@@ -86,14 +86,22 @@ pub enum Violation {
 pub fn check(record: &Record, history: &History, end: i64) -> Result<usize, Violation> {
     let position = if history.request.start > 0 { history.request.start - 1 } else { history.floor };
     let is_begun = history.request.start > 0;
-    let mut check =
-        Check { record, history, position, is_begun, floor: None, told: 0, fragments: Vec::new(), header: 0 };
+    let mut check = Check {
+        record,
+        history,
+        position,
+        is_begun,
+        floor: None,
+        n_events: 0,
+        fragments: Vec::new(),
+        header: 0,
+    };
     for seen in &history.seen {
         check.step(seen)?;
     }
     match check.missing(end) {
         Some(revision) if check.is_begun => Err(Violation::Missing { revision }),
-        _ => Ok(check.told),
+        _ => Ok(check.n_events),
     }
 }
 
@@ -107,7 +115,7 @@ struct Check<'a> {
     /// A watch from now on begins at some moment between its request and the revision in its response. Its
     /// first events may show that it was earlier than that, but not before this revision.
     floor: Option<i64>,
-    told: usize,
+    n_events: usize,
     /// Of the response that is not complete.
     fragments: Vec<Event>,
     header: i64,
@@ -205,7 +213,7 @@ impl Check<'_> {
         if let Some(rest) = wanted.next() {
             return Err(Violation::Torn { revision: rest.row.mod_revision });
         }
-        self.told += events.len();
+        self.n_events += events.len();
         self.position = last;
         Ok(())
     }

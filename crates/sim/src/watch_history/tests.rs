@@ -279,10 +279,10 @@ fn headers_behind_their_events_are_noticed() {
 
 #[test]
 fn ends_without_reason_are_noticed() {
-    let ended = |place: usize, told: i64, requested: i64| {
+    let ended = |place: usize, compacted: i64, requested: i64| {
         move |record: &mut Record, history: &mut History| {
             record.compact(requested);
-            history.seen.insert(place, Seen::Compacted(told));
+            history.seen.insert(place, Seen::Compacted(compacted));
         }
     };
     let wrong = |position, compacted, requested| Err(Violation::Ended { position, compacted, requested });

@@ -113,8 +113,8 @@ fn a_rejected_call_changes_nothing() {
 
     for (indices, first, last) in [(vec![7], 4, 6), (vec![3], 4, 6), (vec![6, 8], 7, 7), (vec![5, 5], 6, 6)] {
         let batch: Vec<_> = indices.iter().map(|&index| entry(1, index, 1)).collect();
-        let refused = wal.append(&batch, None).unwrap_err();
-        let Error::NotContiguous { first: f, last: l, .. } = refused else { panic!("{refused}") };
+        let rejected = wal.append(&batch, None).unwrap_err();
+        let Error::NotContiguous { first: f, last: l, .. } = rejected else { panic!("{rejected}") };
         assert_eq!((f, l), (first, last), "{indices:?}");
     }
     let without_term = [
@@ -124,11 +124,11 @@ fn a_rejected_call_changes_nothing() {
     ];
     assert!(without_term.iter().all(|e| matches!(e, Error::NoTerm { .. })), "{without_term:?}");
     for (index, term) in [(2, 1), (3, 2)] {
-        let refused = wal.mark_snapshot(&mark(index, term)).unwrap_err();
-        assert!(matches!(refused, Error::MarkOutOfOrder { last_index: 3, last_term: 1, .. }), "{refused}");
+        let rejected = wal.mark_snapshot(&mark(index, term)).unwrap_err();
+        assert!(matches!(rejected, Error::MarkOutOfOrder { last_index: 3, last_term: 1, .. }), "{rejected}");
     }
-    let refused = wal.mark_snapshot(&SnapshotMark { conf_state: None, ..mark(4, 1) }).unwrap_err();
-    assert!(matches!(refused, Error::MarkWithoutMembers { index: 4 }), "{refused}");
+    let rejected = wal.mark_snapshot(&SnapshotMark { conf_state: None, ..mark(4, 1) }).unwrap_err();
+    assert!(matches!(rejected, Error::MarkWithoutMembers { index: 4 }), "{rejected}");
 
     assert_eq!(wal.written_bytes(), before);
     wal.append(&[entry(1, 6, 1)], None).unwrap();
@@ -215,7 +215,7 @@ fn release_keeps_what_recovery_needs() {
     wal.mark_snapshot(&mark(10, 1)).unwrap();
     let n = n_segments(&disk);
     assert!(n > 5);
-    assert_eq!(wal.release(20, n).unwrap(), 0, "as many stay as are asked for");
+    assert_eq!(wal.release(20, n).unwrap(), 0, "as many stay as are requested");
     assert_eq!(wal.release(20, n - 1).unwrap(), 1);
     let removed = wal.release(20, 0).unwrap();
     assert!(removed > 0);

@@ -22,7 +22,7 @@ fn after_a_restore_watches_go_on_from_history_or_end_as_compacted() {
         let stream = harness.open(usize::MAX, false);
         harness.create(stream, WatchSpec::new(KeyRange::all()));
         harness.create(stream, WatchSpec { start: 30, ..WatchSpec::new(KeyRange::all()) });
-        harness.put("a", "told");
+        harness.put("a", "delivered");
         harness.advance();
         assert_eq!(revisions(&harness.seen_events(stream)), [4]);
 
