@@ -35,7 +35,8 @@ mod packages;
 
 pub use encoded::EncodedKeyValue;
 pub use packages::{
-    authpb, etcdserverpb, leasepb, membershippb, mvccpb, raftpb, snappb, v3electionpb, v3lockpb, walpb,
+    authpb, etcdserverpb, ferretcdpb, leasepb, membershippb, mvccpb, raftpb, snappb, v3electionpb, v3lockpb,
+    walpb,
 };
 
 /// The API's version as every service reports it: the etcd release whose behaviour is implemented.

@@ -10,6 +10,11 @@ pub mod etcdserverpb {
     include!("generated/etcdserverpb.rs");
 }
 
+/// The requests in log entries that only ferretcd writes.
+pub mod ferretcdpb {
+    include!("generated/ferretcdpb.rs");
+}
+
 /// Leases as they are stored, and as peers request them.
 pub mod leasepb {
     include!("generated/leasepb.rs");

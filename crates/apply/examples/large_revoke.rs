@@ -7,7 +7,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use ferretcd_api_proto::etcdserverpb::{LeaseGrantRequest, LeaseRevokeRequest, PutRequest};
-use ferretcd_apply::{Command, Config, LeaseExpireRequest, Request, StateMachine};
+use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
+use ferretcd_apply::{Command, Config, Request, StateMachine};
 use ferretcd_backend::{Backend, Batch};
 use ferretcd_base::LogPosition;
 

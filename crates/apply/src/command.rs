@@ -8,6 +8,7 @@ use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, CompactionRequest, DeleteRangeRequest, LeaseCheckpointRequest, LeaseGrantRequest,
     LeaseRevokeRequest, PutRequest, RequestHeader, TxnRequest,
 };
+use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
@@ -26,7 +27,7 @@ mod field {
     pub(super) const HEADER: u32 = 100;
     pub(super) const CLUSTER_VERSION_SET: u32 = 1300;
     pub(super) const CLUSTER_MEMBER_ATTR_SET: u32 = 1301;
-    /// ferretcd's own.
+    /// ferretcd's own, declared in `proto/ferretcdpb`.
     pub(super) const LEASE_EXPIRE: u32 = 10_001;
 }
 
@@ -68,14 +69,6 @@ pub enum Request {
     ClusterVersionSet(ClusterVersionSetRequest),
     /// A member publishes its name and client URLs.
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest),
-}
-
-/// Many leases in one entry, where etcd writes an entry for each.
-#[derive(Clone, PartialEq, Message)]
-pub struct LeaseExpireRequest {
-    /// The leases. One that has ended meanwhile is left out.
-    #[prost(int64, repeated, tag = "1")]
-    pub ids: Vec<i64>,
 }
 
 /// The bytes are no command.
@@ -230,6 +223,14 @@ mod tests {
             member_id: 7,
             ..ClusterMemberAttrSetRequest::default()
         }));
+    }
+
+    #[test]
+    fn an_expiry_is_a_field_behind_those_of_etcd() {
+        let command = command(Request::LeaseExpire(LeaseExpireRequest { ids: vec![1, 300] }));
+        let header = b"\xa2\x06\x0b\x08\x85\x9a\xea\xb5\x93\xbf\xa8\x88\xcd\x01";
+        let expected = [&header[..], b"\x8a\xf1\x04\x05\x0a\x03\x01\xac\x02"].concat();
+        assert_eq!(command.encode(), expected);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Requests about leases.
 
 use ferretcd_api_proto::etcdserverpb::{LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest};
+use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_backend::Batch;
 use ferretcd_base::LeaseId;
 
-use crate::{ApplyError, LeaseExpireRequest, Response, StateMachine};
+use crate::{ApplyError, Response, StateMachine};
 
 /// The estimated bytes that a lease adds to the state file.
 pub const GRANT_COST: u64 = 64;

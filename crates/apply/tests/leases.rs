@@ -9,9 +9,8 @@ use ferretcd_api_proto::etcdserverpb::{
     DeleteRangeRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest,
     PutRequest, RequestOp, TxnRequest,
 };
-use ferretcd_apply::{
-    ApplyError, Command, Config, GRANT_COST, LeaseExpireRequest, Outcome, Request, Response, StateMachine,
-};
+use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
+use ferretcd_apply::{ApplyError, Command, Config, GRANT_COST, Outcome, Request, Response, StateMachine};
 use ferretcd_backend::{Backend, Batch};
 use ferretcd_base::{LeaseId, LogPosition};
 use ferretcd_lease::{GrantError, Lease, TTL_MAX};

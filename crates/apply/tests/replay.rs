@@ -13,10 +13,10 @@ use ferretcd_api_proto::etcdserverpb::{
     LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp,
     TxnRequest,
 };
+use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use ferretcd_apply::{
-    ApplyError, Command, Config, LeaseExpireRequest, MemberChange, Outcome, Request, StateMachine,
-    backend_hash,
+    ApplyError, Command, Config, MemberChange, Outcome, Request, StateMachine, backend_hash,
 };
 use ferretcd_backend::{Backend, Batch};
 use ferretcd_base::{LeaseId, LogPosition, MemberId};

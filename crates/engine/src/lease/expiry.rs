@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use ferretcd_api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
-use ferretcd_apply::{LeaseExpireRequest, Request, Response};
+use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
+use ferretcd_apply::{Request, Response};
 use ferretcd_base::LeaseId;
 use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};

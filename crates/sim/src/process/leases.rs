@@ -1,7 +1,8 @@
 //! The leader's countdown of leases.
 
 use ferretcd_api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
-use ferretcd_apply::{LeaseExpireRequest, Request, Response};
+use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
+use ferretcd_apply::{Request, Response};
 use ferretcd_base::LeaseId;
 use ferretcd_lease::Renewal;
 use ferretcd_raft_node::{Role, Status};
