@@ -7,7 +7,7 @@ use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
 use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
 use ferretcd_api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
-use tonic::transport::{Channel, Endpoint, Error};
+use ferretcd_client::{Channel, Client, Config, Error, Windows};
 
 use crate::Cluster;
 
@@ -37,7 +37,7 @@ impl Clients {
 
     /// Connects to a URL such as `http://127.0.0.1:2379`.
     pub async fn connect_to(url: &str) -> Result<Self, Error> {
-        Ok(Self::on(Endpoint::from_shared(url.to_owned())?.timeout(RESPONSE_WITHIN).connect().await?))
+        Self::connect_with(Config { request_timeout: Some(RESPONSE_WITHIN), ..Config::new([url]) }).await
     }
 
     /// Clients that connect at their first request, and again after the connection was lost. A request that takes
@@ -47,19 +47,24 @@ impl Clients {
     ///
     /// When `url` is not a URL.
     pub fn lazy(url: &str, within: Duration) -> Self {
-        let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL of a member");
-        Self::on(endpoint.connect_timeout(within).timeout(within).connect_lazy())
+        let (connect_timeout, request_timeout) = (Some(within), Some(within));
+        let client = Client::new(Config { connect_timeout, request_timeout, ..Config::new([url]) });
+        Self::on(client.expect("a URL of a member").channel())
     }
 
     /// Connects with HTTP/2 windows of 64 KiB per call, the smallest a client can set, and a connection window for
     /// `calls` full ones. This bounds the bytes in flight to a call that stops reading.
     pub async fn connect_narrow(cluster: &impl Cluster, calls: u32) -> Result<Self, Error> {
         const WINDOW: u32 = 65_535;
-        let endpoint = Endpoint::from_shared(cluster.endpoint())?
-            .timeout(RESPONSE_WITHIN)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW.saturating_mul(calls.saturating_add(1)));
-        Ok(Self::on(endpoint.connect().await?))
+        let windows = Windows { stream: WINDOW, connection: WINDOW.saturating_mul(calls.saturating_add(1)) };
+        let (request_timeout, windows) = (Some(RESPONSE_WITHIN), Some(windows));
+        Self::connect_with(Config { request_timeout, windows, ..Config::new([cluster.endpoint()]) }).await
+    }
+
+    async fn connect_with(config: Config) -> Result<Self, Error> {
+        let client = Client::new(config)?;
+        client.connect().await?;
+        Ok(Self::on(client.channel()))
     }
 
     fn on(channel: Channel) -> Self {

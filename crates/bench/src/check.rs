@@ -2,14 +2,11 @@
 
 use std::net::SocketAddr;
 
-use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
-use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
-use ferretcd_api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use ferretcd_api_proto::etcdserverpb::{
     LeaseRevokeRequest, MoveLeaderRequest, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
 };
+use ferretcd_client::{Config, Rpc};
 use tokio::runtime::Runtime;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::Outcome;
 use crate::requests::{LEASED_PREFIX, LEASED_PREFIX_END, PREFIX, PREFIX_END};
@@ -17,15 +14,15 @@ use crate::requests::{LEASED_PREFIX, LEASED_PREFIX_END, PREFIX, PREFIX_END};
 /// An ordinary client, for one request at a time.
 pub(crate) struct Client {
     runtime: Runtime,
-    channel: Channel,
+    client: ferretcd_client::Client,
 }
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-        let channel = runtime.block_on(endpoint.connect())?;
-        Ok(Self { runtime, channel })
+        let client = ferretcd_client::Client::new(Config::new([address.to_string()]))?;
+        runtime.block_on(client.connect())?;
+        Ok(Self { runtime, client })
     }
 
     /// Keys that are attached to leases.
@@ -34,28 +31,25 @@ impl Client {
     }
 
     pub(crate) fn revoke(&self, lease: i64) -> Outcome<()> {
-        let mut client = LeaseClient::new(self.channel.clone());
-        self.runtime.block_on(client.lease_revoke(LeaseRevokeRequest { id: lease }))?;
-        Ok(())
+        self.call(LeaseRevokeRequest { id: lease }).map(drop)
     }
 
     pub(crate) fn status(&self) -> Outcome<StatusResponse> {
-        let mut client = MaintenanceClient::new(self.channel.clone());
-        Ok(self.runtime.block_on(client.status(StatusRequest {}))?.into_inner())
+        self.call(StatusRequest {})
     }
 
     /// Transfers leadership from the member that requests go to.
     pub(crate) fn move_leader(&self, target_id: u64) -> Outcome<()> {
-        let mut client = MaintenanceClient::new(self.channel.clone());
-        self.runtime.block_on(client.move_leader(MoveLeaderRequest { target_id }))?;
-        Ok(())
+        self.call(MoveLeaderRequest { target_id }).map(drop)
     }
 
     fn count(&self, key: &'static str, range_end: &'static str) -> Outcome<RangeResponse> {
         let (key, range_end) = (key.into(), range_end.into());
-        let request = RangeRequest { key, range_end, count_only: true, ..RangeRequest::default() };
-        let mut client = KvClient::new(self.channel.clone());
-        Ok(self.runtime.block_on(client.range(request))?.into_inner())
+        self.call(RangeRequest { key, range_end, count_only: true, ..RangeRequest::default() })
+    }
+
+    fn call<R: Rpc>(&self, request: R) -> Outcome<R::Response> {
+        Ok(self.runtime.block_on(self.client.call(request))?)
     }
 }
 

@@ -13,14 +13,14 @@ mod registry;
 mod settings;
 mod srv;
 
-mod channel;
 mod dns;
 mod founders;
 
 use ferretcd_base::MemberId;
 use ferretcd_membership::Url;
 
-pub use settings::{Credentials, Discovery, Members, Registry, RegistryTls, SrvRecords};
+pub use ferretcd_client::Credentials;
+pub use settings::{Discovery, Members, Registry, RegistryTls, SrvRecords};
 
 /// A cluster that was not found.
 #[derive(Debug, thiserror::Error)]

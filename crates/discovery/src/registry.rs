@@ -6,20 +6,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferretcd_api_proto::etcdserverpb::{PutRequest, PutResponse, RangeRequest, RangeResponse};
+use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest};
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_base::MemberId;
+use ferretcd_client::{Client, Config, Error, KeepAlive};
 use ferretcd_flags::go_duration;
+use ferretcd_tls::{CertificateError, ClientConfig, ClientTls};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use crate::Members;
-use crate::Registry;
-use crate::channel::{CallError, Channel};
 use crate::founders::{Founders, Keys, RowsError, size};
+use crate::{Members, Registry, RegistryTls};
 
-const RANGE: &str = "/etcdserverpb.KV/Range";
-const PUT: &str = "/etcdserverpb.KV/Put";
 /// Between two reads of the rows.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 /// Doublings of the pause after calls that failed: 2 s to 256 s, as in etcd.
@@ -31,9 +29,12 @@ pub enum RegistryError {
     /// The rows make no cluster, or one of others.
     #[error(transparent)]
     Rows(#[from] RowsError),
+    /// Certificates can't be used.
+    #[error(transparent)]
+    Tls(#[from] CertificateError),
     /// A request fails in a way that no retry can change.
     #[error(transparent)]
-    Call(CallError),
+    Call(#[from] Error),
     /// A row can't be decoded.
     #[error("read a row of the registry: {0}")]
     Decode(prost::DecodeError),
@@ -78,7 +79,7 @@ pub(super) async fn join(registry: &Registry, own: MemberId, entry: &str) -> Res
 /// The registration of this member.
 struct Registration {
     keys: Keys,
-    channel: Channel,
+    client: Client,
     /// Calls that have failed in a row.
     failures: u32,
     /// The keys of the founders that have been logged.
@@ -87,8 +88,8 @@ struct Registration {
 
 impl Registration {
     fn new(registry: &Registry) -> Result<Self, RegistryError> {
-        let channel = Channel::new(registry.clone()).map_err(RegistryError::Call)?;
-        Ok(Self { keys: Keys::new(&registry.token), channel, failures: 0, shown: Vec::new() })
+        let (keys, client) = (Keys::new(&registry.token), client(registry)?);
+        Ok(Self { keys, client, failures: 0, shown: Vec::new() })
     }
 
     async fn join(&mut self, own: MemberId, entry: &str) -> Result<Members, RegistryError> {
@@ -139,7 +140,7 @@ impl Registration {
             ..PutRequest::default()
         };
         loop {
-            match self.channel.call::<PutResponse>(PUT, &request).await {
+            match self.client.call(request.clone()).await {
                 Ok(_) => break,
                 Err(problem) => {
                     warn!(
@@ -161,7 +162,7 @@ impl Registration {
         let range_end = if all { behind(key) } else { Bytes::new() };
         let request = RangeRequest { key: bytes(key.as_bytes()), range_end, ..RangeRequest::default() };
         loop {
-            match self.channel.call::<RangeResponse>(RANGE, &request).await {
+            match self.client.call(request.clone()).await {
                 Ok(response) => {
                     self.failures = 0;
                     let rows = response.kvs.iter().map(|row| row.decode());
@@ -176,8 +177,8 @@ impl Registration {
     }
 
     /// Waits before the next attempt, the longer the more have failed. Returns the errors that no attempt can change.
-    async fn pause(&mut self, error: CallError, step: &str) -> Result<(), RegistryError> {
-        if let CallError::Authenticate { .. } = error {
+    async fn pause(&mut self, error: Error, step: &str) -> Result<(), RegistryError> {
+        if let Error::Authenticate { .. } = error {
             return Err(RegistryError::Call(error));
         }
         self.failures += 1;
@@ -186,6 +187,35 @@ impl Registration {
         sleep(backoff).await;
         Ok(())
     }
+}
+
+/// Reads the files for TLS, if it is used. The client connects at its first request.
+fn client(registry: &Registry) -> Result<Client, RegistryError> {
+    let tls = client_tls(&registry.tls.clone().unwrap_or_default())?;
+    let timeout = registry.keepalive_timeout;
+    let client = Client::new(Config {
+        tls: Some(tls),
+        encrypts_by_default: registry.tls.is_some(),
+        connect_timeout: Some(registry.dial_timeout),
+        request_timeout: Some(registry.request_timeout),
+        keep_alive: registry.keepalive_interval.map(|interval| KeepAlive { interval, timeout }),
+        credentials: registry.credentials.clone(),
+        // The pauses between attempts are the registration's, and each failure is logged.
+        retry_reads: false,
+        ..Config::new(registry.endpoints.iter().cloned())
+    });
+    Ok(client?)
+}
+
+fn client_tls(settings: &RegistryTls) -> Result<ClientTls, CertificateError> {
+    let tls = ClientTls::load(ClientConfig {
+        files: settings.files.clone(),
+        trusted_ca: settings.trusted_ca.clone(),
+        insecure_skip_verify: settings.insecure_skip_verify,
+        alpn: vec![b"h2".to_vec()],
+        ..ClientConfig::default()
+    });
+    tls.map_err(|error| CertificateError::new(error, &settings.named_files()))
 }
 
 fn bytes(text: &[u8]) -> Bytes {

@@ -1,10 +1,10 @@
 //! Where founders are found, as plain data.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ferretcd_client::Credentials;
 use ferretcd_membership::Url;
 use ferretcd_tls::{KeyFiles, NamedFile};
 
@@ -61,15 +61,6 @@ pub struct RegistryTls {
     pub insecure_skip_verify: bool,
 }
 
-/// A user of the registry. Its debug form has no password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The name.
-    pub user: String,
-    /// The password. Never empty.
-    pub password: String,
-}
-
 impl Registry {
     /// A registry with etcd's defaults.
     pub fn new<T: Into<String>>(endpoints: impl IntoIterator<Item = T>, token: impl Into<String>) -> Self {
@@ -83,12 +74,6 @@ impl Registry {
             tls: None,
             credentials: None,
         }
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
+use ferretcd_client::Channel;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 /// A keep-alive stream. Responses come in the order of the renewals. Dropping it cancels the rpc.

@@ -2,10 +2,10 @@
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
+use ferretcd_client::Channel;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Clients, Program, on_every_program, raw};
 use tokio_stream::once;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::support::{assert_rejected, get, put, put_at_last};

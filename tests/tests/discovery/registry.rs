@@ -3,13 +3,13 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use ferretcd_api_proto::etcdserverpb::auth_client::AuthClient;
 use ferretcd_api_proto::etcdserverpb::{
-    AuthEnableRequest, AuthUserAddRequest, AuthUserGrantRoleRequest, PutRequest, RangeRequest,
+    AuthEnableRequest, AuthRoleAddRequest, AuthUserAddRequest, AuthUserGrantRoleRequest, PutRequest,
+    RangeRequest,
 };
+use ferretcd_client::{Client, Config};
 use ferretcd_tests::{Clients, Cluster, Etcd37, Ferretcd, Killable, Options, Process, Program, report};
 use rustix::process::Signal;
-use tonic::transport::Endpoint;
 
 use crate::founder::{Founder, WITHIN, come_together, locate};
 
@@ -120,17 +120,14 @@ pub(crate) async fn authenticated<P: Program>() {
         return;
     }
     let registry = registry::<Etcd37>("1").await;
-    let channel = Endpoint::from_shared(registry.endpoint()).expect("it is a URL").connect().await;
-    let mut auth = AuthClient::new(channel.expect("it is there"));
-    let user =
-        AuthUserAddRequest { name: "root".to_owned(), password: "secret".to_owned(), ..Default::default() };
-    auth.user_add(user).await.expect("there is a user");
-    let grant = AuthUserGrantRoleRequest { user: "root".to_owned(), role: "root".to_owned() };
-    auth.role_add(ferretcd_api_proto::etcdserverpb::AuthRoleAddRequest { name: "root".to_owned() })
-        .await
-        .expect("a role");
-    auth.user_grant_role(grant).await.expect("the user has it");
-    auth.auth_enable(AuthEnableRequest {}).await.expect("it is on");
+    let client = Client::new(Config::new([registry.endpoint()])).expect("it is a URL");
+    let (name, role) = ("root".to_owned(), "root".to_owned());
+    let user = AuthUserAddRequest { name, password: "secret".to_owned(), ..Default::default() };
+    client.call(user).await.expect("there is a user");
+    client.call(AuthRoleAddRequest { name: role.clone() }).await.expect("a role");
+    let grant = AuthUserGrantRoleRequest { user: "root".to_owned(), role };
+    client.call(grant).await.expect("the user has it");
+    client.call(AuthEnableRequest {}).await.expect("it is on");
 
     let executable = locate::<P>().await;
     let start = |more: &[&str]| {

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["apply", "watch", "raft-node"],
     &["data-dir"],
     &["engine"],
-    &["grpc-server", "listen", "http-pages", "transport", "interceptors", "tls"],
+    &["grpc-server", "listen", "http-pages", "transport", "interceptors", "tls", "client"],
     &["embed", "flags", "logging", "discovery"],
     &["cli"],
 ];
@@ -22,7 +22,7 @@ const DEVELOPMENT: &[&str] = &["sim", "bench", "tests", "xtask"];
 const RIM: usize = 6;
 
 /// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages and stands
-/// behind a port, ports and the connections to peers are encrypted in the same way, discovery logs durations in Go's
+/// behind a port, ports and the connections of peers and clients are encrypted in the same way, discovery logs durations in Go's
 /// notation, and embed looks for the founders of a cluster.
 const ALLOWED: &[(&str, &str)] = &[
     ("grpc-server", "interceptors"),
@@ -31,12 +31,14 @@ const ALLOWED: &[(&str, &str)] = &[
     ("grpc-server", "tls"),
     ("listen", "tls"),
     ("transport", "tls"),
+    ("client", "tls"),
     ("discovery", "flags"),
     ("embed", "discovery"),
 ];
 
-/// Edges that the layers would permit: both crates serve any engine.
-const FORBIDDEN: &[(&str, &str)] = &[("interceptors", "engine"), ("http-pages", "engine")];
+/// Edges that the layers would permit: these crates need no engine in their process.
+const FORBIDDEN: &[(&str, &str)] =
+    &[("interceptors", "engine"), ("http-pages", "engine"), ("client", "engine")];
 
 /// Judges the edges from `package` to other members, those of its tests and examples included.
 pub(super) fn check(package: &Package) -> Vec<Complaint> {

@@ -2,8 +2,8 @@
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
+use ferretcd_client::Channel;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use super::super::words::{self, number};
 use super::{Shown, request, with};
