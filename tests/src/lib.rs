@@ -9,13 +9,12 @@
 //! - [`scenario`] runs suites written as text: requests with the expected responses, as data.
 //! - [`Clients`] and [`raw`] call the services with and without generated code. [`Renewals`] is a keep-alive stream,
 //!   [`Observer`] watches the keys of leases, [`WatchStream`] is any stream of the Watch service.
-//! - [`history`] states what watches may deliver, and checks it.
-//! - [`authority`] makes certificates.
 //! - [`Metrics`] and [`resident_bytes`] measure a server from outside.
 //! - [`ClientProgram`] runs suites that are programs of their own: third-party clients.
-//! - [`Random`] makes random choices repeatable.
 //! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills,
 //!   [`on_every_program!`] one per suite that needs several members.
+//!
+//! Random numbers, certificates and the checkers of histories are in `ferretcd-testkit`.
 //!
 //! The crate holds no expectations of its own: those are in `scenarios/` and in the tests. A target that isn't
 //! installed is skipped with a line on stderr; a ferretcd that can't be built or started is a failure. etcd 3.7.1 is
@@ -38,7 +37,6 @@
 //! ```
 
 mod alone;
-pub mod authority;
 mod client;
 mod cluster;
 mod every_target;
@@ -46,7 +44,6 @@ mod interop;
 mod leases;
 mod measure;
 pub mod members;
-mod random;
 pub mod raw;
 pub mod report;
 pub mod scenario;
@@ -57,9 +54,7 @@ pub use cluster::{
     Cluster, Etcd34, Etcd37, Ferretcd, InProcess, Killable, Kind, Missing, Options, Process, Program,
     Release, StartError,
 };
-pub use ferretcd_sim::watch_history as history;
 pub use interop::ClientProgram;
 pub use leases::{Observer, Renewals};
 pub use measure::{Metrics, resident_bytes};
-pub use random::Random;
 pub use watch::{Event, NO_WATCH, Response, WatchStream};

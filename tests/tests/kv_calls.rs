@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb as pb;
-use ferretcd_tests::{Clients, Cluster, Options, Random, Release, on_every_target, raw, report};
+use ferretcd_testkit::Random;
+use ferretcd_tests::{Clients, Cluster, Options, Release, on_every_target, raw, report};
 use prost::Message as _;
 use tokio::task::JoinSet;
 use tonic::Code;

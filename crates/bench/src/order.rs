@@ -1,12 +1,14 @@
 //! In which order requests take their numbers.
 
+use ferretcd_testkit::Random;
+
 /// An endless sequence of numbers.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Every number below `of` once, far from in order, then again. `stride` has no factor in common with `of`.
     Each { of: u64, stride: u64, last: u64 },
-    /// Numbers below `of` by xorshift; the same ones in each run.
-    Random { of: u64, state: u64 },
+    /// Any numbers below `of`; the same ones in each run.
+    Random { of: u64, random: Random },
 }
 
 impl Order {
@@ -16,12 +18,7 @@ impl Order {
                 *last = (*last + *stride) % *of;
                 *last
             }
-            Order::Random { of, state } => {
-                *state ^= *state << 13;
-                *state ^= *state >> 7;
-                *state ^= *state << 17;
-                *state % *of
-            }
+            Order::Random { of, random } => random.below(*of),
         }
     }
 
@@ -35,7 +32,7 @@ impl Order {
 
     /// The ones of [`Order::Random`].
     pub(crate) fn random(of: u64) -> Self {
-        Order::Random { of, state: 0x9E37_79B9_7F4A_7C15 }
+        Order::Random { of, random: Random::new(1) }
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ferretcd_backend::MemoryMedium;
+use ferretcd_testkit::Random;
 use ferretcd_wal::MemDir;
 
 use crate::event_queue::{MS, Micros};
-use crate::random::Random;
 
 /// A member's files. Clones are handles of the same.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,6 @@
 //! ```
 //!
 //! * [`run`]: a [`Profile`] and a seed in, a [`Report`] or a [`Violation`] out.
-//! * [`watch_history`]: what watches may deliver, checked over recorded histories.
 //! * [`Sabotage`]: rules broken on purpose, to see that it is noticed.
 //! * [`Trace`]: what happened, as lines and as a hash.
 //!
@@ -31,7 +30,6 @@ mod event;
 mod event_queue;
 mod options;
 mod profile;
-mod random;
 mod report;
 mod run;
 mod sabotage;
@@ -45,7 +43,6 @@ mod workload;
 mod world;
 
 mod check;
-pub mod watch_history;
 
 pub use check::Violation;
 pub use options::{Options, OptionsError, USAGE};

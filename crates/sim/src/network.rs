@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 
 use ferretcd_raft_node::Message;
+use ferretcd_testkit::Random;
 
 use crate::event_queue::{MS, Micros};
-use crate::random::Random;
 
 /// The connections between two members, each with an order of its own, as the peer protocol has them: entries,
 /// everything else, and snapshots.
 const STREAMS: usize = 3;
 
-/// Links between members. A stream keeps the order of its messages and delivers none twice; it may lose some, all that
-/// is under way, or everything from some moment on. Streams overtake each other.
+/// Links between members. A stream keeps the order of its messages, unless the profile says otherwise, and delivers none
+/// twice; it may lose some, all that is under way, or everything from some moment on. Streams overtake each other.
 #[derive(Debug, Default)]
 pub(crate) struct Network {
     links: BTreeMap<(u64, u64), Link>,
     /// Whether messages are lost and late.
     is_faulty: bool,
+    /// Whether messages of one stream overtake each other.
+    reorders: bool,
 }
 
 #[derive(Debug, Default)]
@@ -44,9 +46,10 @@ impl Parcel {
 }
 
 impl Network {
-    /// One that loses messages, if `is_faulty`, until [`Network::heal`].
-    pub(crate) fn new(is_faulty: bool) -> Self {
-        Self { is_faulty, ..Self::default() }
+    /// One that loses messages, if `is_faulty`, and has them overtake each other, if `reorders`, until
+    /// [`Network::heal`].
+    pub(crate) fn new(is_faulty: bool, reorders: bool) -> Self {
+        Self { is_faulty, reorders, ..Self::default() }
     }
 
     /// Takes a message; returns it with how long it travels, or nothing if it is lost.
@@ -74,8 +77,8 @@ impl Network {
         if link.n_cuts > 0 {
             return None;
         }
-        let arrival = (now + delay).max(link.last[stream]);
-        link.last[stream] = arrival;
+        let arrival = if self.reorders { now + delay } else { (now + delay).max(link.last[stream]) };
+        link.last[stream] = arrival.max(link.last[stream]);
         Some((arrival - now, Parcel { message, epoch: link.epoch }))
     }
 
@@ -114,7 +117,7 @@ impl Network {
 
     /// No cuts any more, no losses.
     pub(crate) fn heal(&mut self) {
-        self.is_faulty = false;
+        (self.is_faulty, self.reorders) = (false, false);
         self.links.values_mut().for_each(|link| link.n_cuts = 0);
     }
 }

@@ -15,10 +15,15 @@ pub struct Profile {
     pub changes: u64,
     /// Whether single messages are lost or late while there are faults.
     pub loses_messages: bool,
+    /// Whether messages of one stream overtake each other while there are faults, as they may when a connection is
+    /// replaced.
+    pub reorders_messages: bool,
     /// Percent of the faults that make a disk slow, instead of anything else.
     pub slow_disks: u64,
     /// Applied entries that a member keeps for others; a member that needs older ones gets a snapshot.
     pub catchup_entries: u64,
+    /// Committed entries that wait to be applied before the core keeps the rest.
+    pub unapplied_max: u64,
     /// Longest pause of a client between two requests, in milliseconds.
     pub pause_ms: u64,
     /// Milliseconds with faults.
@@ -38,8 +43,10 @@ const THREE: Profile = Profile {
     n_watchers: 3,
     changes: 0,
     loses_messages: true,
+    reorders_messages: false,
     slow_disks: 15,
     catchup_entries: 200,
+    unapplied_max: 500,
     pause_ms: 60,
     faults_ms: 15_000,
     healed_ms: 8_000,
@@ -49,7 +56,7 @@ const THREE: Profile = Profile {
 
 impl Profile {
     /// All there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         THREE,
         Self { name: "five", n_members: 5, ..THREE },
         Self { name: "exchange", changes: 50, catchup_entries: 40, ..THREE },
@@ -57,6 +64,14 @@ impl Profile {
         Self { name: "snapshots", catchup_entries: 5, ..THREE },
         Self { name: "slow", slow_disks: 80, ..THREE },
         Self { name: "storm", fault_pause_ms: 400, ..THREE },
+        Self {
+            name: "disorder",
+            changes: 20,
+            reorders_messages: true,
+            catchup_entries: 15,
+            unapplied_max: 8,
+            ..THREE
+        },
         Self {
             name: "leases",
             loses_messages: false,

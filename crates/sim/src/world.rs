@@ -1,6 +1,7 @@
 //! Everything around the members.
 
 use ferretcd_raft_node::Message;
+use ferretcd_testkit::Random;
 
 use crate::Report;
 use crate::check::{OpId, Operations, Reply, Truth, Violation};
@@ -8,7 +9,6 @@ use crate::disk::Speeds;
 use crate::event::SimEvent;
 use crate::event_queue::{EventQueue, MS, Micros};
 use crate::network::Network;
-use crate::random::Random;
 use crate::{Profile, Sabotage, Trace};
 
 /// Ids of proposals that are no client's begin here.
@@ -41,7 +41,7 @@ impl World {
             sabotage,
             random: Random::new(seed),
             events: EventQueue::new(),
-            network: Network::new(profile.loses_messages),
+            network: Network::new(profile.loses_messages, profile.reorders_messages),
             speeds: Speeds::default(),
             truth: Truth::default(),
             operations: Operations::new(),

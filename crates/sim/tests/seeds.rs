@@ -59,6 +59,12 @@ fn members_that_fall_far_behind() {
 }
 
 #[test]
+fn messages_that_overtake_each_other() {
+    let report = run_seeds("disorder", 0..6);
+    assert!(report.n_changes > 3 * 6 && report.n_snapshots > 5, "{report:?}");
+}
+
+#[test]
 fn leases_of_many_minutes() {
     let report = run_seeds("leases", 0..1);
     assert!(report.n_expired > 5 && report.n_checkpoints > 3, "{report:?}");

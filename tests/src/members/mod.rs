@@ -234,7 +234,7 @@ impl<P: Program> Members<P> {
             _ => Vec::new(),
         };
         if self.has_slow_disk && number == 0 {
-            prefix.extend(slow::prefix());
+            prefix.extend(ferretcd_testkit::slow_disk::prefix());
         }
         let own = self.members[number].flags.clone();
         let lasting = self.flags.iter().chain(&own).map(String::as_str);

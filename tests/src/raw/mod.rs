@@ -6,8 +6,11 @@ mod page;
 use std::io;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use ferretcd_testkit::grpc::percent_decoded;
 use http::{HeaderMap, Request, StatusCode};
 use tokio::net::TcpStream;
+
+pub use ferretcd_testkit::grpc::frame;
 
 pub use burst::cancelled_at_once;
 pub use page::page;
@@ -37,26 +40,6 @@ impl Answer {
     }
 }
 
-/// The text of a status is percent-encoded; servers differ in what they encode beyond what they must.
-fn percent_decoded(encoded: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(encoded.len());
-    let mut rest = encoded;
-    while let Some((&byte, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) if byte == b'%' => {
-                out.push(decoded);
-                rest = &after[2..];
-            }
-            _ => {
-                out.push(byte);
-                rest = after;
-            }
-        }
-    }
-    out
-}
-
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -69,15 +52,6 @@ pub enum CallError {
     /// The request can't be built.
     #[error("build the request")]
     Request(#[from] http::Error),
-}
-
-/// Frames a message as gRPC does: one byte for whether it is compressed, its length, itself.
-pub fn frame(message: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(5 + message.len());
-    out.put_u8(0);
-    out.put_u32(u32::try_from(message.len()).expect("test messages are far below 4 GiB"));
-    out.put_slice(message);
-    out.freeze()
 }
 
 /// Makes one rpc on a connection of its own. `endpoint` is a URL such as `http://127.0.0.1:2379`, `path` one such

@@ -17,7 +17,7 @@ use crate::Clients;
 use crate::client::RESPONSE_WITHIN;
 
 pub use self::response::Response;
-pub use ferretcd_sim::watch_history::Event;
+pub use ferretcd_testkit::watch_history::Event;
 
 /// The id in responses that belong to no watch, or to all of the stream.
 pub const NO_WATCH: i64 = -1;

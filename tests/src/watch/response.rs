@@ -1,7 +1,7 @@
 //! Responses with their rows decoded.
 
 use ferretcd_api_proto::etcdserverpb as pb;
-use ferretcd_sim::watch_history::Event;
+use ferretcd_testkit::watch_history::Event;
 
 /// A response of a watch stream.
 #[derive(Clone, Debug, PartialEq)]

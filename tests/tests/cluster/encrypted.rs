@@ -1,6 +1,6 @@
 //! Clusters whose peers use TLS.
 
-use ferretcd_tests::authority::{Authority, Files};
+use ferretcd_testkit::certificates::{Authority, Files};
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
 use ferretcd_tests::{Etcd37, Ferretcd, Program, on_every_program};
 

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_testkit::Random;
 use ferretcd_tests::members::history::Workload;
 use ferretcd_tests::members::{DEADLINE, ELECTION, Members, Network, Retrying, Setup, until};
-use ferretcd_tests::{Clients, Program, Random, report};
+use ferretcd_tests::{Clients, Program, report};
 
 use super::support::{judge, put};
 

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use ferretcd_api_proto::etcdserverpb as pb;
-use ferretcd_tests::members::history::{History, Summary, Truth, Workload, check};
+use ferretcd_tests::members::history::{History, Summary, Workload, check, read_truth};
 use ferretcd_tests::members::{DEADLINE, Members, until};
 use ferretcd_tests::{Clients, Program, report};
 use tonic::{Code, Status};
@@ -44,7 +44,7 @@ pub(crate) fn assert_rejected<T: Debug>(response: Result<T, Status>, code: Code,
 pub(crate) async fn judge<P: Program>(cluster: &Members<P>, history: &History, what: &str) -> Summary {
     cluster.assert_equal().await;
     let through = cluster.leader().await;
-    let truth = Truth::read(&cluster.clients(through), Workload::PREFIX).await;
+    let truth = read_truth(&cluster.clients(through), Workload::PREFIX).await;
     let summary = check(&truth, history).unwrap_or_else(|violation| panic!("{what}: failed to {violation}"));
     assert!(summary.told > 0, "no watch was told anything");
     report::measured(&format!("{what} on {}", P::KIND.name), &format!("{summary:?}"));

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb as pb;
-use ferretcd_tests::{Clients, Random};
+use ferretcd_testkit::Random;
+use ferretcd_tests::Clients;
 use tonic::Code;
 
 use super::rows::{Change, Rows, read};

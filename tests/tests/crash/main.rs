@@ -18,8 +18,9 @@ mod writer;
 
 use std::sync::Arc;
 
+use ferretcd_testkit::Random;
 use ferretcd_tests::scenario::{AbruptSession, KillSession, run};
-use ferretcd_tests::{Clients, Cluster, Killable, Options, Random, on_every_process, report};
+use ferretcd_tests::{Clients, Cluster, Killable, Options, on_every_process, report};
 use tokio::task::JoinSet;
 
 use self::ledger::Ledger;

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
-use ferretcd_tests::{Clients, Killable, Observer, Options, Random, Renewals, report};
+use ferretcd_testkit::Random;
+use ferretcd_tests::{Clients, Killable, Observer, Options, Renewals, report};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;

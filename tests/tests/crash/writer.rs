@@ -6,7 +6,8 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
-use ferretcd_tests::{Clients, Random};
+use ferretcd_testkit::Random;
+use ferretcd_tests::Clients;
 use tokio::sync::Notify;
 use tonic::Status;
 

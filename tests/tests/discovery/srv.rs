@@ -1,11 +1,8 @@
 //! Discovery through SRV records.
 
-use std::fs;
-
-use data_encoding::BASE64;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest};
+use ferretcd_testkit::certificates::Authority;
 use ferretcd_tests::Program;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::founder::{Founder, come_together, locate};
 use crate::names::{Names, Zone};
@@ -56,23 +53,13 @@ pub(crate) async fn certified<P: Program>() {
         zone.services.push((format!("_etcd-server-ssl._tcp.{DOMAIN}"), host, 2380));
     }
     let Some(names) = Names::serve(zone) else { return };
-    let dir = tempfile::tempdir().expect("there is room");
-    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    let CertifiedKey { cert: made, signing_key } =
-        generate_simple_self_signed([DOMAIN.to_owned()]).expect("it can be made");
-    let pem =
-        |label, der| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64.encode(der));
-    fs::write(&cert, pem("CERTIFICATE", made.der())).expect("there is room");
-    fs::write(&key, pem("PRIVATE KEY", signing_key.serialized_der())).expect("there is room");
+    let authority = Authority::new();
+    let certificate = authority.sign("founder", &[DOMAIN], 1);
     let mut founders = founders.map(|founder| {
         let (url, prefix) = (format!("https://{}.{DOMAIN}:2380", founder.name), names.prefix(founder.dir()));
-        founder.called(url, prefix).trusting(&cert)
+        founder.called(url, prefix).trusting(&authority.certificate())
     });
-    let flags = [
-        format!("--discovery-srv={DOMAIN}"),
-        format!("--peer-cert-file={}", cert.display()),
-        format!("--peer-key-file={}", key.display()),
-    ];
+    let flags = [&[format!("--discovery-srv={DOMAIN}")], &certificate.peer_flags()[..]].concat();
     for founder in &mut founders {
         founder.spawn(&flags);
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferretcd_tests::{Clients, Cluster, Event, Observer, Random, Renewals};
+use ferretcd_testkit::Random;
+use ferretcd_tests::{Clients, Cluster, Event, Observer, Renewals};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
 

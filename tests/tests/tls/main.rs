@@ -5,9 +5,9 @@ mod secured;
 
 use std::fs;
 
-use ferretcd_tests::authority::{Authority, Files};
+use ferretcd_testkit::certificates::{Authority, Files};
 use ferretcd_tests::{Killable, on_every_process};
-use ferretcd_tls::ClientConfig;
+use ferretcd_tls::{ClientConfig, KeyFiles};
 
 use crate::secured::Secured;
 
@@ -39,7 +39,7 @@ async fn with_certificates_on_both_sides<C: Killable>() {
     secured.in_the_clear().fails(&["get", "a"]).await;
 
     let client = ClientConfig {
-        files: Some(alice.key_files()),
+        files: Some(KeyFiles { cert: alice.cert.clone(), key: alice.key.clone() }),
         trusted_ca: Some(authority.certificate()),
         ..ClientConfig::default()
     };

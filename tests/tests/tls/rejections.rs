@@ -1,6 +1,6 @@
 //! ferretcd's errors about unusable settings.
 
-use ferretcd_tests::authority::{Authority, Files, put};
+use ferretcd_testkit::certificates::{Authority, Files, put};
 use ferretcd_tests::{Cluster, Ferretcd, Process, StartError};
 
 use crate::secured::try_start;

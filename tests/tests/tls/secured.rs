@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::Output;
 use std::time::Duration;
 
-use ferretcd_tests::authority::{Authority, Files};
+use ferretcd_testkit::certificates::{Authority, Files};
 use ferretcd_tests::scenario::CtlSession;
 use ferretcd_tests::{Cluster, Options, StartError, report};
 use ferretcd_tls::{ClientConfig, ClientTls};

@@ -17,7 +17,10 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// What only develops and tests the others, and may depend on all of them.
-const DEVELOPMENT: &[&str] = &["sim", "bench", "tests", "xtask"];
+const DEVELOPMENT: &[&str] = &["sim", "testkit", "bench", "tests", "xtask"];
+
+/// What the tests and examples of any crate may depend on, because it knows nothing above the words itself.
+const FOR_TESTS: &[&str] = &["testkit"];
 
 const RIM: usize = 6;
 
@@ -42,6 +45,9 @@ const FORBIDDEN: &[(&str, &str)] =
 
 /// Judges the edges from `package` to other members, those of its tests and examples included.
 pub(super) fn check(package: &Package) -> Vec<Complaint> {
+    if FOR_TESTS.contains(&package.name.as_str()) {
+        return package.dependencies.iter().filter_map(above_the_words).collect();
+    }
     if is_development(&package.name) {
         return Vec::new();
     }
@@ -60,6 +66,9 @@ fn edge(from: &str, layer: usize, dependency: &Dependency) -> Option<Complaint> 
     if FORBIDDEN.contains(&(from, to)) {
         return complaint(format!("{from} does not know {to}: ask what it needs through a trait of its own"));
     }
+    if dependency.dev && FOR_TESTS.contains(&to) {
+        return None;
+    }
     match self::layer(to) {
         Some(below) if below < layer || ALLOWED.contains(&(from, to)) => None,
         Some(other) => complaint(format!(
@@ -67,6 +76,12 @@ fn edge(from: &str, layer: usize, dependency: &Dependency) -> Option<Complaint> 
         )),
         None => complaint(format!("{from} must not depend on {to}, which is for development only")),
     }
+}
+
+fn above_the_words(dependency: &Dependency) -> Option<Complaint> {
+    let to = dependency.member.as_deref().filter(|to| layer(to) != Some(0))?;
+    let message = format!("the tests of all crates depend on this one: it must not know {to}");
+    Some(Complaint { dependency: dependency.key.clone(), message })
 }
 
 /// The place of a crate, counted from the bottom; none for what is for development.
@@ -93,8 +108,12 @@ mod tests {
     use super::*;
 
     fn check(from: &str, to: &str, expected: &str) {
+        check_as(false, from, to, expected);
+    }
+
+    fn check_as(dev: bool, from: &str, to: &str, expected: &str) {
         let dependency =
-            Dependency { key: to.to_owned(), member: Some(to.to_owned()), ..Dependency::default() };
+            Dependency { key: to.to_owned(), member: Some(to.to_owned()), dev, ..Dependency::default() };
         let package = Package {
             name: from.to_owned(),
             manifest: String::new(),
@@ -126,6 +145,14 @@ mod tests {
         check("http-pages", "engine", "does not know engine");
         check("mvcc", "sim", "for development only");
         check("utils", "base", "give utils a place");
+    }
+
+    #[test]
+    fn tests_of_any_crate_use_the_testkit_which_knows_only_words() {
+        check_as(true, "bolt", "testkit", "");
+        check("bolt", "testkit", "for development only");
+        check("testkit", "api-proto", "");
+        check("testkit", "tls", "must not know tls");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io;
 
 use ferretcd_bolt::{BUCKETS_MAX, Image};
+use ferretcd_testkit::Random;
 
 use crate::bytewise::{root_and_mark, sign};
 use crate::common::{Buckets, buckets, image, read, rows};
@@ -28,26 +29,15 @@ impl Image for Counting<'_> {
     }
 }
 
-/// Marsaglia's xorshift: the same damage in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
-    }
-}
-
 /// A byte that is likely to matter: most of a page is keys and values.
 fn position(random: &mut Random, image: &[u8]) -> usize {
-    let page = random.below(image.len() / PAGE) * PAGE;
-    let within = match random.below(4) {
-        0 => random.below(16),
-        1 => 16 + random.below(64),
-        2 => 16 + random.below(16 * 40),
-        _ => random.below(PAGE),
+    let mut below = |end: usize| random.below(end as u64) as usize;
+    let page = below(image.len() / PAGE) * PAGE;
+    let within = match below(4) {
+        0 => below(16),
+        1 => 16 + below(64),
+        2 => 16 + below(16 * 40),
+        _ => below(PAGE),
     };
     page + within
 }
@@ -59,9 +49,10 @@ fn damage(random: &mut Random, image: &mut [u8]) {
         match random.below(4) {
             0 => image[at] ^= 1 << random.below(8),
             1 => image[at] = random.below(256) as u8,
-            2 => image[at] = [0, 1, 2, 3, 4, 0x10, 0x7f, 0xff][random.below(8)],
+            2 => image[at] = *random.pick(&[0, 1, 2, 3, 4, 0x10, 0x7f, 0xff]),
             _ => {
-                let len = [1, 4, 8, 16, 64, PAGE][random.below(6)].min(image.len() - at.max(from));
+                let len = *random.pick(&[1, 4, 8, 16, 64, PAGE]);
+                let len = len.min(image.len() - at.max(from));
                 image.copy_within(from..from + len, at);
             }
         }
@@ -78,7 +69,7 @@ fn n_bytes(buckets: &Buckets) -> usize {
 
 fn check(image: &[u8], n_rounds: usize) {
     assert_eq!(image.len() as u64, root_and_mark(image).1 * PAGE as u64);
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(1);
     let mut n_rejected = 0;
     for round in 0..n_rounds {
         let mut image = image.to_vec();

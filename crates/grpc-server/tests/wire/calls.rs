@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeResponse, RangeStreamResponse};
+use ferretcd_testkit::Random;
 use h2::Reason;
 use h2::client::Builder;
 use proptest::collection::vec;
@@ -112,12 +113,8 @@ async fn calls_given_up_together_leave_the_connection_open() {
 
 /// Values are cut out of this, so that each place in them is known.
 static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
-    let mut state = 1u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..1 << 20).map(|_| next()).collect()
+    let mut random = Random::new(1);
+    (0..1 << 20).map(|_| random.below(256) as u8).collect()
 });
 
 #[test]

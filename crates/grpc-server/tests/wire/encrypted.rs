@@ -1,19 +1,17 @@
 //! The port behind TLS.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use data_encoding::BASE64;
 use ferretcd_grpc_server::Server;
 use ferretcd_listen::{Drain, Listener, serve};
+use ferretcd_testkit::certificates::{Authority, Files};
 use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, PeerIdentity, ServerConfig, ServerTls};
 use h2::client::Builder;
 use http::Request;
 use hyper::body::Incoming;
 use prometheus::Registry;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tower::util::MapRequestLayer;
@@ -61,31 +59,14 @@ fn self_signed(dir: &Path) -> (ServerConfig, ClientConfig) {
 }
 
 /// Two certificates of one authority, the second with a common name.
-fn mutual(dir: &Path, common_name: &str) -> (ServerConfig, ClientConfig) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
-    let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
-    let write = |name: &str, label: &str, der: &[u8]| {
-        let path = dir.join(name);
-        let pem = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64.encode(der));
-        fs::write(&path, pem).expect("written");
-        path
+fn mutual(authority: &Authority, common_name: &str) -> (ServerConfig, ClientConfig) {
+    let sign = |common_name, serial| {
+        let Files { cert, key } = authority.sign(common_name, &["localhost"], serial);
+        KeyFiles { cert, key }
     };
-    let sign = |name: &str, common_name: &str| {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &authority).expect("signed");
-        KeyFiles {
-            cert: write(&format!("{name}.pem"), "CERTIFICATE", certificate.der()),
-            key: write(&format!("{name}-key.pem"), "PRIVATE KEY", key.serialized_der()),
-        }
-    };
-    let trusted_ca = Some(write("ca.pem", "CERTIFICATE", authority.der()));
-    let server =
-        ServerConfig { trusted_ca: trusted_ca.clone(), ..ServerConfig::new(sign("server", "server")) };
-    let files = Some(sign("client", common_name));
+    let trusted_ca = Some(authority.certificate());
+    let server = ServerConfig { trusted_ca: trusted_ca.clone(), ..ServerConfig::new(sign("server", 1)) };
+    let files = Some(sign(common_name, 2));
     (server, ClientConfig { files, trusted_ca, alpn: vec![b"h2".to_vec()], ..ClientConfig::default() })
 }
 
@@ -142,7 +123,8 @@ async fn requests_carry_the_identity_of_the_client() {
         *note.lock().expect("no holder panics") = request.extensions().get::<Arc<PeerIdentity>>().cloned();
         request
     }));
-    let (mutual, client) = mutual(dir.path(), "alice");
+    let authority = Authority::new();
+    let (mutual, client) = mutual(&authority, "alice");
     let encrypted = Encrypted::start(&server, mutual).await;
     let client = encrypted.client(client).await;
     assert_eq!(client.call(RANGE, &range("a")).await.outcome(), "0");

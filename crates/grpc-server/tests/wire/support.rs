@@ -13,6 +13,7 @@ use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
 use ferretcd_engine::{Alone, Engine};
 use ferretcd_grpc_server::{Config, Server};
 use ferretcd_listen::{Listener, serve};
+use ferretcd_testkit::grpc;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
@@ -204,11 +205,7 @@ pub(crate) fn everything() -> RangeRequest {
 
 /// A message as gRPC puts it into a body.
 pub(crate) fn frame(message: &impl Message) -> Bytes {
-    let mut out = BytesMut::new();
-    out.put_u8(0);
-    out.put_u32(u32::try_from(message.encoded_len()).expect("far below 4 GiB"));
-    message.encode(&mut out).expect("a buffer that grows");
-    out.freeze()
+    grpc::frame(&message.encode_to_vec())
 }
 
 /// A response, read to its end.

@@ -1,5 +1,6 @@
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use ferretcd_interceptors::{Rpc, RpcKind};
+pub(crate) use ferretcd_testkit::grpc::frame as message;
 use http::{HeaderMap, HeaderValue, Request};
 use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -23,15 +24,6 @@ pub(crate) fn frames(data: Vec<Result<Bytes, &'static str>>, trailers: Option<He
 /// The response of a successful unary call.
 pub(crate) fn response(payload: &[u8]) -> TestBody {
     frames(vec![Ok(message(payload))], Some(status("0")))
-}
-
-/// `payload` as a gRPC message.
-pub(crate) fn message(payload: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::new();
-    bytes.put_u8(0);
-    bytes.put_u32(payload.len() as u32);
-    bytes.put_slice(payload);
-    bytes.freeze()
 }
 
 /// Trailers with the number of a status.

@@ -83,18 +83,6 @@ impl Disk {
         self.queue.clear();
     }
 
-    pub(crate) fn last_index(&self) -> u64 {
-        self.mark.index + self.entries.len() as u64
-    }
-
-    /// Forgets the entries up to one that is in a durable state.
-    pub(crate) fn release(&mut self, index: u64, conf_state: ConfState) {
-        if self.mark.index < index && index <= self.last_index() {
-            let term = self.entries[(index - self.mark.index) as usize - 1].term;
-            self.write_mark(&SnapshotMark { index, term, conf_state: Some(conf_state) });
-        }
-    }
-
     /// As the log on disk does: what the mark contradicts goes, and the mark counts as committed.
     fn write_mark(&mut self, mark: &SnapshotMark) {
         let covered = (mark.index - self.mark.index) as usize;

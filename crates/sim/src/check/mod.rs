@@ -18,7 +18,7 @@
 //!
 //! *Leases.* None ends before the time that was promised last, see [`Promises`].
 //!
-//! *Watches.* [`crate::watch_history`].
+//! *Watches.* [`ferretcd_testkit::watch_history`].
 
 mod leases;
 mod model;

@@ -12,8 +12,7 @@ use ferretcd_api_proto::etcdserverpb::{
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_apply::{Request, Response};
 use ferretcd_base::LeaseId;
-
-use crate::watch_history::{Event, Record, is_within};
+use ferretcd_testkit::watch_history::{Event, Record, is_within};
 
 /// The shortest time to live of leases in these runs, in seconds.
 pub(crate) const LEASE_TTL_MIN: i64 = 2;

@@ -4,6 +4,7 @@ use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_apply::Request;
 use ferretcd_base::LeaseId;
+use ferretcd_testkit::history::is_in_time;
 
 use super::{Model, Outcome, Violation};
 use crate::event_queue::Micros;
@@ -169,7 +170,7 @@ fn is_equal(found: &RangeResponse, expected: &[KeyValue]) -> bool {
 
 impl Operation {
     fn check_time(&self, op: OpId, revision: i64, has_changed: bool) -> Result<(), Violation> {
-        if revision > self.floor || (revision == self.floor && !has_changed) {
+        if is_in_time(revision, self.floor, has_changed) {
             return Ok(());
         }
         let (call, floor) = (format!("{:?}", self.call), self.floor);

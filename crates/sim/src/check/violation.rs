@@ -1,6 +1,6 @@
 //! The rules that a run can break.
 
-use crate::watch_history;
+use ferretcd_testkit::watch_history;
 
 /// A rule that was broken. Each text completes "failed to ...".
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -36,6 +36,16 @@ pub enum Violation {
         found: u64,
         /// The one that is due.
         expected: u64,
+    },
+    /// A member applies an entry that a crash would take from its log.
+    #[error("apply synced entries only: member {member} applies {found}, its log is synced up to {synced}")]
+    Unsynced {
+        /// The member.
+        member: u64,
+        /// The entry it applies.
+        found: u64,
+        /// The last entry that is durable in its log.
+        synced: u64,
     },
     /// An entry has an effect on a member that it should not have.
     #[error("apply entry {index} on member {member}: {found}, expected {expected}")]

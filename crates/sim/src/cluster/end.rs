@@ -1,9 +1,11 @@
 //! The checks when the faults are long over.
 
+use ferretcd_testkit::watch_history;
+
 use super::Cluster;
 use crate::Report;
+use crate::Violation;
 use crate::event_queue::MS;
-use crate::{Violation, watch_history};
 
 /// How long the last requests may take.
 const LAST_ANSWERS: u64 = 1_500 * MS;

@@ -67,6 +67,12 @@ impl Process {
             world.check::<()>(Err(violation));
             return;
         }
+        let synced = self.log.synced();
+        if index > synced {
+            let violation = crate::Violation::Unsynced { member: self.id, found: index, synced };
+            world.check::<()>(Err(violation));
+            return;
+        }
         let mut change = None;
         let outcome = match &entry.payload {
             Payload::Empty => {

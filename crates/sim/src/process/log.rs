@@ -12,6 +12,8 @@ pub(crate) struct LogWriter {
     wal: Wal,
     queue: Round,
     under_way: Option<Round>,
+    /// The last entry that would survive a crash.
+    synced: u64,
     /// A commit index that waits for the next write: by itself it is worth none.
     lazy: Option<HardState>,
 }
@@ -31,8 +33,14 @@ struct Round {
 }
 
 impl LogWriter {
-    pub(crate) fn new(wal: Wal) -> Self {
-        Self { wal, queue: Round::default(), under_way: None, lazy: None }
+    /// Goes on behind the entry `synced`, the last one of the log.
+    pub(crate) fn new(wal: Wal, synced: u64) -> Self {
+        Self { wal, queue: Round::default(), under_way: None, synced, lazy: None }
+    }
+
+    /// The last entry that would survive a crash.
+    pub(crate) fn synced(&self) -> u64 {
+        self.synced
     }
 
     /// Takes what the core wants to have durable.
@@ -92,8 +100,10 @@ impl LogWriter {
         if round.is_owed {
             self.wal.sync()?;
         }
+        self.synced = round.entries.last().map_or(self.synced, |entry| entry.index);
         if let Some((mark, hard_state)) = round.received {
             self.wal.mark_snapshot(&mark)?;
+            self.synced = mark.index;
             if self.wal.append(&[], hard_state)? {
                 self.wal.sync()?;
             }

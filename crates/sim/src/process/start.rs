@@ -24,9 +24,6 @@ use crate::check::LEASE_TTL_MIN;
 use crate::disk::Disk;
 use crate::world::World;
 
-/// Committed entries that wait to be applied before the core keeps the rest.
-const UNAPPLIED_MAX: u64 = 500;
-
 impl Process {
     /// Starts a member on what its disk holds.
     pub(crate) fn start(id: u64, start: u64, disk: &Disk, world: &mut World) -> Option<Self> {
@@ -52,6 +49,7 @@ impl Process {
 fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Result<Process, Box<dyn Error>> {
     let (wal, recovered) = Wal::open_on(disk.log.clone(), wal_config())?;
     let SnapshotMark { index: marked, .. } = recovered.snapshot;
+    let synced = recovered.entries.last().map_or(marked, |entry| entry.index);
     finish_install(disk, marked);
     let backend = open_state(disk.states.borrow().current.clone())?;
     let mut first_rows = Batch::default();
@@ -74,7 +72,7 @@ fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Result<Process, 
         max_inflight_msgs: 256,
         catchup_entries: world.profile.catchup_entries,
         catchup_bytes: 64 << 20,
-        unapplied_max: UNAPPLIED_MAX,
+        unapplied_max: world.profile.unapplied_max,
         inbox: 1 << 14,
         proposal_ticks: 70,
         advance_ticks: true,
@@ -89,7 +87,7 @@ fn open(id: u64, start: u64, disk: &Disk, world: &mut World) -> Result<Process, 
         status: core.status(),
         read_role: core.read_index_role(),
         core,
-        log: LogWriter::new(wal),
+        log: LogWriter::new(wal, synced),
         inbox: VecDeque::new(),
         is_applying: false,
         watches: Watches::new(machine.reader()),

@@ -10,9 +10,9 @@ use ferretcd_api_proto::etcdserverpb::{
 };
 use ferretcd_apply::{Request, Response};
 use ferretcd_base::LeaseId;
+use ferretcd_testkit::Random;
 
 use crate::check::{Call, OpId, Reply};
-use crate::random::Random;
 
 /// Few enough that requests meet.
 const KEYS: u64 = 12;

@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::WatchResponse;
 use ferretcd_base::KeyRange;
+use ferretcd_testkit::Random;
+use ferretcd_testkit::watch_history::{Event, History, Seen, WatchRequest};
 use ferretcd_watch::{Delivery, WatchSpec};
 use prost::Message as _;
-
-use crate::random::Random;
-use crate::watch_history::{Event, History, Seen, WatchRequest};
 
 /// An event of a watcher.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Which clients a server accepts.
 
+use ferretcd_testkit::certificates::{Authority, Subject, pem, put};
 use ferretcd_tls::{Allowed, ClientConfig, KeyFiles, PeerIdentity, Protocol, ServerConfig, Version};
 
-use crate::authority::{Authority, Subject, pem, put};
-use crate::support::{accept, alice, client, client_as, mutual_server, rejection, server};
+use crate::support::{accept, alice, client, client_as, mutual_server, rejection, server, sign};
 
 fn only(version: Version) -> Protocol {
     Protocol::new(Some(version), Some(version), &[]).expect("a version is something")
@@ -11,7 +11,7 @@ fn only(version: Version) -> Protocol {
 
 #[tokio::test]
 async fn identity_has_the_names_in_the_certificate() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let names = ["a.example", "*.b.example", "192.0.2.7", "::1"];
     let subject = Subject { names: &names, ..alice() };
     let expected = PeerIdentity {
@@ -28,14 +28,14 @@ async fn identity_has_the_names_in_the_certificate() {
 
 #[tokio::test]
 async fn clients_without_certificates_have_no_identity() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let identity = accept(server(&authority), client_as(&authority, alice())).await.expect("accepted");
     assert_eq!(identity, None);
 }
 
 #[tokio::test]
 async fn either_setting_requires_a_certificate() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let asking = ServerConfig { client_cert_auth: false, ..mutual_server(&authority) };
     for version in [Version::Tls12, Version::Tls13] {
         let server = ServerConfig { protocol: only(version), ..asking.clone() };
@@ -46,15 +46,15 @@ async fn either_setting_requires_a_certificate() {
 
 #[tokio::test]
 async fn certificates_of_other_authorities_are_rejected() {
-    let (authority, other) = (Authority::new("ca"), Authority::new("ca"));
-    let stranger = ClientConfig { files: Some(other.sign("client", alice())), ..client(&authority) };
+    let (authority, other) = (Authority::named("ca"), Authority::named("ca"));
+    let stranger = ClientConfig { files: Some(sign(&other, "client", alice())), ..client(&authority) };
     let rejection = rejection(mutual_server(&authority), stranger).await;
     assert!(rejection.starts_with("tls: invalid peer certificate: "), "{rejection}");
 }
 
 #[tokio::test]
 async fn expired_certificates_are_rejected() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let expired = client_as(&authority, Subject { expired: true, ..alice() });
     let rejection = rejection(mutual_server(&authority), expired).await;
     assert!(rejection.contains("expired"), "{rejection}");
@@ -62,10 +62,10 @@ async fn expired_certificates_are_rejected() {
 
 #[tokio::test]
 async fn revoked_certificates_are_rejected() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let bob = Subject { common_name: "bob", serial: 0xb0b, ..Subject::default() };
     let server = ServerConfig {
-        revoked: Some(authority.revoke_in_file(&[0x1, 0xa11ce, 0xffff_ffff_ffff])),
+        revoked: Some(authority.revoke(&[0x1, 0xa11ce, 0xffff_ffff_ffff])),
         ..mutual_server(&authority)
     };
     let text = "transport: certificate serial 0a11ce revoked";
@@ -73,7 +73,7 @@ async fn revoked_certificates_are_rejected() {
     accept(server.clone(), client_as(&authority, bob)).await.expect("bob is not on the list");
 
     let path = server.revoked.as_deref().expect("set above");
-    put(path, pem("X509 CRL", &authority.revoke(&[0xa11ce])).as_bytes());
+    put(path, pem("X509 CRL", &authority.revoked(&[0xa11ce])).as_bytes());
     assert_eq!(rejection(server, client_as(&authority, alice())).await, text, "in PEM");
 }
 
@@ -94,7 +94,7 @@ async fn only_allowed_names_are_accepted() {
         }
     }
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     check(&authority, Allowed::CommonNames(names(&["bob", "alice"])), true).await;
     check(&authority, Allowed::CommonNames(names(&["bob", "Alice"])), false).await;
     check(&authority, Allowed::Hostnames(names(&["x.example", "A.example"])), true).await;
@@ -110,7 +110,7 @@ async fn remote_address_is_checked_if_configured() {
         let rejected = accept(server, client).await.err().map(|rejected| rejected.reason.to_string());
         assert_eq!(rejected.as_deref(), expected, "{names:?}");
     }
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     check(&authority, &[], None).await;
     check(&authority, &["192.0.2.1"], None).await;
     let expected = "x509: certificate is valid for 192.0.2.2, not 192.0.2.1";
@@ -119,8 +119,8 @@ async fn remote_address_is_checked_if_configured() {
 
 #[tokio::test]
 async fn certificate_of_an_authority_is_accepted() {
-    let authority = Authority::new("ca");
-    let alone = Authority::new("alone");
+    let authority = Authority::named("ca");
+    let alone = Authority::named("alone");
     // One certificate for everything, as `openssl req -x509` makes it.
     let files = ferretcd_tls::self_signed(alone.dir(), &["localhost".to_owned()], 1).expect("made");
     let trusting = |ca: &KeyFiles| ServerConfig { trusted_ca: Some(ca.cert.clone()), ..server(&authority) };

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
+use ferretcd_testkit::certificates::{Authority, Subject};
 use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, ServerConfig, ServerTls};
 
-use crate::authority::{Authority, Subject};
-use crate::support::{mutual_server, server};
+use crate::support::{mutual_server, server, sign};
 
 struct Files {
     authority: Authority,
@@ -15,8 +15,8 @@ struct Files {
 
 impl Files {
     fn new() -> Self {
-        let authority = Authority::new("ca");
-        let good = authority.sign("good", Subject::default());
+        let authority = Authority::named("ca");
+        let good = sign(&authority, "good", Subject::default());
         Self { authority, good }
     }
 
@@ -48,7 +48,7 @@ impl Files {
 #[test]
 fn certificates_and_keys() {
     let files = Files::new();
-    let other = files.authority.sign("other", Subject::default());
+    let other = sign(&files.authority, "other", Subject::default());
     files.check(
         KeyFiles { cert: "/nowhere/a.pem".into(), ..files.good.clone() },
         "read \"/nowhere/a.pem\": No such file or directory (os error 2)",
@@ -95,7 +95,7 @@ fn authorities_and_lists() {
     let certificate = fs::read_to_string(files.authority.certificate()).expect("read");
     let error = files.error(revoking(files.put("z.crl", &certificate)));
     assert!(error.contains("no section is X509 CRL"), "{error}");
-    let mut list = files.authority.revoke(&[1]);
+    let mut list = files.authority.revoked(&[1]);
     list.push(0);
     fs::write(files.authority.dir().join("z.crl"), list).expect("written");
     let error = files.error(revoking(files.authority.dir().join("z.crl")));

@@ -3,13 +3,13 @@
 use std::fs;
 
 use data_encoding::BASE64;
+use ferretcd_testkit::certificates::{Authority, pem};
 use ferretcd_tls::{KeyFiles, ServerConfig, ServerTls};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio::io::AsyncWriteExt;
 
-use crate::authority::{Authority, pem};
-use crate::support::{alice, mutual_server, remote, server};
+use crate::support::{alice, mutual_server, remote, server, sign};
 
 /// Changes some bytes, or cuts some off.
 fn damage(mut bytes: Vec<u8>, changes: &[(Index, u8)], cut: Option<Index>) -> Vec<u8> {
@@ -29,11 +29,11 @@ fn changes() -> impl Strategy<Value = (Vec<(Index, u8)>, Option<Index>)> {
 
 #[test]
 fn damaged_files() {
-    let authority = Authority::new("ca");
-    let files = authority.sign("good", alice());
+    let authority = Authority::named("ca");
+    let files = sign(&authority, "good", alice());
     let read = |path| fs::read(path).expect("read");
     let (cert, key, ca) = (read(&files.cert), read(&files.key), read(&authority.certificate()));
-    let list = authority.revoke(&[1, 2, 3]);
+    let list = authority.revoked(&[1, 2, 3]);
     let list_pem = pem("X509 CRL", &list).into_bytes();
     let config = mutual_server(&authority);
     let at = |name: &str| authority.dir().join(name);
@@ -68,7 +68,7 @@ fn inside(pem: &[u8]) -> Vec<u8> {
 
 #[test]
 fn bytes_that_are_no_handshake() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let server = ServerTls::load(server(&authority)).expect("good files");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     proptest!(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() }, |(

@@ -1,6 +1,5 @@
 //! Handshakes between the two ends of the crate, on streams in memory.
 
-mod authority;
 mod clients;
 mod files;
 mod hostile;

@@ -2,10 +2,10 @@
 
 use std::fs;
 
+use ferretcd_testkit::certificates::{Authority, Subject, put};
 use ferretcd_tls::{ClientTls, ServerConfig, ServerTls};
 
-use crate::authority::{Authority, Subject, put};
-use crate::support::{alice, client, client_as, mutual_server, server, shake};
+use crate::support::{alice, client, client_as, mutual_server, server, shake, sign};
 
 /// The certificate that the server shows.
 async fn shown(server: &ServerTls, client: &ClientTls) -> Vec<u8> {
@@ -15,7 +15,7 @@ async fn shown(server: &ServerTls, client: &ClientTls) -> Vec<u8> {
 
 #[tokio::test]
 async fn certificates_are_exchanged() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let config = server(&authority);
     let files = config.files.clone();
     let server = ServerTls::load(config).expect("good files");
@@ -24,12 +24,12 @@ async fn certificates_are_exchanged() {
     assert_eq!(shown(&server, &client).await, first);
 
     let subject = Subject { common_name: "server", names: &["localhost"], ..Subject::default() };
-    assert_eq!(authority.sign("server", subject), files, "the same names");
+    assert_eq!(sign(&authority, "server", subject), files, "the same names");
     let second = shown(&server, &client).await;
     assert_ne!(second, first);
 
     // A key alone is no use until its certificate comes.
-    let next = authority.sign("next", subject);
+    let next = sign(&authority, "next", subject);
     put(&files.key, &fs::read(&next.key).expect("read"));
     assert_eq!(shown(&server, &client).await, second);
     put(&files.cert, &fs::read(&next.cert).expect("read"));
@@ -44,7 +44,7 @@ async fn certificates_are_exchanged() {
 
 #[tokio::test]
 async fn certificates_of_clients_are_exchanged() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let server = ServerTls::load(mutual_server(&authority)).expect("good files");
     let client = ClientTls::load(client_as(&authority, alice())).expect("good files");
     let name = async || {
@@ -52,23 +52,23 @@ async fn certificates_of_clients_are_exchanged() {
         accepted.identity.expect("the client has a certificate").common_name.clone()
     };
     assert_eq!(name().await, "alice");
-    authority.sign("client", Subject { common_name: "bob", ..alice() });
+    sign(&authority, "client", Subject { common_name: "bob", ..alice() });
     assert_eq!(name().await, "bob");
 }
 
 #[tokio::test]
 async fn certificates_are_revoked() {
-    let authority = Authority::new("ca");
-    let path = authority.revoke_in_file(&[]);
+    let authority = Authority::named("ca");
+    let path = authority.revoke(&[]);
     let config = ServerConfig { revoked: Some(path.clone()), ..mutual_server(&authority) };
     let server = ServerTls::load(config).expect("good files");
     let client = ClientTls::load(client_as(&authority, alice())).expect("good files");
     let is_accepted = async || shake(&server, &client).await.0.is_ok();
     assert!(is_accepted().await);
-    authority.revoke_in_file(&[0xa11ce]);
+    authority.revoke(&[0xa11ce]);
     assert!(!is_accepted().await);
     fs::remove_file(&path).expect("removed");
     assert!(!is_accepted().await, "the last list stays in force");
-    authority.revoke_in_file(&[0xb0b]);
+    authority.revoke(&[0xb0b]);
     assert!(is_accepted().await);
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use ferretcd_testkit::certificates::{Authority, Subject};
 use ferretcd_tls::{Allowed, ClientConfig, ClientTls, Protocol, ServerConfig, ServerTls, Version};
 use tokio::io::AsyncWriteExt;
 
-use crate::authority::{Authority, Subject};
-use crate::support::{accept, client, objection, remote, server, shake};
+use crate::support::{accept, client, objection, remote, server, shake, sign};
 
 #[tokio::test]
 async fn server_proves_its_name() {
-    let (authority, other) = (Authority::new("ca"), Authority::new("other"));
+    let (authority, other) = (Authority::named("ca"), Authority::named("other"));
     shake_well(server(&authority), client(&authority)).await;
     let objected = objection(server(&authority), client(&other)).await;
     assert!(
@@ -30,7 +30,7 @@ async fn server_proves_its_name() {
 
 #[tokio::test]
 async fn only_allowed_servers_are_accepted() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let asking = |name: &str| ClientConfig {
         allowed: Allowed::CommonNames(vec![name.to_owned()]),
         ..client(&authority)
@@ -42,7 +42,7 @@ async fn only_allowed_servers_are_accepted() {
 
 #[tokio::test]
 async fn impossible_hosts_are_errors() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let client = ClientTls::load(client(&authority)).expect("good files");
     let (near, _far) = tokio::io::duplex(64);
     let error = client.connect("no host", near).await.map(drop).expect_err("rejected").to_string();
@@ -52,7 +52,7 @@ async fn impossible_hosts_are_errors() {
 #[tokio::test]
 async fn versions_and_suites() {
     async fn speak(server_speaks: Protocol, client_speaks: Protocol) -> Option<String> {
-        let authority = Authority::new("ca");
+        let authority = Authority::named("ca");
         let server = ServerConfig { protocol: server_speaks, ..server(&authority) };
         let client = ClientConfig { protocol: client_speaks, ..client(&authority) };
         let (server, client) = (ServerTls::load(server).ok()?, ClientTls::load(client).ok()?);
@@ -83,7 +83,7 @@ async fn versions_and_suites() {
 #[tokio::test]
 async fn http_is_agreed_on() {
     async fn agreed(offered: &[&str]) -> Result<Option<Vec<u8>>, String> {
-        let authority = Authority::new("ca");
+        let authority = Authority::named("ca");
         let alpn = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
         let server = ServerTls::load(server(&authority)).expect("good files");
         let client = ClientTls::load(ClientConfig { alpn, ..client(&authority) }).expect("good files");
@@ -99,7 +99,7 @@ async fn http_is_agreed_on() {
 #[tokio::test(start_paused = true)]
 async fn bytes_that_are_not_tls_are_rejected() {
     async fn check(said: &[u8], hangs_up: bool, expected: &str) {
-        let authority = Authority::new("ca");
+        let authority = Authority::named("ca");
         let config = ServerConfig { handshake_timeout: Duration::from_secs(3), ..server(&authority) };
         let server = ServerTls::load(config).expect("good files");
         let (mut near, far) = tokio::io::duplex(64 * 1024);
@@ -124,7 +124,7 @@ async fn bytes_that_are_not_tls_are_rejected() {
 
 #[tokio::test]
 async fn silent_clients_take_no_permit() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let config = ServerConfig { handshakes_max: 1, ..server(&authority) };
     let server = ServerTls::load(config).expect("good files");
     let client = ClientTls::load(client(&authority)).expect("good files");
@@ -139,9 +139,9 @@ async fn silent_clients_take_no_permit() {
 
 #[tokio::test]
 async fn expired_certificate_is_presented() {
-    let authority = Authority::new("ca");
+    let authority = Authority::named("ca");
     let subject = Subject { names: &["localhost"], expired: true, ..Subject::default() };
-    let config = ServerConfig::new(authority.sign("old", subject));
+    let config = ServerConfig::new(sign(&authority, "old", subject));
     let objected = objection(config.clone(), client(&authority)).await;
     assert!(objected.contains("expired"), "{objected}");
     shake_well(config, ClientConfig { insecure_skip_verify: true, ..ClientConfig::default() }).await;

@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ferretcd_testkit::certificates::{Authority, Files, Subject};
 use ferretcd_tls::{
-    Accepted, ClientConfig, ClientStream, ClientTls, ConnectError, PeerIdentity, Rejected, ServerConfig,
-    ServerTls,
+    Accepted, ClientConfig, ClientStream, ClientTls, ConnectError, KeyFiles, PeerIdentity, Rejected,
+    ServerConfig, ServerTls,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-
-use crate::authority::{Authority, Subject};
 
 /// The remote address of all connections.
 pub(crate) const REMOTE: ([u8; 4], u16) = ([192, 0, 2, 1], 40000);
@@ -21,12 +20,18 @@ pub(crate) fn remote() -> SocketAddr {
 /// A server for `localhost`, with a certificate of this authority.
 pub(crate) fn server(authority: &Authority) -> ServerConfig {
     let subject = Subject { common_name: "server", names: &["localhost"], ..Subject::default() };
-    ServerConfig::new(authority.sign("server", subject))
+    ServerConfig::new(sign(authority, "server", subject))
 }
 
 /// The same, for clients with a certificate of the same authority.
 pub(crate) fn mutual_server(authority: &Authority) -> ServerConfig {
     ServerConfig { trusted_ca: Some(authority.certificate()), client_cert_auth: true, ..server(authority) }
+}
+
+/// Signs, and writes two files whose names begin with `file`.
+pub(crate) fn sign(authority: &Authority, file: &str, subject: Subject<'_>) -> KeyFiles {
+    let Files { cert, key } = authority.sign_as(file, subject);
+    KeyFiles { cert, key }
 }
 
 /// A client that trusts this authority.
@@ -36,7 +41,7 @@ pub(crate) fn client(authority: &Authority) -> ClientConfig {
 
 /// The same, with a certificate.
 pub(crate) fn client_as(authority: &Authority, subject: Subject<'_>) -> ClientConfig {
-    ClientConfig { files: Some(authority.sign("client", subject)), ..client(authority) }
+    ClientConfig { files: Some(sign(authority, "client", subject)), ..client(authority) }
 }
 
 pub(crate) fn alice() -> Subject<'static> {

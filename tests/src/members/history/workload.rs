@@ -7,15 +7,16 @@ use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_api_proto::etcdserverpb::response_op::Response;
+use ferretcd_testkit::history::{Answer, Call, History, Operation, Row};
+use ferretcd_testkit::{Random, watch_history};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tonic::Status;
 
 use super::watcher::Watcher;
-use super::{Answer, Call, Change, History, Operation, Row};
+use crate::Clients;
 use crate::members::DEADLINE;
-use crate::{Clients, Random};
 
 /// What clients do, each one request at a time, each request through a member that chance chooses.
 #[derive(Clone, Debug)]
@@ -87,7 +88,7 @@ struct Progress {
 #[derive(Debug)]
 pub struct Running {
     tasks: JoinSet<Vec<Operation>>,
-    watchers: JoinSet<Vec<(i64, Change)>>,
+    watchers: JoinSet<watch_history::History>,
     progress: watch::Sender<Progress>,
 }
 

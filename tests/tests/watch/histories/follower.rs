@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferretcd_tests::history::{History, Record, Seen, WatchRequest};
-use ferretcd_tests::{Clients, NO_WATCH, Random, Response, WatchStream};
+use ferretcd_testkit::Random;
+use ferretcd_testkit::watch_history::{History, Record, Seen, WatchRequest};
+use ferretcd_tests::{Clients, NO_WATCH, Response, WatchStream};
 use tokio::sync::watch;
 use tokio::time;
 

@@ -9,8 +9,9 @@ mod writer;
 
 use std::sync::Arc;
 
-use ferretcd_tests::history::check;
-use ferretcd_tests::{Cluster, Killable, Kind, Random, Release, on_every_process, on_every_target, report};
+use ferretcd_testkit::Random;
+use ferretcd_testkit::watch_history::check;
+use ferretcd_tests::{Cluster, Killable, Kind, Release, on_every_process, on_every_target, report};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -37,7 +38,7 @@ pub(crate) struct Course {
     /// Whether streams may be lost from now on.
     over: bool,
     /// The whole history, once everything is written.
-    finished: Option<Arc<ferretcd_tests::history::Record>>,
+    finished: Option<Arc<ferretcd_testkit::watch_history::Record>>,
 }
 
 struct Run<C> {

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
-use ferretcd_tests::history::{Operation, Record};
-use ferretcd_tests::{Clients, Random};
+use ferretcd_testkit::Random;
+use ferretcd_testkit::watch_history::{Operation, Record};
+use ferretcd_tests::Clients;
 use tokio::sync::watch;
 use tonic::Status;
 
