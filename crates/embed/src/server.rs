@@ -1,5 +1,7 @@
 //! A running server.
 
+use std::time::Duration;
+
 use ferretcd_engine::Engine;
 use ferretcd_grpc_server::{Exposure, Server as Services};
 use ferretcd_listen::{Drain, serve};
@@ -8,12 +10,16 @@ use ferretcd_transport::{PeerServer, PeerTransport};
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
 use crate::config::Config;
 use crate::listeners::{Addresses, Listeners};
 use crate::peers::serve_peers;
 use crate::{StartError, settings};
+
+/// How long connections may go on after the engine has stopped, when all calls fail.
+const CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server that has been started.
 ///
@@ -29,7 +35,8 @@ pub struct Server {
     state: watch::Receiver<State>,
     /// The tasks of the ports for clients and for metrics.
     serving: Vec<JoinHandle<()>>,
-    /// Ends the port for other members, which goes on until everything else has ended.
+    /// The task of the port for other members, which goes on until everything else has ended.
+    serving_peers: JoinHandle<()>,
     peers_drain: Drain,
 }
 
@@ -80,7 +87,8 @@ impl Server {
         // Other members are served at once: without them there may be no leader, and so nothing to serve to clients.
         let peer_server = PeerServer::new(transport.clone(), services.exposing(Exposure::Peers));
         let peers_drain = Drain::new();
-        tokio::spawn(serve_peers(listeners.take_peers(), peer_server, peers_drain.clone()));
+        let serving_peers =
+            tokio::spawn(serve_peers(listeners.take_peers(), peer_server, peers_drain.clone()));
         // Probes are served from the start as well: a member that takes long to join must not be taken for dead.
         let metrics = listeners.take_metrics(&services);
         let serving_metrics = tokio::spawn(serve(metrics, settings::port(&config), services.drain()));
@@ -92,7 +100,18 @@ impl Server {
             config: settings::port(&config),
         };
         let serving = vec![tokio::spawn(port.serve(sender)), serving_metrics];
-        Ok(Self { config, engine, transport, services, registry, addresses, state, serving, peers_drain })
+        Ok(Self {
+            config,
+            engine,
+            transport,
+            services,
+            registry,
+            addresses,
+            state,
+            serving,
+            serving_peers,
+            peers_drain,
+        })
     }
 
     /// Waits until clients are served. Errs if that can't be; then only [`Self::stop`] is left to do.
@@ -155,11 +174,19 @@ impl Server {
         }
     }
 
-    /// Ends the server without waiting for calls: running ones fail.
+    /// Ends the server without waiting for calls: running ones fail. After that, and after [`Self::stop`], a server can
+    /// be started on the same directory.
     pub async fn abort(self) {
         self.services.stop();
         self.peers_drain.begin();
         close(&self.config, &self.engine, &self.transport).await;
+        // Their connections hold the engine, and with it the lock of the directory.
+        let deadline = Instant::now() + CONNECTIONS_TIMEOUT;
+        for mut serving in self.serving.into_iter().chain([self.serving_peers]) {
+            if timeout_at(deadline, &mut serving).await.is_err() {
+                serving.abort();
+            }
+        }
     }
 
     /// The engine of the member, for requests without a network.
