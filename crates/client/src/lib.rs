@@ -36,6 +36,7 @@ mod rpc;
 mod channel;
 mod connection;
 mod endpoint;
+mod exchange;
 mod login;
 
 pub use channel::Channel;

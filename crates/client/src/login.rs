@@ -4,8 +4,8 @@ use ferretcd_api_proto::etcdserverpb::AuthenticateRequest;
 use http::HeaderValue;
 use tonic::Code;
 
-use crate::client::exchange;
 use crate::connection::Connection;
+use crate::exchange::exchange;
 use crate::{Config, Error, Rpc};
 
 /// The connection with a token, if there is a user and the server has authentication enabled.
