@@ -52,7 +52,7 @@ workloads (all of them when none is named):
 
 /// Servers with default settings make a shorter lease as long as this.
 const LEASE_TTL_MIN: u64 = 2;
-/// Nobody waits longer than a day.
+/// No session has to last longer than a day.
 const LEASE_TTL_MAX: u64 = 86_400;
 
 /// One of the two programs that are compared.

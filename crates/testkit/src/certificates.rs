@@ -88,7 +88,7 @@ impl Authority {
         self.dir.path()
     }
 
-    /// The authority's own certificate, for those who trust it.
+    /// The authority's own certificate, which makes others trust it.
     pub fn certificate(&self) -> PathBuf {
         self.dir().join("ca.pem")
     }

@@ -232,7 +232,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn errors_say_who_was_asked() {
+    fn errors_name_the_server() {
         let server = serve(Vec::new(), false);
         let error = |name| targets(server, name).unwrap_err();
         assert_eq!(error("_a._tcp.x"), format!("lookup _a._tcp.x on {server}: no such host"));

@@ -1,4 +1,4 @@
-//! What a cluster keeps.
+//! The changes that a cluster keeps.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_testkit::history::Truth;

@@ -1,4 +1,4 @@
-//! Watches that go on through whatever happens.
+//! Watches that go on through all faults.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ impl Watcher {
                 self.next = (self.next + 1) % self.members.len();
                 self.follow().await;
                 self.history.seen.push(Seen::Lost);
-                // Members that can't be reached say so at once.
+                // Members that can't be reached err at once.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -51,7 +51,7 @@ impl Watcher {
         self.history
     }
 
-    /// Follows through one member until that ends the call or falls silent.
+    /// Follows through one member until the stream ends or falls silent.
     async fn follow(&mut self) {
         let mut metadata = MetadataMap::new();
         metadata.insert("hasleader", "true".parse().expect("a word is a value"));

@@ -1,4 +1,4 @@
-//! Clients that write down what they are answered and told.
+//! Clients that record responses and events.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -18,18 +18,18 @@ use super::watcher::Watcher;
 use crate::Clients;
 use crate::members::DEADLINE;
 
-/// What clients do, each one request at a time, each request through a member that chance chooses.
+/// The load of some clients: each sends one request at a time, each through a random member.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// How many there are.
+    /// The number of clients.
     pub clients: u64,
-    /// How many keys they share; they begin with [`Workload::PREFIX`].
+    /// The number of shared keys; they begin with [`Workload::PREFIX`].
     pub keys: u64,
-    /// What chance begins with.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// How long a client waits for an answer.
+    /// How long a client waits for a response.
     pub patience: Duration,
-    /// And how long between two requests, so that small machines are not brought to their knees.
+    /// The pause between two requests, which spares small machines.
     pub pause: Duration,
 }
 
@@ -41,10 +41,10 @@ impl Default for Workload {
 }
 
 impl Workload {
-    /// How all keys begin.
+    /// The prefix of all keys.
     pub const PREFIX: &str = "history/";
 
-    /// Begins to ask members at these URLs.
+    /// Starts the clients, on the members at these URLs.
     pub fn begin(&self, urls: &[String]) -> Running {
         let epoch = Instant::now();
         let (progress, mut tasks) = (watch::Sender::new(Progress::default()), JoinSet::new());
@@ -66,7 +66,7 @@ impl Workload {
         for first in 0..WATCHERS {
             let members = urls.iter().map(|url| Clients::lazy(url, DEADLINE)).collect();
             let mut progress = progress.subscribe();
-            // Whoever has begun the work may be gone.
+            // The owner of the workload may be gone.
             let over = async move { drop(progress.wait_for(|progress| progress.is_over).await) };
             watchers.spawn(Watcher::new(members, first).run(over));
         }
@@ -79,12 +79,12 @@ const WATCHERS: usize = 2;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
-    /// Changes that were answered.
+    /// The number of acknowledged changes.
     changes: u64,
     is_over: bool,
 }
 
-/// Clients at work. Dropping it ends them.
+/// Running clients. Dropping it ends them.
 #[derive(Debug)]
 pub struct Running {
     tasks: JoinSet<Vec<Operation>>,
@@ -93,7 +93,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Waits until so many changes more were answered.
+    /// Waits until so many more changes are acknowledged.
     ///
     /// # Panics
     ///
@@ -106,7 +106,7 @@ impl Running {
         reached.unwrap_or_else(|_| panic!("clients are not answered {more} changes within {DEADLINE:?}"));
     }
 
-    /// Lets the clients end, and returns what they have written down.
+    /// Ends the clients, and returns their records.
     pub async fn finish(self) -> History {
         self.progress.send_modify(|progress| progress.is_over = true);
         let told = self.watchers.join_all().await;
@@ -136,7 +136,7 @@ impl Client {
             let member = usize::try_from(self.random.below(count)).expect("there are few members");
             let mut clients = self.members[member].clone();
             let asked = self.epoch.elapsed();
-            // Whoever does not answer in time may do what was asked for all the same.
+            // A member without a response in time may still execute the request.
             let answer = timeout(self.workload.patience, ask(&mut clients, &key, &call)).await;
             let answer = answer.ok().and_then(Result::ok).unwrap_or(Answer::Unknown);
             let answered = self.epoch.elapsed();
