@@ -22,8 +22,9 @@
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("etcd.log");
 //! let options = LogOptions { outputs: vec![Output::File(path.clone())], ..LogOptions::default() };
-//! start(&options, || panic!("only an option with the journal needs one"))?;
-//! tracing::info!("urls[]" = ?["http://h:1"], "ready");
+//! start(&options, || panic!("the journal is no output"))?;
+//! let urls = ["http://h:1"];
+//! tracing::warn!("urls[]" = ?urls, "ready");
 //! assert!(std::fs::read_to_string(path)?.ends_with("\"msg\":\"ready\",\"urls\":[\"http://h:1\"]}\n"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
