@@ -138,7 +138,7 @@ impl Server {
     pub async fn ended(&self) -> End {
         tokio::select! {
             reason = self.engine.failed() => End::Failed(reason),
-            () = self.engine.left() => End::Removed,
+            () = self.engine.cluster().left() => End::Removed,
         }
     }
 
@@ -159,7 +159,7 @@ impl Server {
         };
         if end.is_none() {
             // Before clients are sent away, so that they find another leader at once.
-            self.engine.transfer_leadership().await;
+            self.engine.cluster().transfer_leadership().await;
         }
         info!(name = self.config.name, "data-dir" = %self.config.data_dir.display(), "closing etcd server");
         if let Some(End::Failed(_)) = end {
@@ -246,7 +246,7 @@ impl ClientPort {
 /// What comes before clients are served. Waits for a quorum, and for ever if the member can't go on.
 async fn prepare(engine: &Engine) -> Result<(), StartError> {
     engine.check_at_start().await?;
-    match engine.publish().await {
+    match engine.cluster().publish().await {
         Ok(()) => Ok(()),
         // `Engine::failed` and `Engine::left` have the reason.
         Err(_) => std::future::pending().await,

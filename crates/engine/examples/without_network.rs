@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_api_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, compare};
-use ferretcd_engine::{Alone, Config, Engine};
+use ferretcd_engine::{Alone, Caller, Config, Engine};
 use prometheus::Registry;
 use tokio::runtime::Handle;
 
@@ -17,9 +17,10 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let engine = Engine::start(config(dir.path(), 1), Arc::new(Alone), &Registry::new(), &Handle::current())?;
     // Returns when the member has elected itself: before that there is nobody to order writes.
-    engine.publish().await?;
+    engine.cluster().publish().await?;
+    let caller = Caller::default();
     let put = PutRequest { key: "color".into(), value: "blue".into(), ..PutRequest::default() };
-    engine.put(put).await?;
+    engine.kv().put(&caller, put).await?;
 
     // Green, but only if it is still blue.
     let put = PutRequest { key: "color".into(), value: "green".into(), ..PutRequest::default() };
@@ -31,7 +32,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let success = vec![RequestOp { request: Some(Request::RequestPut(put)) }];
     let txn = TxnRequest { compare: vec![is_blue], success, failure: vec![] };
-    assert!(engine.txn(txn).await?.succeeded);
+    assert!(engine.kv().txn(&caller, txn).await?.succeeded);
     engine.stop().await;
     // The state file is closed with the last handle.
     drop(engine);
@@ -39,7 +40,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::start(config(dir.path(), 2), Arc::new(Alone), &Registry::new(), &Handle::current())?;
     for revision in [0, 2] {
         let range = RangeRequest { key: "color".into(), revision, ..RangeRequest::default() };
-        let row = engine.range(range).await?.kvs[0].decode()?;
+        let row = engine.kv().range(&caller, range).await?.kvs[0].decode()?;
         writeln!(stdout(), "{}: {}", row.mod_revision, String::from_utf8_lossy(&row.value))?;
         assert_eq!(row.value, if revision == 2 { "blue" } else { "green" });
     }

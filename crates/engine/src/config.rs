@@ -1,11 +1,9 @@
-//! What a member is started with.
+//! The configuration of a member.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ferretcd_data_dir::{Bootstrap, Paths, StateConfig};
-
-use crate::CorruptionChecks;
 
 /// Everything that an [`Engine`](crate::Engine) needs to know. No field has a hidden default; [`Config::new`] has
 /// a value for each.
@@ -17,18 +15,18 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the log lives; `None` for `wal` in the member's directory.
     pub wal_dir: Option<PathBuf>,
-    /// Where clients reach the member; told to the cluster.
+    /// Where clients reach the member; published in the cluster.
     pub client_urls: Vec<String>,
-    /// What the member begins with if it has no log.
+    /// What the log of a member without one begins with.
     pub bootstrap: Bootstrap,
-    /// Makes a cluster of its own of the member, with the data that it has and without the others: the way back when
-    /// a quorum is lost for ever. Entries that are not known to be committed are dropped.
+    /// Makes a cluster of this member alone, with its data: the way back when a quorum is lost for ever. Entries that
+    /// are not known to be committed are dropped.
     pub force_new_cluster: bool,
-    /// Whether changes of the members are refused that would put the cluster at risk.
+    /// Whether changes of the members that would put the cluster at risk are rejected.
     pub strict_reconfig: bool,
-    /// Learners that the cluster may have; decides about the additions that are asked for at this member.
+    /// Learners that the cluster may have; decides about additions that are requested at this member.
     pub learners_max: usize,
-    /// Time between two ticks of the consensus core.
+    /// Time between two ticks of the raft core.
     pub heartbeat: Duration,
     /// How long a follower waits for its leader.
     pub election: Duration,
@@ -60,21 +58,32 @@ pub struct Config {
     pub compaction_sleep: Duration,
     /// Whether the leader remembers in the log how much time long leases have left.
     pub lease_checkpoint: bool,
-    /// What history is dropped without being asked.
+    /// The history that the leader drops by itself.
     pub auto_compaction: AutoCompaction,
-    /// When members compare their data.
+    /// When the members compare their data.
     pub corruption_checks: CorruptionChecks,
-    /// Whether the member replaces its data by another's when it is found to be corrupt.
+    /// Whether a member that is found to be corrupt replaces its data by another member's.
     pub refetch_corrupt: bool,
     /// An apply batch that takes longer is logged.
     pub slow_apply: Duration,
     /// Leaves out every sync of the log: data is lost when the machine stops. For tests.
     pub unsafe_no_fsync: bool,
-    /// Milliseconds since 1970 at the start of the process; makes request ids of two lives differ.
+    /// Milliseconds since 1970 at the start of the process; makes request ids of two runs differ.
     pub boot_unix_ms: u64,
 }
 
-/// What history a leader drops by itself.
+/// When the members compare the hashes of their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CorruptionChecks {
+    /// Before the member serves clients, with its peers: a member whose data differ does not start.
+    pub at_start: bool,
+    /// The whole key space, each time after this; `None` for never. Every member reads all of it then.
+    pub periodic: Option<Duration>,
+    /// The hashes that compactions leave behind anyway; `None` for never.
+    pub compactions: Option<Duration>,
+}
+
+/// The history that a leader drops by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoCompaction {
     /// Nothing.
@@ -89,11 +98,11 @@ pub enum AutoCompaction {
 const QUOTA_BYTES: i64 = 2 << 30;
 
 impl Config {
-    /// A member that founds a cluster of its own, known to it by `peer_url`. `boot_unix_ms` must grow from one
+    /// A member that founds a cluster of its own, with `peer_url`. `boot_unix_ms` must grow from one
     /// start on a directory to the next, see the field.
     ///
-    /// Everything else is as etcd's flags have it by default, but for `backend_interval`, which is five times as
-    /// long, and the caches, for which etcd has no flags.
+    /// Everything else has the default of etcd's flags, but for `backend_interval`, which is five times as long, and
+    /// the caches, for which etcd has no flags.
     pub fn new(
         name: impl Into<String>,
         data_dir: impl Into<PathBuf>,
@@ -144,7 +153,7 @@ impl Config {
         self.paths().has_log()
     }
 
-    /// How long a request may wait for its answer.
+    /// How long a request may wait for its response.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(5) + 2 * self.election
     }

@@ -1,9 +1,9 @@
-//! Why a member does not start, and why a request is not answered.
+//! Why a member does not start, and why a request fails.
 
 use ferretcd_apply::ApplyError;
 use ferretcd_base::MemberId;
 
-/// An error with everything that caused it, for people. Causes that a text tells already are not repeated.
+/// An error with everything that caused it, for people. Causes that a text contains already are not repeated.
 pub fn explain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -17,7 +17,7 @@ pub fn explain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A member cannot start. The text names the file or flag and what can be done.
+/// A member cannot start. The text names the file or flag and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The member's files cannot be used.
@@ -26,7 +26,7 @@ pub enum StartError {
     /// The stored configuration of the group cannot be read.
     #[error("start: row confState of the state file cannot be read: {0}")]
     ConfState(serde_json::Error),
-    /// The consensus core.
+    /// The raft node.
     #[error(transparent)]
     Raft(#[from] ferretcd_raft_node::Error),
     /// The member could not be compared with the others.
@@ -37,7 +37,7 @@ pub enum StartError {
         "start: the data at revision {revision} differ from those of member {peer}; remove this member, and add it again with an empty data directory"
     )]
     Inconsistent {
-        /// The other one.
+        /// The other member.
         peer: MemberId,
         /// Where both were compared.
         revision: i64,
@@ -47,10 +47,10 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// A request is not answered, or refused.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The state machine refused it, or a read could not be made.
+    /// The state machine rejected it, or a read could not be made.
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// The encoded request is larger than allowed.
@@ -65,16 +65,16 @@ pub enum RequestError {
     /// The state file has no room for it.
     #[error("propose: the quota of the state file is used up")]
     NoSpace,
-    /// There is no leader who could log it; it is certainly not logged.
+    /// There is no leader to log it; it is certainly not logged.
     #[error("propose: there is no leader to log it")]
     Dropped,
-    /// No answer in time; whether it was logged is unknown.
+    /// No response in time; whether it was logged is unknown.
     #[error("wait for the answer: timed out")]
     Timeout,
-    /// No answer in time, and no leader at the end of it; most likely it was never logged.
+    /// No response in time, and no leader at the end of it; most likely it was never logged.
     #[error("wait for the answer: timed out without a leader")]
     TimeoutNoLeader,
-    /// No answer in time, and the leader was lost meanwhile.
+    /// No response in time, and the leader was lost meanwhile.
     #[error("wait for the answer: timed out, the leader was lost")]
     TimeoutLeaderLost,
     /// There was no leader for as long as a request may take.

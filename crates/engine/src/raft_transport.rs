@@ -1,4 +1,4 @@
-//! Messages of the consensus core on their way to the network, and whether heartbeats leave in time.
+//! Raft messages on their way to the network, and whether heartbeats leave in time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::Peers;
 /// Passes messages on.
 pub(crate) struct RaftTransport {
     peers: Arc<dyn Peers>,
-    /// Only the consensus driver sends some.
+    /// Used by the raft driver alone.
     heartbeats: Mutex<Heartbeats>,
     late: IntCounter,
 }
@@ -48,7 +48,7 @@ impl Transport for RaftTransport {
     }
 }
 
-/// When each member was sent its last heartbeat, and of which term.
+/// The time of the last heartbeat to each member, and its term.
 #[derive(Debug)]
 struct Heartbeats {
     interval: Duration,
@@ -84,7 +84,7 @@ mod tests {
         check(1, 5, 401, Some(1));
         check(2, 5, 401, Some(51));
         check(1, 5, 402, None);
-        // Another one has led meanwhile.
+        // Another member has led meanwhile.
         check(1, 7, 10_000, None);
         check(1, 7, 10_300, Some(100));
     }

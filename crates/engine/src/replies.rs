@@ -1,7 +1,7 @@
-//! Answers on their way from the engine's threads to the futures that wait for them.
+//! Outcomes on their way from the engine's threads to the futures that wait for them.
 //!
 //! Waking a task from another thread costs a few microseconds, waking it from a worker of the runtime next
-//! to nothing. So the threads hand whole batches of answers to one task, which hands them out.
+//! to nothing. So the threads hand whole batches of outcomes to one task, which completes the futures.
 
 use std::task::Waker;
 
@@ -9,23 +9,23 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::RequestError;
 
-/// Batches that may wait for the dispatching task; what comes on top is handed out by its sender.
+/// Batches that may wait for the dispatching task; with more of them the sending thread completes the futures.
 const BATCHES_MAX: usize = 1024;
 
-/// Where the answer to one request goes.
+/// Where the outcome of one request goes.
 pub(crate) type ReplyTo<T> = oneshot::Sender<Result<T, RequestError>>;
 
 /// The linearizable reads that wait.
 pub(crate) type ReadRounds = ferretcd_raft_node::ReadRounds<ReplyTo<()>>;
 
-/// A successful answer to a proposal, and the store's revision after it.
+/// The response to a proposal, and the store's revision after it.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) revision: i64,
     pub(crate) response: ferretcd_apply::Response,
 }
 
-/// Answers that become known together.
+/// Outcomes that become known together.
 #[derive(Debug)]
 pub(crate) enum Replies {
     Proposals(Vec<(ReplyTo<Reply>, Result<Reply, RequestError>)>),
@@ -36,7 +36,7 @@ pub(crate) enum Replies {
 }
 
 impl Replies {
-    fn hand_out(self) {
+    fn complete(self) {
         // A receiver that is gone belongs to a client that went away.
         match self {
             Self::Proposals(replies) => {
@@ -54,7 +54,7 @@ impl Replies {
     }
 }
 
-/// The threads' end of the queue of answers.
+/// The threads' end of the queue of outcomes.
 #[derive(Clone, Debug)]
 pub(crate) struct Dispatcher(mpsc::Sender<Replies>);
 
@@ -64,17 +64,31 @@ impl Dispatcher {
         let (sender, mut receiver) = mpsc::channel::<Replies>(BATCHES_MAX);
         runtime.spawn(async move {
             while let Some(replies) = receiver.recv().await {
-                replies.hand_out();
+                replies.complete();
             }
         });
         Self(sender)
     }
 
-    /// Hands a batch over. Never waits: with a full queue, or without the task, the caller hands the answers
-    /// out itself.
+    /// Hands a batch over. Never waits: with a full queue, or without the task, the calling thread completes the
+    /// futures itself.
     pub(crate) fn send(&self, replies: Replies) {
         if let Err(error) = self.0.try_send(replies) {
-            error.into_inner().hand_out();
+            error.into_inner().complete();
         }
     }
+}
+
+/// Waits for an outcome. The sender goes away without one only when the member stops.
+pub(crate) async fn outcome<T>(
+    receiver: oneshot::Receiver<Result<T, RequestError>>,
+) -> Result<T, RequestError> {
+    receiver.await.unwrap_or(Err(RequestError::Stopped))
+}
+
+/// Runs work that may wait for a disk on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+) -> Result<T, RequestError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(RequestError::Stopped))
 }

@@ -1,11 +1,10 @@
-//! Small facts about the member that its threads publish and anybody may read.
+//! Facts about the member that its threads publish.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use ferretcd_api_proto::etcdserverpb::AlarmType;
 use ferretcd_apply::{Alarm, StateMachine};
 use ferretcd_backend::Batch;
 use ferretcd_base::{ClusterId, MemberId};
@@ -14,26 +13,17 @@ use ferretcd_membership::{Change, Member, Membership};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::cluster::log_changes;
-use crate::quota_exceeded::QuotaExceeded;
+use crate::cluster::membership_log::log_changes;
 use crate::{Peers, explain};
 
-/// Versions as `/version` and Status show them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Versions {
-    /// The cluster's, `X.Y.0`; `None` until it is decided.
-    pub cluster: Option<String>,
-    /// That of the layout of the state file; `None` until the cluster's is decided.
-    pub storage: Option<&'static str>,
-}
-
-/// Written by the apply thread and the consensus threads, read by everybody.
+/// Written by the apply thread and the threads of the raft node. Facets read it through
+/// [`MemberInfo`](crate::MemberInfo).
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) member_id: MemberId,
     pub(crate) cluster_id: ClusterId,
-    pub(crate) peers: Arc<dyn Peers>,
-    /// The members that a new member was told of when it was started.
+    peers: Arc<dyn Peers>,
+    /// The members that a new member was started with.
     contacts: Vec<Member>,
     pub(crate) membership: ArcSwap<Membership>,
     pub(crate) alarms: ArcSwap<Vec<Alarm>>,
@@ -44,8 +34,6 @@ pub(crate) struct Shared {
     pub(crate) is_stopping: AtomicBool,
     /// Whether all other members are known to read entries that only ferretcd writes.
     pub(crate) are_all_ferretcd: AtomicBool,
-    /// What did not fit into the quota.
-    pub(crate) quota_exceeded: QuotaExceeded,
     /// Why the member cannot go on, once it cannot.
     pub(crate) failure: watch::Sender<Option<String>>,
     /// Whether the member was removed from its cluster.
@@ -70,17 +58,16 @@ impl Shared {
             leader_lost: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
             are_all_ferretcd: AtomicBool::new(false),
-            quota_exceeded: QuotaExceeded::default(),
             failure: watch::Sender::new(None),
             has_left: watch::Sender::new(machine.membership().is_removed(identity.member_id)),
         };
-        shared.tell_peers(machine.membership());
+        shared.set_peers(machine.membership());
         shared
     }
 
-    /// Shows everybody the members and alarms as they are now.
+    /// Publishes the members and alarms as they are now.
     pub(crate) fn publish(&self, machine: &StateMachine) {
-        self.tell_peers(machine.membership());
+        self.set_peers(machine.membership());
         let before = self.membership.swap(machine.membership().clone().into());
         log_changes(self.cluster_id, self.member_id, &before, machine.membership());
         if machine.membership().is_removed(self.member_id) {
@@ -89,31 +76,18 @@ impl Shared {
         self.alarms.store(machine.alarms().into());
     }
 
-    /// A member that has just joined learns the others one by one from the log, and needs those it does not know from
-    /// there yet to get it.
-    fn tell_peers(&self, membership: &Membership) {
+    /// A member that has just joined learns the others one by one from the log, which it gets from members that the
+    /// log has not named yet. So it also connects to the members that it was started with.
+    fn set_peers(&self, membership: &Membership) {
         let mut reachable = membership.clone();
         for contact in &self.contacts {
-            // Refused if the log knows more about that one already.
+            // An error if the log has named or removed this member already.
             let _ = reachable.change(
                 Change::Add { member: contact.clone(), learners_max: usize::MAX },
                 &mut Batch::default(),
             );
         }
         self.peers.set_members(&reachable);
-    }
-
-    pub(crate) fn versions(&self) -> Versions {
-        let cluster = self.membership.load().version().map(str::to_owned);
-        let is_decided = cluster.as_deref() == Some(ferretcd_api_proto::CLUSTER_VERSION);
-        let storage = is_decided.then_some(ferretcd_api_proto::STORAGE_VERSION);
-        Versions { cluster, storage }
-    }
-
-    /// Whether this member's NOSPACE alarm is active.
-    pub(crate) fn has_own_nospace(&self) -> bool {
-        let own = Alarm { kind: AlarmType::Nospace as i32, member: self.member_id };
-        self.alarms.load().contains(&own)
     }
 
     /// The member does not belong to its cluster any more.

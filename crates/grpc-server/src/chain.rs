@@ -57,7 +57,7 @@ impl Chain {
             // Outermost, so that rejected calls are logged as well, and with all the time that they took.
             .layer(LogLayer::new(log))
             // Before metrics: etcd's counters leave out the calls that it rejects here.
-            .layer(AuthLayer::new(Arc::new(Admission { engine: engine.clone() })))
+            .layer(AuthLayer::new(Arc::new(Admission { member: engine.member().clone() })))
             // Around the service itself, so that its duration leaves out the checks before it.
             .layer(MetricsLayer::register(metrics, registry)?)
             .into_inner();
@@ -65,7 +65,7 @@ impl Chain {
         // services alone that write, because an alarm must not keep others out.
         let quota = QuotaLayer::new(
             QuotaConfig { request_bytes_max: message_bytes_max },
-            Arc::new(QuotaCheck { engine: engine.clone(), cost_max }),
+            Arc::new(QuotaCheck { maintenance: engine.maintenance().clone(), cost_max }),
         );
         Ok(Self { common, quota })
     }

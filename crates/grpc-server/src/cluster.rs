@@ -12,16 +12,18 @@ use ferretcd_api_proto::etcdserverpb::{
     MemberUpdateResponse,
 };
 use ferretcd_base::MemberId;
-use ferretcd_engine::Engine;
+use ferretcd_engine::MemberInfo;
 use ferretcd_membership::{Member, Membership, Url};
 use tonic::{Request, Response, Status, async_trait};
 
+use crate::caller;
 use crate::status::status;
 
 /// Serves the list of members and its changes. Headers of this service carry no revision.
 #[derive(Clone, Debug)]
 pub(crate) struct ClusterService {
-    pub(crate) engine: Engine,
+    pub(crate) cluster: ferretcd_engine::Cluster,
+    pub(crate) member: MemberInfo,
 }
 
 #[async_trait]
@@ -30,7 +32,8 @@ impl Cluster for ClusterService {
         &self,
         request: Request<MemberListRequest>,
     ) -> Result<Response<MemberListResponse>, Status> {
-        let members = self.engine.member_list(request.get_ref().linearizable).await.map_err(status)?;
+        let (caller, request) = caller::split(request);
+        let members = self.cluster.member_list(&caller, request.linearizable).await.map_err(status)?;
         let (header, members) = (self.header(), all_members(&members));
         Ok(Response::new(MemberListResponse { header, members }))
     }
@@ -39,9 +42,9 @@ impl Cluster for ClusterService {
         &self,
         request: Request<MemberAddRequest>,
     ) -> Result<Response<MemberAddResponse>, Status> {
-        let MemberAddRequest { peer_urls, is_learner } = request.into_inner();
+        let (caller, MemberAddRequest { peer_urls, is_learner }) = caller::split(request);
         let peer_urls = parse(&peer_urls).ok_or_else(|| status(Error::MemberBadURLs))?;
-        let added = self.engine.member_add(&peer_urls, is_learner, unix_seconds()).await;
+        let added = self.cluster.member_add(&caller, &peer_urls, is_learner, unix_seconds()).await;
         let (member, members) = added.map_err(status)?;
         Ok(Response::new(MemberAddResponse {
             header: self.header(),
@@ -54,7 +57,8 @@ impl Cluster for ClusterService {
         &self,
         request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
-        let members = self.engine.member_remove(MemberId(request.get_ref().id)).await.map_err(status)?;
+        let (caller, request) = caller::split(request);
+        let members = self.cluster.member_remove(&caller, MemberId(request.id)).await.map_err(status)?;
         let (header, members) = (self.header(), all_members(&members));
         Ok(Response::new(MemberRemoveResponse { header, members }))
     }
@@ -63,11 +67,11 @@ impl Cluster for ClusterService {
         &self,
         request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
-        let MemberUpdateRequest { id, peer_urls } = request.into_inner();
+        let (caller, MemberUpdateRequest { id, peer_urls }) = caller::split(request);
         // etcd accepts anything, and then all of its members crash.
         let peer_urls = parse(&peer_urls).ok_or_else(|| status(Error::MemberBadURLs))?;
         let peer_urls = peer_urls.iter().map(ToString::to_string).collect();
-        let members = self.engine.member_update(MemberId(id), peer_urls).await.map_err(status)?;
+        let members = self.cluster.member_update(&caller, MemberId(id), peer_urls).await.map_err(status)?;
         let (header, members) = (self.header(), all_members(&members));
         Ok(Response::new(MemberUpdateResponse { header, members }))
     }
@@ -76,7 +80,8 @@ impl Cluster for ClusterService {
         &self,
         request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
-        let members = self.engine.member_promote(MemberId(request.get_ref().id)).await.map_err(status)?;
+        let (caller, request) = caller::split(request);
+        let members = self.cluster.member_promote(&caller, MemberId(request.id)).await.map_err(status)?;
         let (header, members) = (self.header(), members.iter().map(message).collect());
         Ok(Response::new(MemberPromoteResponse { header, members }))
     }
@@ -84,7 +89,7 @@ impl Cluster for ClusterService {
 
 impl ClusterService {
     fn header(&self) -> Option<pb::ResponseHeader> {
-        Some(self.engine.header(0))
+        Some(self.member.header(0))
     }
 }
 

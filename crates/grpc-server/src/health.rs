@@ -1,7 +1,7 @@
 //! The gRPC health service, and the member's health for the HTTP pages.
 
 use ferretcd_api_proto::etcdserverpb::{AlarmType, RangeRequest};
-use ferretcd_engine::Engine;
+use ferretcd_engine::{Caller, Kv, MemberInfo};
 use ferretcd_http_pages::{Alarm, AlarmKind, BoxFuture, Versions};
 use ferretcd_listen::Drain;
 use tokio_stream::StreamExt;
@@ -56,7 +56,8 @@ impl Health for HealthService {
 /// The member behind the HTTP pages.
 #[derive(Debug)]
 pub(crate) struct EngineHealth {
-    pub(crate) engine: Engine,
+    pub(crate) kv: Kv,
+    pub(crate) member: MemberInfo,
 }
 
 impl ferretcd_http_pages::Health for EngineHealth {
@@ -66,7 +67,7 @@ impl ferretcd_http_pages::Health for EngineHealth {
             Ok(AlarmType::Corrupt) => Some(AlarmKind::Corrupt),
             _ => None,
         };
-        let alarms = self.engine.alarms();
+        let alarms = self.member.alarms();
         alarms
             .iter()
             .filter_map(|alarm| Some(Alarm { member_id: alarm.member.0, kind: kind(alarm.kind)? }))
@@ -74,13 +75,13 @@ impl ferretcd_http_pages::Health for EngineHealth {
     }
 
     fn has_leader(&self) -> bool {
-        self.engine.status().leader.is_some()
+        self.member.status().leader.is_some()
     }
 
     /// Also while it is joining: clients are not served before it votes.
     fn is_learner(&self) -> bool {
-        let members = self.engine.membership();
-        members.member(self.engine.member_id()).is_some_and(|member| !member.is_voter())
+        let members = self.member.membership();
+        members.member(self.member.id()).is_some_and(|member| !member.is_voter())
     }
 
     fn read(&self, linearizable: bool) -> BoxFuture<'_, Result<(), String>> {
@@ -92,13 +93,13 @@ impl ferretcd_http_pages::Health for EngineHealth {
             ..RangeRequest::default()
         };
         Box::pin(async move {
-            let response = self.engine.range(request).await;
+            let response = self.kv.range(&Caller::ANONYMOUS, request).await;
             response.map(drop).map_err(|error| crate::status::status(error).message().to_owned())
         })
     }
 
     fn versions(&self) -> Versions {
-        let ferretcd_engine::Versions { cluster, storage } = self.engine.versions();
+        let ferretcd_engine::Versions { cluster, storage } = self.member.versions();
         Versions {
             server: ferretcd_api_proto::API_VERSION.to_owned(),
             cluster,

@@ -8,14 +8,14 @@ use ferretcd_api_proto::etcdserverpb::{
     RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
 };
 use ferretcd_apply::RangeCursor;
-use ferretcd_engine::Engine;
+use ferretcd_engine::MemberInfo;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::check;
 use crate::status::{RpcError, status};
+use crate::{caller, check};
 
 /// Responses of a streamed range that wait for a slow client; the reader waits behind them.
 const RESPONSES_AHEAD: usize = 2;
@@ -23,7 +23,8 @@ const RESPONSES_AHEAD: usize = 2;
 /// Serves the key space of one member.
 #[derive(Clone, Debug)]
 pub(crate) struct KvService {
-    pub(crate) engine: Engine,
+    pub(crate) kv: ferretcd_engine::Kv,
+    pub(crate) member: MemberInfo,
     pub(crate) txn_ops_max: usize,
     pub(crate) request_bytes_max: usize,
 }
@@ -31,7 +32,7 @@ pub(crate) struct KvService {
 impl KvService {
     /// A learner serves serializable reads alone.
     fn reject_on_learner(&self, serializable: bool) -> Result<(), Status> {
-        if !serializable && self.engine.is_learner() {
+        if !serializable && self.member.is_learner() {
             return Err(status(Error::NotSupportedForLearner));
         }
         Ok(())
@@ -41,10 +42,10 @@ impl KvService {
 #[async_trait]
 impl Kv for KvService {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = caller::split(request);
         self.reject_on_learner(request.serializable)?;
         check::range(&request).map_err(status)?;
-        self.engine.range(request).await.map(Response::new).map_err(status)
+        self.kv.range(&caller, request).await.map(Response::new).map_err(status)
     }
 
     type RangeStreamStream = ReceiverStream<Result<RangeStreamResponse, Status>>;
@@ -53,46 +54,47 @@ impl Kv for KvService {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = caller::split(request);
         check::range(&request).map_err(status)?;
         check_streamable(&request).map_err(status)?;
-        let view = self.engine.read_view(!request.serializable).await.map_err(status)?;
-        let (engine, response_bytes) = (self.engine.clone(), self.request_bytes_max);
+        let view = self.kv.read_view(&caller, !request.serializable).await.map_err(status)?;
+        let (member, response_bytes) = (self.member.clone(), self.request_bytes_max);
         let (responses, stream) = mpsc::channel(RESPONSES_AHEAD);
         tokio::spawn(async move {
             let open = move || RangeCursor::open(view, &request, response_bytes);
             // A response cannot be sent if the client has gone.
-            let _ = stream_range(&engine, open, &responses).await;
+            let _ = stream_range(&member, open, &responses).await;
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = caller::split(request);
         check::put(&request).map_err(status)?;
-        self.engine.put(request).await.map(Response::new).map_err(status)
+        self.kv.put(&caller, request).await.map(Response::new).map_err(status)
     }
 
     async fn delete_range(
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = caller::split(request);
         check::delete_range(&request).map_err(status)?;
-        self.engine.delete_range(request).await.map(Response::new).map_err(status)
+        self.kv.delete_range(&caller, request).await.map(Response::new).map_err(status)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = caller::split(request);
         check::txn(&request, self.txn_ops_max).map_err(status)?;
-        self.engine.txn(request).await.map(Response::new).map_err(status)
+        self.kv.txn(&caller, request).await.map(Response::new).map_err(status)
     }
 
     async fn compact(
         &self,
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
-        self.engine.compact(request.into_inner()).await.map(Response::new).map_err(status)
+        let (caller, request) = caller::split(request);
+        self.kv.compact(&caller, request).await.map(Response::new).map_err(status)
     }
 }
 
@@ -120,7 +122,7 @@ type Responses = mpsc::Sender<Result<RangeStreamResponse, Status>>;
 /// Sends responses until the end, an error, or until the client is gone. Rows are read on a thread that may block,
 /// which is released while a slow client takes its time.
 async fn stream_range(
-    engine: &Engine,
+    member: &MemberInfo,
     open: impl FnOnce() -> Result<RangeCursor, ferretcd_mvcc::ReadError> + Send + 'static,
     responses: &Responses,
 ) -> Result<(), SendError<Result<RangeStreamResponse, Status>>> {
@@ -142,7 +144,7 @@ async fn stream_range(
         };
         let mut response = RangeResponse { kvs: piece.kvs, ..RangeResponse::default() };
         if let Some(end) = piece.end {
-            response.header = Some(engine.header(end.revision));
+            response.header = Some(member.header(end.revision));
             response.more = end.more;
             response.count = end.count;
         }

@@ -26,6 +26,7 @@ mod maintenance;
 mod snapshot;
 mod watch;
 
+mod caller;
 mod check;
 mod deadline;
 mod end_on_drain;

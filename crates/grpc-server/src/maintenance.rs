@@ -8,55 +8,61 @@ use ferretcd_api_proto::etcdserverpb::{
     MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, StatusRequest, StatusResponse,
 };
 use ferretcd_base::MemberId;
-use ferretcd_engine::Engine;
+use ferretcd_engine::{Cluster, MemberInfo};
 use tonic::{Request, Response, Status, async_trait};
 
+use crate::caller;
 use crate::snapshot::{self, SnapshotStream};
 use crate::status::{RpcError, status};
 
 /// Serves the requests of operators to one member.
 #[derive(Clone, Debug)]
 pub(crate) struct MaintenanceService {
-    pub(crate) engine: Engine,
+    pub(crate) maintenance: ferretcd_engine::Maintenance,
+    pub(crate) cluster: Cluster,
+    pub(crate) member: MemberInfo,
 }
 
 #[async_trait]
 impl Maintenance for MaintenanceService {
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
-        self.engine.alarm(request.into_inner()).await.map(Response::new).map_err(status)
+        let (caller, request) = caller::split(request);
+        self.maintenance.alarm(&caller, request).await.map(Response::new).map_err(status)
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        let engine = &self.engine;
-        let ferretcd_engine::Status { leader, term, committed, applied } = engine.status();
-        let size = engine.db_size();
+        let member = &self.member;
+        let ferretcd_engine::Status { leader, term, committed, applied } = member.status();
+        let size = self.maintenance.db_size();
         Ok(Response::new(StatusResponse {
-            header: Some(engine.header(engine.reader().revision())),
+            header: Some(member.header(member.revision())),
             version: ferretcd_api_proto::API_VERSION.to_owned(),
             db_size: size.total as i64,
             db_size_in_use: size.in_use as i64,
-            db_size_quota: engine.quota_bytes(),
+            db_size_quota: self.maintenance.quota_bytes(),
             leader: leader.unwrap_or_default().0,
             raft_index: committed,
             raft_term: term,
             raft_applied_index: applied,
-            errors: faults(engine),
-            is_learner: engine.is_learner(),
-            storage_version: engine.versions().storage.unwrap_or_default().to_owned(),
+            errors: faults(member),
+            is_learner: member.is_learner(),
+            storage_version: member.versions().storage.unwrap_or_default().to_owned(),
             downgrade_info: Some(DowngradeInfo::default()),
         }))
     }
 
-    async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        let hash = self.engine.hash().await.map_err(status)?;
-        let header = self.engine.header(self.engine.reader().revision());
+    async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        let (caller, HashRequest {}) = caller::split(request);
+        let hash = self.maintenance.hash(&caller).await.map_err(status)?;
+        let header = self.member.header(self.member.revision());
         Ok(Response::new(HashResponse { header: Some(header), hash }))
     }
 
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
-        let hash = self.engine.hash_kv(request.get_ref().revision).await.map_err(status)?;
+        let (caller, request) = caller::split(request);
+        let hash = self.maintenance.hash_kv(&caller, request.revision).await.map_err(status)?;
         Ok(Response::new(HashKvResponse {
-            header: Some(self.engine.header(hash.current_revision)),
+            header: Some(self.member.header(hash.current_revision)),
             hash: hash.hash,
             compact_revision: hash.compact_revision,
             hash_revision: hash.hash_revision,
@@ -67,7 +73,8 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<MoveLeaderRequest>,
     ) -> Result<Response<MoveLeaderResponse>, Status> {
-        self.engine.move_leader(MemberId(request.get_ref().target_id)).await.map_err(status)?;
+        let (caller, request) = caller::split(request);
+        self.cluster.move_leader(&caller, MemberId(request.target_id)).await.map_err(status)?;
         Ok(Response::new(MoveLeaderResponse::default()))
     }
 
@@ -80,8 +87,13 @@ impl Maintenance for MaintenanceService {
 
     type SnapshotStream = SnapshotStream;
 
-    async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        Ok(Response::new(snapshot::stream(&self.engine)))
+    async fn snapshot(
+        &self,
+        request: Request<SnapshotRequest>,
+    ) -> Result<Response<Self::SnapshotStream>, Status> {
+        let (caller, SnapshotRequest {}) = caller::split(request);
+        let version = self.member.versions().storage.unwrap_or_default();
+        Ok(Response::new(snapshot::stream(self.maintenance.clone(), caller, version)))
     }
 
     async fn downgrade(&self, _: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
@@ -90,9 +102,9 @@ impl Maintenance for MaintenanceService {
 }
 
 /// The faults of the member and its cluster, as texts for people.
-fn faults(engine: &Engine) -> Vec<String> {
-    let no_leader = engine.status().leader.is_none().then(|| Error::NoLeader.message().to_owned());
-    let alarms = engine.alarms();
+fn faults(member: &MemberInfo) -> Vec<String> {
+    let no_leader = member.status().leader.is_none().then(|| Error::NoLeader.message().to_owned());
+    let alarms = member.alarms();
     let alarms = alarms.iter().map(|alarm| {
         let kind = AlarmType::try_from(alarm.kind)
             .map_or_else(|_| alarm.kind.to_string(), |kind| kind.as_str_name().to_owned());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, TxnRequest};
-use ferretcd_engine::Engine;
+use ferretcd_engine::Maintenance;
 use ferretcd_interceptors::{Admit, Rejection};
 use prost::Message;
 
@@ -12,7 +12,7 @@ use crate::status::status;
 /// Compares requests with the quota of the state file.
 #[derive(Clone, Debug)]
 pub(crate) struct QuotaCheck {
-    pub(crate) engine: Engine,
+    pub(crate) maintenance: Maintenance,
     /// More than any request can be reckoned to cost, in bytes.
     pub(crate) cost_max: u64,
 }
@@ -20,7 +20,7 @@ pub(crate) struct QuotaCheck {
 impl Admit for QuotaCheck {
     fn near_limit(&self, path: &str) -> bool {
         matches!(path, rpcs::PUT | rpcs::TXN | rpcs::LEASE_GRANT)
-            && self.engine.quota_room().is_some_and(|room| room <= self.cost_max)
+            && self.maintenance.quota_room().is_some_and(|room| room <= self.cost_max)
     }
 
     fn admit(&self, path: &str, message: &Bytes) -> Result<(), Rejection> {
@@ -30,9 +30,9 @@ impl Admit for QuotaCheck {
             _ => TxnRequest::decode(message.clone()).map(|txn| ferretcd_apply::txn_cost(&txn)),
         };
         // The service rejects what does not decode.
-        if cost.is_ok_and(|cost| !self.engine.admits(cost)) {
-            let engine = self.engine.clone();
-            return Err(Rejection::after(async move { status(engine.refuse_for_space().await) }));
+        if cost.is_ok_and(|cost| !self.maintenance.admits(cost)) {
+            let maintenance = self.maintenance.clone();
+            return Err(Rejection::after(async move { status(maintenance.quota_exceeded().await) }));
         }
         Ok(())
     }

@@ -86,7 +86,7 @@ impl Server {
         let chain = Chain::register(engine, &config, registry)?;
         let drain = Drain::new();
         let methods = methods(engine, &config, &chain, &drain, registry)?;
-        let health = Arc::new(EngineHealth { engine: engine.clone() });
+        let health = Arc::new(EngineHealth { kv: engine.kv().clone(), member: engine.member().clone() });
         let pages = Pages::register(health, pages, registry)?;
         Ok(Self(Arc::new(Inner {
             methods,
@@ -154,7 +154,7 @@ impl Server {
     /// would go on for ever are ended.
     pub fn stop(&self) {
         self.0.drain.begin();
-        self.0.engine.end_watches();
+        self.0.engine.watches().end_all();
     }
 
     fn call_grpc(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
@@ -225,22 +225,30 @@ fn methods(
 ) -> Result<Methods, prometheus::Error> {
     let message_bytes_max = config.message_bytes_max();
     let kv = KvServer::new(KvService {
-        engine: engine.clone(),
+        kv: engine.kv().clone(),
+        member: engine.member().clone(),
         txn_ops_max: config.txn_ops_max,
         request_bytes_max: config.request_bytes_max,
     })
     .max_decoding_message_size(message_bytes_max)
     .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
-    let lease = LeaseServer::new(LeaseService { engine: engine.clone() })
+    let lease = LeaseServer::new(LeaseService { leases: engine.leases().clone() })
         .max_decoding_message_size(message_bytes_max)
         .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
     let keep_alive = KeepAliveService::new(engine.clone(), drain.clone(), message_bytes_max);
     let interval = config.watch_progress_interval;
-    let watch = WatchService::register(engine.clone(), message_bytes_max, interval, registry)?;
-    let maintenance = MaintenanceServer::new(MaintenanceService { engine: engine.clone() })
-        .max_decoding_message_size(message_bytes_max);
-    let cluster = ClusterServer::new(ClusterService { engine: engine.clone() })
-        .max_decoding_message_size(message_bytes_max);
+    let watch = WatchService::register(engine.watches().clone(), message_bytes_max, interval, registry)?;
+    let maintenance = MaintenanceServer::new(MaintenanceService {
+        maintenance: engine.maintenance().clone(),
+        cluster: engine.cluster().clone(),
+        member: engine.member().clone(),
+    })
+    .max_decoding_message_size(message_bytes_max);
+    let cluster = ClusterServer::new(ClusterService {
+        cluster: engine.cluster().clone(),
+        member: engine.member().clone(),
+    })
+    .max_decoding_message_size(message_bytes_max);
 
     let mut methods = Methods::default();
     methods.add(chain.around_writes(kv));

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use ferretcd_api_proto::errors::Error;
 use ferretcd_api_proto::etcdserverpb::SnapshotResponse;
 use ferretcd_bolt::HashWriter;
-use ferretcd_engine::{Engine, OutgoingSnapshot};
+use ferretcd_engine::{Caller, Maintenance, OutgoingSnapshot};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -28,11 +28,10 @@ pub(crate) type SnapshotStream = ReceiverStream<Result<SnapshotResponse, Status>
 
 /// The state as it is now. Blobs are read on a thread that may block, which is released while a slow client takes
 /// its time; the room of what writers replace meanwhile is not.
-pub(crate) fn stream(engine: &Engine) -> SnapshotStream {
+pub(crate) fn stream(maintenance: Maintenance, caller: Caller, version: &'static str) -> SnapshotStream {
     let (messages, stream) = mpsc::channel(READ_BLOBS);
-    let engine = engine.clone();
     tokio::spawn(async move {
-        if let Err(error) = send(&engine, &messages).await {
+        if let Err(error) = send(maintenance, caller, version, &messages).await {
             // It cannot be sent if the client has gone.
             let _ = messages.send(Err(error)).await;
         }
@@ -42,18 +41,15 @@ pub(crate) fn stream(engine: &Engine) -> SnapshotStream {
 
 /// Sends everything, unless the client goes.
 async fn send(
-    engine: &Engine,
+    maintenance: Maintenance,
+    caller: Caller,
+    version: &'static str,
     messages: &mpsc::Sender<Result<SnapshotResponse, Status>>,
 ) -> Result<(), Status> {
-    let version = engine.versions().storage.unwrap_or_default().to_owned();
     let message = |remaining_bytes, blob| {
-        Ok(SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() })
+        Ok(SnapshotResponse { header: None, remaining_bytes, blob, version: version.to_owned() })
     };
-    let mut sending = blocking({
-        let engine = engine.clone();
-        move || Sending::open(&engine)
-    })
-    .await?;
+    let mut sending = blocking(move || Sending::open(&maintenance, &caller)).await?;
     while sending.left > 0 {
         let mut remaining = sending.left;
         let (rest, mut blobs) = blocking(move || {
@@ -85,8 +81,8 @@ struct Sending {
 }
 
 impl Sending {
-    fn open(engine: &Engine) -> io::Result<Self> {
-        let snapshot = engine.open_snapshot(0).map_err(io::Error::other)?;
+    fn open(maintenance: &Maintenance, caller: &Caller) -> io::Result<Self> {
+        let snapshot = maintenance.open_snapshot(caller, 0).map_err(io::Error::other)?;
         let left = snapshot.size();
         Ok(Self { snapshot, hash: HashWriter::new(io::sink()), left })
     }

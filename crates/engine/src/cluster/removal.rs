@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::Engine;
+use super::Cluster;
 
-/// How long a member goes on after its removal, so that whoever asked for it gets an answer.
+/// How long a member goes on after its removal, so that the request to remove it gets its response.
 const GRACE: Duration = Duration::from_secs(1);
 
-impl Engine {
+impl Cluster {
     /// Waits until the member was removed from its cluster, and then a second more. It should be stopped then, and
     /// not be started again on its data. Never returns while the member belongs to the cluster.
     pub async fn left(&self) {
-        let mut has_left = self.0.shared.has_left.subscribe();
+        let mut has_left = self.member.shared().has_left.subscribe();
         // The sender lives as long as the member.
         let _ = has_left.wait_for(|has_left| *has_left).await;
         sleep(GRACE).await;
@@ -22,9 +22,9 @@ impl Engine {
         tracing::warn!("data-dir used by this member must be removed");
     }
 
-    /// Another member says that this one was removed. This one may never learn it from the log, of which it gets
+    /// Another member reports that this one was removed. This one may never learn it from the log, of which it gets
     /// no more.
     pub fn removed(&self) {
-        self.0.shared.leave();
+        self.member.shared().leave();
     }
 }

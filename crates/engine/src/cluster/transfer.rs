@@ -1,27 +1,32 @@
-//! Giving the leadership away.
+//! Transfers of the leadership.
 
 use std::time::Duration;
 
 use ferretcd_base::MemberId;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Engine, RequestError};
+use super::Cluster;
+use crate::{Caller, RequestError};
 
-/// How often it is looked whether another one leads.
+/// Between two looks at which member leads.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-impl Engine {
-    /// Gives the leadership to another voter; returns when it leads. There is no time-out: a member that is not
-    /// heard from is waited for, while this one goes on leading. Only the leader can do this.
-    pub async fn move_leader(&self, to: MemberId) -> Result<(), RequestError> {
-        let own = self.member_id();
-        if !self.is_leader() {
+impl Cluster {
+    /// Transfers the leadership to another voter; returns when that one leads. There is no time-out: this member goes on
+    /// leading while it does not hear from the other one. Only the leader can do this.
+    pub async fn move_leader(&self, _caller: &Caller, to: MemberId) -> Result<(), RequestError> {
+        self.transfer_to(to).await
+    }
+
+    async fn transfer_to(&self, to: MemberId) -> Result<(), RequestError> {
+        let own = self.member.id();
+        if !self.member.is_leader() {
             return Err(RequestError::NotLeader(own));
         }
         let started = Instant::now();
-        // The core gives up after an election timeout, and says nothing.
-        let patience = self.config().election;
-        let mut asked_at: Option<Instant> = None;
+        // The core gives up after an election timeout, without a word.
+        let patience = self.member.config().election;
+        let mut requested_at: Option<Instant> = None;
         self.check_transferee(to)?;
         tracing::info!(
             "local-member-id" = %own,
@@ -30,20 +35,20 @@ impl Engine {
             "leadership transfer starting"
         );
         loop {
-            match self.status().leader {
+            match self.member.status().leader {
                 Some(leader) if leader == to => break,
                 Some(leader) if leader != own => return Err(RequestError::NotLeader(own)),
-                Some(_) if asked_at.is_none_or(|at| at.elapsed() > patience) => {
+                Some(_) if requested_at.is_none_or(|at| at.elapsed() > patience) => {
                     self.check_transferee(to)?;
-                    // While it is under way nothing can be written, so only to one that will answer.
+                    // Nothing can be written during a transfer, so only to a member that is heard from.
                     if self.can_lead(to) {
-                        self.0.node.transfer_leader(to)?;
-                        asked_at = Some(Instant::now());
+                        self.node.transfer_leader(to)?;
+                        requested_at = Some(Instant::now());
                     }
                 }
                 _ => {}
             }
-            if self.0.shared.is_stopping() {
+            if self.member.is_stopping() {
                 return Err(RequestError::Stopped);
             }
             sleep(LOOK_INTERVAL).await;
@@ -58,14 +63,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives the leadership to the voter that has been heard from for the longest time: a member that leads should
-    /// do so before it goes, so that nobody waits for an election. Takes two election timeouts at most; in which
-    /// another election would have been over as well.
+    /// Transfers the leadership to the voter that has been heard from for the longest time. A leader should do so before
+    /// it stops, so that no request waits for an election. Takes two election timeouts at most, in which an election
+    /// would have been over as well.
     pub async fn transfer_leadership(&self) {
-        let own = self.member_id();
-        let membership = self.membership();
-        if !self.is_leader() {
-            let leader = self.status().leader.unwrap_or_default();
+        let own = self.member.id();
+        let membership = self.member.membership();
+        if !self.member.is_leader() {
+            let leader = self.member.status().leader.unwrap_or_default();
             tracing::info!(
                 "local-member-id" = %own,
                 "current-leader-member-id" = %leader,
@@ -81,17 +86,17 @@ impl Engine {
             );
             return;
         }
-        // Whether one has answered lately the core forgets with each election timeout, so that is waited for.
-        let others = membership.voters().filter(|id| *id != own && !self.awaits_state(*id));
-        let heard = others.filter_map(|id| Some((self.peers().active_since(id)?, id)));
+        // Which voters have answered lately the core forgets with each election timeout; `transfer_to` waits for that.
+        let others = membership.voters().filter(|id| *id != own && !self.needs_snapshot(*id));
+        let heard = others.filter_map(|id| Some((self.peers.active_since(id)?, id)));
         let Some((_, to)) = heard.min() else {
             tracing::warn!("local-member-id" = %own, error = "unhealthy cluster", "leadership transfer failed");
             return;
         };
         let moved = tokio::select! {
-            moved = self.move_leader(to) => moved,
-            () = sleep(2 * self.config().election) => Err(RequestError::Timeout),
-            // It may be on its way out as well.
+            moved = self.transfer_to(to) => moved,
+            () = sleep(2 * self.member.config().election) => Err(RequestError::Timeout),
+            // It may be stopping as well.
             () = self.silence(to) => Err(RequestError::Timeout),
         };
         if let Err(error) = moved {
@@ -99,17 +104,17 @@ impl Engine {
         }
     }
 
-    /// Makes another member than the leader `id` lead, if that can be done within two election timeouts: this one, if
-    /// it votes and is not that leader itself.
+    /// Takes the leadership from the leader `id`, if that can be done within two election timeouts. It goes to this
+    /// member, if that has a vote and is not the leader itself, and else to another one.
     pub(super) async fn take_leadership(&self, id: MemberId) {
-        let own = self.member_id();
+        let own = self.member.id();
         if id == own {
-            if self.membership().voters().nth(1).is_some() {
+            if self.member.membership().voters().nth(1).is_some() {
                 self.transfer_leadership().await;
             }
             return;
         }
-        if !self.membership().voters().any(|voter| voter == own) {
+        if !self.member.membership().voters().any(|voter| voter == own) {
             return;
         }
         tracing::info!(
@@ -118,35 +123,35 @@ impl Engine {
             "transferee-member-id" = %own,
             "leadership transfer starting"
         );
-        // The core passes it on to the leader; a refusal means that the change itself will be refused as well.
-        let _ = self.0.node.transfer_leader(own);
-        let deposed = async {
-            while self.status().leader.is_none_or(|leader| leader == id) {
+        // The core passes it on to the leader. An error means that the change itself will be rejected as well.
+        let _ = self.node.transfer_leader(own);
+        let taken = async {
+            while self.member.status().leader.is_none_or(|leader| leader == id) {
                 sleep(LOOK_INTERVAL).await;
             }
         };
-        if timeout(2 * self.config().election, deposed).await.is_err() {
+        if timeout(2 * self.member.config().election, taken).await.is_err() {
             tracing::warn!("local-member-id" = %own, "current-leader-member-id" = %id, "leadership transfer failed");
         }
     }
 
     fn check_transferee(&self, to: MemberId) -> Result<(), RequestError> {
-        match self.membership().member(to) {
+        match self.member.membership().member(to) {
             Some(member) if !member.is_learner => Ok(()),
             _ => Err(RequestError::BadTransferee(to)),
         }
     }
 
-    /// Returns when another member is not heard from.
+    /// Returns when this member does not hear from another one.
     async fn silence(&self, id: MemberId) {
-        while self.peers().active_since(id).is_some() {
+        while self.peers.active_since(id).is_some() {
             sleep(LOOK_INTERVAL).await;
         }
     }
 
-    /// Whether the member has a vote and answers.
+    /// Whether the member has a vote and is heard from.
     fn can_lead(&self, id: MemberId) -> bool {
-        let is_voter = self.membership().member(id).is_some_and(|member| member.is_voter());
+        let is_voter = self.member.membership().member(id).is_some_and(|member| member.is_voter());
         is_voter && self.standing(id).is_some_and(|standing| standing.is_active)
     }
 }

@@ -1,72 +1,146 @@
-//! Leases of a running member: who counts down, who asks, and what becomes of those whose time is over.
+//! The facet for leases.
 //!
-//! The replicated half lives in the state machine. Here is the leader's half, [`Deadlines`], behind a lock
-//! that is held for a search at a time: the apply thread reports grants and revokes, keep-alives renew, and
-//! one task proposes the end of what has expired.
+//! Grants and revokes go through the log. Renewals are not logged: the leader counts the leases down in memory, and
+//! other members forward renewals to it.
 
-mod expiry;
-mod forward;
-mod requests;
+mod at_leader;
+pub(crate) mod lessor;
+mod renew;
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
+use ferretcd_api_proto::etcdserverpb::{
+    LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
+    LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+};
 use ferretcd_base::LeaseId;
-use ferretcd_lease::{Deadlines, LeaseReader};
-use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use ferretcd_lease::Deadlines;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
-/// The leader's countdown, and who waits for it.
-#[derive(Debug)]
-pub(crate) struct Lessor {
-    reader: LeaseReader,
-    deadlines: Mutex<Deadlines>,
-    /// Told when leases were revoked, when the member begins or ceases to lead, and when it stops.
-    changed: Notify,
-    /// Questions that may be put to the leader elsewhere.
-    questions: Semaphore,
+use self::lessor::Lessor;
+use crate::metrics::Metrics;
+use crate::parts::Parts;
+use crate::proposer::Proposer;
+use crate::read_index::ReadIndex;
+use crate::replies::blocking;
+use crate::{Caller, MemberInfo, Peers, RequestError};
+
+/// Requests to the leader that are on their way at once; others wait for their turn.
+const FORWARDED_MAX: usize = 256;
+
+/// Leases. Responses come with their header.
+#[derive(Clone, Debug)]
+pub struct Leases {
+    proposer: Proposer,
+    read_index: ReadIndex,
+    lessor: Arc<Lessor>,
+    peers: Arc<dyn Peers>,
+    /// Bounds the requests to the leader.
+    forwarded: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    member: MemberInfo,
 }
 
-impl Lessor {
-    pub(crate) fn new(reader: LeaseReader, now: Instant) -> Self {
-        let questions = Semaphore::new(forward::QUESTIONS_MAX);
-        Self { reader, deadlines: Mutex::new(Deadlines::new(now)), changed: Notify::new(), questions }
+impl Leases {
+    pub(crate) fn new(parts: &Parts) -> Self {
+        Self {
+            proposer: parts.proposer.clone(),
+            read_index: parts.read_index.clone(),
+            lessor: Arc::clone(&parts.channels.lessor),
+            peers: Arc::clone(&parts.peers),
+            forwarded: Arc::new(Semaphore::new(FORWARDED_MAX)),
+            metrics: Arc::clone(&parts.channels.metrics),
+            member: parts.member.clone(),
+        }
     }
 
-    /// The lease is in the state machine; called before anybody is told.
-    pub(crate) fn granted(&self, id: LeaseId, ttl: i64) {
-        self.deadlines.lock().grant(id, ttl, Instant::now());
+    /// Grants a lease; durable on return. Without an id the member chooses one.
+    pub async fn grant(
+        &self,
+        caller: &Caller,
+        mut request: LeaseGrantRequest,
+    ) -> Result<LeaseGrantResponse, RequestError> {
+        while request.id == 0 {
+            request.id = (self.proposer.next_id() & i64::MAX.cast_unsigned()).cast_signed();
+        }
+        self.proposer.propose(caller, request).await
     }
 
-    /// The leases are out of the state machine.
-    pub(crate) fn revoked(&self, ids: &[LeaseId]) {
-        let mut deadlines = self.deadlines.lock();
-        ids.iter().for_each(|id| deadlines.revoke(*id));
-        drop(deadlines);
-        self.wake();
+    /// Ends a lease and deletes its keys, all at one revision; durable on return.
+    pub async fn revoke(
+        &self,
+        caller: &Caller,
+        request: LeaseRevokeRequest,
+    ) -> Result<LeaseRevokeResponse, RequestError> {
+        self.proposer.propose(caller, request).await
     }
 
-    /// The state machine has taken note of what leases have left.
-    pub(crate) fn checkpointed(&self, checkpoints: &[(LeaseId, i64)]) {
-        let mut deadlines = self.deadlines.lock();
-        checkpoints.iter().for_each(|(id, remaining)| deadlines.checkpointed(*id, *remaining));
+    /// The remaining time of a lease, and on request its keys.
+    pub async fn time_to_live(
+        &self,
+        caller: &Caller,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, RequestError> {
+        let found = self.time_to_live_at_leader(caller, request).await?;
+        let unknown =
+            || LeaseTimeToLiveResponse { id: request.id, ttl: -1, ..LeaseTimeToLiveResponse::default() };
+        let header = Some(self.member.header(self.member.revision()));
+        Ok(LeaseTimeToLiveResponse { header, ..found.unwrap_or_else(unknown) })
     }
 
-    /// Begins to count down. Takes some 100 ns for each lease, during which grants wait.
-    fn lead(&self, extend: Duration) {
-        // Locked first: a lease that is granted meanwhile is reported when its grant gets the lock.
-        let mut deadlines = self.deadlines.lock();
-        deadlines.lead(Instant::now(), extend, self.reader.all());
-        drop(deadlines);
-        self.wake();
+    /// The same for peers, without a header; an error on a member that does not lead. The granted time of an unknown
+    /// lease is 0.
+    pub async fn time_to_live_as_leader(
+        &self,
+        _caller: &Caller,
+        request: LeaseTimeToLiveRequest,
+    ) -> Result<LeaseTimeToLiveResponse, RequestError> {
+        let id = LeaseId(request.id);
+        let remaining = self.as_leader(|deadlines| {
+            deadlines.is_leading().then(|| deadlines.remaining(id, Instant::now().into_std()))
+        });
+        let reader = self.lessor.reader();
+        let found = remaining.await?.zip(reader.get(id));
+        let (ttl, granted_ttl) = found.map_or((-1, 0), |(remaining, lease)| (remaining, lease.ttl));
+        let keys = if request.keys && found.is_some() {
+            let reader = reader.clone();
+            blocking(move || Ok(reader.keys(id))).await?
+        } else {
+            Vec::new()
+        };
+        Ok(LeaseTimeToLiveResponse { header: None, id: id.0, ttl, granted_ttl, keys })
     }
 
-    fn resign(&self) {
-        self.deadlines.lock().resign();
-        self.wake();
+    /// All leases that this member knows; on the leader those that end first come first.
+    pub async fn list(&self, _caller: &Caller) -> Result<LeaseLeasesResponse, RequestError> {
+        let lessor = Arc::clone(&self.lessor);
+        let ids = blocking(move || Ok(lessor.ids())).await?;
+        let leases = ids.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
+        Ok(LeaseLeasesResponse { header: Some(self.member.header(self.member.revision())), leases })
     }
 
-    /// Has everybody who waits for a change look again.
-    pub(crate) fn wake(&self) {
-        self.changed.notify_waiters();
+    /// Looks at the countdown while this member leads for certain; again after each change, until `look` finds
+    /// something. An error if another member leads.
+    async fn as_leader<T>(
+        &self,
+        mut look: impl FnMut(&mut Deadlines) -> Option<T>,
+    ) -> Result<T, RequestError> {
+        let deadline = Instant::now() + self.member.config().request_timeout();
+        loop {
+            self.read_index.wait().await?;
+            if !self.member.is_leader() {
+                return Err(RequestError::NotLeader(self.member.id()));
+            }
+            // Before the look: it completes with every change from here on.
+            let changed = self.lessor.changed();
+            if self.member.is_stopping() {
+                return Err(RequestError::Stopped);
+            }
+            if let Some(found) = look(&mut self.lessor.deadlines()) {
+                return Ok(found);
+            }
+            timeout_at(deadline, changed).await.map_err(|_| RequestError::Timeout)?;
+        }
     }
 }

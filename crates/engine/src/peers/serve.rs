@@ -10,32 +10,34 @@ use super::{
     GetVersions, HashKv, LeaseInfo, PeerError, PeerHash, PeerRequest, PeerResponse, PeerVersions, Promote,
     RenewLease,
 };
-use crate::{Engine, ReconfigureError, RequestError};
+use crate::{Caller, Engine, ReconfigureError, RequestError};
 
 impl Engine {
     /// Serves the request of a peer. What only the leader can serve is an error on other members.
-    pub async fn serve_peer(&self, request: PeerRequest) -> Result<PeerResponse, PeerError> {
+    pub async fn serve_peer(&self, caller: &Caller, request: PeerRequest) -> Result<PeerResponse, PeerError> {
         Ok(match request {
             PeerRequest::RenewLease(RenewLease(lease)) => {
-                PeerResponse::RenewLease(self.renew_for_peer(lease).await?)
+                PeerResponse::RenewLease(self.renew_for_peer(caller, lease).await?)
             }
             PeerRequest::LeaseInfo(LeaseInfo(request)) => {
-                PeerResponse::LeaseInfo(self.lease_info_for_peer(request).await?)
+                PeerResponse::LeaseInfo(self.lease_info_for_peer(caller, request).await?)
             }
-            PeerRequest::Promote(Promote(id)) => PeerResponse::Promote(self.promote_for_peer(id).await?),
+            PeerRequest::Promote(Promote(id)) => {
+                PeerResponse::Promote(self.promote_for_peer(caller, id).await?)
+            }
             PeerRequest::HashKv(HashKv(revision)) => {
-                PeerResponse::HashKv(self.hash_for_peer(revision).await?)
+                PeerResponse::HashKv(self.hash_for_peer(caller, revision).await?)
             }
             PeerRequest::GetVersions(GetVersions) => PeerResponse::GetVersions(PeerVersions {
                 server: API_VERSION.to_owned(),
-                cluster: self.versions().cluster.unwrap_or_default(),
+                cluster: self.member().versions().cluster.unwrap_or_default(),
                 is_ferretcd: true,
             }),
         })
     }
 
-    async fn renew_for_peer(&self, lease: LeaseId) -> Result<i64, PeerError> {
-        match self.renew(lease).await {
+    async fn renew_for_peer(&self, caller: &Caller, lease: LeaseId) -> Result<i64, PeerError> {
+        match self.leases().renew_as_leader(caller, lease).await {
             Ok(ttl) if ttl > 0 => Ok(ttl),
             Ok(_) => Err(PeerError::NotFound),
             Err(error) => Err(peer_error(&error)),
@@ -44,9 +46,10 @@ impl Engine {
 
     async fn lease_info_for_peer(
         &self,
+        caller: &Caller,
         request: LeaseTimeToLiveRequest,
     ) -> Result<LeaseTimeToLiveResponse, PeerError> {
-        match self.info(request).await {
+        match self.leases().time_to_live_as_leader(caller, request).await {
             // The remaining time of an expired lease may be negative until its revoke is applied.
             Ok(info) if info.granted_ttl > 0 => Ok(info),
             Ok(_) => Err(PeerError::NotFound),
@@ -54,8 +57,8 @@ impl Engine {
         }
     }
 
-    async fn promote_for_peer(&self, id: MemberId) -> Result<Vec<Member>, PeerError> {
-        let promoted = self.promote_here(id).await;
+    async fn promote_for_peer(&self, caller: &Caller, id: MemberId) -> Result<Vec<Member>, PeerError> {
+        let promoted = self.cluster().promote_as_leader(caller, id).await;
         promoted.map(|members| members.members().cloned().collect()).map_err(|error| match error {
             ReconfigureError::Request(error) => peer_error(&error),
             ReconfigureError::NotReady(_) => PeerError::LearnerNotReady,
@@ -64,8 +67,9 @@ impl Engine {
         })
     }
 
-    async fn hash_for_peer(&self, revision: i64) -> Result<PeerHash, PeerError> {
-        let hash = self.hash_kv_here(revision).await.map_err(|error| peer_error(&error))?;
+    async fn hash_for_peer(&self, caller: &Caller, revision: i64) -> Result<PeerHash, PeerError> {
+        let hash = self.maintenance().hash_kv_for_peer(caller, revision).await;
+        let hash = hash.map_err(|error| peer_error(&error))?;
         let (compact_revision, revision) = (hash.compact_revision, hash.hash_revision);
         Ok(PeerHash { hash: hash.hash, revision, compact_revision })
     }

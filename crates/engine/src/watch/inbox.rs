@@ -14,7 +14,7 @@ use super::link::Link;
 pub(super) struct Work {
     /// Streams with commands; new and closed ones are among them. At most one entry for each.
     pub(super) noted: Vec<Arc<Link>>,
-    /// To the request that is under way, and how long it took.
+    /// The response to the history request that is under way, and how long it took.
     pub(super) answer: Option<(HistoryResponse, Duration)>,
     /// Streams that require a leader must end.
     pub(super) is_leaderless: bool,
@@ -34,11 +34,11 @@ pub(super) enum Wait {
     Forever,
 }
 
-/// Filled by sessions, the apply thread, the history thread and the engine's tasks; emptied by the thread
+/// Filled by sessions, the apply thread, the thread `watch-history` and the controllers; emptied by the thread
 /// `watch`.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    /// Whether the thread wants to hear of moved revisions.
+    /// Whether the thread must be woken for moved revisions.
     listens: AtomicBool,
     /// Whether the store has moved since the thread last looked.
     has_moved: AtomicBool,
@@ -49,8 +49,8 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Whether the thread must hear of moved revisions from now on. If so it has to look at the revision once more
-    /// after this call: it may have moved unheard.
+    /// Sets whether moved revisions wake the thread from now on. If so the thread has to look at the revision once more
+    /// after this call, because the revision may have moved before.
     pub(super) fn listen(&self, listens: bool) {
         self.listens.store(listens, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -65,7 +65,7 @@ impl Inbox {
             return;
         }
         if self.is_asleep.load(Ordering::SeqCst) {
-            // Who is about to sleep holds the lock until he does.
+            // A thread that is about to sleep holds the lock until it sleeps.
             drop(self.work.lock());
             self.wake.notify_one();
         }
@@ -95,7 +95,7 @@ impl Inbox {
         self.add(|work| work.is_ended = true);
     }
 
-    /// The thread ends after its next turn; whatever is noted later is not seen any more.
+    /// The thread ends after its next turn; it does not see links that are noted later.
     pub(super) fn stop(&self) {
         self.add(|work| {
             work.is_ended = true;
@@ -108,7 +108,7 @@ impl Inbox {
         self.wake.notify_one();
     }
 
-    /// Takes everything, and before that waits as it is told for something to come.
+    /// Takes everything. Before that, waits as `wait` says for something to come.
     pub(super) fn take(&self, wait: Wait) -> Work {
         let mut work = self.work.lock();
         while wait != Wait::No && work.is_empty() {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_is_taken_together() {
+    fn all_work_is_taken_together() {
         let inbox = Inbox::default();
         let links = [Arc::new(Link::new(false)), Arc::new(Link::new(true))];
         for link in &links {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moved_revision_wakes_only_who_listens() {
+    fn moved_revision_wakes_only_a_listening_thread() {
         let inbox = Inbox::default();
         inbox.revision_moved();
         assert!(!inbox.has_moved.load(Ordering::Relaxed));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_after_the_stop() {
+    fn links_noted_after_the_stop_are_rejected() {
         let inbox = Inbox::default();
         inbox.end();
         let work = inbox.take(Wait::Forever);

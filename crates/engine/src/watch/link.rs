@@ -1,7 +1,7 @@
 //! The two queues between one stream's reader and the thread `watch`.
 //!
-//! Both directions are behind one small lock: whoever has something for the other side leaves it here, and
-//! wakes the other side only if that doesn't know yet that there is something.
+//! Both directions are behind one small lock: each side leaves here what it has for the other side, and wakes that
+//! side only if it doesn't know yet that there is something.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -11,14 +11,14 @@ use std::task::{Context, Poll, Waker};
 use ferretcd_watch::{Delivery, End, Outlet, StreamId, WatchId, WatchSpec};
 use parking_lot::Mutex;
 
-/// Bytes of deliveries above which no events are taken in. What comes in as one may exceed it.
+/// Bytes of deliveries above which no events are taken in. The last batch may exceed it.
 const BYTES_MAX: usize = 16 << 10;
-/// Commands and answers that may be on their way. Clients that send more wait.
+/// Commands and their responses that may be on their way. Clients that send more wait.
 const COMMANDS_MAX: usize = 64;
-/// A queue that a burst has grown is given back beyond this.
+/// A queue that a burst has grown beyond this is freed.
 const DELIVERIES_KEPT: usize = 16;
 
-/// What a stream's reader wants of the hub.
+/// What a stream's reader requests from the hub.
 #[derive(Debug)]
 pub(super) enum Command {
     Create(WatchSpec),
@@ -45,23 +45,23 @@ struct State {
     /// What the deliveries take, and how many events they have.
     bytes: usize,
     events: usize,
-    /// Whom to wake when there is something to take. Nobody while the reader is awake.
+    /// The reader to wake when there is something to take; `None` while it is awake.
     reader: Option<Waker>,
     /// Whether the reader waits until commands have been taken.
     awaits_room: bool,
-    /// Whether the hub was told that there is no room.
+    /// Whether the hub has found no room.
     is_starved: bool,
     /// Whether the thread knows that there is something here for it.
     is_noted: bool,
     /// Whether the reader has gone.
     is_closed: bool,
-    /// The hub's name of the stream; only the thread uses it.
+    /// The hub's id of the stream; only the thread uses it.
     stream: Option<StreamId>,
 }
 
 /// What the thread finds at a link.
 #[derive(Debug)]
-pub(super) struct Orders {
+pub(super) struct LinkCommands {
     pub(super) stream: Option<StreamId>,
     pub(super) commands: Vec<Command>,
     pub(super) is_closed: bool,
@@ -69,10 +69,10 @@ pub(super) struct Orders {
     pub(super) reader: Option<Waker>,
 }
 
-/// The reader's side. Functions that return a `bool` say whether the thread has to be told of the link.
+/// The reader's side. A returned `bool` says whether the link must be noted for the thread.
 impl Link {
     pub(super) fn new(requires_leader: bool) -> Self {
-        // Who makes it notes it.
+        // The session notes each new link.
         let state = State { is_noted: true, ..State::default() };
         Self { requires_leader, state: Mutex::new(state) }
     }
@@ -91,7 +91,7 @@ impl Link {
         state.note()
     }
 
-    /// Takes all deliveries and tells how many events they are. Pending means that there were none, and that
+    /// Takes all deliveries and returns how many events they are. Pending means that there were none, and that
     /// the reader is woken when there are.
     pub(super) fn poll_take(&self, cx: &mut Context<'_>, into: &mut Vec<Delivery>) -> (Poll<usize>, bool) {
         let mut state = self.state.lock();
@@ -117,7 +117,7 @@ impl Link {
         (Poll::Ready(events), must_note)
     }
 
-    /// Tells the number of events that nobody will take.
+    /// Closes the stream. Returns the number of events that were not taken.
     pub(super) fn close(&self) -> (usize, bool) {
         let mut state = self.state.lock();
         let events = state.events;
@@ -126,7 +126,7 @@ impl Link {
         (events, state.note())
     }
 
-    /// The last delivery, from elsewhere than the thread.
+    /// Adds the last delivery, when the thread has ended.
     pub(super) fn end(&self, end: End) {
         let reader = self.state.lock().push(Delivery::Ended(end));
         if let Some(reader) = reader {
@@ -137,11 +137,11 @@ impl Link {
 
 /// The thread's side.
 impl Link {
-    pub(super) fn take_orders(&self) -> Orders {
+    pub(super) fn take_commands(&self) -> LinkCommands {
         let mut state = self.state.lock();
         state.is_noted = false;
         let reader = if state.awaits_room { state.reader.take() } else { None };
-        Orders {
+        LinkCommands {
             stream: state.stream,
             commands: std::mem::take(&mut state.commands),
             is_closed: state.is_closed,
@@ -155,7 +155,7 @@ impl Link {
 }
 
 impl State {
-    /// Whether the thread doesn't know yet.
+    /// Returns whether the thread doesn't know of the link yet.
     fn note(&mut self) -> bool {
         !std::mem::replace(&mut self.is_noted, true)
     }
@@ -175,10 +175,10 @@ impl State {
     }
 }
 
-/// What all outlets of a hub add to in one turn of the thread.
+/// Sums of all outlets of a hub.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// Readers who have to be woken.
+    /// Readers to wake at the end of the turn.
     pub(super) readers: RefCell<Vec<Waker>>,
     /// Events delivered since the start.
     pub(super) events: Cell<u64>,
@@ -230,9 +230,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Alarm(AtomicUsize);
+    struct WakeCount(AtomicUsize);
 
-    impl Wake for Alarm {
+    impl Wake for WakeCount {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
@@ -241,20 +241,20 @@ mod tests {
     struct Ends {
         link: Arc<Link>,
         outlet: LinkOutlet,
-        alarm: Arc<Alarm>,
+        wake_count: Arc<WakeCount>,
     }
 
     impl Ends {
-        /// A link that the thread knows of and has looked at.
+        /// A link that the thread has looked at.
         fn new() -> Self {
             let link = Arc::new(Link::new(false));
             let outlet = LinkOutlet { link: Arc::clone(&link), outcome: Rc::default() };
-            assert!(link.take_orders().commands.is_empty());
-            Self { link, outlet, alarm: Arc::default() }
+            assert!(link.take_commands().commands.is_empty());
+            Self { link, outlet, wake_count: Arc::default() }
         }
 
         fn take(&self) -> (Vec<Delivery>, bool) {
-            let waker = Waker::from(Arc::clone(&self.alarm));
+            let waker = Waker::from(Arc::clone(&self.wake_count));
             let mut deliveries = Vec::new();
             let (_, must_note) = self.link.poll_take(&mut Context::from_waker(&waker), &mut deliveries);
             (deliveries, must_note)
@@ -267,12 +267,12 @@ mod tests {
         /// How often the reader was woken.
         fn wake_ups(&self) -> usize {
             self.outlet.outcome.readers.take().into_iter().for_each(Waker::wake);
-            self.alarm.0.load(Ordering::Relaxed)
+            self.wake_count.0.load(Ordering::Relaxed)
         }
     }
 
     #[test]
-    fn the_reader_is_woken_once_for_all_that_comes() {
+    fn reader_is_woken_once_for_all_deliveries() {
         let mut ends = Ends::new();
         assert_eq!(ends.take(), (vec![], false));
         ends.outlet.deliver(Ends::progress(1));
@@ -280,21 +280,21 @@ mod tests {
         assert_eq!(ends.wake_ups(), 1);
         assert_eq!(ends.take().0, [Ends::progress(1), Ends::progress(2)]);
         ends.outlet.deliver(Ends::progress(3));
-        assert_eq!(ends.wake_ups(), 1, "it did not say that it sleeps");
+        assert_eq!(ends.wake_ups(), 1, "it has not polled since");
     }
 
     #[test]
-    fn the_thread_is_told_once_for_all_commands() {
+    fn link_is_noted_once_for_all_commands() {
         let ends = Ends::new();
         assert!(ends.link.send(Command::Progress));
         assert!(!ends.link.send(Command::Cancel(7)));
-        let commands = ends.link.take_orders().commands;
+        let commands = ends.link.take_commands().commands;
         assert!(matches!(commands[..], [Command::Progress, Command::Cancel(7)]), "{commands:?}");
         assert!(ends.link.send(Command::Tick));
     }
 
     #[test]
-    fn a_starved_hub_is_told_when_there_is_room() {
+    fn starved_hub_resumes_when_there_is_room() {
         let mut ends = Ends::new();
         let mut n = 0;
         while ends.outlet.has_room() {
@@ -303,10 +303,10 @@ mod tests {
         }
         assert!(n >= 100, "{n} deliveries fill the queue");
         assert!(ends.take().1, "the thread must look");
-        assert!(matches!(ends.link.take_orders().commands[..], [Command::Resume]));
+        assert!(matches!(ends.link.take_commands().commands[..], [Command::Resume]));
         assert!(ends.outlet.has_room());
         ends.outlet.deliver(Ends::progress(0));
-        assert!(!ends.take().1, "nobody starved");
+        assert!(!ends.take().1, "the hub found room");
     }
 
     #[test]
@@ -316,19 +316,19 @@ mod tests {
             let _ = ends.link.send(Command::Cancel(1));
         }
         assert_eq!(ends.take(), (vec![], false));
-        let orders = ends.link.take_orders();
-        assert_eq!(orders.commands.len(), COMMANDS_MAX);
-        assert!(orders.reader.is_some(), "nothing else would wake it");
+        let found = ends.link.take_commands();
+        assert_eq!(found.commands.len(), COMMANDS_MAX);
+        assert!(found.reader.is_some(), "nothing else would wake it");
         assert!(ends.link.has_room());
     }
 
     #[test]
-    fn nothing_is_left_for_a_reader_that_has_gone() {
+    fn closed_link_keeps_no_deliveries() {
         let mut ends = Ends::new();
         ends.outlet.deliver(Ends::progress(1));
         assert_eq!(ends.link.close(), (0, true));
         ends.outlet.deliver(Ends::progress(2));
         assert_eq!(ends.take(), (vec![], false));
-        assert!(ends.link.take_orders().is_closed);
+        assert!(ends.link.take_commands().is_closed);
     }
 }

@@ -1,8 +1,8 @@
 //! How fast watches that are far behind are served while others write.
 //!
-//! Reading old history for a thousand clients can take all of the processor, and writers would feel it. So
-//! while there are writers such watches get what these leave of the processor, and when they leave nothing a
-//! small share of it.
+//! Reading old history for a thousand clients can take all of the processor and slow writers down. So while there are
+//! writers, such watches get the processor time that the writers leave, and a small share of it when the writers leave
+//! none.
 
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 const SHARE: u32 = 32;
 /// The processors are busy when this process has used this part of them.
 const BUSY: f64 = 0.5;
-/// So long is looked at to tell.
+/// The processor time is measured over this time.
 const SAMPLE: Duration = Duration::from_millis(50);
-/// So long after a write there are still writers.
+/// Writers count as present for this long after a write.
 const WRITERS_STAY: Duration = Duration::from_millis(500);
 /// What a delivery costs until it is on the wire, beside its bytes.
 const DELIVERY_COST: Duration = Duration::from_micros(2);
-/// What a KiB costs. Both were measured on one core of the machine that the bench runs on; what they are for
-/// does not ask for more.
+/// What a KiB costs. Both were measured on one core of the machine that the bench runs on, which is exact enough.
 const KIB_COST: Duration = Duration::from_nanos(2500);
 
 /// What one stretch of history took.
@@ -99,7 +98,7 @@ mod tests {
     const MIB_SERVED: Served = Served { read: Duration::ZERO, deliveries: 0, bytes: 1 << 20 };
 
     #[test]
-    fn without_writers_nothing_waits() {
+    fn without_writers_catching_up_does_not_wait() {
         let now = Instant::now();
         let mut pace = Pace::of(1);
         pace.served(now, Duration::ZERO, MIB_SERVED);
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn beside_writers_who_need_all_it_is_a_share_of_all_processors() {
+    fn beside_busy_writers_catching_up_gets_a_share_of_all_processors() {
         let now = Instant::now();
         let check = |processors, served: Served, expected| {
             let mut pace = Pace::of(processors);
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_writers_leave_is_used() {
+    fn idle_processor_time_is_used() {
         let (begin, used) = (Instant::now(), Duration::from_secs(7));
         let check = |processors, used_part: f64, waits| {
             let mut pace = Pace::of(processors);
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn when_the_writers_are_gone_it_goes_on() {
+    fn catching_up_goes_on_when_writes_have_ceased() {
         let now = Instant::now();
         let mut pace = Pace::of(1);
         pace.wrote(now);

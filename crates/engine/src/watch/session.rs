@@ -6,31 +6,16 @@ use std::task::{Context, Poll};
 
 use ferretcd_watch::{Delivery, WatchId, WatchSpec};
 
-use super::Watching;
 use super::link::{Command, Link};
-use crate::Engine;
+use super::watching::Watching;
 
-impl Engine {
-    /// Opens a stream of watches. Cheap; nothing is waited for. A stream that `requires_leader` ends when the
-    /// member has had none for three election timeouts.
-    pub fn watch(&self, requires_leader: bool) -> WatchSession {
-        WatchSession::open(&self.0.watching, requires_leader)
-    }
-
-    /// Ends all watch streams with [`End::Stopped`](ferretcd_watch::End::Stopped); those that are opened from now on
-    /// end at once. For a server that drains: streams would go on for ever.
-    pub fn end_watches(&self) {
-        self.0.watching.end();
-    }
-}
-
-/// A stream of watches. Commands go in at any time; what comes of them, and the events of all watches, come
-/// out of one queue in the order in which the hub gave them. Dropping the session closes the stream.
+/// A stream of watches. Commands go in at any time; responses to them, and the events of all watches, come
+/// out of one queue in the order in which the hub delivered them. Dropping the session closes the stream.
 ///
-/// The queue is bounded: of a stream that nobody polls at most 16 KiB are kept and what came in one piece with the
+/// The queue is bounded: while the stream is not polled, at most 16 KiB are kept and what came in one piece with the
 /// last of them, which is a stretch of history or a large transaction; the rest is read again from the history when
-/// there is room. Answers are kept whether there is room or not. So the bound on commands,
-/// [`has_room`](Self::has_room), is the caller's to keep.
+/// there is room. Responses to commands are kept whether there is room or not. So the caller must keep to the bound on
+/// commands, [`has_room`](Self::has_room).
 ///
 /// ```
 /// use std::future::poll_fn;
@@ -38,7 +23,7 @@ impl Engine {
 ///
 /// use ferretcd_api_proto::etcdserverpb::PutRequest;
 /// use ferretcd_base::KeyRange;
-/// use ferretcd_engine::{Alone, Config, Engine};
+/// use ferretcd_engine::{Alone, Caller, Config, Engine};
 /// use ferretcd_watch::{Delivery, WatchSpec};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -46,15 +31,17 @@ impl Engine {
 /// # let dir = tempfile::tempdir()?;
 /// # let (config, registry) = (Config::new("default", dir.path(), "http://localhost:2380", 0), prometheus::Registry::new());
 /// let engine = Engine::start(config, Arc::new(Alone), &registry, &tokio::runtime::Handle::current())?;
-/// engine.publish().await?;
+/// engine.cluster().publish().await?;
 ///
-/// let mut session = engine.watch(false);
+/// let caller = Caller::default();
+/// let mut session = engine.watches().open(&caller, false);
 /// session.create(WatchSpec::new(KeyRange::Key("color".into())));
 /// let mut deliveries = Vec::new();
 /// poll_fn(|cx| session.poll_deliveries(cx, &mut deliveries)).await;
 /// assert_eq!(deliveries, [Delivery::Created { id: 0, revision: 1 }]);
 ///
-/// engine.put(PutRequest { key: "color".into(), value: "blue".into(), ..PutRequest::default() }).await?;
+/// let put = PutRequest { key: "color".into(), value: "blue".into(), ..PutRequest::default() };
+/// engine.kv().put(&caller, put).await?;
 /// poll_fn(|cx| session.poll_deliveries(cx, &mut deliveries)).await;
 /// assert!(matches!(&deliveries[1], Delivery::Events(batch) if batch.revision == 2 && batch.events.len() == 1));
 /// engine.stop().await;
@@ -74,8 +61,8 @@ impl WatchSession {
         session
     }
 
-    /// Whether another command should be sent. If not, the task of the last
-    /// [`poll_deliveries`](Self::poll_deliveries) that was pending is woken when it should.
+    /// Whether another command may be sent. If not, the task of the last pending
+    /// [`poll_deliveries`](Self::poll_deliveries) is woken when it may.
     pub fn has_room(&self) -> bool {
         self.link.has_room()
     }
@@ -90,13 +77,13 @@ impl WatchSession {
         self.send(Command::Cancel(id));
     }
 
-    /// Asks how far all watches are; answered with [`Delivery::Progress`] when all are up to date.
+    /// Requests the progress of all watches; answered with [`Delivery::Progress`] when all are up to date.
     pub fn progress(&self) {
         self.send(Command::Progress);
     }
 
-    /// Has every watch that asked for it, is up to date and had no events since the last tick tell so with
-    /// [`Delivery::Progress`].
+    /// Delivers [`Delivery::Progress`] for every watch that wants it, is up to date and had no events since the last
+    /// tick.
     pub fn tick(&self) {
         self.send(Command::Tick);
     }

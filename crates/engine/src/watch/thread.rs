@@ -10,26 +10,27 @@ use ferretcd_mvcc::{ReadError, Reader};
 use ferretcd_watch::{End, HistoryRequest, Hub};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::Watching;
 use super::inbox::{Wait, Work};
-use super::link::{Command, Link, LinkOutlet, Orders, Outcome};
+use super::link::{Command, Link, LinkCommands, LinkOutlet, Outcome};
 use super::pace::{Pace, Served};
+use super::watching::Watching;
+use crate::channels::Channels;
 use crate::replies::{Dispatcher, Replies};
 use crate::shared::Shared;
 
-/// What all threads of this process have used of the processors.
+/// The processor time that all threads of this process have used.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }
 
-/// The hub and all it needs. Each turn takes what waits, tells what is new, and lets the readers know at its
-/// end, all at once.
+/// The hub and all it needs. Each turn takes what waits, delivers what is new, and wakes the readers at its end, all
+/// at once.
 pub(super) struct WatchThread {
     hub: Hub<LinkOutlet>,
     reader: Reader,
     watching: Arc<Watching>,
-    /// Has room for the one request that the hub has under way.
+    /// Takes the one request that the hub has under way.
     requests: SyncSender<HistoryRequest>,
     dispatcher: Dispatcher,
     shared: Arc<Shared>,
@@ -40,21 +41,14 @@ pub(super) struct WatchThread {
 }
 
 impl WatchThread {
-    pub(super) fn new(
-        watching: Arc<Watching>,
-        reader: Reader,
-        requests: SyncSender<HistoryRequest>,
-        dispatcher: Dispatcher,
-        shared: Arc<Shared>,
-    ) -> Self {
-        let hub = Hub::new(reader.clone());
+    pub(super) fn new(reader: Reader, requests: SyncSender<HistoryRequest>, channels: &Channels) -> Self {
         Self {
-            hub,
+            hub: Hub::new(reader.clone()),
             reader,
-            watching,
+            watching: Arc::clone(&channels.watching),
             requests,
-            dispatcher,
-            shared,
+            dispatcher: channels.dispatcher.clone(),
+            shared: Arc::clone(&channels.shared),
             outcome: Rc::default(),
             pace: Pace::new(),
             is_ended: false,
@@ -72,11 +66,11 @@ impl WatchThread {
                 Err(_) if is_last => {}
                 Err(error) => {
                     self.shared.fail(&error);
-                    // One more turn, for those who have come meanwhile.
+                    // One more turn, for streams that were opened meanwhile.
                     self.watching.inbox.stop();
                 }
             }
-            self.tell();
+            self.publish();
             if is_last {
                 return;
             }
@@ -88,13 +82,13 @@ impl WatchThread {
     fn turn(&mut self, work: Work) -> Result<Wait, ReadError> {
         let now = Instant::now();
         let before = self.hub.revision();
-        // Before the commands: a watch from now on must not be told what was answered before it was asked for.
+        // Before the commands: a watch from now on must not get events that were acknowledged before its creation.
         let advanced = self.hub.advance();
         if self.hub.revision() > before {
             self.pace.wrote(now);
         }
         for link in work.noted {
-            self.obey(&link);
+            self.execute(&link);
         }
         if work.is_leaderless {
             self.hub.end_all(End::NoLeader);
@@ -127,8 +121,8 @@ impl WatchThread {
         })
     }
 
-    /// Hears of moved revisions from now on only if a watch is told of them at once: those that are behind cost
-    /// writers no wake-up.
+    /// Wakes for moved revisions from now on only if a watch is up to date: watches that are behind cost writers no
+    /// wake-up.
     fn listen(&self, wait: Wait) -> Wait {
         let counts = self.hub.counts();
         let listens = counts.watchers > counts.unsynced;
@@ -136,9 +130,9 @@ impl WatchThread {
         if listens && self.reader.revision() > self.hub.revision() { Wait::No } else { wait }
     }
 
-    /// Does what a stream's reader wants.
-    fn obey(&mut self, link: &Arc<Link>) {
-        let Orders { stream, commands, is_closed, reader } = link.take_orders();
+    /// Executes the commands of a stream's reader.
+    fn execute(&mut self, link: &Arc<Link>) {
+        let LinkCommands { stream, commands, is_closed, reader } = link.take_commands();
         if is_closed {
             if let Some(stream) = stream {
                 self.hub.close(stream);
@@ -163,8 +157,8 @@ impl WatchThread {
         }
     }
 
-    /// Shows the counts and wakes the readers that have got something.
-    fn tell(&self) {
+    /// Publishes the counts and wakes the readers that have got something.
+    fn publish(&self) {
         let (tally, counts) = (&self.watching.tally, self.hub.counts());
         tally.streams.store(counts.streams, Ordering::Relaxed);
         tally.watchers.store(counts.watchers, Ordering::Relaxed);

@@ -19,12 +19,16 @@ fn fill(member: &Member, keys: usize, rounds: usize) -> i64 {
             let engine = engine.clone();
             puts.spawn(async move {
                 for round in 0..rounds {
-                    engine.put(put(format!("k{index:04}"), format!("{round}"))).await.expect("a put");
+                    engine
+                        .kv()
+                        .put(&CALLER, put(format!("k{index:04}"), format!("{round}")))
+                        .await
+                        .expect("a put");
                 }
             });
         }
         puts.join_all().await;
-        engine.reader().revision()
+        engine.kv().reader().revision()
     })
 }
 
@@ -49,7 +53,9 @@ fn a_physical_compaction_ends_when_the_rows_are_gone() {
     // Nothing but the request itself makes the member write its file.
     let member = Member::start(Config { compaction_batch: 50, ..lazy(dir.path()) });
     let revision = fill(&member, 100, 4);
-    member.run(async |engine| engine.compact(compaction(revision, true)).await).expect("a compaction");
+    member
+        .run(async |engine| engine.kv().compact(&CALLER, compaction(revision, true)).await)
+        .expect("a compaction");
     assert_eq!(rows_in_file(&member), 100);
     assert_eq!(removed(&member), 300);
     member.stop();
@@ -63,12 +69,16 @@ fn compactions_in_a_row_are_all_done() {
     let done = member.run(async |engine| {
         timeout(PATIENCE, async {
             for (back, physical) in [(80, false), (60, true), (40, false), (20, false), (10, true)] {
-                engine.compact(compaction(revision - back, physical)).await.expect("a compaction");
+                engine
+                    .kv()
+                    .compact(&CALLER, compaction(revision - back, physical))
+                    .await
+                    .expect("a compaction");
             }
             // Each waits for its own, whoever is done first.
             let (one, other) = tokio::join!(
-                engine.compact(compaction(revision - 5, true)),
-                engine.compact(compaction(revision, true))
+                engine.kv().compact(&CALLER, compaction(revision - 5, true)),
+                engine.kv().compact(&CALLER, compaction(revision, true))
             );
             one.or(other).expect("the later revision may win, one of them is done");
         })
@@ -89,9 +99,9 @@ fn an_interrupted_compaction_goes_on_in_the_next_life() {
     let member = Member::start(sleepy);
     let revision = fill(&member, KEYS, 2);
     member.run(async |engine| {
-        engine.compact(compaction(revision, false)).await.expect("a compaction");
+        engine.kv().compact(&CALLER, compaction(revision, false)).await.expect("a compaction");
         while removed(&member) == 0 {
-            engine.flush().await.expect("a commit");
+            engine.maintenance().flush().await.expect("a commit");
         }
     });
     let before = removed(&member);
@@ -103,15 +113,20 @@ fn an_interrupted_compaction_goes_on_in_the_next_life() {
         let rest = KEYS as u64 - before;
         let finished = timeout(PATIENCE, async {
             while removed(&member) < rest {
-                engine.flush().await.expect("a commit");
+                engine.maintenance().flush().await.expect("a commit");
             }
         });
         finished.await.expect("nobody has to ask for the rest");
-        let old = engine.range(everything(revision - 1)).await;
+        let old = engine.kv().range(&CALLER, everything(revision - 1)).await;
         assert!(matches!(old, Err(RequestError::Apply(ApplyError::Compacted { .. }))), "{old:?}");
-        let rows = engine.range(everything(revision)).await.expect("the compacted revision itself").count;
+        let rows = engine
+            .kv()
+            .range(&CALLER, everything(revision))
+            .await
+            .expect("the compacted revision itself")
+            .count;
         assert_eq!(rows, KEYS as i64);
-        engine.flush().await.expect("a commit");
+        engine.maintenance().flush().await.expect("a commit");
     });
     member.stop();
     assert_eq!(state_file(dir.path()).view().count(Bucket::Key).expect("a readable file"), KEYS as u64);
@@ -123,10 +138,10 @@ fn what_is_gone_or_not_there_yet_is_not_compacted() {
     let member = Member::start(config(dir.path()));
     let revision = fill(&member, 1, 5);
     member.run(async |engine| {
-        engine.compact(compaction(revision - 2, false)).await.expect("a compaction");
-        let again = engine.compact(compaction(revision - 2, true)).await;
+        engine.kv().compact(&CALLER, compaction(revision - 2, false)).await.expect("a compaction");
+        let again = engine.kv().compact(&CALLER, compaction(revision - 2, true)).await;
         assert!(matches!(again, Err(RequestError::Apply(ApplyError::Compacted { .. }))), "{again:?}");
-        let ahead = engine.compact(compaction(revision + 1, true)).await;
+        let ahead = engine.kv().compact(&CALLER, compaction(revision + 1, true)).await;
         assert!(matches!(ahead, Err(RequestError::Apply(ApplyError::Future { .. }))), "{ahead:?}");
     });
     member.stop();
@@ -153,7 +168,11 @@ fn read_while_compacting(keys: usize, writes: usize) {
                 let (mut seen, mut n_reads) = (0, 0);
                 while seen < last {
                     let range = RangeRequest { serializable: index < 2, ..everything(0) };
-                    let range = engine.range(range).await.unwrap_or_else(|error| panic!("failed to {error}"));
+                    let range = engine
+                        .kv()
+                        .range(&CALLER, range)
+                        .await
+                        .unwrap_or_else(|error| panic!("failed to {error}"));
                     let revision = range.header.expect("an answer has a header").revision;
                     assert!(revision >= seen, "revision {revision} after {seen}");
                     assert_eq!(range.kvs.len(), keys, "at {revision}");
@@ -169,9 +188,13 @@ fn read_while_compacting(keys: usize, writes: usize) {
         let load = async {
             for index in 0..writes {
                 let key = format!("k{:04}", index % keys);
-                let answer = engine.put(put(key, "again")).await.expect("a put");
+                let answer = engine.kv().put(&CALLER, put(key, "again")).await.expect("a put");
                 let revision = answer.header.expect("an answer has a header").revision;
-                engine.compact(compaction(revision, index % 10 == 0)).await.expect("a compaction");
+                engine
+                    .kv()
+                    .compact(&CALLER, compaction(revision, index % 10 == 0))
+                    .await
+                    .expect("a compaction");
             }
         };
         timeout(PATIENCE, load).await.expect("compactions end");

@@ -43,13 +43,13 @@ fn settings_that_fit_no_cluster_are_refused() {
 fn a_member_that_is_there_needs_no_settings_of_a_new_cluster() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
-    let (id, cluster) = (member.engine.member_id(), member.engine.cluster_id());
+    let (id, cluster) = (member.engine.member().id(), member.engine.member().cluster_id());
     member.stop();
     let member = Member::start(Config {
         bootstrap: Bootstrap::New { initial_cluster: [].into(), token: "another".to_owned() },
         ..config(dir.path())
     });
-    assert_eq!((member.engine.member_id(), member.engine.cluster_id()), (id, cluster));
+    assert_eq!((member.engine.member().id(), member.engine.member().cluster_id()), (id, cluster));
     member.stop();
 }
 
@@ -67,8 +67,8 @@ fn a_log_without_entries_founds_no_cluster() {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let started = Engine::start(settings, Arc::new(Alone), &Registry::new(), runtime.handle());
     let engine = started.unwrap_or_else(|error| panic!("failed to {error}"));
-    assert_eq!((engine.member_id(), engine.cluster_id()), (MemberId(7), ClusterId(9)));
-    assert_eq!((engine.membership().members().count(), engine.status().committed), (0, 0));
+    assert_eq!((engine.member().id(), engine.member().cluster_id()), (MemberId(7), ClusterId(9)));
+    assert_eq!((engine.member().membership().members().count(), engine.member().status().committed), (0, 0));
     runtime.block_on(engine.stop());
 }
 
@@ -92,12 +92,12 @@ fn live(config: Config, puts: usize) -> u64 {
     let member = Member::start(config);
     member.run(async |engine| {
         for index in 0..puts {
-            engine.put(put(format!("k{index}"), "v")).await.expect("a put");
+            engine.kv().put(&CALLER, put(format!("k{index}"), "v")).await.expect("a put");
             // Each of these ends in a commit, and each commit may leave a mark in the log.
-            engine.flush().await.expect("a commit");
+            engine.maintenance().flush().await.expect("a commit");
         }
     });
-    let applied = member.engine.status().applied;
+    let applied = member.engine.member().status().applied;
     member.stop();
     applied
 }
@@ -159,7 +159,7 @@ impl<S: Subscriber> Layer<S> for Warned {
 fn a_second_member_waits_for_the_first_to_go() {
     let dir = tempfile::tempdir().expect("a directory");
     let first = Member::start(config(dir.path()));
-    first.run(async |engine| engine.put(put("a", "1")).await).expect("a put");
+    first.run(async |engine| engine.kv().put(&CALLER, put("a", "1")).await).expect("a put");
 
     let (warned, is_warned) = sync_channel(1);
     let (started, is_started) = sync_channel(1);
@@ -174,7 +174,9 @@ fn a_second_member_waits_for_the_first_to_go() {
     });
     is_warned.recv().expect("it says that it waits");
     assert_eq!(is_started.try_recv(), Err(TryRecvError::Empty));
-    first.run(async |engine| engine.put(put("b", "2")).await).expect("nobody disturbs the first");
+    first
+        .run(async |engine| engine.kv().put(&CALLER, put("b", "2")).await)
+        .expect("nobody disturbs the first");
     first.stop();
 
     is_started.recv().expect("now it starts");

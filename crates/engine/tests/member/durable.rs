@@ -13,13 +13,13 @@ use crate::support::*;
 /// Puts, a delete and a transaction.
 async fn write_a_little(engine: &Engine) {
     for index in 0..20 {
-        engine.put(put(format!("k{}", index % 7), format!("{index}"))).await.expect("a put");
+        engine.kv().put(&CALLER, put(format!("k{}", index % 7), format!("{index}"))).await.expect("a put");
     }
     let delete = DeleteRangeRequest { key: "k3".into(), ..DeleteRangeRequest::default() };
-    engine.delete_range(delete).await.expect("a delete");
+    engine.kv().delete_range(&CALLER, delete).await.expect("a delete");
     let puts = ["a", "b"].map(|key| RequestOp { request: Some(Request::RequestPut(put(key, "both"))) });
     let txn = TxnRequest { success: puts.into(), ..TxnRequest::default() };
-    engine.txn(txn).await.expect("a transaction");
+    engine.kv().txn(&CALLER, txn).await.expect("a transaction");
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_stop_keeps_everything() {
     member.stop();
     let member = Member::start(config(dir.path()));
     assert_eq!(member.run(state), before);
-    let put = member.run(async |engine| engine.put(put("a", "1")).await).expect("it goes on");
+    let put = member.run(async |engine| engine.kv().put(&CALLER, put("a", "1")).await).expect("it goes on");
     assert_eq!(put.header.map(|header| header.revision), Some(before.0 + 1));
     member.stop();
 }
@@ -44,7 +44,7 @@ fn a_kill_costs_the_state_file_but_not_the_log() {
     let member = Member::start(lazy(dir.path()));
     member.run(write_a_little);
     copy(dir.path(), after.path());
-    let applied = member.engine.status().applied;
+    let applied = member.engine.member().status().applied;
     let before = member.run(state);
     member.stop();
 
@@ -70,7 +70,7 @@ fn a_kill_under_load_keeps_what_was_answered_before() {
             writers.spawn(async move {
                 for n in (1u64..).take_while(|_| !IS_OVER.load(Ordering::Relaxed)) {
                     let (key, value) = (format!("k{index}"), n.to_string());
-                    engine.put(put(key, value)).await.expect("puts are answered");
+                    engine.kv().put(&CALLER, put(key, value)).await.expect("puts are answered");
                     answered.store(n, Ordering::Release);
                 }
             });
@@ -78,7 +78,7 @@ fn a_kill_under_load_keeps_what_was_answered_before() {
         writers
     });
     let copies = [(); 3].map(|()| {
-        member.run(async |engine| while engine.put(put("x", "y")).await.is_err() {});
+        member.run(async |engine| while engine.kv().put(&CALLER, put("x", "y")).await.is_err() {});
         let promised = ANSWERED.each_ref().map(|answered| answered.load(Ordering::Acquire));
         let to = tempfile::tempdir().expect("a directory");
         copy(dir.path(), to.path());
@@ -112,7 +112,7 @@ fn requests_under_way_at_a_stop_are_answered_or_refused() {
             let engine = engine.clone();
             puts.spawn(async move {
                 let key = format!("k{index:03}");
-                match engine.put(put(key.clone(), "v")).await {
+                match engine.kv().put(&CALLER, put(key.clone(), "v")).await {
                     Ok(_) => Some(key),
                     Err(RequestError::Stopped | RequestError::Dropped) => None,
                     Err(error) => panic!("failed to {error}"),
@@ -142,12 +142,13 @@ fn a_stopped_member_says_so() {
     member.run(async |engine| {
         engine.stop().await;
         engine.stop().await;
-        let put = engine.put(put("a", "1")).await;
+        let put = engine.kv().put(&CALLER, put("a", "1")).await;
         assert!(matches!(put, Err(RequestError::Stopped)), "{put:?}");
-        let range = engine.range(RangeRequest { key: "a".into(), ..RangeRequest::default() }).await;
+        let range =
+            engine.kv().range(&CALLER, RangeRequest { key: "a".into(), ..RangeRequest::default() }).await;
         assert!(matches!(range, Err(RequestError::Stopped)), "{range:?}");
-        let publish = engine.publish().await;
+        let publish = engine.cluster().publish().await;
         assert!(matches!(publish, Err(RequestError::Stopped)), "{publish:?}");
-        assert!(matches!(engine.flush().await, Err(RequestError::Stopped)));
+        assert!(matches!(engine.maintenance().flush().await, Err(RequestError::Stopped)));
     });
 }

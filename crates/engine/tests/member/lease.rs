@@ -34,20 +34,22 @@ pub(crate) fn put_with(key: impl Into<Bytes>, lease: i64) -> PutRequest {
 }
 
 pub(crate) async fn grant(engine: &Engine, id: i64, ttl: i64) -> i64 {
-    engine.lease_grant(LeaseGrantRequest { id, ttl }).await.expect("a free id").id
+    engine.leases().grant(&CALLER, LeaseGrantRequest { id, ttl }).await.expect("a free id").id
 }
 
 async fn keep_alive(engine: &Engine, id: i64) -> i64 {
-    engine.lease_keep_alive(LeaseId(id)).await.expect("a running member answers").ttl
+    let (renewed, _) =
+        engine.leases().renew(&CALLER, [LeaseId(id)].into()).await.expect("a running member responds");
+    renewed[0].ttl
 }
 
 async fn time_to_live(engine: &Engine, id: i64) -> LeaseTimeToLiveResponse {
     let request = LeaseTimeToLiveRequest { id, keys: true };
-    engine.lease_time_to_live(request).await.expect("a running member answers")
+    engine.leases().time_to_live(&CALLER, request).await.expect("a running member answers")
 }
 
 pub(crate) async fn leases(engine: &Engine) -> Vec<i64> {
-    let leases = engine.lease_leases().await.expect("a running member answers").leases;
+    let leases = engine.leases().list(&CALLER).await.expect("a running member answers").leases;
     leases.into_iter().map(|lease| lease.id).collect()
 }
 
@@ -68,7 +70,7 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
 
 /// Waits for the first deletion of a key from a revision on, and returns its own.
 async fn deletion(engine: &Engine, key: &'static str, start: i64) -> i64 {
-    let mut session = engine.watch(false);
+    let mut session = engine.watches().open(&CALLER, false);
     session.create(WatchSpec { start, no_put: true, ..WatchSpec::new(KeyRange::Key(key.into())) });
     let mut deliveries = Vec::new();
     loop {
@@ -85,21 +87,21 @@ async fn deletion(engine: &Engine, key: &'static str, start: i64) -> i64 {
 
 /// Nothing is proposed by the member itself from now on.
 async fn settled(engine: &Engine) -> u64 {
-    eventually("a cluster version", async || engine.versions().cluster.is_some()).await;
-    engine.status().committed
+    eventually("a cluster version", async || engine.member().versions().cluster.is_some()).await;
+    engine.member().status().committed
 }
 
 /// Forbids changes of the key space, and so the end of leases, or allows them again.
 async fn corrupt(engine: &Engine, action: AlarmAction) {
-    let member_id = engine.member_id().0;
+    let member_id = engine.member().id().0;
     let request = AlarmRequest { action: action.into(), member_id, alarm: AlarmType::Corrupt.into() };
-    engine.alarm(request).await.expect("alarms can be raised and taken back");
+    engine.maintenance().alarm(&CALLER, request).await.expect("alarms can be raised and taken back");
 }
 
 /// Grants a lease with a key and leaves it alone until its time is over, which it cannot end at.
 async fn overdue(engine: &Engine) -> i64 {
     let id = grant(engine, 0, 2).await;
-    engine.put(put_with("a", id)).await.expect("a put");
+    engine.kv().put(&CALLER, put_with("a", id)).await.expect("a put");
     corrupt(engine, AlarmAction::Activate).await;
     eventually("the time of the lease is over", async || time_to_live(engine, id).await.ttl < 0).await;
     assert_eq!(time_to_live(engine, id).await.granted_ttl, 2, "it is still there");
@@ -112,13 +114,14 @@ fn a_lease_takes_its_keys_with_it() {
     let member = Member::start(quick(config(dir.path())));
     member.run(async |engine| {
         let before = Instant::now();
-        let granted = engine.lease_grant(LeaseGrantRequest { id: 0, ttl: 2 }).await.expect("a grant");
+        let granted =
+            engine.leases().grant(&CALLER, LeaseGrantRequest { id: 0, ttl: 2 }).await.expect("a grant");
         assert_eq!((granted.ttl, granted.header.map(|header| header.revision)), (2, Some(1)));
         assert!(granted.id > 0);
         for request in
             [put_with("a", granted.id), put_with("b", granted.id), put("c", "value"), put("b", "kept")]
         {
-            engine.put(request).await.expect("a put");
+            engine.kv().put(&CALLER, request).await.expect("a put");
         }
         let alive = time_to_live(engine, granted.id).await;
         assert_eq!((alive.granted_ttl, &alive.keys[..]), (2, &[Bytes::from("a")][..]));
@@ -132,13 +135,13 @@ fn a_lease_takes_its_keys_with_it() {
         assert_eq!((gone.id, gone.ttl, gone.granted_ttl, gone.keys.len()), (granted.id, -1, 0, 0));
         assert_eq!(keep_alive(engine, granted.id).await, 0);
         for refused in [
-            engine.put(put_with("a", granted.id)).await.map(drop),
-            engine.lease_revoke(LeaseRevokeRequest { id: granted.id }).await.map(drop),
+            engine.kv().put(&CALLER, put_with("a", granted.id)).await.map(drop),
+            engine.leases().revoke(&CALLER, LeaseRevokeRequest { id: granted.id }).await.map(drop),
         ] {
             let is_unknown = matches!(refused, Err(RequestError::Apply(ApplyError::LeaseNotFound)));
             assert!(is_unknown, "{refused:?}");
         }
-        assert_eq!(engine.reader().revision(), 6);
+        assert_eq!(engine.kv().reader().revision(), 6);
     });
     let names = ["server_lease_expired", "lease_granted", "lease_revoked"];
     let counts = names.map(|name| counter(&member, &format!("etcd_debugging_{name}_total")));
@@ -158,29 +161,30 @@ fn a_revoke_takes_the_keys_at_one_revision() {
     let member = Member::start(quick(config(dir.path())));
     member.run(async |engine| {
         let revoke = async |id| {
-            let revoked = engine.lease_revoke(LeaseRevokeRequest { id }).await.expect("a lease");
+            let revoked = engine.leases().revoke(&CALLER, LeaseRevokeRequest { id }).await.expect("a lease");
             revoked.header.expect("an answer has a header").revision
         };
         for id in [1, 2] {
             assert_eq!(grant(engine, id, 600).await, id);
         }
-        let short = engine.lease_grant(LeaseGrantRequest { id: 3, ttl: -7 }).await.expect("a free id");
+        let short =
+            engine.leases().grant(&CALLER, LeaseGrantRequest { id: 3, ttl: -7 }).await.expect("a free id");
         assert_eq!(short.ttl, 1, "less than that is no use");
-        let again = engine.lease_grant(LeaseGrantRequest { id: 1, ttl: 600 }).await;
+        let again = engine.leases().grant(&CALLER, LeaseGrantRequest { id: 1, ttl: 600 }).await;
         let expected = GrantError::Exists(LeaseId(1));
         assert!(
             matches!(&again, Err(RequestError::Apply(ApplyError::Grant(e))) if *e == expected),
             "{again:?}"
         );
         for key in ["b", "c", "a"] {
-            engine.put(put_with(key, 1)).await.expect("a put");
+            engine.kv().put(&CALLER, put_with(key, 1)).await.expect("a put");
         }
         assert_eq!(revoke(1).await, 5);
         assert_eq!(revoke(2).await, 5, "nothing to delete");
         assert!(keys(engine).await.is_empty());
         // The id is free, and what was attached is forgotten.
         grant(engine, 1, 600).await;
-        engine.put(put("a", "value")).await.expect("a put");
+        engine.kv().put(&CALLER, put("a", "value")).await.expect("a put");
         assert_eq!(revoke(1).await, 6);
         assert_eq!(keys(engine).await, ["a"]);
     });
@@ -195,8 +199,8 @@ fn renewals_keep_a_lease_and_write_nothing() {
         for (id, ttl) in [(1, 2), (2, 3), (3, 600)] {
             grant(engine, id, ttl).await;
         }
-        engine.put(put_with("kept", 1)).await.expect("a put");
-        engine.put(put_with("left", 2)).await.expect("a put");
+        engine.kv().put(&CALLER, put_with("kept", 1)).await.expect("a put");
+        engine.kv().put(&CALLER, put_with("left", 2)).await.expect("a put");
         assert_eq!(leases(engine).await, [1, 2, 3], "those that end first come first");
         let committed = settled(engine).await;
         // Until the other one is over, which lives longer than this one without renewals.
@@ -205,7 +209,7 @@ fn renewals_keep_a_lease_and_write_nothing() {
             pace.tick().await;
             assert_eq!(keep_alive(engine, 1).await, 2);
         }
-        assert_eq!(engine.status().committed, committed);
+        assert_eq!(engine.member().status().committed, committed);
         assert!(leases(engine).await.ends_with(&[1, 3]), "the renewed one ends later now");
         while leases(engine).await.contains(&2) {
             pace.tick().await;
@@ -230,7 +234,7 @@ fn who_hears_that_a_lease_is_over_finds_its_keys_gone() {
             corrupt(engine, AlarmAction::Deactivate).await;
             assert_eq!(renewal.await, 0);
         }
-        let range = engine.range(RangeRequest { serializable: true, ..everything(0) });
+        let range = engine.kv().range(&CALLER, RangeRequest { serializable: true, ..everything(0) });
         assert_eq!(range.await.expect("a running member answers").count, 0);
     });
     member.stop();
@@ -242,7 +246,7 @@ fn a_renewal_that_waits_ends_with_the_member() {
     let member = Member::start(quick(config(dir.path())));
     member.run(async |engine| {
         let id = overdue(engine).await;
-        let mut renewal = pin!(engine.lease_keep_alive(LeaseId(id)));
+        let mut renewal = pin!(engine.leases().renew(&CALLER, [LeaseId(id)].into()));
         assert!(
             timeout(Duration::from_millis(50), &mut renewal).await.is_err(),
             "nothing ends under the alarm"
@@ -260,13 +264,13 @@ async fn attach(engine: &Engine) {
         grant(engine, id, ttl).await;
     }
     for (key, lease) in [("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 2), ("f", -3), ("b", 2), ("c", 0)] {
-        engine.put(put_with(key, lease)).await.expect("a put");
+        engine.kv().put(&CALLER, put_with(key, lease)).await.expect("a put");
     }
     let delete = DeleteRangeRequest { key: "d".into(), ..DeleteRangeRequest::default() };
-    engine.delete_range(delete).await.expect("a delete");
+    engine.kv().delete_range(&CALLER, delete).await.expect("a delete");
     let keep = PutRequest { ignore_lease: true, ..put("e", "another value") };
-    engine.put(keep).await.expect("the key is there");
-    engine.lease_revoke(LeaseRevokeRequest { id: 4 }).await.expect("a lease");
+    engine.kv().put(&CALLER, keep).await.expect("the key is there");
+    engine.leases().revoke(&CALLER, LeaseRevokeRequest { id: 4 }).await.expect("a lease");
 }
 
 /// That the leases of [`attach`] are there, with their full time and their keys.
@@ -287,8 +291,8 @@ fn check_next_life(dir: &Path) {
     let member = Member::start(quick(config(dir)));
     member.run(check_attached);
     member.run(async |engine| {
-        let revision = engine.reader().revision();
-        let revoked = engine.lease_revoke(LeaseRevokeRequest { id: 2 }).await.expect("a lease");
+        let revision = engine.kv().reader().revision();
+        let revoked = engine.leases().revoke(&CALLER, LeaseRevokeRequest { id: 2 }).await.expect("a lease");
         assert_eq!(revoked.header.map(|header| header.revision), Some(revision + 1));
         assert_eq!(keys(engine).await, ["a", "c", "f"]);
     });
@@ -350,7 +354,7 @@ fn a_checkpoint_counts_until_the_next_renewal() {
             let before = settled(engine).await;
             for renewal in ["the first", "another"] {
                 assert_eq!(keep_alive(engine, 1).await, 600, "{renewal}");
-                assert_eq!(engine.status().committed, before + 1, "{renewal}");
+                assert_eq!(engine.member().status().committed, before + 1, "{renewal}");
             }
         });
     });

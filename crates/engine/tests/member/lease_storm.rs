@@ -49,7 +49,7 @@ async fn gather_group(engine: &Engine, ids: RangeInclusive<i64>) {
     grants.join_all().await;
     let puts = ids.flat_map(|id| keys_of(id).map(|key| put_with(key, id)));
     let success = puts.map(|put| RequestOp { request: Some(Request::RequestPut(put)) }).collect();
-    match engine.txn(TxnRequest { success, ..TxnRequest::default() }).await {
+    match engine.kv().txn(&CALLER, TxnRequest { success, ..TxnRequest::default() }).await {
         Ok(_) | Err(RequestError::Apply(ApplyError::LeaseNotFound)) => {}
         Err(error) => panic!("failed to {error}"),
     }
@@ -58,7 +58,7 @@ async fn gather_group(engine: &Engine, ids: RangeInclusive<i64>) {
 /// That each lease is there with both of its keys, or gone with both.
 async fn check(engine: &Engine) {
     let (leases, rows) = loop {
-        let before = engine.reader().revision();
+        let before = engine.kv().reader().revision();
         let leases: BTreeSet<_> = leases(engine).await.into_iter().collect();
         let (revision, rows, _) = state(engine).await;
         if revision == before {

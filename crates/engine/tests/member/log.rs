@@ -35,9 +35,9 @@ fn segments_go_when_the_state_file_has_what_they_hold() {
     member.run(async |engine| {
         let value = bytes::Bytes::from(vec![b'v'; VALUE]);
         for index in 0..PUTS {
-            engine.put(put(format!("k{}", index % 3), value.clone())).await.expect("a put");
+            engine.kv().put(&CALLER, put(format!("k{}", index % 3), value.clone())).await.expect("a put");
         }
-        engine.flush().await.expect("a commit");
+        engine.maintenance().flush().await.expect("a commit");
     });
     member.stop();
     let last = segments(dir.path());
@@ -47,12 +47,12 @@ fn segments_go_when_the_state_file_has_what_they_hold() {
     let member = Member::start(settings());
     member.run(async |engine| {
         let range = RangeRequest { keys_only: true, ..everything(0) };
-        let range = engine.range(range).await.expect("a read");
+        let range = engine.kv().range(&CALLER, range).await.expect("a read");
         let versions: Vec<_> =
             range.kvs.iter().map(|row| row.decode().expect("a stored row").version).collect();
         assert_eq!(versions, [37, 37, 36]);
-        assert_eq!(engine.reader().revision(), 1 + PUTS as i64);
-        engine.put(put("k0", "small")).await.expect("it goes on");
+        assert_eq!(engine.kv().reader().revision(), 1 + PUTS as i64);
+        engine.kv().put(&CALLER, put("k0", "small")).await.expect("it goes on");
     });
     member.stop();
 }

@@ -12,20 +12,20 @@ const QUOTA: i64 = 4 << 20;
 const VALUE: usize = 128 << 10;
 
 fn alarm(action: AlarmAction, engine: &Engine) -> AlarmRequest {
-    let member_id = engine.member_id().0;
+    let member_id = engine.member().id().0;
     AlarmRequest { action: action.into(), member_id, alarm: AlarmType::Nospace.into() }
 }
 
 async fn alarms(engine: &Engine) -> Vec<AlarmType> {
     let list = AlarmRequest::default();
-    let alarms = engine.alarm(list).await.expect("alarms can be listed").alarms;
+    let alarms = engine.maintenance().alarm(&CALLER, list).await.expect("alarms can be listed").alarms;
     alarms.into_iter().map(|alarm| alarm.alarm()).collect()
 }
 
 /// Puts until one finds no room; returns how many found some.
 async fn fill_up(engine: &Engine) -> i64 {
     for n in 0..QUOTA {
-        match engine.put(put(format!("k{n}"), vec![b'v'; VALUE])).await {
+        match engine.kv().put(&CALLER, put(format!("k{n}"), vec![b'v'; VALUE])).await {
             Ok(_) => {}
             Err(RequestError::NoSpace) => return n,
             Err(error) => panic!("failed to {error}"),
@@ -44,7 +44,7 @@ fn a_full_member_takes_only_what_makes_room() {
         let expected = QUOTA / VALUE as i64;
         assert!((expected / 2..=expected).contains(&fitted), "{fitted} values of {expected} fit");
         assert_eq!(alarms(engine).await, [AlarmType::Nospace], "who is refused finds the alarm raised");
-        let refused = engine.put(put("small", "")).await;
+        let refused = engine.kv().put(&CALLER, put("small", "")).await;
         assert!(matches!(refused, Err(RequestError::Apply(ApplyError::NoSpace))), "{refused:?}");
     });
     member.stop();
@@ -52,17 +52,21 @@ fn a_full_member_takes_only_what_makes_room() {
     let member = Member::start(settings());
     member.run(async |engine| {
         assert_eq!(alarms(engine).await, [AlarmType::Nospace], "alarms outlive the process");
-        let refused = engine.put(put("small", "")).await;
+        let refused = engine.kv().put(&CALLER, put("small", "")).await;
         assert!(matches!(refused, Err(RequestError::Apply(ApplyError::NoSpace))), "{refused:?}");
         let delete = DeleteRangeRequest { key: "k".into(), range_end: "l".into(), prev_kv: false };
-        let deleted = engine.delete_range(delete).await.expect("deletes make room");
+        let deleted = engine.kv().delete_range(&CALLER, delete).await.expect("deletes make room");
         let revision = deleted.header.expect("an answer has a header").revision;
-        engine.compact(compaction(revision, true)).await.expect("compactions make room");
+        engine.kv().compact(&CALLER, compaction(revision, true)).await.expect("compactions make room");
         assert_eq!(alarms(engine).await, [AlarmType::Nospace], "it is for an operator to take it back");
 
-        engine.alarm(alarm(AlarmAction::Deactivate, engine)).await.expect("alarms can be taken back");
+        engine
+            .maintenance()
+            .alarm(&CALLER, alarm(AlarmAction::Deactivate, engine))
+            .await
+            .expect("alarms can be taken back");
         assert_eq!(alarms(engine).await, []);
-        engine.put(put("big", vec![b'v'; VALUE])).await.expect("there is room again");
+        engine.kv().put(&CALLER, put("big", vec![b'v'; VALUE])).await.expect("there is room again");
     });
     member.stop();
 }
@@ -71,7 +75,10 @@ fn a_full_member_takes_only_what_makes_room() {
 fn there_is_no_quota_below_zero() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(Config { quota_bytes: -1, ..config(dir.path()) });
-    assert_eq!((member.engine.quota_bytes(), member.engine.quota_room()), (-1, None));
-    assert!(member.engine.admits(u64::MAX));
+    assert_eq!(
+        (member.engine.maintenance().quota_bytes(), member.engine.maintenance().quota_room()),
+        (-1, None)
+    );
+    assert!(member.engine.maintenance().admits(u64::MAX));
     member.stop();
 }

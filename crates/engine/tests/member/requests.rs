@@ -11,22 +11,22 @@ fn publishing_again_changes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
-        engine.publish().await.expect("a second time");
-        let members = engine.membership();
-        let own = members.member(engine.member_id()).expect("it is a member of its own cluster");
+        engine.cluster().publish().await.expect("a second time");
+        let members = engine.member().membership();
+        let own = members.member(engine.member().id()).expect("it is a member of its own cluster");
         assert_eq!(
             (&own.name[..], &own.client_urls[..]),
             ("default", &["http://localhost:2379".to_owned()][..])
         );
         assert_eq!(members.members().count(), 1);
-        assert_eq!(engine.reader().revision(), 1, "that is no matter of the key space");
+        assert_eq!(engine.kv().reader().revision(), 1, "that is no matter of the key space");
     });
     member.stop();
 
     let elsewhere = Config { client_urls: vec!["http://elsewhere:1".to_owned()], ..config(dir.path()) };
     let member = Member::start(elsewhere);
-    let members = member.engine.membership();
-    let own = members.member(member.engine.member_id()).expect("it is a member of its own cluster");
+    let members = member.engine.member().membership();
+    let own = members.member(member.engine.member().id()).expect("it is a member of its own cluster");
     assert_eq!(own.client_urls, ["http://elsewhere:1"], "each life publishes where it is");
     member.stop();
 }
@@ -38,10 +38,10 @@ fn a_cluster_gets_its_version_and_keeps_it() {
         let member = Member::start(config(dir.path()));
         member.run(async |engine| {
             // Each read is a turn for the task that decides it.
-            while engine.versions().cluster.is_none() {
+            while engine.member().versions().cluster.is_none() {
                 tokio::task::yield_now().await;
             }
-            assert_eq!(engine.versions().cluster.as_deref(), Some(CLUSTER_VERSION));
+            assert_eq!(engine.member().versions().cluster.as_deref(), Some(CLUSTER_VERSION));
         });
         member.stop();
     }
@@ -53,12 +53,15 @@ fn a_request_that_is_too_large_is_not_logged() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(Config { request_bytes_max: MAX, ..config(dir.path()) });
     member.run(async |engine| {
-        let before = engine.status().committed;
-        let refused = engine.put(put("a", vec![b'v'; MAX])).await;
+        let before = engine.member().status().committed;
+        let refused = engine.kv().put(&CALLER, put("a", vec![b'v'; MAX])).await;
         assert!(matches!(refused, Err(RequestError::TooLarge { max: MAX })), "{refused:?}");
-        engine.put(put("a", vec![b'v'; MAX - 100])).await.expect("it has room for its head");
-        assert!(engine.status().committed <= before + 2, "this one, and perhaps the cluster's version");
-        assert_eq!(engine.reader().revision(), 2);
+        engine.kv().put(&CALLER, put("a", vec![b'v'; MAX - 100])).await.expect("it has room for its head");
+        assert!(
+            engine.member().status().committed <= before + 2,
+            "this one, and perhaps the cluster's version"
+        );
+        assert_eq!(engine.kv().reader().revision(), 2);
     });
     member.stop();
 }
@@ -67,11 +70,11 @@ fn a_request_that_is_too_large_is_not_logged() {
 fn a_sole_voter_keeps_the_leadership() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
-    let (engine, own) = (&member.engine, member.engine.member_id());
-    assert!(engine.is_leader() && !engine.is_learner());
-    assert_eq!(engine.status().leader, Some(own));
-    member.run(async |engine| engine.move_leader(own).await).expect("it has it already");
-    let nobody = member.run(async |engine| engine.move_leader(MemberId(own.0 + 1)).await);
+    let (engine, own) = (&member.engine, member.engine.member().id());
+    assert!(engine.member().is_leader() && !engine.member().is_learner());
+    assert_eq!(engine.member().status().leader, Some(own));
+    member.run(async |engine| engine.cluster().move_leader(&CALLER, own).await).expect("it has it already");
+    let nobody = member.run(async |engine| engine.cluster().move_leader(&CALLER, MemberId(own.0 + 1)).await);
     assert!(matches!(nobody, Err(RequestError::BadTransferee(_))), "{nobody:?}");
     member.stop();
 }

@@ -12,10 +12,12 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest};
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_backend::{Backend, Bucket};
-use ferretcd_engine::{Alone, Config, Engine, StartError};
+use ferretcd_engine::{Alone, Caller, Config, Engine, StartError};
 use prometheus::Registry;
 use tokio::runtime::{Builder, Runtime};
 
+/// Sends every request of the tests.
+pub(crate) const CALLER: Caller = Caller::ANONYMOUS;
 /// Long enough for any machine; reached only by a member that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -36,7 +38,7 @@ impl Member {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("the system has threads and descriptors");
         let engine = Engine::start(config, Arc::new(Alone), &registry, runtime.handle())?;
-        runtime.block_on(engine.publish()).expect("nobody stops it");
+        runtime.block_on(engine.cluster().publish()).expect("nobody stops it");
         Ok(Self { engine, registry, runtime })
     }
 
@@ -92,9 +94,9 @@ pub(crate) fn compaction(revision: i64, physical: bool) -> CompactionRequest {
 
 /// What a client can see of the state: its revision, the newest rows, and the hash of the history.
 pub(crate) async fn state(engine: &Engine) -> (i64, Vec<KeyValue>, u32) {
-    let range = engine.range(everything(0)).await.expect("a running member answers");
+    let range = engine.kv().range(&CALLER, everything(0)).await.expect("a running member answers");
     let rows = range.kvs.iter().map(|row| row.decode().expect("a stored row")).collect();
-    let hash = engine.hash_kv(0).await.expect("nothing is compacted meanwhile").hash;
+    let hash = engine.maintenance().hash_kv(&CALLER, 0).await.expect("nothing is compacted meanwhile").hash;
     (range.header.expect("an answer has a header").revision, rows, hash)
 }
 

@@ -22,7 +22,7 @@ struct Stream {
 
 impl Stream {
     fn new(engine: &Engine) -> Self {
-        Self { session: engine.watch(false), taken: VecDeque::new() }
+        Self { session: engine.watches().open(&CALLER, false), taken: VecDeque::new() }
     }
 
     /// With a watch of one key from a revision on, behind its first answer.
@@ -75,7 +75,7 @@ fn a_write_is_told_to_who_watches_its_key() {
     member.run(async |engine| {
         let mut stream = Stream::of_key(engine, "a", 0).await;
         for (key, revision) in [("b", 2), ("a", 3), ("a", 4)] {
-            engine.put(put(key, "value")).await.expect("a put");
+            engine.kv().put(&CALLER, put(key, "value")).await.expect("a put");
             if key == "a" {
                 assert_eq!(stream.events(1).await, revision);
             }
@@ -92,7 +92,7 @@ fn a_watch_from_now_on_is_not_told_what_was_answered_before() {
         // Open streams keep the hub busy with the puts.
         let mut all = Stream::of_key(engine, "a", 0).await;
         for round in 0..100 {
-            let answer = engine.put(put("a", "value")).await.expect("a put");
+            let answer = engine.kv().put(&CALLER, put("a", "value")).await.expect("a put");
             let revision = answer.header.expect("an answer has a header").revision;
             let mut stream = Stream::new(engine);
             stream.session.create(WatchSpec::new(KeyRange::Key("a".into())));
@@ -109,14 +109,14 @@ fn history_is_told_from_where_it_is_wanted() {
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
         for _ in 0..3000 {
-            engine.put(put("a", "value")).await.expect("a put");
+            engine.kv().put(&CALLER, put("a", "value")).await.expect("a put");
         }
-        engine.flush().await.expect("a commit");
+        engine.maintenance().flush().await.expect("a commit");
         // From the state file, from what both have, and from a revision to come.
         for start in [2, 2900, 3004] {
             let mut stream = Stream::of_key(engine, "a", start).await;
-            engine.put(put("a", "value")).await.expect("a put");
-            let current = engine.reader().revision();
+            engine.kv().put(&CALLER, put("a", "value")).await.expect("a put");
+            let current = engine.kv().reader().revision();
             assert_eq!(stream.events((current - start + 1) as usize).await, current);
         }
     });
@@ -129,9 +129,9 @@ fn history_that_is_gone_ends_the_watch() {
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
         for _ in 0..10 {
-            engine.put(put("a", "value")).await.expect("a put");
+            engine.kv().put(&CALLER, put("a", "value")).await.expect("a put");
         }
-        engine.compact(compaction(5, true)).await.expect("a compaction");
+        engine.kv().compact(&CALLER, compaction(5, true)).await.expect("a compaction");
         let mut stream = Stream::of_key(engine, "a", 4).await;
         assert_eq!(stream.next().await, Delivery::Compacted { id: 0, compacted: 5 });
         stream.session.cancel(0);
@@ -150,7 +150,7 @@ fn a_slow_reader_holds_up_nobody_and_misses_nothing() {
         let mut quick = Stream::of_key(engine, "a", 0).await;
         let value = Bytes::from(vec![b'v'; 1000]);
         for _ in 0..EVENTS {
-            engine.put(put("a", value.clone())).await.expect("a put");
+            engine.kv().put(&CALLER, put("a", value.clone())).await.expect("a put");
         }
         assert_eq!(quick.events(EVENTS).await, EVENTS as i64 + 1);
         let pending = metric(&member.registry, "etcd_debugging_mvcc_pending_events_total");
@@ -194,7 +194,7 @@ fn a_canceled_watch_is_told_nothing_more() {
         assert_eq!(stream.next().await, canceled, "an unknown id has no answer");
         assert_eq!(stream.next().await, Delivery::Created { id: 1, revision: 1 });
         for key in ["a", "b"] {
-            engine.put(put(key, "value")).await.expect("a put");
+            engine.kv().put(&CALLER, put(key, "value")).await.expect("a put");
         }
         assert_eq!(stream.events(1).await, 3);
     });
@@ -206,7 +206,7 @@ fn many_commands_find_room() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
-        let mut session = engine.watch(false);
+        let mut session = engine.watches().open(&CALLER, false);
         let mut deliveries = Vec::new();
         // Commands without an answer: only their being taken makes room.
         for _ in 0..1000 {
@@ -229,7 +229,7 @@ fn streams_end_with_the_member() {
     member.run(async |engine| {
         let ended = Delivery::Ended(End::Stopped);
         let mut before = Stream::of_key(engine, "a", 0).await;
-        engine.end_watches();
+        engine.watches().end_all();
         assert_eq!(before.next().await, ended);
         assert_eq!(Stream::new(engine).next().await, ended);
         engine.stop().await;

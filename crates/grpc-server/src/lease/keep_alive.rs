@@ -15,6 +15,7 @@ use tower::Service;
 
 use super::renewals::Renewals;
 use super::requests::Requests;
+use crate::caller;
 use crate::responses::Responses;
 
 /// Renews leases.
@@ -54,7 +55,8 @@ where
         ready(Ok(Responses::begin(&head.headers, || {
             let call = Connection::begin_call(&head.extensions);
             let requests = Requests::new(body, self.message_bytes_max);
-            Renewals::new(self.engine.clone(), requests, self.drain.watcher(), call)
+            let caller = caller::of(&head.headers, &head.extensions);
+            Renewals::new(&self.engine, caller, requests, self.drain.watcher(), call)
         })))
     }
 }

@@ -13,16 +13,17 @@ use ferretcd_api_proto::etcdserverpb::{
     LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest,
     LeaseTimeToLiveResponse,
 };
-use ferretcd_engine::Engine;
+use ferretcd_engine::Leases;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 pub(crate) use self::keep_alive::KeepAliveService;
+use crate::caller;
 use crate::status::{RpcError, status};
 
 /// Serves the leases of a cluster, but for [keep-alives](KeepAliveService).
 #[derive(Clone, Debug)]
 pub(crate) struct LeaseService {
-    pub(crate) engine: Engine,
+    pub(crate) leases: Leases,
 }
 
 #[async_trait]
@@ -31,14 +32,16 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
-        self.engine.lease_grant(request.into_inner()).await.map(Response::new).map_err(status)
+        let (caller, request) = caller::split(request);
+        self.leases.grant(&caller, request).await.map(Response::new).map_err(status)
     }
 
     async fn lease_revoke(
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        self.engine.lease_revoke(request.into_inner()).await.map(Response::new).map_err(status)
+        let (caller, request) = caller::split(request);
+        self.leases.revoke(&caller, request).await.map(Response::new).map_err(status)
     }
 
     type LeaseKeepAliveStream = tokio_stream::Empty<Result<LeaseKeepAliveResponse, Status>>;
@@ -55,13 +58,15 @@ impl Lease for LeaseService {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        self.engine.lease_time_to_live(request.into_inner()).await.map(Response::new).map_err(status)
+        let (caller, request) = caller::split(request);
+        self.leases.time_to_live(&caller, request).await.map(Response::new).map_err(status)
     }
 
     async fn lease_leases(
         &self,
-        _: Request<LeaseLeasesRequest>,
+        request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        self.engine.lease_leases().await.map(Response::new).map_err(status)
+        let (caller, LeaseLeasesRequest {}) = caller::split(request);
+        self.leases.list(&caller).await.map(Response::new).map_err(status)
     }
 }

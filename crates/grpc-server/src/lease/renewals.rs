@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ferretcd_api_proto::errors::{Error, Untyped};
 use ferretcd_api_proto::etcdserverpb::LeaseKeepAliveResponse;
 use ferretcd_base::LeaseId;
-use ferretcd_engine::{Engine, RequestError};
+use ferretcd_engine::{Caller, Engine, Leases, MemberInfo, RequestError};
 use ferretcd_listen::{DrainWatcher, RunningCall};
 use http_body::Body;
 use prost::Message;
@@ -26,7 +26,9 @@ const RESPONSE_BYTES_MAX: usize = 80;
 
 /// The state of a stream. Everything that it waits for wakes the one task that polls it.
 pub(crate) struct Renewals<B> {
-    engine: Engine,
+    leases: Leases,
+    member: MemberInfo,
+    caller: Caller,
     requests: Requests<B>,
     /// Received, without a response.
     received: VecDeque<LeaseId>,
@@ -49,12 +51,23 @@ where
     B::Error: Into<StdError>,
 {
     pub(super) fn new(
-        engine: Engine,
+        engine: &Engine,
+        caller: Caller,
         requests: Requests<B>,
         drain: DrainWatcher,
         call: Option<RunningCall>,
     ) -> Self {
-        Self { engine, requests, received: VecDeque::new(), waiting: None, end: None, drain, _call: call }
+        Self {
+            leases: engine.leases().clone(),
+            member: engine.member().clone(),
+            caller,
+            requests,
+            received: VecDeque::new(),
+            waiting: None,
+            end: None,
+            drain,
+            _call: call,
+        }
     }
 
     /// Takes the renewals that the client has sent. Ready if there are any, or no more will come.
@@ -82,11 +95,11 @@ where
                         self.received = rest;
                         responses.iter().for_each(|response| write(response, out));
                     }
-                    Err(error) => self.end = Some(renewal_status(&self.engine, error)),
+                    Err(error) => self.end = Some(renewal_status(&self.member, error)),
                 }
             }
             while let Some(id) = self.received.front()
-                && let Some(response) = self.engine.lease_keep_alive_now(*id)
+                && let Some(response) = self.leases.try_renew(&self.caller, *id)
             {
                 self.received.pop_front();
                 write(&response, out);
@@ -94,8 +107,9 @@ where
             if self.received.is_empty() {
                 return Poll::Ready(());
             }
-            let (engine, ids) = (self.engine.clone(), std::mem::take(&mut self.received));
-            self.waiting = Some(Box::pin(async move { engine.lease_keep_alive_all(ids).await }));
+            let (leases, caller) = (self.leases.clone(), self.caller.clone());
+            let ids = std::mem::take(&mut self.received);
+            self.waiting = Some(Box::pin(async move { leases.renew(&caller, ids).await }));
         }
     }
 
@@ -144,9 +158,9 @@ fn write(response: &LeaseKeepAliveResponse, out: &mut BytesMut) {
 }
 
 /// A leader that no quorum confirms sends the client to another member.
-fn renewal_status(engine: &Engine, error: RequestError) -> Status {
+fn renewal_status(member: &MemberInfo, error: RequestError) -> Status {
     match error {
-        RequestError::Timeout if engine.is_leader() => status(Untyped::NotPrimaryLessor),
+        RequestError::Timeout if member.is_leader() => status(Untyped::NotPrimaryLessor),
         error => status(error),
     }
 }

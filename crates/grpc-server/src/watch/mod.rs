@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::WatchRequest;
-use ferretcd_engine::Engine;
+use ferretcd_engine::Watches;
 use ferretcd_interceptors::Metadata;
 use ferretcd_listen::Connection;
 use http::{Request, Response};
@@ -33,6 +33,7 @@ use tower::Service;
 
 use self::metrics::SendMetrics;
 use self::stream::WatchStream;
+use crate::caller;
 use crate::responses::Responses;
 
 /// Bytes that a stream of requests has as a buffer while none comes: few clients send a second one.
@@ -45,7 +46,7 @@ pub(crate) struct WatchService(Arc<Shared>);
 /// What all streams have in common.
 #[derive(Debug)]
 struct Shared {
-    engine: Engine,
+    watches: Watches,
     message_bytes_max: usize,
     progress_interval: Duration,
     metrics: SendMetrics,
@@ -55,13 +56,13 @@ impl WatchService {
     /// A stream sends progress notices each `progress_interval`, if a watch requests them. Messages of clients, and
     /// fragments of large responses, have at most `message_bytes_max` bytes.
     pub(crate) fn register(
-        engine: Engine,
+        watches: Watches,
         message_bytes_max: usize,
         progress_interval: Duration,
         registry: &prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = SendMetrics::register(registry)?;
-        Ok(Self(Arc::new(Shared { engine, message_bytes_max, progress_interval, metrics })))
+        Ok(Self(Arc::new(Shared { watches, message_bytes_max, progress_interval, metrics })))
     }
 
     fn open<B>(&self, request: Request<B>) -> WatchStream
@@ -70,11 +71,13 @@ impl WatchService {
         B::Error: Into<StdError>,
     {
         let requires_leader = Metadata::new(request.headers()).requires_leader();
+        let caller = caller::of(request.headers(), request.extensions());
+        let session = self.0.watches.open(&caller, requires_leader);
         let call = Connection::begin_call(request.extensions());
         let decoder = ProstDecoder::<WatchRequest>::new(BufferSettings::new(REQUEST_BUFFER_BYTES, 0));
         let max = Some(self.0.message_bytes_max);
         let requests = Streaming::new_request(decoder, request.into_body(), None, max);
-        WatchStream::new(Arc::clone(&self.0), requests, requires_leader, call)
+        WatchStream::new(Arc::clone(&self.0), requests, session, call)
     }
 }
 

@@ -56,11 +56,11 @@ impl WatchStream {
     pub(super) fn new(
         shared: Arc<Shared>,
         requests: Streaming<WatchRequest>,
-        requires_leader: bool,
+        session: WatchSession,
         call: Option<RunningCall>,
     ) -> Self {
         Self {
-            session: shared.engine.watch(requires_leader),
+            session,
             shared,
             requests: Some(requests),
             n_creating: 0,
@@ -90,7 +90,7 @@ impl WatchStream {
         let started = Instant::now();
         let mut responses = Responses {
             out: &mut self.out,
-            header: self.shared.engine.header(0),
+            header: self.shared.watches.member().header(0),
             fragment_bytes: self.shared.message_bytes_max,
             sent: Sent::default(),
         };
@@ -105,7 +105,7 @@ impl WatchStream {
                 return;
             }
             if let Some(reason) = self.rejection.take_if(|_| self.n_creating == 0) {
-                let revision = self.shared.engine.reader().revision();
+                let revision = self.shared.watches.member().revision();
                 return self.write(|responses, _| responses.write_rejection(revision, reason));
             }
             let Some(requests) = self.requests.as_mut().filter(|_| self.rejection.is_none()) else { return };

@@ -45,14 +45,14 @@ async fn message_may_come_in_any_number_of_frames() {
     check(&client, PUT, vec![Bytes::new(), whole.clone()], "0").await;
     check(&client, PUT, bytes(&whole), "0").await;
     check(&client, STREAM, bytes(&frame(&everything())), "0").await;
-    assert_eq!(served.engine.reader().revision(), 5, "each of the four puts was carried out once");
+    assert_eq!(served.engine.kv().reader().revision(), 5, "each of the four puts was carried out once");
 
     const INTERNAL: &str = "13";
     check(&client, PUT, vec![Bytes::new()], INTERNAL).await;
     check(&client, PUT, vec![whole.slice(..3)], INTERNAL).await;
     check(&client, PUT, vec![whole.slice(..whole.len() - 1)], INTERNAL).await;
     check(&client, STREAM, vec![Bytes::new()], INTERNAL).await;
-    assert_eq!(served.engine.reader().revision(), 5, "none of these is a put");
+    assert_eq!(served.engine.kv().reader().revision(), 5, "none of these is a put");
 }
 
 #[tokio::test]

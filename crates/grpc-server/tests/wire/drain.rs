@@ -52,7 +52,7 @@ async fn running_call_is_finished() {
 
     request.send_data(put.slice(5000..), true).expect("the call is open");
     assert_eq!(FullResponse::of(response).await.outcome(), "0");
-    assert_eq!(engine.reader().revision(), 2, "the put was carried out");
+    assert_eq!(engine.kv().reader().revision(), 2, "the put was carried out");
     soon("the end of the server", drained).await.expect("no panic");
     soon("the end of the connection", busy.connection).await.expect("no panic").expect("an end in order");
 }

@@ -4,6 +4,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use ferretcd_api_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest,
 };
+use ferretcd_engine::Caller;
 use h2::client::Builder;
 use h2::{Reason, RecvStream, SendStream};
 use prost::Message as _;
@@ -86,7 +87,12 @@ fn renewals(ids: impl IntoIterator<Item = i64>) -> Bytes {
 async fn served(leases: impl IntoIterator<Item = i64>) -> Served {
     let served = Served::start().await;
     for id in leases {
-        served.engine.lease_grant(LeaseGrantRequest { id, ttl: TTL }).await.expect("a free id");
+        served
+            .engine
+            .leases()
+            .grant(&Caller::ANONYMOUS, LeaseGrantRequest { id, ttl: TTL })
+            .await
+            .expect("a free id");
     }
     served
 }
@@ -99,7 +105,12 @@ async fn each_renewal_and_the_half_close_have_a_response() {
         stream.send(renewal(id));
         assert_eq!(stream.next().await, Some((id, ttl)));
     }
-    served.engine.lease_revoke(LeaseRevokeRequest { id: 7 }).await.expect("it is there");
+    served
+        .engine
+        .leases()
+        .revoke(&Caller::ANONYMOUS, LeaseRevokeRequest { id: 7 })
+        .await
+        .expect("it is there");
     stream.send(renewals([7, -8]));
     stream.half_close();
     assert_eq!(stream.rest().await, (vec![(7, 0), (-8, TTL)], "0".to_owned()));

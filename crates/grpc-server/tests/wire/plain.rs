@@ -25,7 +25,7 @@ const VERSION: &str = r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"
 /// Waits for the cluster's version, which the pages show.
 async fn start() -> Served {
     let served = Served::start().await;
-    while served.engine.versions().cluster.is_none() {
+    while served.engine.member().versions().cluster.is_none() {
         // A read of a sole member is done at once; the task that decides the version needs a turn, too.
         tokio::task::yield_now().await;
     }

@@ -57,7 +57,7 @@ async fn streams_that_are_not_read_cost_a_few_responses_each() {
     for index in 0..VALUES {
         served.put(&format!("k{index}"), value.clone()).await;
     }
-    served.engine.flush().await.expect("a commit");
+    served.engine.maintenance().flush().await.expect("a commit");
     let reader = served.client().await;
     let read = async || {
         let response = reader.call(STREAM, &everything()).await;

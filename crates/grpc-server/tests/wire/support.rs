@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
-use ferretcd_engine::{Alone, Engine};
+use ferretcd_engine::{Alone, Caller, Engine};
 use ferretcd_grpc_server::{Config, Server};
 use ferretcd_listen::{Listener, serve};
 use ferretcd_testkit::grpc;
@@ -57,7 +57,7 @@ impl Served {
         let registry = Registry::new();
         let engine = Engine::start(engine_config(dir.path()), Arc::new(Alone), &registry, &Handle::current());
         let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
-        engine.publish().await.expect("it is not stopped");
+        engine.cluster().publish().await.expect("it is not stopped");
         let pages =
             ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
         let server = Server::new(&engine, config, pages, &registry).expect("an empty registry");
@@ -81,7 +81,7 @@ impl Served {
 
     pub(crate) async fn put(&self, key: &str, value: impl Into<Bytes>) {
         let put = PutRequest { key: key.to_owned().into(), value: value.into(), ..PutRequest::default() };
-        self.engine.put(put).await.expect("a put");
+        self.engine.kv().put(&Caller::ANONYMOUS, put).await.expect("a put");
     }
 
     pub(crate) async fn client(&self) -> Client {

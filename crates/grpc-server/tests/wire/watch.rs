@@ -8,6 +8,7 @@ use ferretcd_api_proto::etcdserverpb::{
     PutRequest, RequestOp, ResponseHeader, TxnRequest, WatchCancelRequest, WatchCreateRequest,
     WatchProgressRequest, WatchResponse, request_op,
 };
+use ferretcd_engine::Caller;
 use ferretcd_grpc_server::Config;
 use h2::Reason;
 use prost::Message as _;
@@ -43,7 +44,7 @@ async fn responses_come_in_the_order_of_requests() {
         served.put("a", "value").await;
     }
     let compaction = ferretcd_api_proto::etcdserverpb::CompactionRequest { revision: 4, physical: false };
-    served.engine.compact(compaction).await.expect("a compaction");
+    served.engine.kv().compact(&Caller::ANONYMOUS, compaction).await.expect("a compaction");
     let client = served.client().await;
     let mut stream = Stream::open(&client).await;
     let create = |watch_id, key: &'static str, range_end: &'static str, start_revision| {
@@ -67,7 +68,7 @@ async fn responses_come_in_the_order_of_requests() {
         create(0, "a", "", 3),
     ];
     requests.into_iter().for_each(|request| stream.send(request));
-    let header = served.engine.header(6);
+    let header = served.engine.member().header(6);
     let response = |watch_id| WatchResponse { header: Some(header), watch_id, ..WatchResponse::default() };
     let created = |watch_id| WatchResponse { created: true, ..response(watch_id) };
     let rejected =
@@ -331,7 +332,7 @@ async fn large_responses_are_fragmented_if_allowed() {
         RequestOp { request: Some(request_op::Request::RequestPut(put)) }
     };
     let txn = TxnRequest { success: (0..OPS).map(put).collect(), ..TxnRequest::default() };
-    served.engine.txn(txn).await.expect("the engine's own limit is larger");
+    served.engine.kv().txn(&Caller::ANONYMOUS, txn).await.expect("the engine's own limit is larger");
 
     let response = whole.next().await;
     assert_eq!((response.events.len(), response.fragment), (OPS, false));
@@ -355,7 +356,7 @@ async fn idle_watches_get_progress_notices() {
     assert!(stream.next().await.created && stream.next().await.created);
     for _ in 0..3 {
         let notice = stream.next().await;
-        let header = Some(served.engine.header(1));
+        let header = Some(served.engine.member().header(1));
         assert_eq!(notice, WatchResponse { header, ..WatchResponse::default() });
     }
 }

@@ -1,0 +1,39 @@
+//! What the threads, facets and controllers of a member hand to each other.
+
+use std::sync::Arc;
+
+use crate::apply::inbox::Inbox;
+use crate::flusher::Flusher;
+use crate::lease::lessor::Lessor;
+use crate::maintenance::quota_exceeded::QuotaExceeded;
+use crate::metrics::Metrics;
+use crate::proposer::submissions::Submissions;
+use crate::proposer::waiters::Waiters;
+use crate::replies::{Dispatcher, ReadRounds};
+use crate::shared::Shared;
+use crate::watch::watching::Watching;
+
+/// One end of each queue and of each shared fact. Whatever is built at the start takes from here what it needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Channels {
+    /// Work for the apply thread.
+    pub(crate) inbox: Arc<Inbox>,
+    /// Rows for the thread `state-file`.
+    pub(crate) flusher: Flusher,
+    /// Work for the thread `watch`.
+    pub(crate) watching: Arc<Watching>,
+    /// Requests for the raft driver.
+    pub(crate) submissions: Arc<Submissions>,
+    /// Proposals that wait for their outcome.
+    pub(crate) waiters: Arc<Waiters>,
+    /// Linearizable reads that wait for a read index.
+    pub(crate) read_rounds: Arc<ReadRounds>,
+    /// Requests that wait for the NOSPACE alarm.
+    pub(crate) quota_exceeded: Arc<QuotaExceeded>,
+    /// The countdown of leases.
+    pub(crate) lessor: Arc<Lessor>,
+    /// Outcomes for futures on the runtime.
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Arc<Metrics>,
+}

@@ -1,0 +1,96 @@
+//! Gauges that mirror the state of the member.
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::Engine;
+use crate::engine::WeakEngine;
+
+/// Gauges that show the state at the moment of the scrape; nothing once the member is dropped.
+pub(crate) struct Gauges {
+    engine: WeakEngine,
+    gauges: Vec<Gauge>,
+    cluster_version: IntGaugeVec,
+}
+
+type Read = fn(&Engine) -> i64;
+
+struct Gauge {
+    gauge: IntGauge,
+    read: Read,
+}
+
+const GAUGES: &[(&str, &str, Read)] = &[
+    ("etcd_server_has_leader", "1 if a leader is known.", |e| e.member().status().leader.is_some().into()),
+    ("etcd_server_is_leader", "1 if this member leads.", |e| e.member().is_leader().into()),
+    ("etcd_server_is_learner", "1 if this member is a learner.", |e| e.member().is_learner().into()),
+    ("etcd_server_proposals_committed_total", "The committed index.", |e| {
+        e.member().status().committed as i64
+    }),
+    ("etcd_server_proposals_applied_total", "The applied index.", |e| e.member().status().applied as i64),
+    ("etcd_server_proposals_pending", "Proposals whose answer is to come.", |e| {
+        e.channels().waiters.len() as i64
+    }),
+    ("etcd_server_quota_backend_bytes", "The quota of the state file.", |e| e.maintenance().quota_bytes()),
+    ("etcd_mvcc_db_total_size_in_bytes", "Size of the state file.", |e| {
+        e.maintenance().db_size().total as i64
+    }),
+    ("etcd_mvcc_db_total_size_in_use_in_bytes", "The part of it in use.", |e| {
+        e.maintenance().db_size().in_use as i64
+    }),
+    ("etcd_debugging_mvcc_keys_total", "Keys in the index.", |e| e.kv().reader().key_count() as i64),
+    ("etcd_debugging_mvcc_current_revision", "The newest revision.", |e| e.kv().reader().revision()),
+    ("etcd_debugging_mvcc_compact_revision", "The compacted revision.", |e| e.kv().reader().compacted()),
+    ("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", |e| {
+        e.channels().watching.counts().streams as i64
+    }),
+    ("etcd_debugging_mvcc_watcher_total", "Watches.", |e| e.channels().watching.counts().watchers as i64),
+    ("etcd_debugging_mvcc_slow_watcher_total", "Watches that are behind.", |e| {
+        e.channels().watching.counts().unsynced as i64
+    }),
+    ("etcd_debugging_mvcc_pending_events_total", "Events that wait for their stream.", |e| {
+        e.channels().watching.pending_events() as i64
+    }),
+];
+
+impl Gauges {
+    pub(crate) fn register(engine: &Engine, registry: &Registry) -> Result<(), prometheus::Error> {
+        let member = engine.member().id().to_string();
+        for (name, label, value) in [
+            ("etcd_server_id", "server_id", member.as_str()),
+            ("etcd_server_version", "server_version", ferretcd_api_proto::API_VERSION),
+        ] {
+            let constant = IntGaugeVec::new(Opts::new(name, "Constant 1; the label tells."), &[label])?;
+            constant.with_label_values(&[value]).set(1);
+            registry.register(Box::new(constant))?;
+        }
+        let gauges = GAUGES
+            .iter()
+            .map(|(name, help, read)| Ok(Gauge { gauge: IntGauge::new(*name, *help)?, read: *read }))
+            .collect::<Result<_, prometheus::Error>>()?;
+        let version = Opts::new("etcd_cluster_version", "1 for the version that the cluster runs at.");
+        let cluster_version = IntGaugeVec::new(version, &["cluster_version"])?;
+        registry.register(Box::new(Self { engine: engine.downgrade(), gauges, cluster_version }))
+    }
+}
+
+impl Collector for Gauges {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauges.iter().flat_map(|gauge| gauge.gauge.desc()).chain(self.cluster_version.desc()).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Some(engine) = self.engine.upgrade() else { return Vec::new() };
+        self.cluster_version.reset();
+        if let Some(version) = engine.member().versions().cluster {
+            let label = version.rsplit_once('.').map_or(version.as_str(), |(minor, _)| minor);
+            self.cluster_version.with_label_values(&[label]).set(1);
+        }
+        for Gauge { gauge, read } in &self.gauges {
+            gauge.set(read(&engine));
+        }
+        let gauges = self.gauges.iter().flat_map(|gauge| gauge.gauge.collect());
+        gauges.chain(self.cluster_version.collect()).collect()
+    }
+}

@@ -1,0 +1,117 @@
+//! The way into the log: from a typed request to its typed response.
+
+pub(crate) mod ids;
+pub(crate) mod replicated;
+pub(crate) mod submissions;
+pub(crate) mod waiters;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ferretcd_apply::Command;
+use ferretcd_raft_node::Proposal;
+use tokio::sync::oneshot;
+
+use self::ids::RequestIds;
+use self::replicated::ReplicatedRequest;
+use self::submissions::Submissions;
+use self::waiters::Waiters;
+use crate::channels::Channels;
+use crate::replies::{Reply, outcome};
+use crate::{Caller, MemberInfo, RequestError};
+
+/// Entries that may wait to be applied before proposals are rejected.
+const BACKLOG_MAX: u64 = 5000;
+
+type Submitted = Result<oneshot::Receiver<Result<Reply, RequestError>>, RequestError>;
+
+/// Proposes requests and waits for their outcomes. Clones are cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Proposer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ids: RequestIds,
+    waiters: Arc<Waiters>,
+    submissions: Arc<Submissions>,
+    member: MemberInfo,
+}
+
+impl Proposer {
+    pub(crate) fn new(channels: &Channels, member: MemberInfo) -> Self {
+        let ids = RequestIds::new(member.id(), member.config().boot_unix_ms);
+        let (waiters, submissions) = (Arc::clone(&channels.waiters), Arc::clone(&channels.submissions));
+        Self(Arc::new(Inner { ids, waiters, submissions, member }))
+    }
+
+    /// Proposes a request at once; the future waits for its response. While this member leads, the log has requests
+    /// in the order of these calls.
+    pub(crate) fn propose<'a, R: ReplicatedRequest>(
+        &'a self,
+        caller: &Caller,
+        request: R,
+    ) -> impl Future<Output = Result<R::Response, RequestError>> + Send + use<'a, R> {
+        let submitted = self.submit(caller, request, None);
+        async { self.response::<R>(submitted).await }
+    }
+
+    /// As [`Self::propose`], for what this member may do only as the leader of `term`. The proposal is dropped when
+    /// that term is over.
+    pub(crate) fn propose_as_leader<'a, R: ReplicatedRequest>(
+        &'a self,
+        term: u64,
+        request: R,
+    ) -> impl Future<Output = Result<R::Response, RequestError>> + Send + use<'a, R> {
+        let submitted = self.submit(&Caller::MEMBER, request, Some(term));
+        async { self.response::<R>(submitted).await }
+    }
+
+    fn submit(
+        &self,
+        caller: &Caller,
+        request: impl ReplicatedRequest,
+        only_in_term: Option<u64>,
+    ) -> Submitted {
+        let Inner { ids, waiters, submissions, member } = &*self.0;
+        if member.is_stopping() {
+            return Err(RequestError::Stopped);
+        }
+        if member.n_unapplied() > BACKLOG_MAX {
+            return Err(RequestError::TooManyRequests);
+        }
+        let id = ids.next();
+        let (username, auth_revision) = caller.user();
+        let request = request.into_request();
+        let data = Command { id, username: username.to_owned(), auth_revision, request }.encode();
+        let max = member.config().request_bytes_max;
+        if data.len() > max {
+            return Err(RequestError::TooLarge { max });
+        }
+        let receiver =
+            waiters.register(id, Instant::now(), data.len()).ok_or(RequestError::TooManyRequests)?;
+        submissions.propose(Proposal { only_in_term, ..Proposal::new(id, data) });
+        // `stop` fails the waiters that it finds; a waiter that was registered later finds this.
+        if member.is_stopping() {
+            return Err(RequestError::Stopped);
+        }
+        Ok(receiver)
+    }
+
+    async fn response<R: ReplicatedRequest>(
+        &self,
+        submitted: Submitted,
+    ) -> Result<R::Response, RequestError> {
+        let Reply { revision, response } = outcome(submitted?).await?;
+        let header = self.0.member.header(revision);
+        Ok(R::response(response, header).expect("the state machine responds in the kind of the request"))
+    }
+
+    /// An id for a request, unique in the cluster.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.0.ids.next()
+    }
+
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.0.waiters
+    }
+}
