@@ -17,7 +17,7 @@ pub use page::page;
 
 /// What a server sent back.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The HTTP status; 200 for every outcome of an rpc.
     pub status: StatusCode,
     /// Headers of the response.
@@ -28,7 +28,7 @@ pub struct Answer {
     pub trailers: HeaderMap,
 }
 
-impl Answer {
+impl Response {
     /// `CODE TEXT` of the outcome.
     pub fn outcome(&self) -> String {
         let field = |name| {
@@ -61,7 +61,7 @@ pub async fn call(
     path: &str,
     headers: &[(&str, &[u8])],
     body: Bytes,
-) -> Result<Answer, CallError> {
+) -> Result<Response, CallError> {
     let socket = TcpStream::connect(endpoint.trim_start_matches("http://")).await?;
     let (mut client, connection) = h2::client::handshake(socket).await?;
     let driver = tokio::spawn(connection);
@@ -83,5 +83,5 @@ pub async fn call(
     let trailers = stream.trailers().await?.unwrap_or_default();
     drop(client);
     driver.abort();
-    Ok(Answer { status: head.status, headers: head.headers, body: body.freeze(), trailers })
+    Ok(Response { status: head.status, headers: head.headers, body: body.freeze(), trailers })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Answer, Call, History, Operation, Truth, Violation, is_in_time};
+use super::{Call, History, Operation, Outcome, Truth, Violation, is_in_time};
 use crate::watch_history::{self, Seen};
 
 /// What a history had in it.
@@ -18,26 +18,26 @@ pub struct Summary {
     /// Those of them that took effect nevertheless.
     pub unknown_done: usize,
     /// Changes that watches have reported.
-    pub told: usize,
+    pub events: usize,
 }
 
 /// Checks all requests that have ever changed a store, those that read it, and watches.
 pub fn check(truth: &Truth, history: &History) -> Result<Summary, Violation> {
     let mut summary = requests(truth, &history.operations)?;
-    for (watch, told) in history.told.iter().enumerate() {
+    for (watch, events) in history.watches.iter().enumerate() {
         // A watch that was ended at some moment has reported everything up to some change.
-        let checked = watch_history::check(truth.record(), told, last_revision(told));
-        summary.told += checked.map_err(|source| Violation::Watch { watch, source })?;
+        let checked = watch_history::check(truth.record(), events, last_revision(events));
+        summary.events += checked.map_err(|source| Violation::Watch { watch, source })?;
     }
     Ok(summary)
 }
 
-fn last_revision(told: &watch_history::History) -> i64 {
+fn last_revision(events: &watch_history::History) -> i64 {
     let of_response = |seen: &Seen| match seen {
         Seen::Events { events, .. } => events.last().map(|event| event.row.mod_revision),
         _ => None,
     };
-    told.seen.iter().rev().find_map(of_response).unwrap_or_default()
+    events.seen.iter().rev().find_map(of_response).unwrap_or_default()
 }
 
 fn requests(truth: &Truth, history: &[Operation]) -> Result<Summary, Violation> {
@@ -45,7 +45,7 @@ fn requests(truth: &Truth, history: &[Operation]) -> Result<Summary, Violation> 
     let mut summary = Summary::default();
     for operation in history {
         if let Some((revision, is_change)) = operation.place() {
-            answer(truth, operation)?;
+            agreement(truth, operation)?;
             in_time(&floors, operation, revision, is_change)?;
             *(if is_change { &mut summary.changes } else { &mut summary.reads }) += 1;
         } else {
@@ -57,27 +57,27 @@ fn requests(truth: &Truth, history: &[Operation]) -> Result<Summary, Violation> 
 }
 
 /// A response is what the truth has at its revision.
-fn answer(truth: &Truth, operation: &Operation) -> Result<(), Violation> {
+fn agreement(truth: &Truth, operation: &Operation) -> Result<(), Violation> {
     let text = || format!("{operation:?}");
     let at = |revision| truth.row(&operation.key, revision);
-    match &operation.answer {
-        Answer::Put(revision, before) => {
+    match &operation.outcome {
+        Outcome::Put(revision, before) => {
             made(truth, operation, *revision)?;
             equal_before(*before == at(revision - 1), truth, operation, *revision)
         }
-        Answer::Swapped(revision) => {
+        Outcome::Swapped(revision) => {
             made(truth, operation, *revision)?;
             condition(truth, operation, *revision)
         }
-        Answer::Deleted(revision, Some(before)) => {
+        Outcome::Deleted(revision, Some(before)) => {
             made(truth, operation, *revision)?;
             equal_before(Some(before) == at(revision - 1).as_ref(), truth, operation, *revision)
         }
-        Answer::Deleted(revision, None) => match at(*revision) {
+        Outcome::Deleted(revision, None) => match at(*revision) {
             None => Ok(()),
             expected => Err(Violation::Read { revision: *revision, expected, operation: text() }),
         },
-        Answer::Refused(revision, row) | Answer::Read(revision, row) => {
+        Outcome::Rejected(revision, row) | Outcome::Read(revision, row) => {
             let expected = at(*revision);
             if *row != expected {
                 return Err(Violation::Read { revision: *revision, expected, operation: text() });
@@ -91,7 +91,7 @@ fn answer(truth: &Truth, operation: &Operation) -> Result<(), Violation> {
                 }
             }
         }
-        Answer::Unknown => Ok(()),
+        Outcome::Unknown => Ok(()),
     }
 }
 
@@ -132,7 +132,7 @@ fn condition(truth: &Truth, operation: &Operation, revision: i64) -> Result<(), 
 }
 
 fn in_time(floors: &Floors, operation: &Operation, revision: i64, is_change: bool) -> Result<(), Violation> {
-    let floor = floors.at(operation.asked);
+    let floor = floors.at(operation.sent);
     if is_in_time(revision, floor, is_change) {
         return Ok(());
     }
@@ -163,7 +163,7 @@ fn effects(truth: &Truth, history: &[Operation], floors: &Floors) -> Result<usiz
         if operation.key != change.key || operation.place().is_some_and(|place| place != (revision, true)) {
             return Err(invented());
         }
-        if operation.answer == Answer::Unknown {
+        if operation.outcome == Outcome::Unknown {
             unknown_done += 1;
             condition(truth, operation, revision)?;
             in_time(floors, operation, revision, true)?;
@@ -174,40 +174,40 @@ fn effects(truth: &Truth, history: &[Operation], floors: &Floors) -> Result<usiz
 
 /// Requests to delete, which no value identifies.
 struct Deletes<'a> {
-    answered: HashMap<i64, &'a Operation>,
+    by_revision: HashMap<i64, &'a Operation>,
     /// By key, the one that was sent last in front.
     unknown: HashMap<&'a str, Vec<&'a Operation>>,
 }
 
 impl<'a> Deletes<'a> {
     fn of(history: &'a [Operation]) -> Result<Self, Violation> {
-        let (mut answered, mut unknown) = (HashMap::<_, &Operation>::new(), HashMap::<_, Vec<_>>::new());
+        let (mut by_revision, mut unknown) = (HashMap::<_, &Operation>::new(), HashMap::<_, Vec<_>>::new());
         for operation in history.iter().filter(|operation| operation.call == Call::Delete) {
-            match operation.answer {
-                Answer::Deleted(revision, Some(_)) => {
-                    if let Some(other) = answered.insert(revision, operation) {
+            match operation.outcome {
+                Outcome::Deleted(revision, Some(_)) => {
+                    if let Some(other) = by_revision.insert(revision, operation) {
                         let (first, second) = (format!("{other:?}"), format!("{operation:?}"));
                         return Err(Violation::Shared { revision, first, second });
                     }
                 }
-                Answer::Unknown => unknown.entry(operation.key.as_str()).or_default().push(operation),
+                Outcome::Unknown => unknown.entry(operation.key.as_str()).or_default().push(operation),
                 _ => (),
             }
         }
         for operations in unknown.values_mut() {
-            operations.sort_by_key(|operation| std::cmp::Reverse(operation.asked));
+            operations.sort_by_key(|operation| std::cmp::Reverse(operation.sent));
         }
-        Ok(Self { answered, unknown })
+        Ok(Self { by_revision, unknown })
     }
 
     /// The request that has deleted this row. Those without a response are taken in the order in which they were
     /// sent: if any assignment agrees with time, this one does.
     fn take(&mut self, key: &str, revision: i64, floors: &Floors) -> Option<&'a Operation> {
-        if let Some(operation) = self.answered.get(&revision) {
+        if let Some(operation) = self.by_revision.get(&revision) {
             return Some(operation);
         }
         let operation = self.unknown.get_mut(key)?.pop()?;
-        (floors.at(operation.asked) < revision).then_some(operation)
+        (floors.at(operation.sent) < revision).then_some(operation)
     }
 }
 
@@ -216,7 +216,7 @@ struct Floors(Vec<(Duration, i64)>);
 
 impl Floors {
     fn of(history: &[Operation]) -> Self {
-        let places = history.iter().filter_map(|operation| Some((operation.answered, operation.place()?.0)));
+        let places = history.iter().filter_map(|operation| Some((operation.received, operation.place()?.0)));
         let mut floors: Vec<_> = places.collect();
         floors.sort_unstable();
         let mut highest = 0;
@@ -228,7 +228,7 @@ impl Floors {
     }
 
     fn at(&self, moment: Duration) -> i64 {
-        let before = self.0.partition_point(|(answered, _)| *answered < moment);
+        let before = self.0.partition_point(|(received, _)| *received < moment);
         before.checked_sub(1).map_or(0, |last| self.0[last].1)
     }
 }

@@ -58,15 +58,15 @@ pub enum Call {
     Read,
 }
 
-/// The response. Each with the revision of the header.
+/// The outcome of a request. Each has the revision of the header in the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Outcome {
     /// The row was put, in place of this one.
     Put(i64, Option<Row>),
     /// The condition held, and the row was put.
     Swapped(i64),
     /// The condition did not hold; the row is this one.
-    Refused(i64, Option<Row>),
+    Rejected(i64, Option<Row>),
     /// The row was deleted, or there was none.
     Deleted(i64, Option<Row>),
     /// The row.
@@ -83,11 +83,11 @@ pub struct Operation {
     /// The request.
     pub call: Call,
     /// The response.
-    pub answer: Answer,
+    pub outcome: Outcome,
     /// Not sent before this.
-    pub asked: Duration,
+    pub sent: Duration,
     /// The response was there.
-    pub answered: Duration,
+    pub received: Duration,
 }
 
 /// What clients have noted.
@@ -96,17 +96,17 @@ pub struct History {
     /// Requests, in no order.
     pub operations: Vec<Operation>,
     /// What each watch has reported, from the first revision on.
-    pub told: Vec<watch_history::History>,
+    pub watches: Vec<watch_history::History>,
 }
 
 impl Operation {
     /// The revision of its response, and whether the request has made this revision.
     pub fn place(&self) -> Option<(i64, bool)> {
-        match &self.answer {
-            Answer::Put(revision, _) | Answer::Swapped(revision) => Some((*revision, true)),
-            Answer::Deleted(revision, row) => Some((*revision, row.is_some())),
-            Answer::Refused(revision, _) | Answer::Read(revision, _) => Some((*revision, false)),
-            Answer::Unknown => None,
+        match &self.outcome {
+            Outcome::Put(revision, _) | Outcome::Swapped(revision) => Some((*revision, true)),
+            Outcome::Deleted(revision, row) => Some((*revision, row.is_some())),
+            Outcome::Rejected(revision, _) | Outcome::Read(revision, _) => Some((*revision, false)),
+            Outcome::Unknown => None,
         }
     }
 

@@ -7,7 +7,7 @@ use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::compare::{CompareTarget, TargetUnion};
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_api_proto::etcdserverpb::response_op::Response;
-use ferretcd_testkit::history::{Answer, Call, History, Operation, Row};
+use ferretcd_testkit::history::{Call, History, Operation, Outcome, Row};
 use ferretcd_testkit::{Random, watch_history};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -103,14 +103,14 @@ impl Running {
         let mut progress = self.progress.subscribe();
         let reached = timeout(DEADLINE, progress.wait_for(|progress| progress.changes >= enough)).await;
         let reached = reached.map(|waited| waited.expect("the sender lives in self").changes);
-        reached.unwrap_or_else(|_| panic!("clients are not answered {more} changes within {DEADLINE:?}"));
+        reached.unwrap_or_else(|_| panic!("clients get no {more} responses to changes within {DEADLINE:?}"));
     }
 
     /// Ends the clients, and returns their records.
     pub async fn finish(self) -> History {
         self.progress.send_modify(|progress| progress.is_over = true);
-        let told = self.watchers.join_all().await;
-        History { operations: self.tasks.join_all().await.into_iter().flatten().collect(), told }
+        let watches = self.watchers.join_all().await;
+        History { operations: self.tasks.join_all().await.into_iter().flatten().collect(), watches }
     }
 }
 
@@ -135,12 +135,12 @@ impl Client {
             let count = self.members.len() as u64;
             let member = usize::try_from(self.random.below(count)).expect("there are few members");
             let mut clients = self.members[member].clone();
-            let asked = self.epoch.elapsed();
+            let sent = self.epoch.elapsed();
             // A member without a response in time may still execute the request.
-            let answer = timeout(self.workload.patience, ask(&mut clients, &key, &call)).await;
-            let answer = answer.ok().and_then(Result::ok).unwrap_or(Answer::Unknown);
-            let answered = self.epoch.elapsed();
-            self.note(Operation { key, call, answer, asked, answered });
+            let outcome = timeout(self.workload.patience, ask(&mut clients, &key, &call)).await;
+            let outcome = outcome.ok().and_then(Result::ok).unwrap_or(Outcome::Unknown);
+            let received = self.epoch.elapsed();
+            self.note(Operation { key, call, outcome, sent, received });
             tokio::time::sleep(self.workload.pause).await;
         }
         self.operations
@@ -159,11 +159,11 @@ impl Client {
 
     fn note(&mut self, operation: Operation) {
         let changed = |row: &Option<Row>| row.as_ref().map_or(0, |row| row.changed);
-        let now = match &operation.answer {
-            Answer::Put(revision, _) | Answer::Swapped(revision) => *revision,
-            Answer::Deleted(..) => 0,
-            Answer::Refused(_, row) | Answer::Read(_, row) => changed(row),
-            Answer::Unknown => self.known.get(&operation.key).copied().unwrap_or(0),
+        let now = match &operation.outcome {
+            Outcome::Put(revision, _) | Outcome::Swapped(revision) => *revision,
+            Outcome::Deleted(..) => 0,
+            Outcome::Rejected(_, row) | Outcome::Read(_, row) => changed(row),
+            Outcome::Unknown => self.known.get(&operation.key).copied().unwrap_or(0),
         };
         self.known.insert(operation.key.clone(), now);
         if operation.place().is_some_and(|(_, is_change)| is_change) {
@@ -173,7 +173,7 @@ impl Client {
     }
 }
 
-async fn ask(clients: &mut Clients, key: &str, call: &Call) -> Result<Answer, Status> {
+async fn ask(clients: &mut Clients, key: &str, call: &Call) -> Result<Outcome, Status> {
     let put = |value: &str, prev_kv| pb::PutRequest {
         key: key.to_owned().into(),
         value: value.to_owned().into(),
@@ -183,8 +183,8 @@ async fn ask(clients: &mut Clients, key: &str, call: &Call) -> Result<Answer, St
     let range = pb::RangeRequest { key: key.to_owned().into(), ..Default::default() };
     match call {
         Call::Put { value } => {
-            let answer = clients.kv.put(put(value, true)).await?.into_inner();
-            Ok(Answer::Put(revision(answer.header), answer.prev_kv.map(|row| row_of(&row))))
+            let response = clients.kv.put(put(value, true)).await?.into_inner();
+            Ok(Outcome::Put(revision(response.header), response.prev_kv.map(|row| row_of(&row))))
         }
         Call::Swap { expected, value } => {
             let compare = pb::Compare {
@@ -199,31 +199,33 @@ async fn ask(clients: &mut Clients, key: &str, call: &Call) -> Result<Answer, St
                 success: operation(Request::RequestPut(put(value, false))),
                 failure: operation(Request::RequestRange(range)),
             };
-            let answer = clients.kv.txn(txn).await?.into_inner();
-            let revision = revision(answer.header);
-            match answer.responses.into_iter().next().and_then(|response| response.response) {
-                Some(Response::ResponseRange(range)) if !answer.succeeded => {
-                    Ok(Answer::Refused(revision, range.kvs.first().map(row_of)))
+            let response = clients.kv.txn(txn).await?.into_inner();
+            let revision = revision(response.header);
+            match response.responses.into_iter().next().and_then(|response| response.response) {
+                Some(Response::ResponseRange(range)) if !response.succeeded => {
+                    Ok(Outcome::Rejected(revision, range.kvs.first().map(row_of)))
                 }
-                Some(Response::ResponsePut(_)) if answer.succeeded => Ok(Answer::Swapped(revision)),
-                other => panic!("a transaction (succeeded: {}) is answered with {other:?}", answer.succeeded),
+                Some(Response::ResponsePut(_)) if response.succeeded => Ok(Outcome::Swapped(revision)),
+                other => {
+                    panic!("a transaction (succeeded: {}) has the response {other:?}", response.succeeded)
+                }
             }
         }
         Call::Delete => {
             let delete =
                 pb::DeleteRangeRequest { key: key.to_owned().into(), prev_kv: true, ..Default::default() };
-            let answer = clients.kv.delete_range(delete).await?.into_inner();
-            Ok(Answer::Deleted(revision(answer.header), answer.prev_kvs.first().map(row_of)))
+            let response = clients.kv.delete_range(delete).await?.into_inner();
+            Ok(Outcome::Deleted(revision(response.header), response.prev_kvs.first().map(row_of)))
         }
         Call::Read => {
-            let answer = clients.kv.range(range).await?.into_inner();
-            Ok(Answer::Read(revision(answer.header), answer.kvs.first().map(row_of)))
+            let response = clients.kv.range(range).await?.into_inner();
+            Ok(Outcome::Read(revision(response.header), response.kvs.first().map(row_of)))
         }
     }
 }
 
 fn revision(header: Option<pb::ResponseHeader>) -> i64 {
-    header.expect("every answer has a header").revision
+    header.expect("every response has a header").revision
 }
 
 fn row_of(row: &ferretcd_api_proto::EncodedKeyValue) -> Row {
