@@ -1,4 +1,4 @@
-//! A member that nobody connects to: writes, reads and a transaction as method calls, a restart between them.
+//! A member without clients on a network: writes, reads and a transaction as method calls, a restart between them.
 //!
 //! `cargo run -p ferretcd-engine --example without_network`
 
@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let engine = Engine::start(config(dir.path(), 1), Arc::new(Alone), &Registry::new(), &Handle::current())?;
-    // Returns when the member has elected itself: before that there is nobody to order writes.
+    // Returns when the member has elected itself: before that no leader orders writes.
     engine.cluster().publish().await?;
     let caller = Caller::default();
     let put = PutRequest { key: "color".into(), value: "blue".into(), ..PutRequest::default() };

@@ -36,7 +36,7 @@ pub(crate) struct Flushed {
     pub(crate) took: Duration,
 }
 
-/// What is still to be written, and who waits for it.
+/// What is still to be written, and the callers that wait for it.
 #[derive(Debug, Default)]
 struct Pending {
     batch: Batch,
@@ -46,7 +46,7 @@ struct Pending {
     flush: Vec<oneshot::Sender<()>>,
     then: Vec<Replies>,
     is_stopping: bool,
-    /// Nothing is written any more, for whatever reason; who waits is told so by a dropped sender.
+    /// Nothing is written any more, for whatever reason; a dropped sender reports it to the callers that wait.
     is_over: bool,
 }
 
@@ -115,8 +115,8 @@ impl Flusher {
         self.queue.work.notify_one();
     }
 
-    /// The thread's work: commits until stopped. Each commit is told to `on_flushed`. An error ends it; from
-    /// then on nobody waits for the file any more.
+    /// The thread's work: commits until stopped, and reports each commit to `on_flushed`. An error ends it; from
+    /// then on no caller waits for the file any more.
     pub(crate) fn run(
         &self,
         backend: &Backend,

@@ -75,7 +75,7 @@ fn compactions_in_a_row_are_all_done() {
                     .await
                     .expect("a compaction");
             }
-            // Each waits for its own, whoever is done first.
+            // Each waits for its own, whichever is done first.
             let (one, other) = tokio::join!(
                 engine.kv().compact(&CALLER, compaction(revision - 5, true)),
                 engine.kv().compact(&CALLER, compaction(revision, true))

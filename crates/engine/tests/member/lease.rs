@@ -221,7 +221,7 @@ fn renewals_keep_a_lease_and_write_nothing() {
 }
 
 #[test]
-fn who_hears_that_a_lease_is_over_finds_its_keys_gone() {
+fn keys_are_gone_once_the_end_of_their_lease_is_reported() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(quick(config(dir.path())));
     member.run(async |engine| {

@@ -114,7 +114,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Opens a copy of the state file, as nobody else has it open.
+/// Opens a copy of the state file, which no other process has open.
 pub(crate) fn state_file(dir: &Path) -> Backend {
     let path = dir.join("member/state.redb");
     Backend::open(&path, &ferretcd_backend::Config { cache_bytes: 1 << 20 }).expect("the copy of a good file")

@@ -69,7 +69,7 @@ fn metric(registry: &Registry, name: &str) -> f64 {
 }
 
 #[test]
-fn a_write_is_told_to_who_watches_its_key() {
+fn a_write_is_delivered_to_the_watches_of_its_key() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
@@ -141,7 +141,7 @@ fn history_that_is_gone_ends_the_watch() {
 }
 
 #[test]
-fn a_slow_reader_holds_up_nobody_and_misses_nothing() {
+fn a_slow_reader_delays_no_other_and_misses_nothing() {
     const EVENTS: usize = 2000;
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
