@@ -9,9 +9,6 @@ use super::tree::File;
 const START_LINES_MAX: usize = 60;
 const LINES_MAX: usize = 80;
 
-/// How many longer ones are left. The number may only fall.
-const LEFT: usize = 2;
-
 /// A function, and how many lines of its body hold code.
 struct Function<'a> {
     name: &'a str,
@@ -19,23 +16,8 @@ struct Function<'a> {
     lines: usize,
 }
 
-/// The functions that are too long, when they are more than may be left.
-pub(super) fn check(files: &[File]) -> Vec<Finding> {
-    let found = find(files);
-    if found.len() > LEFT { found } else { Vec::new() }
-}
-
-/// A remark when the number can be lowered.
-pub(super) fn slack(files: &[File]) -> Option<String> {
-    let found = find(files).len();
-    (found < LEFT).then(|| format!("lower LEFT of xtask/src/tidy/functions.rs from {LEFT} to {found}"))
-}
-
-fn find(files: &[File]) -> Vec<Finding> {
-    files.iter().flat_map(in_file).collect()
-}
-
-fn in_file(file: &File) -> Vec<Finding> {
+/// The functions of a file that are too long.
+pub(super) fn check(file: &File) -> Vec<Finding> {
     if !file.is_rust() || file.is_test() {
         return Vec::new();
     }
@@ -91,7 +73,7 @@ mod tests {
 
     fn check(path: &str, text: &str, expected_lines: &[usize]) {
         let file = File { path: path.to_owned(), text: text.to_owned() };
-        let lines: Vec<usize> = in_file(&file).iter().map(|finding| finding.line).collect();
+        let lines: Vec<usize> = super::check(&file).iter().map(|finding| finding.line).collect();
         assert_eq!(lines, expected_lines, "{path}: {text}");
     }
 

@@ -36,7 +36,7 @@ pub(crate) fn run(options: &[&str]) -> TaskResult {
         [] => check(&tree, &mut stdout),
         ["--graph"] => Ok(graph::print(&tree, &mut stdout)?),
         ["--words"] => {
-            let found = words::find(&tree.files);
+            let found: Vec<Finding> = tree.files.iter().flat_map(words::check).collect();
             found.iter().try_for_each(|finding| writeln!(stdout, "{finding}"))?;
             Ok(writeln!(stdout, "{} in all", found.len())?)
         }
@@ -48,7 +48,7 @@ pub(crate) fn run(options: &[&str]) -> TaskResult {
 fn check(tree: &Tree, stdout: &mut impl std::io::Write) -> TaskResult {
     let mut violations = violations(tree);
     violations.sort();
-    for warning in warnings(tree) {
+    for warning in tree.files.iter().filter_map(sources::long_file) {
         writeln!(stdout, "warning: {warning}")?;
     }
     for violation in &violations {
@@ -66,12 +66,6 @@ fn check(tree: &Tree, stdout: &mut impl std::io::Write) -> TaskResult {
     Err(format!("tidy: {} violations{stale}", violations.len()).into())
 }
 
-fn warnings(tree: &Tree) -> impl Iterator<Item = String> {
-    let long_files = tree.files.iter().filter_map(sources::long_file).map(|finding| finding.to_string());
-    let lower = [functions::slack(&tree.files), words::slack(&tree.files), imports::slack(tree)];
-    long_files.chain(lower.into_iter().flatten())
-}
-
 fn violations(tree: &Tree) -> Vec<Finding> {
     let of_packages = tree.packages.iter().flat_map(|package| {
         let manifest = tree.manifest(package);
@@ -82,14 +76,14 @@ fn violations(tree: &Tree) -> Vec<Finding> {
     let of_files = tree.files.iter().flat_map(|file| {
         let mut found = texts::check(file);
         found.extend(sources::check(file));
+        found.extend(functions::check(file));
+        found.extend(words::check(file));
         found
     });
     let members: Vec<_> = tree.packages.iter().map(|package| tree.manifest(package)).collect();
     of_packages
         .chain(of_files)
         .chain(manifests::check(tree.root_manifest(), &members))
-        .chain(functions::check(&tree.files))
-        .chain(words::check(&tree.files))
         .chain(imports::check(tree))
         .collect()
 }

@@ -7,9 +7,6 @@ use super::finding::Finding;
 use super::rust::{self, is_name};
 use super::tree::File;
 
-/// How many are left. The number may only fall.
-const LEFT: usize = 99;
-
 /// What is avoided, and what stands in its place.
 const WORDS: &[(&[&str], &str)] = &[
     (
@@ -29,24 +26,8 @@ const QUOTED: &[(&str, &str)] = &[];
 /// Keywords that a declared name follows.
 const DECLARATIONS: &[&str] = &["fn", "mod", "struct", "enum", "trait", "type", "const", "static"];
 
-/// Every such word, when they are more than may be left.
-pub(super) fn check(files: &[File]) -> Vec<Finding> {
-    let found = find(files);
-    if found.len() > LEFT { found } else { Vec::new() }
-}
-
-/// A remark when the number can be lowered.
-pub(super) fn slack(files: &[File]) -> Option<String> {
-    let found = find(files).len();
-    (found < LEFT).then(|| format!("lower LEFT of xtask/src/tidy/words.rs from {LEFT} to {found}"))
-}
-
-/// Every such word of the repository.
-pub(super) fn find(files: &[File]) -> Vec<Finding> {
-    files.iter().flat_map(in_file).collect()
-}
-
-fn in_file(file: &File) -> Vec<Finding> {
+/// Every such word of a file.
+pub(super) fn check(file: &File) -> Vec<Finding> {
     let (prose, names) = parts(file);
     let quoted = |line: &str| QUOTED.iter().any(|(path, part)| file.path == *path && line.contains(part));
     let of_prose = prose
@@ -146,7 +127,7 @@ mod tests {
 
     fn check(path: &str, text: &str, expected: &[(usize, &str)]) {
         let file = File { path: path.to_owned(), text: text.to_owned() };
-        let found = in_file(&file);
+        let found = super::check(&file);
         let found: Vec<(usize, &str)> =
             found.iter().map(|finding| (finding.line, finding.message.split('`').nth(1).unwrap())).collect();
         assert_eq!(found, expected, "{path}: {text}");

@@ -12,24 +12,15 @@ use self::modules::Modules;
 use super::finding::Finding;
 use super::tree::{Package, Tree};
 
-/// How many files are still in circles of more than two. The number may only fall.
-const LEFT: usize = 14;
-
 /// A circle: its files in alphabetical order, and for each file the others of the circle that it imports from.
 pub(super) struct Circle {
     pub(super) files: Vec<(String, Vec<String>)>,
 }
 
-/// The circles of more than two files, when more files are in them than may be left.
+/// Refuses circles of more than two files.
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
-    let circles = long_circles(tree);
-    if files_in(&circles) > LEFT { circles.iter().map(finding).collect() } else { Vec::new() }
-}
-
-/// A remark when the number can be lowered.
-pub(super) fn slack(tree: &Tree) -> Option<String> {
-    let files = files_in(&long_circles(tree));
-    (files < LEFT).then(|| format!("lower LEFT of xtask/src/tidy/imports/mod.rs from {LEFT} to {files}"))
+    let circles = tree.packages.iter().flat_map(|package| circles_of(tree, package));
+    circles.filter(|circle| circle.files.len() > 2).map(|circle| finding(&circle)).collect()
 }
 
 /// All circles of a package, those of two files included.
@@ -45,15 +36,6 @@ pub(super) fn circles_of(tree: &Tree, package: &Package) -> Vec<Circle> {
         Circle { files }
     };
     circles::circles(&edges).into_iter().map(circle).collect()
-}
-
-fn long_circles(tree: &Tree) -> Vec<Circle> {
-    let circles = tree.packages.iter().flat_map(|package| circles_of(tree, package));
-    circles.filter(|circle| circle.files.len() > 2).collect()
-}
-
-fn files_in(circles: &[Circle]) -> usize {
-    circles.iter().map(|circle| circle.files.len()).sum()
 }
 
 fn finding(circle: &Circle) -> Finding {
