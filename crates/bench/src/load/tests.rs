@@ -206,7 +206,7 @@ fn a_schedule_does_not_wait_for_responses() {
 /// The ids of the leases that were to be renewed, by stream, in order.
 type Renewed = Arc<Mutex<BTreeMap<u32, Vec<i64>>>>;
 
-/// Answers each renewal with this TTL.
+/// Responds to each renewal with this TTL.
 fn serve_renewals(ttl: i64) -> (SocketAddr, Renewed, Runtime) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();

@@ -88,7 +88,7 @@ impl Session {
     }
 }
 
-/// Whose data a load finds.
+/// The data that a load finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Store {
     Own,

@@ -68,7 +68,7 @@ impl Connection {
         self.received
     }
 
-    /// Asks for as many watchers as the server's window has room for, and writes what is to be written.
+    /// Requests as many watchers as the server's window has room for, and writes the output.
     pub(super) fn flush(&mut self) -> Outcome<()> {
         while let Some(watcher) = self.to_create.clone().next() {
             let message = create_message(&self.plan, watcher);
