@@ -17,36 +17,24 @@ pub(crate) const RECOMMENDED_QUOTA_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Diagnostic {
     Source(SourceDiagnostic),
-    IgnoredFlag {
-        name: &'static str,
-    },
-    NoEffect {
-        name: &'static str,
-    },
+    IgnoredFlag { name: &'static str },
+    NoEffect { name: &'static str },
     SinglePort,
     DefaultName,
-    DefaultDataDir {
-        path: PathBuf,
-    },
-    DefaultSnapshotCount {
-        count: u64,
-    },
-    DefaultCatchupEntries {
-        entries: u64,
-    },
-    LargeRequests {
-        bytes: u64,
-    },
-    LargeQuota {
-        bytes: u64,
-    },
-    ShortWatchProgress {
-        min: Duration,
-    },
-    AdvertisedHost {
-        host: String,
-    },
+    DefaultDataDir { path: PathBuf },
+    DefaultSnapshotCount { count: u64 },
+    DefaultCatchupEntries { entries: u64 },
+    LargeRequests { bytes: u64 },
+    LargeQuota { bytes: u64 },
+    ShortWatchProgress { min: Duration },
+    AdvertisedHost { host: String },
     JournalUnavailable,
+    Security(SecurityDiagnostic),
+}
+
+/// A log line about encryption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SecurityDiagnostic {
     CertificateUnused {
         url: Url,
         port: Port,
@@ -120,6 +108,14 @@ impl Diagnostic {
             Self::JournalUnavailable => {
                 warn!("the systemd journal can't be reached; logging to stderr instead");
             }
+            Self::Security(diagnostic) => diagnostic.log(),
+        }
+    }
+}
+
+impl SecurityDiagnostic {
+    fn log(&self) {
+        match self {
             Self::CertificateUnused { url, port: Port::Client } => warn!(
                 "client-url" = url.as_str(),
                 "scheme is http or unix while key and cert files are present; ignoring key and cert files"

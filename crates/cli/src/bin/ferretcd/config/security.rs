@@ -8,7 +8,7 @@ use ferretcd_membership::{Scheme, Url};
 use ferretcd_tls::{Allowed, KeyFiles, Protocol};
 
 use super::check::tls_version;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SecurityDiagnostic};
 use crate::error::ConfigError;
 
 /// Whether certificates are restricted, and none is requested.
@@ -71,7 +71,9 @@ pub(super) fn security(
     let newest = tls_version(&settings.text("tls-max-version"))?;
     let protocol = Protocol::new(oldest, newest, &cipher_suites)?;
     if !protocol.unsupported().is_empty() {
-        diagnostics.push(Diagnostic::SuitesUnsupported { names: protocol.unsupported().to_vec() });
+        diagnostics.push(Diagnostic::Security(SecurityDiagnostic::SuitesUnsupported {
+            names: protocol.unsupported().to_vec(),
+        }));
     }
     let client = CLIENT.read(settings, false, diagnostics)?;
     let check_remote = !settings.bool("peer-skip-client-san-verification");
@@ -129,17 +131,20 @@ impl Flags {
         };
         let port = self.port;
         if security.files.is_some() && restricts_in_vain(&security) {
-            diagnostics.push(Diagnostic::CertificateNotRequested { port, flag: self.client_cert_auth });
+            diagnostics.push(Diagnostic::Security(SecurityDiagnostic::CertificateNotRequested {
+                port,
+                flag: self.client_cert_auth,
+            }));
         }
         if !security.auto {
             return Ok(security);
         }
         if security.files.is_some() {
-            diagnostics.push(Diagnostic::AutoTlsUnused { port });
+            diagnostics.push(Diagnostic::Security(SecurityDiagnostic::AutoTlsUnused { port }));
             return Ok(PortSecurity { auto: false, ..security });
         }
         if security.client_cert_auth || security.trusted_ca.is_some() || restricts_in_vain(&security) {
-            diagnostics.push(Diagnostic::AutoTlsWithoutAuth { port });
+            diagnostics.push(Diagnostic::Security(SecurityDiagnostic::AutoTlsWithoutAuth { port }));
         }
         Ok(PortSecurity {
             client_files: None,
@@ -174,10 +179,12 @@ fn find_unused(port: Port, security: &PortSecurity, urls: &[Url], diagnostics: &
     };
     for url in urls.iter().filter(is_clear) {
         if security.has_certificate() {
-            diagnostics.push(Diagnostic::CertificateUnused { url: url.clone(), port });
+            diagnostics
+                .push(Diagnostic::Security(SecurityDiagnostic::CertificateUnused { url: url.clone(), port }));
         }
         if security.client_cert_auth {
-            diagnostics.push(Diagnostic::CertAuthUnused { url: url.clone(), port });
+            diagnostics
+                .push(Diagnostic::Security(SecurityDiagnostic::CertAuthUnused { url: url.clone(), port }));
         }
     }
 }
@@ -197,9 +204,10 @@ mod tests {
         assert_eq!(try_config(flags).unwrap_err().to_string(), expected, "{flags:?}");
     }
 
-    fn check_notice(flags: &[&str], expected: &Diagnostic) {
+    fn check_diagnostic(flags: &[&str], expected: &SecurityDiagnostic) {
         let (_, diagnostics) = try_config(flags).unwrap();
-        assert!(diagnostics.contains(expected), "{flags:?}: {diagnostics:?}");
+        let expected = Diagnostic::Security(expected.clone());
+        assert!(diagnostics.contains(&expected), "{flags:?}: {diagnostics:?}");
     }
 
     fn url(text: &str) -> Url {
@@ -254,38 +262,38 @@ mod tests {
     #[test]
     fn unused_settings_are_diagnostics() {
         let plain = || url("http://localhost:2379");
-        check_notice(&FILES, &Diagnostic::CertificateUnused { url: plain(), port: Port::Client });
-        check_notice(
+        check_diagnostic(&FILES, &SecurityDiagnostic::CertificateUnused { url: plain(), port: Port::Client });
+        check_diagnostic(
             &["--client-cert-auth"],
-            &Diagnostic::CertAuthUnused { url: plain(), port: Port::Client },
+            &SecurityDiagnostic::CertAuthUnused { url: plain(), port: Port::Client },
         );
-        let peer = Diagnostic::CertAuthUnused { url: url("http://localhost:2380"), port: Port::Peer };
-        check_notice(&["--peer-client-cert-auth"], &peer);
-        check_notice(
+        let peer = SecurityDiagnostic::CertAuthUnused { url: url("http://localhost:2380"), port: Port::Peer };
+        check_diagnostic(&["--peer-client-cert-auth"], &peer);
+        check_diagnostic(
             &[&FILES[..], &["--auto-tls"]].concat(),
-            &Diagnostic::AutoTlsUnused { port: Port::Client },
+            &SecurityDiagnostic::AutoTlsUnused { port: Port::Client },
         );
         let flags = ["--peer-auto-tls", "--peer-trusted-ca-file=ca.pem"];
-        check_notice(&flags, &Diagnostic::AutoTlsWithoutAuth { port: Port::Peer });
+        check_diagnostic(&flags, &SecurityDiagnostic::AutoTlsWithoutAuth { port: Port::Peer });
         assert_eq!(config(&flags).server.security.peer.trusted_ca, None);
-        let not_requested = |port, flag| Diagnostic::CertificateNotRequested { port, flag };
+        let not_requested = |port, flag| SecurityDiagnostic::CertificateNotRequested { port, flag };
         for restriction in ["--client-cert-allowed-cn=a", "--client-crl-file=r.pem"] {
             let flags = [&FILES[..], &[restriction]].concat();
             let expected = not_requested(Port::Client, "client-cert-auth");
-            check_notice(&flags, &expected);
+            check_diagnostic(&flags, &expected);
             let (_, diagnostics) = try_config(&[&flags[..], &["--trusted-ca-file=ca.pem"]].concat()).unwrap();
-            assert!(!diagnostics.contains(&expected), "{diagnostics:?}");
-            check_notice(
+            assert!(!diagnostics.contains(&Diagnostic::Security(expected)), "{diagnostics:?}");
+            check_diagnostic(
                 &["--auto-tls", restriction],
-                &Diagnostic::AutoTlsWithoutAuth { port: Port::Client },
+                &SecurityDiagnostic::AutoTlsWithoutAuth { port: Port::Client },
             );
         }
         let flags = ["--peer-cert-file=c", "--peer-key-file=k", "--peer-cert-allowed-hostname=h"];
-        check_notice(&flags, &not_requested(Port::Peer, "peer-client-cert-auth"));
+        check_diagnostic(&flags, &not_requested(Port::Peer, "peer-client-cert-auth"));
         let names = vec!["TLS_RSA_WITH_AES_128_CBC_SHA".to_owned()];
-        check_notice(
+        check_diagnostic(
             &["--cipher-suites=TLS_RSA_WITH_AES_128_CBC_SHA"],
-            &Diagnostic::SuitesUnsupported { names },
+            &SecurityDiagnostic::SuitesUnsupported { names },
         );
     }
 
