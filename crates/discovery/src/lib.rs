@@ -8,6 +8,18 @@
 //! * [`Discovery`]: which of the two, as plain data: [`SrvRecords`] or a [`Registry`].
 //! * [`find_by_srv`]: blocks on the name service.
 //! * [`register`]: waits in the registry until all founders are there.
+//!
+//! ```no_run
+//! use ferretcd_base::MemberId;
+//! use ferretcd_discovery::{Registry, register};
+//!
+//! # async fn example() -> Result<(), ferretcd_discovery::Error> {
+//! let registry = Registry::new(["http://10.0.0.9:2379"], "my-cluster");
+//! let members = register(&registry, MemberId(1), "a=http://10.0.0.1:2380").await?;
+//! assert!(members.contains_key("a"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod registry;
 mod settings;
