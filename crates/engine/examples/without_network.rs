@@ -1,4 +1,4 @@
-//! A member without clients on a network: writes, reads and a transaction as method calls, a restart between them.
+//! A member without a network: writes, reads and a transaction as method calls, a restart between them.
 //!
 //! `cargo run -p ferretcd-engine --example without_network`
 
@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let engine = Engine::start(config(dir.path(), 1), Arc::new(Alone), &Registry::new(), &Handle::current())?;
-    // Returns when the member has elected itself: before that no leader orders writes.
+    // Returns when the member has elected itself: before that there is no leader to order writes.
     engine.cluster().publish().await?;
     let caller = Caller::default();
     let put = PutRequest { key: "color".into(), value: "blue".into(), ..PutRequest::default() };
@@ -48,7 +48,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// `life` differs in each start on a directory.
-fn config(dir: &Path, life: u64) -> Config {
-    Config::new("default", dir, "http://localhost:2380", life)
+/// `run` differs in each start on a directory.
+fn config(dir: &Path, run: u64) -> Config {
+    Config::new("default", dir, "http://localhost:2380", run)
 }

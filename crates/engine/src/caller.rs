@@ -50,3 +50,17 @@ impl Caller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_name_authenticated_users_alone() {
+        let of = |identity| Caller { identity, ..Caller::ANONYMOUS };
+        let user = of(Identity::User { name: "alice".into(), auth_revision: 3 });
+        assert_eq!(user.user(), ("alice", 3));
+        assert_eq!(of(Identity::CommonName("alice".into())).user(), ("", 0));
+        assert_eq!(Caller::MEMBER.user(), ("", 0));
+    }
+}

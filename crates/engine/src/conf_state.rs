@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_is_etcds() {
+    fn text_of_etcd_is_read() {
         let check = |text: &str, expected| {
             assert_eq!(from_json(text.as_bytes()).expect("etcd's text"), expected, "{text}");
         };

@@ -11,9 +11,9 @@ use ferretcd_data_dir::{Bootstrap, Paths, StateConfig};
 pub struct Config {
     /// The member's name, under which a founder is listed in `bootstrap`.
     pub name: String,
-    /// The data directory; the engine lives in its sub-directory `member`.
+    /// The data directory; the member's files are in its sub-directory `member`.
     pub data_dir: PathBuf,
-    /// Where the log lives; `None` for `wal` in the member's directory.
+    /// The directory of the log; `None` for `wal` in the member's directory.
     pub wal_dir: Option<PathBuf>,
     /// Where clients reach the member; published in the cluster.
     pub client_urls: Vec<String>,
@@ -30,7 +30,7 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a follower waits for its leader.
     pub election: Duration,
-    /// Whether a candidate first asks whether it could win.
+    /// Whether a candidate first finds out whether it could win.
     pub pre_vote: bool,
     /// Whether a sole voter campaigns at once instead of waiting for an election timeout.
     pub advance_ticks: bool,

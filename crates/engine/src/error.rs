@@ -98,8 +98,8 @@ impl From<ferretcd_mvcc::ReadError> for RequestError {
 }
 
 impl From<ferretcd_raft_node::Rejected> for RequestError {
-    fn from(refused: ferretcd_raft_node::Rejected) -> Self {
-        match refused {
+    fn from(rejected: ferretcd_raft_node::Rejected) -> Self {
+        match rejected {
             ferretcd_raft_node::Rejected::Full => Self::TooManyRequests,
             ferretcd_raft_node::Rejected::Stopped => Self::Stopped,
         }

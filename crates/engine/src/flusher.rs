@@ -16,8 +16,8 @@ use crate::replies::{Dispatcher, Replies};
 
 /// Bytes of rows after which a commit does not wait for its time.
 const COMMIT_BYTES: usize = 16 << 20;
-/// Bytes of rows at which applying waits for the state file. Clients see it as requests refused when too
-/// many wait to be applied.
+/// Bytes of rows at which applying waits for the state file. Clients see it as requests rejected because
+/// too many wait to be applied.
 const PENDING_BYTES_MAX: usize = 4 * COMMIT_BYTES;
 
 /// When the state file is written.
@@ -36,7 +36,7 @@ pub(crate) struct Flushed {
     pub(crate) took: Duration,
 }
 
-/// What is still to be written, and the callers that wait for it.
+/// Rows that are still to be written, and the requests that wait for them.
 #[derive(Debug, Default)]
 struct Pending {
     batch: Batch,
@@ -46,7 +46,7 @@ struct Pending {
     flush: Vec<oneshot::Sender<()>>,
     then: Vec<Replies>,
     is_stopping: bool,
-    /// Nothing is written any more, for whatever reason; a dropped sender reports it to the callers that wait.
+    /// Nothing is written any more. The senders of requests that wait are dropped.
     is_over: bool,
 }
 
@@ -115,8 +115,8 @@ impl Flusher {
         self.queue.work.notify_one();
     }
 
-    /// The thread's work: commits until stopped, and reports each commit to `on_flushed`. An error ends it; from
-    /// then on no caller waits for the file any more.
+    /// The thread's work: commits until stopped, and calls `on_flushed` after each commit. An error ends it; from
+    /// then on no request waits for the file any more.
     pub(crate) fn run(
         &self,
         backend: &Backend,

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_heartbeat_is_late_after_two_intervals_of_one_term() {
+    fn heartbeat_is_late_after_two_intervals_of_one_term() {
         let interval = Duration::from_millis(100);
         let mut heartbeats = Heartbeats { interval, last: HashMap::new() };
         let begun = Instant::now();

@@ -266,7 +266,7 @@ impl ApplyLoop {
             self.channels.shared.publish(&self.machine);
         }
         if turn.changed_group {
-            // Until the new member has told its version.
+            // Until the version of the new member is known.
             self.channels.shared.are_all_ferretcd.store(false, Ordering::Release);
             // Of two voters one may have left: if this one forgot that, no other member could tell it that it votes alone.
             drop(self.channels.flusher.flush());

@@ -86,7 +86,7 @@ impl Cluster {
             );
             return;
         }
-        // Which voters have answered lately the core forgets with each election timeout; `transfer_to` waits for that.
+        // Which voters are active the core forgets with each election timeout; `transfer_to` waits for that.
         let others = membership.voters().filter(|id| *id != own && !self.needs_snapshot(*id));
         let heard = others.filter_map(|id| Some((self.peers.active_since(id)?, id)));
         let Some((_, to)) = heard.min() else {

@@ -15,7 +15,7 @@ pub(super) struct Work {
     /// Streams with commands; new and closed ones are among them. At most one entry for each.
     pub(super) noted: Vec<Arc<Link>>,
     /// The response to the history request that is under way, and how long it took.
-    pub(super) answer: Option<(HistoryResponse, Duration)>,
+    pub(super) history: Option<(HistoryResponse, Duration)>,
     /// Streams that require a leader must end.
     pub(super) is_leaderless: bool,
     /// All streams must end, and from now on new ones at once.
@@ -83,8 +83,8 @@ impl Inbox {
         true
     }
 
-    pub(super) fn answer(&self, answer: HistoryResponse, took: Duration) {
-        self.add(|work| work.answer = Some((answer, took)));
+    pub(super) fn history(&self, response: HistoryResponse, took: Duration) {
+        self.add(|work| work.history = Some((response, took)));
     }
 
     pub(super) fn leader_lost(&self) {
@@ -134,7 +134,7 @@ impl Inbox {
 impl Work {
     fn is_empty(&self) -> bool {
         let must_end = self.is_leaderless || self.is_ended || self.stop;
-        self.noted.is_empty() && self.answer.is_none() && !must_end
+        self.noted.is_empty() && self.history.is_none() && !must_end
     }
 }
 

@@ -67,17 +67,17 @@ impl WatchSession {
         self.link.has_room()
     }
 
-    /// Creates a watch; answered with [`Delivery::Created`] or [`Delivery::Rejected`].
+    /// Creates a watch. The response is [`Delivery::Created`] or [`Delivery::Rejected`].
     pub fn create(&self, spec: WatchSpec) {
         self.send(Command::Create(spec));
     }
 
-    /// Ends a watch; answered with [`Delivery::Canceled`] if there is one of this id.
+    /// Ends a watch. The response is [`Delivery::Canceled`] if there is one of this id.
     pub fn cancel(&self, id: WatchId) {
         self.send(Command::Cancel(id));
     }
 
-    /// Requests the progress of all watches; answered with [`Delivery::Progress`] when all are up to date.
+    /// Requests the progress of all watches. The response is [`Delivery::Progress`], when all are up to date.
     pub fn progress(&self) {
         self.send(Command::Progress);
     }

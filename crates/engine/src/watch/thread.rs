@@ -98,9 +98,9 @@ impl WatchThread {
             self.hub.end_all(End::Stopped);
         }
         advanced?;
-        if let Some((answer, read)) = work.answer {
+        if let Some((response, read)) = work.history {
             let (deliveries, bytes) = self.outcome.sums();
-            self.hub.supply(answer)?;
+            self.hub.supply(response)?;
             let sums = self.outcome.sums();
             let served = Served { read, deliveries: sums.0 - deliveries, bytes: sums.1 - bytes };
             self.pace.served(now, processor_time(), served);

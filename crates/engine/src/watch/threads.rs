@@ -29,7 +29,7 @@ impl WatchThreads {
             spawn("watch-history", move || {
                 for request in wanted {
                     let begun = Instant::now();
-                    watching.inbox.answer(request.read(&reader), begun.elapsed());
+                    watching.inbox.history(request.read(&reader), begun.elapsed());
                 }
             })
         };

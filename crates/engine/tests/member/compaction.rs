@@ -39,7 +39,7 @@ fn rows_in_file(member: &Member) -> u64 {
     state_file(copied.path()).view().count(Bucket::Key).expect("a readable file")
 }
 
-/// Rows that compactions of this life have removed.
+/// Rows that compactions of this run have removed.
 fn removed(member: &Member) -> u64 {
     let families = member.registry.gather();
     let family =
@@ -48,7 +48,7 @@ fn removed(member: &Member) -> u64 {
 }
 
 #[test]
-fn a_physical_compaction_ends_when_the_rows_are_gone() {
+fn physical_compaction_returns_when_the_rows_are_removed() {
     let dir = tempfile::tempdir().expect("a directory");
     // Nothing but the request itself makes the member write its file.
     let member = Member::start(Config { compaction_batch: 50, ..lazy(dir.path()) });
@@ -62,7 +62,7 @@ fn a_physical_compaction_ends_when_the_rows_are_gone() {
 }
 
 #[test]
-fn compactions_in_a_row_are_all_done() {
+fn consecutive_compactions_all_finish() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     let revision = fill(&member, 10, 10);
@@ -75,7 +75,7 @@ fn compactions_in_a_row_are_all_done() {
                     .await
                     .expect("a compaction");
             }
-            // Each waits for its own, whichever is done first.
+            // Each request waits for its own compaction, in whatever order they end.
             let (one, other) = tokio::join!(
                 engine.kv().compact(&CALLER, compaction(revision - 5, true)),
                 engine.kv().compact(&CALLER, compaction(revision, true))
@@ -91,7 +91,7 @@ fn compactions_in_a_row_are_all_done() {
 }
 
 #[test]
-fn an_interrupted_compaction_goes_on_in_the_next_life() {
+fn interrupted_compaction_goes_on_after_a_restart() {
     const KEYS: usize = 300;
     let dir = tempfile::tempdir().expect("a directory");
     // One step, then nothing for an hour.
@@ -116,7 +116,7 @@ fn an_interrupted_compaction_goes_on_in_the_next_life() {
                 engine.maintenance().flush().await.expect("a commit");
             }
         });
-        finished.await.expect("nobody has to ask for the rest");
+        finished.await.expect("the rest needs no request");
         let old = engine.kv().range(&CALLER, everything(revision - 1)).await;
         assert!(matches!(old, Err(RequestError::Apply(ApplyError::Compacted { .. }))), "{old:?}");
         let rows = engine
@@ -133,7 +133,7 @@ fn an_interrupted_compaction_goes_on_in_the_next_life() {
 }
 
 #[test]
-fn what_is_gone_or_not_there_yet_is_not_compacted() {
+fn compacted_and_future_revisions_are_rejected() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     let revision = fill(&member, 1, 5);
@@ -149,7 +149,7 @@ fn what_is_gone_or_not_there_yet_is_not_compacted() {
 
 #[test]
 fn reads_of_the_newest_state_are_never_compacted() {
-    // Small stores are read where it is asked for, larger ones on threads that may block.
+    // Small stores are read on the caller's thread, larger ones on threads that may block.
     for (keys, writes) in [(20, 300), (600, 100)] {
         read_while_compacting(keys, writes);
     }
@@ -173,7 +173,7 @@ fn read_while_compacting(keys: usize, writes: usize) {
                         .range(&CALLER, range)
                         .await
                         .unwrap_or_else(|error| panic!("failed to {error}"));
-                    let revision = range.header.expect("an answer has a header").revision;
+                    let revision = range.header.expect("a response has a header").revision;
                     assert!(revision >= seen, "revision {revision} after {seen}");
                     assert_eq!(range.kvs.len(), keys, "at {revision}");
                     let revisions = range.kvs.iter().map(|row| row.decode().expect("a row").mod_revision);
@@ -188,8 +188,8 @@ fn read_while_compacting(keys: usize, writes: usize) {
         let load = async {
             for index in 0..writes {
                 let key = format!("k{:04}", index % keys);
-                let answer = engine.kv().put(&CALLER, put(key, "again")).await.expect("a put");
-                let revision = answer.header.expect("an answer has a header").revision;
+                let response = engine.kv().put(&CALLER, put(key, "again")).await.expect("a put");
+                let revision = response.header.expect("a response has a header").revision;
                 engine
                     .kv()
                     .compact(&CALLER, compaction(revision, index % 10 == 0))

@@ -17,7 +17,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use crate::support::*;
 
 /// Starts, which has to fail, and returns the text of the error with `dir` replaced.
-fn refusal(config: Config) -> String {
+fn start_error(config: Config) -> String {
     let dir = config.data_dir.clone();
     match Member::try_start(config, Registry::new()) {
         Ok(_) => panic!("started on {}", dir.display()),
@@ -26,12 +26,12 @@ fn refusal(config: Config) -> String {
 }
 
 #[test]
-fn settings_that_fit_no_cluster_are_refused() {
+fn initial_cluster_without_the_member_is_rejected() {
     fn check(change: impl FnOnce(&mut Config), expected: &str) {
         let dir = tempfile::tempdir().expect("a directory");
         let mut config = config(dir.path());
         change(&mut config);
-        assert_eq!(refusal(config), expected);
+        assert_eq!(start_error(config), expected);
     }
     check(
         |config| config.name = "other".to_owned(),
@@ -40,7 +40,7 @@ fn settings_that_fit_no_cluster_are_refused() {
 }
 
 #[test]
-fn a_member_that_is_there_needs_no_settings_of_a_new_cluster() {
+fn existing_member_ignores_the_initial_cluster() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     let (id, cluster) = (member.engine.member().id(), member.engine.member().cluster_id());
@@ -56,7 +56,7 @@ fn a_member_that_is_there_needs_no_settings_of_a_new_cluster() {
 /// A member that joins a cluster has an empty log until the others send it theirs. Started again before that, it must
 /// not take itself for a founder.
 #[test]
-fn a_log_without_entries_founds_no_cluster() {
+fn log_without_entries_founds_no_cluster() {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = config(dir.path());
     assert!(!settings.has_log());
@@ -73,17 +73,17 @@ fn a_log_without_entries_founds_no_cluster() {
 }
 
 #[test]
-fn the_database_of_etcd_is_left_alone() {
+fn database_of_etcd_is_not_touched() {
     let dir = tempfile::tempdir().expect("a directory");
     let database = dir.path().join("member/snap/db");
     fs::create_dir_all(database.parent().expect("it has one")).expect("a directory");
-    fs::write(&database, "somebody's data").expect("a file");
+    fs::write(&database, "data of another program").expect("a file");
     assert_eq!(
-        refusal(config(dir.path())),
+        start_error(config(dir.path())),
         "start on DIR/member/snap/db: it holds the database of an etcd server, which this version cannot read; \
          choose another data directory"
     );
-    assert_eq!(fs::read(&database).expect("still there"), b"somebody's data");
+    assert_eq!(fs::read(&database).expect("still there"), b"data of another program");
     assert!(!dir.path().join("member/wal").exists() && !dir.path().join("member/state.redb").exists());
 }
 
@@ -103,7 +103,7 @@ fn live(config: Config, puts: usize) -> u64 {
 }
 
 #[test]
-fn a_log_that_ends_before_the_state_is_refused() {
+fn log_that_ends_before_the_state_is_rejected() {
     let (dir, old) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
     let log = dir.path().join("member/wal");
     let last = live(config(dir.path()), 3);
@@ -113,7 +113,7 @@ fn a_log_that_ends_before_the_state_is_refused() {
 
     fs::remove_dir_all(&log).expect("the log is there");
     assert_eq!(
-        refusal(config(dir.path())),
+        start_error(config(dir.path())),
         "start: DIR/member/state.redb exists, but there is no log in DIR/member/wal; give the right --wal-dir, restore \
          both from one backup, or start on an empty data directory as a new member"
     );
@@ -124,11 +124,11 @@ fn a_log_that_ends_before_the_state_is_refused() {
         "start: the state file is at entry {applied}, but the log ends at entry {last}; restore both from one \
          backup"
     );
-    assert_eq!(refusal(config(dir.path())), expected);
+    assert_eq!(start_error(config(dir.path())), expected);
 }
 
 #[test]
-fn a_state_from_before_the_log_is_refused() {
+fn state_from_before_the_log_is_rejected() {
     let (dir, old) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
     let (state, old) = (dir.path().join("member/state.redb"), old.path().join("state.redb"));
     let applied = live(config(dir.path()), 3);
@@ -137,8 +137,8 @@ fn a_state_from_before_the_log_is_refused() {
 
     fs::copy(&old, &state).expect("the copy comes back");
     let start = format!("start: the state file is at entry {applied}, but the log begins behind entry ");
-    let refusal = refusal(config(dir.path()));
-    let rest = refusal.strip_prefix(&start).unwrap_or_else(|| panic!("{refusal}"));
+    let start_error = start_error(config(dir.path()));
+    let rest = start_error.strip_prefix(&start).unwrap_or_else(|| panic!("{start_error}"));
     let (first, advice) = rest.split_once("; ").expect("it ends with an advice");
     assert!(first.parse::<u64>().expect("an index") > applied, "{first}");
     assert_eq!(advice, "restore both from one backup");
@@ -156,7 +156,7 @@ impl<S: Subscriber> Layer<S> for Warned {
 }
 
 #[test]
-fn a_second_member_waits_for_the_first_to_go() {
+fn second_member_waits_for_the_lock() {
     let dir = tempfile::tempdir().expect("a directory");
     let first = Member::start(config(dir.path()));
     first.run(async |engine| engine.kv().put(&CALLER, put("a", "1")).await).expect("a put");
@@ -176,7 +176,7 @@ fn a_second_member_waits_for_the_first_to_go() {
     assert_eq!(is_started.try_recv(), Err(TryRecvError::Empty));
     first
         .run(async |engine| engine.kv().put(&CALLER, put("b", "2")).await)
-        .expect("nobody disturbs the first");
+        .expect("the second does not disturb the first");
     first.stop();
 
     is_started.recv().expect("now it starts");
@@ -185,7 +185,7 @@ fn a_second_member_waits_for_the_first_to_go() {
 }
 
 #[test]
-fn a_stopped_member_leaves_its_directory_to_others() {
+fn stopped_member_releases_its_directory() {
     let dir = tempfile::tempdir().expect("a directory");
     let Member { engine, registry, runtime } = Member::start(config(dir.path()));
     runtime.block_on(engine.stop());
@@ -196,7 +196,7 @@ fn a_stopped_member_leaves_its_directory_to_others() {
 }
 
 #[test]
-fn a_registry_takes_one_member() {
+fn registry_takes_one_member() {
     let dirs = [tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another")];
     let first = Member::start(config(dirs[0].path()));
     let second = Member::try_start(config(dirs[1].path()), first.registry.clone());
@@ -205,10 +205,10 @@ fn a_registry_takes_one_member() {
 }
 
 #[test]
-fn a_start_that_fails_leaves_nothing_running() {
+fn failed_start_leaves_nothing_running() {
     fn check(dir: &Path, metric: &str) {
         let registry = Registry::new();
-        let taken = IntGauge::new(metric, "Somebody's.").expect("a name");
+        let taken = IntGauge::new(metric, "Of another program.").expect("a name");
         registry.register(Box::new(taken)).expect("the first of this name");
         let failed = Member::try_start(config(dir), registry);
         assert!(matches!(failed, Err(StartError::Metrics(_))), "{metric}: {:?}", failed.err());

@@ -1,4 +1,4 @@
-//! What was answered is there in the next life.
+//! Acknowledged writes survive restarts.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,7 +23,7 @@ async fn write_a_little(engine: &Engine) {
 }
 
 #[test]
-fn a_stop_keeps_everything() {
+fn stop_keeps_everything() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     let before = member.run(async |engine| {
@@ -39,7 +39,7 @@ fn a_stop_keeps_everything() {
 }
 
 #[test]
-fn a_kill_costs_the_state_file_but_not_the_log() {
+fn killed_member_recovers_from_the_log() {
     let (dir, after) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
     let member = Member::start(lazy(dir.path()));
     member.run(write_a_little);
@@ -56,22 +56,22 @@ fn a_kill_costs_the_state_file_but_not_the_log() {
 }
 
 #[test]
-fn a_kill_under_load_keeps_what_was_answered_before() {
+fn acknowledged_writes_survive_a_kill_under_load() {
     const WRITERS: usize = 8;
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(lazy(dir.path()));
-    // What each writer was answered last.
-    static ANSWERED: [AtomicU64; WRITERS] = [const { AtomicU64::new(0) }; WRITERS];
+    // The last acknowledged write of each writer.
+    static ACKNOWLEDGED: [AtomicU64; WRITERS] = [const { AtomicU64::new(0) }; WRITERS];
     static IS_OVER: AtomicBool = AtomicBool::new(false);
     let mut writers = member.run(async |engine| {
         let mut writers = JoinSet::new();
-        for (index, answered) in ANSWERED.iter().enumerate() {
+        for (index, acknowledged) in ACKNOWLEDGED.iter().enumerate() {
             let engine = engine.clone();
             writers.spawn(async move {
                 for n in (1u64..).take_while(|_| !IS_OVER.load(Ordering::Relaxed)) {
                     let (key, value) = (format!("k{index}"), n.to_string());
-                    engine.kv().put(&CALLER, put(key, value)).await.expect("puts are answered");
-                    answered.store(n, Ordering::Release);
+                    engine.kv().put(&CALLER, put(key, value)).await.expect("a put");
+                    acknowledged.store(n, Ordering::Release);
                 }
             });
         }
@@ -79,7 +79,7 @@ fn a_kill_under_load_keeps_what_was_answered_before() {
     });
     let copies = [(); 3].map(|()| {
         member.run(async |engine| while engine.kv().put(&CALLER, put("x", "y")).await.is_err() {});
-        let promised = ANSWERED.each_ref().map(|answered| answered.load(Ordering::Acquire));
+        let promised = ACKNOWLEDGED.each_ref().map(|acknowledged| acknowledged.load(Ordering::Acquire));
         let to = tempfile::tempdir().expect("a directory");
         copy(dir.path(), to.path());
         (promised, to)
@@ -95,18 +95,18 @@ fn a_kill_under_load_keeps_what_was_answered_before() {
         for (index, promised) in promised.into_iter().enumerate() {
             let value = rows.get(format!("k{index}").as_bytes());
             let found = value.map_or(0, |value| String::from_utf8_lossy(value).parse().expect("a number"));
-            assert!(promised <= found, "writer {index}: {promised} was answered, {found} is there");
+            assert!(promised <= found, "writer {index}: {promised} was acknowledged, {found} is there");
         }
         member.stop();
     }
 }
 
 #[test]
-fn requests_under_way_at_a_stop_are_answered_or_refused() {
+fn requests_under_way_at_a_stop_get_a_response_or_an_error() {
     const REQUESTS: usize = 200;
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
-    let answered = member.run(async |engine| {
+    let acknowledged = member.run(async |engine| {
         let mut puts = JoinSet::new();
         for index in 0..REQUESTS {
             let engine = engine.clone();
@@ -129,14 +129,14 @@ fn requests_under_way_at_a_stop_are_answered_or_refused() {
 
     let member = Member::start(config(dir.path()));
     let (_, rows, _) = member.run(state);
-    for key in &answered {
-        assert!(rows.iter().any(|row| row.key == key.as_bytes()), "{key} was answered");
+    for key in &acknowledged {
+        assert!(rows.iter().any(|row| row.key == key.as_bytes()), "{key} was acknowledged");
     }
     member.stop();
 }
 
 #[test]
-fn a_stopped_member_says_so() {
+fn stopped_member_rejects_requests() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {

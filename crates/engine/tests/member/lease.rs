@@ -45,11 +45,11 @@ async fn keep_alive(engine: &Engine, id: i64) -> i64 {
 
 async fn time_to_live(engine: &Engine, id: i64) -> LeaseTimeToLiveResponse {
     let request = LeaseTimeToLiveRequest { id, keys: true };
-    engine.leases().time_to_live(&CALLER, request).await.expect("a running member answers")
+    engine.leases().time_to_live(&CALLER, request).await.expect("a running member responds")
 }
 
 pub(crate) async fn leases(engine: &Engine) -> Vec<i64> {
-    let leases = engine.leases().list(&CALLER).await.expect("a running member answers").leases;
+    let leases = engine.leases().list(&CALLER).await.expect("a running member responds").leases;
     leases.into_iter().map(|lease| lease.id).collect()
 }
 
@@ -75,7 +75,7 @@ async fn deletion(engine: &Engine, key: &'static str, start: i64) -> i64 {
     let mut deliveries = Vec::new();
     loop {
         let taken = poll_fn(|cx| session.poll_deliveries(cx, &mut deliveries));
-        timeout(PATIENCE, taken).await.expect("a deletion is told in time");
+        timeout(PATIENCE, taken).await.expect("a deletion is delivered in time");
         for delivery in deliveries.drain(..) {
             if let Delivery::Events(batch) = delivery {
                 assert_eq!(batch.events.len(), 1);
@@ -109,7 +109,7 @@ async fn overdue(engine: &Engine) -> i64 {
 }
 
 #[test]
-fn a_lease_takes_its_keys_with_it() {
+fn expired_lease_deletes_its_keys() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(quick(config(dir.path())));
     member.run(async |engine| {
@@ -134,12 +134,12 @@ fn a_lease_takes_its_keys_with_it() {
         let gone = time_to_live(engine, granted.id).await;
         assert_eq!((gone.id, gone.ttl, gone.granted_ttl, gone.keys.len()), (granted.id, -1, 0, 0));
         assert_eq!(keep_alive(engine, granted.id).await, 0);
-        for refused in [
+        for rejected in [
             engine.kv().put(&CALLER, put_with("a", granted.id)).await.map(drop),
             engine.leases().revoke(&CALLER, LeaseRevokeRequest { id: granted.id }).await.map(drop),
         ] {
-            let is_unknown = matches!(refused, Err(RequestError::Apply(ApplyError::LeaseNotFound)));
-            assert!(is_unknown, "{refused:?}");
+            let is_unknown = matches!(rejected, Err(RequestError::Apply(ApplyError::LeaseNotFound)));
+            assert!(is_unknown, "{rejected:?}");
         }
         assert_eq!(engine.kv().reader().revision(), 6);
     });
@@ -156,13 +156,13 @@ fn counter(member: &Member, name: &str) -> f64 {
 }
 
 #[test]
-fn a_revoke_takes_the_keys_at_one_revision() {
+fn revoke_deletes_the_keys_at_one_revision() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(quick(config(dir.path())));
     member.run(async |engine| {
         let revoke = async |id| {
             let revoked = engine.leases().revoke(&CALLER, LeaseRevokeRequest { id }).await.expect("a lease");
-            revoked.header.expect("an answer has a header").revision
+            revoked.header.expect("a response has a header").revision
         };
         for id in [1, 2] {
             assert_eq!(grant(engine, id, 600).await, id);
@@ -221,27 +221,27 @@ fn renewals_keep_a_lease_and_write_nothing() {
 }
 
 #[test]
-fn keys_are_gone_once_the_end_of_their_lease_is_reported() {
+fn renewal_of_an_expired_lease_returns_after_its_keys_are_deleted() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(quick(config(dir.path())));
     member.run(async |engine| {
         let id = overdue(engine).await;
         {
             let mut renewal = pin!(keep_alive(engine, id));
-            let answer = timeout(Duration::from_millis(200), &mut renewal).await;
-            assert!(answer.is_err(), "answered {answer:?} while the key is there");
+            let response = timeout(Duration::from_millis(200), &mut renewal).await;
+            assert!(response.is_err(), "response {response:?} while the key is there");
             assert_eq!(keys(engine).await, ["a"]);
             corrupt(engine, AlarmAction::Deactivate).await;
             assert_eq!(renewal.await, 0);
         }
         let range = engine.kv().range(&CALLER, RangeRequest { serializable: true, ..everything(0) });
-        assert_eq!(range.await.expect("a running member answers").count, 0);
+        assert_eq!(range.await.expect("a running member responds").count, 0);
     });
     member.stop();
 }
 
 #[test]
-fn a_renewal_that_waits_ends_with_the_member() {
+fn waiting_renewal_ends_with_the_member() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(quick(config(dir.path())));
     member.run(async |engine| {
@@ -286,7 +286,7 @@ async fn check_attached(engine: &Engine) {
     }
 }
 
-/// That nothing is missing in the next life.
+/// Checks that nothing is missing in the next run.
 fn check_next_life(dir: &Path) {
     let member = Member::start(quick(config(dir)));
     member.run(check_attached);
@@ -300,7 +300,7 @@ fn check_next_life(dir: &Path) {
 }
 
 #[test]
-fn leases_and_their_keys_outlive_the_member() {
+fn leases_and_their_keys_survive_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(quick(config(dir.path())));
     member.run(attach);
@@ -310,7 +310,7 @@ fn leases_and_their_keys_outlive_the_member() {
 }
 
 #[test]
-fn leases_and_their_keys_come_from_the_log_alone() {
+fn leases_and_their_keys_are_recovered_from_the_log() {
     let (dir, killed) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
     let member = Member::start(quick(lazy(dir.path())));
     member.run(attach);
@@ -323,7 +323,7 @@ fn leases_and_their_keys_come_from_the_log_alone() {
 const CHECKPOINTED: [u8; 7] = *b"\x08\x01\x10\xd8\x04\x18\x07";
 
 #[test]
-fn a_checkpoint_counts_until_the_next_renewal() {
+fn checkpoint_counts_until_the_next_renewal() {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = || quick(config(dir.path()));
     let live = |work: &dyn Fn(&Member)| {

@@ -18,7 +18,7 @@ const LEASES: i64 = 8_000;
 const TTL: i64 = 2;
 /// Leases whose keys are put by one request.
 const GROUP: i64 = 200;
-/// Groups that are under way at once: requests wait for each other, but none is refused.
+/// Groups that are under way at once: requests wait for each other, but none is rejected.
 const WORKERS: i64 = 8;
 
 /// The two keys of a lease, far apart.
@@ -78,7 +78,7 @@ async fn check(engine: &Engine) {
 }
 
 #[test]
-fn a_storm_that_is_interrupted_leaves_whole_leases() {
+fn interrupted_expiry_storm_leaves_whole_leases() {
     let (dir, killed) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("another"));
     // The state file is not to be written while it is copied, however much comes.
     let settings =

@@ -18,7 +18,7 @@ fn segments(dir: &Path) -> BTreeSet<String> {
 
 /// Two and a half segments of the log.
 #[test]
-fn segments_go_when_the_state_file_has_what_they_hold() {
+fn segments_are_released_when_the_state_file_covers_them() {
     const VALUE: usize = 1_500_000;
     const PUTS: usize = 110;
     let dir = tempfile::tempdir().expect("a directory");

@@ -35,7 +35,7 @@ async fn fill_up(engine: &Engine) -> i64 {
 }
 
 #[test]
-fn a_full_member_takes_only_what_makes_room() {
+fn full_member_accepts_only_requests_that_free_space() {
     let dir = tempfile::tempdir().expect("a directory");
     let settings = || Config { quota_bytes: QUOTA, ..config(dir.path()) };
     let member = Member::start(settings());
@@ -43,20 +43,20 @@ fn a_full_member_takes_only_what_makes_room() {
         let fitted = fill_up(engine).await;
         let expected = QUOTA / VALUE as i64;
         assert!((expected / 2..=expected).contains(&fitted), "{fitted} values of {expected} fit");
-        assert_eq!(alarms(engine).await, [AlarmType::Nospace], "who is refused finds the alarm raised");
-        let refused = engine.kv().put(&CALLER, put("small", "")).await;
-        assert!(matches!(refused, Err(RequestError::Apply(ApplyError::NoSpace))), "{refused:?}");
+        assert_eq!(alarms(engine).await, [AlarmType::Nospace], "a rejected client finds the alarm raised");
+        let rejected = engine.kv().put(&CALLER, put("small", "")).await;
+        assert!(matches!(rejected, Err(RequestError::Apply(ApplyError::NoSpace))), "{rejected:?}");
     });
     member.stop();
 
     let member = Member::start(settings());
     member.run(async |engine| {
         assert_eq!(alarms(engine).await, [AlarmType::Nospace], "alarms outlive the process");
-        let refused = engine.kv().put(&CALLER, put("small", "")).await;
-        assert!(matches!(refused, Err(RequestError::Apply(ApplyError::NoSpace))), "{refused:?}");
+        let rejected = engine.kv().put(&CALLER, put("small", "")).await;
+        assert!(matches!(rejected, Err(RequestError::Apply(ApplyError::NoSpace))), "{rejected:?}");
         let delete = DeleteRangeRequest { key: "k".into(), range_end: "l".into(), prev_kv: false };
         let deleted = engine.kv().delete_range(&CALLER, delete).await.expect("deletes make room");
-        let revision = deleted.header.expect("an answer has a header").revision;
+        let revision = deleted.header.expect("a response has a header").revision;
         engine.kv().compact(&CALLER, compaction(revision, true)).await.expect("compactions make room");
         assert_eq!(alarms(engine).await, [AlarmType::Nospace], "it is for an operator to take it back");
 
@@ -72,7 +72,7 @@ fn a_full_member_takes_only_what_makes_room() {
 }
 
 #[test]
-fn there_is_no_quota_below_zero() {
+fn negative_quota_is_no_limit() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(Config { quota_bytes: -1, ..config(dir.path()) });
     assert_eq!(

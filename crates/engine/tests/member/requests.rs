@@ -1,4 +1,4 @@
-//! Requests beside the key space, and those that are refused.
+//! Requests beside the key space, and rejected requests.
 
 use ferretcd_api_proto::CLUSTER_VERSION;
 use ferretcd_base::MemberId;
@@ -27,12 +27,12 @@ fn publishing_again_changes_nothing() {
     let member = Member::start(elsewhere);
     let members = member.engine.member().membership();
     let own = members.member(member.engine.member().id()).expect("it is a member of its own cluster");
-    assert_eq!(own.client_urls, ["http://elsewhere:1"], "each life publishes where it is");
+    assert_eq!(own.client_urls, ["http://elsewhere:1"], "each run publishes its own URLs");
     member.stop();
 }
 
 #[test]
-fn a_cluster_gets_its_version_and_keeps_it() {
+fn cluster_version_is_decided_and_kept() {
     let dir = tempfile::tempdir().expect("a directory");
     for _ in 0..2 {
         let member = Member::start(config(dir.path()));
@@ -48,14 +48,14 @@ fn a_cluster_gets_its_version_and_keeps_it() {
 }
 
 #[test]
-fn a_request_that_is_too_large_is_not_logged() {
+fn too_large_request_is_not_logged() {
     const MAX: usize = 1000;
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(Config { request_bytes_max: MAX, ..config(dir.path()) });
     member.run(async |engine| {
         let before = engine.member().status().committed;
-        let refused = engine.kv().put(&CALLER, put("a", vec![b'v'; MAX])).await;
-        assert!(matches!(refused, Err(RequestError::TooLarge { max: MAX })), "{refused:?}");
+        let rejected = engine.kv().put(&CALLER, put("a", vec![b'v'; MAX])).await;
+        assert!(matches!(rejected, Err(RequestError::TooLarge { max: MAX })), "{rejected:?}");
         engine.kv().put(&CALLER, put("a", vec![b'v'; MAX - 100])).await.expect("it has room for its head");
         assert!(
             engine.member().status().committed <= before + 2,
@@ -67,14 +67,14 @@ fn a_request_that_is_too_large_is_not_logged() {
 }
 
 #[test]
-fn a_sole_voter_keeps_the_leadership() {
+fn sole_voter_keeps_the_leadership() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     let (engine, own) = (&member.engine, member.engine.member().id());
     assert!(engine.member().is_leader() && !engine.member().is_learner());
     assert_eq!(engine.member().status().leader, Some(own));
     member.run(async |engine| engine.cluster().move_leader(&CALLER, own).await).expect("it has it already");
-    let nobody = member.run(async |engine| engine.cluster().move_leader(&CALLER, MemberId(own.0 + 1)).await);
-    assert!(matches!(nobody, Err(RequestError::BadTransferee(_))), "{nobody:?}");
+    let unknown = member.run(async |engine| engine.cluster().move_leader(&CALLER, MemberId(own.0 + 1)).await);
+    assert!(matches!(unknown, Err(RequestError::BadTransferee(_))), "{unknown:?}");
     member.stop();
 }

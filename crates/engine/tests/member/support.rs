@@ -1,4 +1,4 @@
-//! Members to test, and words to ask them with.
+//! Members to test, and requests to send to them.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(crate) const CALLER: Caller = Caller::ANONYMOUS;
 /// Long enough for any machine; reached only by a member that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One life of a member, with a runtime of its own.
+/// One run of a member, with a runtime of its own.
 pub(crate) struct Member {
     pub(crate) engine: Engine,
     pub(crate) registry: Registry,
@@ -38,7 +38,7 @@ impl Member {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("the system has threads and descriptors");
         let engine = Engine::start(config, Arc::new(Alone), &registry, runtime.handle())?;
-        runtime.block_on(engine.cluster().publish()).expect("nobody stops it");
+        runtime.block_on(engine.cluster().publish()).expect("the member runs");
         Ok(Self { engine, registry, runtime })
     }
 
@@ -46,7 +46,7 @@ impl Member {
     pub(crate) fn start_in_time(config: Config) -> Self {
         let (started, is_started) = sync_channel(1);
         thread::spawn(move || started.send(Self::start(config)));
-        is_started.recv_timeout(PATIENCE).expect("nobody holds the directory")
+        is_started.recv_timeout(PATIENCE).expect("the directory is free")
     }
 
     pub(crate) fn run<T>(&self, work: impl AsyncFnOnce(&Engine) -> T) -> T {
@@ -59,18 +59,18 @@ impl Member {
     }
 }
 
-/// A member that writes its state file at once, in `dir`. Each call is for another life.
+/// A member that writes its state file at once, in `dir`. Each call is for another run.
 pub(crate) fn config(dir: &Path) -> Config {
-    static LIVES: AtomicU64 = AtomicU64::new(1);
-    // Two lives must be further apart than the number of requests in one of them.
-    let life = LIVES.fetch_add(1, Ordering::Relaxed) << 16;
+    static RUNS: AtomicU64 = AtomicU64::new(1);
+    // Two runs must be further apart than the number of requests in one of them.
+    let run = RUNS.fetch_add(1, Ordering::Relaxed) << 16;
     Config {
         backend_interval: Duration::from_millis(1),
         backend_cache_bytes: 4 << 20,
         row_cache_bytes: 4 << 20,
         compaction_sleep: Duration::from_millis(1),
         slow_apply: Duration::from_secs(60),
-        ..Config::new("default", dir, "http://localhost:2380", life)
+        ..Config::new("default", dir, "http://localhost:2380", run)
     }
 }
 
@@ -94,10 +94,10 @@ pub(crate) fn compaction(revision: i64, physical: bool) -> CompactionRequest {
 
 /// What a client can see of the state: its revision, the newest rows, and the hash of the history.
 pub(crate) async fn state(engine: &Engine) -> (i64, Vec<KeyValue>, u32) {
-    let range = engine.kv().range(&CALLER, everything(0)).await.expect("a running member answers");
+    let range = engine.kv().range(&CALLER, everything(0)).await.expect("a running member responds");
     let rows = range.kvs.iter().map(|row| row.decode().expect("a stored row")).collect();
     let hash = engine.maintenance().hash_kv(&CALLER, 0).await.expect("nothing is compacted meanwhile").hash;
-    (range.header.expect("an answer has a header").revision, rows, hash)
+    (range.header.expect("a response has a header").revision, rows, hash)
 }
 
 /// What a kill at this moment would leave behind, in another directory. Of the files only the log may be written to
@@ -114,7 +114,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Opens a copy of the state file, which no other process has open.
+/// Opens a copy of the state file, which no member has open.
 pub(crate) fn state_file(dir: &Path) -> Backend {
     let path = dir.join("member/state.redb");
     Backend::open(&path, &ferretcd_backend::Config { cache_bytes: 1 << 20 }).expect("the copy of a good file")

@@ -25,12 +25,12 @@ impl Stream {
         Self { session: engine.watches().open(&CALLER, false), taken: VecDeque::new() }
     }
 
-    /// With a watch of one key from a revision on, behind its first answer.
+    /// With a watch of one key from a revision on, behind its first response.
     async fn of_key(engine: &Engine, key: &'static str, start: i64) -> Self {
         let mut stream = Self::new(engine);
         stream.session.create(WatchSpec { start, ..WatchSpec::new(KeyRange::Key(key.into())) });
-        let answer = stream.next().await;
-        assert!(matches!(answer, Delivery::Created { id: 0, .. }), "{answer:?}");
+        let response = stream.next().await;
+        assert!(matches!(response, Delivery::Created { id: 0, .. }), "{response:?}");
         stream
     }
 
@@ -44,7 +44,7 @@ impl Stream {
         self.taken.pop_front().expect("what was ready has something")
     }
 
-    /// Waits until so many events have come, and returns the revision up to which the watch was told
+    /// Waits until so many events have come, and returns the revision up to which they were delivered
     /// everything.
     async fn events(&mut self, expected: usize) -> i64 {
         let (mut n_events, mut revision) = (0, 0);
@@ -69,7 +69,7 @@ fn metric(registry: &Registry, name: &str) -> f64 {
 }
 
 #[test]
-fn a_write_is_delivered_to_the_watches_of_its_key() {
+fn write_is_delivered_to_watches_of_its_key() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
@@ -85,15 +85,15 @@ fn a_write_is_delivered_to_the_watches_of_its_key() {
 }
 
 #[test]
-fn a_watch_from_now_on_is_not_told_what_was_answered_before() {
+fn watch_from_now_on_gets_no_earlier_events() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
         // Open streams keep the hub busy with the puts.
         let mut all = Stream::of_key(engine, "a", 0).await;
         for round in 0..100 {
-            let answer = engine.kv().put(&CALLER, put("a", "value")).await.expect("a put");
-            let revision = answer.header.expect("an answer has a header").revision;
+            let response = engine.kv().put(&CALLER, put("a", "value")).await.expect("a put");
+            let revision = response.header.expect("a response has a header").revision;
             let mut stream = Stream::new(engine);
             stream.session.create(WatchSpec::new(KeyRange::Key("a".into())));
             assert_eq!(stream.next().await, Delivery::Created { id: 0, revision }, "round {round}");
@@ -104,7 +104,7 @@ fn a_watch_from_now_on_is_not_told_what_was_answered_before() {
 }
 
 #[test]
-fn history_is_told_from_where_it_is_wanted() {
+fn history_is_delivered_from_the_start_revision() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
@@ -124,7 +124,7 @@ fn history_is_told_from_where_it_is_wanted() {
 }
 
 #[test]
-fn history_that_is_gone_ends_the_watch() {
+fn compacted_history_ends_the_watch() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
@@ -141,7 +141,7 @@ fn history_that_is_gone_ends_the_watch() {
 }
 
 #[test]
-fn a_slow_reader_delays_no_other_and_misses_nothing() {
+fn slow_reader_delays_no_other_and_misses_nothing() {
     const EVENTS: usize = 2000;
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
@@ -182,7 +182,7 @@ fn a_slow_reader_delays_no_other_and_misses_nothing() {
 }
 
 #[test]
-fn a_canceled_watch_is_told_nothing_more() {
+fn canceled_watch_gets_no_more_events() {
     let dir = tempfile::tempdir().expect("a directory");
     let member = Member::start(config(dir.path()));
     member.run(async |engine| {
@@ -191,7 +191,7 @@ fn a_canceled_watch_is_told_nothing_more() {
         stream.session.cancel(0);
         stream.session.create(WatchSpec::new(KeyRange::Key("b".into())));
         let canceled = Delivery::Canceled { id: 0, revision: 1 };
-        assert_eq!(stream.next().await, canceled, "an unknown id has no answer");
+        assert_eq!(stream.next().await, canceled, "an unknown id has no response");
         assert_eq!(stream.next().await, Delivery::Created { id: 1, revision: 1 });
         for key in ["a", "b"] {
             engine.kv().put(&CALLER, put(key, "value")).await.expect("a put");
@@ -208,7 +208,7 @@ fn many_commands_find_room() {
     member.run(async |engine| {
         let mut session = engine.watches().open(&CALLER, false);
         let mut deliveries = Vec::new();
-        // Commands without an answer: only their being taken makes room.
+        // Commands without a response: only the thread makes room, by taking them.
         for _ in 0..1000 {
             let room = poll_fn(|cx| {
                 let _ = session.poll_deliveries(cx, &mut deliveries);
