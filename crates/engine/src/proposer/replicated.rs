@@ -81,10 +81,10 @@ mod tests {
     #[test]
     fn responses_get_their_header() {
         let header = ResponseHeader { revision: 7, ..ResponseHeader::default() };
-        let put = PutRequest::response(Response::Put(PutResponse::default()), header.clone());
-        assert_eq!(put.and_then(|put| put.header), Some(header.clone()));
+        let put = PutRequest::response(Response::Put(PutResponse::default()), header);
+        assert_eq!(put.and_then(|put| put.header), Some(header));
         let grant = Response::LeaseGrant { id: LeaseId(5), ttl: 60 };
-        let grant = LeaseGrantRequest::response(grant, header.clone()).expect("a grant");
+        let grant = LeaseGrantRequest::response(grant, header).expect("a grant");
         assert_eq!((grant.header, grant.id, grant.ttl), (Some(header), 5, 60));
     }
 
