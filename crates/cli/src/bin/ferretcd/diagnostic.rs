@@ -163,7 +163,10 @@ fn log_source(diagnostic: &SourceDiagnostic) {
             );
         }
         SourceDiagnostic::UnknownVariable { variable, value } => {
-            warn!("environment-variable" = format!("{variable}={value}"), "unrecognized environment variable")
+            warn!(
+                "environment-variable" = format!("{variable}={value}"),
+                "unrecognized environment variable"
+            );
         }
         SourceDiagnostic::VersionVariable { value } => {
             warn!(key = "ETCD_VERSION", value, "cannot set special environment variable");
