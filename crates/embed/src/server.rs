@@ -248,7 +248,7 @@ async fn prepare(engine: &Engine) -> Result<(), StartError> {
     engine.check_at_start().await?;
     match engine.cluster().publish().await {
         Ok(()) => Ok(()),
-        // `Engine::failed` and `Engine::left` have the reason.
+        // `Engine::failed` and `Cluster::left` have the reason.
         Err(_) => std::future::pending().await,
     }
 }

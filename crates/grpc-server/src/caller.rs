@@ -1,31 +1,29 @@
 //! The caller of a request, as the engine knows it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use ferretcd_engine::{Caller, Identity};
 use ferretcd_interceptors::AuthInfo;
 use ferretcd_listen::Connection;
 use ferretcd_tls::PeerIdentity;
-use http::{Extensions, HeaderMap};
+use http::Extensions;
 use tonic::Request;
 
-use crate::deadline;
+use crate::deadline::Deadline;
 
 /// The caller of a request, and its message.
 pub(crate) fn split<T>(request: Request<T>) -> (Caller, T) {
-    let (metadata, extensions, message) = request.into_parts();
-    (of(metadata.as_ref(), &extensions), message)
+    let (_, extensions, message) = request.into_parts();
+    (of(&extensions), message)
 }
 
-/// The caller of a request with this head: from the credential that the interceptors have checked, else the
-/// certificate of the connection, and from where the connection comes.
-pub(crate) fn of(headers: &HeaderMap, extensions: &Extensions) -> Caller {
-    let timeout = deadline::timeout(headers);
+/// The caller of a request with these extensions: from the credential that the interceptors have checked, else the
+/// certificate of the connection; and from where the connection comes, and the deadline in force.
+pub(crate) fn of(extensions: &Extensions) -> Caller {
     Caller {
         identity: identity(extensions),
         address: Connection::remote(extensions),
-        deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        deadline: extensions.get::<Deadline>().map(|Deadline(deadline)| deadline.into_std()),
     }
 }
 
@@ -35,7 +33,7 @@ fn identity(extensions: &Extensions) -> Identity {
     }
     match extensions.get::<Arc<PeerIdentity>>() {
         Some(certificate) if !certificate.common_name.is_empty() => {
-            Identity::CommonName(certificate.common_name.as_str().into())
+            Identity::CommonName(Arc::clone(&certificate.common_name))
         }
         _ => Identity::Anonymous,
     }
@@ -48,9 +46,9 @@ mod tests {
     #[test]
     fn user_counts_for_more_than_the_certificate() {
         let mut extensions = Extensions::new();
-        let identity = |extensions: &Extensions| of(&HeaderMap::new(), extensions).identity;
+        let identity = |extensions: &Extensions| of(extensions).identity;
         assert_eq!(identity(&extensions), Identity::Anonymous);
-        let certificate = PeerIdentity { common_name: "alice".to_owned(), ..PeerIdentity::default() };
+        let certificate = PeerIdentity { common_name: "alice".into(), ..PeerIdentity::default() };
         extensions.insert(Arc::new(certificate));
         assert_eq!(identity(&extensions), Identity::CommonName("alice".into()));
         extensions.insert(AuthInfo::User { name: "root".into(), revision: 3 });
@@ -58,11 +56,11 @@ mod tests {
     }
 
     #[test]
-    fn deadline_comes_from_the_head() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(of(&headers, &Extensions::new()), Caller::ANONYMOUS);
-        headers.insert("grpc-timeout", "5S".parse().expect("a value"));
-        let deadline = of(&headers, &Extensions::new()).deadline.expect("the head names one");
-        assert!(deadline > Instant::now());
+    fn deadline_is_the_one_in_force() {
+        let mut extensions = Extensions::new();
+        assert_eq!(of(&extensions), Caller::ANONYMOUS);
+        let deadline = tokio::time::Instant::now();
+        extensions.insert(Deadline(deadline));
+        assert_eq!(of(&extensions).deadline, Some(deadline.into_std()));
     }
 }

@@ -36,6 +36,10 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
+/// When the caller of a request stops waiting: an extension of each request whose head says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(pub(crate) Instant);
+
 /// The status of a call whose deadline has passed.
 pub(crate) fn exceeded() -> Status {
     status(Untyped::ContextDeadlineExceeded)

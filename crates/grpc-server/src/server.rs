@@ -25,7 +25,7 @@ use tower::{Layer, Service, ServiceExt};
 
 use crate::chain::Chain;
 use crate::cluster::ClusterService;
-use crate::deadline::DeadlineBody;
+use crate::deadline::{Deadline, DeadlineBody};
 use crate::health::{EngineHealth, HealthService};
 use crate::kv::KvService;
 use crate::lease::{KeepAliveService, LeaseService};
@@ -157,7 +157,7 @@ impl Server {
         self.0.engine.watches().end_all();
     }
 
-    fn call_grpc(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+    fn call_grpc(&self, mut request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         let methods = &self.0.methods;
         let Some(method) = methods.get(request.uri().path()) else {
             let response =
@@ -165,6 +165,9 @@ impl Server {
             return Box::pin(std::future::ready(Ok(response)));
         };
         let deadline = deadline::timeout(request.headers()).map(|timeout| Instant::now() + timeout);
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(Deadline(deadline));
+        }
         let (response, streams) = (method.call(request), method.streams);
         let message_bytes_max = self.0.message_bytes_max;
         Box::pin(async move {

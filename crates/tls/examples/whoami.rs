@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let serve = async {
         let (socket, remote) = listener.accept().await?;
         let mut accepted = server.accept(socket, remote).await?;
-        let name = accepted.identity.map(|it| it.common_name.clone()).unwrap_or_default();
+        let name = accepted.identity.map(|it| it.common_name.to_string()).unwrap_or_default();
         accepted.stream.write_all(name.as_bytes()).await?;
         accepted.stream.shutdown().await?;
         Ok::<_, Box<dyn Error>>(())

@@ -33,7 +33,7 @@ impl Allowed {
     pub fn allows(&self, identity: &PeerIdentity) -> bool {
         match self {
             Self::Anyone => true,
-            Self::CommonNames(names) => names.contains(&identity.common_name),
+            Self::CommonNames(names) => names.iter().any(|name| **name == *identity.common_name),
             Self::Hostnames(hosts) => hosts.iter().any(|host| identity.is_for_host(host)),
         }
     }

@@ -1,6 +1,7 @@
 //! The names in a certificate.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use rustls::CertificateError;
 use rustls_pki_types::UnixTime;
@@ -10,7 +11,7 @@ use x509_parser::prelude::{ASN1Time, FromDer, GeneralName, X509Certificate};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerIdentity {
     /// The common name of the subject; empty if it has none. With several it is the last one, as in etcd.
-    pub common_name: String,
+    pub common_name: Arc<str>,
     /// The host names among the alternative names, as they are written: some begin with `*.`.
     pub dns_names: Vec<String>,
     /// The addresses among the alternative names.
@@ -28,7 +29,7 @@ impl PeerIdentity {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Unreadable)?;
         let common_names = certificate.subject().iter_common_name();
         let common_name = common_names.filter_map(|name| name.as_str().ok()).last().unwrap_or_default();
-        let mut identity = Self { common_name: common_name.to_owned(), ..Self::default() };
+        let mut identity = Self { common_name: common_name.into(), ..Self::default() };
         let names = certificate.subject_alternative_name().map_err(|_| Unreadable)?;
         for name in names.iter().flat_map(|extension| &extension.value.general_names) {
             match name {

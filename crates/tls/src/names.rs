@@ -34,7 +34,7 @@ mod tests {
     #[test]
     fn names_and_addresses() {
         let identity = PeerIdentity {
-            common_name: "common.example".to_owned(),
+            common_name: "common.example".into(),
             dns_names: ["a.example", "*.B.example", "*"].map(str::to_owned).into(),
             ip_addresses: vec!["10.0.0.1".parse().expect("an address"), "::1".parse().expect("an address")],
         };

@@ -55,7 +55,7 @@ where
         ready(Ok(Responses::begin(&head.headers, || {
             let call = Connection::begin_call(&head.extensions);
             let requests = Requests::new(body, self.message_bytes_max);
-            let caller = caller::of(&head.headers, &head.extensions);
+            let caller = caller::of(&head.extensions);
             Renewals::new(&self.engine, caller, requests, self.drain.watcher(), call)
         })))
     }

@@ -71,7 +71,7 @@ impl WatchService {
         B::Error: Into<StdError>,
     {
         let requires_leader = Metadata::new(request.headers()).requires_leader();
-        let caller = caller::of(request.headers(), request.extensions());
+        let caller = caller::of(request.extensions());
         let session = self.0.watches.open(&caller, requires_leader);
         let call = Connection::begin_call(request.extensions());
         let decoder = ProstDecoder::<WatchRequest>::new(BufferSettings::new(REQUEST_BUFFER_BYTES, 0));

@@ -156,7 +156,7 @@ async fn watches_outlive_the_last_request() {
 /// Clients that read nothing: by frames, since their window stays shut, or by the socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn client_that_does_not_read_delays_no_other_and_misses_no_event() {
-    if !is_alone("ferretcd_watch::client_that_does_not_read_delays_no_other_and_misses_no_event") {
+    if !is_alone("watch::client_that_does_not_read_delays_no_other_and_misses_no_event") {
         return;
     }
     const STREAMS: usize = 10;

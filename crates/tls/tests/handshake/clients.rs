@@ -15,7 +15,7 @@ async fn identity_has_the_names_in_the_certificate() {
     let names = ["a.example", "*.b.example", "192.0.2.7", "::1"];
     let subject = Subject { names: &names, ..alice() };
     let expected = PeerIdentity {
-        common_name: "alice".to_owned(),
+        common_name: "alice".into(),
         dns_names: ["a.example", "*.b.example"].map(str::to_owned).into(),
         ip_addresses: vec!["192.0.2.7".parse().expect("an address"), "::1".parse().expect("an address")],
     };
@@ -89,7 +89,7 @@ async fn only_allowed_names_are_accepted() {
                 assert_eq!(rejected.reason.to_string(), "client certificate authentication failed");
                 assert_eq!(rejected.server_name, "localhost");
                 let identity = rejected.identity.expect("the certificate was genuine");
-                assert_eq!(identity.common_name, "alice");
+                assert_eq!(&*identity.common_name, "alice");
             }
         }
     }
@@ -137,5 +137,5 @@ async fn certificate_of_an_authority_is_accepted() {
         .await
         .expect("accepted")
         .expect("the client has a certificate");
-    assert_eq!(identity.common_name, "ca");
+    assert_eq!(&*identity.common_name, "ca");
 }

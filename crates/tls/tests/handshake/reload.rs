@@ -51,9 +51,9 @@ async fn certificates_of_clients_are_exchanged() {
         let accepted = shake(&server, &client).await.0.expect("accepted");
         accepted.identity.expect("the client has a certificate").common_name.clone()
     };
-    assert_eq!(name().await, "alice");
+    assert_eq!(&*name().await, "alice");
     sign(&authority, "client", Subject { common_name: "bob", ..alice() });
-    assert_eq!(name().await, "bob");
+    assert_eq!(&*name().await, "bob");
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ pub(crate) fn translate(
             compactions: feature_gates.is_enabled("CompactHashCheck").then_some(compact_hash_check_interval),
         },
         refetch_corrupt_data: settings.bool("refetch-corrupt-data"),
-        ..Config::default()
+        drain_timeout: Config::default().drain_timeout,
     };
     if settings.text("data-dir").is_empty() {
         diagnostics.push(Diagnostic::DefaultDataDir { path: server.data_dir.clone() });
