@@ -130,13 +130,15 @@ impl Engine {
         self.member().shared().is_stopping.store(true, Ordering::Release);
         self.0.channels.lessor.wake();
         let Some(threads) = self.0.threads.lock().take() else { return };
-        let channels = self.0.channels.clone();
+        // With the lock of the data directory, which must outlive the threads even if this future is dropped.
+        let (channels, member) = (self.0.channels.clone(), self.member().clone());
         // Not on the runtime's blocking threads: those may all be busy with reads.
         let (done, stopped) = oneshot::channel();
         std::thread::spawn(move || {
             threads.join();
             fail_requests(&channels);
             drop(channels);
+            drop(member);
             let _ = done.send(());
         });
         if stopped.await.is_err() {

@@ -9,7 +9,7 @@ use ferretcd_wal::SnapshotMark;
 use prometheus::HistogramTimer;
 
 use super::Maintenance;
-use crate::{Caller, conf_state};
+use crate::{Caller, MemberInfo, conf_state};
 
 /// Why a snapshot was not sent or received.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,8 @@ pub struct OutgoingSnapshot {
     export: Export,
     /// Measures how long it takes to read.
     _timer: HistogramTimer,
+    /// Keeps the data directory locked while its state file is read.
+    _member: MemberInfo,
 }
 
 impl OutgoingSnapshot {
@@ -77,7 +79,8 @@ impl Maintenance {
         }
         let conf_state = conf_state::from_json(&applied.conf_state)?;
         let mark = SnapshotMark { index, term, conf_state: Some(conf_state) };
-        Ok(OutgoingSnapshot { mark, export, _timer: self.metrics.state_read.start_timer() })
+        let _timer = self.metrics.state_read.start_timer();
+        Ok(OutgoingSnapshot { mark, export, _timer, _member: self.member.clone() })
     }
 
     /// Stores a snapshot at entry `index` that a peer sends, of `len` bytes if the peer says so; returns its bytes.
