@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufRead
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::alone::alone;
+use crate::spawn_lock::with_spawn_lock;
 use crate::{Killable, Options, report};
 
 /// A program that takes longer is taken for hanging.
@@ -90,7 +90,7 @@ fn spawn(executable: &Path, arguments: &[&str], endpoint: &str) -> std::io::Resu
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    alone(|| command.spawn())
+    with_spawn_lock(|| command.spawn())
 }
 
 async fn read(mut pipe: impl AsyncRead + Unpin) -> String {

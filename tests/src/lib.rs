@@ -36,7 +36,6 @@
 //! # }
 //! ```
 
-mod alone;
 mod client;
 mod cluster;
 mod every_target;
@@ -47,6 +46,7 @@ pub mod members;
 pub mod raw;
 pub mod report;
 pub mod scenario;
+mod spawn_lock;
 mod watch;
 
 pub use client::Clients;

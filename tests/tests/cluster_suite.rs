@@ -9,7 +9,7 @@ async fn suite<C: Cluster>(file: &str) {
 }
 
 on_every_target! {
-    alone => suite("cluster/alone.txt"),
+    sole_member => suite("cluster/sole_member.txt"),
 }
 
 /// etcd commits such a change, and then every member of the cluster crashes.

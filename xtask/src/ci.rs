@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_options_are_refused() {
+    fn unknown_options_are_rejected() {
         assert!(run(&["--fast"]).is_err());
     }
 }

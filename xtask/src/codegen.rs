@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_options_are_refused() {
+    fn unknown_options_are_rejected() {
         assert!(run(&["--chekc"]).is_err());
     }
 }

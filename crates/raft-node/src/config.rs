@@ -16,7 +16,7 @@ pub struct Config {
     /// Ticks T without a leader before an election, at least 2. Each node waits between T and 1.4 T, at random, so that
     /// seldom two start an election at once.
     pub election_ticks: usize,
-    /// Request pre-votes before raising the term, so that a member that was cut off does not depose the leader.
+    /// Request pre-votes before raising the term, so that a member that was cut off does not make the leader step down.
     pub pre_vote: bool,
     /// A leader without messages from a quorum for one election time-out steps down.
     pub check_quorum: bool,

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{Cluster, Ferretcd, Kind, Missing, Options, Program, STOP_WITHIN, StartError};
-use crate::alone::alone;
+use crate::spawn_lock::with_spawn_lock;
 
 /// ferretcd as a library, in a thread and a runtime of its own, on a free port. It can't be killed: its destructors
 /// always run.
@@ -43,7 +43,7 @@ impl InProcess {
         let thread = thread::Builder::new().name("in-process".to_owned()).spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.expect("the system has descriptors for a runtime");
-            let started = alone(|| runtime.block_on(Server::builder(config).start()));
+            let started = with_spawn_lock(|| runtime.block_on(Server::builder(config).start()));
             runtime.block_on(async {
                 match started {
                     Ok(server) => run(server, ready, stopped).await,
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_without_a_setting_are_refused() {
+    fn flags_without_a_setting_are_rejected() {
         fn check(flag: &str) {
             let error = configure(Path::new("unused"), &[flag.to_owned()]).expect_err("nothing is ignored");
             assert!(error.to_string().starts_with(&format!("understand {flag}: ")), "{error}");

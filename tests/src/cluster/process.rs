@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::log::{Log, Run};
 use super::ports::Ports;
 use super::{Cluster, Killable, Kind, Missing, Options, Program, STOP_WITHIN, StartError};
-use crate::alone::alone;
+use crate::spawn_lock::with_spawn_lock;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Starts with other ports when another process has taken these.
@@ -59,7 +59,7 @@ impl<P: Program> Process<P> {
     }
 
     fn spawn(&mut self) -> io::Result<()> {
-        let mut child = alone(|| self.command().spawn())?;
+        let mut child = with_spawn_lock(|| self.command().spawn())?;
         self.log.begin_run();
         self.log.follow(child.stdout.take());
         self.log.follow(child.stderr.take());

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use super::{Kind, Release};
-use crate::alone::alone;
+use crate::spawn_lock::with_spawn_lock;
 
 /// A program that takes etcd's flags and logs etcd's lines.
 pub trait Program: Send + Sync + 'static {
@@ -159,7 +159,7 @@ fn build_ferretcd() -> Result<PathBuf, Missing> {
     if dir.ends_with("release") {
         cargo.arg("--release");
     }
-    match alone(|| cargo.spawn()).and_then(Child::wait_with_output) {
+    match with_spawn_lock(|| cargo.spawn()).and_then(Child::wait_with_output) {
         Ok(output) if output.status.success() => Ok(dir.join("ferretcd")),
         Ok(output) => {
             Err(Missing::BuildFailed { output: String::from_utf8_lossy(&output.stderr).into_owned() })

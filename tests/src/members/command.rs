@@ -4,7 +4,7 @@ use std::env;
 use std::io;
 use std::process::{Command, Stdio};
 
-use crate::alone::alone;
+use crate::spawn_lock::with_spawn_lock;
 
 /// Looks for programs, each with the Debian package that brings it. The error names what is missing.
 pub(super) fn find(programs: &[(&str, &str)]) -> Result<(), String> {
@@ -23,7 +23,7 @@ pub(super) fn run(command: &str) -> io::Result<()> {
     let program = words.next().expect("a command has a first word");
     let mut child = Command::new(program);
     child.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let output = alone(|| child.spawn())?.wait_with_output()?;
+    let output = with_spawn_lock(|| child.spawn())?.wait_with_output()?;
     match output.status.success() {
         true => Ok(()),
         false => {

@@ -10,8 +10,8 @@ use tokio::process::{Child, Command};
 
 use super::home::Home;
 use crate::Program;
-use crate::alone::alone;
 use crate::cluster::{Log, renamed};
+use crate::spawn_lock::with_spawn_lock;
 
 /// The flags about the cluster of a member without data.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +106,7 @@ impl Member {
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ETCD_")) {
             command.env_remove(name);
         }
-        let mut child = alone(|| command.spawn())?;
+        let mut child = with_spawn_lock(|| command.spawn())?;
         self.log.begin_run();
         self.log.follow(child.stdout.take());
         self.log.follow(child.stderr.take());

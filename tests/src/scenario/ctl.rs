@@ -24,8 +24,8 @@ use super::kv::Shown;
 use super::run::Session;
 use super::until::{Step, What, until};
 use super::words::{self, number};
-use crate::alone::alone;
 use crate::cluster::in_path;
+use crate::spawn_lock::with_spawn_lock;
 use crate::{Clients, Cluster, Missing};
 
 /// A command that takes longer is taken for hanging.
@@ -48,7 +48,7 @@ impl CtlSession {
         in_path("etcdctl", "etcd-client")?;
         let mut etcdctl = Command::new("etcdctl");
         etcdctl.env("ETCDCTL_API", "3").arg("version").stdout(Stdio::piped());
-        let output = match alone(|| etcdctl.spawn()) {
+        let output = match with_spawn_lock(|| etcdctl.spawn()) {
             Ok(child) => child.wait_with_output().await,
             Err(error) => Err(error),
         };
@@ -137,7 +137,7 @@ fn spawn(endpoint: &str, words: &[String]) -> io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    alone(|| etcdctl.spawn())
+    with_spawn_lock(|| etcdctl.spawn())
 }
 
 /// Runs a command to its end, and a second one once the first has written a line.

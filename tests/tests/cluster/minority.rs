@@ -30,7 +30,7 @@ async fn watch_with_leader(mut watch: WatchClient<Channel>) -> Result<(), Status
 }
 
 /// A single member of three takes no writes, but serves serializable reads.
-async fn alone<P: Program>() {
+async fn one_of_three<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
     put(&cluster.clients(0), "key", "value").await.expect("every member takes puts");
     let left = cluster.follower().await;
@@ -103,6 +103,6 @@ async fn five<P: Program>() {
 }
 
 on_every_program! {
-    one_of_three_takes_no_writes => alone(),
+    one_of_three_takes_no_writes => one_of_three(),
     five_members_can_lose_two => five(),
 }

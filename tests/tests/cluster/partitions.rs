@@ -118,7 +118,7 @@ pub(crate) async fn leader_mute<P: Program>(network: Network) {
     let mut client = Retrying::new(&cluster.client_urls(&[leader, third]), A_MOMENT, DEADLINE);
     client.put("key", "meanwhile").await.expect("two of three go on");
     let (_, later) = cluster.leader_among(&[leader, third]).await;
-    assert_eq!(later, term, "a follower without a leader must not depose one that the others follow");
+    assert_eq!(later, term, "a follower without a leader must not make the leader of the others step down");
     cluster.heal();
     cluster.leader().await;
     let history = load.finish().await;

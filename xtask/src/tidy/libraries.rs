@@ -73,10 +73,11 @@ fn objection(name: &str, dependency: &Dependency) -> Option<String> {
 
 /// The feature brings tonic along, so that it counts as naming it.
 fn services(name: &str, dependency: &Dependency) -> Option<String> {
-    let turned_on = dependency.default_features || dependency.features.iter().any(|it| it == "services");
-    let asked = dependency.member.as_deref() == Some("api-proto") && turned_on;
-    let refused = asked && !dependency.dev && !layers::is_rim(name) && !layers::is_development(name);
-    refused.then(|| format!("only the rim turns on api-proto's services: {name} needs the messages alone"))
+    let has_feature = dependency.default_features || dependency.features.iter().any(|it| it == "services");
+    let is_enabled = dependency.member.as_deref() == Some("api-proto") && has_feature;
+    let is_rejected = is_enabled && !dependency.dev && !layers::is_rim(name) && !layers::is_development(name);
+    is_rejected
+        .then(|| format!("only the rim turns on api-proto's services: {name} needs the messages alone"))
 }
 
 fn is_family(library: &str, family: &str) -> bool {

@@ -122,7 +122,7 @@ fn reads() {
 }
 
 #[test]
-fn stale_answers() {
+fn stale_responses_are_found() {
     let is_stale = |found: &Violation| matches!(found, Violation::Stale { floor: 3, .. });
     let changes = [
         operation(0, 1, put("a"), Outcome::Put(2, None)),

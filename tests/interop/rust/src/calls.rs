@@ -21,7 +21,7 @@ pub(crate) async fn run(server: &Server) {
         start_revision,
         filters,
         several_on_one_stream,
-        refused_watches,
+        rejected_watches,
         half_closed,
         requested_progress,
         periodic_progress,
@@ -132,12 +132,12 @@ async fn several_on_one_stream(server: &Server, prefix: &str) {
     assert_eq!(created(&mut stream).await, 7);
 }
 
-async fn refused_watches(server: &Server, prefix: &str) {
+async fn rejected_watches(server: &Server, prefix: &str) {
     let mut client = server.connect().await;
     let key = format!("{prefix}a");
     let mut stream = client.watch(&*key, Some(WatchOptions::new().with_watch_id(3))).await.expect("watch");
     assert_eq!(created(&mut stream).await, 3);
-    let refused = [
+    let rejected = [
         (WatchOptions::new().with_watch_id(3), "mvcc: duplicate watch ID provided on the WatchStream"),
         (WatchOptions::new().with_range(prefix), "mvcc: watcher range is empty"),
         (
@@ -145,7 +145,7 @@ async fn refused_watches(server: &Server, prefix: &str) {
             "etcdserver: mvcc: required revision has been compacted",
         ),
     ];
-    for (options, reason) in refused {
+    for (options, reason) in rejected {
         stream.watch(&*key, Some(options)).await.expect("watch");
         let response = next(&mut stream).await;
         assert!(response.created() && response.canceled() && response.watch_id() == -1, "{response:?}");
