@@ -193,8 +193,8 @@ mod tests {
         let server = serve(records.collect(), false);
         let finder = Finder { dns: &dns(server), addresses: &addresses };
         let advertised = Url::parse_list(advertised).unwrap();
-        let asked = SrvRecords { domain: "example".to_owned(), service_name: service_name.to_owned() };
-        let found = finder.members("a", &advertised, &asked);
+        let settings = SrvRecords { domain: "example".to_owned(), service_name: service_name.to_owned() };
+        let found = finder.members("a", &advertised, &settings);
         let shown = found.map(|members| {
             let urls =
                 members.iter().flat_map(|(name, urls)| urls.iter().map(move |url| format!("{name}={url}")));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use simple_dns::RCODE;
 
 pub(super) use self::query::Srv;
-use self::query::{Answer, DATAGRAM_BYTES_MAX, Query};
+use self::query::{DATAGRAM_BYTES_MAX, Query, Response};
 
 /// The port of name servers.
 const PORT: u16 = 53;
@@ -120,11 +120,11 @@ impl Dns {
         for _ in 0..self.attempts {
             for server in &self.servers {
                 let fault = match self.query(*server, &query) {
-                    Ok(Answer { code: RCODE::NoError, records, .. }) if !records.is_empty() => {
+                    Ok(Response { code: RCODE::NoError, records, .. }) if !records.is_empty() => {
                         return Ok(records);
                     }
                     // The response is authoritative; other servers would give the same.
-                    Ok(Answer { code: RCODE::NoError | RCODE::NameError, .. }) => {
+                    Ok(Response { code: RCODE::NoError | RCODE::NameError, .. }) => {
                         return Err((Some(*server), Fault::NoSuchHost));
                     }
                     Ok(_) => Fault::Misbehaving,
@@ -137,12 +137,12 @@ impl Dns {
         Err(last)
     }
 
-    fn query(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
-        let answer = self.query_by_datagram(server, query)?;
-        if answer.is_cut { self.query_by_stream(server, query) } else { Ok(answer) }
+    fn query(&self, server: SocketAddr, query: &Query) -> io::Result<Response> {
+        let response = self.query_by_datagram(server, query)?;
+        if response.is_cut { self.query_by_stream(server, query) } else { Ok(response) }
     }
 
-    fn query_by_datagram(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
+    fn query_by_datagram(&self, server: SocketAddr, query: &Query) -> io::Result<Response> {
         let any: IpAddr =
             if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         // Each query has a random port, and receives only from its server.
@@ -158,14 +158,14 @@ impl Dns {
             }
             socket.set_read_timeout(Some(left))?;
             let received = socket.recv(&mut bytes)?;
-            // A datagram that is no answer to this query may be forged; the true one may still come.
-            if let Some(answer) = query.answer(&bytes[..received]) {
-                return Ok(answer);
+            // A datagram that is no response to this query may be forged; the true one may still come.
+            if let Some(response) = query.response(&bytes[..received]) {
+                return Ok(response);
             }
         }
     }
 
-    fn query_by_stream(&self, server: SocketAddr, query: &Query) -> io::Result<Answer> {
+    fn query_by_stream(&self, server: SocketAddr, query: &Query) -> io::Result<Response> {
         let mut stream = TcpStream::connect_timeout(&server, self.timeout)?;
         stream.set_read_timeout(Some(self.timeout))?;
         stream.set_write_timeout(Some(self.timeout))?;
@@ -175,7 +175,7 @@ impl Dns {
         stream.read_exact(&mut length)?;
         let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
         stream.read_exact(&mut bytes)?;
-        query.answer(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        query.response(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }
 
@@ -241,8 +241,8 @@ pub(super) mod tests {
         assert_eq!(error(&long), format!("lookup {long}: no such host"));
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
         let silent = silent.local_addr().map(|server| (silent, server)).unwrap();
-        let impatient = Dns { timeout: Duration::from_millis(20), ..dns(silent.1) };
-        let error = impatient.srv("_a._tcp.x").unwrap_err().to_string();
+        let short = Dns { timeout: Duration::from_millis(20), ..dns(silent.1) };
+        let error = short.srv("_a._tcp.x").unwrap_err().to_string();
         assert_eq!(error, format!("lookup _a._tcp.x on {}: i/o timeout", silent.1));
     }
 }

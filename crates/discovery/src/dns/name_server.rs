@@ -17,13 +17,13 @@ pub(crate) fn serve(records: Vec<(String, String, u16)>, is_cut: bool) -> Socket
     std::thread::spawn(move || {
         let mut query = [0; 512];
         while let Ok((length, client)) = udp.recv_from(&mut query) {
-            let answer = reply(&query[..length], &records, is_cut);
+            let response = reply(&query[..length], &records, is_cut);
             // First a datagram as another sender might forge it.
             udp.send_to(b"?", client).unwrap();
-            let mut forged = answer.clone();
+            let mut forged = response.clone();
             forged[0] ^= 1;
             udp.send_to(&forged, client).unwrap();
-            udp.send_to(&answer, client).unwrap();
+            udp.send_to(&response, client).unwrap();
         }
     });
     std::thread::spawn(move || {
@@ -32,9 +32,9 @@ pub(crate) fn serve(records: Vec<(String, String, u16)>, is_cut: bool) -> Socket
             stream.read_exact(&mut length).unwrap();
             let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
             stream.read_exact(&mut query).unwrap();
-            let answer = reply(&query, &by_stream, false);
-            stream.write_all(&u16::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
-            stream.write_all(&answer).unwrap();
+            let response = reply(&query, &by_stream, false);
+            stream.write_all(&u16::try_from(response.len()).unwrap().to_be_bytes()).unwrap();
+            stream.write_all(&response).unwrap();
         }
     });
     server
@@ -43,10 +43,10 @@ pub(crate) fn serve(records: Vec<(String, String, u16)>, is_cut: bool) -> Socket
 pub(super) fn reply(query: &[u8], records: &[(String, String, u16)], is_cut: bool) -> Vec<u8> {
     let query = Packet::parse(query).unwrap();
     let mut reply = Packet::new_reply(query.id());
-    let asked = query.questions[0].qname.to_string();
+    let name = query.questions[0].qname.to_string();
     reply.questions = query.questions.clone();
-    let found: Vec<_> = records.iter().filter(|(name, ..)| *name == asked).collect();
-    if asked.starts_with("broken.") {
+    let found: Vec<_> = records.iter().filter(|(owner, ..)| *owner == name).collect();
+    if name.starts_with("broken.") {
         *reply.rcode_mut() = RCODE::ServerFailure;
     } else if found.is_empty() {
         *reply.rcode_mut() = RCODE::NameError;
@@ -58,8 +58,8 @@ pub(super) fn reply(query: &[u8], records: &[(String, String, u16)], is_cut: boo
     for (_, target, port) in found {
         let target = Name::new(target).unwrap();
         let srv = SRV { priority: port % 10, weight: 1, port: *port, target };
-        let name = Name::new(&asked).unwrap().into_owned();
-        reply.answers.push(ResourceRecord::new(name, CLASS::IN, 60, RData::SRV(srv)));
+        let owner = Name::new(&name).unwrap().into_owned();
+        reply.answers.push(ResourceRecord::new(owner, CLASS::IN, 60, RData::SRV(srv)));
     }
     reply.build_bytes_vec_compressed().unwrap()
 }

@@ -1,4 +1,4 @@
-//! One query and its answer as bytes.
+//! One query and its response as bytes.
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
@@ -31,8 +31,8 @@ pub(super) struct Query {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The answer of a server.
-pub(super) struct Answer {
+/// The response of a server.
+pub(super) struct Response {
     pub(super) code: RCODE,
     /// There are more records than fit into a datagram.
     pub(super) is_cut: bool,
@@ -59,8 +59,8 @@ impl Query {
         Some(Self { name: name.to_owned(), id, bytes })
     }
 
-    /// Reads an answer to this query; `None` if it is anything else.
-    pub(super) fn answer(&self, bytes: &[u8]) -> Option<Answer> {
+    /// Reads a response to this query; `None` if it is anything else.
+    pub(super) fn response(&self, bytes: &[u8]) -> Option<Response> {
         let packet = Packet::parse(bytes).ok()?;
         let [question] = packet.questions.as_slice() else { return None };
         let is_mine = packet.id() == self.id
@@ -76,7 +76,7 @@ impl Query {
             }),
             _ => None,
         });
-        is_mine.then(|| Answer {
+        is_mine.then(|| Response {
             code: packet.rcode(),
             is_cut: packet.has_flags(PacketFlag::TRUNCATION),
             records: records.collect(),
@@ -90,28 +90,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_are_no_answer() {
+    fn other_bytes_are_no_response() {
         let query = Query::new("_a._tcp.x").unwrap();
-        assert!(query.answer(&query.bytes).is_none(), "a question is no answer");
-        let answer = reply(&query.bytes, &[record("_a._tcp.x", "h.example", 1)], false);
-        assert!(query.answer(&answer).is_some());
-        for end in 0..answer.len() {
-            let _ = query.answer(&answer[..end]);
+        assert!(query.response(&query.bytes).is_none(), "a query is no response");
+        let response = reply(&query.bytes, &[record("_a._tcp.x", "h.example", 1)], false);
+        assert!(query.response(&response).is_some());
+        for end in 0..response.len() {
+            let _ = query.response(&response[..end]);
         }
-        assert!(Query::new("_b._tcp.x").unwrap().answer(&answer).is_none());
+        assert!(Query::new("_b._tcp.x").unwrap().response(&response).is_none());
     }
 
     proptest::proptest! {
         #[test]
-        fn no_answer_panics(change in proptest::collection::vec((0_usize..100, 0_u8..), 1..20)) {
+        fn no_response_panics(change in proptest::collection::vec((0_usize..100, 0_u8..), 1..20)) {
             let query = Query::new("_a._tcp.x").unwrap();
             let records = [record("_a._tcp.x", "h.example", 1), record("_a._tcp.x", "i.example", 2)];
-            let mut answer = reply(&query.bytes, &records, false);
+            let mut response = reply(&query.bytes, &records, false);
             for (place, byte) in change {
-                let place = place % answer.len();
-                answer[place] = byte;
+                let place = place % response.len();
+                response[place] = byte;
             }
-            let _ = query.answer(&answer);
+            let _ = query.response(&response);
         }
     }
 }
