@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_api_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, RequestOp, TxnRequest, compare};
-use ferretcd_engine::{Alone, Caller, Config, Engine};
+use ferretcd_engine::{Caller, Config, Engine, NoPeers};
 use prometheus::Registry;
 use tokio::runtime::Handle;
 
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
-    let engine = Engine::start(config(dir.path(), 1), Arc::new(Alone), &Registry::new(), &Handle::current())?;
+    let engine =
+        Engine::start(config(dir.path(), 1), Arc::new(NoPeers), &Registry::new(), &Handle::current())?;
     // Returns when the member has elected itself: before that there is no leader to order writes.
     engine.cluster().publish().await?;
     let caller = Caller::default();
@@ -37,7 +38,8 @@ pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The state file is closed with the last handle.
     drop(engine);
 
-    let engine = Engine::start(config(dir.path(), 2), Arc::new(Alone), &Registry::new(), &Handle::current())?;
+    let engine =
+        Engine::start(config(dir.path(), 2), Arc::new(NoPeers), &Registry::new(), &Handle::current())?;
     for revision in [0, 2] {
         let range = RangeRequest { key: "color".into(), revision, ..RangeRequest::default() };
         let row = engine.kv().range(&caller, range).await?.kvs[0].decode()?;

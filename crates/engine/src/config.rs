@@ -160,12 +160,12 @@ impl Config {
 
     /// The shortest time to live of a lease, in seconds: one and a half election timeouts, so that a lease
     /// outlives the loss of a leader.
-    pub fn lease_ttl_min(&self) -> i64 {
+    pub(crate) fn lease_ttl_min(&self) -> i64 {
         (self.election * 3 / 2).as_millis().div_ceil(1_000) as i64
     }
 
     /// The quota in force, in bytes; negative for none.
-    pub fn effective_quota(&self) -> i64 {
+    pub(crate) fn effective_quota(&self) -> i64 {
         if self.quota_bytes == 0 { QUOTA_BYTES } else { self.quota_bytes }
     }
 

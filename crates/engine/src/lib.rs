@@ -68,8 +68,8 @@ pub use maintenance::Maintenance;
 pub use maintenance::snapshot::{OutgoingSnapshot, SnapshotError};
 pub use member_info::{MemberInfo, Status, Versions};
 pub use peers::{
-    Alone, PeerCall, PeerError, PeerFuture, PeerHash, PeerRequest, PeerResponse, PeerSnapshot, PeerVersions,
-    Peers,
+    NoPeers, PeerCall, PeerError, PeerFuture, PeerHash, PeerRequest, PeerResponse, PeerSnapshot,
+    PeerVersions, Peers,
 };
 pub use watch::session::WatchSession;
 pub use watch::watches::Watches;

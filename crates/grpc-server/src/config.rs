@@ -5,8 +5,7 @@ use std::time::Duration;
 /// Plain data without hidden defaults.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The largest encoded proposal, in bytes. Messages may be [`MESSAGE_OVERHEAD`](Self::message_bytes_max)
-    /// larger.
+    /// The largest encoded proposal, in bytes. Messages may be 512 KiB larger.
     pub request_bytes_max: usize,
     /// Operations in one branch of a transaction, nested ones included.
     pub txn_ops_max: usize,
@@ -23,7 +22,7 @@ const MESSAGE_OVERHEAD: usize = 512 * 1024;
 
 impl Config {
     /// The largest message that is read, in bytes.
-    pub fn message_bytes_max(&self) -> usize {
+    pub(crate) fn message_bytes_max(&self) -> usize {
         self.request_bytes_max.saturating_add(MESSAGE_OVERHEAD)
     }
 }

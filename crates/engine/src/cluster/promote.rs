@@ -36,7 +36,7 @@ impl Cluster {
     }
 
     /// The same for peers; an error on a member that does not lead.
-    pub async fn promote_as_leader(
+    pub(crate) async fn promote_as_leader(
         &self,
         _caller: &Caller,
         id: MemberId,

@@ -91,7 +91,7 @@ impl Leases {
 
     /// The same for peers, without a header; an error on a member that does not lead. The granted time of an unknown
     /// lease is 0.
-    pub async fn time_to_live_as_leader(
+    pub(crate) async fn time_to_live_as_leader(
         &self,
         _caller: &Caller,
         request: LeaseTimeToLiveRequest,

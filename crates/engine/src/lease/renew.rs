@@ -45,7 +45,7 @@ impl Leases {
 
     /// Renews a lease for a peer; an error on a member that does not lead. Returns the time to live in seconds, 0 if
     /// there is no such lease any more.
-    pub async fn renew_as_leader(&self, caller: &Caller, id: LeaseId) -> Result<i64, RequestError> {
+    pub(crate) async fn renew_as_leader(&self, caller: &Caller, id: LeaseId) -> Result<i64, RequestError> {
         let renewal = self.as_leader(|deadlines| match deadlines.renew(id, Instant::now().into_std()) {
             Renewal::Renewed { ttl, was_checkpointed } => Some((ttl, was_checkpointed)),
             Renewal::Unknown => Some((0, false)),

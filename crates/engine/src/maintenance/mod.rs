@@ -98,7 +98,11 @@ impl Maintenance {
     }
 
     /// As [`Self::hash_kv`], for a peer that may be ahead of this member.
-    pub async fn hash_kv_for_peer(&self, caller: &Caller, revision: i64) -> Result<KvHash, RequestError> {
+    pub(crate) async fn hash_kv_for_peer(
+        &self,
+        caller: &Caller,
+        revision: i64,
+    ) -> Result<KvHash, RequestError> {
         let deadline = Instant::now() + APPLY_PATIENCE;
         while self.state.reader.revision() < revision && Instant::now() < deadline {
             sleep(APPLY_PAUSE).await;

@@ -78,15 +78,15 @@ impl fmt::Debug for PeerSnapshot {
 
 /// The network of a member without peers.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Alone;
+pub struct NoPeers;
 
-impl Alone {
+impl NoPeers {
     fn unreachable<T: Send + 'static>() -> PeerFuture<T> {
         Box::pin(async { Err(PeerError::Unreachable("there are no other members".to_owned())) })
     }
 }
 
-impl Peers for Alone {
+impl Peers for NoPeers {
     fn send(&self, _messages: Vec<Message>) {}
 
     fn set_members(&self, _membership: &Membership) {}

@@ -23,14 +23,14 @@ use super::watching::Watching;
 ///
 /// use ferretcd_api_proto::etcdserverpb::PutRequest;
 /// use ferretcd_base::KeyRange;
-/// use ferretcd_engine::{Alone, Caller, Config, Engine};
+/// use ferretcd_engine::{NoPeers, Caller, Config, Engine};
 /// use ferretcd_watch::{Delivery, WatchSpec};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
 /// # let (config, registry) = (Config::new("default", dir.path(), "http://localhost:2380", 0), prometheus::Registry::new());
-/// let engine = Engine::start(config, Arc::new(Alone), &registry, &tokio::runtime::Handle::current())?;
+/// let engine = Engine::start(config, Arc::new(NoPeers), &registry, &tokio::runtime::Handle::current())?;
 /// engine.cluster().publish().await?;
 ///
 /// let caller = Caller::default();

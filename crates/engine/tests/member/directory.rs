@@ -7,7 +7,7 @@ use std::sync::mpsc::{SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
 use ferretcd_base::{ClusterId, MemberId};
-use ferretcd_engine::{Alone, Bootstrap, Config, Engine, StartError};
+use ferretcd_engine::{Bootstrap, Config, Engine, NoPeers, StartError};
 use ferretcd_wal::{Metadata, Wal};
 use prometheus::{IntGauge, Registry};
 use tokio::runtime::Builder;
@@ -65,7 +65,7 @@ fn log_without_entries_founds_no_cluster() {
     drop(Wal::create(&dir.path().join("member/wal"), identity, wal_config).expect("a new log"));
     assert!(settings.has_log());
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let started = Engine::start(settings, Arc::new(Alone), &Registry::new(), runtime.handle());
+    let started = Engine::start(settings, Arc::new(NoPeers), &Registry::new(), runtime.handle());
     let engine = started.unwrap_or_else(|error| panic!("failed to {error}"));
     assert_eq!((engine.member().id(), engine.member().cluster_id()), (MemberId(7), ClusterId(9)));
     assert_eq!((engine.member().membership().members().count(), engine.member().status().committed), (0, 0));

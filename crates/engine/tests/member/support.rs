@@ -12,7 +12,7 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{CompactionRequest, PutRequest, RangeRequest};
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_backend::{Backend, Bucket};
-use ferretcd_engine::{Alone, Caller, Config, Engine, StartError};
+use ferretcd_engine::{Caller, Config, Engine, NoPeers, StartError};
 use prometheus::Registry;
 use tokio::runtime::{Builder, Runtime};
 
@@ -37,7 +37,7 @@ impl Member {
     pub(crate) fn try_start(config: Config, registry: Registry) -> Result<Self, StartError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("the system has threads and descriptors");
-        let engine = Engine::start(config, Arc::new(Alone), &registry, runtime.handle())?;
+        let engine = Engine::start(config, Arc::new(NoPeers), &registry, runtime.handle())?;
         runtime.block_on(engine.cluster().publish()).expect("the member runs");
         Ok(Self { engine, registry, runtime })
     }

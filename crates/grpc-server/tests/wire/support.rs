@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
-use ferretcd_engine::{Alone, Caller, Engine};
+use ferretcd_engine::{Caller, Engine, NoPeers};
 use ferretcd_grpc_server::{Config, Server};
 use ferretcd_listen::{Listener, serve};
 use ferretcd_testkit::grpc;
@@ -55,7 +55,8 @@ impl Served {
     pub(crate) async fn start_with(config: Config, port: ferretcd_listen::Config) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let registry = Registry::new();
-        let engine = Engine::start(engine_config(dir.path()), Arc::new(Alone), &registry, &Handle::current());
+        let engine =
+            Engine::start(engine_config(dir.path()), Arc::new(NoPeers), &registry, &Handle::current());
         let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
         engine.cluster().publish().await.expect("it is not stopped");
         let pages =
