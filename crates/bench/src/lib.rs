@@ -43,7 +43,7 @@ use self::report::Look;
 use self::result::{Cell, Metric, Results, Sample};
 use self::session::{Round, Session};
 
-/// Measures what the arguments ask for, and prints it.
+/// Measures what the arguments name, and prints it.
 pub fn run(words: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
     if words.iter().any(|word| ["--help", "-h"].contains(word)) {
         return Ok(writeln!(std::io::stdout(), "{}", options::USAGE)?);

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn nonsense_is_rejected() {
         for line in [
             "putt",
             "--secons 3",

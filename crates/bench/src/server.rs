@@ -87,7 +87,7 @@ impl Server {
     }
 
     /// Sends requests to the leader from now on, or to a follower. Without a follower nothing changes.
-    pub(crate) fn ask(&mut self, leader: bool) -> Outcome<()> {
+    pub(crate) fn query(&mut self, leader: bool) -> Outcome<()> {
         for (index, member) in self.members.iter().enumerate() {
             if (metric(member.client, "etcd_server_is_leader")? > 0.0) == leader {
                 self.entry = index;
@@ -98,7 +98,7 @@ impl Server {
     }
 
     /// Sends requests to this member from now on.
-    pub(crate) fn ask_member(&mut self, number: usize) {
+    pub(crate) fn query_member(&mut self, number: usize) {
         self.entry = number;
     }
 
@@ -180,7 +180,7 @@ impl Server {
         for member in &mut self.members {
             member.child = Some(member.spawn(&self.program, &cluster, &self.placement)?);
         }
-        self.members.iter_mut().try_for_each(Member::await_first_answer)?;
+        self.members.iter_mut().try_for_each(Member::await_first_response)?;
         self.start_time = begin.elapsed();
         Ok(())
     }
@@ -188,13 +188,13 @@ impl Server {
 
 impl Member {
     /// Waits until a linearizable read succeeds: the readiness that users see, whatever the log level.
-    fn await_first_answer(&mut self) -> Outcome<()> {
+    fn await_first_response(&mut self) -> Outcome<()> {
         let begin = Instant::now();
         let one = Load { clients: 1, connections: 1, pace: Pace::Closed, span: Span::Requests(1) };
         loop {
             // Any response will do: the key does not exist yet.
             let error = match one.run(self.client, &mut Requests::probe(), |_| Ok(())) {
-                Ok(seen) if seen.answered == 1 => return Ok(()),
+                Ok(seen) if seen.responses == 1 => return Ok(()),
                 Ok(_) => "the first request was refused".into(),
                 Err(error) => error,
             };
@@ -251,9 +251,9 @@ impl Drop for Member {
 fn metric(address: SocketAddr, name: &str) -> Outcome<f64> {
     let mut stream = TcpStream::connect(address)?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let values = answer.lines().filter_map(|line| {
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    let values = response.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
         // Behind the name are labels or the value; anything else is a longer name.
         rest.starts_with(['{', ' ']).then(|| rest.rsplit_once(' ')?.1.parse::<f64>().ok()).flatten()

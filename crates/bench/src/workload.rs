@@ -141,7 +141,7 @@ impl Workload {
     }
 
     /// Do requests go to the leader? With one member they do.
-    pub(crate) fn asks_leader(self) -> bool {
+    pub(crate) fn queries_leader(self) -> bool {
         !matches!(self, Workload::ClusterPutFollower | Workload::ClusterRange)
     }
 

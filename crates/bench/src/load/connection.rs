@@ -126,11 +126,11 @@ impl Connection {
     pub(super) fn receive(&mut self, mut report: impl FnMut(Response)) -> Outcome<()> {
         let calls = &mut self.calls;
         self.wire.receive(|head, payload, end| {
-            let answered = match calls {
+            let done = match calls {
                 Calls::Unary(unary) => unary.frame(head, payload.len()).map(|(call, ok)| (call.start, ok)),
                 Calls::Streamed(streams) => streams.frame(head, payload)?,
             };
-            if let Some((start, ok)) = answered {
+            if let Some((start, ok)) = done {
                 report(Response { start, end, ok });
             }
             Ok(())

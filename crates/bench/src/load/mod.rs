@@ -70,11 +70,11 @@ pub(crate) struct Seen {
     /// From the first mark to the second.
     pub(crate) window: Duration,
     /// Right responses within the window.
-    pub(crate) answered_in_window: u64,
+    pub(crate) responses_in_window: u64,
     /// Right responses from the window's beginning until the last one.
-    pub(crate) answered_since_window: u64,
+    pub(crate) responses_since_window: u64,
     /// Right responses in all.
-    pub(crate) answered: u64,
+    pub(crate) responses: u64,
     /// Wrong or short responses, and requests without any.
     pub(crate) failed: u64,
     /// The shortest and the longest time that a wrong response took. Of requests that time out it is the time-out.
@@ -89,7 +89,7 @@ impl Seen {
         if self.failed + self.unsent == 0 {
             return None;
         }
-        let mut text = format!("{} requests were answered and {} failed", self.answered, self.failed);
+        let mut text = format!("{} requests were answered and {} failed", self.responses, self.failed);
         if let Some((shortest, longest)) = self.failed_after {
             let _ = write!(text, " after {:.3} to {:.3} s", shortest.as_secs_f64(), longest.as_secs_f64());
         }
@@ -226,14 +226,14 @@ impl Run<'_> {
         self.source.stop(window_end);
         self.until(Some(window_end + DRAIN_TIME_MAX))?;
         let unsent = self.source.give_up(Instant::now(), &mut self.tally);
-        let unanswered: usize = self.connections.iter().map(Connection::n_open).sum();
+        let open: usize = self.connections.iter().map(Connection::n_open).sum();
         let tally = self.tally;
         Ok(Seen {
             window: window_end - window_begin,
-            answered_in_window: tally.in_window,
-            answered_since_window: tally.answered - tally.before_window,
-            answered: tally.answered,
-            failed: tally.failed + unanswered as u64,
+            responses_in_window: tally.in_window,
+            responses_since_window: tally.responses - tally.before_window,
+            responses: tally.responses,
+            failed: tally.failed + open as u64,
             failed_after: tally.failed_after,
             unsent,
             latencies: tally.latencies,
@@ -242,7 +242,7 @@ impl Run<'_> {
 
     /// Has the first wave of responses passed? All clients begin at once, so responses come unevenly before.
     fn is_warm(&self) -> bool {
-        self.tally.answered + self.tally.failed >= self.n_clients
+        self.tally.responses + self.tally.failed >= self.n_clients
     }
 
     /// Runs until `end`, or until the source is dry and every request has its response.

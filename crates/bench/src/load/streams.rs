@@ -218,7 +218,7 @@ mod tests {
             let head = Head { length: bytes.len(), kind: frame::DATA, flags: 0, stream: 3 };
             assert_eq!(streams.frame(head, &bytes).unwrap(), Some((now, expected)));
             assert_eq!(streams.n_open(), 0);
-            assert!(streams.frame(head, &bytes).is_err(), "an answer to nothing");
+            assert!(streams.frame(head, &bytes).is_err(), "a response to no request");
         }
     }
 

@@ -11,7 +11,7 @@ pub(super) struct Tally {
     pub(super) latencies: Histogram<u64>,
     window_begin: Option<Instant>,
     window_end: Option<Instant>,
-    pub(super) answered: u64,
+    pub(super) responses: u64,
     pub(super) before_window: u64,
     pub(super) in_window: u64,
     pub(super) failed: u64,
@@ -26,7 +26,7 @@ impl Tally {
             latencies,
             window_begin: None,
             window_end: None,
-            answered: 0,
+            responses: 0,
             before_window: 0,
             in_window: 0,
             failed: 0,
@@ -36,17 +36,17 @@ impl Tally {
 
     pub(super) fn open_window(&mut self, now: Instant) {
         self.window_begin = Some(now);
-        self.before_window = self.answered;
+        self.before_window = self.responses;
     }
 
     pub(super) fn close_window(&mut self, now: Instant) {
         self.window_end = Some(now);
-        self.in_window = self.answered - self.before_window;
+        self.in_window = self.responses - self.before_window;
     }
 
     pub(super) fn count(&mut self, response: Response) {
         if response.ok {
-            self.answered += 1;
+            self.responses += 1;
             self.record(response.start, response.end);
         } else {
             self.failed += 1;

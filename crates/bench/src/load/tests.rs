@@ -22,7 +22,7 @@ enum Reply {
     /// A message without its five-byte head.
     Short,
     /// An error of gRPC: trailers without a message.
-    Refused,
+    Rejected,
     Reset,
     /// A message and no trailers after it.
     NoTrailers,
@@ -105,7 +105,7 @@ fn respond_with(mut respond: SendResponse<Bytes>, reply: Reply) {
             body.send_data(message, false).unwrap();
             body.send_trailers(trailers).unwrap();
         }
-        Reply::Refused => {
+        Reply::Rejected => {
             let head = http::Response::builder().header("grpc-status", "8").body(()).unwrap();
             respond.send_response(head, true).unwrap();
         }
@@ -131,7 +131,7 @@ fn every_request_is_sent_once_and_has_its_response() {
         let served = serve(n_streams_max, &[Reply::Good]);
         let load = closed(clients, Span::Requests(500));
         let seen = load.run(served.address, &mut Requests::put(1000, value_bytes), |_| Ok(())).unwrap();
-        assert_eq!((seen.answered, seen.failure(), seen.latencies.len()), (500, None, 500));
+        assert_eq!((seen.responses, seen.failure(), seen.latencies.len()), (500, None, 500));
         let keys: BTreeSet<Bytes> = served.keys.lock().unwrap().drain(..).collect();
         assert_eq!(keys.len(), 500);
     }
@@ -139,10 +139,10 @@ fn every_request_is_sent_once_and_has_its_response() {
 
 #[test]
 fn only_complete_responses_count() {
-    let served = serve(100, &[Reply::Good, Reply::Short, Reply::Refused, Reply::Reset, Reply::NoTrailers]);
+    let served = serve(100, &[Reply::Good, Reply::Short, Reply::Rejected, Reply::Reset, Reply::NoTrailers]);
     let seen = closed(8, Span::Requests(500)).run(served.address, &mut Requests::put(1000, 16), |_| Ok(()));
     let seen = seen.unwrap();
-    assert_eq!((seen.answered, seen.failed), (100, 400));
+    assert_eq!((seen.responses, seen.failed), (100, 400));
     let failure = seen.failure().unwrap();
     assert!(failure.starts_with("100 requests were answered and 400 failed after 0."), "{failure}");
 }
@@ -169,9 +169,9 @@ fn a_window_has_two_ends_and_counts_what_lies_between() {
             .unwrap();
         assert_eq!(marks, [Mark::Begin, Mark::End]);
         assert!(seen.window >= time);
-        assert!(seen.answered_in_window <= seen.answered_since_window);
-        assert!(seen.answered_since_window <= seen.answered);
-        assert_eq!(seen.answered, served.keys.lock().unwrap().drain(..).count() as u64);
+        assert!(seen.responses_in_window <= seen.responses_since_window);
+        assert!(seen.responses_since_window <= seen.responses);
+        assert_eq!(seen.responses, served.keys.lock().unwrap().drain(..).count() as u64);
     }
 }
 
@@ -266,7 +266,7 @@ fn each_client_renews_its_lease_on_a_stream_of_its_own() {
         let (address, renewed, _runtime) = serve_renewals(600);
         let load = closed(clients, Span::Requests(n_renewals));
         let seen = load.run(address, &mut Requests::keep_alive(), |_| Ok(())).unwrap();
-        assert_eq!((seen.answered, seen.failure()), (n_renewals, None));
+        assert_eq!((seen.responses, seen.failure()), (n_renewals, None));
         let renewed = renewed.lock().unwrap();
         let mut leases: Vec<i64> = renewed.values().map(|ids| ids[0]).collect();
         leases.sort_unstable();
@@ -278,10 +278,10 @@ fn each_client_renews_its_lease_on_a_stream_of_its_own() {
 
 #[test]
 fn a_lease_that_has_ended_is_a_failure() {
-    let (address, _asked, _runtime) = serve_renewals(0);
+    let (address, _renewed, _runtime) = serve_renewals(0);
     let load = closed(3, Span::Requests(10));
     let seen = load.run(address, &mut Requests::keep_alive(), |_| Ok(())).unwrap();
-    assert_eq!((seen.answered, seen.failed), (0, 10));
+    assert_eq!((seen.responses, seen.failed), (0, 10));
 }
 
 #[test]
@@ -294,6 +294,6 @@ fn a_window_ends_when_it_is_over() {
         let seen =
             load.run_until(&is_over, served.address, &mut Requests::put(1000, 16), |_| Ok(())).unwrap();
         assert!(seen.window < DRAIN_TIME_MAX, "{:?}", seen.window);
-        assert_eq!(seen.answered, served.keys.lock().unwrap().drain(..).count() as u64);
+        assert_eq!(seen.responses, served.keys.lock().unwrap().drain(..).count() as u64);
     }
 }

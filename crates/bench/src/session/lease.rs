@@ -51,7 +51,7 @@ pub(super) fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome
     match cell.workload {
         Workload::LeaseKeepAlive => {
             let n_leases = cell.clients as u64;
-            ask(
+            send_all(
                 server,
                 options,
                 n_leases,
@@ -77,10 +77,16 @@ fn measure_expiry(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
     let ttl = Duration::from_secs(options.lease_ttl);
     let first_deadline = Instant::now() + ttl;
     let grants = Requests::grant(n_leases, options.lease_ttl);
-    let granted = ask(server, options, n_leases, grants, "leases were not granted")?;
+    let granted = send_all(server, options, n_leases, grants, "leases were not granted")?;
     let last_deadline = Instant::now() + ttl;
     let puts = Requests::attach(n_leases, options.value_bytes);
-    ask(server, options, n_leases, puts, "keys were not attached, perhaps because their leases had ended")?;
+    send_all(
+        server,
+        options,
+        n_leases,
+        puts,
+        "keys were not attached, perhaps because their leases had ended",
+    )?;
     Usage::when_settled(pids)?;
     let resting = Memory::of(pids)?;
     let client = Client::connect(server.address())?;
@@ -100,17 +106,17 @@ fn measure_expiry(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
     let memory = Memory::of(pids)?;
     if fate.left == 0 && seen.failed == 0 {
         // Each lease took its key away at a revision of its own.
-        let revision = empty.revision + 2 * n_leases + seen.answered;
-        State::of(server.address())?.check_is(State { revision, keys: empty.keys + seen.answered })?;
+        let revision = empty.revision + 2 * n_leases + seen.responses;
+        State::of(server.address())?.check_is(State { revision, keys: empty.keys + seen.responses })?;
     }
 
     let mut sample = latencies(&seen);
     sample.extend([
-        (Metric::Granted, granted.answered as f64 / granted.window.as_secs_f64()),
+        (Metric::Granted, granted.responses as f64 / granted.window.as_secs_f64()),
         (Metric::BytesPerLease, resting.resident.saturating_sub(before.resident) as f64 / n_leases as f64),
         (Metric::Gone, fate.time.as_secs_f64()),
         (Metric::Left, fate.left as f64 * 100.0 / n_leases as f64),
-        (Metric::Rate, seen.answered_in_window as f64 / seen.window.as_secs_f64()),
+        (Metric::Rate, seen.responses_in_window as f64 / seen.window.as_secs_f64()),
         (Metric::PeakMemory, memory.peak as f64 / MIB),
         (Metric::Others, others),
         (Metric::Failed, (seen.failed + seen.unsent) as f64),
@@ -208,9 +214,9 @@ fn watch_fate(
 fn measure_revoke(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
     let pids = &server.pids();
     let n_keys = options.leased_keys;
-    ask(server, options, 1, Requests::grant(1, REVOKED_TTL), "the lease was not granted")?;
+    send_all(server, options, 1, Requests::grant(1, REVOKED_TTL), "the lease was not granted")?;
     let puts = Requests::attach_to_one(n_keys, options.value_bytes);
-    ask(server, options, n_keys, puts, "keys were not attached")?;
+    send_all(server, options, n_keys, puts, "keys were not attached")?;
     let client = Client::connect(server.address())?;
     let n_attached = client.count_leased()?;
     if n_attached != n_keys {
@@ -242,14 +248,14 @@ fn measure_revoke(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
     let costs = begin.until(end);
     let memory = Memory::of(pids)?;
     if seen.failed == 0 {
-        let (revision, keys) = (before.revision + seen.answered + 1, before.keys + seen.answered);
+        let (revision, keys) = (before.revision + seen.responses + 1, before.keys + seen.responses);
         State::of(server.address())?.check_is(State { revision, keys })?;
     }
 
     let mut sample = latencies(&seen);
     sample.extend([
         (Metric::Revoke, revoke_time.as_secs_f64() * 1e3),
-        (Metric::Rate, seen.answered_in_window as f64 / seen.window.as_secs_f64()),
+        (Metric::Rate, seen.responses_in_window as f64 / seen.window.as_secs_f64()),
         (Metric::PeakMemory, memory.peak as f64 / MIB),
         (Metric::Others, costs.others_percent()),
         (Metric::Failed, (seen.failed + seen.unsent) as f64),
@@ -269,7 +275,7 @@ fn revoke(client: &Client) -> Outcome<Duration> {
 }
 
 /// Sends `n` requests as fast as responses come; an error when any of them fails.
-fn ask(server: &Server, options: &Options, n: u64, mut requests: Requests, what: &str) -> Outcome<Seen> {
+fn send_all(server: &Server, options: &Options, n: u64, mut requests: Requests, what: &str) -> Outcome<Seen> {
     let span = Span::Requests(n);
     let load = Load { clients: CLIENTS, connections: options.connections, pace: Pace::Closed, span };
     let seen = load.run(server.address(), &mut requests, |_| Ok(()))?;

@@ -68,7 +68,7 @@ impl Session {
         let result = self.cells.iter().try_for_each(|cell| {
             Store::of(cell.workload).fill(&mut server, options)?;
             if workload.members() > 1 {
-                server.ask(cell.workload.asks_leader())?;
+                server.query(cell.workload.queries_leader())?;
             }
             let round = match cell.workload {
                 Workload::Memory => measure_memory(&mut server, options),
@@ -157,7 +157,7 @@ fn measure_memory(server: &mut Server, options: &Options) -> Outcome<Round> {
     let mib = |bytes: u64| bytes as f64 / MIB;
     let mut sample = latencies(&seen);
     sample.extend([
-        (Metric::Rate, seen.answered as f64 / seen.window.as_secs_f64()),
+        (Metric::Rate, seen.responses as f64 / seen.window.as_secs_f64()),
         (Metric::PeakMemory, mib(memory.peak)),
         (Metric::Memory, mib(memory.resident)),
         (Metric::AnonymousMemory, mib(memory.anonymous)),

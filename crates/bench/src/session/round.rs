@@ -61,17 +61,17 @@ pub(super) fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome
     let memory = Memory::of(pids)?;
     check(before, State::of(server.address())?, cell.workload, &seen)?;
 
-    let answered = seen.answered_in_window.max(1) as f64;
+    let responses = seen.responses_in_window.max(1) as f64;
     let mut sample = latencies(&seen);
     sample.extend([
-        (Metric::Rate, seen.answered_in_window as f64 / seen.window.as_secs_f64()),
-        (Metric::ServerCpu, costs.server * 1e6 / answered),
-        (Metric::GeneratorCpu, costs.generator * 1e6 / answered),
+        (Metric::Rate, seen.responses_in_window as f64 / seen.window.as_secs_f64()),
+        (Metric::ServerCpu, costs.server * 1e6 / responses),
+        (Metric::GeneratorCpu, costs.generator * 1e6 / responses),
         (
             Metric::Written,
             (settled.written_bytes - begin.usage.written_bytes) as f64
                 / 1.024
-                / seen.answered_since_window.max(1) as f64,
+                / seen.responses_since_window.max(1) as f64,
         ),
         (Metric::PeakMemory, memory.peak as f64 / MIB),
         (Metric::Others, costs.others_percent()),
@@ -79,7 +79,7 @@ pub(super) fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome
     ]);
     if cell.workload.members() > 1 {
         let sent = server.peer_bytes()? - peer_bytes;
-        sample.insert(Metric::PeerBytes, sent / seen.answered.max(1) as f64);
+        sample.insert(Metric::PeerBytes, sent / seen.responses.max(1) as f64);
     }
     Ok(Round { sample, failure: seen.failure() })
 }
@@ -103,7 +103,7 @@ fn check(before: State, after: State, workload: Workload, seen: &Seen) -> Outcom
     if seen.failed > 0 {
         return Ok(());
     }
-    before.check_after(if workload.keeps_keys() { 0 } else { seen.answered }, after)
+    before.check_after(if workload.keeps_keys() { 0 } else { seen.responses }, after)
 }
 
 /// The latencies of requests.

@@ -32,7 +32,7 @@ const KEYS: u64 = 1000;
 /// Puts and reads on a schedule.
 pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Outcome<Round> {
     server.lead(if cell.workload == Workload::ClusterSlowLeader { SLOW } else { FAST[0] })?;
-    server.ask_member(FAST[1]);
+    server.query_member(FAST[1]);
     load_keys(server, KEYS, LOADING_CLIENTS, options)?;
     let (before, term) = (State::of(server.address())?, server.term()?);
     let pace = Pace::Open(options.open_loop.unwrap_or(RATE));
@@ -49,7 +49,7 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
     })?;
     let elections = server.term()? - term;
     if puts.failed == 0 {
-        before.check_after(puts.answered, State::of(server.address())?)?;
+        before.check_after(puts.responses, State::of(server.address())?)?;
     }
     let loads = [
         ("puts", &puts),
@@ -68,7 +68,7 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
         sample.extend(quantiles(&seen.latencies, [(p50, 0.5), (p99, 0.99), (max, 1.0)]));
     }
     sample.extend([
-        (Metric::Rate, puts.answered_in_window as f64 / puts.window.as_secs_f64()),
+        (Metric::Rate, puts.responses_in_window as f64 / puts.window.as_secs_f64()),
         (Metric::Elections, elections as f64),
         (Metric::Failed, failed as f64),
     ]);
@@ -77,8 +77,8 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
 
 /// What went wrong with any of these loads, if anything did.
 fn failure(loads: &[(&str, &Seen)]) -> Option<String> {
-    let told = loads.iter().filter_map(|(name, seen)| Some(format!("{name}: {}", seen.failure()?)));
-    told.reduce(|all, next| format!("{all}; {next}"))
+    let text = loads.iter().filter_map(|(name, seen)| Some(format!("{name}: {}", seen.failure()?)));
+    text.reduce(|all, next| format!("{all}; {next}"))
 }
 
 /// Errors of any kind don't cross threads.
@@ -107,9 +107,9 @@ mod tests {
         Seen {
             latencies: Histogram::new(3).expect("three digits are possible"),
             window: Duration::ZERO,
-            answered_in_window: 0,
-            answered_since_window: 0,
-            answered: 0,
+            responses_in_window: 0,
+            responses_since_window: 0,
+            responses: 0,
             failed,
             failed_after: None,
             unsent,
@@ -120,8 +120,8 @@ mod tests {
     fn a_failure_of_any_load_is_one_of_the_run() {
         let (good, wrong, late) = (seen(0, 0), seen(2, 0), seen(0, 3));
         assert_eq!(failure(&[("puts", &good), ("reads", &good)]), None);
-        let told = failure(&[("puts", &wrong), ("reads", &good), ("slow reads", &late)]);
-        let told = told.expect("two of three have failed");
-        assert!(told.starts_with("puts: 0 requests were answered and 2 failed; slow reads: "), "{told}");
+        let text = failure(&[("puts", &wrong), ("reads", &good), ("slow reads", &late)]);
+        let text = text.expect("two of three have failed");
+        assert!(text.starts_with("puts: 0 requests were answered and 2 failed; slow reads: "), "{text}");
     }
 }

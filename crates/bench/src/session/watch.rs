@@ -103,12 +103,12 @@ fn measure_delivery(server: &Server, cell: Cell, options: &Options, plan: &Plan)
     };
     let mut requests = Requests::stamped(keys, options.value_bytes);
     let (seen, costs) = put(server, cell.clients, connections, options, &mut requests, Some(&mut watchers))?;
-    let expected = seen.answered * each;
+    let expected = seen.responses * each;
     let waited = watchers.until(DELIVERY_TIME_MAX, QUIET, |tally| tally.n_events() >= expected)?;
     let memory = Memory::of(pids)?;
     let tally = watchers.tally();
     if seen.failed == 0 {
-        let revision = before.revision + seen.answered;
+        let revision = before.revision + seen.responses;
         State::of(server.address())?.check_revision(revision)?;
     }
 
@@ -165,7 +165,7 @@ fn measure_loss(server: &Server, cell: Cell, options: &Options, plan: Plan) -> O
         let before = State::of(server.address())?;
         let (seen, costs) = put(server, cell.clients, options.connections, options, &mut requests, watchers)?;
         if seen.failed == 0 {
-            State::of(server.address())?.check_revision(before.revision + seen.answered)?;
+            State::of(server.address())?.check_revision(before.revision + seen.responses)?;
         }
         Outcome::Ok((seen, costs))
     };
@@ -290,7 +290,7 @@ fn event_metrics(watchers: &Watchers, n_events: u64, time: Duration, costs: &Cos
 }
 
 fn rate(seen: &Seen) -> f64 {
-    seen.answered_in_window as f64 / seen.window.as_secs_f64()
+    seen.responses_in_window as f64 / seen.window.as_secs_f64()
 }
 
 fn percent(part: u64, whole: u64) -> f64 {

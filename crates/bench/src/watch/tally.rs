@@ -141,7 +141,7 @@ impl Tally {
 mod tests {
     use super::*;
 
-    /// Tells a watcher of three about an event of `key` at this version and revision.
+    /// Sends a watcher of three an event of `key` at this version and revision.
     fn fault(subject: Subject, watcher: usize, events: &[(&str, i64, i64)]) -> Option<String> {
         let mut tally = Tally::new(subject, 3, 1);
         for (key, version, mod_revision) in events {

@@ -91,7 +91,7 @@ fn plan(subject: Subject, reading: Reading) -> Plan {
 }
 
 #[test]
-fn every_watcher_is_asked_for_and_heard() {
+fn every_watcher_is_created_and_gets_its_events() {
     const SECOND: Duration = Duration::from_secs(1);
     for subject in [Subject::OneKey, Subject::OwnKey, Subject::Everything] {
         let (address, _runtime) = serve(100, subject, &[4, 5, 6]);
