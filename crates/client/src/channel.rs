@@ -76,6 +76,11 @@ impl Channel {
         Arc::clone(&dial)
     }
 
+    /// Has the next request make a new connection, whatever the present one is like.
+    pub(crate) fn disconnect(&self) {
+        *self.shared.dial.lock() = Arc::default();
+    }
+
     /// Has the next request make a new connection, to the first endpoint that can be reached.
     pub(crate) fn give_up(&self, failed: &Arc<Dial>) {
         self.replace(failed, 0);

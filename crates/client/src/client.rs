@@ -28,6 +28,12 @@ impl Client {
         self.channel.connection().await.map(drop)
     }
 
+    /// Has the next request make a new connection, to the first endpoint that can be reached, and authenticate the user
+    /// again. Calls under way end on the old one.
+    pub fn disconnect(&self) {
+        self.channel.disconnect();
+    }
+
     /// The connection, for a generated client.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
@@ -43,7 +49,7 @@ impl Client {
         let mut n_more = if config.retry_reads && R::IS_READ { config.endpoints.len() - 1 } else { 0 };
         loop {
             let (connection, dial) = self.channel.connection().await?;
-            let outcome = exchange(connection, request.clone(), config.request_timeout).await;
+            let outcome = exchange(connection, request.clone(), config).await;
             match &outcome {
                 Err(error) if error.is_of_member() && n_more > 0 => self.channel.leave(&dial),
                 Err(error) if error.is_of_connection() => {

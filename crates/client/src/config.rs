@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use ferretcd_tls::ClientTls;
 
+/// As in etcd's own client, responses are not limited.
+const RESPONSE_BYTES_MAX: usize = i32::MAX as usize;
+
 /// Settings of a client. [`Config::new`] has etcd's defaults; the fields are free to change.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -18,6 +21,8 @@ pub struct Config {
     pub connect_timeout: Option<Duration>,
     /// The longest time from a request to its response; `None` for no limit. Of a stream, to its first response.
     pub request_timeout: Option<Duration>,
+    /// The longest response to [`Client::call`](crate::Client::call), in bytes.
+    pub response_bytes_max: usize,
     /// Pings on a quiet connection.
     pub keep_alive: Option<KeepAlive>,
     /// HTTP/2 windows; `None` for the library's, which are large.
@@ -71,6 +76,7 @@ impl Config {
             encrypts_by_default: false,
             connect_timeout: None,
             request_timeout: None,
+            response_bytes_max: RESPONSE_BYTES_MAX,
             keep_alive: None,
             windows: None,
             credentials: None,

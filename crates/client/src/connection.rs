@@ -29,7 +29,7 @@ pub(crate) struct Connection {
 /// The server is an HTTP/2 server, and not a gRPC one.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is no gRPC, but HTTP status {0}")]
-pub(crate) struct NotGrpc(StatusCode);
+pub(crate) struct NotGrpc(pub(crate) StatusCode);
 
 impl Connection {
     pub(crate) fn new(sender: SendRequest<Body>, scheme: Scheme, authority: Authority) -> Self {

@@ -5,6 +5,7 @@ use std::io;
 use tonic::{Code, Status};
 
 use crate::connection::NotGrpc;
+use crate::malformed;
 
 /// A call without a response. The texts are lower-case fragments that complete "failed to ...", but for those that
 /// etcd's own client has.
@@ -30,7 +31,7 @@ pub enum Error {
     /// There was no connection, or no response, in time.
     #[error("context deadline exceeded")]
     Timeout,
-    /// The connection broke, or the server speaks another protocol.
+    /// The connection broke, the response is malformed or too long, or the server speaks another protocol.
     #[error("call {path}: {reason}")]
     Exchange {
         /// The method.
@@ -67,6 +68,9 @@ impl Error {
                 return Self::Exchange { path, reason: error.to_string() };
             }
             source = error.source();
+        }
+        if let Some(reason) = malformed::reason(status) {
+            return Self::Exchange { path, reason };
         }
         Self::Status { code: status.code() as i32, text: status.message().to_owned() }
     }

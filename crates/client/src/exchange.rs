@@ -1,7 +1,5 @@
 //! One unary rpc on a connection.
 
-use std::time::Duration;
-
 use http::uri::PathAndQuery;
 use tokio::time::timeout;
 use tonic::Request;
@@ -9,21 +7,18 @@ use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 
 use crate::connection::Connection;
-use crate::{Error, Rpc};
-
-/// As in etcd's own client, responses are not limited.
-const RESPONSE_BYTES_MAX: usize = i32::MAX as usize;
+use crate::{Config, Error, Rpc};
 
 /// Sends a request on a connection and waits for the response.
 pub(crate) async fn exchange<R: Rpc>(
     connection: Connection,
     request: R,
-    limit: Option<Duration>,
+    config: &Config,
 ) -> Result<R::Response, Error> {
     let path = PathAndQuery::from_static(R::PATH);
-    let mut grpc = Grpc::new(connection).max_decoding_message_size(RESPONSE_BYTES_MAX);
+    let mut grpc = Grpc::new(connection).max_decoding_message_size(config.response_bytes_max);
     let call = grpc.unary(Request::new(request), path, ProstCodec::<R, R::Response>::default());
-    let outcome = match limit {
+    let outcome = match config.request_timeout {
         Some(limit) => timeout(limit, call).await.map_err(|_| Error::Timeout)?,
         None => call.await,
     };

@@ -38,6 +38,7 @@ mod connection;
 mod endpoint;
 mod exchange;
 mod login;
+mod malformed;
 
 pub use channel::Channel;
 pub use client::Client;

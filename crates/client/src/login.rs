@@ -13,7 +13,7 @@ pub(crate) async fn log_in(connection: Connection, config: &Config) -> Result<Co
     let Some(credentials) = &config.credentials else { return Ok(connection) };
     let (user, password) = (credentials.user.clone(), credentials.password.clone());
     let request = AuthenticateRequest { name: user.clone(), password };
-    match exchange(connection.clone(), request, config.request_timeout).await {
+    match exchange(connection.clone(), request, config).await {
         Ok(response) => {
             let token = HeaderValue::try_from(response.token).map_err(|error| Error::Exchange {
                 path: AuthenticateRequest::PATH,

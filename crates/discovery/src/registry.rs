@@ -20,6 +20,8 @@ use crate::{Members, Registry, RegistryTls};
 
 /// Between two reads of the rows.
 const READ_PAUSE: Duration = Duration::from_millis(500);
+/// Responses have a few rows.
+const RESPONSE_BYTES_MAX: usize = 4 << 20;
 /// Doublings of the pause after calls that failed: 2 s to 256 s, as in etcd.
 const DOUBLINGS_MAX: u32 = 8;
 
@@ -176,11 +178,13 @@ impl Registration {
         }
     }
 
-    /// Waits before the next attempt, the longer the more have failed. Returns the errors that no attempt can change.
+    /// Waits before the next attempt, the longer the more have failed; that one connects anew. Returns the errors that
+    /// no attempt can change.
     async fn pause(&mut self, error: Error, step: &str) -> Result<(), RegistryError> {
         if let Error::Authenticate { .. } = error {
             return Err(RegistryError::Call(error));
         }
+        self.client.disconnect();
         self.failures += 1;
         let backoff = Duration::from_secs(1 << self.failures.min(DOUBLINGS_MAX));
         warn!(reason = step, backoff = go_duration(backoff), "retry connecting to discovery service");
@@ -198,6 +202,7 @@ fn client(registry: &Registry) -> Result<Client, RegistryError> {
         encrypts_by_default: registry.tls.is_some(),
         connect_timeout: Some(registry.dial_timeout),
         request_timeout: Some(registry.request_timeout),
+        response_bytes_max: RESPONSE_BYTES_MAX,
         keep_alive: registry.keepalive_interval.map(|interval| KeepAlive { interval, timeout }),
         credentials: registry.credentials.clone(),
         // The pauses between attempts are the registration's, and each failure is logged.

@@ -151,6 +151,46 @@ async fn a_page_is_no_response() {
     assert_eq!(error.to_string(), expected);
 }
 
+#[tokio::test]
+async fn malformed_responses_are_errors_of_the_exchange() {
+    async fn check(body: &'static [u8], hides_status: bool, reason: &str) {
+        let server =
+            Server::start(Behaviour { body: Some(body), hides_status, ..Behaviour::default() }).await;
+        let config = Config { response_bytes_max: 100, ..config(&[&server]) };
+        let error = Client::new(config).unwrap().call(put()).await.unwrap_err();
+        assert!(matches!(error, Error::Exchange { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("call /etcdserverpb.KV/Put: {reason}")), "{text}");
+    }
+    check(b"", false, "the answer has no message").await;
+    check(&[0, 0, 0, 0, 2, 8], false, "the answer has no message").await;
+    check(&[1, 0, 0, 0, 0], false, "the answer is not one plain message").await;
+    check(&[7, 0, 0, 0, 0], false, "the answer is not one plain message").await;
+    check(&[0, 0, 0, 0, 1, 7], false, "failed to decode Protobuf message: ").await;
+    check(&[0, 0, 0, 0, 101], false, "length limit exceeded").await;
+    check(&[0, 0, 0, 0, 0], true, "the answer is no gRPC, but HTTP status 200 OK").await;
+}
+
+#[tokio::test]
+async fn a_disconnected_client_starts_again_at_the_first_endpoint() {
+    let late = nowhere().await;
+    let second = Server::start(Behaviour { password: Some("right"), ..Default::default() }).await;
+    let credentials = Credentials { user: "u".to_owned(), password: "right".to_owned() };
+    let endpoints = [late.clone(), second.address.to_string()];
+    let config = Config { credentials: Some(credentials), ..Config::new(endpoints) };
+    let client = Client::new(config).unwrap();
+    client.call(put()).await.unwrap();
+
+    let behaviour = Behaviour { password: Some("right"), ..Default::default() };
+    let first = Server::start_on(TcpListener::bind(late).await.unwrap(), behaviour);
+    client.call(put()).await.unwrap();
+    assert_eq!((first.n_received(), second.n_received()), (0, 2));
+    client.disconnect();
+    client.call(put()).await.unwrap();
+    assert_eq!((first.n_received(), second.n_received()), (1, 2));
+    assert_eq!(first.tokens(), ["token of u"]);
+}
+
 #[test]
 fn a_client_needs_endpoints() {
     assert!(matches!(Client::new(Config::new([""; 0])), Err(Error::NoEndpoints)));

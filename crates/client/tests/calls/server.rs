@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ferretcd_api_proto::etcdserverpb as pb;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -23,6 +24,10 @@ use tonic_prost::ProstCodec;
 pub(crate) struct Behaviour {
     pub(crate) rejects_with: Option<Code>,
     pub(crate) is_silent: bool,
+    /// The bytes of a response body, before trailers that report success; the message of the method if `None`.
+    pub(crate) body: Option<&'static [u8]>,
+    /// Whether the trailers have no status.
+    pub(crate) hides_status: bool,
     /// With authentication there is a user `u`.
     pub(crate) password: Option<&'static str>,
 }
@@ -43,7 +48,10 @@ struct Shared {
 
 impl Server {
     pub(crate) async fn start(behaviour: Behaviour) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), behaviour)
+    }
+
+    pub(crate) fn start_on(listener: TcpListener, behaviour: Behaviour) -> Self {
         let address = listener.local_addr().unwrap();
         let shared = Shared { behaviour, n_received: AtomicUsize::new(0), tokens: Mutex::default() };
         let shared = Arc::new(shared);
@@ -84,6 +92,9 @@ impl Shared {
             let token = request.headers().get("token").map(|token| token.to_str().unwrap().to_owned());
             self.tokens.lock().unwrap().extend(token);
         }
+        if let Some(bytes) = self.behaviour.body {
+            return Ok(raw(bytes, !self.behaviour.hides_status));
+        }
         let header = Some(pb::ResponseHeader { revision: 7, ..Default::default() });
         let response = match path.as_str() {
             "/etcdserverpb.Auth/Authenticate" => unary(request, |login| self.authenticate(&login)).await,
@@ -117,6 +128,17 @@ impl Shared {
             Some(_) => Err(Status::invalid_argument("wrong password")),
         }
     }
+}
+
+/// A response with these bytes for its body.
+fn raw(bytes: &'static [u8], has_status: bool) -> http::Response<Body> {
+    let mut trailers = http::HeaderMap::new();
+    if has_status {
+        trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    }
+    let body = Full::new(Bytes::from_static(bytes)).with_trailers(ready(Some(Ok(trailers))));
+    let response = http::Response::builder().header("content-type", "application/grpc");
+    response.body(Body::new(body)).unwrap()
 }
 
 async fn unary<Q, A>(
