@@ -75,9 +75,9 @@ impl Connect for Dialer {
 /// transport stops.
 pub(crate) async fn serve_peers(listeners: Vec<Listener>, server: PeerServer, drain: Drain) {
     let draining = drain.clone();
-    let serve = move |Accepted { stream, .. }: Accepted<TcpStream>| {
+    let serve = move |Accepted { stream, remote, .. }: Accepted<TcpStream>| {
         let (server, draining) = (server.clone(), draining.clone());
-        async move { server.serve_connection(stream, draining.begun()).await }
+        async move { server.serve_connection(stream, remote, draining.begun()).await }
     };
     serve_connections(listeners, serve, drain).await;
 }

@@ -58,7 +58,7 @@
 //!     Ok(response)
 //! });
 //! let server = PeerServer::new(transport.clone(), not_found);
-//! // For each accepted connection: server.serve_connection(stream, stop).await
+//! // For each accepted connection: server.serve_connection(stream, remote, stop).await
 //! # drop(server);
 //! transport.stop();
 //! # Ok::<(), Box<dyn std::error::Error>>(())

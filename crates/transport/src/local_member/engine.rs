@@ -34,9 +34,9 @@ impl LocalMember for Engine {
         }
     }
 
-    fn serve(&self, request: PeerRequest) -> PeerFuture<PeerResponse> {
-        let engine = self.clone();
-        Box::pin(async move { engine.serve_peer(&Caller::MEMBER, request).await })
+    fn serve(&self, caller: &Caller, request: PeerRequest) -> PeerFuture<PeerResponse> {
+        let (engine, caller) = (self.clone(), caller.clone());
+        Box::pin(async move { engine.serve_peer(&caller, request).await })
     }
 
     fn open_snapshot(&self, at_least: u64) -> io::Result<OutgoingSnapshot> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 
 use ferretcd_base::{ClusterId, MemberId};
-use ferretcd_engine::{PeerCall, PeerError, PeerFuture, PeerRequest, PeerResponse};
+use ferretcd_engine::{Caller, PeerCall, PeerError, PeerFuture, PeerRequest, PeerResponse};
 use ferretcd_raft_node::Message;
 use ferretcd_wal::SnapshotMark;
 
@@ -28,7 +28,7 @@ pub trait LocalMember: fmt::Debug + Send + Sync + 'static {
     fn report(&self, report: PeerReport);
 
     /// Serves the request of a peer.
-    fn serve(&self, request: PeerRequest) -> PeerFuture<PeerResponse>;
+    fn serve(&self, caller: &Caller, request: PeerRequest) -> PeerFuture<PeerResponse>;
 
     /// Opens the snapshot for a peer, at an index of at least `at_least`. Blocks.
     fn open_snapshot(&self, at_least: u64) -> io::Result<OutgoingSnapshot>;
@@ -46,8 +46,8 @@ pub trait LocalMember: fmt::Debug + Send + Sync + 'static {
 
 impl dyn LocalMember {
     /// Serves a request whose response has a type of its own.
-    pub(crate) async fn call<C: PeerCall>(&self, call: C) -> Result<C::Response, PeerError> {
-        C::response(self.serve(call.into()).await?)
+    pub(crate) async fn call<C: PeerCall>(&self, caller: &Caller, call: C) -> Result<C::Response, PeerError> {
+        C::response(self.serve(caller, call.into()).await?)
     }
 }
 

@@ -7,10 +7,12 @@ mod snapshots;
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use ferretcd_engine::Caller;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -34,6 +36,8 @@ use crate::transport::PeerTransport;
 #[derive(Clone)]
 pub struct PeerServer {
     transport: PeerTransport,
+    /// The sender of the requests: a member, on a connection with its address.
+    caller: Caller,
     others: BoxCloneSyncService<Request<Incoming>, HttpResponse, Infallible>,
 }
 
@@ -58,15 +62,21 @@ impl PeerServer {
         B::Error: Into<BodyError>,
     {
         let others = others.map_response(|response: Response<B>| response.map(ResponseBody::other));
-        Self { transport, others: BoxCloneSyncService::new(others) }
+        Self { transport, caller: Caller::MEMBER, others: BoxCloneSyncService::new(others) }
     }
 
-    /// Serves one connection until it ends. When `stop` resolves, the server takes no further request; streams continue until
+    /// Serves one connection from `remote` until it ends. When `stop` resolves, the server takes no further request; streams continue until
     /// [`PeerTransport::stop`].
-    pub async fn serve_connection(&self, io: impl Io + 'static, stop: impl Future<Output = ()>) {
+    pub async fn serve_connection(
+        &self,
+        io: impl Io + 'static,
+        remote: SocketAddr,
+        stop: impl Future<Output = ()>,
+    ) {
         let timeouts = Timeouts { read: None, write: Some(self.transport.table().config.silence) };
         let io = TokioIo::new(TimeoutStream::new(io, timeouts));
-        let service = TowerToHyperService::new(self.clone());
+        let caller = Caller { address: Some(remote), ..self.caller.clone() };
+        let service = TowerToHyperService::new(Self { caller, ..self.clone() });
         let mut http = http1::Builder::new();
         let mut connection = pin!(http.timer(TokioTimer::new()).serve_connection(io, service));
         let ended = tokio::select! {
@@ -86,7 +96,7 @@ impl PeerServer {
         let Some(local) = peers.local() else {
             return Rejection::text(StatusCode::SERVICE_UNAVAILABLE, "the member is not started").into();
         };
-        let path = request.uri().path().to_owned();
+        let (caller, path) = (&self.caller, request.uri().path().to_owned());
         match path.as_str() {
             "/raft" => of(&local, messages::post(&local, peers, request).await),
             "/raft/snapshot" => of(&local, snapshots::receive(&local, peers, request).await),
@@ -95,12 +105,12 @@ impl PeerServer {
                 of(&local, messages::stream(&local, peers, &request))
             }
             "/members" => of(&local, rpc::members(&local, request.method())),
-            "/members/hashkv" => of(&local, rpc::hash_kv(&local, request).await),
+            "/members/hashkv" => of(&local, rpc::hash_kv(&local, caller, request).await),
             path if path.starts_with("/members/promote/") => {
-                of(&local, rpc::promote(&local, request.method(), path).await)
+                of(&local, rpc::promote(&local, caller, request.method(), path).await)
             }
-            "/leases" => rpc::renew_lease(&local, request).await.unwrap_or_else(Into::into),
-            "/leases/internal" => rpc::lease_info(&local, request).await.unwrap_or_else(Into::into),
+            "/leases" => rpc::renew_lease(&local, caller, request).await.unwrap_or_else(Into::into),
+            "/leases/internal" => rpc::lease_info(&local, caller, request).await.unwrap_or_else(Into::into),
             snapshot::PATH => of(&local, snapshots::send(&local, peers, &request).await),
             "/downgrade/enabled" => of(&local, rpc::downgrade(request.method())),
             _ => {

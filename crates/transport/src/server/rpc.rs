@@ -4,8 +4,8 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse};
 use ferretcd_api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
 use ferretcd_base::{LeaseId, MemberId};
-use ferretcd_engine::PeerError;
 use ferretcd_engine::peers::{HashKv, LeaseInfo, Promote, RenewLease};
+use ferretcd_engine::{Caller, PeerError};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prost::Message;
@@ -41,6 +41,7 @@ pub(super) fn members(local: &LocalContext, method: &Method) -> Result<HttpRespo
 /// `/members/promote/<id>`: promotes a learner to a voter.
 pub(super) async fn promote(
     local: &LocalContext,
+    caller: &Caller,
     method: &Method,
     path: &str,
 ) -> Result<HttpResponse, Rejection> {
@@ -49,7 +50,7 @@ pub(super) async fn promote(
     let Ok(number) = id.parse() else {
         return Err(Rejection::text(StatusCode::NOT_FOUND, format!("member {id} not found in cluster")));
     };
-    let promoted = local.member.call(Promote(MemberId(number))).await.inspect_err(|error| {
+    let promoted = local.member.call(caller, Promote(MemberId(number))).await.inspect_err(|error| {
         warn!("member-id" = %MemberId(number), error = %error, "failed to promote a member");
     });
     let members = promoted.map_err(|error| match error {
@@ -65,6 +66,7 @@ pub(super) async fn promote(
 /// `/members/hashkv`: the hash of the key space.
 pub(super) async fn hash_kv(
     local: &LocalContext,
+    caller: &Caller,
     request: Request<Incoming>,
 ) -> Result<HttpResponse, Rejection> {
     expect_method(request.method(), &Method::GET)?;
@@ -77,7 +79,7 @@ pub(super) async fn hash_kv(
     let body = body.map_err(|_| bad("error reading body"))?;
     let parsed: Result<HashKvRequest, _> = serde_json::from_slice(&body);
     let revision = parsed.map_err(|_| bad("error unmarshalling request"))?.revision;
-    let hash = local.member.call(HashKv(revision)).await.map_err(|error| {
+    let hash = local.member.call(caller, HashKv(revision)).await.map_err(|error| {
         warn!("requested-revision" = revision, error = %error, "failed to get hashKV");
         match error {
             PeerError::Compacted => bad(error_texts::COMPACTED),
@@ -92,10 +94,11 @@ pub(super) async fn hash_kv(
 /// `/leases`: renews a lease.
 pub(super) async fn renew_lease(
     local: &LocalContext,
+    caller: &Caller,
     request: Request<Incoming>,
 ) -> Result<HttpResponse, Rejection> {
     let request = LeaseKeepAliveRequest::decode(lease_request(request).await?).map_err(|_| malformed())?;
-    let ttl = local.member.call(RenewLease(LeaseId(request.id))).await.map_err(lease_rejection)?;
+    let ttl = local.member.call(caller, RenewLease(LeaseId(request.id))).await.map_err(lease_rejection)?;
     let response = LeaseKeepAliveResponse { id: request.id, ttl, ..LeaseKeepAliveResponse::default() };
     Ok(with(StatusCode::OK, PROTOBUF, response.encode_to_vec().into()))
 }
@@ -103,11 +106,12 @@ pub(super) async fn renew_lease(
 /// `/leases/internal`: the remaining time of a lease.
 pub(super) async fn lease_info(
     local: &LocalContext,
+    caller: &Caller,
     request: Request<Incoming>,
 ) -> Result<HttpResponse, Rejection> {
     let request = LeaseInternalRequest::decode(lease_request(request).await?).map_err(|_| malformed())?;
     let request = request.lease_time_to_live_request.ok_or_else(malformed)?;
-    let mut info = local.member.call(LeaseInfo(request)).await.map_err(lease_rejection)?;
+    let mut info = local.member.call(caller, LeaseInfo(request)).await.map_err(lease_rejection)?;
     // An etcd fills in the header of the response, and crashes if it lacks one.
     info.header.get_or_insert_default();
     let response = LeaseInternalResponse { lease_time_to_live_response: Some(info) };

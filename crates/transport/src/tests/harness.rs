@@ -11,7 +11,9 @@ use ferretcd_api_proto::raftpb::{self, Entry, MessageType};
 use ferretcd_backend::Batch;
 use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_engine::peers::{HashKv, LeaseInfo, Promote, RenewLease};
-use ferretcd_engine::{PeerError, PeerFuture, PeerHash, PeerRequest, PeerResponse, PeerVersions, Peers};
+use ferretcd_engine::{
+    Caller, PeerError, PeerFuture, PeerHash, PeerRequest, PeerResponse, PeerVersions, Peers,
+};
 use ferretcd_membership::{Change, Membership};
 use ferretcd_wal::{ConfState, SnapshotMark};
 use http::{Request, Response, StatusCode};
@@ -98,7 +100,7 @@ impl LocalMember for Recorder {
         assert!(!is_lost, "there is room for all reports of a test");
     }
 
-    fn serve(&self, request: PeerRequest) -> PeerFuture<PeerResponse> {
+    fn serve(&self, _caller: &Caller, request: PeerRequest) -> PeerFuture<PeerResponse> {
         let error = self.errors.lock().pop_front();
         let response = response(request);
         Box::pin(async { error.map_or(Ok(response), Err) })
@@ -322,9 +324,10 @@ impl Node {
 
 async fn accept(listener: TcpListener, server: PeerServer) {
     let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    while let Ok((stream, remote)) = listener.accept().await {
         let server = server.clone();
-        connections.spawn(async move { server.serve_connection(stream, std::future::pending()).await });
+        connections
+            .spawn(async move { server.serve_connection(stream, remote, std::future::pending()).await });
     }
 }
 
