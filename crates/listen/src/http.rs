@@ -65,6 +65,8 @@ where
         socket.set_nodelay(true)?;
         let (stream, flush) = CoalescedStream::new(socket);
         let opened = tokio::select! {
+            // Without a handshake the connection is open at once, and then gets its GOAWAY.
+            biased;
             opened = open(stream, &flush, remote, tls.as_ref()) => opened?,
             // The client has not sent a request yet.
             () = self.drain.begun() => return Ok(()),
