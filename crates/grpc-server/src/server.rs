@@ -153,8 +153,9 @@ impl Server {
     /// Begins to drain: the gRPC health service reports from now on that the server does not serve, and streams that
     /// would go on for ever are ended.
     pub fn stop(&self) {
-        self.0.drain.begin();
+        // Watch streams first: connections send GOAWAY as soon as the drain begins.
         self.0.engine.watches().end_all();
+        self.0.drain.begin();
     }
 
     fn call_grpc(&self, mut request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
