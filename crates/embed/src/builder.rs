@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ferretcd_data_dir::Contents;
 use ferretcd_engine::Engine;
 use ferretcd_grpc_server::{Handler, IntoHandler, NamedService, Server as Services};
 use ferretcd_transport::PeerTransport;
@@ -14,7 +15,7 @@ use tower::Layer;
 use crate::bootstrap::{find_in_dns, find_in_registry, found_or_join};
 use crate::certificates::Certificates;
 use crate::config::Config;
-use crate::listeners::{ListenError, Listeners};
+use crate::listeners::{Addresses, ListenError, Listeners};
 use crate::peers::transport_config;
 use crate::server::{Parts, Server};
 use crate::{StartError, settings};
@@ -25,6 +26,8 @@ type Mount = Box<dyn FnOnce(Services) -> Services + Send>;
 /// A server that is not started: its configuration, and what is mounted beside etcd's own services.
 pub struct Builder {
     config: Config,
+    /// What the data directory had, once it was looked at.
+    contents: Option<Contents>,
     services: Vec<Mount>,
     layers: Vec<Mount>,
 }
@@ -38,7 +41,7 @@ impl fmt::Debug for Builder {
 impl Server {
     /// Begins a server with this configuration.
     pub fn builder(config: Config) -> Builder {
-        Builder { config, services: Vec::new(), layers: Vec::new() }
+        Builder { config, contents: None, services: Vec::new(), layers: Vec::new() }
     }
 }
 
@@ -74,12 +77,23 @@ impl Builder {
     /// the runtime's thread. While it waits for other members the future may be dropped, which gives everything up.
     pub async fn start(self) -> Result<Server, StartError> {
         let prepared = spawn_blocking(|| self.prepare());
-        prepared.await.expect("a check does not panic")?.start().await
+        prepared.await.expect("a check does not panic")?.bootstrap().await?.start().await
     }
 
-    /// The part of a start that needs no runtime: checks the configuration and reads the certificates. Blocks on the
-    /// name service if the configuration has SRV records, or URLs that differ in text.
+    /// What is in the data directory. It is looked at once; files that no member makes are named in a warning.
+    pub fn contents(&mut self) -> Result<Contents, StartError> {
+        if let Some(contents) = self.contents {
+            return Ok(contents);
+        }
+        let contents = Contents::identify(&self.config.data_dir)?;
+        self.contents = Some(contents);
+        Ok(contents)
+    }
+
+    /// The part of a start that needs no runtime: checks the data directory and the configuration, and reads the
+    /// certificates. Blocks on the name service if the configuration has SRV records, or URLs that differ in text.
     pub fn prepare(mut self) -> Result<Prepared, StartError> {
+        self.contents()?;
         self.config.raft.check()?;
         let has_log = self.config.has_log();
         if !has_log {
@@ -100,22 +114,48 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The rest of [`Builder::start`].
-    pub async fn start(self) -> Result<Server, StartError> {
-        let Self { builder: Builder { mut config, services, layers }, certificates, has_log } = self;
+    /// The part of a start that may wait for other members: binds the sockets, finds the founders or joins. The future
+    /// may be dropped, which gives everything up.
+    pub async fn bootstrap(self) -> Result<Bootstrapped, StartError> {
+        let Self { builder: Builder { mut config, services, layers, .. }, certificates, has_log } = self;
         let listeners = Listeners::bind(&config.listen, &certificates)?;
         let addresses = listeners.addresses().map_err(ListenError::Address)?;
         if config.advertise.client.is_empty() {
             config.advertise.client = listeners.client_urls().map_err(ListenError::Address)?;
         }
-        let registry = Registry::new();
         let network = transport_config(&config, certificates.dial);
         let mut engine_config = settings::engine(&config);
         if !has_log {
             find_in_registry(&mut config).await?;
             engine_config.bootstrap = found_or_join(&config, Arc::clone(&network.connect)).await?;
         }
-        // Nothing below waits, so a dropped future leaves no engine behind.
+        Ok(Bootstrapped { config, services, layers, listeners, addresses, network, engine_config })
+    }
+}
+
+/// A server whose sockets are bound and whose cluster is known, see [`Prepared::bootstrap`].
+pub struct Bootstrapped {
+    config: Config,
+    services: Vec<Mount>,
+    layers: Vec<Mount>,
+    listeners: Listeners,
+    addresses: Addresses,
+    network: ferretcd_transport::Config,
+    engine_config: ferretcd_engine::Config,
+}
+
+impl fmt::Debug for Bootstrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bootstrapped").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Bootstrapped {
+    /// The rest of [`Builder::start`]. Waits for no other member; the future must not be dropped, since the engine may
+    /// be running.
+    pub async fn start(self) -> Result<Server, StartError> {
+        let Self { config, services, layers, listeners, addresses, network, engine_config } = self;
+        let registry = Registry::new();
         let transport = PeerTransport::register(network, &registry, &Handle::current())?;
         let peers = Arc::new(transport.clone());
         let engine = Engine::start(engine_config, peers, &registry, &Handle::current())?;

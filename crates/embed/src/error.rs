@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ferretcd_data_dir::ContentsError;
 use ferretcd_tls::CertificateError;
 
 use crate::bootstrap::{BootstrapError, JoinError};
@@ -13,6 +14,9 @@ use crate::listeners::ListenError;
 /// The texts name settings as etcd's flags do. Where etcd has a text for an error, it is that one.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StartError {
+    /// The data directory can't be used.
+    #[error(transparent)]
+    Contents(Arc<ContentsError>),
     /// Raft can't run on the clock.
     #[error(transparent)]
     Timing(#[from] TimingError),
@@ -57,6 +61,7 @@ macro_rules! shared {
 }
 
 shared! {
+    Contents: ContentsError,
     Discovery: ferretcd_discovery::Error,
     Join: JoinError,
     Certificate: CertificateError,

@@ -4,7 +4,7 @@
 //! * [`Server::builder`] takes it; [`Builder::layer`] and [`Builder::add_service`] mount layers and gRPC services beside
 //!   etcd's own; [`Builder::start`] binds the sockets, founds or joins the cluster and opens the data.
 //! * [`Server`]: [`ready`](Server::ready), [`ended`](Server::ended), [`stop`](Server::stop); the addresses that are
-//!   bound, and the [`Engine`](ferretcd_engine::Engine) for requests without a network.
+//!   bound, and the [`Engine`] for requests without a network.
 //!
 //! It reads no flags, environment or configuration files, catches no signals, installs no logger and never ends the
 //! process: its log lines are events of `tracing`. Several servers may run in one process.
@@ -47,7 +47,7 @@ mod settings;
 mod error;
 
 pub use bootstrap::{BootstrapError, JoinError, Unresolved, UrlMismatch};
-pub use builder::{Builder, Prepared};
+pub use builder::{Bootstrapped, Builder, Prepared};
 pub use config::{
     Advertise, AutoCompaction, Cluster, ClusterState, Compaction, Config, Http, Limits, Listen, Port,
     PortSecurity, Raft, Security, Storage, TimingError, Warnings,
@@ -55,3 +55,13 @@ pub use config::{
 pub use error::StartError;
 pub use listeners::{Addresses, ListenError};
 pub use server::{End, Server};
+
+// What the configuration, the builder and the server have in their signatures.
+pub use ferretcd_data_dir::{Contents, ContentsError};
+pub use ferretcd_discovery as discovery;
+pub use ferretcd_discovery::Discovery;
+pub use ferretcd_engine::{CorruptionChecks, Engine};
+pub use ferretcd_grpc_server::{Handler, IntoHandler, NamedService};
+pub use ferretcd_membership::{Url, UrlError, parse_initial_cluster};
+pub use ferretcd_tls::{Allowed, CertificateError, KeyFiles, Protocol, ProtocolError, Version as TlsVersion};
+pub use prometheus::Registry;

@@ -4,8 +4,7 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ferretcd_data_dir::Contents;
-use ferretcd_embed::{End, Prepared, Server, StartError};
+use ferretcd_embed::{Builder, Contents, End, Prepared, Server, StartError};
 use ferretcd_engine::explain;
 use tracing::{error, info};
 
@@ -59,8 +58,8 @@ pub(crate) fn run(config: ProgramConfig) -> ExitCode {
         error!(level = "fatal", limit = error.limit, "recommended-limit" = FD_RESERVED, "{error}");
         return ExitCode::FAILURE;
     }
-    let data_dir = &config.server.data_dir;
-    let found = match Contents::identify(data_dir) {
+    let mut builder = Server::builder(config.server.clone());
+    let found = match builder.contents() {
         Ok(found) => found,
         Err(error) => {
             error!(level = "fatal", %error, "failed to use the data directory");
@@ -71,9 +70,9 @@ pub(crate) fn run(config: ProgramConfig) -> ExitCode {
         Contents::Empty => "Initialize and start etcd server",
         Contents::Member => "server has already been initialized",
     };
-    info!("data-dir" = %data_dir.display(), "dir-type" = found.as_str(), "{message}");
+    info!("data-dir" = %config.server.data_dir.display(), "dir-type" = found.as_str(), "{message}");
     log_start(&config);
-    match run_member(config) {
+    match run_member(builder, config.worker_threads) {
         Ok(Exit::Signal(signal)) => signal.end_process(),
         Ok(Exit::Removed) => ExitCode::SUCCESS,
         Err(error @ RunError::Failed(_)) => {
@@ -87,10 +86,9 @@ pub(crate) fn run(config: ProgramConfig) -> ExitCode {
     }
 }
 
-fn run_member(config: ProgramConfig) -> Result<Exit, RunError> {
-    let ProgramConfig { server, worker_threads, .. } = config;
+fn run_member(builder: Builder, worker_threads: Option<usize>) -> Result<Exit, RunError> {
     // May wait for the name service, so before signals are caught: until then they end the process at once.
-    let prepared = Server::builder(server).prepare()?;
+    let prepared = builder.prepare()?;
     // One core is left to the threads that order, log and apply.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let workers = worker_threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
@@ -111,11 +109,12 @@ fn run_member(config: ProgramConfig) -> Result<Exit, RunError> {
 
 async fn serve(prepared: Prepared) -> Result<Exit, RunError> {
     let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
-    let server = tokio::select! {
+    let bootstrapped = tokio::select! {
         biased;
-        started = prepared.start() => started?,
+        bootstrapped = prepared.bootstrap() => bootstrapped?,
         signal = signals.recv() => return Ok(exit_by(signal)),
     };
+    let server = bootstrapped.start().await?;
     let exit = serve_until_exit(&server, &mut signals).await;
     server.stop().await;
     exit
