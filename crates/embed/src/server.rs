@@ -152,17 +152,13 @@ impl Server {
     }
 
     async fn drain(&mut self) {
-        let end = tokio::select! {
-            biased;
-            end = self.ended() => Some(end),
-            () = std::future::ready(()) => None,
-        };
-        if end.is_none() {
+        let has_failed = self.engine.has_failed();
+        if !has_failed && !self.engine.cluster().has_left() {
             // Before clients are sent away, so that they find another leader at once.
             self.engine.cluster().transfer_leadership().await;
         }
         info!(name = self.config.name, "data-dir" = %self.config.data_dir.display(), "closing etcd server");
-        if let Some(End::Failed(_)) = end {
+        if has_failed {
             // Calls that wait for a member that can't go on are answered before they are waited for.
             self.engine.stop().await;
         }

@@ -1,19 +1,29 @@
 //! Servers that are started through the library.
 
 use std::convert::Infallible;
+use std::fs::File;
+use std::path::Path;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
-use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest};
+use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
+use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
+use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, WatchCreateRequest, WatchRequest};
 use ferretcd_embed::{Config, Server, StartError};
 use http::{Request, Response};
 use tempfile::TempDir;
+use tokio::time::timeout;
 use tonic::body::Body;
+use tonic::codegen::tokio_stream::{self, StreamExt as _};
 use tonic::server::NamedService;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tower::Service;
+
+/// Long enough for any machine; reached only by a server that hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn connect(server: &Server) -> Channel {
     let url = server.client_urls()[0].to_string();
@@ -114,4 +124,38 @@ async fn a_server_that_is_aborted_closes_its_data() {
     server.abort().await;
     let server = Server::builder(config).start().await.expect("the lock is free again");
     server.stop().await;
+}
+
+/// Whether no server has the data directory open.
+fn is_closed(dir: &Path) -> bool {
+    File::open(dir.join("member/LOCK")).expect("a member has a lock").try_lock().is_ok()
+}
+
+#[tokio::test]
+async fn a_stop_with_an_open_watch_and_an_idle_client_closes_the_data() {
+    let dir = dir();
+    let config = Config::standalone(dir.path());
+    let server = Server::builder(config.clone()).start().await.expect("started");
+    server.ready().await.expect("a sole member is its own leader");
+    let _idle = connect(&server).await;
+    let create = WatchCreateRequest { key: "a".into(), ..WatchCreateRequest::default() };
+    let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+    let requests = tokio_stream::once(create).chain(tokio_stream::pending());
+    let watch = WatchClient::new(connect(&server).await).watch(requests).await.expect("accepted");
+    let mut watch = watch.into_inner();
+    assert!(watch.message().await.expect("a response").expect("a response").created);
+    assert!(!is_closed(dir.path()));
+
+    timeout(PATIENCE, server.stop()).await.expect("it ends");
+    assert!(is_closed(dir.path()));
+    let server = Server::builder(config).start().await.expect("started again");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_directory_of_a_proxy_is_rejected() {
+    let dir = dir();
+    std::fs::create_dir(dir.path().join("proxy")).expect("made");
+    let error = Server::builder(Config::standalone(dir.path())).start().await.expect_err("rejected");
+    assert!(matches!(error, StartError::Contents(_)), "{error}");
 }

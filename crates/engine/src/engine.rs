@@ -123,6 +123,11 @@ impl Engine {
         reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()
     }
 
+    /// Whether [`Self::failed`] would return.
+    pub fn has_failed(&self) -> bool {
+        self.member().shared().failure.borrow().is_some()
+    }
+
     /// Rejects new requests, lets requests under way finish as far as they can, writes everything down and ends
     /// the member's threads. When the last handle and the last facet are dropped as well, the data can be opened again.
     /// Later calls return at once.

@@ -22,6 +22,11 @@ impl Cluster {
         tracing::warn!("data-dir used by this member must be removed");
     }
 
+    /// Whether the member was removed from its cluster; [`Self::left`] returns a second later.
+    pub fn has_left(&self) -> bool {
+        *self.member.shared().has_left.borrow()
+    }
+
     /// Another member reports that this one was removed. This one may never learn it from the log, of which it gets
     /// no more.
     pub fn removed(&self) {
