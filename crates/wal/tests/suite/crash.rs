@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::common::{METADATA, config, entries, entry, mark};
 use crate::model::{History, Model};
 use crate::watched::Watched;
+use ferretcd_testkit::Random;
 use ferretcd_wal::{Entry, Error, HardState, MemDir, SnapshotMark, Wal};
 use proptest::prelude::*;
 
@@ -145,21 +146,13 @@ fn cut_at_every_byte_before_every_sync() {
 
 #[test]
 fn any_sectors_may_be_missing() {
-    let mut seed = 1;
+    let mut random = Random::new(1);
     let mut run = Run::create(move |dir, history| {
         for _ in 0..40 {
-            check(&dir.crash_keeping(|_| coin(&mut seed)), history);
+            check(&dir.crash_keeping(|_| random.chance(50)), history);
         }
     });
     workload(&mut run);
-}
-
-/// A reproducible coin (xorshift).
-fn coin(seed: &mut u64) -> bool {
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    *seed & 4 == 0
 }
 
 #[derive(Debug, Clone)]
@@ -249,8 +242,8 @@ fn perform(step: Step, disk: &mut MemDir, wal: &mut Option<Wal>, history: &mut H
             open.release(u64::MAX, keep).unwrap();
         }
         Step::Crash { seed } => {
-            let mut seed = seed;
-            *disk = disk.crash_keeping(|_| coin(&mut seed));
+            let mut random = Random::new(seed);
+            *disk = disk.crash_keeping(|_| random.chance(50));
             *wal = Some(reopen(disk, history));
         }
         Step::Cut { percent } => {
