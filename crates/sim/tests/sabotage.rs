@@ -28,6 +28,14 @@ fn acknowledgements_before_the_sync() {
 }
 
 #[test]
+fn entries_that_are_handed_out_before_they_are_synced() {
+    // A sole voter commits what it believes to be durable.
+    let profile = Profile::named("one").expect("a profile");
+    let found = run(0, profile, Some(Sabotage::AcknowledgeBeforeSync), Trace::silent());
+    assert!(matches!(found.map_err(|found| *found), Err(Violation::Unsynced { .. })));
+}
+
+#[test]
 fn reads_without_a_quorum() {
     let is_stale = |violation: &Violation| matches!(violation, Violation::Stale { .. });
     check(Sabotage::ReadWithoutQuorum, "three", 0..10, is_stale);

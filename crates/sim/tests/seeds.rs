@@ -50,6 +50,7 @@ fn members_that_are_exchanged() {
 fn one_member_to_which_others_are_added() {
     let report = run_seeds("one", 0..6);
     assert!(report.n_changes > 6 + 15, "{report:?}");
+    assert!(report.n_writes > 2_000 && report.n_reads > 1_000 && report.n_crashes > 10, "{report:?}");
 }
 
 #[test]
@@ -60,8 +61,9 @@ fn members_that_fall_far_behind() {
 
 #[test]
 fn messages_that_overtake_each_other() {
-    let report = run_seeds("disorder", 0..6);
-    assert!(report.n_changes > 3 * 6 && report.n_snapshots > 5, "{report:?}");
+    let report = run_seeds("disorder", 0..80);
+    assert!(report.n_writes > 6_000 && report.n_reads > 4_000 && report.n_crashes > 75, "{report:?}");
+    assert!(report.n_changes > 3 * 80 + 30 && report.n_snapshots > 15, "{report:?}");
 }
 
 #[test]
