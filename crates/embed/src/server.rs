@@ -1,7 +1,5 @@
 //! A running server.
 
-use std::time::Duration;
-
 use ferretcd_engine::Engine;
 use ferretcd_grpc_server::{Exposure, Server as Services};
 use ferretcd_listen::{Drain, serve};
@@ -9,8 +7,7 @@ use ferretcd_membership::Url;
 use ferretcd_transport::{PeerServer, PeerTransport};
 use prometheus::Registry;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::{JoinHandle, yield_now};
 use tracing::{error, info};
 
 use crate::config::Config;
@@ -18,8 +15,8 @@ use crate::listeners::{Addresses, Listeners};
 use crate::peers::serve_peers;
 use crate::{StartError, settings};
 
-/// How long connections may go on after the engine has stopped, when all calls fail.
-const CONNECTIONS_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often other tasks get their turn before the end of a server, so that those that are aborted are dropped.
+const TURNS_TO_END: usize = 8;
 
 /// A server that has been started.
 ///
@@ -176,12 +173,16 @@ impl Server {
         self.services.stop();
         self.peers_drain.begin();
         close(&self.config, &self.engine, &self.transport).await;
-        // Their connections hold the engine, and with it the lock of the directory.
-        let deadline = Instant::now() + CONNECTIONS_TIMEOUT;
-        for mut serving in self.serving.into_iter().chain([self.serving_peers]) {
-            if timeout_at(deadline, &mut serving).await.is_err() {
-                serving.abort();
-            }
+        // Calls have failed by now. Connections hold the engine, and with it the lock of the directory.
+        self.services.drain().close();
+        self.peers_drain.close();
+        for serving in self.serving.into_iter().chain([self.serving_peers]) {
+            // An error is a panic, which the panic hook has reported.
+            let _ = serving.await;
+        }
+        // The transport has aborted its tasks, which hold the engine until the runtime has looked at them.
+        for _ in 0..TURNS_TO_END {
+            yield_now().await;
         }
     }
 

@@ -10,9 +10,11 @@ use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
 use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
 use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, WatchCreateRequest, WatchRequest};
-use ferretcd_embed::{Config, Server, StartError};
+use ferretcd_embed::{Config, Server, StartError, Url};
 use http::{Request, Response};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::codegen::tokio_stream::{self, StreamExt as _};
@@ -150,6 +152,25 @@ async fn a_stop_with_an_open_watch_and_an_idle_client_closes_the_data() {
     assert!(is_closed(dir.path()));
     let server = Server::builder(config).start().await.expect("started again");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_during_a_request_of_a_peer_closes_the_data() {
+    let dir = dir();
+    let mut config = Config::standalone(dir.path());
+    config.listen.peer = vec![Url::parse("http://127.0.0.1:0").expect("a URL")];
+    let server = Server::builder(config).start().await.expect("started");
+    server.ready().await.expect("a sole member is its own leader");
+    let mut peer = TcpStream::connect(server.addresses().peers[0]).await.expect("the port is bound");
+    // The server says that it waits for the body, which never comes.
+    let head = b"POST /leases HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    peer.write_all(head).await.expect("the server reads");
+    let mut line = [0; 12];
+    peer.read_exact(&mut line).await.expect("the server writes");
+    assert_eq!(&line, b"HTTP/1.1 100");
+
+    timeout(PATIENCE, server.stop()).await.expect("it ends");
+    assert!(is_closed(dir.path()));
 }
 
 #[tokio::test]

@@ -10,7 +10,13 @@ use tokio_stream::wrappers::WatchStream;
 
 /// Begins once, and is then seen by ports and by calls that would go on for ever. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Drain(Arc<watch::Sender<bool>>);
+pub struct Drain(Arc<Stages>);
+
+#[derive(Debug)]
+struct Stages {
+    has_begun: watch::Sender<bool>,
+    is_closed: watch::Sender<bool>,
+}
 
 impl Default for Drain {
     fn default() -> Self {
@@ -21,33 +27,49 @@ impl Default for Drain {
 impl Drain {
     /// One that has not begun.
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
+        let (has_begun, is_closed) = (watch::Sender::new(false), watch::Sender::new(false));
+        Self(Arc::new(Stages { has_begun, is_closed }))
     }
 
     /// Begins to drain.
     pub fn begin(&self) {
-        self.0.send_replace(true);
+        self.0.has_begun.send_replace(true);
+    }
+
+    /// Ends the drain: ports close the connections that are left without waiting for their calls.
+    pub fn close(&self) {
+        self.begin();
+        self.0.is_closed.send_replace(true);
     }
 
     /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
-        *self.0.borrow()
+        *self.0.has_begun.borrow()
     }
 
     /// Waits until it begins.
     pub async fn begun(&self) {
         // The sender is alive, so there is no error.
-        let _ = self.0.subscribe().wait_for(|has_begun| *has_begun).await;
+        let _ = self.0.has_begun.subscribe().wait_for(|has_begun| *has_begun).await;
+    }
+
+    /// Waits for [`Self::close`].
+    pub(crate) async fn closed(&self) {
+        let _ = self.0.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
     }
 
     /// Whether it has begun, now and after each change.
     pub fn changes(&self) -> impl Stream<Item = bool> + Send + Unpin + use<> {
-        WatchStream::new(self.0.subscribe())
+        WatchStream::new(self.0.has_begun.subscribe())
     }
 
     /// For a future that polls by itself.
     pub fn watcher(&self) -> DrainWatcher {
-        DrainWatcher { changes: WatchStream::new(self.0.subscribe()), drain: self.clone(), registered: None }
+        DrainWatcher {
+            changes: WatchStream::new(self.0.has_begun.subscribe()),
+            drain: self.clone(),
+            registered: None,
+        }
     }
 }
 

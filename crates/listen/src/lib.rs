@@ -5,7 +5,8 @@
 //!   certificate of the client.
 //! * [`serve_connections`] is for other protocols: it accepts and decrypts, and hands each [`Accepted`] connection
 //!   on.
-//! * [`Drain`] ends both: it is given to the ports, and to services whose calls would go on for ever.
+//! * [`Drain`] ends both: it is given to the ports, and to services whose calls would go on for ever. [`Drain::close`]
+//!   is for connections that take too long.
 //! * [`bind`] makes the socket of a listener.
 //!
 //! It knows no service, no route and no gRPC. It retries nothing and limits no number of connections.
@@ -13,7 +14,8 @@
 //! Invariants:
 //! * A connection has one task. It writes to the socket once after each poll of the HTTP library, from a buffer with
 //!   a bound, so a client that does not read holds up no other connection.
-//! * After [`Drain::begin`] no connection is accepted. Running calls end by themselves or at the drain timeout.
+//! * After [`Drain::begin`] no connection is accepted. Running calls end by themselves, at the drain timeout or at
+//!   [`Drain::close`]. A port that has ended holds neither its services nor its sockets.
 //! * Bytes of the network never panic.
 //!
 //! ```text

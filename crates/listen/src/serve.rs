@@ -41,7 +41,8 @@ pub struct Endpoint<S> {
 }
 
 /// Serves HTTP/1 and HTTP/2 on every listener, each with its service, until `drain` begins. Then it accepts no
-/// connection, sends GOAWAY to clients and lets running calls finish, for as long as the configuration says.
+/// connection, sends GOAWAY to clients and lets running calls finish, for as long as the configuration says, or until
+/// [`Drain::close`].
 pub async fn serve<S, B>(endpoints: Vec<Endpoint<S>>, config: Config, drain: Drain)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -67,7 +68,8 @@ where
 }
 
 /// Calls `serve` with each connection of the listeners, until `drain` begins, and waits for the end of all
-/// connections. What is spoken on a connection, and when it ends, is up to `serve`.
+/// connections. What is spoken on a connection, and when it ends, is up to `serve`; [`Drain::close`] ends those that are
+/// left.
 pub async fn serve_connections<F>(
     listeners: Vec<Listener>,
     serve: impl Fn(Accepted<TcpStream>) -> F + Clone + Send + 'static,
@@ -83,6 +85,7 @@ pub async fn serve_connections<F>(
             async move {
                 let _ = socket.set_nodelay(true);
                 let opened = tokio::select! {
+                    biased;
                     opened = Accepted::open(socket, remote, tls.as_ref()) => opened,
                     () = drain.begun() => return,
                 };
@@ -98,7 +101,7 @@ pub async fn serve_connections<F>(
 /// The tasks of a call of [`serve`].
 struct Port {
     drain: Drain,
-    /// Whether connections have had their time to drain.
+    /// Whether the connections that are left are closed.
     closing: watch::Sender<bool>,
     /// Every task holds a sender; when the last is gone the receiver knows.
     alive: mpsc::Sender<()>,
@@ -124,7 +127,7 @@ impl Port {
             loop {
                 let (socket, remote) = tokio::select! {
                     accepted = listener.next() => accepted,
-                    () = drain.begun() => return,
+                    () = drain.begun() => break,
                 };
                 let connection = serve(socket, remote, listener.tls.clone());
                 let (mut closing, alive) = (closing.clone(), alive.clone());
@@ -136,22 +139,35 @@ impl Port {
                     drop(alive);
                 });
             }
+            // In this order: with the last `alive` the port has ended, and holds nothing.
+            drop((listener, serve));
+            drop(alive);
         });
     }
 
-    /// Waits until the port drains and its connections have ended. Those that are left after `timeout` are closed.
+    /// Waits until the port drains and its connections have ended. Those that are left after `timeout`, or when the drain
+    /// is closed, are closed.
     async fn drained(mut self, timeout: Option<Duration>) {
         drop(self.alive);
         self.drain.begun().await;
-        let Some(timeout) = timeout else {
+        tokio::select! {
+            biased;
             // Nothing is ever sent; this ends when the last connection has.
-            let _ = self.all_gone.recv().await;
-            return;
-        };
-        if tokio::time::timeout(timeout, self.all_gone.recv()).await.is_err() {
-            tracing::warn!("clients still connected after the drain timeout; closing their connections");
-            self.closing.send_replace(true);
-            let _ = self.all_gone.recv().await;
+            _ = self.all_gone.recv() => return,
+            () = self.drain.closed() => {}
+            () = passed(timeout) => {
+                tracing::warn!("clients still connected after the drain timeout; closing their connections");
+            }
         }
+        self.closing.send_replace(true);
+        let _ = self.all_gone.recv().await;
+    }
+}
+
+/// Waits for a time, `None` for ever.
+async fn passed(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
     }
 }

@@ -178,3 +178,26 @@ async fn other_protocols_get_accepted_connections_and_are_waited_for() {
     assert_eq!(rest(socket).await, "hello");
     soon("the end of the port", serving).await.expect("no panic");
 }
+
+#[tokio::test]
+async fn closing_ends_connections_of_other_protocols() {
+    let listener = listener(None);
+    let address = listener.local_addr().expect("it is bound");
+    let drain = Drain::new();
+    let service = Arc::new(());
+    let held = Arc::clone(&service);
+    let silent = move |mut accepted: Accepted<TcpStream>| {
+        let held = Arc::clone(&held);
+        async move {
+            accepted.stream.write_all(b"x").await.expect("the client reads");
+            std::future::pending::<()>().await;
+            drop(held);
+        }
+    };
+    let serving = tokio::spawn(serve_connections(vec![listener], silent, drain.clone()));
+    let mut socket = TcpStream::connect(address).await.expect("the port accepts");
+    assert_eq!(socket.read_u8().await.expect("the port writes"), b'x');
+    drain.close();
+    soon("the end of the port", serving).await.expect("no panic");
+    assert_eq!(Arc::strong_count(&service), 1);
+}
