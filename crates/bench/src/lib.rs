@@ -3,10 +3,10 @@
 //! Both run with default settings on the same disk, in turn; every number is a median over rounds. With two
 //! cores each server has one for itself and the load generator the other, so that rates are per core.
 //!
-//! [`workload`] says what is measured and [`requests`] which requests that takes, [`load`] sends them, [`watch`]
-//! watches, [`server`] runs a process, [`session`] measures one life of it, [`report`] compares.
+//! `workload` says what is measured and `requests` which requests that takes, `load` sends them, `watch`
+//! watches, `server` runs a process, `session` measures one life of it, `report` compares.
 //!
-//! The load generator writes HTTP/2 and gRPC frames itself ([`http2`]): it shares the processor with the server that
+//! The load generator writes HTTP/2 and gRPC frames itself (`http2`): it shares the processor with the server that
 //! it measures, and a client library would cost more than the server does.
 
 #![cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use ferretcd_embed::{Config, End, Server};
+use ferretcd_embed::{Config, End, Server, Url};
 use tempfile::TempDir;
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -144,6 +144,10 @@ const WATCH_PROGRESS: &str = "--watch-progress-notify-interval";
 /// The configuration of a lone member, with what suites set by flags.
 fn configure(data_dir: &Path, flags: &[String]) -> Result<Config, StartError> {
     let mut config = Config::standalone(data_dir);
+    // By address, like the members that run as processes: the scenarios compare what `member list` shows.
+    let peer_url = Url::parse("http://127.0.0.1:2380").expect("the text is a URL");
+    config.cluster.initial_cluster = [(config.name.clone(), vec![peer_url.clone()])].into();
+    config.advertise.peer = vec![peer_url];
     for flag in flags {
         let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
         let understood = match name {
