@@ -8,8 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["base", "api-proto"],
     &["backend", "wal", "bolt"],
     &["mvcc", "lease", "auth", "membership"],
-    &["apply", "watch", "raft-node"],
-    &["data-dir"],
+    &["apply", "watch", "raft-node", "data-dir"],
     &["engine"],
     &["grpc-server", "listen", "http-pages", "transport", "interceptors", "tls", "client"],
     &["embed", "flags", "logging", "discovery"],
@@ -22,12 +21,14 @@ const DEVELOPMENT: &[&str] = &["sim", "testkit", "bench", "tests", "xtask"];
 /// What the tests and examples of any crate may depend on, because it knows nothing above the words itself.
 const FOR_TESTS: &[&str] = &["testkit"];
 
-const RIM: usize = 6;
+const RIM: usize = 5;
 
 /// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages and stands
 /// behind a port, ports and the connections of peers and clients are encrypted in the same way, discovery logs durations in Go's
-/// notation, and embed looks for the founders of a cluster.
+/// notation, and embed looks for the founders of a cluster; a data directory opens the state of the logic beside it.
 const ALLOWED: &[(&str, &str)] = &[
+    ("data-dir", "apply"),
+    ("data-dir", "raft-node"),
     ("grpc-server", "interceptors"),
     ("grpc-server", "http-pages"),
     ("grpc-server", "listen"),
