@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::certificates::Certificates;
-use crate::config::Listen;
+use crate::config::{Listen, url_texts};
 
 /// A URL that can't be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -70,10 +70,9 @@ impl Listeners {
         let all = |urls: &[Url], tls: &Option<ServerTls>| {
             urls.iter().map(|url| one(url, tls)).collect::<Result<Vec<_>, ListenError>>()
         };
-        let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
-        info!("listen-peer-urls[]" = ?texts(&listen.peer), "configuring peer listeners");
+        info!("listen-peer-urls[]" = ?url_texts(&listen.peer), "configuring peer listeners");
         let peers = all(&listen.peer, &certificates.peer)?;
-        info!("listen-client-urls[]" = ?texts(&listen.client), "configuring client listeners");
+        info!("listen-client-urls[]" = ?url_texts(&listen.client), "configuring client listeners");
         let clients = all(&listen.client, &certificates.client)?;
         let clients_http = all(&listen.client_http, &certificates.client)?;
         Ok(Self { clients, clients_http, metrics: all(&listen.metrics, &certificates.client)?, peers })

@@ -12,7 +12,7 @@ use http::Uri;
 use http::uri::Scheme;
 use tokio::net::TcpStream;
 
-use crate::config::Config;
+use crate::config::{Config, url_texts};
 
 /// Without a byte for so long a stream is given up; etcd's.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(600);
 pub(crate) fn transport_config(config: &Config, tls: Option<ClientTls>) -> ferretcd_transport::Config {
     let election = config.raft.election_timeout;
     ferretcd_transport::Config {
-        peer_urls: config.advertise.peer.iter().map(|url| url.as_str().to_owned()).collect(),
+        peer_urls: url_texts(&config.advertise.peer),
         connect: Arc::new(Dialer { tls }),
         dial_timeout: Duration::from_secs(1) + election,
         call_timeout: Duration::from_secs(5) + 2 * election,

@@ -2,10 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ferretcd_membership::Url;
-
 use crate::bootstrap::founders;
-use crate::config::{AutoCompaction, Config};
+use crate::config::{AutoCompaction, Config, url_texts};
 
 impl Config {
     /// Whether the member has a log: then a start goes on from it, and the initial cluster does not count. Reads the
@@ -22,7 +20,7 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
     // Only the sizes of the caches are those of the engine's own defaults.
     ferretcd_engine::Config {
         wal_dir: config.wal_dir.clone(),
-        client_urls: config.advertise.client.iter().map(Url::to_string).collect(),
+        client_urls: url_texts(&config.advertise.client),
         bootstrap: founders(config),
         force_new_cluster: config.cluster.force_new,
         strict_reconfig: config.cluster.strict_reconfig_check,

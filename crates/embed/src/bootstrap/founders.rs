@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use ferretcd_discovery::{Discovery, Error, find_by_srv, register};
 use ferretcd_engine::Bootstrap;
-use ferretcd_membership::{Url, initial_member_id};
+use ferretcd_membership::initial_member_id;
 
-use crate::config::Config;
+use crate::config::{Config, url_texts};
 
 /// Puts the founders that SRV records name into the initial cluster, if SRV records are configured. Blocks on the name
 /// service.
@@ -21,7 +21,7 @@ pub(crate) fn find_in_dns(config: &mut Config) -> Result<(), Error> {
 /// for all of them for as long as it takes; the future may be dropped.
 pub(crate) async fn find_in_registry(config: &mut Config) -> Result<(), Error> {
     if let Some(Discovery::Registry(registry)) = &config.cluster.discovery {
-        let mut urls: Vec<String> = config.advertise.peer.iter().map(Url::to_string).collect();
+        let mut urls = url_texts(&config.advertise.peer);
         urls.sort();
         let own = initial_member_id(&urls, &config.cluster.token);
         let entry = config.cluster.initial_cluster_text();
@@ -32,8 +32,8 @@ pub(crate) async fn find_in_registry(config: &mut Config) -> Result<(), Error> {
 
 /// All founders of the initial cluster.
 pub(crate) fn founders(config: &Config) -> Bootstrap {
-    let texts = |urls: &[Url]| urls.iter().map(|url| url.as_str().to_owned()).collect::<Vec<_>>();
     let members = config.cluster.initial_cluster.iter();
-    let initial_cluster: BTreeMap<_, _> = members.map(|(name, urls)| (name.clone(), texts(urls))).collect();
+    let initial_cluster: BTreeMap<_, _> =
+        members.map(|(name, urls)| (name.clone(), url_texts(urls))).collect();
     Bootstrap::New { initial_cluster, token: config.cluster.token.clone() }
 }

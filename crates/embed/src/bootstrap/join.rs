@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::founders::founders;
 use super::resolved_urls::{HostNames, ResolvedUrl, Unresolved, first_difference, resolve_urls};
-use crate::config::{ClusterState, Config};
+use crate::config::{ClusterState, Config, url_texts};
 
 /// Longest time for the response of another founder, which usually does not run yet; etcd's.
 const FOUNDING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -109,7 +109,7 @@ async fn check_is_new(config: &Config, own: MemberId, connect: Arc<dyn Connect>)
 /// The peer URLs of all other members of the initial cluster.
 fn other_urls(config: &Config) -> Vec<String> {
     let listed = &config.cluster.initial_cluster;
-    texts(listed.iter().filter(|(name, _)| **name != config.name).flat_map(|(_, urls)| urls))
+    url_texts(listed.iter().filter(|(name, _)| **name != config.name).flat_map(|(_, urls)| urls))
 }
 
 /// The member of the cluster that has this member's URLs. The other members of the initial cluster have to be in the
@@ -126,7 +126,7 @@ fn own_member(config: &Config, members: &[Member]) -> Result<MemberId, JoinError
     let (found, unresolved) = find_members(listed, members);
     let unmatched = |urls: &[Url]| JoinError::Unmatched {
         cluster: cluster(),
-        urls: texts(urls),
+        urls: url_texts(urls),
         unresolved: unresolved.clone(),
     };
     if let Some((_, urls)) = listed.iter().find(|(name, _)| !found.contains_key(name.as_str())) {
@@ -184,10 +184,6 @@ fn find_by_addresses<'a>(
 /// Whether two lists are the URLs of one member. An empty list is that of none.
 fn are_same(some: &[ResolvedUrl], others: &[ResolvedUrl]) -> bool {
     !some.is_empty() && some.len() == others.len() && first_difference(some, others).is_none()
-}
-
-fn texts<'a>(urls: impl IntoIterator<Item = &'a Url>) -> Vec<String> {
-    urls.into_iter().map(|url| url.as_str().to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -256,6 +256,11 @@ impl Config {
     }
 }
 
+/// The texts of URLs, as logs, the engine and peers take them.
+pub(crate) fn url_texts<'a>(urls: impl IntoIterator<Item = &'a Url>) -> Vec<String> {
+    urls.into_iter().map(|url| url.as_str().to_owned()).collect()
+}
+
 fn url(text: &str) -> Url {
     Url::parse(text).expect("the text is a URL")
 }
