@@ -190,7 +190,27 @@ mod tests {
         assert_eq!(put(&both), Err(Error::ValueProvided));
         let both = PutRequest { key: "k".into(), lease: 1, ignore_lease: true, ..PutRequest::default() };
         assert_eq!(put(&both), Err(Error::LeaseProvided));
-        let sorted = RangeRequest { key: "k".into(), sort_order: 3, ..RangeRequest::default() };
-        assert_eq!(range(&sorted), Err(Error::InvalidSortOption));
+    }
+
+    #[test]
+    fn unknown_sort_numbers_are_rejected() {
+        let sorted = |sort_order, sort_target, expected| {
+            for count_only in [false, true] {
+                let key = "k".into();
+                let request =
+                    RangeRequest { key, sort_order, sort_target, count_only, ..RangeRequest::default() };
+                assert_eq!(range(&request), expected, "{request:?}");
+                check(
+                    vec![RequestOp { request: Some(request_op::Request::RequestRange(request)) }],
+                    expected,
+                );
+            }
+        };
+        sorted(2, 4, Ok(()));
+        for (sort_order, sort_target) in [(3, 0), (-1, 0), (0, 5), (0, -1)] {
+            sorted(sort_order, sort_target, Err(Error::InvalidSortOption));
+        }
+        let without_key = RangeRequest { sort_order: 9, ..RangeRequest::default() };
+        assert_eq!(range(&without_key), Err(Error::EmptyKey), "the key is checked first");
     }
 }

@@ -68,7 +68,7 @@ impl Cluster for ClusterService {
         request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
         let (caller, MemberUpdateRequest { id, peer_urls }) = caller::split(request);
-        // etcd accepts anything, and then all of its members crash.
+        // What MemberAdd requires, because these URLs go the same way into the membership of every member.
         let peer_urls = parse(&peer_urls).ok_or_else(|| status(Error::MemberBadURLs))?;
         let peer_urls = peer_urls.iter().map(ToString::to_string).collect();
         let members = self.cluster.member_update(&caller, MemberId(id), peer_urls).await.map_err(status)?;

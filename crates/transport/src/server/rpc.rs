@@ -112,7 +112,7 @@ pub(super) async fn lease_info(
     let request = LeaseInternalRequest::decode(lease_request(request).await?).map_err(|_| malformed())?;
     let request = request.lease_time_to_live_request.ok_or_else(malformed)?;
     let mut info = local.member.call(caller, LeaseInfo(request)).await.map_err(lease_rejection)?;
-    // An etcd fills in the header of the response, and crashes if it lacks one.
+    // An etcd expects a header, and fills it in.
     info.header.get_or_insert_default();
     let response = LeaseInternalResponse { lease_time_to_live_response: Some(info) };
     Ok(with(StatusCode::OK, PROTOBUF, response.encode_to_vec().into()))
