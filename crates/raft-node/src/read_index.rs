@@ -9,9 +9,20 @@
 //! when the read began. So in clusters of two and three voters a read through a follower costs one request and one
 //! response. All other reads go through the raft core, which sends heartbeats to a quorum.
 //!
-//! The argument is about one configuration. It holds while that changes: configurations change by one voter at a time,
-//! so that each quorum of one has a voter in common with each quorum of the next, and the change after that takes a
-//! leader that has put the one before into force.
+//! The argument is about one configuration, and that of the leader may be ahead of that of others. One change ahead is
+//! harmless: a quorum with and a quorum without one voter have a voter in common. Two changes ahead would not be: a
+//! leader that has removed two of five is a quorum with one of the three left, while the other four members believe
+//! in five, and three of them could elect. They cannot, because of three facts:
+//!
+//! * the second change arrives with a commit index that covers the first: the leader proposes it only when the first is
+//!   in force at the leader (`Core::propose_conf_change`, `Core::advance_applied`);
+//! * a member starts no election while it knows of a committed change that is not in force (the raft library asks what is
+//!   applied, and `Core::advance_applied` lets no undecided change count as applied);
+//! * the commit index that came with an entry is durable together with the entry, before that is acknowledged, so a
+//!   restart does not forget it (`Core::persist` in `core/ready.rs`, `write` in `log_thread.rs`).
+//!
+//! So each member that has acknowledged the second change is at most one change behind when it is a candidate; the other
+//! members have shorter logs than those, and too few votes without them.
 //!
 //! For all this it is enough that a role was in force at some time after the request was received. So the role is
 //! published for all threads, and no thread has to wake the driver. The driver publishes a new role before it sends

@@ -141,6 +141,8 @@ pub(crate) struct Member {
     pub(crate) arrived: Option<Vec<Committed>>,
     /// Applied entries are not reported.
     pub(crate) holds_applied: bool,
+    /// Configuration changes are not decided: the member takes its time.
+    pub(crate) holds_decisions: bool,
     /// Snapshots are not installed by themselves.
     pub(crate) holds_installs: bool,
     pub(crate) install: Option<SnapshotMark>,
@@ -163,6 +165,7 @@ impl Member {
             base: Default::default(),
             arrived: None,
             holds_applied: false,
+            holds_decisions: false,
             holds_installs: false,
             install: None,
             sent: Vec::new(),
@@ -300,6 +303,10 @@ impl Member {
                     "entries come in order, once"
                 );
                 if let Payload::ConfChange { change } = &entry.payload {
+                    if self.holds_decisions {
+                        // Nothing is handed out behind it.
+                        return;
+                    }
                     let decision = decide(&self.conf_state(), change).map(|_| change.clone());
                     self.core.handle(Event::Configure { index: entry.position.index, change: decision });
                 }

@@ -4,5 +4,6 @@
 mod harness;
 mod reads;
 mod rules;
+mod shrinking;
 mod snapshots;
 mod wire;
