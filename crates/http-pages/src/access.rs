@@ -1,13 +1,11 @@
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::config::Config;
 use crate::response;
@@ -31,7 +29,7 @@ impl Access {
     }
 
     /// The value of `Access-Control-Allow-Origin`; `None` if the request's origin is not allowed.
-    fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    pub(crate) fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         match &self.origins {
             None => Some(HeaderValue::from_static("*")),
             Some(origins) => {
@@ -40,6 +38,16 @@ impl Access {
             }
         }
     }
+
+    /// The response to a request that names a host which is not on the list.
+    pub(crate) fn rejection(&self, request: &Parts) -> Option<Response> {
+        let host = requested_host(request);
+        if self.allows_host(&host) {
+            return None;
+        }
+        tracing::warn!(%host, "rejecting HTTP request to prevent DNS rebinding attacks");
+        Some(misdirected(&host))
+    }
 }
 
 fn restriction(list: &[String]) -> Option<Vec<String>> {
@@ -47,25 +55,8 @@ fn restriction(list: &[String]) -> Option<Vec<String>> {
     (!open).then(|| list.to_vec())
 }
 
-/// Stands before all pages of a client URL: first the host, then CORS, then the page.
-pub(crate) async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
-    let host = requested_host(&request);
-    if !access.allows_host(&host) {
-        tracing::warn!(%host, "rejecting HTTP request to prevent DNS rebinding attacks");
-        return misdirected(&host);
-    }
-    let origin = access.allowed_origin(request.headers());
-    let mut response = match *request.method() {
-        Method::OPTIONS => StatusCode::OK.into_response(),
-        _ => next.run(request).await,
-    };
-    if let Some(origin) = origin {
-        add_cors(response.headers_mut(), origin);
-    }
-    response
-}
-
-fn add_cors(headers: &mut HeaderMap, origin: HeaderValue) {
+/// Lets scripts of `origin` read a response.
+pub(crate) fn add_cors(headers: &mut HeaderMap, origin: HeaderValue) {
     let methods = HeaderValue::from_static("POST, GET, OPTIONS, PUT, DELETE");
     let allowed = HeaderValue::from_static("accept, content-type, authorization");
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
@@ -83,10 +74,10 @@ fn misdirected(host: &str) -> Response {
 }
 
 /// The host a request names, without the port: of HTTP/2's authority or of the header `Host`.
-fn requested_host(request: &Request) -> Cow<'_, str> {
-    let named = match request.uri().authority() {
+fn requested_host(request: &Parts) -> Cow<'_, str> {
+    let named = match request.uri.authority() {
         Some(authority) => authority.as_str().as_bytes(),
-        None => request.headers().get(HOST).map(HeaderValue::as_bytes).unwrap_or_default(),
+        None => request.headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default(),
     };
     match String::from_utf8_lossy(named) {
         Cow::Borrowed(named) => Cow::Borrowed(without_port(named)),

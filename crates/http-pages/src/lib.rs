@@ -57,6 +57,10 @@ mod metrics_page;
 mod version_page;
 
 mod access;
+mod gate;
+mod host;
+mod path;
+
 mod metrics;
 mod process;
 mod query;

@@ -7,9 +7,10 @@ use axum::middleware;
 use axum::routing::{MethodRouter, any, get};
 use prometheus::{Error, Registry};
 
-use crate::access::{Access, guard};
+use crate::access::Access;
 use crate::checks::{LIVEZ, Probe, READYZ, probe_page, single_page};
 use crate::config::Config;
+use crate::gate::{Gate, enter};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::response::{method_not_allowed, not_found};
@@ -23,6 +24,8 @@ pub enum Audience {
     Clients,
     /// A client URL with TLS: all pages and CORS.
     TlsClients,
+    /// A client URL for gRPC alone: no page, behind the same checks.
+    GrpcClients,
     /// A URL for probes and scrapers: health and metrics only, nothing around them.
     Probes,
     /// A URL for other members: the version only, nothing around it.
@@ -45,32 +48,35 @@ impl Pages {
         Ok(Pages { state: Arc::new(PageState { member, metrics, config }) })
     }
 
-    /// The pages for `audience`. Every path has a response, if only `404 page not found`.
+    /// The pages for `audience`, behind their gate. Every path has a response, if only `404 page not found`.
     ///
     /// The reads of the pages need a tokio runtime with time.
     pub fn router(&self, audience: Audience) -> Router {
+        let access = match audience {
+            Audience::Clients | Audience::GrpcClients => Some(Access::new(&self.state.config, true)),
+            Audience::TlsClients => Some(Access::new(&self.state.config, false)),
+            Audience::Probes | Audience::Peers => None,
+        };
+        // Outside of the router of the pages, so that the gate can change a path before it is looked up.
+        let enter = middleware::from_fn_with_state(Arc::new(Gate { access }), enter);
+        Router::new().fallback_service(self.pages(audience)).layer(enter)
+    }
+
+    fn pages(&self, audience: Audience) -> Router {
+        let has_probes = matches!(audience, Audience::Clients | Audience::TlsClients | Audience::Probes);
+        let has_version = matches!(audience, Audience::Clients | Audience::TlsClients | Audience::Peers);
         let mut pages = Router::new();
-        if audience != Audience::Peers {
+        if has_probes {
             pages = pages
                 .route("/health", only_get(health_page::respond))
                 .route("/metrics", any(metrics_page::respond));
             pages = add_probe(pages, &LIVEZ);
             pages = add_probe(pages, &READYZ);
         }
-        if audience != Audience::Probes {
+        if has_version {
             pages = pages.route("/version", only_get(version_page::respond));
         }
-        let pages = pages.fallback(not_found).with_state(self.state.clone());
-        match audience {
-            Audience::Probes | Audience::Peers => pages,
-            Audience::Clients => self.guarded(pages, true),
-            Audience::TlsClients => self.guarded(pages, false),
-        }
-    }
-
-    fn guarded(&self, pages: Router, check_host: bool) -> Router {
-        let access = Arc::new(Access::new(&self.state.config, check_host));
-        pages.layer(middleware::from_fn_with_state(access, guard))
+        pages.fallback(not_found).with_state(self.state.clone())
     }
 }
 

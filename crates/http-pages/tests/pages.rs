@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
 use ferretcd_http_pages::{Alarm, AlarmKind, Audience, BoxFuture, Config, Health, Pages, Versions};
 use prometheus::Registry;
 use tower::ServiceExt;
@@ -65,7 +65,17 @@ struct Page {
     body: String,
 }
 
-async fn fetch(pages: &Pages, listener: Audience, request: Request<Body>) -> Page {
+/// Requests with an authority are those of HTTP/2; others have the header `Host` that HTTP/1.1 requires.
+async fn fetch(pages: &Pages, listener: Audience, mut request: Request<Body>) -> Page {
+    if request.uri().authority().is_some() {
+        *request.version_mut() = Version::HTTP_2;
+    } else if !request.headers().contains_key("host") {
+        request.headers_mut().insert("host", HeaderValue::from_static("server"));
+    }
+    fetch_as_it_is(pages, listener, request).await
+}
+
+async fn fetch_as_it_is(pages: &Pages, listener: Audience, request: Request<Body>) -> Page {
     let response: Response<Body> = pages.router(listener).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let mut headers: Vec<(String, String)> = parts
@@ -313,4 +323,65 @@ async fn peers_see_the_version_alone() {
     for path in ["/health", "/metrics", "/livez", "/readyz"] {
         assert_eq!(fetch(&pages, Audience::Peers, get(path)).await.status, StatusCode::NOT_FOUND, "{path}");
     }
+}
+
+#[tokio::test]
+async fn paths_are_found_as_by_gos_router() {
+    let check = async |audience, method: &str, target: &str, status: u16, location: Option<&str>| {
+        let request = Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
+        let page = fetch(&pages(Member::default(), open_config()), audience, request).await;
+        let found = page.headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.as_str());
+        assert_eq!((page.status.as_u16(), found), (status, location), "{audience:?} {method} {target}");
+        page
+    };
+    use Audience::{Clients, Peers, Probes, TlsClients};
+    for audience in [Clients, TlsClients, Probes] {
+        check(audience, "GET", "/%68ealth", 200, None).await;
+        check(audience, "HEAD", "/%68ealth", 405, None).await;
+        check(audience, "GET", "/livez%2fserializable_read", 404, None).await;
+        for method in ["GET", "HEAD", "POST", "PUT"] {
+            check(audience, method, "//health", 307, Some("/health")).await;
+            check(audience, method, "/a/../health?exclude=x", 307, Some("/health?exclude=x")).await;
+            check(audience, method, "/not//there", 307, Some("/not/there")).await;
+        }
+    }
+    check(Clients, "OPTIONS", "//health", 200, None).await;
+    check(Peers, "GET", "//version", 307, Some("/version")).await;
+    check(Peers, "GET", "/%76ersion", 200, None).await;
+    let html = ("content-type".to_owned(), "text/html; charset=utf-8".to_owned());
+    let get = check(Probes, "GET", "//health?a&b", 307, Some("/health?a&b")).await;
+    assert_eq!(get.body, "<a href=\"/health?a&amp;b\">Temporary Redirect</a>.\n\n");
+    assert!(get.headers.contains(&html));
+    let head = check(Probes, "HEAD", "//health", 307, Some("/health")).await;
+    assert!(head.body.is_empty() && head.headers.contains(&html));
+    let post = check(Probes, "POST", "//health", 307, Some("/health")).await;
+    assert_eq!((post.body.as_str(), post.headers.len()), ("", 1));
+}
+
+#[tokio::test]
+async fn host_is_checked_before_anything_else() {
+    let config = Config { host_whitelist: vec!["etcd.local".into()], ..open_config() };
+    let pages = pages(Member::default(), config);
+    let missing = "400 Bad Request: missing required Host header";
+    for audience in [Audience::Clients, Audience::GrpcClients, Audience::Probes, Audience::Peers] {
+        for path in ["/version", "/nowhere", "//health", "/etcdserverpb.KV/Put"] {
+            let page = fetch_as_it_is(&pages, audience, get(path)).await;
+            assert_eq!((page.status.as_u16(), page.body.as_str()), (400, missing), "{audience:?} {path}");
+            let close = ("connection".to_owned(), "close".to_owned());
+            assert_eq!(page.headers, [vec![close], text_headers(false)].concat());
+        }
+    }
+    for audience in [Audience::Clients, Audience::GrpcClients] {
+        for path in ["/version", "/nowhere", "//health", "/etcdserverpb.KV/Put"] {
+            let request = Request::post(path).header("host", "evil.example").body(Body::empty()).unwrap();
+            let page = fetch(&pages, audience, request).await;
+            assert_eq!(page.status, StatusCode::MISDIRECTED_REQUEST, "{audience:?} {path}");
+        }
+        let listed = Request::post("/etcdserverpb.KV/Put").header("host", "etcd.local");
+        let page = fetch(&pages, audience, listed.body(Body::empty()).unwrap()).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{audience:?}");
+    }
+    let mut old = get("/version");
+    *old.version_mut() = Version::HTTP_10;
+    assert_eq!(fetch_as_it_is(&pages, Audience::Peers, old).await.status, StatusCode::OK);
 }

@@ -1,0 +1,129 @@
+//! Paths, as Go's router reads them.
+
+use std::borrow::Cow;
+
+use axum::response::Response;
+use http::request::Parts;
+use http::{Method, Uri};
+
+use crate::response;
+
+/// The response to a request whose path is not clean: the way to the one that is. Paths of CONNECT stay as they are.
+pub(crate) fn redirect(request: &Parts) -> Option<Response> {
+    if request.method == Method::CONNECT {
+        return None;
+    }
+    let path = request.uri.path();
+    let Cow::Owned(clean) = clean(path) else { return None };
+    // The path is taken for one that is not escaped yet.
+    let escaped = clean.replace('%', "%25");
+    let query = request.uri.query().filter(|query| !query.is_empty());
+    let target = query.map_or_else(|| escaped.clone(), |query| format!("{escaped}?{query}"));
+    Some(response::redirect(&request.method, &target))
+}
+
+/// The path without `.`, `..` and repeated slashes. A slash at the end stays.
+fn clean(path: &str) -> Cow<'_, str> {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    let end = if path.ends_with('/') && !segments.is_empty() { "/" } else { "" };
+    let clean = format!("/{}{end}", segments.join("/"));
+    if clean == path { Cow::Borrowed(path) } else { Cow::Owned(clean) }
+}
+
+/// The same with what stands for a letter, a digit or one of `-._~` spelled out. Routes consist of nothing else, so an
+/// escaped slash separates no segments.
+pub(crate) fn unescape(uri: Uri) -> Uri {
+    if !uri.path().contains('%') {
+        return uri;
+    }
+    let mut path = String::with_capacity(uri.path().len());
+    let mut rest = uri.path();
+    while let Some((before, escaped)) = rest.split_once('%') {
+        path.push_str(before);
+        match escaped.get(..2).and_then(unreserved) {
+            Some(letter) => {
+                path.push(letter);
+                rest = &escaped[2..];
+            }
+            None => {
+                path.push('%');
+                rest = escaped;
+            }
+        }
+    }
+    path.push_str(rest);
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = format!("{path}{query}").parse().ok();
+    // Always whole: letters of a path took the place of their escapes.
+    Uri::from_parts(parts).unwrap_or(uri)
+}
+
+/// The unreserved character (RFC 3986, 2.3) with this code.
+fn unreserved(hex: &str) -> Option<char> {
+    let is_hex = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let byte = u8::from_str_radix(hex, 16).ok().filter(|_| is_hex)?;
+    (byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)).then_some(char::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::LOCATION;
+    use http::{Request, StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned_as_in_go() {
+        let check = |target: &str, expected: Option<&str>| {
+            let (request, ()) = Request::get(target).body(()).expect("a well-formed request").into_parts();
+            let response = redirect(&request);
+            let location = response.as_ref().map(|response| {
+                assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT, "{target}");
+                response.headers()[LOCATION].to_str().expect("a text")
+            });
+            assert_eq!(location, expected, "{target}");
+        };
+        for clean in
+            ["/", "/health", "/health/", "/health?x=//", "/a/b/", "/%2e%2e/health", "/.a/b..", "/a%2f/b"]
+        {
+            check(clean, None);
+        }
+        check("//health", Some("/health"));
+        check("/a/../health?serializable=true", Some("/health?serializable=true"));
+        check("/./metrics", Some("/metrics"));
+        check("/health/.", Some("/health"));
+        check("/health/..", Some("/"));
+        check("/../..", Some("/"));
+        check("//", Some("/"));
+        check("//?x", Some("/?x"));
+        check("/a//b/", Some("/a/b/"));
+        check("/a/b/../../version?", Some("/version"));
+        check("//%68ealth?a=b&c='d'", Some("/%2568ealth?a=b&c='d'"));
+        let (connect, ()) =
+            Request::connect("http://a//health").body(()).expect("a well-formed request").into_parts();
+        assert!(redirect(&connect).is_none());
+    }
+
+    #[test]
+    fn letters_are_unescaped() {
+        let check = |target: &str, expected: &str| {
+            assert_eq!(unescape(target.parse().expect("a URI")), expected, "{target}");
+        };
+        check("/health?exclude=%41", "/health?exclude=%41");
+        check("/%68ealth?exclude=%41", "/health?exclude=%41");
+        check("/%6civez/serializable%5fread", "/livez/serializable_read");
+        check("http://a:1/%68ealth", "http://a:1/health");
+        for reserved in ["/livez%2fserializable_read", "/health%3fx", "/%c3%a9", "/%", "/%6", "/%zz", "/%+6"]
+        {
+            check(reserved, reserved);
+        }
+    }
+}
