@@ -10,6 +10,7 @@
 //! * [`Config`]: plain data.
 
 mod config;
+mod protocol;
 mod server;
 
 mod admission;

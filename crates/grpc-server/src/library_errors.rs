@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use ferretcd_api_proto::errors::Code;
-use http::{HeaderValue, Response, Uri};
+use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::StdError;
@@ -24,6 +24,14 @@ pub(crate) fn unimplemented(uri: &Uri, has_service: impl Fn(&str) -> bool) -> Re
         None => format!("malformed method name: {:?}", uri.path()),
     };
     Status::new(Code::Unimplemented.into(), text).into_http()
+}
+
+/// The response to a call with another method than POST.
+pub(crate) fn not_post(method: &Method) -> Response<Body> {
+    let text = format!("Received a HEADERS frame with :method {:?} which should be POST", method.as_str());
+    let mut response = Status::new(Code::Internal.into(), text).into_http();
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
 }
 
 /// Rewords a response that is only a status of the library's own; passes on everything else untouched.

@@ -13,7 +13,7 @@ use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use ferretcd_engine::Engine;
 use ferretcd_http_pages::{Audience, Pages};
 use ferretcd_listen::{Drain, Endpoint, Listener};
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use prometheus::Registry;
 use tokio::time::{Instant, timeout_at};
@@ -31,14 +31,15 @@ use crate::kv::KvService;
 use crate::lease::{KeepAliveService, LeaseService};
 use crate::maintenance::MaintenanceService;
 use crate::methods::{Handler, IntoHandler, Methods};
+use crate::protocol::Protocol;
 use crate::watch::WatchService;
 use crate::{Config, deadline, library_errors, rpcs};
 
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
 const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
 
-/// All services of one member: gRPC by the path of the call, plain HTTP for everything else. Clones are cheap
-/// and share everything.
+/// All services of one member: gRPC calls by their path, plain HTTP for everything else. Clones are cheap and share
+/// everything.
 #[derive(Clone)]
 pub struct Server(Arc<Inner>);
 
@@ -75,6 +76,13 @@ pub enum Exposure {
     Peers,
 }
 
+impl Exposure {
+    /// Whether gRPC calls are served. Elsewhere they are requests for pages like all others.
+    fn has_grpc(self) -> bool {
+        matches!(self, Self::All | Self::Grpc)
+    }
+}
+
 impl Server {
     /// Puts the services around a member. Metrics go into `registry`, which the page `/metrics` shows.
     pub fn new(
@@ -104,7 +112,7 @@ impl Server {
     #[must_use]
     pub fn exposing(&self, exposure: Exposure) -> Self {
         let mut inner = Inner::clone(&self.0);
-        if !matches!(exposure, Exposure::All | Exposure::Grpc) {
+        if !exposure.has_grpc() {
             inner.methods = Methods::default();
         }
         inner.exposure = exposure;
@@ -158,7 +166,16 @@ impl Server {
         self.0.drain.begin();
     }
 
+    /// The pages, behind the gate that all requests for them pass.
+    fn call_page(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        let page = self.0.router.clone().oneshot(request);
+        Box::pin(async { page.await.map(|response| response.map(Body::new)) })
+    }
+
     fn call_grpc(&self, mut request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        if request.method() != Method::POST {
+            return Box::pin(std::future::ready(Ok(library_errors::not_post(request.method()))));
+        }
         let methods = &self.0.methods;
         let Some(method) = methods.get(request.uri().path()) else {
             let response =
@@ -199,11 +216,10 @@ impl Service<Request<Incoming>> for Server {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        if is_grpc(&request) {
-            return self.call_grpc(request);
+        match Protocol::of(&request) {
+            Protocol::Grpc if self.0.exposure.has_grpc() => self.call_grpc(request),
+            Protocol::Grpc | Protocol::Pages => self.call_page(request),
         }
-        let page = self.0.router.clone().oneshot(request);
-        Box::pin(async { page.await.map(|response| response.map(Body::new)) })
     }
 }
 
@@ -214,7 +230,7 @@ impl Inner {
             Exposure::All | Exposure::Http => self.pages.router(clients),
             Exposure::Metrics => self.pages.router(Audience::Probes),
             Exposure::Peers => self.pages.router(Audience::Peers),
-            Exposure::Grpc => Router::new().fallback(|| async { StatusCode::NOT_FOUND }),
+            Exposure::Grpc => self.pages.router(Audience::GrpcClients),
         }
     }
 }
@@ -264,9 +280,4 @@ fn methods(
     methods.add(chain.around(cluster));
     methods.add(chain.around(HealthServer::new(HealthService { drain: drain.clone() })));
     Ok(methods)
-}
-
-fn is_grpc(request: &Request<Incoming>) -> bool {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }

@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
+use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeResponse};
 use ferretcd_grpc_server::Exposure;
 use ferretcd_listen::{Listener, serve};
 use h2::client::Builder;
+use http::{Method, Request};
+use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -64,11 +67,73 @@ async fn connections_without_http_affect_no_other_client() {
         assert!(response.is_empty() || response.starts_with("HTTP/1.1 400"), "{noise:?}: {response:?}");
         assert_eq!(client.call(RANGE, &range("a")).await.outcome(), "0", "after {noise:?}");
     }
-    // A gRPC call needs HTTP/2 for its trailers; one without has a response all the same.
-    let post = "POST /etcdserverpb.KV/Range HTTP/1.1\r\nHost: server\r\nContent-Type: application/grpc\r\n\
-                Content-Length: 0\r\nConnection: close\r\n\r\n";
-    let response = http1(served.address, post).await;
-    assert!(response.starts_with("HTTP/1.1 "), "{response}");
+}
+
+/// A put by HTTP/1.1, as the script of a web page can send it.
+fn put_by_http1(path: &str, host: &str, content_type: &str) -> String {
+    let put = PutRequest { key: "page".into(), value: "1".into(), ..PutRequest::default() };
+    let body = frame(&put);
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\nOrigin: http://page.example\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{}",
+        body.len(),
+        String::from_utf8(body.to_vec()).expect("short lengths are ASCII"),
+    )
+}
+
+#[tokio::test]
+async fn http1_reaches_no_service() {
+    let pages = ferretcd_http_pages::Config {
+        cors: vec![],
+        host_whitelist: vec!["server".into()],
+        read_timeout: PATIENCE,
+    };
+    let served = Served::start_with_pages(config(), port_config(), pages).await;
+    let grpc_only = served.also_exposing(Exposure::Grpc).await;
+    for address in [served.address, grpc_only] {
+        for path in [PUT, "/etcdserverpb.Maintenance/Defragment", "//etcdserverpb.KV/Put", "/nowhere"] {
+            for content_type in
+                ["application/grpc", "application/grpc+proto", "APPLICATION/GRPC", "text/plain"]
+            {
+                let status = async |host| {
+                    let response = http1(address, &put_by_http1(path, host, content_type)).await;
+                    response.split_whitespace().nth(1).map(str::to_owned)
+                };
+                assert_eq!(status("page.example").await.as_deref(), Some("421"), "{path} {content_type}");
+                let found = if path.starts_with("//") { "307" } else { "404" };
+                assert_eq!(status("server:2379").await.as_deref(), Some(found), "{path} {content_type}");
+            }
+        }
+    }
+    let client = served.client().await;
+    let response = client.call(RANGE, &range("page")).await;
+    assert_eq!(response.outcome(), "0", "calls may name any host");
+    assert_eq!(RangeResponse::decode(response.message()).expect("a range response").count, 0);
+    assert_eq!(client.page("/version").await.head.status(), 200);
+}
+
+#[tokio::test]
+async fn calls_are_posts_with_the_content_type_of_grpc() {
+    let served = Served::start().await;
+    let client = served.client().await;
+    let status = async |method: Method, content_type: &str| {
+        let mut calls = client.calls.clone().ready().await.expect("an open connection");
+        let request = Request::builder().method(method).uri(format!("http://server{RANGE}"));
+        let request = request.header("content-type", content_type).header("te", "trailers").body(());
+        let (response, mut body) =
+            calls.send_request(request.expect("a request"), false).expect("the connection takes calls");
+        body.send_data(frame(&range("a")), true).expect("the call is open");
+        let response = FullResponse::of(response).await;
+        (response.head.status().as_u16(), response.outcome())
+    };
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;v=1"] {
+        assert_eq!(status(Method::POST, content_type).await, (200, "0".to_owned()), "{content_type}");
+    }
+    let text = "13 Received%20a%20HEADERS%20frame%20with%20:method%20%22PUT%22%20which%20should%20be%20POST";
+    assert_eq!(status(Method::PUT, "application/grpc").await, (405, text.to_owned()));
+    for content_type in ["application/grpc-web", "application/json"] {
+        assert_eq!(status(Method::POST, content_type).await.0, 404, "{content_type}");
+    }
 }
 
 #[tokio::test]

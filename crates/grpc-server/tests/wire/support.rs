@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
 use ferretcd_engine::{Caller, Engine, NoPeers};
-use ferretcd_grpc_server::{Config, Server};
+use ferretcd_grpc_server::{Config, Exposure, Server};
 use ferretcd_listen::{Listener, serve};
 use ferretcd_testkit::grpc;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -53,20 +53,37 @@ impl Served {
     }
 
     pub(crate) async fn start_with(config: Config, port: ferretcd_listen::Config) -> Self {
+        let pages =
+            ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
+        Self::start_with_pages(config, port, pages).await
+    }
+
+    pub(crate) async fn start_with_pages(
+        config: Config,
+        port: ferretcd_listen::Config,
+        pages: ferretcd_http_pages::Config,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let registry = Registry::new();
         let engine =
             Engine::start(engine_config(dir.path()), Arc::new(NoPeers), &registry, &Handle::current());
         let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
         engine.cluster().publish().await.expect("it is not stopped");
-        let pages =
-            ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
         let server = Server::new(&engine, config, pages, &registry).expect("an empty registry");
         let listener = listen().await;
         let address = listener.local_addr().expect("it is bound");
         let endpoints = vec![server.endpoint(Listener::plain(listener))];
         let serving = tokio::spawn(serve(endpoints, port, server.drain()));
         Self { address, engine, server, serving, _dir: dir }
+    }
+
+    /// Serves through another port until this one drains, and returns its address.
+    pub(crate) async fn also_exposing(&self, exposure: Exposure) -> SocketAddr {
+        let listener = listen().await;
+        let address = listener.local_addr().expect("it is bound");
+        let endpoints = vec![self.server.exposing(exposure).endpoint(Listener::plain(listener))];
+        tokio::spawn(serve(endpoints, port_config(), self.server.drain()));
+        address
     }
 
     /// Stops it; the task ends when it has.
