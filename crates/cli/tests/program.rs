@@ -64,6 +64,10 @@ fn a_command_line_that_cannot_be_read_is_status_2() {
     );
     check(&["--max-txn-ops=many"], r#"invalid value "many" for flag -max-txn-ops: parse error"#);
     check(&["--name"], "flag needs an argument: -name");
+    check(
+        &["--feature-gates=Nope=true"],
+        r#"invalid value "Nope=true" for flag -feature-gates: unrecognized feature gate: Nope"#,
+    );
 }
 
 #[test]
@@ -79,7 +83,12 @@ fn a_rejected_configuration_is_status_1() {
     check(&["--heartbeat-interval=0"], &[], "--heartbeat-interval must be >0 (set to 0ms)");
     check(&[], &[("ETCD_ELECTION_TIMEOUT", "0")], "--election-timeout must be >0 (set to 0ms)");
     check(&[], &[("ETCD_MAX_WALS", "x")], r#"invalid value \"x\" for ETCD_MAX_WALS: parse error"#);
-    check(&["--feature-gates=Nope=true"], &[], "unrecognized feature gate: Nope");
+    check(
+        &[],
+        &[("ETCD_FEATURE_GATES", "Nope=true")],
+        r#"invalid value \"Nope=true\" for ETCD_FEATURE_GATES: unrecognized feature gate: Nope"#,
+    );
+    check(&["--logger=capnslog"], &[], "--logger=capnslog is removed in v3.5");
     check(&["--logger=syslog"], &[], r#"unknown logger option \"syslog\""#);
     check(
         &["--listen-client-urls=http://127.0.0.1:0"],
@@ -169,7 +178,7 @@ fn the_environment_is_logged() {
         ("ETCD_VERSION", "v3.5.0"),
         ("ETCD_DISCOVERY_PASSWORD", "secret"),
     ];
-    let (status, _, err) = run(&["--max-snapshots=2", "--force"], &variables);
+    let (status, _, err) = run(&["--memory-mlock", "--force"], &variables);
     assert_eq!(status, 1);
     let fields = |message| line(&err, message).split_once(r#"","msg":"#).unwrap().1;
     assert_eq!(
@@ -181,8 +190,8 @@ fn the_environment_is_logged() {
         r#""cannot set special environment variable","key":"ETCD_VERSION","value":"v3.5.0"}"#
     );
     assert_eq!(
-        fields("--max-snapshots has no effect in this version of ferretcd"),
-        r#""--max-snapshots has no effect in this version of ferretcd","flag":"max-snapshots"}"#
+        fields("--memory-mlock has no effect in this version of ferretcd"),
+        r#""--memory-mlock has no effect in this version of ferretcd","flag":"memory-mlock"}"#
     );
     assert_eq!(
         fields("flag is no longer supported and is ignored"),
@@ -190,7 +199,7 @@ fn the_environment_is_logged() {
     );
     assert!(err.contains(r#""variable-name":"ETCD_HEARTBEAT_INTERVAL","variable-value":"0"}"#), "{err}");
     assert!(!err.contains("secret"), "{err}");
-    assert!(line(&err, "Running: ").ends_with(r#"ferretcd","--max-snapshots=2","--force"]}"#), "{err}");
+    assert!(line(&err, "Running: ").ends_with(r#"ferretcd","--memory-mlock","--force"]}"#), "{err}");
 }
 
 #[test]

@@ -79,8 +79,7 @@ pub fn parse_command_line(args: impl IntoIterator<Item = OsString>) -> Result<Co
             None if flag.is_switch() => "true".to_owned(),
             None => args.next().transpose()?.ok_or(UsageError::MissingValue(flag.name))?,
         };
-        let parsed = flag.kind.parse(&value, flag.default).map_err(|source| invalid(flag, value, source))?;
-        settings.insert(flag, parsed);
+        settings.set(flag, &value).map_err(|source| invalid(flag, value, source))?;
     }
     if leftover.is_none() && settings.bool("version") {
         return Ok(Command::Version);
@@ -166,6 +165,13 @@ mod tests {
     }
 
     #[test]
+    fn feature_gates_add_up() {
+        let args = ["--feature-gates=AllAlpha=true", "--feature-gates", "PriorityRequest=false"];
+        let gates = settings(&args).gates("feature-gates");
+        assert!(gates.is_enabled("InitialCorruptCheck") && !gates.is_enabled("PriorityRequest"));
+    }
+
+    #[test]
     fn errors_read_as_in_go() {
         fn check(args: &[&str], expected: &str) {
             assert_eq!(parse(args).unwrap_err().to_string(), expected);
@@ -178,7 +184,23 @@ mod tests {
         check(&["--max-txn-ops=-1"], r#"invalid value "-1" for flag -max-txn-ops: parse error"#);
         check(
             &["--max-concurrent-streams=4294967296"],
-            r#"invalid value "4294967296" for flag -max-concurrent-streams: value out of range"#,
+            r#"invalid value "4294967296" for flag -max-concurrent-streams: strconv.ParseUint: parsing "4294967296": value out of range"#,
+        );
+        check(
+            &["--max-concurrent-streams=x"],
+            r#"invalid value "x" for flag -max-concurrent-streams: strconv.ParseUint: parsing "x": invalid syntax"#,
+        );
+        check(
+            &["--quota-backend-bytes=9223372036854775808"],
+            r#"invalid value "9223372036854775808" for flag -quota-backend-bytes: value out of range"#,
+        );
+        check(
+            &["--feature-gates=Nope=true"],
+            r#"invalid value "Nope=true" for flag -feature-gates: unrecognized feature gate: Nope"#,
+        );
+        check(
+            &["--v2-deprecation=gone,not-yet"],
+            r#"invalid value "gone,not-yet" for flag -v2-deprecation: invalid value "not-yet""#,
         );
         check(&["--pre-vote=x"], r#"invalid boolean value "x" for -pre-vote: parse error"#);
         check(
@@ -187,7 +209,7 @@ mod tests {
         );
         check(
             &["--initial-cluster-state=x"],
-            r#"invalid value "x" for flag -initial-cluster-state: invalid value (expected new or existing)"#,
+            r#"invalid value "x" for flag -initial-cluster-state: invalid value"#,
         );
         check(
             &["--listen-client-urls=foo"],

@@ -29,6 +29,11 @@ pub enum SourceDiagnostic {
         /// The file.
         path: PathBuf,
     },
+    /// Behind the document that counts the file has more.
+    FileHasMore {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file has keys that belong to no flag.
     UnknownFileKeys {
         /// The file.

@@ -36,9 +36,8 @@ pub(crate) fn read_environment(
         if value.is_empty() {
             continue;
         }
-        match flag.kind.parse(&value, flag.default) {
-            Ok(parsed) => settings.insert(flag, parsed),
-            Err(source) => return Err(LoadError::Variable { variable, value, source }),
+        if let Err(source) = settings.set(flag, &value) {
+            return Err(LoadError::Variable { variable, value, source });
         }
         diagnostics.push(SourceDiagnostic::VariableUsed { variable, value });
     }

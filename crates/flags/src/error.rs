@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ferretcd_membership::UrlError;
 
-use crate::ValueError;
+use crate::{ValueError, YamlError};
 
 /// Settings that can't be loaded.
 ///
@@ -46,12 +46,12 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The configuration file is neither YAML nor JSON.
-    #[error("read config file {path:?}: {source}")]
+    #[error("read config file {path:?}: {source}; correct the file or leave --config-file out")]
     FileSyntax {
         /// The file.
         path: PathBuf,
         /// What is wrong and where.
-        source: serde_norway::Error,
+        source: YamlError,
     },
     /// The configuration file is a list or a scalar.
     #[error("read config file {path:?}: expected a mapping of keys to values")]
@@ -60,16 +60,26 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// A value of the configuration file has the wrong type.
-    #[error("read config file {path:?}: key {key}: expected {expected}, found {found}")]
+    #[error("read config file {path:?}: key {key}: expected {expected}, found {found}{advice}")]
     FileValue {
         /// The file.
         path: PathBuf,
         /// The key, with dots between the levels.
-        key: &'static str,
+        key: String,
         /// The type that the key takes.
-        expected: &'static str,
+        expected: String,
         /// The value as JSON.
         found: String,
+        /// What to write instead, behind a semicolon; empty if nothing is known.
+        advice: String,
+    },
+    /// A text in the configuration file has another form.
+    #[error("read config file {path:?}: {source}")]
+    FileText {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ValueError,
     },
     /// A list of URLs in the configuration file can't be parsed.
     #[error("read config file {path:?}: unexpected error setting up {key}: {source}")]
@@ -77,7 +87,7 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// The key.
-        key: &'static str,
+        key: String,
         /// What is wrong with the URL.
         source: UrlError,
     },

@@ -51,6 +51,8 @@ pub enum Status {
     Effective,
     /// Nothing but a warning: the value is read and checked, and this version does not act on it.
     NoEffect,
+    /// Nothing but this warning, whenever it is set: etcd gives it up.
+    Retiring(&'static str),
     /// Nothing but a warning: etcd ignores it, too.
     Ignored,
 }

@@ -102,8 +102,10 @@ fn describe(flag: &Flag) -> String {
     if !flag.default.is_empty() && flag.default != "false" {
         let _ = write!(text, " (default {})", flag.default);
     }
-    if flag.status == Status::NoEffect {
-        text.push_str(" [no effect in this version]");
+    match flag.status {
+        Status::NoEffect => text.push_str(" [no effect in this version]"),
+        Status::Retiring(_) => text.push_str(" [deprecated; no effect]"),
+        Status::Effective | Status::Ignored => {}
     }
     text
 }
@@ -112,9 +114,11 @@ fn placeholder(kind: Kind) -> String {
     match kind {
         Kind::Text => " TEXT".to_owned(),
         Kind::OneOf(texts) => format!(" {}", texts.join("|")),
-        Kind::Uint(_) | Kind::Int => " N".to_owned(),
+        Kind::SomeOf(_) => " PHASE".to_owned(),
+        Kind::Gates => " GATE=BOOL,..".to_owned(),
+        Kind::Uint(_) | Kind::Uint32 | Kind::Int => " N".to_owned(),
         Kind::Duration => " DURATION".to_owned(),
-        Kind::List | Kind::Origins => " A,B,..".to_owned(),
+        Kind::List | Kind::Set | Kind::Hosts | Kind::Origins => " A,B,..".to_owned(),
         Kind::Urls => " URL,..".to_owned(),
         Kind::Bool | Kind::Ignored => String::new(),
     }

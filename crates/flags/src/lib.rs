@@ -9,7 +9,7 @@
 //! * [`FLAGS`]: the table, of [`Flag`]s; [`help`] and [`usage`] are read off it.
 //! * [`parse_command_line`]: a [`Command`]; with settings, if the server is to run.
 //! * [`load`]: adds the environment, or replaces everything by the configuration file.
-//! * [`Settings`]: the values that were set.
+//! * [`Settings`]: the values that were set, [`FeatureGates`] among them.
 //! * [`Nanos`], [`go_duration`], [`parse_bool`]: Go's notation.
 //!
 //! Invariants: a flag of etcd's is never rejected as unknown; texts that scripts may look for are etcd's; the text of
@@ -30,12 +30,14 @@
 //! ```
 
 mod flag;
+mod gates;
 mod table;
 mod value;
 
 mod command_line;
 mod environment;
 mod file;
+mod file_value;
 mod load;
 mod settings;
 
@@ -45,11 +47,13 @@ mod go;
 mod help;
 mod redact;
 mod suggestion;
+mod yaml;
 
 pub use command_line::{Command, UsageError, parse_command_line};
 pub use diagnostic::SourceDiagnostic;
 pub use error::LoadError;
 pub use flag::{Flag, Section, Status};
+pub use gates::{FeatureGates, GATES, Gate, GateError, Stage};
 pub use go::{Nanos, ScalarError, go_duration, parse_bool};
 pub use help::{help, usage};
 pub use load::load;
@@ -58,3 +62,4 @@ pub use settings::Settings;
 pub use table::FLAGS;
 pub(crate) use value::Value;
 pub use value::{Kind, ValueError};
+pub use yaml::YamlError;

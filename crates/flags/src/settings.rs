@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ferretcd_membership::Url;
 
 use crate::table::{self, FLAGS};
-use crate::{Flag, Nanos, Status, Value};
+use crate::{FeatureGates, Flag, Nanos, Status, Value, ValueError};
 
 /// The flags that were set and their values; every other flag has the default of the table.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,16 @@ impl Settings {
         self.set.insert(flag.name, value);
     }
 
+    /// Sets a flag by a text in the notation of the command line. The last text counts, but for feature gates, which add
+    /// up.
+    pub(crate) fn set(&mut self, flag: &'static Flag, text: &str) -> Result<(), ValueError> {
+        if let Some(Value::Gates(gates)) = self.set.get_mut(flag.name) {
+            return Ok(gates.set(text)?);
+        }
+        self.insert(flag, flag.kind.parse(text, flag.default)?);
+        Ok(())
+    }
+
     /// Whether a flag was set, be it to its default.
     pub fn is_set(&self, name: &str) -> bool {
         self.set.contains_key(name)
@@ -60,18 +70,36 @@ impl Settings {
         })
     }
 
+    /// The warnings about the flags that were set and that etcd gives up.
+    pub fn retiring(&self) -> impl Iterator<Item = &'static str> {
+        FLAGS.iter().filter(|flag| self.is_set(flag.name)).filter_map(|flag| match flag.status {
+            Status::Retiring(warning) => Some(warning),
+            _ => None,
+        })
+    }
+
     /// The flags that were set and that etcd ignores, too.
     pub fn ignored(&self) -> impl Iterator<Item = &'static Flag> {
         FLAGS.iter().filter(|flag| flag.status == Status::Ignored && self.is_set(flag.name))
     }
 
-    getter!(text, Text, String, "[`Text`](crate::Kind::Text) or [`OneOf`](crate::Kind::OneOf)");
-    getter!(uint, Uint, u64, "[`Uint`](crate::Kind::Uint)");
+    getter!(text, Text, String, "[`Text`](crate::Kind::Text) or of certain texts");
+    getter!(uint, Uint, u64, "[`Uint`](crate::Kind::Uint) or [`Uint32`](crate::Kind::Uint32)");
     getter!(int, Int, i64, "[`Int`](crate::Kind::Int)");
     getter!(bool, Bool, bool, "[`Bool`](crate::Kind::Bool)");
     getter!(duration, Duration, Nanos, "[`Duration`](crate::Kind::Duration)");
-    getter!(list, List, Vec<String>, "[`List`](crate::Kind::List) or [`Origins`](crate::Kind::Origins)");
+    getter!(list, List, Vec<String>, "[`List`](crate::Kind::List) or another one with lists");
+    getter!(gates, Gates, FeatureGates, "[`Gates`](crate::Kind::Gates)");
     getter!(urls, Urls, Vec<Url>, "[`Urls`](crate::Kind::Urls)");
+
+    /// The value of any flag, in the notation of the command line.
+    ///
+    /// # Panics
+    ///
+    /// If the table has no flag of this name.
+    pub fn display(&self, name: &str) -> String {
+        self.value(name).to_string()
+    }
 
     fn value(&self, name: &str) -> Value {
         match self.set.get(name) {

@@ -1,9 +1,11 @@
 //! Every flag there is, in the order of the help. Command line, environment, configuration file and help are all
 //! read off this table.
 
-use crate::Kind::{Bool, Duration, Ignored, Int, List, OneOf, Origins, Text, Uint, Urls};
+use crate::Kind::{
+    Bool, Duration, Gates, Hosts, Ignored, Int, List, OneOf, Origins, Set, SomeOf, Text, Uint, Uint32, Urls,
+};
 use crate::Section::{Auth, Clustering, Features, Logging, Member, Monitoring, Own, Security};
-use crate::Status::{Effective, NoEffect};
+use crate::Status::{Effective, NoEffect, Retiring};
 use crate::{Flag, Kind, Section, Status};
 
 /// The flag of this name, without dashes.
@@ -49,7 +51,6 @@ impl Flag {
 }
 
 const U64: Kind = Uint(u64::MAX);
-const U32: Kind = Uint(u32::MAX as u64);
 
 /// The flag table: etcd's 113, three of our own, and the 15 that etcd accepts and ignores.
 // One row of data per flag reads best when the columns stay together.
@@ -65,7 +66,7 @@ pub static FLAGS: [Flag; 131] = [
         "Applied entries after which the raft log can be cut off again."),
     flag(Member, "snapshot-catchup-entries", U64, "5000", Effective,
         "Entries to keep in memory for members that lag behind."),
-    flag(Member, "max-snapshots", U64, "5", NoEffect,
+    flag(Member, "max-snapshots", U64, "5", Retiring("--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8."),
         "Raft snapshot files to keep; 0 keeps all."),
     flag(Member, "max-wals", U64, "5", Effective,
         "Segments of the raft log to keep; 0 keeps all."),
@@ -96,7 +97,7 @@ pub static FLAGS: [Flag; 131] = [
         "Most operations in a transaction."),
     flag(Member, "max-request-bytes", U64, "1572864", Effective,
         "Largest request from a client, in bytes."),
-    flag(Member, "max-concurrent-streams", U32, "4294967295", Effective,
+    flag(Member, "max-concurrent-streams", Uint32, "4294967295", Effective,
         "Most calls a client can have open on one connection."),
     flag(Member, "grpc-keepalive-min-time", Duration, "5s", NoEffect,
         "Shortest time between pings that a client may send."),
@@ -134,7 +135,7 @@ pub static FLAGS: [Flag; 131] = [
         "Refuse changes of membership that would cost the quorum."),
     flag(Clustering, "pre-vote", Bool, "true", Effective,
         "Ask before calling an election, so that a member that comes back doesn't disturb the leader."),
-    flag(Clustering, "discovery-endpoints", List, "", Effective,
+    flag(Clustering, "discovery-endpoints", Set, "", Effective,
         "Another cluster in which the founders of this one leave their URLs and find those of the others.").at("discovery-config.client.endpoints"),
     flag(Clustering, "discovery-token", Text, "", Effective,
         "Name of this cluster there. The key /_etcd/registry/TOKEN/_config/size has to have the number of its founders.").at("discovery-config.token"),
@@ -220,7 +221,7 @@ pub static FLAGS: [Flag; 131] = [
         "Newest TLS version to accept; empty for no limit."),
     flag(Security, "cors", Origins, "*", Effective,
         "Origins whose scripts may call the HTTP API; * for all."),
-    flag(Security, "host-whitelist", List, "*", Effective,
+    flag(Security, "host-whitelist", Hosts, "*", Effective,
         "Host names that HTTP requests in the clear may ask for; * for all."),
 
     flag(Auth, "auth-token", Text, "simple", NoEffect,
@@ -232,7 +233,7 @@ pub static FLAGS: [Flag; 131] = [
 
     flag(Logging, "logger", Text, "zap", Effective,
         "The form of log lines; zap is the only one."),
-    flag(Logging, "log-outputs", List, "default", Effective,
+    flag(Logging, "log-outputs", Set, "default", Effective,
         "Where log lines go: default (stderr), stderr, stdout, systemd/journal, or files to append to."),
     flag(Logging, "log-level", Text, "info", Effective,
         "Least important lines to log: debug, info, warn, error, panic or fatal."),
@@ -281,8 +282,9 @@ pub static FLAGS: [Flag; 131] = [
     flag(Monitoring, "warning-unary-request-duration", Duration, "300ms", Effective,
         "Log a warning when answering a request takes longer; 0 for 300ms."),
 
-    flag(Features, "feature-gates", Text, "", Effective,
-        "Switches for behaviour that isn't settled yet: A=true,B=false. In this version LeaseCheckpoint, InitialCorruptCheck and CompactHashCheck have an effect."),
+    flag(Features, "feature-gates", Gates, "", Effective,
+        "Switches for behaviour that isn't settled yet. In this version LeaseCheckpoint (on by default), InitialCorruptCheck, \
+         CompactHashCheck and SetMemberLocalAddr have an effect; AllAlpha and AllBeta stand for a whole stage."),
     flag(Features, "unsafe-no-fsync", Bool, "false", Effective,
         "Don't wait for the disk. A crash of the machine can lose acknowledged writes and the member."),
     flag(Features, "force-new-cluster", Bool, "false", Effective,
@@ -290,8 +292,9 @@ pub static FLAGS: [Flag; 131] = [
     flag(Features, "config-file", Text, "", Effective,
         "File with the settings, in YAML or JSON. All other flags and the environment are then ignored.")
         .not_in_file(),
-    flag(Features, "v2-deprecation", Text, "write-only", NoEffect,
-        "Phase of the end of etcd's version 2 store, which is over here."),
+    flag(Features, "v2-deprecation", SomeOf(&["write-only", "write-only-skip-check", "write-only-drop-data", "gone"]), "write-only", Retiring(
+        "--v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input."),
+        "Phase of the end of etcd's version 2 store (write-only, write-only-skip-check, write-only-drop-data, gone), which is over here."),
     flag(Features, "version", Bool, "false", Effective,
         "Print the version and exit.").not_in_file(),
 

@@ -80,8 +80,17 @@ impl fmt::Display for Severity {
 impl FromStr for Severity {
     type Err = ();
 
+    /// In any case; an empty text is `info`, and `warning` is `warn`.
     fn from_str(text: &str) -> Result<Self, ()> {
-        let all = [Self::Debug, Self::Info, Self::Warn, Self::Error, Self::DPanic, Self::Panic, Self::Fatal];
-        all.into_iter().find(|severity| severity.as_str() == text).ok_or(())
+        match &*text.to_lowercase() {
+            "debug" => Ok(Self::Debug),
+            "info" | "" => Ok(Self::Info),
+            "warn" | "warning" => Ok(Self::Warn),
+            "error" => Ok(Self::Error),
+            "dpanic" => Ok(Self::DPanic),
+            "panic" => Ok(Self::Panic),
+            "fatal" => Ok(Self::Fatal),
+            _ => Err(()),
+        }
     }
 }

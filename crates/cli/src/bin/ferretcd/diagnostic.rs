@@ -19,6 +19,8 @@ pub(crate) enum Diagnostic {
     Source(SourceDiagnostic),
     IgnoredFlag { name: &'static str },
     NoEffect { name: &'static str },
+    GateWithoutEffect { name: &'static str },
+    Retiring { warning: &'static str },
     SinglePort,
     DefaultName,
     DefaultDataDir { path: PathBuf },
@@ -70,6 +72,10 @@ impl Diagnostic {
             Self::NoEffect { name } => {
                 warn!(flag = name, "--{name} has no effect in this version of ferretcd");
             }
+            Self::GateWithoutEffect { name } => {
+                warn!(gate = name, "feature gate {name} has no effect in this version of ferretcd");
+            }
+            Self::Retiring { warning } => warn!("{warning}"),
             Self::SinglePort => {
                 warn!("Running http and grpc server on single port. This is not recommended for production.");
             }
@@ -175,6 +181,11 @@ fn log_source(diagnostic: &SourceDiagnostic) {
             path = %path.display(),
             "loaded server configuration, other configuration command line flags and environment variables \
              will be ignored if provided"
+        ),
+        SourceDiagnostic::FileHasMore { path } => warn!(
+            path = %path.display(),
+            "the configuration file has more than one document, or a line that is indented less than the first; \
+             ignoring all that follows the first document"
         ),
         SourceDiagnostic::UnknownFileKeys { path, keys } => {
             warn!(path = %path.display(), "keys[]" = ?keys, "ignoring unknown keys of the configuration file");

@@ -5,8 +5,6 @@ use ferretcd_flags::{LoadError, Nanos, ScalarError};
 use ferretcd_logging::OpenError;
 use ferretcd_membership::UrlError;
 
-use crate::config::feature_gates::GateError;
-
 /// A configuration that the server rejects; the exit status is 1.
 ///
 /// The texts are part of the interface: people and tools know them from etcd, so they are not fragments in this
@@ -17,6 +15,9 @@ pub(crate) enum ConfigError {
     #[error(transparent)]
     Load(#[from] LoadError),
 
+    /// `--logger=capnslog`, of etcd 3.4.
+    #[error("--logger=capnslog is removed in v3.5")]
+    LoggerRemoved,
     /// `--logger` is not `zap`.
     #[error("unknown logger option {0:?}")]
     Logger(String),
@@ -75,10 +76,12 @@ pub(crate) enum ConfigError {
     #[error(transparent)]
     Suites(#[from] ferretcd_tls::ProtocolError),
     /// An advertised URL has no host.
-    #[error("--{flag} {urls:?} must be \"host:port\" (unexpected empty host ({url}))")]
+    #[error("--{flag} {urls:?} must be {form} (unexpected empty host ({url}))")]
     AdvertiseHost {
         /// The flag.
         flag: &'static str,
+        /// What its URLs have to be.
+        form: &'static str,
         /// Its value.
         urls: String,
         /// The URL without a host.
@@ -125,17 +128,16 @@ pub(crate) enum ConfigError {
         /// What is wrong with it.
         source: ScalarError,
     },
-    /// `feature-gates` can't be read.
-    #[error(transparent)]
-    Gate(#[from] GateError),
+    /// Persisting checkpoints of leases without making any.
+    #[error("enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint")]
+    PersistWithoutCheckpoint,
     /// `compact-hash-check-time` is not positive.
     #[error("--compact-hash-check-time must be >0 (set to {0})")]
     CompactHashCheckTime(Nanos),
     /// The sampling rate of traces is not a part of a million.
-    #[error(
-        "distributed tracing configuration is not valid: (sampling rate must be between 0 and 1000000, got {0})"
-    )]
-    TracingRate(i64),
+    // The misspelling is etcd's.
+    #[error("distributed tracing configurition is not valid: (tracing sampling rate must be {0})")]
+    TracingRate(&'static str),
     /// A TLS version that does not exist or is too old.
     #[error("unexpected TLS version {0:?} (must be one of: TLS1.2, TLS1.3)")]
     TlsVersion(String),

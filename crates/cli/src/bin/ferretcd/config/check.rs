@@ -7,7 +7,6 @@ use ferretcd_membership::Url;
 use ferretcd_tls::Version;
 
 use super::compaction::auto_compaction;
-use super::feature_gates::FeatureGates;
 use super::timing::raft;
 use crate::diagnostic::Diagnostic;
 use crate::error::ConfigError;
@@ -15,7 +14,10 @@ use crate::error::ConfigError;
 /// Checks every rule that needs no network. Pushes what is worth a log line.
 pub(super) fn check(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Result<(), ConfigError> {
     diagnostics.extend(settings.ignored().map(|flag| Diagnostic::IgnoredFlag { name: flag.name }));
+    diagnostics.extend(settings.retiring().map(|warning| Diagnostic::Retiring { warning }));
     diagnostics.extend(settings.without_effect().map(|flag| Diagnostic::NoEffect { name: flag.name }));
+    let gates = settings.gates("feature-gates");
+    diagnostics.extend(gates.without_effect().map(|gate| Diagnostic::GateWithoutEffect { name: gate.name }));
     if settings.text("discovery-fallback") == "proxy" {
         return Err(ConfigError::DiscoveryFallback);
     }
@@ -31,7 +33,9 @@ pub(super) fn check(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> R
     }
     auto_compaction(&settings.text("auto-compaction-mode"), &settings.text("auto-compaction-retention"))?;
     check_tracing(settings)?;
-    FeatureGates::parse(&settings.text("feature-gates"))?;
+    if gates.is_enabled("LeaseCheckpointPersist") && !gates.is_enabled("LeaseCheckpoint") {
+        return Err(ConfigError::PersistWithoutCheckpoint);
+    }
     let hash_check = settings.duration("compact-hash-check-time");
     if hash_check.0 <= 0 {
         return Err(ConfigError::CompactHashCheckTime(hash_check));
@@ -50,8 +54,9 @@ fn check_urls(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Result<
         diagnostics.push(Diagnostic::SinglePort);
     }
     check_bind(&settings.urls("listen-metrics-urls"))?;
-    check_advertised(settings, "initial-advertise-peer-urls")?;
-    check_advertised(settings, "advertise-client-urls")
+    check_advertised(settings, "initial-advertise-peer-urls", r#""host:port""#)?;
+    let form = r#"in the format "host:port", "unix:/path/to/socket" or "unixs:/path/to/socket""#;
+    check_advertised(settings, "advertise-client-urls", form)
 }
 
 /// A listener needs an address, not a name that may resolve to many. `localhost` is understood.
@@ -64,11 +69,12 @@ fn check_bind(urls: &[Url]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn check_advertised(settings: &Settings, flag: &'static str) -> Result<(), ConfigError> {
+fn check_advertised(settings: &Settings, flag: &'static str, form: &'static str) -> Result<(), ConfigError> {
     let urls = settings.urls(flag);
-    match urls.iter().find(|url| url.host().is_empty()) {
+    match urls.iter().find(|url| !url.scheme().is_unix() && url.host().is_empty()) {
         Some(url) => Err(ConfigError::AdvertiseHost {
             flag,
+            form,
             urls: urls.iter().map(Url::as_str).collect::<Vec<_>>().join(","),
             url: url.to_string(),
         }),
@@ -100,11 +106,14 @@ fn check_cluster(settings: &Settings) -> Result<(), ConfigError> {
 }
 
 fn check_tracing(settings: &Settings) -> Result<(), ConfigError> {
-    let rate = settings.int("distributed-tracing-sampling-rate");
-    if settings.bool("enable-distributed-tracing") && !(0..=1_000_000).contains(&rate) {
-        return Err(ConfigError::TracingRate(rate));
+    if !settings.bool("enable-distributed-tracing") {
+        return Ok(());
     }
-    Ok(())
+    match settings.int("distributed-tracing-sampling-rate") {
+        ..0 => Err(ConfigError::TracingRate("positive")),
+        0..=1_000_000 => Ok(()),
+        _ => Err(ConfigError::TracingRate("less than 1000000")),
+    }
 }
 
 fn check_tls(settings: &Settings) -> Result<(), ConfigError> {
@@ -152,7 +161,8 @@ mod tests {
         );
         check(
             &["--advertise-client-urls=http://:2380"],
-            "--advertise-client-urls \"http://:2380\" must be \"host:port\" (unexpected empty host (http://:2380))",
+            "--advertise-client-urls \"http://:2380\" must be in the format \"host:port\", \"unix:/path/to/socket\" or \
+             \"unixs:/path/to/socket\" (unexpected empty host (http://:2380))",
         );
         check(
             &["--listen-client-urls=http://127.0.0.1:1"],
@@ -208,7 +218,10 @@ mod tests {
         check(&["--auto-compaction-mode="], "undefined auto-compaction-mode");
         check(&["--compact-hash-check-time=0"], "--compact-hash-check-time must be >0 (set to 0s)");
         check(&["--compact-hash-check-time=-1m"], "--compact-hash-check-time must be >0 (set to -1m0s)");
-        check(&["--feature-gates=A=true"], "unrecognized feature gate: A");
+        check(
+            &["--feature-gates=LeaseCheckpoint=false,LeaseCheckpointPersist=true"],
+            "enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint",
+        );
         check(
             &["--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"],
             "min version (TLS1.3) is greater than max version (TLS1.2)",
@@ -223,14 +236,13 @@ mod tests {
         );
         check(
             &["--enable-distributed-tracing", "--distributed-tracing-sampling-rate=-1"],
-            "distributed tracing configuration is not valid: \
-             (sampling rate must be between 0 and 1000000, got -1)",
+            "distributed tracing configurition is not valid: (tracing sampling rate must be positive)",
         );
     }
 
     #[test]
     fn flags_without_effect_are_noted_if_they_differ_from_their_default() {
-        let flags = ["--memory-mlock", "--max-snapshots=5", "--enable-pprof", "--force", "--name=a"];
+        let flags = ["--memory-mlock", "--max-wals=5", "--enable-pprof", "--force", "--name=a"];
         let (_, diagnostics) = try_config(&flags).unwrap();
         let expected = [
             Diagnostic::IgnoredFlag { name: "force" },
@@ -239,5 +251,28 @@ mod tests {
             Diagnostic::SinglePort,
         ];
         assert_eq!(diagnostics[..4], expected);
+    }
+
+    #[test]
+    fn flags_that_etcd_gives_up_and_gates_without_effect_are_noted_whenever_they_are_set() {
+        let flags = [
+            "--v2-deprecation=gone",
+            "--max-snapshots=5",
+            "--feature-gates=PriorityRequest=false,AllBeta=true",
+        ];
+        let (_, diagnostics) = try_config(&flags).unwrap();
+        let expected = [
+            Diagnostic::Retiring {
+                warning: "--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8.",
+            },
+            Diagnostic::Retiring {
+                warning: "--v2-deprecation is deprecated and scheduled for removal in v3.8. \
+                          The default value is enforced, ignoring user input.",
+            },
+            Diagnostic::GateWithoutEffect { name: "FastLeaseKeepAlive" },
+            Diagnostic::GateWithoutEffect { name: "PriorityRequest" },
+            Diagnostic::GateWithoutEffect { name: "TxnModeWriteWithSharedBuffer" },
+        ];
+        assert_eq!(diagnostics[..5], expected);
     }
 }

@@ -7,9 +7,10 @@ use crate::error::ConfigError;
 
 /// The options of the log.
 pub(crate) fn log_options(settings: &Settings) -> Result<LogOptions, ConfigError> {
-    let logger = settings.text("logger");
-    if logger != "zap" {
-        return Err(ConfigError::Logger(logger));
+    match settings.text("logger") {
+        logger if logger == "zap" => {}
+        logger if logger == "capnslog" => return Err(ConfigError::LoggerRemoved),
+        logger => return Err(ConfigError::Logger(logger)),
     }
     let outputs = settings.list("log-outputs");
     if outputs.len() > 1 && outputs.iter().any(|output| output == "default") {
@@ -68,9 +69,31 @@ mod tests {
         let expected = LogOptions {
             level: Severity::DPanic,
             format: Format::Console,
-            outputs: vec![Output::Stdout, Output::Journal, Output::File("/a/b".into())],
+            // In the order of their bytes, as in etcd.
+            outputs: vec![Output::File("/a/b".into()), Output::Stdout, Output::Journal],
         };
         assert_eq!(options(&flags).unwrap(), expected);
+    }
+
+    #[test]
+    fn levels_are_those_of_zap() {
+        let check = |text: &str, expected: Severity| {
+            assert_eq!(options(&[&format!("--log-level={text}")]).unwrap().level, expected, "{text}");
+        };
+        check("", Severity::Info);
+        check("DEBUG", Severity::Debug);
+        check("dEbug", Severity::Debug);
+        check("Info", Severity::Info);
+        check("warning", Severity::Warn);
+        check("WARNING", Severity::Warn);
+        check("Warn", Severity::Warn);
+        check("ERROR", Severity::Error);
+        check("DPanic", Severity::DPanic);
+        check("panic", Severity::Panic);
+        check("FATAL", Severity::Fatal);
+        for text in ["warnings", " info", "err", "5"] {
+            assert!(options(&[&format!("--log-level={text}")]).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -78,7 +101,8 @@ mod tests {
         fn check(flags: &[&str], expected: &str) {
             assert_eq!(options(flags).unwrap_err(), expected);
         }
-        check(&["--logger=capnslog"], "unknown logger option \"capnslog\"");
+        check(&["--logger=capnslog"], "--logger=capnslog is removed in v3.5");
+        check(&["--logger=ZAP"], "unknown logger option \"ZAP\"");
         check(&["--log-outputs=default,stderr"], "multi logoutput for \"default\" is not supported yet");
         check(&["--log-format=xml"], "unknown log format: xml, supported values json, console");
         check(

@@ -6,10 +6,12 @@ mod check;
 mod cluster;
 mod compaction;
 mod discovery;
-pub(crate) mod feature_gates;
 mod log_options;
 mod security;
 mod timing;
+
+#[cfg(test)]
+mod file_tests;
 
 pub(crate) use log_options::log_options;
 pub(crate) use translate::{ProgramConfig, translate};

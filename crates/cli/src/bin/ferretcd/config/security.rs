@@ -79,8 +79,6 @@ pub(super) fn security(
     let check_remote = !settings.bool("peer-skip-client-san-verification");
     let peer = PEER.read(settings, check_remote, diagnostics)?;
     let years = match settings.uint("self-signed-cert-validity") {
-        // A file that leaves the key out has zero in etcd.
-        0 if settings.is_from_file() => 1,
         0 if client.auto || peer.auto => return Err(ConfigError::SelfSignedValidity),
         years => years,
     };

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use ferretcd_embed::{Compaction, Config, Http, Limits, Listen, Storage, Warnings};
 use ferretcd_engine::CorruptionChecks;
-use ferretcd_flags::Settings;
+use ferretcd_flags::{FeatureGates, Settings};
 
 use super::check::check;
 use super::cluster::{advertise, cluster};
 use super::compaction::auto_compaction;
-use super::feature_gates::FeatureGates;
 use super::security::security;
 use super::timing::raft;
 use crate::diagnostic::{Diagnostic, RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX};
@@ -41,7 +40,7 @@ pub(crate) fn translate(
     let advertise = advertise(settings, &listen, host, diagnostics);
     let cluster = cluster(settings, &name, &advertise.peer)?;
     let security = security(settings, &listen, diagnostics)?;
-    let feature_gates = FeatureGates::parse(&settings.text("feature-gates"))?;
+    let feature_gates = settings.gates("feature-gates");
     let compact_hash_check_interval = settings.duration("compact-hash-check-time").at_least_zero();
     let server = Config {
         data_dir: match &*settings.text("data-dir") {
