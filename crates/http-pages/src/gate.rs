@@ -1,8 +1,8 @@
 //! The gate before all pages.
 //!
 //! ```text
-//! request ─► Host is well-formed ─► host is allowed ─► CORS ─► path is clean ─► page
-//!                  (400)                (421)        (OPTIONS)     (307)      (404, 405, 200, ...)
+//! request ─► well-formed ─► host is allowed ─► CORS ─► path is clean ─► page
+//!               (400)            (421)       (OPTIONS)     (307)      (404, 405, 200, ...)
 //! ```
 //!
 //! It is the order of etcd: the first step is that of Go's HTTP server, the second and third are those of a client URL,
@@ -28,7 +28,7 @@ pub(crate) struct Gate {
 /// Passes a request on to its page, or responds itself.
 pub(crate) async fn enter(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (mut head, _) = request.into_parts();
-    if let Some(fault) = host::fault(&head) {
+    if let Some(fault) = path::fault(&head).or_else(|| host::fault(&head)) {
         return response::bad_request(fault);
     }
     if let Some(rejection) = gate.access.as_ref().and_then(|access| access.rejection(&head)) {

@@ -8,12 +8,25 @@ use http::{Method, Uri};
 
 use crate::response;
 
-/// The response to a request whose path is not clean: the way to the one that is. Paths of CONNECT stay as they are.
+/// What is wrong with a path, as the text of the response: a `%` without a number behind it.
+pub(crate) fn fault(request: &Parts) -> Option<&'static str> {
+    let is_number = |escaped: &str| {
+        escaped.get(..2).is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    };
+    (!request.uri.path().split('%').skip(1).all(is_number)).then_some("400 Bad Request")
+}
+
+/// The response to a request whose path is not clean: the way to the one that is. Paths of CONNECT stay as they are, and
+/// `*` leads nowhere.
 pub(crate) fn redirect(request: &Parts) -> Option<Response> {
     if request.method == Method::CONNECT {
         return None;
     }
     let path = request.uri.path();
+    if path == "*" {
+        // The server as a whole, which OPTIONS alone may be about.
+        return Some(response::bad_request(""));
+    }
     let Cow::Owned(clean) = clean(path) else { return None };
     // The path is taken for one that is not escaped yet.
     let escaped = clean.replace('%', "%25");
@@ -68,8 +81,7 @@ pub(crate) fn unescape(uri: Uri) -> Uri {
 
 /// The unreserved character (RFC 3986, 2.3) with this code.
 fn unreserved(hex: &str) -> Option<char> {
-    let is_hex = hex.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let byte = u8::from_str_radix(hex, 16).ok().filter(|_| is_hex)?;
+    let byte = u8::from_str_radix(hex, 16).ok()?;
     (byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)).then_some(char::from(byte))
 }
 
@@ -107,9 +119,25 @@ mod tests {
         check("/a//b/", Some("/a/b/"));
         check("/a/b/../../version?", Some("/version"));
         check("//%68ealth?a=b&c='d'", Some("/%2568ealth?a=b&c='d'"));
+        let (everything, ()) = Request::get("*").body(()).expect("a well-formed request").into_parts();
+        assert_eq!(redirect(&everything).map(|response| response.status()), Some(StatusCode::BAD_REQUEST));
         let (connect, ()) =
             Request::connect("http://a//health").body(()).expect("a well-formed request").into_parts();
         assert!(redirect(&connect).is_none());
+    }
+
+    #[test]
+    fn escapes_are_numbers() {
+        let check = |target: &str, is_fine: bool| {
+            let (request, ()) = Request::get(target).body(()).expect("a well-formed request").into_parts();
+            assert_eq!(fault(&request).is_none(), is_fine, "{target}");
+        };
+        for fine in ["/", "/%20", "/a%2fb%FF", "/a?%zz"] {
+            check(fine, true);
+        }
+        for wrong in ["/%", "/a%2", "/%zz", "/%+6", "/%%20", "/%2 "] {
+            check(&wrong.replace(' ', "/"), false);
+        }
     }
 
     #[test]
@@ -121,8 +149,7 @@ mod tests {
         check("/%68ealth?exclude=%41", "/health?exclude=%41");
         check("/%6civez/serializable%5fread", "/livez/serializable_read");
         check("http://a:1/%68ealth", "http://a:1/health");
-        for reserved in ["/livez%2fserializable_read", "/health%3fx", "/%c3%a9", "/%", "/%6", "/%zz", "/%+6"]
-        {
+        for reserved in ["/livez%2fserializable_read", "/health%3fx", "/%c3%a9", "/%00"] {
             check(reserved, reserved);
         }
     }
