@@ -13,8 +13,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt as _};
 
@@ -23,21 +22,7 @@ use crate::authority::Corrected;
 use crate::coalesce::{CoalescedStream, Flush, Turn};
 use crate::connection::{Connection, RunningCall};
 use crate::wake_coalescer::WakeCoalescer;
-use crate::{BoxError, Config, Drain};
-
-/// What one stream may receive before the reader has taken it, in bytes.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// The same for all streams of a connection. The HTTP/2 library derives from it how many small frames may wait,
-/// and breaks the connection when there are more: it must be enough for a client that sends some thousand
-/// requests on a watch stream without waiting for responses.
-const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
-
-/// Bytes of one response that wait in the HTTP/2 library above which it polls for no more of it. Pieces are
-/// taken whole, so only streams notice: what they leave unsent stays where it is shared.
-const SEND_BUFFER_BYTES: usize = 16 << 10;
-
-/// Calls of a connection that were given up before they were begun, at once. More looks like an attack.
-const RESET_STREAMS_MAX: usize = 4096;
+use crate::{BoxError, Config, Drain, limits};
 
 /// What the connections of an endpoint have in common.
 #[derive(Clone, Debug)]
@@ -84,7 +69,7 @@ where
         flush: Flush,
     ) -> Result<(), BoxError> {
         let Self { service, config, drain } = self;
-        let http = http(&config);
+        let http = limits::http(&config);
         let running = Arc::new(AtomicUsize::new(0));
         let calls = Arc::clone(&running);
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -142,20 +127,4 @@ async fn open(
         Turn::Broken(error) => Poll::Ready(Err(error.into())),
     });
     turn.await
-}
-
-fn http(config: &Config) -> auto::Builder<TokioExecutor> {
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new());
-    http.http2()
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(SEND_BUFFER_BYTES)
-        .max_concurrent_streams(config.concurrent_streams_max)
-        // Clients give up calls in bursts, for example when a request of many parts is cancelled.
-        .max_pending_accept_reset_streams(RESET_STREAMS_MAX)
-        .keep_alive_interval(config.keepalive_interval)
-        .keep_alive_timeout(config.keepalive_timeout);
-    http
 }

@@ -55,11 +55,13 @@
 mod bind;
 
 mod accept;
+mod config;
 mod drain;
 mod serve;
 
 mod connection;
 mod http;
+mod limits;
 
 mod authority;
 mod coalesce;
@@ -68,9 +70,10 @@ mod wake_coalescer;
 
 pub use accept::{Accepted, Listener};
 pub use bind::{SocketOptions, bind};
+pub use config::Config;
 pub use connection::{Connection, RunningCall};
 pub use drain::{Drain, DrainWatcher};
-pub use serve::{Config, Endpoint, serve, serve_connections};
+pub use serve::{Endpoint, serve, serve_connections};
 pub use stream::Stream;
 
 /// Any error, as the HTTP library takes it.

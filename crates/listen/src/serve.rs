@@ -14,20 +14,7 @@ use tower::Service;
 
 use crate::accept::{Accepted, Listener};
 use crate::http::Http;
-use crate::{BoxError, Drain};
-
-/// How HTTP is spoken.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Streams that one connection may have open.
-    pub concurrent_streams_max: u32,
-    /// After how much silence the server pings a client; `None` for never.
-    pub keepalive_interval: Option<Duration>,
-    /// How long the response to a ping may take before the connection is closed.
-    pub keepalive_timeout: Duration,
-    /// How long connections may go on after the port has begun to drain.
-    pub drain_timeout: Duration,
-}
+use crate::{BoxError, Config, Drain};
 
 /// A listener and the service of its requests.
 #[derive(Debug)]

@@ -1,18 +1,27 @@
-//! Clients that name the server by a URL.
+//! Calls with any authority.
 //!
-//! etcdctl 3.4, and every other client with its gRPC library, puts an endpoint that is a URL into `:authority` as it
-//! stands, for calls to one endpoint. The HTTP/2 library rejects such calls; servers in Go ignore the field. So the
-//! frames are read on their way to the library, and a malformed authority becomes a good one of the same length.
+//! Clients put what they like into `:authority`: URLs (etcdctl 3.4), the list of all addresses of a channel (grpc-core),
+//! paths of sockets. Servers in Go ignore it. The HTTP/2 library parses it, and resets the stream if it is none in the
+//! sense of a URI; nothing of that can be set ([decision 20](../../../docs/decisions/0020-any-authority.md)). So header blocks
+//! are read on their way to it. All pass as they are until one has an authority that is malformed or empty; from then on
+//! the blocks of that connection are spelled out anew, with another authority or none.
 //!
 //! ```text
-//! socket ──► [TLS] ──► Corrected ──(preface, frames; a changed value in HEADERS)──► hyper
+//! socket ──► [TLS] ──► Corrected ──(bytes as they come, header blocks when they are whole)──► hyper
+//!
+//! frames    where header blocks begin and end
+//! block     which fields stay
+//! table     the fields that the client refers to by number
+//! hpack     the spelling of fields
 //! ```
 //!
-//! The first call decides: if its authority is well-formed, the rest of the connection passes unread. Clients use one
-//! authority for a connection.
+//! A list of fields that is too long is cut off behind the point at which the HTTP/2 library rejects it, so that it ends
+//! its call alone.
 
 mod block;
 mod frames;
+mod hpack;
+mod table;
 
 use std::io;
 use std::pin::Pin;
@@ -27,7 +36,7 @@ use frames::Frames;
 #[derive(Debug)]
 pub(crate) struct Corrected<S> {
     stream: S,
-    /// Boxed, because most connections have none most of the time.
+    /// Boxed, because connections of HTTP/1 have none.
     reading: Option<Box<Reading>>,
 }
 
@@ -45,29 +54,49 @@ impl<S> Corrected<S> {
     }
 }
 
+impl Reading {
+    /// Takes the bytes of `buf` from `start` on, and leaves those there that have passed. True at the end of the stream, and
+    /// if there are any.
+    fn take(&mut self, buf: &mut ReadBuf<'_>, start: usize) -> bool {
+        let received = &buf.filled()[start..];
+        if received.is_empty() {
+            self.frames.end(&mut self.passed);
+            return true;
+        }
+        let in_place = self.frames.pass(received, &mut self.passed);
+        buf.set_filled(start + in_place);
+        in_place > 0 || !self.passed.is_empty()
+    }
+
+    /// Moves what has passed into `buf`, as far as there is room.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        let n = self.passed.len().min(buf.remaining());
+        buf.put_slice(&self.passed[..n]);
+        self.passed.advance(n);
+        if self.passed.is_empty() {
+            // A large block does not keep its memory.
+            self.passed = BytesMut::new();
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Corrected<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { stream, reading: slot } = self.get_mut();
         let Some(reading) = slot else {
             return Pin::new(stream).poll_read(cx, buf);
         };
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
         let start = buf.filled().len();
-        while reading.passed.is_empty() && buf.remaining() > 0 {
+        while reading.passed.is_empty() {
             ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
-            let read = &buf.filled()[start..];
-            let is_end = read.is_empty();
-            reading.frames.pass(read, &mut reading.passed);
-            if is_end {
-                reading.frames.end(&mut reading.passed);
-            }
-            buf.set_filled(start);
-            if is_end {
+            if reading.take(buf, start) {
                 break;
             }
         }
-        let n = reading.passed.len().min(buf.remaining());
-        buf.put_slice(&reading.passed[..n]);
-        reading.passed.advance(n);
+        reading.give(buf);
         if reading.passed.is_empty() && reading.frames.is_done() {
             *slot = None;
         }
@@ -105,6 +134,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Corrected<S> {
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
+    use super::frames::tests::{call, connection};
     use super::*;
 
     /// The bytes that come out for `sent`, read `n` at a time.
@@ -133,9 +163,11 @@ mod tests {
             for sent in ["", "GET / HTTP/1.1\r\n\r\n", "PRI", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0"] {
                 assert_eq!(read(sent.as_bytes(), n).await, sent.as_bytes(), "{sent:?}");
             }
-            let sent = frames::tests::connection(&[frames::tests::call(b"http://a:1/")]);
-            let expected = frames::tests::connection(&[frames::tests::call(b"http---a-1-")]);
-            assert_eq!(read(&sent, n).await, expected);
+            let good = connection(&[call(b"a:1"), call(b"b:1")]);
+            assert_eq!(read(&good, n).await, good);
+            let corrected = read(&connection(&[call(b"a:1"), call(b"http://a:1/")]), n).await;
+            assert_eq!(corrected[..good.len() / 2], good[..good.len() / 2]);
+            assert!(!corrected.windows(4).any(|window| window == b"http"), "{corrected:x?}");
         }
     }
 }
