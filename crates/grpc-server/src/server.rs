@@ -13,7 +13,8 @@ use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use ferretcd_engine::Engine;
 use ferretcd_http_pages::{Audience, Pages};
 use ferretcd_listen::{Drain, Endpoint, Listener};
-use http::{Method, Request, Response};
+use http::request::Parts;
+use http::{Method, Request, Response, header};
 use hyper::body::Incoming;
 use prometheus::Registry;
 use tokio::time::{Instant, timeout_at};
@@ -166,21 +167,26 @@ impl Server {
         self.0.drain.begin();
     }
 
-    /// The pages, behind the gate that all requests for them pass.
+    /// The pages, behind the gate that all requests for them pass. None reads a body.
     fn call_page(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        let page = self.0.router.clone().oneshot(request);
-        Box::pin(async { page.await.map(|response| response.map(Body::new)) })
+        let router = self.0.router.clone();
+        let (head, body) = request.into_parts();
+        Box::pin(async move {
+            discard(&head, body).await;
+            let page = router.oneshot(Request::from_parts(head, axum::body::Body::empty())).await;
+            page.map(|response| response.map(Body::new))
+        })
     }
 
     fn call_grpc(&self, mut request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        if request.method() != Method::POST {
-            return Box::pin(std::future::ready(Ok(library_errors::not_post(request.method()))));
-        }
         let methods = &self.0.methods;
+        if request.method() != Method::POST {
+            return reject(library_errors::not_post(request.method()), request);
+        }
         let Some(method) = methods.get(request.uri().path()) else {
             let response =
                 library_errors::unimplemented(request.uri(), |service| methods.has_service(service));
-            return Box::pin(std::future::ready(Ok(response)));
+            return reject(response, request);
         };
         let deadline = deadline::timeout(request.headers()).map(|timeout| Instant::now() + timeout);
         if let Some(deadline) = deadline {
@@ -232,6 +238,22 @@ impl Inner {
             Exposure::Peers => self.pages.router(Audience::Peers),
             Exposure::Grpc => self.pages.router(Audience::GrpcClients),
         }
+    }
+}
+
+/// Responds without a look at the body.
+fn reject(response: Response<Body>, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+    let (head, body) = request.into_parts();
+    Box::pin(async move {
+        discard(&head, body).await;
+        Ok(response)
+    })
+}
+
+/// Drops a body; see [`ferretcd_listen::discard`]. A client that waits for `100 Continue` has sent none.
+async fn discard(head: &Parts, body: Incoming) {
+    if !head.headers.contains_key(header::EXPECT) {
+        ferretcd_listen::discard(body).await;
     }
 }
 

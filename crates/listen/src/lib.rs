@@ -7,6 +7,7 @@
 //!   on.
 //! * [`Drain`] ends both: it is given to the ports, and to services whose calls would go on for ever. [`Drain::close`]
 //!   is for connections that take too long.
+//! * [`discard`] is for services that respond without reading the request.
 //! * [`bind`] makes the socket of a listener.
 //!
 //! It knows no service, no route and no gRPC. It retries nothing and limits no number of connections.
@@ -62,6 +63,7 @@ mod serve;
 mod connection;
 mod http;
 mod limits;
+mod unread;
 
 mod authority;
 mod coalesce;
@@ -75,6 +77,7 @@ pub use connection::{Connection, RunningCall};
 pub use drain::{Drain, DrainWatcher};
 pub use serve::{Endpoint, serve, serve_connections};
 pub use stream::Stream;
+pub use unread::discard;
 
 /// Any error, as the HTTP library takes it.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -11,5 +11,6 @@ mod plain;
 mod slow;
 mod snapshot;
 mod support;
+mod unread;
 mod watch;
 mod watch_stream;
