@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::handle::Shared;
-use crate::inbox::{Lanes, Report};
+use crate::inbox::{Lanes, ProgressReply, Report};
 use crate::log_thread::{Batch, Checkpoint, LogQueue, Received};
 use crate::{Core, Error, Event, Host, Persist, Transport};
 
@@ -62,12 +62,14 @@ impl Driver {
                 return Err(error);
             }
             let checkpoint = taken.checkpoint.take();
+            let progress = std::mem::take(&mut taken.progress);
             if std::mem::take(&mut taken.stop) {
                 is_stopping = true;
                 self.reject_rest();
             }
             self.feed(taken);
             self.perform_effects()?;
+            self.reply_progress(progress);
             if let Some(checkpoint) = checkpoint {
                 self.checkpoint(checkpoint);
             }
@@ -139,7 +141,6 @@ impl Driver {
         // After a pause of the process the missed ticks are not made up for: no messages were received either.
         self.next_tick = (self.next_tick + self.heartbeat).max(now);
         self.core.handle(Event::Tick);
-        self.shared.publish_progress(self.core.progress());
         self.write_lazy();
     }
 
@@ -152,7 +153,6 @@ impl Driver {
         }
         self.persist(effects.persist);
         if let Some(status) = &effects.role {
-            self.shared.publish_progress(self.core.progress());
             self.host.role_changed(status);
         }
         if !effects.committed.is_empty() {
@@ -169,6 +169,13 @@ impl Driver {
             self.host.proposals_dropped(effects.dropped);
         }
         effects.failed.map_or(Ok(()), Err)
+    }
+
+    /// Behind the events of the same turn, so that the progress shows what they changed.
+    fn reply_progress(&self, replies: Vec<ProgressReply>) {
+        for ProgressReply(reply) in replies {
+            reply(self.core.progress());
+        }
     }
 
     fn persist(&mut self, steps: Vec<Persist>) {

@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use ferretcd_base::MemberId;
 
-use crate::inbox::{Inbox, Report};
+use crate::inbox::{Inbox, ProgressReply, Report};
 use crate::log_thread::Checkpoint;
 use crate::{
     ConfChange, Core, Host, Message, Progress, Proposal, ReadIndexRole, ReadToken, Rejected, Status,
@@ -32,8 +32,6 @@ pub(crate) struct Shared {
     committed: AtomicU64,
     /// Stored by the driver.
     read_role: ArcSwap<ReadIndexRole>,
-    /// Stored by the driver. Empty unless it leads.
-    progress: ArcSwap<Vec<Progress>>,
     outside: Outside,
 }
 
@@ -148,9 +146,11 @@ impl NodeHandle {
         self.shared.inbox.put(|lanes| lanes.reports.push(Report::Snapshot { to, ok }));
     }
 
-    /// The progress of the members, itself included, as of the last tick; empty unless this node leads.
-    pub fn progress(&self) -> Arc<Vec<Progress>> {
-        self.shared.progress.load_full()
+    /// Requests the progress of the members, itself included, as the core knows it with all messages received before;
+    /// empty unless this node leads. `reply` is called once on the node's thread, and must not wait; it is dropped
+    /// without a call if the node ends before.
+    pub fn progress(&self, reply: impl FnOnce(Vec<Progress>) + Send + 'static) -> Result<(), Rejected> {
+        self.shared.inbox.request(|lanes| &mut lanes.progress, ProgressReply(Box::new(reply)))
     }
 
     /// The node's status. Takes no lock; the indices may be newer than the rest.
@@ -168,7 +168,6 @@ impl Shared {
             status: ArcSwap::from_pointee(status),
             committed,
             read_role: ArcSwap::from_pointee(core.read_index_role()),
-            progress: ArcSwap::default(),
             outside,
         }
     }
@@ -205,16 +204,9 @@ impl Shared {
         }
     }
 
-    pub(crate) fn publish_progress(&self, progress: Vec<Progress>) {
-        if !progress.is_empty() || !self.progress.load().is_empty() {
-            self.progress.store(Arc::new(progress));
-        }
-    }
-
     /// The driver ends: this node does not lead any more, and its inbox rejects everything.
     pub(crate) fn close(&self) {
         self.read_role.store(Arc::new(self.read_role.load().without_source()));
-        self.publish_progress(Vec::new());
         self.inbox.close();
     }
 

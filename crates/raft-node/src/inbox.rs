@@ -4,6 +4,7 @@
 //! came meanwhile. Lanes rather than one channel, because the driver must be able to leave proposals where they
 //! are while the disk is behind, and still receive messages; the bound of their lane then rejects further ones.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use ferretcd_base::MemberId;
 use parking_lot::{Condvar, Mutex};
 
 use crate::log_thread::{Checkpoint, Done};
-use crate::{ConfChange, Error, Message, Proposal, ReadToken, Rejected};
+use crate::{ConfChange, Error, Message, Progress, Proposal, ReadToken, Rejected};
 
 /// No applied index is awaited.
 const NOTHING: u64 = u64::MAX;
@@ -36,6 +37,7 @@ pub(crate) struct Lanes {
     pub(crate) conf_changes: Vec<(u64, ConfChange)>,
     pub(crate) messages: Vec<Message>,
     pub(crate) reads: Vec<ReadToken>,
+    pub(crate) progress: Vec<ProgressReply>,
     pub(crate) transfer: Option<MemberId>,
     /// Decisions about configuration changes; one change is undecided at a time.
     pub(crate) configured: Vec<(u64, Option<ConfChange>)>,
@@ -49,6 +51,15 @@ pub(crate) struct Lanes {
     nudged: bool,
     /// Requests are rejected from now on.
     closed: bool,
+}
+
+/// Where the progress of the members goes that a handle has requested. Dropped without a call if the node ends.
+pub(crate) struct ProgressReply(pub(crate) Box<dyn FnOnce(Vec<Progress>) + Send>);
+
+impl fmt::Debug for ProgressReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgressReply").finish_non_exhaustive()
+    }
 }
 
 /// The result of sending something to another member.
@@ -152,6 +163,7 @@ impl Inbox {
         lanes.reads.clear();
         lanes.messages.clear();
         lanes.reports.clear();
+        lanes.progress.clear();
         let proposals = std::mem::take(&mut lanes.proposals);
         let conf_changes = std::mem::take(&mut lanes.conf_changes);
         let tokens = proposals.into_iter().map(|proposal| proposal.token);
@@ -175,6 +187,7 @@ impl Lanes {
             || !self.messages.is_empty()
             || !self.reads.is_empty()
             || !self.conf_changes.is_empty()
+            || !self.progress.is_empty()
             || self.transfer.is_some()
             || !self.configured.is_empty()
             || self.installed.is_some()

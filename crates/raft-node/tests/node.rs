@@ -9,7 +9,7 @@ use ferretcd_api_proto::raftpb::{self, MessageType};
 use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_raft_node::{
     Applied, Committed, ConfChange, ConfChangeKind, Config, Error, Host, Message, NoPeers, Node, NodeHandle,
-    Payload, Persisted, ReadToken, Rejected, Role, Status, Transport, bootstrap,
+    Payload, Persisted, Progress, ReadToken, Rejected, Role, Status, Transport, bootstrap,
 };
 use ferretcd_wal::{
     Config as WalConfig, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal,
@@ -409,6 +409,41 @@ fn only_a_sole_voter_knows_the_read_index_without_a_request() {
     member.lead();
     member.stop();
     assert_eq!(member.handle.read_index_as_sole_voter(), None, "a stopped node knows nothing");
+}
+
+/// The progress of member 2 as the leader knows it now, or `None` if the leader has ended.
+fn progress_of_the_second(handle: &NodeHandle) -> Option<u64> {
+    let (reply, progress) = sync_channel(1);
+    handle.progress(move |progress| reply.send(progress).expect("the test receives")).ok()?;
+    let progress: Vec<Progress> = progress.recv_timeout(PATIENCE).ok()?;
+    progress.iter().find(|it| it.id == MemberId(2)).map(|it| it.matched)
+}
+
+#[test]
+fn progress_shows_what_was_acknowledged_before_the_request() {
+    // No tick comes while the test runs.
+    let config = Config { heartbeat: Duration::from_secs(3600), ..config() };
+    let mut member = Member::start_with(&new_log(), Applied::default(), config);
+    member.lead();
+    let change =
+        ConfChange { id: 1, kind: ConfChangeKind::AddLearnerNode, node: MemberId(2), context: "two".into() };
+    member.handle.propose_conf_change(2, change).unwrap();
+    let last = member.write(&"a".into()).position.index;
+    assert_eq!(progress_of_the_second(&member.handle), Some(0));
+    for index in [last - 1, last] {
+        let message = raftpb::Message {
+            r#type: Some(MessageType::MsgAppResp.into()),
+            to: Some(1),
+            from: Some(2),
+            term: Some(2),
+            index: Some(index),
+            ..raftpb::Message::default()
+        };
+        member.handle.receive(Message::try_from(message).unwrap()).unwrap();
+        assert_eq!(progress_of_the_second(&member.handle), Some(index));
+    }
+    member.stop();
+    assert_eq!(progress_of_the_second(&member.handle), None, "a stopped node does not respond");
 }
 
 #[test]

@@ -80,7 +80,24 @@ async fn does_not_count<P: Program>() {
     cluster.assert_equal().await;
 }
 
+/// A learner that serves has caught up: its first promotion succeeds, however rare the leader's heartbeats are.
+async fn promoted_at_once<P: Program>() {
+    let rare = Setup::of(1).with(&["--heartbeat-interval=1000", "--election-timeout=5000"]);
+    let mut cluster = Members::<P>::start(&rare).await;
+    for _ in 0..100 {
+        put(&cluster.clients(0), "a", "v").await.expect("one voter is enough");
+    }
+    let learner = cluster.add(0, true).await;
+    cluster.restart(learner).await;
+    let promotion = pb::MemberPromoteRequest { id: cluster.id(learner) };
+    let promoted = cluster.clients(0).cluster.member_promote(promotion).await;
+    promoted.expect("a learner that is ready is in sync");
+    cluster.serves(learner).await;
+    cluster.assert_equal().await;
+}
+
 on_every_program! {
+    learners_that_serve_are_promoted_at_once => promoted_at_once(),
     learners_serve_what_etcds_learners_serve => rules(),
     learners_do_not_count_for_the_quorum => does_not_count(),
 }

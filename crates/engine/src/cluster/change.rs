@@ -42,7 +42,7 @@ impl Cluster {
         let id = added_member_id(&peer_urls, unix_seconds);
         let member = Member { id, peer_urls, is_learner, is_joining: !is_learner, ..Member::default() };
         if self.member.config().strict_reconfig {
-            self.member.membership().check_add(is_learner, self.contact()).inspect_err(|error| {
+            self.member.membership().check_add(is_learner, self.contact().await?).inspect_err(|error| {
                 tracing::warn!(
                     "local-member-id" = %self.member.id(),
                     "requested-member-add" = %id,
@@ -64,7 +64,7 @@ impl Cluster {
         id: MemberId,
     ) -> Result<Arc<Membership>, ReconfigureError> {
         if self.member.config().strict_reconfig {
-            self.member.membership().check_remove(id, self.contact()).inspect_err(|error| {
+            self.member.membership().check_remove(id, self.contact().await?).inspect_err(|error| {
                 tracing::warn!(
                     "local-member-id" = %self.member.id(),
                     "requested-member-remove-id" = %id,
@@ -90,17 +90,18 @@ impl Cluster {
     }
 
     /// How well this member hears the others. A member that needs a snapshot is not stable, however well it is heard.
-    fn contact(&self) -> impl Fn(MemberId) -> Contact {
+    async fn contact(&self) -> Result<impl Fn(MemberId) -> Contact, RequestError> {
         let now = Instant::now();
-        move |id| match self.peers.active_since(id) {
+        let standings = self.standings().await?;
+        Ok(move |id| match self.peers.active_since(id) {
             _ if id == self.member.id() => Contact::Stable,
             Some(since)
-                if now.saturating_duration_since(since) > STABLE_AFTER && !self.needs_snapshot(id) =>
+                if now.saturating_duration_since(since) > STABLE_AFTER && !standings.needs_snapshot(id) =>
             {
                 Contact::Stable
             }
             Some(_) => Contact::Recent,
             None => Contact::None,
-        }
+        })
     }
 }

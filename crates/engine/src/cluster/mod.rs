@@ -18,7 +18,8 @@ use std::time::Duration;
 use ferretcd_apply::ApplyError;
 use ferretcd_base::MemberId;
 use ferretcd_membership::{ChangeError, TooRisky};
-use ferretcd_raft_node::{Message, NodeHandle};
+use ferretcd_raft_node::{Message, NodeHandle, Progress};
+use tokio::sync::oneshot;
 
 use crate::metrics::Metrics;
 use crate::parts::Parts;
@@ -63,14 +64,10 @@ impl From<ChangeError> for ReconfigureError {
     }
 }
 
-/// How much of the log a member has, as the leader knows it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    /// The last entry that the member has for certain.
-    pub(crate) matched: u64,
-    /// Whether the leader hears from the member.
-    pub(crate) is_active: bool,
-}
+/// The progress of all members. A request of an operator and the controllers ask for it when they need it, so it is
+/// never older than the request.
+#[derive(Debug)]
+pub(crate) struct Standings(Vec<Progress>);
 
 impl Cluster {
     pub(crate) fn new(parts: &Parts) -> Self {
@@ -104,27 +101,28 @@ impl Cluster {
         &self.peers
     }
 
-    /// Whether this member leads and sends another one a snapshot, without which that one can acknowledge nothing.
-    fn needs_snapshot(&self, id: MemberId) -> bool {
-        self.node.progress().iter().any(|progress| progress.id == id && progress.needs_snapshot)
+    /// How much of the log each member has, as the core knows it now; nothing unless this member leads.
+    pub(crate) async fn standings(&self) -> Result<Standings, RequestError> {
+        let (reply, progress) = oneshot::channel();
+        self.node.progress(move |progress| drop(reply.send(progress)))?;
+        Ok(Standings(progress.await.map_err(|_| RequestError::Stopped)?))
     }
 
-    /// The standing of a member, as this one sees it while it leads; `None` if it is no member.
-    pub(crate) fn standing(&self, id: MemberId) -> Option<Standing> {
-        self.member.membership().member(id)?;
-        let progress = self.node.progress();
-        let known = progress.iter().find(|progress| progress.id == id);
-        let is_own = id == self.member.id();
-        Some(Standing {
-            // The progress is as old as the core's last tick.
-            matched: match known {
-                Some(progress) => progress.matched,
-                None if is_own => self.member.status().committed,
-                None => 0,
-            },
-            is_active: is_own
-                || (known.is_some_and(|progress| progress.is_recently_active)
-                    && self.peers.active_since(id).is_some()),
-        })
+    /// Whether this member leads and hears from another one.
+    pub(crate) fn hears(&self, id: MemberId, standings: &Standings) -> bool {
+        standings.of(id).is_some_and(|progress| progress.is_recently_active)
+            && self.peers.active_since(id).is_some()
+    }
+}
+
+impl Standings {
+    /// The progress of a member; `None` if it is no member, or this one does not lead.
+    pub(crate) fn of(&self, id: MemberId) -> Option<&Progress> {
+        self.0.iter().find(|progress| progress.id == id)
+    }
+
+    /// Whether the leader sends the member a snapshot, without which that one can acknowledge nothing.
+    pub(crate) fn needs_snapshot(&self, id: MemberId) -> bool {
+        self.of(id).is_some_and(|progress| progress.needs_snapshot)
     }
 }

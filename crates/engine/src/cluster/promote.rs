@@ -60,16 +60,14 @@ impl Cluster {
 
     async fn promote(&self, id: MemberId) -> Result<Arc<Membership>, ReconfigureError> {
         self.wait_applied().await?;
-        if !self.member.is_leader() {
-            return Err(RequestError::NotLeader(self.member.id()).into());
-        }
-        let not_found = || ChangeError::NotFound(id);
-        let member = self.standing(id).ok_or_else(not_found)?;
-        let own = self.standing(self.member.id()).ok_or_else(not_found)?;
-        if member.matched * 100 < own.matched * READY_PERCENT {
+        let standings = self.standings().await?;
+        let own = standings.of(self.member.id()).ok_or(RequestError::NotLeader(self.member.id()))?;
+        let members = self.member.membership();
+        members.member(id).ok_or(ChangeError::NotFound(id))?;
+        let matched = standings.of(id).map_or(0, |progress| progress.matched);
+        if matched * 100 < own.matched * READY_PERCENT {
             return Err(ReconfigureError::NotReady(id));
         }
-        let members = self.member.membership();
         if self.member.config().strict_reconfig {
             members.check_promote().inspect_err(|error| {
                 tracing::warn!(

@@ -41,7 +41,7 @@ impl Cluster {
                 Some(_) if requested_at.is_none_or(|at| at.elapsed() > patience) => {
                     self.check_transferee(to)?;
                     // Nothing can be written during a transfer, so only to a member that is heard from.
-                    if self.can_lead(to) {
+                    if self.can_lead(to).await? {
                         self.node.transfer_leader(to)?;
                         requested_at = Some(Instant::now());
                     }
@@ -87,7 +87,8 @@ impl Cluster {
             return;
         }
         // Which voters are active the core forgets with each election timeout; `transfer_to` waits for that.
-        let others = membership.voters().filter(|id| *id != own && !self.needs_snapshot(*id));
+        let Ok(standings) = self.standings().await else { return };
+        let others = membership.voters().filter(|id| *id != own && !standings.needs_snapshot(*id));
         let heard = others.filter_map(|id| Some((self.peers.active_since(id)?, id)));
         let Some((_, to)) = heard.min() else {
             tracing::warn!("local-member-id" = %own, error = "unhealthy cluster", "leadership transfer failed");
@@ -150,8 +151,8 @@ impl Cluster {
     }
 
     /// Whether the member has a vote and is heard from.
-    fn can_lead(&self, id: MemberId) -> bool {
+    async fn can_lead(&self, id: MemberId) -> Result<bool, RequestError> {
         let is_voter = self.member.membership().member(id).is_some_and(|member| member.is_voter());
-        is_voter && self.standing(id).is_some_and(|standing| standing.is_active)
+        Ok(is_voter && self.hears(id, &self.standings().await?))
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ferretcd_base::MemberId;
-use ferretcd_membership::{Change, Member};
+use ferretcd_membership::Change;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::peers::Promote;
@@ -42,7 +42,7 @@ impl Promotion {
         loop {
             ticks.tick().await;
             self.remind_leader(&mut reminder).await;
-            let Some(id) = self.caught_up() else { continue };
+            let Some(id) = self.caught_up().await else { continue };
             tracing::info!("joining-member-id" = %id, "the member has caught up and begins to vote");
             // Bounded, because the member may be removed or the leadership lost meanwhile.
             match timeout(
@@ -86,20 +86,21 @@ impl Promotion {
     }
 
     /// One of the members that are joining and have nearly all of the log.
-    fn caught_up(&self) -> Option<MemberId> {
+    async fn caught_up(&self) -> Option<MemberId> {
         let members = self.member.membership();
-        let mut joining = members.members().filter(|member| member.is_joining).peekable();
-        joining.peek()?;
-        if !self.member.is_leader() {
+        let joining: Vec<MemberId> =
+            members.members().filter(|member| member.is_joining).map(|member| member.id).collect();
+        if joining.is_empty() || !self.member.is_leader() {
             return None;
         }
-        let own = self.cluster.standing(self.member.id())?;
-        let has_caught_up = |member: &&Member| {
+        let standings = self.cluster.standings().await.ok()?;
+        let own = standings.of(self.member.id())?;
+        joining.into_iter().find(|id| {
             // A member that has acknowledged nothing yet has not even started.
-            self.cluster.standing(member.id).is_some_and(|it| {
-                it.is_active && it.matched > 0 && own.matched.saturating_sub(it.matched) <= JOINED_LAG_MAX
-            })
-        };
-        joining.find(has_caught_up).map(|member| member.id)
+            self.cluster.hears(*id, &standings)
+                && standings.of(*id).is_some_and(|it| {
+                    it.matched > 0 && own.matched.saturating_sub(it.matched) <= JOINED_LAG_MAX
+                })
+        })
     }
 }
