@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
-use ferretcd_tests::{Program, on_program, report};
+use ferretcd_tests::{Program, on_every_program, on_program, report};
 use tonic::Code;
 
 use super::support::{assert_rejected, get, put, put_at_last};
@@ -199,6 +199,84 @@ async fn not_recovered_without_the_flag<P: Program>() {
     cluster.ready(follower).await;
     logged(&cluster, follower, HEALED, 1).await;
     assert_healed(&mut cluster, follower).await;
+}
+
+/// The numbers that the newest line with a message has under a name.
+fn last_number<P: Program>(cluster: &Members<P>, number: usize, message: &str, name: &str) -> Option<u64> {
+    let logs = cluster.logs(number);
+    let line = logs.lines().rev().find(|line| line.contains(&format!("\"{message}\"")))?;
+    let (_, rest) = line.split_once(&format!("\"{name}\":"))?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Every round logs what it has compared, also if there is nothing to report.
+async fn rounds_are_logged<P: Program>() {
+    let flags = [
+        CHECK,
+        "--feature-gates=CompactHashCheck=true,InitialCorruptCheck=true",
+        "--compact-hash-check-time=1s",
+    ];
+    let mut cluster = Members::<P>::start(&Setup::of(3).with(&flags)).await;
+    let leader = cluster.leader().await;
+    for number in 0..3 {
+        logged(&cluster, number, "\"enabled corruption checking\"", 1).await;
+    }
+    logged(&cluster, leader, "\"finished peer corruption check\"", 2).await;
+    until("both peers are checked", DEADLINE, async || {
+        match last_number(&cluster, leader, "finished peer corruption check", "number-of-peers-checked") {
+            Some(2) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    // Rounds without a compaction have nothing to compare.
+    logged(&cluster, leader, "\"starting compact hash check\"", 2).await;
+    logged(&cluster, leader, "\"finished compaction hash check\"", 2).await;
+    let hashes =
+        || last_number(&cluster, leader, "finished compaction hash check", "number-of-hashes-checked");
+    assert_eq!(hashes(), Some(0));
+
+    let revision = put(&cluster.clients(leader), "a", "1").await.expect("every member takes puts");
+    let compaction = pb::CompactionRequest { revision, physical: true };
+    cluster.clients(leader).kv.compact(compaction).await.expect("the revision is there");
+    logged(&cluster, leader, "\"successfully checked hash on whole cluster\"", 1).await;
+    let checked = "successfully checked hash on whole cluster";
+    assert_eq!(last_number(&cluster, leader, checked, "number-of-peers-checked"), Some(2));
+
+    // The log names a peer that is not there.
+    let follower = cluster.follower().await;
+    cluster.kill9(follower).await;
+    let times = cluster.logs(leader).matches("\"failed hash kv request\"").count();
+    logged(&cluster, leader, "\"failed hash kv request\"", times + 1).await;
+    until("one peer is checked", DEADLINE, async || {
+        match last_number(&cluster, leader, "finished peer corruption check", "number-of-peers-checked") {
+            Some(1) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    let revision = put(&cluster.clients(leader), "a", "2").await.expect("two are enough");
+    let compaction = pb::CompactionRequest { revision, physical: true };
+    cluster.clients(leader).kv.compact(compaction).await.expect("the revision is there");
+    let skipped = "\"skipped revision in compaction hash check; was not able to check all peers\"";
+    logged(&cluster, leader, "\"Skipped peer's hash\"", 1).await;
+    logged(&cluster, leader, skipped, 1).await;
+
+    // A member that has data compares them before it serves.
+    let begun = cluster.logs(follower).len();
+    cluster.restart(follower).await;
+    let logs = cluster.logs(follower)[begun..].to_owned();
+    assert!(logs.contains("\"starting initial corruption check\""));
+    assert!(logs.contains("\"initial corruption checking passed; no corruption\""));
+    assert!(!cluster.logs(leader).contains("ismatch"), "nothing differs");
+}
+
+mod rounds {
+    use super::{on_every_program, rounds_are_logged};
+
+    on_every_program! {
+        rounds_of_corruption_checks_are_logged => rounds_are_logged(),
+    }
 }
 
 on_program! {
