@@ -71,6 +71,75 @@ pub enum Request {
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest),
 }
 
+/// The kind of a [`Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are those of `Request`")]
+pub enum Kind {
+    Put,
+    DeleteRange,
+    Txn,
+    Compaction,
+    LeaseGrant,
+    LeaseRevoke,
+    LeaseCheckpoint,
+    LeaseExpire,
+    Alarm,
+    ClusterVersionSet,
+    ClusterMemberAttrSet,
+}
+
+impl Kind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::Put,
+        Self::DeleteRange,
+        Self::Txn,
+        Self::Compaction,
+        Self::LeaseGrant,
+        Self::LeaseRevoke,
+        Self::LeaseCheckpoint,
+        Self::LeaseExpire,
+        Self::Alarm,
+        Self::ClusterVersionSet,
+        Self::ClusterMemberAttrSet,
+    ];
+
+    /// etcd's name for it, as in metrics. Leases that expire have that of one that is revoked, as in etcd.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Put => "Put",
+            Self::DeleteRange => "DeleteRange",
+            Self::Txn => "Txn",
+            Self::Compaction => "Compaction",
+            Self::LeaseGrant => "LeaseGrant",
+            Self::LeaseRevoke | Self::LeaseExpire => "LeaseRevoke",
+            Self::LeaseCheckpoint => "LeaseCheckpoint",
+            Self::Alarm => "Alarm",
+            Self::ClusterVersionSet => "ClusterVersionSet",
+            Self::ClusterMemberAttrSet => "ClusterMemberAttrSet",
+        }
+    }
+}
+
+impl Request {
+    /// What is requested.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Put(_) => Kind::Put,
+            Self::DeleteRange(_) => Kind::DeleteRange,
+            Self::Txn(_) => Kind::Txn,
+            Self::Compaction(_) => Kind::Compaction,
+            Self::LeaseGrant(_) => Kind::LeaseGrant,
+            Self::LeaseRevoke(_) => Kind::LeaseRevoke,
+            Self::LeaseCheckpoint(_) => Kind::LeaseCheckpoint,
+            Self::LeaseExpire(_) => Kind::LeaseExpire,
+            Self::Alarm(_) => Kind::Alarm,
+            Self::ClusterVersionSet(_) => Kind::ClusterVersionSet,
+            Self::ClusterMemberAttrSet(_) => Kind::ClusterMemberAttrSet,
+        }
+    }
+}
+
 /// The bytes are no command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -223,6 +292,12 @@ mod tests {
             member_id: 7,
             ..ClusterMemberAttrSetRequest::default()
         }));
+    }
+
+    #[test]
+    fn kinds_are_numbered_in_their_order() {
+        let numbers: Vec<_> = Kind::ALL.iter().map(|kind| *kind as usize).collect();
+        assert_eq!(numbers, (0..Kind::ALL.len()).collect::<Vec<_>>());
     }
 
     #[test]

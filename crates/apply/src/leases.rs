@@ -61,7 +61,7 @@ impl StateMachine {
     fn end(&mut self, id: LeaseId, batch: &mut Batch) {
         let mut txn = self.store.write(batch);
         self.leases.with_keys(id, |keys| txn.delete_keys(keys));
-        txn.commit();
+        self.counts += txn.commit().counts;
         // Revoking also forgets the keys of the lease, so the changes need not be reported.
         self.leases.revoke(id, batch);
     }

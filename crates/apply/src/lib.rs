@@ -29,7 +29,7 @@ pub mod snapshot;
 
 pub use alarm::Alarm;
 pub use applied::Applied;
-pub use command::{Command, DecodeError, Request};
+pub use command::{Command, DecodeError, Kind, Request};
 pub use error::{ApplyError, Fault, OpenError};
 pub use hash::backend_hash;
 pub use kv::{put_cost, txn_cost};

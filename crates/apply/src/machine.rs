@@ -10,10 +10,10 @@ use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_base::{LeaseId, LogPosition, MemberId};
 use ferretcd_lease::{LeaseReader, Leases};
 use ferretcd_membership::{Change, ChangeError, Membership};
-use ferretcd_mvcc::{Scrub, Store, WriteTxn};
+use ferretcd_mvcc::{Committed, Counts, Scrub, Store, WriteTxn};
 
 use crate::alarm::Alarms;
-use crate::{Alarm, Applied, ApplyError, Command, Fault, OpenError, Request, kv, leases, txn};
+use crate::{Alarm, Applied, ApplyError, Command, Fault, Kind, OpenError, Request, kv, leases, txn};
 
 const STORAGE_VERSION_ROW: &[u8] = b"storageVersion";
 const AUTH_REVISION_ROW: &[u8] = b"authRevision";
@@ -35,6 +35,8 @@ pub struct StateMachine {
     pub(crate) membership: Membership,
     pub(crate) alarms: Alarms,
     pub(crate) applied: Applied,
+    /// Since they were taken last.
+    pub(crate) counts: Counts,
 }
 
 /// The outcome of one command.
@@ -44,6 +46,8 @@ pub struct Outcome {
     pub id: u64,
     /// The store's revision after the command.
     pub revision: i64,
+    /// What was requested; `None` for a change of the members.
+    pub kind: Option<Kind>,
     /// Bytes that the command has added to the state file, estimated.
     pub cost: u64,
     /// The response, or why the command was rejected.
@@ -120,7 +124,13 @@ impl StateMachine {
             applied: Applied::read(&backend.view())?,
             store: Store::open_with(backend, &config.mvcc, |key, lease| leases.attach([(key, lease)]))?,
             leases,
+            counts: Counts::default(),
         })
+    }
+
+    /// What the commands requested of the key space since the last call, for metrics.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
     }
 
     /// The position of the last entry that was applied.
@@ -178,7 +188,9 @@ impl StateMachine {
             other => other,
         };
         self.advance(position);
-        Ok(Outcome { id: command.id, revision: self.store.revision(), cost: cost(&command.request), result })
+        let kind = Some(command.request.kind());
+        let (revision, cost) = (self.store.revision(), cost(&command.request));
+        Ok(Outcome { id: command.id, revision, kind, cost, result })
     }
 
     /// Applies a change of the members, or rejects it with the outcome's result. The caller passes the decision on
@@ -196,7 +208,7 @@ impl StateMachine {
         self.applied.conf_state = self.membership.conf_state_json();
         match result {
             Err(ApplyError::Fault(fault)) => Err(fault),
-            result => Ok(Outcome { id, revision: self.store.revision(), cost: 0, result }),
+            result => Ok(Outcome { id, revision: self.store.revision(), kind: None, cost: 0, result }),
         }
     }
 
@@ -281,7 +293,8 @@ impl StateMachine {
         let result = work(&mut txn, &self.leases);
         match &result {
             Ok(_) => {
-                let changes = txn.commit().changes;
+                let Committed { changes, counts, .. } = txn.commit();
+                self.counts += counts;
                 self.leases.attach(changes.iter().map(|change| (&change.key[..], change.lease)));
             }
             Err(error) => {

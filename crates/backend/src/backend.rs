@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -25,6 +26,8 @@ struct OpenFile {
     view: ArcSwap<View>,
     /// Held during a commit.
     writer: Mutex<Writer>,
+    /// Read transactions that are open.
+    n_open: Arc<AtomicUsize>,
     was_scanned: bool,
     storage: Arc<Storage>,
     database: Arc<redb::Database>,
@@ -78,13 +81,15 @@ impl Backend {
         let storage = Arc::new(Storage::new(medium));
         let (database, was_scanned) = open::database(place, &storage, config)?;
         let database = Arc::new(database);
+        let n_open = Arc::default();
         let opened = Totals::load(&database)
-            .and_then(|totals| Ok((totals, View::open(&database, measure(&storage, totals)?)?)));
+            .and_then(|totals| Ok((totals, View::open(&database, measure(&storage, totals)?, &n_open)?)));
         let (totals, view) = opened.map_err(|error| error.while_opening(place))?;
         let writer = Writer { is_poisoned: false, is_replaced: false, totals };
         let file = OpenFile {
             view: ArcSwap::from_pointee(view),
             writer: Mutex::new(writer),
+            n_open,
             was_scanned,
             storage,
             database,
@@ -167,6 +172,13 @@ impl Backend {
         self.file.load().view.load_full()
     }
 
+    /// Read transactions that are open: one for the newest state, and one for each older state that a [`View`] or
+    /// rows of it still show.
+    #[must_use]
+    pub fn open_transactions(&self) -> usize {
+        self.file.load().n_open.load(Ordering::Relaxed)
+    }
+
     /// Room taken as of the last commit. Cheap: nothing is read.
     #[must_use]
     pub fn size(&self) -> Size {
@@ -186,7 +198,7 @@ impl OpenFile {
             return Err(Error::Io { action, source });
         }
         let totals = written?;
-        let view = View::open(&self.database, measure(&self.storage, totals)?)?;
+        let view = View::open(&self.database, measure(&self.storage, totals)?, &self.n_open)?;
         self.view.store(Arc::new(view));
         Ok(totals)
     }

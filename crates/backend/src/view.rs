@@ -1,5 +1,6 @@
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadableDatabase};
@@ -26,13 +27,35 @@ pub struct View {
     /// Indexed by the bucket's discriminant.
     tables: [ReadOnlyTable<&'static [u8], &'static [u8]>; Bucket::ALL.len()],
     size: Size,
+    transaction: Arc<OpenTransaction>,
     /// Keeps the file open; declared last, so that the tables let go of it first.
     database: Arc<redb::Database>,
 }
 
+/// One of the read transactions that are open, as long as a view or rows of it live.
+struct OpenTransaction(Arc<AtomicUsize>);
+
+impl OpenTransaction {
+    fn begin(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl View {
-    /// Opens every bucket once, so that no read has to look its table up.
-    pub(crate) fn open(database: &Arc<redb::Database>, size: Size) -> Result<Self, Error> {
+    /// Opens every bucket once, so that no read has to look its table up. `n_open` counts the transactions of the file
+    /// that are open.
+    pub(crate) fn open(
+        database: &Arc<redb::Database>,
+        size: Size,
+        n_open: &Arc<AtomicUsize>,
+    ) -> Result<Self, Error> {
         const ACTION: &str = "open a view of";
         let transaction = database.begin_read().map_err(|error| Error::from_transaction(ACTION, error))?;
         let mut tables = Vec::with_capacity(Bucket::ALL.len());
@@ -41,7 +64,8 @@ impl View {
             tables.push(opened.map_err(|error| Error::from_table(ACTION, error))?);
         }
         let tables = tables.try_into().expect("one table was pushed for each bucket");
-        Ok(Self { tables, size, database: Arc::clone(database) })
+        let transaction = Arc::new(OpenTransaction::begin(n_open));
+        Ok(Self { tables, size, transaction, database: Arc::clone(database) })
     }
 
     /// Room taken right after the commit.
@@ -74,7 +98,8 @@ impl View {
     pub fn range(&self, bucket: Bucket, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Rows, Error> {
         let rows = self.tables[bucket as usize].range::<&[u8]>(bounds);
         let rows = rows.map_err(|error| Error::from_storage("read", error))?;
-        Ok(Rows { rows: Some(rows), _database: Arc::clone(&self.database) })
+        let (transaction, database) = (Arc::clone(&self.transaction), Arc::clone(&self.database));
+        Ok(Rows { rows: Some(rows), _transaction: transaction, _database: database })
     }
 
     /// Number of rows of a bucket; constant time.
@@ -98,6 +123,7 @@ impl std::fmt::Debug for View {
 pub struct Rows {
     /// None once a read has failed.
     rows: Option<redb::Range<'static, &'static [u8], &'static [u8]>>,
+    _transaction: Arc<OpenTransaction>,
     /// Keeps the file open; declared last, so that the range lets go of it first.
     _database: Arc<redb::Database>,
 }

@@ -1,17 +1,20 @@
 //! The key space: writes through the log, reads from this member's state.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ferretcd_api_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
     RangeRequest, RangeResponse, TxnRequest, TxnResponse, request_op,
 };
 use ferretcd_apply::ApplyError;
-use ferretcd_mvcc::{ReadError, ReadView, Reader};
+use ferretcd_mvcc::{ReadError, Reader};
 
 use crate::metrics::Metrics;
+use crate::metrics::durations::{RequestKind, RequestTimer};
 use crate::parts::Parts;
 use crate::proposer::Proposer;
+use crate::range_stream::{RangeStream, Source};
 use crate::read_index::ReadIndex;
 use crate::replies::blocking;
 use crate::{Caller, MemberInfo, RequestError};
@@ -82,32 +85,49 @@ impl Kv {
         _caller: &Caller,
         request: RangeRequest,
     ) -> Result<RangeResponse, RequestError> {
+        let timer = RequestTimer::start(&self.metrics.requests, RequestKind::Range);
+        let response = self.timed_range(request).await;
+        timer.end(response.is_ok());
+        response
+    }
+
+    async fn timed_range(&self, request: RangeRequest) -> Result<RangeResponse, RequestError> {
         if !request.serializable {
             self.read_index.wait().await?;
         }
-        self.metrics.ranges.inc();
         if request.range_end.is_empty() || self.reader.key_count() <= INLINE_KEYS_MAX {
-            return range(&self.reader, &self.member, &request);
+            return range(self, &request);
         }
-        let (reader, member) = (self.reader.clone(), self.member.clone());
-        blocking(move || range(&reader, &member, &request)).await
+        let kv = self.clone();
+        blocking(move || range(&kv, &request)).await
+    }
+
+    /// Reads a range piece by piece, after a read index unless the request says serializable. A piece has about
+    /// `piece_bytes`. The request has neither filters nor a descending order.
+    pub async fn range_stream(
+        &self,
+        _caller: &Caller,
+        request: RangeRequest,
+        piece_bytes: usize,
+    ) -> Result<RangeStream, RequestError> {
+        if !request.serializable {
+            self.read_index.wait().await?;
+        }
+        let source = Some(Source::New { view: self.reader.view(), request, piece_bytes });
+        Ok(RangeStream { source, metrics: Arc::clone(&self.metrics), member: self.member.clone() })
     }
 
     async fn read_txn(&self, request: TxnRequest) -> Result<TxnResponse, RequestError> {
         if !is_serializable(&request) {
             self.read_index.wait().await?;
         }
-        self.metrics.ranges.inc();
+        // The wait does not count, as in etcd.
+        let timer = RequestTimer::start(&self.metrics.requests, RequestKind::ReadonlyTxn);
         let (reader, member) = (self.reader.clone(), self.member.clone());
-        blocking(move || read_txn(&reader, &member, &request)).await
-    }
-
-    /// A view for several reads at one revision, after a read index if it is to be linearizable.
-    pub async fn read_view(&self, _caller: &Caller, linearizable: bool) -> Result<ReadView, RequestError> {
-        if linearizable {
-            self.read_index.wait().await?;
-        }
-        Ok(self.reader.view())
+        self.metrics.ranges.inc();
+        let response = blocking(move || read_txn(&reader, &member, &request)).await;
+        timer.end(response.is_ok());
+        response
     }
 
     /// Reads of the key space as it is on this member.
@@ -117,25 +137,24 @@ impl Kv {
 }
 
 /// Reads a range from the state as it is on this member now.
-fn range(
-    reader: &Reader,
-    member: &MemberInfo,
-    request: &RangeRequest,
-) -> Result<RangeResponse, RequestError> {
+fn range(kv: &Kv, request: &RangeRequest) -> Result<RangeResponse, RequestError> {
+    let started = Instant::now();
     let mut n_overtaken = 0;
-    loop {
-        let view = reader.view();
+    let response = loop {
+        let view = kv.reader.view();
         match ferretcd_apply::range(&view, request) {
             Ok(mut response) => {
-                response.header = Some(member.header(view.revision()));
-                return Ok(response);
+                response.header = Some(kv.member.header(view.revision()));
+                break Ok(response);
             }
             Err(ReadError::Compacted { .. }) if request.revision <= 0 && n_overtaken < OVERTAKEN_MAX => {
                 n_overtaken += 1;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => break Err(error.into()),
         }
-    }
+    };
+    kv.metrics.range_read(response.is_ok(), started.elapsed());
+    response
 }
 
 /// As [`range`], for a transaction that only reads.

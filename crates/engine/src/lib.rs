@@ -34,6 +34,7 @@ mod cluster;
 mod kv;
 mod lease;
 mod maintenance;
+mod range_stream;
 mod watch;
 
 mod channels;
@@ -71,5 +72,6 @@ pub use peers::{
     NoPeers, PeerCall, PeerError, PeerFuture, PeerHash, PeerRequest, PeerResponse, PeerSnapshot,
     PeerVersions, Peers,
 };
+pub use range_stream::RangeStream;
 pub use watch::session::WatchSession;
 pub use watch::watches::Watches;

@@ -7,14 +7,12 @@ use ferretcd_api_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
     RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
 };
-use ferretcd_apply::RangeCursor;
-use ferretcd_engine::MemberInfo;
+use ferretcd_engine::{MemberInfo, RangeStream};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::SendError;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::status::{RpcError, status};
+use crate::status::status;
 use crate::{caller, check};
 
 /// Responses of a streamed range that wait for a slow client; the reader waits behind them.
@@ -57,14 +55,9 @@ impl Kv for KvService {
         let (caller, request) = caller::split(request);
         check::range(&request).map_err(status)?;
         check_streamable(&request).map_err(status)?;
-        let view = self.kv.read_view(&caller, !request.serializable).await.map_err(status)?;
-        let (member, response_bytes) = (self.member.clone(), self.request_bytes_max);
+        let pieces = self.kv.range_stream(&caller, request, self.request_bytes_max).await.map_err(status)?;
         let (responses, stream) = mpsc::channel(RESPONSES_AHEAD);
-        tokio::spawn(async move {
-            let open = move || RangeCursor::open(view, &request, response_bytes);
-            // A response cannot be sent if the client has gone.
-            let _ = stream_range(&member, open, &responses).await;
-        });
+        tokio::spawn(stream_range(pieces, responses));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -117,47 +110,13 @@ fn check_streamable(request: &RangeRequest) -> Result<(), Untyped> {
     Ok(())
 }
 
-type Responses = mpsc::Sender<Result<RangeStreamResponse, Status>>;
-
-/// Sends responses until the end, an error, or until the client is gone. Rows are read on a thread that may block,
-/// which is released while a slow client takes its time.
-async fn stream_range(
-    member: &MemberInfo,
-    open: impl FnOnce() -> Result<RangeCursor, ferretcd_mvcc::ReadError> + Send + 'static,
-    responses: &Responses,
-) -> Result<(), SendError<Result<RangeStreamResponse, Status>>> {
-    let mut cursor = match blocking(open).await {
-        Ok(cursor) => cursor,
-        Err(error) => return responses.send(Err(error)).await,
-    };
-    loop {
-        let read = blocking(move || {
-            let piece = cursor.next_piece()?;
-            Ok((cursor, piece))
-        });
-        let piece = match read.await {
-            Err(error) => return responses.send(Err(error)).await,
-            Ok((rest, piece)) => {
-                cursor = rest;
-                piece
-            }
-        };
-        let mut response = RangeResponse { kvs: piece.kvs, ..RangeResponse::default() };
-        if let Some(end) = piece.end {
-            response.header = Some(member.header(end.revision));
-            response.more = end.more;
-            response.count = end.count;
-        }
-        responses.send(Ok(RangeStreamResponse { range_response: Some(response) })).await?;
-        if piece.end.is_some() {
-            return Ok(());
+/// Sends responses until the end, an error, or until the client is gone. No thread is held while a slow client takes
+/// its time.
+async fn stream_range(mut pieces: RangeStream, responses: mpsc::Sender<Result<RangeStreamResponse, Status>>) {
+    while let Some(piece) = pieces.next().await {
+        let response = piece.map(|piece| RangeStreamResponse { range_response: Some(piece) });
+        if responses.send(response.map_err(status)).await.is_err() {
+            return;
         }
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, ferretcd_mvcc::ReadError> + Send + 'static,
-) -> Result<T, Status> {
-    let result = tokio::task::spawn_blocking(read).await;
-    result.map_err(|_| status(Error::Stopped))?.map_err(|error| status(RpcError::from(error)))
 }

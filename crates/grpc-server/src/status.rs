@@ -133,12 +133,6 @@ pub(crate) fn cancel_reason(reason: ferretcd_watch::CreateError) -> CancelReason
     }
 }
 
-impl From<ferretcd_mvcc::ReadError> for RpcError {
-    fn from(error: ferretcd_mvcc::ReadError) -> Self {
-        ApplyError::from(error).into()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use ferretcd_base::MemberId;

@@ -5,7 +5,7 @@
 //! encoding; the numbers of all keys and the rows of the last moments live in memory.
 //!
 //! ```text
-//!   Store ── write(batch) ──> WriteTxn ── commit ──> Committed { revision, changes }
+//!   Store ── write(batch) ──> WriteTxn ── commit ──> Committed { revision, changes, counts }
 //!     │                                                  rows into the caller's batch
 //!     ├───── compact, scrub                              and into the recent rows
 //!     └───── reader ──> Reader ── view ──> ReadView ── range ──> RangeResult { rows, count }
@@ -88,4 +88,4 @@ pub use history::{History, HistoryLimit};
 pub use open::Config;
 pub use read::{RangeOptions, RangeResult, ReadView, Reader, Row};
 pub use store::Store;
-pub use write::{Committed, WriteTxn};
+pub use write::{Committed, Counts, WriteTxn};

@@ -1,5 +1,8 @@
 //! Writing: one transaction at a time.
 
+use std::cell::Cell;
+use std::ops::AddAssign;
+
 use bytes::Bytes;
 use ferretcd_backend::{Batch, Bucket};
 use ferretcd_base::{KeyRange, LeaseId, Revision};
@@ -21,11 +24,36 @@ pub struct WriteTxn<'a> {
     base: i64,
     changes: Vec<Change>,
     batch: &'a mut Batch,
+    counts: Counts,
+    ranges: Cell<u64>,
+}
+
+/// What was requested of write transactions, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Keys put.
+    pub puts: u64,
+    /// Bytes of their keys and values.
+    pub put_bytes: u64,
+    /// Ranges deleted, and single keys by [`WriteTxn::delete_keys`].
+    pub deletes: u64,
+    /// Ranges read.
+    pub ranges: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.puts += other.puts;
+        self.put_bytes += other.put_bytes;
+        self.deletes += other.deletes;
+        self.ranges += other.ranges;
+    }
 }
 
 impl<'a> WriteTxn<'a> {
     pub(crate) fn new(shared: &'a Shared, batch: &'a mut Batch) -> Self {
-        Self { shared, base: shared.current(), changes: Vec::new(), batch }
+        let (counts, ranges) = (Counts::default(), Cell::default());
+        Self { shared, base: shared.current(), changes: Vec::new(), batch, counts, ranges }
     }
 
     /// The main revision before this transaction.
@@ -41,6 +69,8 @@ impl<'a> WriteTxn<'a> {
     /// Sets `key` to `value`, with the id of a lease or [`LeaseId::NONE`]; always a change, even if it
     /// sets what is there already. Returns the change's revision.
     pub fn put(&mut self, key: Bytes, value: Bytes, lease: LeaseId) -> Revision {
+        self.counts.puts += 1;
+        self.counts.put_bytes += (key.len() + value.len()) as u64;
         let revision = self.next();
         let stamp = self.shared.index.put(&key, revision);
         let fields = Fields {
@@ -59,6 +89,7 @@ impl<'a> WriteTxn<'a> {
     /// Deletes the keys of `range` in key order and returns how many there were. Deleting nothing is no
     /// change.
     pub fn delete_range(&mut self, range: &KeyRange) -> usize {
+        self.counts.deletes += 1;
         let (first, before) = (self.next(), self.changes.len());
         let deletions = deletions(first, &mut self.changes);
         self.shared.index.delete_range(range, first, deletions);
@@ -71,12 +102,15 @@ impl<'a> WriteTxn<'a> {
         let (first, before) = (self.next(), self.changes.len());
         let deletions = deletions(first, &mut self.changes);
         self.shared.index.delete_keys(ascending, first, deletions);
-        self.changes.len() - before
+        let n_deleted = self.changes.len() - before;
+        self.counts.deletes += n_deleted as u64;
+        n_deleted
     }
 
     /// Reads as [`ReadView::range`](crate::ReadView::range) does, by default at [`WriteTxn::revision`]:
     /// the transaction's own changes are seen.
     pub fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
+        self.ranges.set(self.ranges.get() + 1);
         let snapshot = Snapshot { shared: self.shared, revision: self.revision(), pending: &self.changes };
         snapshot.range(range, options)
     }
@@ -102,7 +136,7 @@ impl<'a> WriteTxn<'a> {
             self.shared.recent.write().push(revision, rows);
             self.shared.publish(revision);
         }
-        Committed { revision, changes }
+        Committed { revision, changes, counts: Counts { ranges: self.ranges.get(), ..self.counts } }
     }
 
     fn next(&self) -> Revision {
@@ -136,4 +170,6 @@ pub struct Committed {
     pub revision: i64,
     /// Its changes by sub revision, from 0 without gaps; empty if it changed nothing.
     pub changes: Vec<Change>,
+    /// What was requested of it.
+    pub counts: Counts,
 }

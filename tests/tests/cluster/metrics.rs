@@ -2,7 +2,7 @@
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
-use ferretcd_tests::{Metrics, Program, on_every_program};
+use ferretcd_tests::{Clients, Metrics, Program, on_every_program, raw};
 
 use super::support::put;
 
@@ -120,7 +120,158 @@ async fn snapshots<P: Program>() {
     cluster.assert_equal().await;
 }
 
+/// Names, types and helps of the metrics of requests and of the key space.
+const FAMILIES: &[(&str, &str, &str)] = &[
+    (
+        "etcd_server_request_duration_seconds",
+        "histogram",
+        "Response latency distribution in seconds for each type.",
+    ),
+    (
+        "etcd_server_apply_duration_seconds",
+        "histogram",
+        "The latency distributions of v2 apply called by backend.",
+    ),
+    ("etcd_server_range_duration_seconds", "histogram", "The latency distributions of txn.Range"),
+    ("etcd_mvcc_db_open_read_transactions", "gauge", "The number of currently open read transactions"),
+    (
+        "etcd_debugging_mvcc_total_put_size_in_bytes",
+        "gauge",
+        "The total size of put kv pairs seen by this member.",
+    ),
+    (
+        "etcd_debugging_mvcc_db_compaction_last",
+        "gauge",
+        "The unix time of the last db compaction. Resets to 0 on start.",
+    ),
+    (
+        "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
+        "histogram",
+        "Bucketed histogram of index compaction pause duration.",
+    ),
+];
+
+/// One of the first buckets and the last ones, so that there are no others.
+const BUCKETS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "etcd_server_request_duration_seconds_bucket{success=\"true\",type=\"Put\",le=\"BOUND\"}",
+        &["0.001", "0.002", "4.096", "8.192", "+Inf"],
+        &["0.0005", "16.384"],
+    ),
+    (
+        "etcd_server_apply_duration_seconds_bucket{op=\"Put\",success=\"true\",version=\"v3\",le=\"BOUND\"}",
+        &["0.0001", "0.0002", "26.2144", "52.4288", "+Inf"],
+        &["0.00005", "104.8576"],
+    ),
+    (
+        "etcd_server_range_duration_seconds_bucket{success=\"true\",le=\"BOUND\"}",
+        &["0.0001", "0.0002", "26.2144", "52.4288", "+Inf"],
+        &["0.00005", "104.8576"],
+    ),
+    (
+        "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds_bucket{le=\"BOUND\"}",
+        &["0.5", "1", "2048", "4096", "+Inf"],
+        &["0.25", "8192"],
+    ),
+];
+
+/// Some requests of each kind, of which some fail.
+async fn some_requests(clients: &Clients) {
+    let mut kv = clients.kv.clone();
+    for _ in 0..3 {
+        put(clients, "key", "value").await.expect("a sole member takes puts");
+    }
+    let range =
+        |key: &str, revision| pb::RangeRequest { key: key.to_owned().into(), revision, ..Default::default() };
+    for _ in 0..2 {
+        kv.range(range("key", 0)).await.expect("it is there");
+    }
+    kv.range(range("key", 1 << 40)).await.expect_err("there is no such revision");
+    kv.range_stream(range("key", 0))
+        .await
+        .expect("it is there")
+        .into_inner()
+        .message()
+        .await
+        .expect("one message");
+    let op = |request| pb::RequestOp { request: Some(request) };
+    let get = op(pb::request_op::Request::RequestRange(range("key", 0)));
+    let only_reads = pb::TxnRequest { success: vec![get], ..Default::default() };
+    kv.txn(only_reads).await.expect("it only reads");
+    let write = pb::PutRequest { key: "other".into(), value: "1234".into(), ..Default::default() };
+    let write = op(pb::request_op::Request::RequestPut(write));
+    kv.txn(pb::TxnRequest { success: vec![write], ..Default::default() }).await.expect("it writes");
+    let delete = pb::DeleteRangeRequest { key: "other".into(), ..Default::default() };
+    kv.delete_range(delete).await.expect("it is there");
+    clients
+        .lease
+        .clone()
+        .lease_revoke(pb::LeaseRevokeRequest { id: 404 })
+        .await
+        .expect_err("it is not there");
+    let revision = put(clients, "key", "").await.expect("a sole member takes puts");
+    let compaction = pb::CompactionRequest { revision, physical: true };
+    kv.compact(compaction).await.expect("the revision is there");
+    kv.compact(compaction).await.expect_err("it is compacted");
+}
+
+/// Requests are timed by kind and outcome, and the key space says what was put and compacted.
+async fn requests<P: Program>() {
+    let cluster = Members::<P>::start(&Setup::of(1)).await;
+    has(&cluster, 0, &[one("etcd_cluster_version{cluster_version=\"3.7\"}", 1.0)]).await;
+    let before = now(&cluster, 0).await;
+    assert_eq!(before.get("etcd_debugging_mvcc_db_compaction_last"), Some(0.0));
+    some_requests(&cluster.clients(0)).await;
+    let after = now(&cluster, 0).await;
+
+    let request = |kind: &str, success: bool| {
+        format!("etcd_server_request_duration_seconds_count{{success=\"{success}\",type=\"{kind}\"}}")
+    };
+    let apply = |op: &str, success: bool| {
+        let labels = format!("op=\"{op}\",success=\"{success}\",version=\"v3\"");
+        format!("etcd_server_apply_duration_seconds_count{{{labels}}}")
+    };
+    let range = |success: bool| format!("etcd_server_range_duration_seconds_count{{success=\"{success}\"}}");
+    let key_space = |name: &str| format!("etcd_debugging_mvcc_{name}");
+    for (name, expected) in [
+        (request("Put", true), 4.0),
+        (request("Range", true), 2.0),
+        (request("Range", false), 1.0),
+        (request("ReadonlyTxn", true), 1.0),
+        (request("Txn", true), 1.0),
+        (request("DeleteRange", true), 1.0),
+        (request("Compaction", true), 2.0),
+        (request("LeaseRevoke", true), 1.0),
+        (request("Compaction", false), 0.0),
+        (apply("Put", true), 4.0),
+        (apply("Txn", true), 1.0),
+        (apply("DeleteRange", true), 1.0),
+        (apply("Compaction", true), 2.0),
+        (apply("LeaseRevoke", false), 1.0),
+        (range(true), 3.0),
+        (range(false), 1.0),
+        ("etcd_mvcc_put_total".to_owned(), 5.0),
+        ("etcd_mvcc_delete_total".to_owned(), 1.0),
+        (key_space("total_put_size_in_bytes"), 3.0 * 8.0 + 9.0 + 3.0),
+        (key_space("index_compaction_pause_duration_milliseconds_count"), 1.0),
+    ] {
+        let value = |metrics: &Metrics| metrics.get(&name).unwrap_or_default();
+        assert_eq!(value(&after) - value(&before), expected, "{name}");
+    }
+    assert!(after.get(&key_space("db_compaction_last")) > Some(1_700_000_000.0));
+    assert!(after.get("etcd_mvcc_db_open_read_transactions") >= Some(1.0));
+    for (series, bounds, absent) in BUCKETS {
+        let bucket = |bound: &&str| after.get(&series.replace("BOUND", bound)).is_some();
+        assert!(bounds.iter().all(bucket) && !absent.iter().any(bucket), "{series}");
+    }
+    let page = raw::page(&cluster.client_url(0), "/metrics").await.expect("a running member has metrics");
+    for (name, kind, help) in FAMILIES {
+        assert!(page.contains(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")), "{name}");
+    }
+}
+
 on_every_program! {
+    requests_are_timed => requests(),
     members_report_leader_and_peers => at_rest(),
     promotions_are_counted => promotions(),
     snapshots_are_counted => snapshots(),

@@ -40,3 +40,26 @@ fn readers_see_whole_commits() {
         }
     });
 }
+
+#[test]
+fn open_transactions_are_those_of_states_that_are_still_shown() {
+    let backend = Backend::in_memory();
+    let mut n_rows = 0_u64;
+    let mut commit = || {
+        let mut batch = Batch::default();
+        n_rows += 1;
+        batch.put(Bucket::Key, n_rows.to_be_bytes().to_vec(), vec![1]);
+        backend.commit(&batch).expect("memory does not fail");
+    };
+    assert_eq!(backend.open_transactions(), 1, "that of the newest state");
+    commit();
+    let views = [backend.view(), backend.view()];
+    commit();
+    assert_eq!(backend.open_transactions(), 2, "views of one state share one");
+    let rows =
+        views[0].range(Bucket::Key, (Bound::Unbounded, Bound::Unbounded)).expect("memory does not fail");
+    drop(views);
+    assert_eq!(backend.open_transactions(), 2, "rows keep it open");
+    drop(rows);
+    assert_eq!(backend.open_transactions(), 1);
+}

@@ -210,7 +210,12 @@ impl ApplyLoop {
             }
             Payload::Normal(command) => {
                 room = self.quota.room();
-                self.machine.apply(position, command, &mut turn.batch)?
+                let started = Instant::now();
+                let outcome = self.machine.apply(position, command, &mut turn.batch)?;
+                if let Some(kind) = outcome.kind {
+                    self.channels.metrics.applied(kind, &outcome.result, started.elapsed());
+                }
+                outcome
             }
             Payload::ConfChange { change } => self.change_members(position, change, turn)?,
         };
@@ -234,7 +239,7 @@ impl ApplyLoop {
 
     /// Passes an outcome on to the parts of the member that it concerns, and queues it for its proposer.
     fn settle(&mut self, outcome: Outcome, room: Option<u64>, turn: &mut Turn) {
-        let Outcome { id, revision, cost, result } = outcome;
+        let Outcome { id, revision, cost, result, .. } = outcome;
         self.channels.metrics.count(&result);
         turn.changed_members |= matches!(result, Ok(Response::Done | Response::Alarm(_)));
         match &result {
@@ -260,6 +265,7 @@ impl ApplyLoop {
     }
 
     fn finish(&mut self, mut turn: Turn) {
+        self.channels.metrics.count_operations(self.machine.take_counts());
         let applied = self.machine.applied();
         self.channels.flusher.add(&mut turn.batch, self.machine.revision(), applied);
         if turn.changed_members {

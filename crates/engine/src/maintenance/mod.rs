@@ -136,6 +136,11 @@ impl Maintenance {
         self.state.backend.size()
     }
 
+    /// Read transactions of the state file that are open.
+    pub(crate) fn open_transactions(&self) -> usize {
+        self.state.backend.open_transactions()
+    }
+
     /// The quota in force, in bytes; negative for none.
     pub fn quota_bytes(&self) -> i64 {
         self.quota.limit()

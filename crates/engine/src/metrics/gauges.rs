@@ -39,6 +39,9 @@ const GAUGES: &[(&str, &str, Read)] = &[
     ("etcd_mvcc_db_total_size_in_use_in_bytes", "The part of it in use.", |e| {
         e.maintenance().db_size().in_use as i64
     }),
+    ("etcd_mvcc_db_open_read_transactions", "The number of currently open read transactions", |e| {
+        e.maintenance().open_transactions() as i64
+    }),
     ("etcd_debugging_mvcc_keys_total", "Keys in the index.", |e| e.kv().reader().key_count() as i64),
     ("etcd_debugging_mvcc_current_revision", "The newest revision.", |e| e.kv().reader().revision()),
     ("etcd_debugging_mvcc_compact_revision", "The compacted revision.", |e| e.kv().reader().compacted()),

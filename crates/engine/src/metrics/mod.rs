@@ -3,19 +3,28 @@
 //! Counters and histograms are fed where things happen. Gauges that mirror a state are computed at each scrape, in
 //! [`gauges`].
 
+pub(crate) mod durations;
 pub(crate) mod gauges;
 
-use ferretcd_apply::{ApplyError, Response};
+use std::time::Duration;
+
+use ferretcd_apply::{ApplyError, Kind, Response};
+use ferretcd_mvcc::Counts;
 use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
 };
 
+use self::durations::{Durations, RequestKind};
+
 /// A kind of metric, and what defines one.
-trait Define: Collector + Clone + 'static {
+trait Define: Sized {
     type Definition;
 
     fn define(definition: Self::Definition) -> Result<Self, prometheus::Error>;
+
+    /// What the registry collects.
+    fn collector(&self) -> Box<dyn Collector>;
 }
 
 impl Define for IntCounter {
@@ -24,6 +33,10 @@ impl Define for IntCounter {
 
     fn define((name, help): Self::Definition) -> Result<Self, prometheus::Error> {
         Self::new(name, help)
+    }
+
+    fn collector(&self) -> Box<dyn Collector> {
+        Box::new(self.clone())
     }
 }
 
@@ -34,6 +47,10 @@ impl Define for IntCounterVec {
     fn define((name, help, label): Self::Definition) -> Result<Self, prometheus::Error> {
         Self::new(Opts::new(name, help), &[label])
     }
+
+    fn collector(&self) -> Box<dyn Collector> {
+        Box::new(self.clone())
+    }
 }
 
 impl Define for IntGauge {
@@ -42,6 +59,10 @@ impl Define for IntGauge {
 
     fn define((name, help): Self::Definition) -> Result<Self, prometheus::Error> {
         Self::new(name, help)
+    }
+
+    fn collector(&self) -> Box<dyn Collector> {
+        Box::new(self.clone())
     }
 }
 
@@ -53,11 +74,28 @@ impl Define for Histogram {
         let buckets = exponential_buckets(first, 2.0, count)?;
         Self::with_opts(HistogramOpts::new(name, help).buckets(buckets))
     }
+
+    fn collector(&self) -> Box<dyn Collector> {
+        Box::new(self.clone())
+    }
+}
+
+impl Define for Durations {
+    /// Name and help, labels, the labels of each kind, and the first bucket with their number.
+    type Definition = ((&'static str, &'static str), Vec<&'static str>, Vec<Vec<&'static str>>, (f64, usize));
+
+    fn define((name, labels, kinds, buckets): Self::Definition) -> Result<Self, prometheus::Error> {
+        Self::new(name, &labels, kinds, buckets)
+    }
+
+    fn collector(&self) -> Box<dyn Collector> {
+        Box::new(self.histograms.clone())
+    }
 }
 
 fn register<M: Define>(registry: &Registry, definition: M::Definition) -> Result<M, prometheus::Error> {
     let metric = M::define(definition)?;
-    registry.register(Box::new(metric.clone()))?;
+    registry.register(metric.collector())?;
     Ok(metric)
 }
 
@@ -139,13 +177,35 @@ metrics! {
     puts: IntCounter = ("etcd_mvcc_put_total", "Keys put.");
     deletes: IntCounter = ("etcd_mvcc_delete_total", "Ranges deleted.");
     txns: IntCounter = ("etcd_mvcc_txn_total", "Transactions.");
+    put_bytes: IntGauge = (
+        "etcd_debugging_mvcc_total_put_size_in_bytes",
+        "The total size of put kv pairs seen by this member."
+    );
+    index_pause: Histogram = (
+        "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
+        "Bucketed histogram of index compaction pause duration.", 0.5, 14
+    );
+    last_compaction: IntGauge = (
+        "etcd_debugging_mvcc_db_compaction_last",
+        "The unix time of the last db compaction. Resets to 0 on start."
+    );
+    requests: Durations = (
+        ("etcd_server_request_duration_seconds", "Response latency distribution in seconds for each type."),
+        vec!["type"], RequestKind::labels(), (0.001, 14)
+    );
+    applies: Durations = (
+        ("etcd_server_apply_duration_seconds", "The latency distributions of v2 apply called by backend."),
+        vec!["version", "op"], Kind::ALL.iter().map(|kind| vec!["v3", kind.name()]).collect(), (0.0001, 20)
+    );
+    range_times: Durations = (
+        ("etcd_server_range_duration_seconds", "The latency distributions of txn.Range"),
+        vec![], vec![vec![]], (0.0001, 20)
+    );
 }
 
 impl Metrics {
     pub(crate) fn count(&self, result: &Result<Response, ApplyError>) {
         match result {
-            Ok(Response::Put(_)) => self.puts.inc(),
-            Ok(Response::DeleteRange(_)) => self.deletes.inc(),
             Ok(Response::Txn(_)) => self.txns.inc(),
             Ok(Response::LeaseGrant { ttl, .. }) => {
                 self.leases_granted.inc();
@@ -153,12 +213,37 @@ impl Metrics {
             }
             Ok(Response::LeasesRevoked(ids)) => self.leases_revoked.inc_by(ids.len() as u64),
             Ok(
-                Response::Compaction { .. }
+                Response::Put(_)
+                | Response::DeleteRange(_)
+                | Response::Compaction { .. }
                 | Response::LeasesCheckpointed(_)
                 | Response::Alarm(_)
                 | Response::Done,
             ) => {}
             Err(_) => self.proposals_failed.inc(),
         }
+    }
+
+    /// Counts what the commands of a turn requested of the key space.
+    pub(crate) fn count_operations(&self, Counts { puts, put_bytes, deletes, ranges }: Counts) {
+        self.puts.inc_by(puts);
+        self.put_bytes.add(put_bytes as i64);
+        self.deletes.inc_by(deletes);
+        self.ranges.inc_by(ranges);
+    }
+
+    /// One command was applied. A rejection because of a compaction counts as a success, as in etcd.
+    pub(crate) fn applied(&self, kind: Kind, result: &Result<Response, ApplyError>, took: Duration) {
+        let is_success = matches!(result, Ok(_) | Err(ApplyError::Compacted { .. }));
+        self.applies.observe(kind as usize, is_success, took);
+        if let Ok(Response::Compaction { .. }) = result {
+            self.index_pause.observe(took.as_secs_f64() * 1e3);
+        }
+    }
+
+    /// One range was read.
+    pub(crate) fn range_read(&self, is_success: bool, took: Duration) {
+        self.ranges.inc();
+        self.range_times.observe(0, is_success, took);
     }
 }

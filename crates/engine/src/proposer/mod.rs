@@ -17,6 +17,8 @@ use self::replicated::ReplicatedRequest;
 use self::submissions::Submissions;
 use self::waiters::Waiters;
 use crate::channels::Channels;
+use crate::metrics::Metrics;
+use crate::metrics::durations::{RequestKind, RequestTimer};
 use crate::replies::{Reply, outcome};
 use crate::{Caller, MemberInfo, RequestError};
 
@@ -34,6 +36,7 @@ struct Inner {
     ids: RequestIds,
     waiters: Arc<Waiters>,
     submissions: Arc<Submissions>,
+    metrics: Arc<Metrics>,
     member: MemberInfo,
 }
 
@@ -41,7 +44,8 @@ impl Proposer {
     pub(crate) fn new(channels: &Channels, member: MemberInfo) -> Self {
         let ids = RequestIds::new(member.id(), member.config().boot_unix_ms);
         let (waiters, submissions) = (Arc::clone(&channels.waiters), Arc::clone(&channels.submissions));
-        Self(Arc::new(Inner { ids, waiters, submissions, member }))
+        let metrics = Arc::clone(&channels.metrics);
+        Self(Arc::new(Inner { ids, waiters, submissions, metrics, member }))
     }
 
     /// Proposes a request at once; the future waits for its response. While this member leads, the log has requests
@@ -51,8 +55,9 @@ impl Proposer {
         caller: &Caller,
         request: R,
     ) -> impl Future<Output = Result<R::Response, RequestError>> + Send + use<'a, R> {
+        let timer = self.timer::<R>();
         let submitted = self.submit(caller, request, None);
-        async { self.response::<R>(submitted).await }
+        async { self.response::<R>(timer, submitted).await }
     }
 
     /// As [`Self::propose`], for what this member may do only as the leader of `term`. The proposal is dropped when
@@ -62,8 +67,13 @@ impl Proposer {
         term: u64,
         request: R,
     ) -> impl Future<Output = Result<R::Response, RequestError>> + Send + use<'a, R> {
+        let timer = self.timer::<R>();
         let submitted = self.submit(&Caller::MEMBER, request, Some(term));
-        async { self.response::<R>(submitted).await }
+        async { self.response::<R>(timer, submitted).await }
+    }
+
+    fn timer<R: ReplicatedRequest>(&self) -> RequestTimer<'_> {
+        RequestTimer::start(&self.0.metrics.requests, RequestKind::Logged(R::KIND))
     }
 
     fn submit(
@@ -72,7 +82,7 @@ impl Proposer {
         request: impl ReplicatedRequest,
         only_in_term: Option<u64>,
     ) -> Submitted {
-        let Inner { ids, waiters, submissions, member } = &*self.0;
+        let Inner { ids, waiters, submissions, member, .. } = &*self.0;
         if member.is_stopping() {
             return Err(RequestError::Stopped);
         }
@@ -99,9 +109,21 @@ impl Proposer {
 
     async fn response<R: ReplicatedRequest>(
         &self,
+        timer: RequestTimer<'_>,
         submitted: Submitted,
     ) -> Result<R::Response, RequestError> {
-        let Reply { revision, response } = outcome(submitted?).await?;
+        let outcome = match submitted {
+            Ok(receiver) => outcome(receiver).await,
+            Err(error) => Err(error),
+        };
+        match &outcome {
+            Err(RequestError::TooManyRequests) => timer.cancel(),
+            // What the state machine rejects has gone all the way.
+            outcome => {
+                timer.end(matches!(outcome, Ok(_) | Err(RequestError::Apply(_) | RequestError::NoSpace)))
+            }
+        }
+        let Reply { revision, response } = outcome?;
         let header = self.0.member.header(revision);
         Ok(R::response(response, header).expect("the state machine responds in the kind of the request"))
     }

@@ -7,11 +7,13 @@ use ferretcd_api_proto::etcdserverpb::{
 };
 use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
-use ferretcd_apply::{Alarm, Request, Response};
+use ferretcd_apply::{Alarm, Kind, Request, Response};
 use ferretcd_base::LeaseId;
 
 /// A request that the state machine executes.
 pub(crate) trait ReplicatedRequest: Send {
+    /// What it is.
+    const KIND: Kind;
     /// What the proposer gets when it is executed.
     type Response;
 
@@ -25,6 +27,7 @@ pub(crate) trait ReplicatedRequest: Send {
 macro_rules! replicated {
     ($($kind:ident($request:ty) => $response:ty: |$outcome:pat, $header:ident| $made:expr;)*) => {$(
         impl ReplicatedRequest for $request {
+            const KIND: Kind = Kind::$kind;
             type Response = $response;
 
             fn into_request(self) -> Request {
