@@ -91,11 +91,12 @@ impl Kv for KvService {
     }
 }
 
-/// A stream keeps key order and has no filters.
+/// A stream has no explicit order but the one that it has anyway, and no filters. A sort target alone is none to etcd.
 fn check_streamable(request: &RangeRequest) -> Result<(), Untyped> {
-    let is_key_order =
-        request.sort_target == SortTarget::Key as i32 && request.sort_order != SortOrder::Descend as i32;
-    if !is_key_order {
+    let is_by_key = request.sort_target == SortTarget::Key as i32;
+    let is_default_order = request.sort_order == SortOrder::None as i32
+        || (is_by_key && request.sort_order == SortOrder::Ascend as i32);
+    if !is_default_order {
         return Err(Untyped::RangeStreamSort);
     }
     let filters = [
