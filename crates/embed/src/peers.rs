@@ -28,7 +28,7 @@ pub(crate) fn transport_config(config: &Config, tls: Option<ClientTls>) -> ferre
     let election = config.raft.election_timeout;
     ferretcd_transport::Config {
         peer_urls: url_texts(&config.advertise.peer),
-        connect: Arc::new(Dialer { tls }),
+        connect: Arc::new(Dialer { tcp: TcpConnect { source: config.peer_source }, tls }),
         dial_timeout: Duration::from_secs(1) + election,
         call_timeout: Duration::from_secs(5) + 2 * election,
         silence: SILENCE,
@@ -40,21 +40,22 @@ pub(crate) fn transport_config(config: &Config, tls: Option<ClientTls>) -> ferre
 
 /// Dials with TLS or without, as the URL says.
 struct Dialer {
+    tcp: TcpConnect,
     tls: Option<ClientTls>,
 }
 
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialer").field("has_tls", &self.tls.is_some()).finish()
+        f.debug_struct("Dialer").field("tcp", &self.tcp).field("has_tls", &self.tls.is_some()).finish()
     }
 }
 
 impl Connect for Dialer {
     fn connect(&self, url: &Uri) -> Dialing {
         if url.scheme() != Some(&Scheme::HTTPS) {
-            return TcpConnect.connect(url);
+            return self.tcp.connect(url);
         }
-        let (tls, url) = (self.tls.clone(), url.clone());
+        let (tcp, tls, url) = (self.tcp, self.tls.clone(), url.clone());
         Box::pin(async move {
             let tls = tls.ok_or_else(|| {
                 let text = format!("{url} needs certificates; give --peer-cert-file and --peer-key-file");
@@ -63,8 +64,7 @@ impl Connect for Dialer {
             let host = url.host().ok_or(io::ErrorKind::InvalidInput)?;
             // Brackets of IPv6 addresses are part of URLs only.
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            let stream = TcpStream::connect((host, url.port_u16().unwrap_or(443))).await?;
-            stream.set_nodelay(true)?;
+            let stream = tcp.open(host, url.port_u16().unwrap_or(443)).await?;
             let encrypted = tls.connect(host, stream).await.map_err(io::Error::other)?;
             Ok(Box::new(encrypted) as BoxedIo)
         })

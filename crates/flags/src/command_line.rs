@@ -208,6 +208,10 @@ mod tests {
             r#"invalid value "5" for flag -grpc-keepalive-timeout: parse error"#,
         );
         check(
+            &["--grpc-keepalive-timeout", "3000000h"],
+            r#"invalid value "3000000h" for flag -grpc-keepalive-timeout: parse error"#,
+        );
+        check(
             &["--initial-cluster-state=x"],
             r#"invalid value "x" for flag -initial-cluster-state: invalid value"#,
         );

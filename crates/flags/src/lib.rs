@@ -54,7 +54,7 @@ pub use diagnostic::SourceDiagnostic;
 pub use error::LoadError;
 pub use flag::{Flag, Section, Status};
 pub use gates::{FeatureGates, GATES, Gate, GateError, Stage};
-pub use go::{Nanos, ScalarError, go_duration, parse_bool};
+pub use go::{DurationError, Nanos, ScalarError, go_duration, parse_bool};
 pub use help::{help, usage};
 pub use load::load;
 pub use redact::{redact, redact_args};

@@ -1,9 +1,10 @@
-//! Command lines and variables without the passwords in them.
+//! Command lines and variables without the passwords and tokens in them.
 
 /// The arguments with the passwords among the values of flags replaced.
 pub fn redact_args(args: &[String]) -> Vec<String> {
-    let is_secret =
-        |flag: &str| matches!(flag.trim_start_matches('-'), "discovery-password" | "discovery-user");
+    let is_secret = |flag: &str| {
+        matches!(flag.trim_start_matches('-'), "discovery-password" | "discovery-token" | "discovery-user")
+    };
     let mut before = "";
     args.iter()
         .map(|arg| {
@@ -20,7 +21,8 @@ pub fn redact_args(args: &[String]) -> Vec<String> {
 /// The value of a flag or a variable as it may be shown.
 pub fn redact(name: &str, value: &str) -> String {
     let name = name.trim_start_matches('-').to_ascii_lowercase().replace('_', "-");
-    if name.ends_with("discovery-password") {
+    // The token admits to a cluster that is being founded.
+    if !value.is_empty() && (name.ends_with("discovery-password") || name.ends_with("discovery-token")) {
         return "********".to_owned();
     }
     match value.split_once(':') {
@@ -41,6 +43,10 @@ mod tests {
         }
         check(&["etcd", "--name", "a=b"], &["etcd", "--name", "a=b"]);
         check(&["--discovery-password", "x", "y"], &["--discovery-password", "********", "y"]);
+        check(
+            &["--discovery-token", "x", "--discovery-token="],
+            &["--discovery-token", "********", "--discovery-token="],
+        );
         check(&["-discovery-password=x=y", "z"], &["-discovery-password=********", "z"]);
         check(&["--discovery-password=x:y"], &["--discovery-password=********"]);
         check(&["--discovery-user=u:x:y", "u:x"], &["--discovery-user=u:********", "u:x"]);

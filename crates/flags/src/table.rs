@@ -236,7 +236,7 @@ pub static FLAGS: [Flag; 131] = [
     flag(Logging, "log-outputs", Set, "default", Effective,
         "Where log lines go: default (stderr), stderr, stdout, systemd/journal, or files to append to."),
     flag(Logging, "log-level", Text, "info", Effective,
-        "Least important lines to log: debug, info, warn, error, panic or fatal."),
+        "Least important lines to log: debug, info, warn (or warning), error, dpanic, panic or fatal, in any case."),
     flag(Logging, "log-format", Text, "json", Effective,
         "One JSON object per line (json), or text between tabs (console)."),
     flag(Logging, "enable-log-rotation", Bool, "false", NoEffect,

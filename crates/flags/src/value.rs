@@ -110,7 +110,7 @@ impl Kind {
             ),
             Self::Int => Value::Int(parse_int(text)?),
             Self::Bool => Value::Bool(parse_bool(text)?),
-            Self::Duration => Value::Duration(text.parse()?),
+            Self::Duration => Value::Duration(text.parse().map_err(ScalarError::from)?),
             Self::List => Value::List(split(text)),
             Self::Set | Self::Hosts => Value::List(sorted(split(text))),
             Self::Urls if text.is_empty() => self.parse_default(default),

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 
 use http::Uri;
 use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 /// A stream of bytes in both directions.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -28,11 +29,43 @@ pub trait Connect: fmt::Debug + Send + Sync + 'static {
 
 /// Dials `http://` URLs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TcpConnect;
+pub struct TcpConnect {
+    /// The address of this machine that connections come from; `None` leaves it to the system.
+    pub source: Option<IpAddr>,
+}
+
+impl TcpConnect {
+    /// Connects to a host, a name or an address, on a port. Of the addresses of a name those of the source's family are
+    /// tried, one after the other.
+    ///
+    /// # Errors
+    /// That of the last address. When there is none to try, one that says so.
+    pub async fn open(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let stream = match self.source {
+            None => TcpStream::connect((host, port)).await?,
+            Some(source) => open_from(source, host, port).await?,
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+async fn open_from(source: IpAddr, host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut result = Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no suitable address found"));
+    for address in lookup_host((host, port)).await?.filter(|address| address.is_ipv4() == source.is_ipv4()) {
+        let socket = if source.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        result = socket.connect(address).await;
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
 
 impl Connect for TcpConnect {
     fn connect(&self, url: &Uri) -> Dialing {
-        let url = url.clone();
+        let (tcp, url) = (*self, url.clone());
         Box::pin(async move {
             if url.scheme() != Some(&Scheme::HTTP) {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{url} is no http:// URL")));
@@ -40,9 +73,35 @@ impl Connect for TcpConnect {
             let host = url.host().ok_or(io::ErrorKind::InvalidInput)?;
             // Only URLs have brackets around IPv6 addresses.
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            let stream = TcpStream::connect((host, url.port_u16().unwrap_or(80))).await?;
-            stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as BoxedIo)
+            Ok(Box::new(tcp.open(host, url.port_u16().unwrap_or(80)).await?) as BoxedIo)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_come_from_the_source() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let dial = async |source: Option<&str>, host: &str| {
+            let source = source.map(|source| source.parse().expect("an address"));
+            TcpConnect { source }.open(host, port).await
+        };
+        for source in ["127.0.0.1", "127.0.0.2"] {
+            let stream = dial(Some(source), "localhost").await.expect("it listens");
+            let (_, remote) = listener.accept().await.expect("a connection waits");
+            assert_eq!(remote.ip().to_string(), source);
+            assert_eq!(stream.local_addr().expect("it is connected"), remote);
+        }
+        dial(None, "127.0.0.1").await.expect("it listens");
+        let error = dial(Some("::1"), "127.0.0.1").await.expect_err("the families differ");
+        assert_eq!(error.to_string(), "no suitable address found");
+        let error = dial(Some("192.0.2.1"), "127.0.0.1").await.expect_err("it is none of this machine's");
+        assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
     }
 }

@@ -39,7 +39,7 @@
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! let config = Config {
 //!     peer_urls: vec!["http://10.0.0.1:2380".to_owned()],
-//!     connect: Arc::new(TcpConnect),
+//!     connect: Arc::new(TcpConnect::default()),
 //!     dial_timeout: Duration::from_secs(2),
 //!     call_timeout: Duration::from_secs(7),
 //!     silence: Duration::from_secs(5),

@@ -4,6 +4,7 @@ mod security;
 mod timing;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub listen: Listen,
     /// How others reach the member.
     pub advertise: Advertise,
+    /// The address of this machine that connections to other members come from; `None` leaves it to the system.
+    pub peer_source: Option<IpAddr>,
     /// The cluster that the member belongs to.
     pub cluster: Cluster,
     /// The clock of raft.
@@ -219,6 +222,7 @@ impl Config {
                 reuse_port: false,
             },
             advertise: Advertise { peer: vec![peer.clone()], client: vec![client] },
+            peer_source: None,
             cluster: Cluster {
                 initial_cluster: [(name.clone(), vec![peer])].into(),
                 discovery: None,

@@ -75,10 +75,36 @@ fn write_decimal(f: &mut fmt::Formatter<'_>, nanos: u64, unit: u64, name: &str) 
     f.write_str(name)
 }
 
-impl FromStr for Nanos {
-    type Err = ScalarError;
+/// Why a text is not a duration. The texts are those of Go's library; flags only say `parse error`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// The text has another form, or the span is too long.
+    #[error("time: invalid duration {0:?}")]
+    Invalid(String),
+    /// A number has no unit behind it.
+    #[error("time: missing unit in duration {0:?}")]
+    MissingUnit(String),
+    /// What is behind a number is no unit.
+    #[error("time: unknown unit {unit:?} in duration {text:?}")]
+    UnknownUnit {
+        /// What is behind the number.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
+}
 
-    fn from_str(text: &str) -> Result<Self, ScalarError> {
+impl From<DurationError> for ScalarError {
+    fn from(_: DurationError) -> Self {
+        Self::Syntax
+    }
+}
+
+impl FromStr for Nanos {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, DurationError> {
+        let invalid = || DurationError::Invalid(text.to_owned());
         let (negative, mut rest) = match text.as_bytes().first() {
             Some(b'-') => (true, &text[1..]),
             Some(b'+') => (false, &text[1..]),
@@ -88,30 +114,43 @@ impl FromStr for Nanos {
             return Ok(Self(0));
         }
         if rest.is_empty() {
-            return Err(ScalarError::Syntax);
+            return Err(invalid());
         }
         let mut total: i128 = 0;
         while !rest.is_empty() {
-            let (nanos, behind) = take_term(rest)?;
+            let (nanos, behind) = take_term(rest).map_err(|problem| match problem {
+                TermError::Invalid => invalid(),
+                TermError::MissingUnit => DurationError::MissingUnit(text.to_owned()),
+                TermError::UnknownUnit(unit) => {
+                    DurationError::UnknownUnit { unit: unit.to_owned(), text: text.to_owned() }
+                }
+            })?;
             total += nanos;
             rest = behind;
             if total > i128::from(i64::MAX) {
-                return Err(ScalarError::Range);
+                return Err(invalid());
             }
         }
         Ok(Self(if negative { -(total as i64) } else { total as i64 }))
     }
 }
 
+/// What is wrong with one number and its unit.
+enum TermError<'a> {
+    Invalid,
+    MissingUnit,
+    UnknownUnit(&'a str),
+}
+
 /// Reads one number with its unit; returns its nanoseconds and what is behind it.
-fn take_term(text: &str) -> Result<(i128, &str), ScalarError> {
+fn take_term(text: &str) -> Result<(i128, &str), TermError<'_>> {
     let (whole, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let (fraction, rest) = match rest.strip_prefix('.') {
         Some(rest) => rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())),
         None => ("", rest),
     };
     if whole.is_empty() && fraction.is_empty() {
-        return Err(ScalarError::Syntax);
+        return Err(TermError::Invalid);
     }
     let (unit, rest) =
         rest.split_at(rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len()));
@@ -122,9 +161,10 @@ fn take_term(text: &str) -> Result<(i128, &str), ScalarError> {
         "s" => SECOND,
         "m" => MINUTE,
         "h" => HOUR,
-        _ => return Err(ScalarError::Syntax),
+        "" => return Err(TermError::MissingUnit),
+        unit => return Err(TermError::UnknownUnit(unit)),
     };
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| ScalarError::Range)? };
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| TermError::Invalid)? };
     // Digits finer than a nanosecond are dropped; 15 are enough for a fraction of an hour.
     let fraction = &fraction[..fraction.len().min(15)];
     let scale = 10_i128.pow(fraction.len() as u32);
@@ -164,10 +204,10 @@ mod tests {
 
     #[test]
     fn durations_parse_as_in_go() {
-        fn check(text: &str, expected: Result<i64, ScalarError>) {
-            assert_eq!(text.parse::<Nanos>().map(|nanos| nanos.0), expected, "{text}");
+        fn check(text: &str, expected: Result<i64, &str>) {
+            let parsed = text.parse::<Nanos>().map(|nanos| nanos.0).map_err(|error| error.to_string());
+            assert_eq!(parsed, expected.map_err(|error| format!("time: {error}")), "{text}");
         }
-        let syntax = Err(ScalarError::Syntax);
         check("0", Ok(0));
         check("-0", Ok(0));
         check("5m", Ok(300 * SECOND as i64));
@@ -180,16 +220,17 @@ mod tests {
         check("2µs", Ok(2_000));
         check("-1s", Ok(-(SECOND as i64)));
         check("0.0000000001s", Ok(0));
-        check("", syntax);
-        check("-", syntax);
-        check("5", syntax);
-        check("s", syntax);
-        check(".s", syntax);
-        check("5d", syntax);
-        check("5 s", syntax);
-        check("1h-5m", syntax);
-        check("3000000h", Err(ScalarError::Range));
-        check("99999999999999999999h", Err(ScalarError::Range));
+        check("", Err("invalid duration \"\""));
+        check("-", Err("invalid duration \"-\""));
+        check("5", Err("missing unit in duration \"5\""));
+        check("-5", Err("missing unit in duration \"-5\""));
+        check("s", Err("invalid duration \"s\""));
+        check(".s", Err("invalid duration \".s\""));
+        check("5d", Err("unknown unit \"d\" in duration \"5d\""));
+        check("5 s", Err("unknown unit \" s\" in duration \"5 s\""));
+        check("1h-5m", Err("unknown unit \"h-\" in duration \"1h-5m\""));
+        check("3000000h", Err("invalid duration \"3000000h\""));
+        check("99999999999999999999h", Err("invalid duration \"99999999999999999999h\""));
     }
 
     proptest! {

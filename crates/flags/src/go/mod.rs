@@ -3,7 +3,7 @@
 mod duration;
 mod scalar;
 
-pub use duration::{Nanos, format_duration as go_duration};
+pub use duration::{DurationError, Nanos, format_duration as go_duration};
 pub use scalar::ScalarError;
 pub use scalar::parse_bool;
 pub(crate) use scalar::{parse_int, parse_uint};

@@ -194,7 +194,7 @@ impl Node {
         let address = listener.local_addr().expect("it is bound");
         let config = Config {
             peer_urls: vec![format!("http://{address}")],
-            connect: Arc::new(TcpConnect),
+            connect: Arc::new(TcpConnect::default()),
             dial_timeout: Duration::from_secs(2),
             call_timeout: Duration::from_secs(5),
             silence: Duration::from_millis(600),

@@ -75,7 +75,7 @@ async fn cluster_members_come_from_the_first_url_that_responds() {
     let urls = ["no url".to_owned(), format!("http://{gone}"), format!("http://{}", node.address)];
     let fetch = |urls: &[String]| {
         let urls = urls.to_vec();
-        async move { cluster_members(Arc::new(TcpConnect), &urls, Duration::from_secs(5)).await }
+        async move { cluster_members(Arc::new(TcpConnect::default()), &urls, Duration::from_secs(5)).await }
     };
     let (cluster, members) = fetch(&urls).await.expect("the last one responds");
     assert_eq!((cluster, members[0].id, members[0].name.as_str()), (CLUSTER, MemberId(5), "recorder"));

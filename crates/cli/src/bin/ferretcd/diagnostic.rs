@@ -1,5 +1,6 @@
 //! Log lines about the configuration, kept until the log is set up.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) enum Diagnostic {
     LargeQuota { bytes: u64 },
     ShortWatchProgress { min: Duration },
     AdvertisedHost { host: String },
+    PeerSource { peer_urls: Vec<String>, source: Option<IpAddr> },
     JournalUnavailable,
     Security(SecurityDiagnostic),
 }
@@ -111,6 +113,7 @@ impl Diagnostic {
                 "the interval of progress notices is too short; using the shortest"
             ),
             Self::AdvertisedHost { host } => info!(host, "detected default host for advertise"),
+            Self::PeerSource { peer_urls, source } => log_peer_source(peer_urls, *source),
             Self::JournalUnavailable => {
                 warn!("the systemd journal can't be reached; logging to stderr instead");
             }
@@ -153,6 +156,20 @@ impl SecurityDiagnostic {
                 warn!("cipher-suites[]" = ?names, "ignoring cipher suites that are too weak to be supported");
             }
         }
+    }
+}
+
+fn log_peer_source(peer_urls: &[String], source: Option<IpAddr>) {
+    info!(
+        "advertise-peer-urls[]" = ?peer_urls,
+        "searching for a suitable member local address in AdvertisePeerURLs"
+    );
+    match source {
+        Some(source) => info!(LocalAddr = %source, "setting member local address"),
+        None => warn!(
+            "advertise-peer-urls[]" = ?peer_urls,
+            "unable to set a member local address due to lack of suitable local addresses"
+        ),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Errors of the configuration.
 
 use ferretcd_embed::TimingError;
-use ferretcd_flags::{LoadError, Nanos, ScalarError};
+use ferretcd_flags::{DurationError, LoadError, Nanos};
 use ferretcd_logging::OpenError;
 use ferretcd_membership::UrlError;
 
@@ -38,7 +38,10 @@ pub(crate) enum ConfigError {
     LogRotationOutput,
     /// `--log-rotation-config-json` is not JSON.
     #[error("improperly formatted log rotation config: {0}")]
-    LogRotationConfig(serde_json::Error),
+    LogRotationSyntax(serde_json::Error),
+    /// `--log-rotation-config-json` has a value of another type.
+    #[error("invalid log rotation config: {0}")]
+    LogRotationType(serde_json::Error),
 
     /// A listen URL has a name for a host.
     #[error("expected IP in URL for binding ({0})")]
@@ -67,7 +70,7 @@ pub(crate) enum ConfigError {
         key: String,
     },
     /// Certificates are to be made here that last no time.
-    #[error("--self-signed-cert-validity must be greater than 0")]
+    #[error("selfSignedCertValidity is invalid,it should be greater than 0")]
     SelfSignedValidity,
     /// Names that certificates may have are given in two ways.
     #[error(transparent)]
@@ -121,13 +124,11 @@ pub(crate) enum ConfigError {
     #[error("unknown auto-compaction-mode {0:?}")]
     CompactionMode(String),
     /// `auto-compaction-retention` is neither a number nor a duration.
-    #[error("error parsing CompactionRetention: {text:?}: {source}")]
-    CompactionRetention {
-        /// The value.
-        text: String,
-        /// What is wrong with it.
-        source: ScalarError,
-    },
+    #[error("error parsing CompactionRetention: {0}")]
+    CompactionRetention(DurationError),
+    /// `auto-compaction-retention` is a duration below zero.
+    #[error("error parsing CompactionRetention: negative duration {0}")]
+    CompactionRetentionNegative(Nanos),
     /// Persisting checkpoints of leases without making any.
     #[error("enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint")]
     PersistWithoutCheckpoint,
@@ -149,6 +150,12 @@ pub(crate) enum ConfigError {
         /// `tls-max-version`.
         max: String,
     },
+    /// `auth-token` is neither `simple` nor `jwt`, or its options have another form.
+    #[error("auth: invalid auth options")]
+    AuthToken,
+    /// `max-learners` is negative.
+    #[error("membership: too many learner members in cluster")]
+    MaxLearners,
     /// TLS 1.3 has fixed cipher suites.
     #[error("cipher suites cannot be configured when only TLS1.3 is enabled")]
     CipherSuites,

@@ -1,5 +1,7 @@
 //! The flags of the cluster, and how others reach the member.
 
+use std::net::IpAddr;
+
 use ferretcd_discovery::Discovery;
 use ferretcd_embed::{Advertise, Cluster, ClusterState, Listen};
 use ferretcd_flags::Settings;
@@ -37,6 +39,23 @@ pub(super) fn advertise(
         diagnostics.push(Diagnostic::AdvertisedHost { host });
     }
     advertise
+}
+
+/// The address for connections to other members: the first among the advertised ones that others could reach, if the
+/// feature gate SetMemberLocalAddr is open.
+pub(super) fn peer_source(
+    settings: &Settings,
+    peer_urls: &[Url],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<IpAddr> {
+    if !settings.gates("feature-gates").is_enabled("SetMemberLocalAddr") {
+        return None;
+    }
+    let addresses = peer_urls.iter().filter_map(|url| url.host().parse::<IpAddr>().ok());
+    let source = addresses.into_iter().find(|address| !address.is_loopback() && !address.is_unspecified());
+    let peer_urls = peer_urls.iter().map(|url| url.as_str().to_owned()).collect();
+    diagnostics.push(Diagnostic::PeerSource { peer_urls, source });
+    source
 }
 
 fn is_default(urls: &[Url], default: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ferretcd_embed::AutoCompaction;
-use ferretcd_flags::{Nanos, ScalarError};
+use ferretcd_flags::Nanos;
 
 use crate::error::ConfigError;
 
@@ -16,7 +16,7 @@ pub(super) fn auto_compaction(mode: &str, retention: &str) -> Result<AutoCompact
             _ => ConfigError::CompactionMode(mode.to_owned()),
         });
     }
-    let number = retention.parse::<u64>().ok();
+    let number = retention.parse::<i64>().ok().and_then(|number| u64::try_from(number).ok());
     let nanos = match (mode, number) {
         (_, None) if retention.is_empty() => 0,
         ("periodic", Some(hours)) => hours.saturating_mul(3_600_000_000_000),
@@ -32,9 +32,8 @@ pub(super) fn auto_compaction(mode: &str, retention: &str) -> Result<AutoCompact
 
 /// The nanoseconds of a duration that is not negative.
 fn parse_duration(text: &str) -> Result<u64, ConfigError> {
-    let error = |source| ConfigError::CompactionRetention { text: text.to_owned(), source };
-    let nanos: Nanos = text.parse().map_err(error)?;
-    u64::try_from(nanos.0).map_err(|_| error(ScalarError::Range))
+    let nanos: Nanos = text.parse().map_err(ConfigError::CompactionRetention)?;
+    u64::try_from(nanos.0).map_err(|_| ConfigError::CompactionRetentionNegative(nanos))
 }
 
 #[cfg(test)]
@@ -66,7 +65,13 @@ mod tests {
         }
         check("", "0", "undefined auto-compaction-mode");
         check("x", "0", "unknown auto-compaction-mode \"x\"");
-        check("periodic", "x", "error parsing CompactionRetention: \"x\": parse error");
-        check("periodic", "-1h", "error parsing CompactionRetention: \"-1h\": value out of range");
+        check("periodic", "x", "error parsing CompactionRetention: time: invalid duration \"x\"");
+        check("revision", "-1", "error parsing CompactionRetention: time: missing unit in duration \"-1\"");
+        check(
+            "periodic",
+            "5d",
+            "error parsing CompactionRetention: time: unknown unit \"d\" in duration \"5d\"",
+        );
+        check("periodic", "-1h", "error parsing CompactionRetention: negative duration -1h0m0s");
     }
 }

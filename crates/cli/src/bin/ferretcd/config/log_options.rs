@@ -2,6 +2,7 @@
 
 use ferretcd_flags::Settings;
 use ferretcd_logging::{Format, LogOptions, Output};
+use serde::Deserialize;
 
 use crate::error::ConfigError;
 
@@ -36,13 +37,29 @@ pub(crate) fn log_options(settings: &Settings) -> Result<LogOptions, ConfigError
     })
 }
 
+/// How log files are rotated in etcd.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only the types are checked")]
+struct Rotation {
+    filename: Option<String>,
+    maxsize: Option<i64>,
+    maxage: Option<i64>,
+    maxbackups: Option<i64>,
+    localtime: Option<bool>,
+    compress: Option<bool>,
+}
+
 fn check_rotation(outputs: &[String], config: &str) -> Result<(), ConfigError> {
     let files =
         outputs.iter().filter(|output| !matches!(&***output, "default" | "stderr" | "stdout")).count();
     if files > 1 || (files == 0 && outputs.len() <= 1) {
         return Err(ConfigError::LogRotationOutput);
     }
-    serde_json::from_str::<serde_json::Map<_, _>>(config).map(drop).map_err(ConfigError::LogRotationConfig)
+    match serde_json::from_str::<Option<Rotation>>(config) {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_data() => Err(ConfigError::LogRotationType(error)),
+        Err(error) => Err(ConfigError::LogRotationSyntax(error)),
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +133,11 @@ mod tests {
             &["--enable-log-rotation", "--log-outputs=/a", "--log-rotation-config-json={"],
             "improperly formatted log rotation config: EOF while parsing an object at line 1 column 1",
         );
+        check(
+            &["--enable-log-rotation", "--log-outputs=/a", r#"--log-rotation-config-json={"maxsize": "x"}"#],
+            "invalid log rotation config: invalid type: string \"x\", expected i64 at line 1 column 15",
+        );
         assert!(options(&["--enable-log-rotation", "--log-outputs=stderr,/a"]).is_ok());
+        assert!(options(&["--log-rotation-config-json={"]).is_ok());
     }
 }

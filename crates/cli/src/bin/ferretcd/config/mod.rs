@@ -13,5 +13,8 @@ mod timing;
 #[cfg(test)]
 mod file_tests;
 
+#[cfg(test)]
+pub(crate) use translate::tests::config as test_config;
+
 pub(crate) use log_options::log_options;
 pub(crate) use translate::{ProgramConfig, translate};

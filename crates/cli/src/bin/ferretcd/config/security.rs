@@ -253,7 +253,7 @@ mod tests {
         check_error(&["--cipher-suites=TLS_MADE_UP"], "unexpected TLS cipher suite \"TLS_MADE_UP\"");
         check_error(
             &["--auto-tls", "--self-signed-cert-validity=0"],
-            "--self-signed-cert-validity must be greater than 0",
+            "selfSignedCertValidity is invalid,it should be greater than 0",
         );
     }
 

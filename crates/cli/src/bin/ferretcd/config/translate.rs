@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use ferretcd_embed::{Compaction, Config, Http, Limits, Listen, Storage, Warnings};
 use ferretcd_engine::CorruptionChecks;
-use ferretcd_flags::{FeatureGates, Settings};
+use ferretcd_flags::Settings;
 
 use super::check::check;
-use super::cluster::{advertise, cluster};
+use super::cluster::{advertise, cluster, peer_source};
 use super::compaction::auto_compaction;
 use super::security::security;
 use super::timing::raft;
@@ -21,7 +21,7 @@ const WATCH_PROGRESS_MIN: Duration = Duration::from_millis(100);
 pub(crate) struct ProgramConfig {
     pub(crate) server: Config,
     /// As they were given, for the log. What is behind them is in `server`.
-    pub(crate) feature_gates: FeatureGates,
+    pub(crate) settings: Settings,
     /// Threads of the async runtime; `None` lets the program choose.
     pub(crate) worker_threads: Option<usize>,
 }
@@ -38,6 +38,7 @@ pub(crate) fn translate(
     let name = settings.text("name");
     let listen = listen(settings);
     let advertise = advertise(settings, &listen, host, diagnostics);
+    let peer_source = peer_source(settings, &advertise.peer, diagnostics);
     let cluster = cluster(settings, &name, &advertise.peer)?;
     let security = security(settings, &listen, diagnostics)?;
     let feature_gates = settings.gates("feature-gates");
@@ -51,6 +52,7 @@ pub(crate) fn translate(
         wal_dir: Some(settings.text("wal-dir")).filter(|text| !text.is_empty()).map(Into::into),
         listen,
         advertise,
+        peer_source,
         cluster,
         raft: raft(settings),
         storage: storage(settings, diagnostics),
@@ -81,7 +83,7 @@ pub(crate) fn translate(
         diagnostics.push(Diagnostic::DefaultDataDir { path: server.data_dir.clone() });
     }
     let worker_threads = to_usize(settings.uint("worker-threads"));
-    Ok(ProgramConfig { server, feature_gates, worker_threads })
+    Ok(ProgramConfig { server, settings: settings.clone(), worker_threads })
 }
 
 fn listen(settings: &Settings) -> Listen {
@@ -173,7 +175,7 @@ fn to_usize(number: u64) -> Option<usize> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::ffi::OsString;
 
     use ferretcd_flags::{Command, parse_command_line};
@@ -240,6 +242,24 @@ pub(super) mod tests {
         check("--watch-progress-notify-interval=3s", Duration::from_secs(3), false);
         check("--watch-progress-notify-interval=100ms", WATCH_PROGRESS_MIN, false);
         check("--watch-progress-notify-interval=1ms", WATCH_PROGRESS_MIN, true);
+    }
+
+    #[test]
+    fn connections_to_members_come_from_the_first_address_that_is_advertised() {
+        fn check(urls: &str, expected: Option<&str>) {
+            let flags =
+                [&format!("--initial-advertise-peer-urls={urls}"), "--feature-gates=SetMemberLocalAddr=true"];
+            let (config, diagnostics) = try_config(&flags).unwrap();
+            let source = config.server.peer_source;
+            assert_eq!(source.map(|address| address.to_string()).as_deref(), expected, "{urls}");
+            let peer_urls = urls.split(',').map(str::to_owned).collect();
+            assert!(diagnostics.contains(&Diagnostic::PeerSource { peer_urls, source }), "{diagnostics:?}");
+            assert_eq!(self::config(&flags[..1]).server.peer_source, None, "{urls}");
+        }
+        check("http://10.0.0.1:1", Some("10.0.0.1"));
+        check("http://0.0.0.0:1,http://10.0.0.2:1,http://127.0.0.1:1", Some("10.0.0.2"));
+        check("http://[::1]:1,http://[fd00::1]:1,http://a.example:1", Some("fd00::1"));
+        check("http://a.example:1,http://localhost:1", None);
     }
 
     #[test]
