@@ -18,7 +18,8 @@ use crate::files::{Authorities, KeyFiles};
 use crate::protocol::Protocol;
 use crate::rejected::{HandshakeError, explain};
 use crate::reload::Reloader;
-use crate::verify_server::ServerVerifier;
+use crate::verifier::{Check, Verifier};
+use crate::x509::Usage;
 
 /// Which servers to trust, and which certificate to present. The default trusts the system's authorities and has no
 /// certificate.
@@ -47,6 +48,7 @@ pub type ClientStream<IO> = tokio_rustls::client::TlsStream<IO>;
 #[derive(Clone)]
 pub struct ClientTls {
     library: Arc<rustls::ClientConfig>,
+    verifier: Arc<Verifier>,
     server_name: Option<String>,
 }
 
@@ -83,11 +85,12 @@ impl ClientTls {
             true => None,
             false => Some(Authorities::load(config.trusted_ca.as_deref())?),
         };
-        let verifier = ServerVerifier::new(authorities, config.allowed, Arc::clone(&provider))?;
+        let allowed = config.allowed;
+        let verifier = Arc::new(Verifier { usage: Usage::Server, authorities, allowed, revoked: None });
         let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_protocol_versions(&config.protocol.versions());
         let builder = builder.map_err(|error| Error::Settings(error.to_string()))?;
-        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        let builder = builder.dangerous().with_custom_certificate_verifier(Check::new(Arc::clone(&verifier)));
         let mut library = match config.files {
             Some(files) => {
                 let certificate = Reloader::new(files.paths(), move || files.load(&provider))?;
@@ -98,7 +101,7 @@ impl ClientTls {
         library.alpn_protocols = config.alpn;
         // A server has to prove itself for each connection.
         library.resumption = Resumption::disabled();
-        Ok(Self { library: Arc::new(library), server_name: config.server_name })
+        Ok(Self { library: Arc::new(library), verifier, server_name: config.server_name })
     }
 
     /// Does the handshake with a server that was reached as `host`, a name or an address without port. Takes as long
@@ -113,10 +116,13 @@ impl ClientTls {
         let name = self.server_name.as_deref().unwrap_or(host);
         let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         let name = ServerName::try_from(name.to_owned()).map_err(|_| ConnectError::Host(host.to_owned()))?;
-        let connected = TlsConnector::from(Arc::clone(&self.library)).connect(name, io).await;
+        let check = Check::new(Arc::clone(&self.verifier));
+        let mut library = rustls::ClientConfig::clone(&self.library);
+        library.dangerous().set_certificate_verifier(Arc::clone(&check) as Arc<_>);
+        let connected = TlsConnector::from(Arc::new(library)).connect(name, io).await;
         connected.map_err(|error: io::Error| ConnectError::Handshake {
             host: host.to_owned(),
-            error: explain(error).0,
+            error: check.take_refusal().unwrap_or_else(|| explain(error)),
         })
     }
 }

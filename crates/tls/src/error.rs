@@ -24,14 +24,6 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A section of a PEM file is damaged.
-    #[error("read {path:?} as PEM: {fault}; write the file anew")]
-    Pem {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        fault: &'static str,
-    },
     /// A file has no certificate.
     #[error("find a certificate in {0:?}: it needs a PEM section CERTIFICATE")]
     NoCertificate(PathBuf),
@@ -120,7 +112,6 @@ impl Error {
         match self {
             Self::Read { path, .. }
             | Self::Write { path, .. }
-            | Self::Pem { path, .. }
             | Self::NoCertificate(path)
             | Self::Certificate { path, .. }
             | Self::NoKey(path)

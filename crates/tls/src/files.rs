@@ -2,17 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rustls::InconsistentKeys;
-use rustls::RootCertStore;
+use rustls::DistinguishedName;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::error::Error;
-use crate::identity::is_out_of_date;
+use crate::pem::{Section, sections};
+use crate::x509::{Certificate, Pool};
 
 /// A certificate and its key, both in PEM. The certificate's file may go on with the certificates between it and
 /// the authority.
@@ -31,11 +29,10 @@ impl KeyFiles {
 
     /// Reads both and checks that they belong together.
     pub(crate) fn load(&self, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
-        let chain = certificates(&self.cert)?;
-        if chain.is_empty() {
-            return Err(Error::NoCertificate(self.cert.clone()));
-        }
-        if is_out_of_date(&chain[0], UnixTime::now()) {
+        let chain = chain(&self.cert)?;
+        let own = chain.first().ok_or_else(|| Error::NoCertificate(self.cert.clone()))?;
+        let own = parse(&self.cert, own)?;
+        if own.is_out_of_date(i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX)) {
             // Whether that matters is up to the other side: it may have another clock, or not check it.
             tracing::warn!("cert-file" = %self.cert.display(), "certificate has expired or is not valid yet");
         }
@@ -44,14 +41,10 @@ impl KeyFiles {
             .key_provider
             .load_private_key(key)
             .map_err(|error| Error::Key { path: self.key.clone(), fault: error.to_string() })?;
-        let certified = CertifiedKey::new(chain, key);
-        match certified.keys_match() {
-            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-            Err(rustls::Error::InconsistentKeys(_)) => {
-                Err(Error::KeyMismatch { cert: self.cert.clone(), key: self.key.clone() })
-            }
-            Err(error) => Err(Error::Certificate { path: self.cert.clone(), fault: error.to_string() }),
+        if key.public_key().is_some_and(|public| public.as_ref() != &*own.key_info) {
+            return Err(Error::KeyMismatch { cert: self.cert.clone(), key: self.key.clone() });
         }
+        Ok(CertifiedKey::new(chain, key))
     }
 }
 
@@ -59,40 +52,38 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|source| Error::Read { path: path.into(), source })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let text = read(path)?;
-    CertificateDer::pem_slice_iter(&text).map(|it| it.map_err(|error| pem_error(path, &error))).collect()
+fn parse(path: &Path, der: &[u8]) -> Result<Certificate, Error> {
+    Certificate::read_one(der)
+        .map_err(|fault| Error::Certificate { path: path.into(), fault: fault.to_string() })
 }
 
+/// The certificate of a file and those that follow it, in their order.
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let sections = sections(&read(path)?).into_iter();
+    Ok(sections.filter(|it| it.label == "CERTIFICATE").map(|it| it.bytes.into()).collect())
+}
+
+/// The first private key of a file. Its form is found by trying, since labels are often wrong.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
     let text = read(path)?;
-    let found = PrivateKeyDer::from_pem_slice(&text);
+    let is_key = |it: &Section| it.label == "PRIVATE KEY" || it.label.ends_with(" PRIVATE KEY");
+    let Some(section) = sections(&text).into_iter().find(is_key) else {
+        return Err(Error::NoKey(path.into()));
+    };
     let is_encrypted = || text.windows(9).any(|window| window == b"ENCRYPTED");
-    match found {
+    match PrivateKeyDer::try_from(section.bytes) {
         Ok(key) => Ok(key),
         Err(_) if is_encrypted() => Err(Error::EncryptedKey(path.into())),
-        Err(pem::Error::NoItemsFound) => Err(Error::NoKey(path.into())),
-        Err(error) => Err(pem_error(path, &error)),
+        Err(fault) => Err(Error::Key { path: path.into(), fault: fault.to_owned() }),
     }
-}
-
-/// The library's words would show lines of the file, which may be a key.
-pub(crate) fn pem_error(path: &Path, error: &pem::Error) -> Error {
-    let fault = match error {
-        pem::Error::MissingSectionEnd { .. } => "a section does not end",
-        pem::Error::IllegalSectionStart { .. } => "a line that begins a section is malformed",
-        pem::Error::Base64Decode(_) => "a section is not in base64",
-        _ => "it is no PEM file",
-    };
-    Error::Pem { path: path.into(), fault }
 }
 
 /// The authorities that sign certificates.
 #[derive(Debug)]
 pub(crate) struct Authorities {
-    pub(crate) roots: Arc<RootCertStore>,
-    /// The certificates themselves. One that is trusted as an authority is accepted as a peer's own, too.
-    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    pub(crate) pool: Pool,
+    /// Their names, for clients with several certificates; none if they are those of the system, which are too many.
+    pub(crate) names: Vec<DistinguishedName>,
 }
 
 impl Authorities {
@@ -104,33 +95,30 @@ impl Authorities {
         }
     }
 
+    /// Every section of the file has to be a certificate, whatever it is called.
     fn of_file(path: &Path) -> Result<Self, Error> {
-        let certificates = certificates(path)?;
-        if certificates.is_empty() {
+        let mut pool = Pool::default();
+        for section in sections(&read(path)?) {
+            pool.add(parse(path, &section.bytes)?);
+        }
+        if pool.is_empty() {
             return Err(Error::NoAuthority(path.into()));
         }
-        let mut roots = RootCertStore::empty();
-        for certificate in &certificates {
-            roots
-                .add(certificate.clone())
-                .map_err(|error| Error::Certificate { path: path.into(), fault: error.to_string() })?;
-        }
-        Ok(Self { roots: Arc::new(roots), certificates })
+        let names = pool.subjects().map(|subject| DistinguishedName::from(subject.to_vec())).collect();
+        Ok(Self { pool, names })
     }
 
     fn of_system() -> Result<Self, Error> {
         let found = rustls_native_certs::load_native_certs();
-        let mut roots = RootCertStore::empty();
-        // Some systems have a few that the library can't use.
-        let (n_used, _) = roots.add_parsable_certificates(found.certs);
-        if n_used == 0 {
+        let mut pool = Pool::default();
+        // Some systems have a few that are no certificates.
+        for certificate in found.certs.iter().filter_map(|der| Certificate::read_one(der).ok()) {
+            pool.add(certificate);
+        }
+        if pool.is_empty() {
             let fault = found.errors.first().map_or_else(|| "it has none".to_owned(), ToString::to_string);
             return Err(Error::NoSystemAuthority(fault));
         }
-        Ok(Self { roots: Arc::new(roots), certificates: Vec::new() })
-    }
-
-    pub(crate) fn has(&self, certificate: &CertificateDer<'_>) -> bool {
-        self.certificates.iter().any(|it| it.as_ref() == certificate.as_ref())
+        Ok(Self { pool, names: Vec::new() })
     }
 }

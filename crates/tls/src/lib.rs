@@ -9,11 +9,13 @@
 //! * [`Reloader`]: the newest version of what is in some files.
 //! * [`self_signed`]: a certificate made here, for encryption without an authority.
 //!
+//! Certificates are verified by the rules of Go, whose library etcd uses, and rejected with its words.
+//!
 //! Invariants:
 //!
 //! * Certificate, key and list of revoked certificates are checked for changes in each handshake, so that they can be
 //!   exchanged under a running server. A new version that can't be used is logged, and the old one stays in force.
-//!   The authorities are those of the start.
+//!   The authorities are those of the start; whether they are still good is judged in each handshake.
 //! * Nothing is kept from one connection to the next: every connection has its certificate checked.
 //! * A certificate that does not pass has its connection ended, with the reason in a [`Rejected`].
 //! * Bytes of a file or of the network never panic.
@@ -42,15 +44,15 @@ mod server;
 
 mod auto;
 mod files;
+mod pem;
 mod reload;
 
 mod allowed;
 mod identity;
-mod names;
 mod remote;
 mod revoked;
-mod verify_client;
-mod verify_server;
+mod verifier;
+mod x509;
 
 mod error;
 mod named;

@@ -5,10 +5,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
+use rustls::{AlertDescription, InvalidMessage};
 use tracing::{debug, warn};
 
 use crate::identity::PeerIdentity;
+use crate::x509::{Malformed, SignatureFault, Usage};
 
 /// Why a handshake failed.
 ///
@@ -51,6 +52,18 @@ pub enum HandshakeError {
         /// What went wrong when the names were looked up; empty if nothing did.
         fault: String,
     },
+    /// A certificate of the other side can't be read.
+    #[error("tls: failed to parse {0}")]
+    Malformed(String),
+    /// No authority vouches for the certificate.
+    #[error("tls: failed to verify certificate: {0}")]
+    Untrusted(String),
+    /// The certificate has a key that can't be used.
+    #[error("tls: {0}")]
+    Key(String),
+    /// The other side does not have the key of its certificate.
+    #[error("tls: {0}")]
+    Signature(String),
     /// The other side has ended the handshake, for this reason.
     #[error("remote error: tls: {0}")]
     Alert(String),
@@ -60,6 +73,51 @@ pub enum HandshakeError {
     /// The connection broke.
     #[error("{0}")]
     Io(io::Error),
+}
+
+/// Whose certificate it is makes a difference in some of Go's words.
+impl HandshakeError {
+    pub(crate) fn malformed(usage: Usage, fault: &Malformed) -> Self {
+        let what = match usage {
+            Usage::Client => "client certificate",
+            Usage::Server => "certificate from server",
+        };
+        Self::Malformed(format!("{what}: {fault}"))
+    }
+
+    pub(crate) fn large_key(usage: Usage, bits_max: usize) -> Self {
+        let side = side(usage);
+        Self::Key(format!("{side} sent certificate containing RSA key larger than {bits_max} bits"))
+    }
+
+    pub(crate) fn key(usage: Usage, kind: &str) -> Self {
+        Self::Key(match usage {
+            Usage::Client => {
+                format!("client certificate contains an unsupported public key of type {kind}")
+            }
+            Usage::Server => {
+                format!("server's certificate contains an unsupported type of public key: {kind}")
+            }
+        })
+    }
+
+    pub(crate) fn signature(usage: Usage, fault: &SignatureFault) -> Self {
+        Self::Signature(format!("invalid signature by the {} certificate: {fault}", side(usage)))
+    }
+
+    pub(crate) fn scheme(usage: Usage) -> Self {
+        Self::Signature(match usage {
+            Usage::Client => "client certificate used with invalid signature algorithm".to_owned(),
+            Usage::Server => "certificate used with invalid signature algorithm".to_owned(),
+        })
+    }
+}
+
+fn side(usage: Usage) -> &'static str {
+    match usage {
+        Usage::Client => "client",
+        Usage::Server => "server",
+    }
 }
 
 fn list(addresses: &[IpAddr]) -> String {
@@ -130,87 +188,54 @@ impl Rejected {
     }
 }
 
-/// What a verifier has against a certificate that is genuine.
-#[derive(Clone, Debug)]
-pub(crate) enum Objection {
-    NotAllowed,
-    /// With the number in hexadecimal.
-    Revoked(String),
-}
-
-impl Objection {
-    /// The objection as the library's error, which brings it to where the handshake ends.
-    pub(crate) fn to(self, identity: PeerIdentity) -> rustls::Error {
-        let objected = Objected { objection: self, identity: Arc::new(identity) };
-        CertificateError::Other(OtherError(Arc::new(objected))).into()
-    }
-}
-
-/// An objection and the names in the certificate.
-#[derive(Debug)]
-struct Objected {
-    objection: Objection,
-    identity: Arc<PeerIdentity>,
-}
-
-impl fmt::Display for Objected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason().fmt(f)
-    }
-}
-
-impl std::error::Error for Objected {}
-
-impl Objected {
-    fn reason(&self) -> HandshakeError {
-        match &self.objection {
-            Objection::NotAllowed => HandshakeError::NotAllowed,
-            Objection::Revoked(serial) => HandshakeError::Revoked(serial.clone()),
-        }
-    }
-}
-
-/// Why a handshake failed, and the identity of the other side if it is known.
-pub(crate) fn explain(error: io::Error) -> (HandshakeError, Option<Arc<PeerIdentity>>) {
+/// Why a handshake failed, as the TLS library says it.
+pub(crate) fn explain(error: io::Error) -> HandshakeError {
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        return (HandshakeError::Closed, None);
+        return HandshakeError::Closed;
     }
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return (HandshakeError::Io(error), None);
-    };
-    let reason = match tls {
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => HandshakeError::NotTls,
-        rustls::Error::NoCertificatesPresented => HandshakeError::NoCertificate,
-        rustls::Error::AlertReceived(alert) => HandshakeError::Alert(alert_text(*alert)),
-        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
-            if let Some(objected) = inner.downcast_ref::<Objected>() {
-                return (objected.reason(), Some(Arc::clone(&objected.identity)));
-            }
-            HandshakeError::Tls(tls.clone())
-        }
-        _ => HandshakeError::Tls(tls.clone()),
-    };
-    (reason, None)
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => HandshakeError::NotTls,
+        Some(rustls::Error::NoCertificatesPresented) => HandshakeError::NoCertificate,
+        Some(rustls::Error::AlertReceived(alert)) => HandshakeError::Alert(alert_text(*alert)),
+        Some(tls) => HandshakeError::Tls(tls.clone()),
+        None => HandshakeError::Io(error),
+    }
 }
 
-/// Go's words for the alerts that occur.
+/// Go's words for alerts.
 fn alert_text(alert: AlertDescription) -> String {
+    use AlertDescription as Alert;
     let text = match alert {
-        AlertDescription::HandshakeFailure => "handshake failure",
-        AlertDescription::BadCertificate => "bad certificate",
-        AlertDescription::UnsupportedCertificate => "unsupported certificate",
-        AlertDescription::CertificateRevoked => "revoked certificate",
-        AlertDescription::CertificateExpired => "expired certificate",
-        AlertDescription::CertificateUnknown => "unknown certificate",
-        AlertDescription::UnknownCA => "unknown certificate authority",
-        AlertDescription::AccessDenied => "access denied",
-        AlertDescription::DecryptError => "error decrypting message",
-        AlertDescription::ProtocolVersion => "protocol version not supported",
-        AlertDescription::InternalError => "internal error",
-        AlertDescription::UserCanceled => "user canceled",
-        AlertDescription::CertificateRequired => "certificate required",
-        AlertDescription::NoApplicationProtocol => "no application protocol",
-        other => return format!("{other:?}"),
+        Alert::CloseNotify => "close notify",
+        Alert::UnexpectedMessage => "unexpected message",
+        Alert::BadRecordMac => "bad record MAC",
+        Alert::DecryptionFailed => "decryption failed",
+        Alert::RecordOverflow => "record overflow",
+        Alert::DecompressionFailure => "decompression failure",
+        Alert::HandshakeFailure => "handshake failure",
+        Alert::BadCertificate => "bad certificate",
+        Alert::UnsupportedCertificate => "unsupported certificate",
+        Alert::CertificateRevoked => "revoked certificate",
+        Alert::CertificateExpired => "expired certificate",
+        Alert::CertificateUnknown => "unknown certificate",
+        Alert::IllegalParameter => "illegal parameter",
+        Alert::UnknownCA => "unknown certificate authority",
+        Alert::AccessDenied => "access denied",
+        Alert::DecodeError => "error decoding message",
+        Alert::DecryptError => "error decrypting message",
+        Alert::ExportRestriction => "export restriction",
+        Alert::ProtocolVersion => "protocol version not supported",
+        Alert::InsufficientSecurity => "insufficient security level",
+        Alert::InternalError => "internal error",
+        Alert::InappropriateFallback => "inappropriate fallback",
+        Alert::UserCanceled => "user canceled",
+        Alert::NoRenegotiation => "no renegotiation",
+        Alert::MissingExtension => "missing extension",
+        Alert::UnsupportedExtension => "unsupported extension",
+        Alert::UnrecognisedName => "unrecognized name",
+        Alert::CertificateRequired => "certificate required",
+        Alert::NoApplicationProtocol => "no application protocol",
+        other => return format!("alert({})", u8::from(other)),
     };
     text.to_owned()
 }

@@ -3,13 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use rustls_pki_types::CertificateRevocationListDer;
-use rustls_pki_types::pem::PemObject;
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
-
 use crate::error::Error;
-use crate::files::{pem_error, read};
-use crate::identity::without_zeros;
+use crate::files::read;
+use crate::pem::sections;
+use crate::x509::revoked_serials;
 
 /// The numbers on a list of revoked certificates. As in etcd neither the list's issuer nor its age matters, and
 /// its signature is not checked: write access to the file suffices.
@@ -24,26 +21,24 @@ impl Revoked {
             revoked.add(path, &bytes)?;
             return Ok(revoked);
         }
-        let mut n_lists = 0;
-        for list in CertificateRevocationListDer::pem_slice_iter(&bytes) {
-            revoked.add(path, &list.map_err(|error| pem_error(path, &error))?)?;
-            n_lists += 1;
-        }
-        match n_lists {
+        let lists: Vec<_> = sections(&bytes).into_iter().filter(|it| it.label == "X509 CRL").collect();
+        if lists.is_empty() {
             // To read another file as an empty list would accept every certificate.
-            0 => Err(Error::RevocationList { path: path.into(), fault: "no section is X509 CRL".to_owned() }),
-            _ => Ok(revoked),
+            return Err(Error::RevocationList {
+                path: path.into(),
+                fault: "no section is X509 CRL".to_owned(),
+            });
         }
+        for list in lists {
+            revoked.add(path, &list.bytes)?;
+        }
+        Ok(revoked)
     }
 
     fn add(&mut self, path: &Path, der: &[u8]) -> Result<(), Error> {
-        let error = |fault: String| Error::RevocationList { path: path.into(), fault };
-        let (rest, list) =
-            CertificateRevocationList::from_der(der).map_err(|fault| error(fault.to_string()))?;
-        if !rest.is_empty() {
-            return Err(error("something follows the list".to_owned()));
-        }
-        let serials = list.iter_revoked_certificates().map(|it| without_zeros(it.raw_serial()).into());
+        let serials = revoked_serials(der);
+        let serials =
+            serials.map_err(|fault| Error::RevocationList { path: path.into(), fault: fault.to_string() })?;
         self.0.extend(serials);
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::crypto::CryptoProvider;
 use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,7 +23,8 @@ use crate::rejected::{HandshakeError, Rejected, Side, explain};
 use crate::reload::Reloader;
 use crate::remote::{self, LOOKUPS_MAX};
 use crate::revoked::Revoked;
-use crate::verify_client::ClientVerifier;
+use crate::verifier::{Check, Verifier};
+use crate::x509::Usage;
 
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,7 +98,12 @@ pub struct Accepted<IO> {
 pub struct ServerTls(Arc<Inner>);
 
 struct Inner {
-    library: Arc<rustls::ServerConfig>,
+    provider: Arc<CryptoProvider>,
+    protocol: Protocol,
+    certificate: Arc<Shown>,
+    alpn: Vec<Vec<u8>>,
+    /// `None` if no certificate is requested.
+    verifier: Option<Arc<Verifier>>,
     handshake_timeout: Duration,
     /// One permit for each handshake under way.
     permits: Semaphore,
@@ -120,31 +127,32 @@ impl ServerTls {
         let provider = config.protocol.provider();
         let (files, keys) = (config.files, Arc::clone(&provider));
         let certificate = Reloader::new(files.paths(), move || files.load(&keys))?;
-        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_protocol_versions(&config.protocol.versions());
-        let builder = builder.map_err(|error| Error::Settings(error.to_string()))?;
-        let builder = if config.client_cert_auth || config.trusted_ca.is_some() {
+        let verifier = if config.client_cert_auth || config.trusted_ca.is_some() {
             let authorities = Authorities::load(config.trusted_ca.as_deref())?;
             let revoked =
                 config.revoked.map(|path| Reloader::new(vec![path.clone()], move || Revoked::load(&path)));
-            let revoked = revoked.transpose()?;
-            let verifier = ClientVerifier::new(authorities, config.allowed, revoked, provider)?;
-            builder.with_client_cert_verifier(Arc::new(verifier))
+            Some(Arc::new(Verifier {
+                usage: Usage::Client,
+                authorities: Some(authorities),
+                allowed: config.allowed,
+                revoked: revoked.transpose()?,
+            }))
         } else {
-            builder.with_no_client_auth()
+            None
         };
-        let mut library = builder.with_cert_resolver(Arc::new(Shown(certificate)));
-        library.alpn_protocols = config.alpn;
-        // A resumed session would keep what was revoked meanwhile, and etcd's clients resume none.
-        library.session_storage = Arc::new(NoServerSessionStorage {});
-        library.send_tls13_tickets = 0;
-        Ok(Self(Arc::new(Inner {
-            library: Arc::new(library),
+        let inner = Inner {
+            provider,
+            protocol: config.protocol,
+            certificate: Arc::new(Shown(certificate)),
+            alpn: config.alpn,
+            verifier,
             handshake_timeout: config.handshake_timeout,
             permits: Semaphore::new(config.handshakes_max),
             side: config.side,
             lookups: config.check_remote.then(|| Arc::new(Semaphore::new(LOOKUPS_MAX))),
-        })))
+        };
+        inner.library(None)?;
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Does the handshake on a stream that comes from `remote`, within the configured time.
@@ -174,19 +182,43 @@ impl ServerTls {
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(explain)?;
+        let start = LazyConfigAcceptor::new(Acceptor::default(), io).await;
+        let start = start.map_err(|error| (explain(error), None))?;
         *server_name = start.client_hello().server_name().unwrap_or_default().to_owned();
         // Silent clients take no permit.
         let _permit = self.0.permits.acquire().await.expect("it is never closed");
-        let stream = start.into_stream(Arc::clone(&self.0.library)).await.map_err(explain)?;
-        let own = stream.get_ref().1.peer_certificates().and_then(|certificates| certificates.first());
-        // The verifier has read the same bytes.
-        let identity = own.and_then(|own| PeerIdentity::of(own).ok()).map(Arc::new);
+        let check = self.0.verifier.as_ref().map(|verifier| Check::new(Arc::clone(verifier)));
+        let library = self.0.library(check.clone()).expect("the same worked when it was loaded");
+        let stream = start.into_stream(library).await;
+        let identity = check.as_ref().and_then(|check| check.identity());
+        let stream = stream.map_err(|error| {
+            let refusal = check.and_then(|check| check.take_refusal());
+            (refusal.unwrap_or_else(|| explain(error)), identity.clone())
+        })?;
         if let (Some(lookups), Some(identity)) = (&self.0.lookups, &identity) {
             let checked = remote::check(identity, remote.ip(), lookups).await;
             checked.map_err(|error| (error, Some(Arc::clone(identity))))?;
         }
         Ok(Accepted { stream, identity })
+    }
+}
+
+impl Inner {
+    /// What the TLS library is to do on one connection.
+    fn library(&self, check: Option<Arc<Check>>) -> Result<Arc<rustls::ServerConfig>, Error> {
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&self.provider));
+        let builder = builder.with_protocol_versions(&self.protocol.versions());
+        let builder = builder.map_err(|error| Error::Settings(error.to_string()))?;
+        let builder = match check {
+            Some(check) => builder.with_client_cert_verifier(check),
+            None => builder.with_no_client_auth(),
+        };
+        let mut library = builder.with_cert_resolver(Arc::clone(&self.certificate) as Arc<_>);
+        library.alpn_protocols.clone_from(&self.alpn);
+        // A resumed session would keep what was revoked meanwhile, and etcd's clients resume none.
+        library.session_storage = Arc::new(NoServerSessionStorage {});
+        library.send_tls13_tickets = 0;
+        Ok(Arc::new(library))
     }
 }
 

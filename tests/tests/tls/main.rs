@@ -1,5 +1,6 @@
 //! The client port with TLS, as users set it up: files, flags, stock etcdctl. The same tests run on real etcd.
 
+mod chains;
 mod rejections;
 mod secured;
 

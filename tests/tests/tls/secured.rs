@@ -16,12 +16,12 @@ use tokio::time::timeout;
 /// Starts with another port when another process has taken this one.
 const PORT_ATTEMPTS: usize = 5;
 /// A command that takes longer is taken for hanging.
-const DONE_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const DONE_WITHIN: Duration = Duration::from_secs(30);
 
 /// A server with an `https` client URL.
 pub(crate) struct Secured<C> {
     pub(crate) server: C,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl<C: Cluster> Secured<C> {

@@ -1,5 +1,6 @@
 //! Handshakes between the two ends of the crate, on streams in memory.
 
+mod chains;
 mod clients;
 mod files;
 mod hostile;

@@ -13,19 +13,18 @@ async fn server_proves_its_name() {
     let (authority, other) = (Authority::named("ca"), Authority::named("other"));
     shake_well(server(&authority), client(&authority)).await;
     let objected = objection(server(&authority), client(&other)).await;
-    assert!(
-        objected.starts_with("shake hands with localhost: tls: invalid peer certificate: "),
-        "{objected}"
-    );
+    let expected = "shake hands with localhost: tls: failed to verify certificate: x509: certificate signed by unknown \
+                    authority";
+    assert_eq!(objected, expected);
 
     let elsewhere = ClientConfig { server_name: Some("example.com".to_owned()), ..client(&authority) };
     let objected = objection(server(&authority), elsewhere).await;
-    assert!(objected.contains("not valid for name"), "{objected}");
+    assert!(objected.contains("x509: certificate is valid for localhost, not example.com"), "{objected}");
 
     let careless = ClientConfig { insecure_skip_verify: true, ..ClientConfig::default() };
     shake_well(server(&authority), careless).await;
     let system = objection(server(&authority), ClientConfig::default()).await;
-    assert!(system.contains("UnknownIssuer"), "{system}");
+    assert!(system.contains("x509: certificate signed by unknown authority"), "{system}");
 }
 
 #[tokio::test]
