@@ -23,7 +23,7 @@ fn response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status as i32 }
 }
 
-fn serving(is_serving: bool) -> HealthCheckResponse {
+pub(crate) fn serving(is_serving: bool) -> HealthCheckResponse {
     response(if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing })
 }
 

@@ -21,6 +21,7 @@ mod rpcs;
 
 mod cluster;
 mod health;
+mod health_list;
 mod kv;
 mod lease;
 mod maintenance;

@@ -70,7 +70,20 @@ pub(crate) fn too_large_to_receive(bytes: impl Display, max: usize) -> Status {
 
 /// The error for a message that does not decode.
 pub(crate) fn malformed(reason: impl Display) -> Status {
+    let reason = without_path(&reason.to_string());
     Status::new(Code::Internal.into(), format!("grpc: error unmarshalling request: {reason}"))
+}
+
+/// The library's text with the first and the last field of the path alone. It has one for each level of the message,
+/// hundreds in a transaction that is nested on purpose.
+fn without_path(text: &str) -> String {
+    let parts: Vec<&str> = text.split(": ").collect();
+    let is_field = |part: &&str| part.contains('.') && !part.contains(' ');
+    let n_fields = parts.iter().skip(1).take_while(|part| is_field(part)).count();
+    match n_fields {
+        0..=2 => text.to_owned(),
+        n => [&parts[..2], &["..."], &parts[n..]].concat().join(": "),
+    }
 }
 
 /// The error for a stream of requests that ends in the middle of a message, in the library's own words.
@@ -129,6 +142,23 @@ mod tests {
             Status::internal("failed to decode Protobuf message: invalid tag value: 0"),
             Code::Internal,
             "grpc: error unmarshalling request: failed to decode Protobuf message: invalid tag value: 0",
+        );
+        let nested = "RequestOp.request: TxnRequest.success: ".repeat(50);
+        check(
+            Status::internal(format!(
+                "failed to decode Protobuf message: TxnRequest.success: {nested}RequestOp.request: invalid tag value: 0"
+            )),
+            Code::Internal,
+            "grpc: error unmarshalling request: failed to decode Protobuf message: TxnRequest.success: ...: \
+             RequestOp.request: invalid tag value: 0",
+        );
+        check(
+            Status::internal(
+                "failed to decode Protobuf message: A.b: C.d: invalid wire type: Varint (expected X)",
+            ),
+            Code::Internal,
+            "grpc: error unmarshalling request: failed to decode Protobuf message: A.b: C.d: invalid wire type: Varint \
+             (expected X)",
         );
         check(Status::unavailable("etcdserver: no leader"), Code::Unavailable, "etcdserver: no leader");
     }

@@ -69,12 +69,13 @@ impl Methods {
         }
     }
 
-    /// Enters a service of one method that responds with a stream.
-    pub(crate) fn add_stream<S>(&mut self, path: &'static str, service: S)
+    /// Enters a service of one method, in place of the service that had it.
+    pub(crate) fn replace<S>(&mut self, path: &'static str, service: S)
     where
         Erased<S>: Call + 'static,
     {
-        self.by_path.insert(path, Method { service: Arc::new(Erased(service)), streams: true });
+        let method = self.by_path.get_mut(path).expect("it replaces a method of a service that was added");
+        method.service = Arc::new(Erased(service));
     }
 
     /// Enters a service that is not etcd's, with all of its methods.

@@ -9,6 +9,7 @@ pub(crate) const LEASE_GRANT: &str = "/etcdserverpb.Lease/LeaseGrant";
 pub(crate) const LEASE_KEEP_ALIVE: &str = "/etcdserverpb.Lease/LeaseKeepAlive";
 pub(crate) const STATUS: &str = "/etcdserverpb.Maintenance/Status";
 pub(crate) const SNAPSHOT: &str = "/etcdserverpb.Maintenance/Snapshot";
+pub(crate) const HEALTH_LIST: &str = "/grpc.health.v1.Health/List";
 
 /// Every method of every service of [`Server`](crate::Server).
 pub(crate) const RPCS: &[Rpc] = &[
@@ -38,6 +39,7 @@ pub(crate) const RPCS: &[Rpc] = &[
     Rpc::new("/etcdserverpb.Maintenance/MoveLeader", RpcKind::Unary),
     Rpc::new("/etcdserverpb.Maintenance/Downgrade", RpcKind::Unary),
     Rpc::new("/grpc.health.v1.Health/Check", RpcKind::Unary),
+    Rpc::new(HEALTH_LIST, RpcKind::Unary),
     Rpc::new("/grpc.health.v1.Health/Watch", RpcKind::ServerStream),
 ];
 

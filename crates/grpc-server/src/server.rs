@@ -28,6 +28,7 @@ use crate::chain::Chain;
 use crate::cluster::ClusterService;
 use crate::deadline::{Deadline, DeadlineBody};
 use crate::health::{EngineHealth, HealthService};
+use crate::health_list::HealthListService;
 use crate::kv::KvService;
 use crate::lease::{KeepAliveService, LeaseService};
 use crate::maintenance::MaintenanceService;
@@ -295,11 +296,11 @@ fn methods(
     let mut methods = Methods::default();
     methods.add(chain.around_writes(kv));
     methods.add(chain.around_writes(lease));
-    // Over the one that the generated service has for it.
-    methods.add_stream(rpcs::LEASE_KEEP_ALIVE, chain.around(keep_alive));
+    methods.replace(rpcs::LEASE_KEEP_ALIVE, chain.around(keep_alive));
     methods.add(chain.around(watch));
     methods.add(chain.around(maintenance));
     methods.add(chain.around(cluster));
     methods.add(chain.around(HealthServer::new(HealthService { drain: drain.clone() })));
+    methods.replace(rpcs::HEALTH_LIST, chain.around(HealthListService { drain: drain.clone() }));
     Ok(methods)
 }

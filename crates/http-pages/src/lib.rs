@@ -9,7 +9,7 @@
 //! | `/health` | alarms, leader and a read, as JSON |
 //! | `/livez`, `/readyz`, and `/<check>` below them | named checks, as lines |
 //! | `/version` | versions, as JSON |
-//! | `/metrics` | everything in the [`Registry`](prometheus::Registry), in Prometheus' text format |
+//! | `/metrics` | everything in the [`Registry`](prometheus::Registry), in Prometheus' text format, compressed on request |
 //!
 //! [`Pages`] holds what all listeners share; [`Pages::router`] makes the pages for one [`Audience`].
 //! Responses never depend on credentials, and nothing here changes the member.
@@ -54,6 +54,7 @@ mod router;
 mod checks;
 mod health_page;
 mod metrics_page;
+mod negotiation;
 mod version_page;
 
 mod access;

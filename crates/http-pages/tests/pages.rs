@@ -1,11 +1,13 @@
 //! The pages as a client sees them, over a member whose state the test sets.
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
 use ferretcd_http_pages::{Alarm, AlarmKind, Audience, BoxFuture, Config, Health, Pages, Versions};
+use flate2::read::GzDecoder;
 use prometheus::Registry;
 use tower::ServiceExt;
 
@@ -227,7 +229,10 @@ async fn pages_count_their_responses() {
         fetch(&pages, Audience::Clients, get(path)).await;
     }
     let page = fetch(&pages, Audience::Probes, get("/metrics")).await;
-    assert_eq!(page.headers, [("content-type".into(), "text/plain; version=0.0.4; charset=utf-8".into())]);
+    assert_eq!(
+        page.headers,
+        [("content-type".into(), "text/plain; version=0.0.4; charset=utf-8; escaping=underscores".into())]
+    );
     for line in [
         "etcd_server_health_success 2",
         "etcd_server_health_failures 0",
@@ -384,4 +389,21 @@ async fn host_is_checked_before_anything_else() {
     let mut old = get("/version");
     *old.version_mut() = Version::HTTP_10;
     assert_eq!(fetch_as_it_is(&pages, Audience::Peers, old).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_are_compressed_on_request() {
+    let pages = pages(Member::default(), open_config());
+    let request =
+        Request::get("/metrics").header("host", "server").header("accept-encoding", "deflate, gzip");
+    let request = request.body(Body::empty()).unwrap();
+    let response = pages.router(Audience::Probes).oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    let compressed = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let mut text = String::new();
+    GzDecoder::new(&compressed[..]).read_to_string(&mut text).unwrap();
+    assert!(text.contains("\n# TYPE process_cpu_seconds_total counter\n"), "{text}");
+    assert!(compressed.len() < text.len() / 2);
+    let page = fetch(&pages, Audience::Probes, get("/metrics")).await;
+    assert!(!page.headers.iter().any(|(name, _)| name == "content-encoding"));
 }

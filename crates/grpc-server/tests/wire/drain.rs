@@ -80,6 +80,9 @@ async fn health_service_reports_the_drain_first() {
     let response = client.send("/grpc.health.v1.Health/Watch", &HealthCheckRequest::default()).await;
     let mut watch = soon("a response", response).await.expect("a stream").into_body();
     assert_eq!(next(&mut watch).await, ServingStatus::Serving);
+    // The server as a whole has no name and serves (1).
+    let list = client.call("/grpc.health.v1.Health/List", &HealthCheckRequest::default()).await;
+    assert_eq!((list.outcome().as_str(), &list.message()[..]), ("0", &b"\x0a\x04\x12\x02\x08\x01"[..]));
     let drained = served.drain();
     assert_eq!(next(&mut watch).await, ServingStatus::NotServing);
     // The watch is a running call.
