@@ -10,6 +10,7 @@ use crate::open::{self, Config};
 use crate::storage::{Failure, Storage};
 use crate::totals::Totals;
 use crate::view::{Size, View};
+use crate::walk::{self, Checked};
 use crate::{Batch, Error, Medium, MemoryMedium, OpenError};
 
 /// An open key-value file. A cheap handle: clones share the file, which is closed when the last handle,
@@ -46,7 +47,8 @@ struct Writer {
 impl Backend {
     /// Opens the file at `path`, or creates it if it does not exist; its directory must exist. The file is
     /// locked against other processes. Takes milliseconds whatever its size, also after a kill; see
-    /// [`Backend::was_scanned`] for the exception.
+    /// [`Backend::was_scanned`] for the exception. So damage to what opening does not need is noticed later, by the read
+    /// that needs it or by [`Backend::check`].
     ///
     /// # Errors
     ///
@@ -78,13 +80,15 @@ impl Backend {
     }
 
     fn open_at(place: &str, medium: Box<dyn Medium>, config: &Config) -> Result<Self, OpenError> {
-        let storage = Arc::new(Storage::new(medium));
-        let (database, was_scanned) = open::database(place, &storage, config)?;
+        let storage = Arc::new(Storage::new(place.to_owned(), medium));
+        let (database, was_scanned) = open::database(&storage, config)?;
         let database = Arc::new(database);
         let n_open = Arc::default();
-        let opened = Totals::load(&database)
-            .and_then(|totals| Ok((totals, View::open(&database, measure(&storage, totals)?, &n_open)?)));
-        let (totals, view) = opened.map_err(|error| error.while_opening(place))?;
+        let opened = Totals::load(&database).and_then(|totals| {
+            let view = View::open(&database, &storage, measure(&storage, totals)?, &n_open)?;
+            Ok((totals, view))
+        });
+        let (totals, view) = opened.map_err(|error| storage.opening(error))?;
         let writer = Writer { is_poisoned: false, is_replaced: false, totals };
         let file = OpenFile {
             view: ArcSwap::from_pointee(view),
@@ -113,7 +117,7 @@ impl Backend {
             return Err(Error::Replaced);
         }
         if writer.is_poisoned {
-            return Err(Error::Poisoned);
+            return Err(file.storage.explain(Error::Poisoned));
         }
         if batch.is_empty() {
             return Ok(());
@@ -148,8 +152,33 @@ impl Backend {
         if !Arc::ptr_eq(&old, &new) {
             let mut writer = old.lock();
             writer.is_replaced = true;
+            if let Some(call) = old.storage.when_read_fails() {
+                new.storage.on_read_failure(call);
+            }
             self.file.store(new);
         }
+    }
+
+    /// Compares every page of the newest commit with its checksum, also those that no read has needed yet. Reads all of
+    /// the file that is in use, past the cache, and changes nothing. Commits wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When a page is damaged or cannot be read. The backend goes on as before.
+    pub fn check(&self) -> Result<Checked, Error> {
+        let file = self.file.load_full();
+        let writer = file.lock();
+        if writer.is_poisoned {
+            return Err(file.storage.explain(Error::Poisoned));
+        }
+        walk::all(file.storage.medium()).map_err(|error| file.storage.explain(error))
+    }
+
+    /// Has `call` called, once, with the error of the first read that fails: whatever the reason, all later reads and
+    /// commits fail too. It is called at once if there was one, and on the thread that reads. Files that take the place
+    /// of this one are watched as well. A second call has no effect.
+    pub fn on_read_failure(&self, call: impl Fn(&Error) + Send + Sync + 'static) {
+        self.file.load().storage.on_read_failure(Arc::new(call));
     }
 
     /// A handle of the file that is open now. Unlike a clone it goes on showing this file when the one that
@@ -197,8 +226,10 @@ impl OpenFile {
         if let Some(Failure { action, source }) = self.storage.failure() {
             return Err(Error::Io { action, source });
         }
-        let totals = written?;
-        let view = View::open(&self.database, measure(&self.storage, totals)?, &self.n_open)?;
+        let totals = written.map_err(|error| self.storage.explain(error))?;
+        let size = measure(&self.storage, totals)?;
+        let view = View::open(&self.database, &self.storage, size, &self.n_open)
+            .map_err(|error| self.storage.explain(error))?;
         self.view.store(Arc::new(view));
         Ok(totals)
     }

@@ -50,7 +50,7 @@ fn append(rows: &mut RowsMut<'_>, changes: &[&Change], totals: &mut Totals) -> R
             Ok(()) => totals.add(key, value),
             Err(CursorError::UnorderedKey) => break,
             Err(CursorError::Storage(error)) => return Err(failed(error)),
-            Err(other) => return Err(Error::Corrupt { detail: other.to_string() }),
+            Err(other) => return Err(Error::corrupt(other)),
         }
         n_appended += 1;
     }

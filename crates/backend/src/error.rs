@@ -3,6 +3,13 @@ use std::io;
 
 use thiserror::Error;
 
+/// The way out for a member whose file is damaged: nothing in the file itself can help.
+macro_rules! advice {
+    () => {
+        "restore this member from a snapshot, or remove it from the cluster and add it again with an empty data directory"
+    };
+}
+
 /// Why a backend could not be opened. The text completes "failed to ...".
 ///
 /// `place` is the file's path as given, or `the given medium`.
@@ -26,7 +33,7 @@ pub enum OpenError {
     },
 
     /// The file was a backend, but its bytes can't be what was once committed.
-    #[error("open {place}: {detail}; restore the file from a snapshot, or replace this member")]
+    #[error("open {place}: it is damaged: {detail}; {}", advice!())]
     Corrupt {
         /// The file.
         place: String,
@@ -69,7 +76,9 @@ impl fmt::Display for Content {
             Self::OtherRedb => f.write_str("is a redb database of another program"),
             Self::Format(format) => write!(f, "has row format {format}, which this version does not know"),
             Self::OldRedb(version) => write!(f, "is a redb file of the old layout {version}"),
-            Self::Unknown => f.write_str("is not a database"),
+            Self::Unknown => {
+                f.write_str(concat!("is not a database, or one with a damaged beginning; ", advice!()))
+            }
         }
     }
 }
@@ -96,8 +105,10 @@ pub enum Error {
     Replaced,
 
     /// The bytes read can't be what was once committed.
-    #[error("read the database: {detail}; restore it from a snapshot, or replace this member")]
+    #[error("read {place}: it is damaged: {detail}; {}", advice!())]
     Corrupt {
+        /// The file.
+        place: String,
         /// The contradiction.
         detail: String,
     },
@@ -111,29 +122,34 @@ pub enum Error {
 }
 
 impl Error {
+    /// The place is filled in by the storage that the error comes from.
+    pub(crate) fn corrupt(detail: impl fmt::Display) -> Self {
+        Self::Corrupt { place: String::new(), detail: detail.to_string() }
+    }
+
     pub(crate) fn from_storage(action: &'static str, error: redb::StorageError) -> Self {
         match error {
             redb::StorageError::Io(source) => Self::Io { action, source },
-            redb::StorageError::Corrupted(detail) => Self::Corrupt { detail },
+            redb::StorageError::Corrupted(detail) => Self::corrupt(detail),
             redb::StorageError::ValueTooLarge(bytes) => Self::TooLarge { bytes },
             redb::StorageError::PreviousIo
             | redb::StorageError::DatabaseClosed
             | redb::StorageError::LockPoisoned(_) => Self::Poisoned,
-            other => Self::Corrupt { detail: other.to_string() },
+            other => Self::corrupt(other),
         }
     }
 
     pub(crate) fn from_transaction(action: &'static str, error: redb::TransactionError) -> Self {
         match error {
             redb::TransactionError::Storage(error) => Self::from_storage(action, error),
-            other => Self::Corrupt { detail: other.to_string() },
+            other => Self::corrupt(other),
         }
     }
 
     pub(crate) fn from_table(action: &'static str, error: redb::TableError) -> Self {
         match error {
             redb::TableError::Storage(error) => Self::from_storage(action, error),
-            other => Self::Corrupt { detail: other.to_string() },
+            other => Self::corrupt(other),
         }
     }
 
@@ -149,7 +165,7 @@ impl Error {
         let place = place.to_owned();
         match self {
             Self::Io { action, source } => OpenError::Io { action, place, source },
-            Self::Corrupt { detail } => OpenError::Corrupt { place, detail },
+            Self::Corrupt { detail, .. } => OpenError::Corrupt { place, detail },
             Self::Poisoned | Self::Replaced | Self::TooLarge { .. } => {
                 OpenError::Corrupt { place, detail: self.to_string() }
             }

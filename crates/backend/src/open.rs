@@ -11,7 +11,7 @@ use crate::error::Content;
 use crate::storage::{Failure, Handle, Storage};
 use crate::tables::{MARK, begin_read, begin_write, end_write, table};
 use crate::totals::Totals;
-use crate::{Bucket, Error, Medium, OpenError};
+use crate::{Bucket, Error, Medium, OpenError, walk};
 
 /// The settings of a backend.
 #[derive(Clone, Debug)]
@@ -47,16 +47,13 @@ enum Found {
 
 /// Opens or creates the database and checks that it is a backend. Also returns whether redb had to read it
 /// all to repair it.
-pub(crate) fn database(
-    place: &str,
-    storage: &Arc<Storage>,
-    config: &Config,
-) -> Result<(Database, bool), OpenError> {
-    let failed = |action| move |source| OpenError::Io { action, place: place.to_owned(), source };
+pub(crate) fn database(storage: &Arc<Storage>, config: &Config) -> Result<(Database, bool), OpenError> {
+    let failed = |action| move |source| OpenError::Io { action, place: storage.place().to_owned(), source };
     match find(storage.medium()).map_err(failed("read"))? {
-        Found::Nothing | Found::Redb => {}
+        Found::Nothing => {}
+        Found::Redb => check_header(storage)?,
         Found::Unfinished => storage.medium().set_len(0).map_err(failed("clear"))?,
-        Found::Foreign(content) => return Err(OpenError::Foreign { place: place.to_owned(), content }),
+        Found::Foreign(content) => return Err(foreign(storage, content)),
     }
     let was_scanned = Rc::new(Cell::new(false));
     let opened = redb::Builder::new()
@@ -66,12 +63,23 @@ pub(crate) fn database(
             move |_| was_scanned.set(true)
         })
         .create_with_backend(Handle(Arc::clone(storage)));
-    let database = opened.map_err(|error| open_error(place, error))?;
-    claim(place, &database)?;
+    let database = opened.map_err(|error| open_error(storage, error))?;
+    claim(storage, &database)?;
     match storage.failure() {
         None => Ok((database, was_scanned.get())),
         Some(Failure { action, source }) => Err(failed(action)(source)),
     }
+}
+
+fn foreign(storage: &Storage, content: Content) -> OpenError {
+    OpenError::Foreign { place: storage.place().to_owned(), content }
+}
+
+/// Checks what redb trusts of the header, and tells the guard where the trees begin.
+fn check_header(storage: &Storage) -> Result<(), OpenError> {
+    let (roots, len) = walk::roots(storage.medium()).map_err(|error| storage.opening(error))?;
+    storage.guard().begin(len, &roots);
+    Ok(())
 }
 
 fn find(medium: &dyn Medium) -> io::Result<Found> {
@@ -103,26 +111,24 @@ fn is_blank_behind_head(medium: &dyn Medium, len: u64) -> io::Result<bool> {
     Ok(rest.iter().all(|byte| *byte == 0))
 }
 
-fn open_error(place: &str, error: DatabaseError) -> OpenError {
-    let place = place.to_owned();
-    match error {
-        DatabaseError::UpgradeRequired(version) => {
-            OpenError::Foreign { place, content: Content::OldRedb(version) }
-        }
-        DatabaseError::Storage(error) => Error::from_storage("read", error).while_opening(&place),
-        other => OpenError::Corrupt { place, detail: other.to_string() },
-    }
+fn open_error(storage: &Storage, error: DatabaseError) -> OpenError {
+    let error = match error {
+        DatabaseError::UpgradeRequired(version) => return foreign(storage, Content::OldRedb(version)),
+        DatabaseError::Storage(error) => Error::from_storage("read", error),
+        other => Error::corrupt(other),
+    };
+    storage.opening(error)
 }
 
 /// Checks the mark, or sets it in a database that has no table at all.
-fn claim(place: &str, database: &Database) -> Result<(), OpenError> {
-    let content = match read_format(database).map_err(|error| error.while_opening(place))? {
+fn claim(storage: &Storage, database: &Database) -> Result<(), OpenError> {
+    let content = match read_format(database).map_err(|error| storage.opening(error))? {
         Mark::Format(FORMAT) => return Ok(()),
-        Mark::Fresh => return create_tables(database).map_err(|error| error.while_opening(place)),
+        Mark::Fresh => return create_tables(database).map_err(|error| storage.opening(error)),
         Mark::Format(format) => Content::Format(format),
         Mark::Missing => Content::OtherRedb,
     };
-    Err(OpenError::Foreign { place: place.to_owned(), content })
+    Err(foreign(storage, content))
 }
 
 enum Mark {

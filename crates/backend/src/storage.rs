@@ -1,5 +1,8 @@
 //! The medium as redb sees it.
 //!
+//! What redb reads has passed the [`Guard`]: damaged bytes are a failed read. redb fails every read after one that failed,
+//! so the first failure is kept, as the reason of all later ones.
+//!
 //! redb fails every read once a write has failed. Views of earlier commits are whole nevertheless, and
 //! the member still needs them to shut down in order. So failed writes are hidden from redb: from the first
 //! failure on the medium is left alone, as if the power had gone at that instant, and what redb goes on to
@@ -8,13 +11,21 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::Medium;
+use crate::guard::{Damage, Guard};
+use crate::{Error, Medium, OpenError};
 
-#[derive(Debug)]
+/// Called with the first read that fails.
+pub(crate) type OnReadFailure = Arc<dyn Fn(&Error) + Send + Sync>;
+
 pub(crate) struct Storage {
+    /// What errors call the medium.
+    place: String,
     medium: Box<dyn Medium>,
+    guard: Guard,
+    read_failure: OnceLock<ReadFailure>,
+    on_read_failure: OnceLock<OnReadFailure>,
     /// Set once, after `lost` is in place, so that the common case costs no lock.
     has_failed: AtomicBool,
     lost: RwLock<Option<Lost>>,
@@ -29,6 +40,13 @@ struct Lost {
     writes: Vec<(u64, Vec<u8>)>,
 }
 
+/// Why the first read failed.
+#[derive(Debug)]
+enum ReadFailure {
+    Damage(String),
+    Io(io::ErrorKind, String),
+}
+
 /// The operation that failed first.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -37,8 +55,97 @@ pub(crate) struct Failure {
 }
 
 impl Storage {
-    pub(crate) fn new(medium: Box<dyn Medium>) -> Self {
-        Self { medium, has_failed: AtomicBool::new(false), lost: RwLock::new(None) }
+    pub(crate) fn new(place: String, medium: Box<dyn Medium>) -> Self {
+        Self {
+            place,
+            medium,
+            guard: Guard::default(),
+            read_failure: OnceLock::new(),
+            on_read_failure: OnceLock::new(),
+            has_failed: AtomicBool::new(false),
+            lost: RwLock::new(None),
+        }
+    }
+
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Has `call` called with the first failed read; at once if there was one.
+    pub(crate) fn on_read_failure(&self, call: OnReadFailure) {
+        let call = self.on_read_failure.get_or_init(|| call);
+        if let Some(error) = self.read_error() {
+            call(&error);
+        }
+    }
+
+    /// What [`Self::on_read_failure`] was given.
+    pub(crate) fn when_read_fails(&self) -> Option<OnReadFailure> {
+        self.on_read_failure.get().cloned()
+    }
+
+    /// The error behind `error`, which redb returned, with the place.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Io { .. } | Error::Poisoned => self.read_error().unwrap_or(error),
+            Error::Corrupt { detail, .. } => Error::Corrupt { place: self.place.clone(), detail },
+            other => other,
+        }
+    }
+
+    /// As [`Self::explain`], for an error while opening.
+    pub(crate) fn opening(&self, error: Error) -> OpenError {
+        self.explain(error).while_opening(&self.place)
+    }
+
+    /// The first failed read.
+    pub(crate) fn read_error(&self) -> Option<Error> {
+        self.read_failure.get().map(|failure| match failure {
+            ReadFailure::Damage(detail) => {
+                Error::Corrupt { place: self.place.clone(), detail: detail.clone() }
+            }
+            ReadFailure::Io(kind, reason) => {
+                Error::Io { action: "read", source: io::Error::new(*kind, reason.clone()) }
+            }
+        })
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let read = self.read_unchecked(offset, out).and_then(|()| Ok(self.guard.read(offset, out)?));
+        read.inspect_err(|error| self.read_failed(error))
+    }
+
+    fn read_failed(&self, error: &io::Error) {
+        let damage = error.get_ref().and_then(|inner| inner.downcast_ref::<Damage>());
+        let failure = match damage {
+            Some(damage) => ReadFailure::Damage(damage.to_string()),
+            None => ReadFailure::Io(error.kind(), error.to_string()),
+        };
+        if self.read_failure.set(failure).is_ok()
+            && let (Some(call), Some(error)) = (self.on_read_failure.get(), self.read_error())
+        {
+            call(&error);
+        }
+    }
+
+    fn read_unchecked(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if !self.has_failed() {
+            return self.medium.read(offset, out);
+        }
+        let on_medium = self.medium.len()?.saturating_sub(offset).min(len(out));
+        let (old, new) = out.split_at_mut(to_index(on_medium));
+        if !old.is_empty() {
+            self.medium.read(offset, old)?;
+        }
+        new.fill(0);
+        if let Some(lost) = self.read_lost().as_ref() {
+            lost.cover(offset, out);
+        }
+        Ok(())
     }
 
     pub(crate) fn medium(&self) -> &dyn Medium {
@@ -95,6 +202,15 @@ impl Lost {
     }
 }
 
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { place, medium, read_failure, .. } = self;
+        let mut shown = f.debug_struct("Storage");
+        shown.field("place", place).field("medium", medium).field("read_failure", read_failure);
+        shown.finish_non_exhaustive()
+    }
+}
+
 fn len(bytes: &[u8]) -> u64 {
     bytes.len() as u64
 }
@@ -116,22 +232,11 @@ impl redb::StorageBackend for Handle {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if !self.0.has_failed() {
-            return self.0.medium.read(offset, out);
-        }
-        let on_medium = self.0.medium.len()?.saturating_sub(offset).min(len(out));
-        let (old, new) = out.split_at_mut(to_index(on_medium));
-        if !old.is_empty() {
-            self.0.medium.read(offset, old)?;
-        }
-        new.fill(0);
-        if let Some(lost) = self.0.read_lost().as_ref() {
-            lost.cover(offset, out);
-        }
-        Ok(())
+        self.0.read(offset, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.guard.resized(len);
         self.0.change("resize", |medium| medium.set_len(len), |lost| lost.len = len)
     }
 
@@ -140,6 +245,7 @@ impl redb::StorageBackend for Handle {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.guard.written(offset, data);
         self.0.change(
             "write",
             |medium| medium.write(offset, data),

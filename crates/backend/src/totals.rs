@@ -23,9 +23,9 @@ impl Totals {
         let transaction = begin_read(database)?;
         let mark = transaction.open_table(MARK).map_err(|error| Error::from_table("read", error))?;
         let row = mark.get(TOTALS_KEY).map_err(|error| Error::from_storage("read", error))?;
-        row.and_then(|row| row.value().try_into().ok()).map(Self::from_bytes).ok_or_else(|| Error::Corrupt {
-            detail: "the row with the totals is missing or too short".into(),
-        })
+        row.and_then(|row| row.value().try_into().ok())
+            .map(Self::from_bytes)
+            .ok_or_else(|| Error::corrupt("the row with the totals is missing or too short"))
     }
 
     fn from_bytes(row: [u8; 16]) -> Self {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadableDatabase};
 
+use crate::storage::Storage;
 use crate::tables::table;
 use crate::{Bucket, Error};
 
@@ -28,6 +29,7 @@ pub struct View {
     tables: [ReadOnlyTable<&'static [u8], &'static [u8]>; Bucket::ALL.len()],
     size: Size,
     transaction: Arc<OpenTransaction>,
+    storage: Arc<Storage>,
     /// Keeps the file open; declared last, so that the tables let go of it first.
     database: Arc<redb::Database>,
 }
@@ -53,6 +55,7 @@ impl View {
     /// that are open.
     pub(crate) fn open(
         database: &Arc<redb::Database>,
+        storage: &Arc<Storage>,
         size: Size,
         n_open: &Arc<AtomicUsize>,
     ) -> Result<Self, Error> {
@@ -65,7 +68,7 @@ impl View {
         }
         let tables = tables.try_into().expect("one table was pushed for each bucket");
         let transaction = Arc::new(OpenTransaction::begin(n_open));
-        Ok(Self { tables, size, transaction, database: Arc::clone(database) })
+        Ok(Self { tables, size, transaction, storage: Arc::clone(storage), database: Arc::clone(database) })
     }
 
     /// Room taken right after the commit.
@@ -83,7 +86,7 @@ impl View {
     /// reads of what is not in the cache.
     pub fn get(&self, bucket: Bucket, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let value = self.tables[bucket as usize].get(key);
-        let value = value.map_err(|error| Error::from_storage("read", error))?;
+        let value = value.map_err(|error| read_error(&self.storage, error))?;
         Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
     }
 
@@ -97,9 +100,10 @@ impl View {
     /// As [`View::get`].
     pub fn range(&self, bucket: Bucket, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<Rows, Error> {
         let rows = self.tables[bucket as usize].range::<&[u8]>(bounds);
-        let rows = rows.map_err(|error| Error::from_storage("read", error))?;
-        let (transaction, database) = (Arc::clone(&self.transaction), Arc::clone(&self.database));
-        Ok(Rows { rows: Some(rows), _transaction: transaction, _database: database })
+        let rows = rows.map_err(|error| read_error(&self.storage, error))?;
+        let (transaction, storage) = (Arc::clone(&self.transaction), Arc::clone(&self.storage));
+        let database = Arc::clone(&self.database);
+        Ok(Rows { rows: Some(rows), storage, _transaction: transaction, _database: database })
     }
 
     /// Number of rows of a bucket; constant time.
@@ -109,8 +113,12 @@ impl View {
     /// As [`View::get`].
     pub fn count(&self, bucket: Bucket) -> Result<u64, Error> {
         let count = redb::ReadableTableMetadata::len(&self.tables[bucket as usize]);
-        count.map_err(|error| Error::from_storage("read", error))
+        count.map_err(|error| read_error(&self.storage, error))
     }
+}
+
+fn read_error(storage: &Storage, error: redb::StorageError) -> Error {
+    storage.explain(Error::from_storage("read", error))
 }
 
 impl std::fmt::Debug for View {
@@ -124,6 +132,7 @@ pub struct Rows {
     /// None once a read has failed.
     rows: Option<redb::Range<'static, &'static [u8], &'static [u8]>>,
     _transaction: Arc<OpenTransaction>,
+    storage: Arc<Storage>,
     /// Keeps the file open; declared last, so that the range lets go of it first.
     _database: Arc<redb::Database>,
 }
@@ -140,7 +149,7 @@ impl Rows {
         if copied.is_err() {
             self.rows = None;
         }
-        Some(copied.map_err(|error| Error::from_storage("read", error)))
+        Some(copied.map_err(|error| read_error(&self.storage, error)))
     }
 }
 

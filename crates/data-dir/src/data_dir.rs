@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use ferretcd_apply::{Applied, StateMachine};
-use ferretcd_backend::{Backend, Batch};
+use ferretcd_backend::{Backend, Batch, Checked};
 use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_raft_node::founding_entries;
 use ferretcd_wal::{Metadata, Recovered, Wal};
@@ -30,6 +30,8 @@ pub struct StateConfig {
     pub backend: ferretcd_backend::Config,
     /// The stores.
     pub stores: ferretcd_apply::Config,
+    /// Whether all of the state file is read first, to find damage that would be met later or never.
+    pub check_pages: bool,
 }
 
 impl DataDir {
@@ -113,10 +115,12 @@ impl DataDir {
         self.received_snapshots().finish_install(recovered.snapshot.index)?;
         let path = self.paths.state_file();
         let started = Instant::now();
-        let backend = Backend::open(&path, &config.backend)
-            .map_err(|source| OpenError::Backend { path: path.clone(), source })?;
+        let backend = Backend::open(&path, &config.backend)?;
         let took = format!("{:?}", started.elapsed());
         tracing::info!(path = %path.display(), took, "opened backend db");
+        if config.check_pages {
+            check_pages(&path, &backend)?;
+        }
         let mut first_rows = Batch::default();
         let machine = StateMachine::open(backend.clone(), &config.stores, &mut first_rows)?;
         if !first_rows.is_empty() {
@@ -130,6 +134,14 @@ impl DataDir {
     pub fn received_snapshots(&self) -> ReceivedSnapshots {
         ReceivedSnapshots::new(&self.paths, self.unsafe_no_fsync)
     }
+}
+
+fn check_pages(path: &Path, backend: &Backend) -> Result<(), OpenError> {
+    let started = Instant::now();
+    let Checked { pages, bytes } = backend.check().map_err(OpenError::Check)?;
+    let took = format!("{:?}", started.elapsed());
+    tracing::info!(path = %path.display(), pages, bytes, took, "checked all pages of the state file");
+    Ok(())
 }
 
 fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError + '_ {

@@ -61,13 +61,11 @@ pub enum OpenError {
         first: u64,
     },
     /// The state file cannot be opened.
-    #[error("open {path}: {source}")]
-    Backend {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: ferretcd_backend::OpenError,
-    },
+    #[error(transparent)]
+    Backend(#[from] ferretcd_backend::OpenError),
+    /// A page of the state file is damaged.
+    #[error("check the state file: {0}")]
+    Check(ferretcd_backend::Error),
     /// The stores in the state file cannot be opened.
     #[error(transparent)]
     State(#[from] ferretcd_apply::OpenError),

@@ -75,7 +75,8 @@ pub struct Config {
 /// When the members compare the hashes of their data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CorruptionChecks {
-    /// Before the member serves clients, with its peers: a member whose data differ does not start.
+    /// Before the member serves clients, page by page and then with its peers: a member whose data are damaged or differ
+    /// does not start.
     pub at_start: bool,
     /// The whole key space, each time after this; `None` for never. Every member reads all of it then.
     pub periodic: Option<Duration>,
@@ -181,6 +182,7 @@ impl Config {
                 mvcc: ferretcd_mvcc::Config { cache_bytes: self.row_cache_bytes },
                 lease: ferretcd_lease::Config { ttl_min: self.lease_ttl_min() },
             },
+            check_pages: self.corruption_checks.at_start,
         }
     }
 }

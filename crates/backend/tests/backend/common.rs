@@ -45,3 +45,15 @@ pub(crate) fn contents(view: &View) -> Model {
     }
     model
 }
+
+/// A small repeatable source of numbers.
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}

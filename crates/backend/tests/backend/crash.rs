@@ -1,24 +1,12 @@
 //! Crashes and failures at every write and every sync of a backend's life.
 
-use crate::common::{Model, contents};
+use crate::common::{Model, Numbers, contents};
 use ferretcd_backend::{Backend, Batch, Bucket, Config, Error, MemoryMedium};
 
 /// Less than a commit needs, so that pages are written before the commit and read again after a failure.
 const CONFIG: Config = Config { cache_bytes: 16 << 10 };
 const N_COMMITS: u64 = 5;
 const MARK: &[u8] = b"consistent_index";
-
-/// A small repeatable source of numbers.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
 
 /// Batches and the state after each; the state at index `i` has `i` as its mark.
 fn workload(seed: u64) -> (Vec<Batch>, Vec<Model>) {

@@ -48,6 +48,9 @@ impl Engine {
         let metrics = Arc::new(Metrics::register(registry)?);
         let channels = channels(&config, &files, &peers, metrics, runtime);
         let Files { data_dir, recovered, backend, machine, position, wal, .. } = files;
+        let shared = Arc::clone(&channels.shared);
+        // Reads are made on any thread, and may be the only work of the member.
+        backend.on_read_failure(move |error| shared.fail(error));
         let first_mark = recovered.snapshot.index;
         let node = node::start(&config, (wal, recovered), position, &peers, &channels)?;
         let handle = node.handle();

@@ -1,6 +1,7 @@
 //! A member through its public surface, in directories of its own.
 
 mod compaction;
+mod damage;
 mod directory;
 mod durable;
 mod lease;
