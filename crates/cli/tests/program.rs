@@ -98,7 +98,7 @@ fn a_rejected_configuration_is_status_1() {
     check(
         &["--config-file=nowhere.yaml"],
         &[],
-        r#"read config file \"nowhere.yaml\": No such file or directory (os error 2)"#,
+        r#"read config file \"nowhere.yaml\": No such file or directory (os error 2); make the file readable or correct --config-file"#,
     );
 }
 
@@ -143,20 +143,23 @@ fn the_initial_cluster_does_not_count_where_there_is_a_log() {
     // Not a log that can be read, so that the program ends.
     std::fs::write(log.join("0000000000000000-0000000000000000.wal"), "?").unwrap();
     let (data_dir, wal_dir) = (directory.path().join("data"), log);
-    let (status, _, err) = run(
-        &[
-            "--initial-cluster=b=http://10.0.0.1:1",
+    for founders in [
+        &["--initial-cluster=b=http://10.0.0.1:1"][..],
+        &["--initial-cluster=junk"],
+        &["--discovery-endpoints=h:1", "--discovery-token=t", "--discovery-cert=c"],
+    ] {
+        let flags = [
             "--listen-peer-urls=http://127.0.0.1:0",
             "--listen-client-urls=http://127.0.0.1:0",
             "--advertise-client-urls=http://127.0.0.1:1",
             &format!("--data-dir={}", data_dir.display()),
             &format!("--wal-dir={}", wal_dir.display()),
-        ],
-        &[],
-    );
-    assert_eq!(status, 1);
-    assert!(line(&err, "starting an etcd server").contains(r#""member-initialized":true"#), "{err}");
-    assert!(line(&err, "failed to start etcd server").contains(r#""error":"open the log in "#), "{err}");
+        ];
+        let (status, _, err) = run(&[founders, &flags].concat(), &[]);
+        assert_eq!(status, 1);
+        assert!(line(&err, "starting an etcd server").contains(r#""member-initialized":true"#), "{err}");
+        assert!(line(&err, "failed to start etcd server").contains(r#""error":"open the log in "#), "{err}");
+    }
 }
 
 #[test]

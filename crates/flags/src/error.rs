@@ -38,7 +38,7 @@ pub enum LoadError {
         source: ValueError,
     },
     /// The configuration file can't be read.
-    #[error("read config file {path:?}: {source}")]
+    #[error("read config file {path:?}: {source}; make the file readable or correct --config-file")]
     FileRead {
         /// The file.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// The configuration file is neither YAML nor JSON.
-    #[error("read config file {path:?}: {source}; correct the file or leave --config-file out")]
+    #[error("read config file {path:?}: {source}; correct the file")]
     FileSyntax {
         /// The file.
         path: PathBuf,
@@ -54,7 +54,9 @@ pub enum LoadError {
         source: YamlError,
     },
     /// The configuration file is a list or a scalar.
-    #[error("read config file {path:?}: expected a mapping of keys to values")]
+    #[error(
+        "read config file {path:?}: expected a mapping of keys to values; write one flag a line, as in name: a"
+    )]
     FileNotMapping {
         /// The file.
         path: PathBuf,

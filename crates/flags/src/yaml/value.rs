@@ -75,10 +75,10 @@ impl Composer<'_> {
 
     /// Counts a node, and rejects what would not come to an end soon.
     fn enter(&mut self, id: usize) -> Result<(), YamlError> {
-        if let Node::Alias(name, _) = &self.tree.nodes[id] {
-            if self.path.contains(&id) {
-                return Err(YamlError::Cycle(name.clone()));
-            }
+        if let Node::Alias(name, _) = &self.tree.nodes[id]
+            && self.path.contains(&id)
+        {
+            return Err(YamlError::Cycle(name.clone()));
         }
         if self.path.len() >= DEPTH_MAX {
             return Err(YamlError::Depth(DEPTH_MAX));

@@ -81,7 +81,7 @@ var structure = []string{
 	"name: a}\n", "name: ]a\n", "name: {a\n", "name: a,b\n", "name: [a]]\n", "a\n", "a\nname: b\n", "name\n", "name:\n  a\n", "name:\n\n  a\n", "name:\na\n",
 	"name: -a\n", "name: - a\n", "name: !\n", "name: !!str\n", "name: &a\n", "name: & a\n", "name: *\n", "name: a &b\n", "name: a *b\n", "name: \"a\" b\n", "name: 'a'#b\n", "name: 'a' #b\n",
 	"name: http://a:1\n", "name: a:\n", "name: :\n", "name: ::a\n", "{name: a:1}\n", "{name: http://a:1}\n", "[name: a]\n", "{name:a}\n", "{\"name\":a}\n", "{name: , pre-vote: no}\n",
-	"{? name : a}\n", "{name}\n", "{a: [b, {c: d}]}\n", "name: [a, b]: c\n",
+	"{? name : a}\n", "{name:}\n", "{name}\n", "{a: [b, {c: d}]}\n", "name: [a, b]: c\n",
 }
 
 var names = []string{

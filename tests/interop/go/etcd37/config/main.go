@@ -55,7 +55,7 @@ func load(dir string, yaml string) outcome {
 		log.Fatal(err)
 	}
 	var stderr bytes.Buffer
-	command := exec.Command(os.Args[0], path)
+	command := exec.Command(program(), path)
 	command.Dir, command.Stderr = dir, &stderr
 	stdout, err := command.Output()
 	result := outcome{YAML: yaml}
@@ -167,4 +167,13 @@ func set(of map[string]struct{}) string {
 	}
 	sort.Strings(texts)
 	return strings.Join(texts, ",")
+}
+
+// program returns the path of this program.
+func program() string {
+	path, err := os.Executable()
+	if err != nil {
+		log.Fatal(err)
+	}
+	return path
 }

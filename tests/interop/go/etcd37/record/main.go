@@ -63,7 +63,7 @@ func record(args []string) json.RawMessage {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	command := exec.Command(os.Args[0], args...)
+	command := exec.Command(program(), args...)
 	command.Dir = dir
 	stderr, err := command.StderrPipe()
 	if err != nil {
@@ -82,4 +82,13 @@ func record(args []string) json.RawMessage {
 	}
 	log.Fatalf("etcd logged no record for %q", args)
 	return nil
+}
+
+// program returns the path of this program.
+func program() string {
+	path, err := os.Executable()
+	if err != nil {
+		log.Fatal(err)
+	}
+	return path
 }

@@ -1,5 +1,6 @@
 //! The flags of the cluster, and how others reach the member.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ferretcd_discovery::Discovery;
@@ -62,16 +63,17 @@ fn is_default(urls: &[Url], default: &str) -> bool {
     matches!(urls, [url] if url.as_str() == default)
 }
 
-pub(super) fn cluster(settings: &Settings, name: &str, peer_urls: &[Url]) -> Result<Cluster, ConfigError> {
-    let discovery = discovery(settings)?;
-    let initial_cluster = match discovery {
-        Some(Discovery::Srv(_)) => Default::default(),
-        None if settings.is_set("initial-cluster") => {
-            parse_initial_cluster(&settings.text("initial-cluster")).map_err(ConfigError::InitialCluster)?
-        }
-        // etcd puts the default URL here unless the name is given; such a member could not start.
-        _ => [(name.to_owned(), peer_urls.to_vec())].into(),
-    };
+/// The cluster, without founders if they can't be read: why not is left in `first_start`, because it matters at no other.
+pub(super) fn cluster(
+    settings: &Settings,
+    name: &str,
+    peer_urls: &[Url],
+    first_start: &mut Result<(), ConfigError>,
+) -> Result<Cluster, ConfigError> {
+    let (discovery, initial_cluster) = founders(settings, name, peer_urls).unwrap_or_else(|error| {
+        *first_start = Err(error);
+        (None, Founders::new())
+    });
     Ok(Cluster {
         initial_cluster,
         token: match &discovery {
@@ -89,4 +91,25 @@ pub(super) fn cluster(settings: &Settings, name: &str, peer_urls: &[Url]) -> Res
         pre_vote: settings.bool("pre-vote"),
         force_new: settings.bool("force-new-cluster"),
     })
+}
+
+/// The peer URLs of members by name.
+type Founders = BTreeMap<String, Vec<Url>>;
+
+/// Where the founders are found, and those that are known without looking.
+fn founders(
+    settings: &Settings,
+    name: &str,
+    peer_urls: &[Url],
+) -> Result<(Option<Discovery>, Founders), ConfigError> {
+    let discovery = discovery(settings)?;
+    let known = match discovery {
+        Some(Discovery::Srv(_)) => Founders::new(),
+        None if settings.is_set("initial-cluster") => {
+            parse_initial_cluster(&settings.text("initial-cluster")).map_err(ConfigError::InitialCluster)?
+        }
+        // etcd puts the default URL here unless the name is given; such a member could not start.
+        _ => [(name.to_owned(), peer_urls.to_vec())].into(),
+    };
+    Ok((discovery, known))
 }

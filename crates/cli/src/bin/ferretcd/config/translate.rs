@@ -39,7 +39,8 @@ pub(crate) fn translate(
     let listen = listen(settings);
     let advertise = advertise(settings, &listen, host, diagnostics);
     let peer_source = peer_source(settings, &advertise.peer, diagnostics);
-    let cluster = cluster(settings, &name, &advertise.peer)?;
+    let mut first_start = Ok(());
+    let cluster = cluster(settings, &name, &advertise.peer, &mut first_start)?;
     let security = security(settings, &listen, diagnostics)?;
     let feature_gates = settings.gates("feature-gates");
     let compact_hash_check_interval = settings.duration("compact-hash-check-time").at_least_zero();
@@ -79,6 +80,9 @@ pub(crate) fn translate(
         refetch_corrupt_data: settings.bool("refetch-corrupt-data"),
         drain_timeout: Config::default().drain_timeout,
     };
+    if !server.has_log() {
+        first_start?;
+    }
     if settings.text("data-dir").is_empty() {
         diagnostics.push(Diagnostic::DefaultDataDir { path: server.data_dir.clone() });
     }
