@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use asn1::{BigInt, BitString, ObjectIdentifier};
+use asn1::{BigInt, ObjectIdentifier};
 
 use super::alternative::AlternativeNames;
 use super::der::{Der, INTEGER, SEQUENCE, field, wrapper};
@@ -58,8 +58,7 @@ impl Certificate {
         let mut certificate = Self::fields(&mut inner, algorithm)?;
         certificate.signed = begin..begin + signed.len();
         certificate.der = der.into();
-        let signature: BitString<'_> = outer.read().ok_or(Malformed::Part("malformed signature"))?;
-        certificate.signature = right_aligned(&signature);
+        certificate.signature = outer.bits().ok_or(Malformed::Part("malformed signature"))?;
         Ok((certificate, &bytes[der.len()..]))
     }
 
@@ -173,16 +172,6 @@ fn identity(name: &Name, alternative: Option<&AlternativeNames>) -> PeerIdentity
     }
 }
 
-/// The bits with those that are not used in front, where they do not matter.
-fn right_aligned(bits: &BitString<'_>) -> Box<[u8]> {
-    let (bytes, shift) = (bits.as_bytes(), u32::from(bits.padding_bits()));
-    if shift == 0 {
-        return bytes.into();
-    }
-    let before = std::iter::once(0).chain(bytes.iter().copied());
-    before.zip(bytes).map(|(before, byte)| (before << (8 - shift)) | (byte >> shift)).collect()
-}
-
 pub(crate) fn without_zeros(bytes: &[u8]) -> &[u8] {
     let n_zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     &bytes[n_zeros..]
@@ -201,7 +190,7 @@ pub(crate) fn revoked_serials(list: &[u8]) -> Result<Vec<Box<[u8]>>, Malformed> 
     if outer.content(SEQUENCE).ok_or(Malformed::Part("malformed algorithm identifier"))? != algorithm {
         return Err(Malformed::Part("inner and outer signature algorithm identifiers don't match"));
     }
-    outer.read::<BitString<'_>>().ok_or(Malformed::Part("malformed signature"))?;
+    outer.bits().ok_or(Malformed::Part("malformed signature"))?;
     let issuer = tbs.whole(SEQUENCE).ok_or(Malformed::Part("malformed issuer"))?;
     Name::read(issuer).ok_or(Malformed::Part("invalid RDNSequence"))?;
     tbs.time()?;

@@ -1,6 +1,6 @@
 //! Values in DER, one after the other.
 
-use asn1::{ObjectIdentifier, SimpleAsn1Readable, Tlv, UtcTime, X509GeneralizedTime};
+use asn1::{BitString, ObjectIdentifier, SimpleAsn1Readable, Tlv, UtcTime, X509GeneralizedTime};
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, date};
 
@@ -89,6 +89,11 @@ impl<'a> Der<'a> {
         self.read()
     }
 
+    /// Bits, with zeros in front so that they fill bytes, which Go makes of those that don't.
+    pub(super) fn bits(&mut self) -> Option<Box<[u8]>> {
+        self.read::<BitString<'_>>().map(|bits| right_aligned(&bits))
+    }
+
     pub(super) fn next_is_time(&self) -> bool {
         self.next_is(UTC_TIME) || self.next_is(GENERALIZED_TIME)
     }
@@ -105,6 +110,15 @@ impl<'a> Der<'a> {
         };
         time.ok_or(Malformed::Part(otherwise))
     }
+}
+
+fn right_aligned(bits: &BitString<'_>) -> Box<[u8]> {
+    let (bytes, shift) = (bits.as_bytes(), u32::from(bits.padding_bits()));
+    if shift == 0 {
+        return bytes.into();
+    }
+    let before = std::iter::once(0).chain(bytes.iter().copied());
+    before.zip(bytes).map(|(before, byte)| (before << (8 - shift)) | (byte >> shift)).collect()
 }
 
 fn seconds(time: &asn1::DateTime) -> Option<i64> {
@@ -157,6 +171,8 @@ mod tests {
         assert_eq!(der.read::<bool>(), Some(true));
         assert!(!der.is_empty());
         assert!(der.any().is_none(), "its end is missing");
+        assert_eq!(Der::new(&[3, 3, 4, 0xab, 0xc0]).bits().as_deref(), Some(&[0x0a, 0xbc][..]));
+        assert_eq!(Der::new(&[3, 2, 0, 0xab]).bits().as_deref(), Some(&[0xab][..]));
         let long_form = [OCTET_STRING, 0x81, 1, 0];
         assert!(Der::new(&long_form).any().is_none(), "DER has the short form for it");
     }

@@ -8,6 +8,9 @@ pub(crate) enum Malformed {
     /// A part that can't be read.
     #[error("x509: {0}")]
     Part(&'static str),
+    /// A key that is none, in words that Go has from another place.
+    #[error("{0}")]
+    Key(&'static str),
     /// An extension that is there twice, by its number.
     #[error("x509: certificate contains duplicate extension with OID {0:?}")]
     Twice(String),

@@ -1,6 +1,10 @@
 //! Public keys.
 
-use asn1::{BigInt, BitString, ObjectIdentifier, oid};
+use asn1::{BigInt, ObjectIdentifier, oid};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ParsedPublicKey,
+    VerificationAlgorithm,
+};
 
 use super::der::{Der, SEQUENCE};
 use super::fault::Malformed;
@@ -71,11 +75,10 @@ impl PublicKey {
             true => &[],
             false => algorithm.any().ok_or(Malformed::Part("malformed parameters"))?.1.full_data(),
         };
-        let bits: BitString<'_> = info.read().ok_or(Malformed::Part("malformed subjectPublicKey"))?;
-        let bytes = bits.as_bytes();
+        let bytes = info.bits().ok_or(Malformed::Part("malformed subjectPublicKey"))?;
         let kind = match oid {
-            RSA => rsa(parameters, bytes)?,
-            ECDSA => KeyKind::Ecdsa(curve(parameters, bytes)?),
+            RSA => rsa(parameters, &bytes)?,
+            ECDSA => KeyKind::Ecdsa(curve(parameters, &bytes)?),
             ED25519 if !parameters.is_empty() => {
                 return Err(Malformed::Part("Ed25519 key encoded with illegal parameters"));
             }
@@ -86,7 +89,7 @@ impl PublicKey {
             DSA => KeyKind::Dsa,
             _ => return Ok(None),
         };
-        Ok(Some(Self { kind, bytes: bytes.into() }))
+        Ok(Some(Self { kind, bytes }))
     }
 }
 
@@ -115,9 +118,15 @@ fn curve(parameters: &[u8], point: &[u8]) -> Result<Curve, Malformed> {
         P521 => (Curve::P521, 66),
         _ => return Err(Malformed::Part("unsupported elliptic curve")),
     };
-    // Whether the point is on the curve shows when a signature is checked.
     if point.first() != Some(&UNCOMPRESSED) || point.len() != 1 + 2 * coordinate_bytes {
-        return Err(Malformed::Part("invalid uncompressed public key"));
+        return Err(Malformed::Key("ecdsa: invalid uncompressed public key"));
     }
-    Ok(curve)
+    let (reading, otherwise): (&'static dyn VerificationAlgorithm, _) = match curve {
+        // Nothing is checked by such a key.
+        Curve::P224 => return Ok(curve),
+        Curve::P256 => (&ECDSA_P256_SHA256_ASN1, "P256 point not on curve"),
+        Curve::P384 => (&ECDSA_P384_SHA384_ASN1, "P384 point not on curve"),
+        Curve::P521 => (&ECDSA_P521_SHA512_ASN1, "P521 point not on curve"),
+    };
+    ParsedPublicKey::new(reading, point).map(|_| curve).map_err(|_| Malformed::Key(otherwise))
 }
