@@ -23,7 +23,10 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Reads all files, and makes the certificates that are to be made.
+    /// Reads the files that are used, and makes the certificates that are to be made.
+    ///
+    /// As in etcd a port in the clear reads none of its files, and calls to other members, which may be encrypted any
+    /// time, read those of the peer port.
     pub(crate) fn load(config: &Config) -> Result<Self, CertificateError> {
         let Security { client, peer, .. } = &config.security;
         let of_client = |error| CertificateError::new(error, &client.named_files(Port::Client));
@@ -33,7 +36,7 @@ impl Certificates {
         let peer_files =
             files(config, peer, Port::Peer, &hosts(config.listen.peer.iter())).map_err(of_peer)?;
         let server = |files: &Option<KeyFiles>, security, side| {
-            files.clone().map(|files| server(config, files, security, side)).transpose()
+            files.clone().and_then(|files| server(config, files, security, side)).transpose()
         };
         Ok(Self {
             client: server(&client_files, client, Side::Client).map_err(of_client)?,
@@ -41,6 +44,16 @@ impl Certificates {
             dial: dial(config, peer_files).map_err(of_peer)?,
         })
     }
+}
+
+/// Whether a listener of this side is encrypted.
+fn is_encrypted(config: &Config, side: Side) -> bool {
+    let listen = &config.listen;
+    let mut urls = match side {
+        Side::Client => listen.client.iter().chain(&listen.client_http).chain(&listen.metrics),
+        Side::Peer => listen.peer.iter().chain(&[]).chain(&[]),
+    };
+    urls.any(|url| url.scheme().is_tls())
 }
 
 /// The hosts that a certificate made here is valid for.
@@ -71,7 +84,31 @@ fn server(
     files: KeyFiles,
     security: &PortSecurity,
     side: Side,
-) -> Result<ServerTls, ferretcd_tls::Error> {
+) -> Option<Result<ServerTls, ferretcd_tls::Error>> {
+    announce(config, &files, security, side);
+    is_encrypted(config, side).then(|| {
+        // Nothing shows this one, since clients are not called; etcd reads it all the same.
+        security.client_files.as_ref().map_or(Ok(()), KeyFiles::check)?;
+        let common = ServerConfig::new(files);
+        ServerTls::load(ServerConfig {
+            trusted_ca: security.trusted_ca.clone(),
+            client_cert_auth: security.client_cert_auth,
+            revoked: security.revoked.clone(),
+            allowed: security.allowed.clone(),
+            check_remote: security.check_remote,
+            protocol: config.security.protocol.clone(),
+            alpn: match side {
+                Side::Client => common.alpn.clone(),
+                // Members speak HTTP/1.1, and negotiate no protocol.
+                Side::Peer => Vec::new(),
+            },
+            side,
+            ..common
+        })
+    })
+}
+
+fn announce(config: &Config, files: &KeyFiles, security: &PortSecurity, side: Side) {
     let text = |path: Option<&Path>| path.unwrap_or(Path::new("")).display().to_string();
     let client_files = security.client_files.as_ref();
     let summary = format!(
@@ -90,22 +127,6 @@ fn server(
         Side::Peer => "starting with peer TLS",
     };
     info!("tls-info" = summary, "cipher-suites[]" = ?suites, "{message}");
-    let common = ServerConfig::new(files);
-    ServerTls::load(ServerConfig {
-        trusted_ca: security.trusted_ca.clone(),
-        client_cert_auth: security.client_cert_auth,
-        revoked: security.revoked.clone(),
-        allowed: security.allowed.clone(),
-        check_remote: security.check_remote,
-        protocol: config.security.protocol.clone(),
-        alpn: match side {
-            Side::Client => common.alpn.clone(),
-            // Members speak HTTP/1.1, and negotiate no protocol.
-            Side::Peer => Vec::new(),
-        },
-        side,
-        ..common
-    })
 }
 
 /// For calls to other members: with the certificate of the peer port if there is no other for that.
@@ -117,8 +138,10 @@ fn dial(config: &Config, peer_files: Option<KeyFiles>) -> Result<Option<ClientTl
     {
         return Ok(None);
     }
+    // Both are read, whichever is shown.
+    peer_files.as_ref().filter(|_| security.client_files.is_some()).map_or(Ok(()), KeyFiles::check)?;
     let dial = ClientTls::load(ClientConfig {
-        files: security.client_files.clone().or(peer_files),
+        files: peer_files.map(|files| security.client_files.clone().unwrap_or(files)),
         trusted_ca: security.trusted_ca.clone(),
         allowed: security.allowed.clone(),
         server_name: srv_domain(config),
@@ -148,22 +171,32 @@ mod tests {
 
     use super::*;
 
-    /// Checks the error for a member whose `client` and `peer` port have files by these names, in a directory with a
-    /// certificate in `cert`, its key in `key` and nonsense in `bad`.
-    fn check(change: impl Fn(&mut Security, &dyn Fn(&str) -> PathBuf), expected: &str) {
+    type At<'a> = &'a dyn Fn(&str) -> PathBuf;
+
+    /// Loads the certificates of a member with these URLs to listen on, for which `change` names files in a directory with
+    /// a certificate in `cert`, its key in `key` and nonsense in `bad`.
+    fn load(scheme: &str, change: impl Fn(&mut Security, At<'_>)) -> Result<(), String> {
         let dir = tempfile::tempdir().expect("a directory");
         let at = |name: &str| dir.path().join(name);
         let made = self_signed(dir.path(), &["localhost".to_owned()], 1).expect("made");
         fs::rename(made.cert, at("cert")).and_then(|()| fs::rename(made.key, at("key"))).expect("renamed");
         fs::write(at("bad"), "nonsense").expect("written");
         let mut config = Config::new("a", dir.path());
+        let url = Url::parse(&format!("{scheme}://127.0.0.1:1")).expect("a URL");
+        config.listen.client = vec![url.clone()];
+        config.listen.peer = vec![url];
         change(&mut config.security, &at);
-        let error = Certificates::load(&config).expect_err("a file is of no use").to_string();
-        let error = error.replace(dir.path().to_str().expect("a plain path"), "DIR");
+        let loaded = Certificates::load(&config).map(drop).map_err(|error| error.to_string());
+        loaded.map_err(|error| error.replace(dir.path().to_str().expect("a plain path"), "DIR"))
+    }
+
+    /// Checks the error for a member whose ports are encrypted.
+    fn check(change: impl Fn(&mut Security, At<'_>), expected: &str) {
+        let error = load("https", change).expect_err("a file is of no use");
         assert!(error.starts_with(expected), "{error}");
     }
 
-    fn files(at: &dyn Fn(&str) -> PathBuf, cert: &str, key: &str) -> Option<KeyFiles> {
+    fn files(at: At<'_>, cert: &str, key: &str) -> Option<KeyFiles> {
         Some(KeyFiles { cert: at(cert), key: at(key) })
     }
 
@@ -212,5 +245,58 @@ mod tests {
             },
             "--peer-crl-file: read the list of revoked certificates",
         );
+    }
+
+    #[test]
+    fn files_count_where_etcd_reads_them() {
+        /// `in_the_clear` is what is said without encryption, `encrypted` with it.
+        fn check(
+            change: impl Fn(&mut Security, At<'_>),
+            in_the_clear: Option<&str>,
+            encrypted: Option<&str>,
+        ) {
+            for (scheme, expected) in [("http", in_the_clear), ("https", encrypted)] {
+                let error = load(scheme, &change).err();
+                let is_expected = match (&error, expected) {
+                    (Some(error), Some(flag)) => error.starts_with(flag),
+                    (error, expected) => error.is_none() && expected.is_none(),
+                };
+                assert!(is_expected, "{scheme}: {error:?}, not {expected:?}");
+            }
+        }
+        check(|security, at| security.client.files = files(at, "bad", "key"), None, Some("--cert-file: "));
+        check(|security, at| security.client.files = files(at, "cert", "bad"), None, Some("--key-file: "));
+        let client = |security: &mut Security, at: At<'_>| {
+            security.client.files = files(at, "cert", "key");
+            security.client.client_files = files(at, "bad", "key");
+        };
+        check(client, None, Some("--client-cert-file: "));
+        let authority = |security: &mut Security, at: At<'_>| {
+            security.client.files = files(at, "cert", "key");
+            security.client.trusted_ca = Some(at("bad"));
+        };
+        check(authority, None, Some("--trusted-ca-file: "));
+        let list_without_authority = |security: &mut Security, at: At<'_>| {
+            security.client.files = files(at, "cert", "key");
+            security.client.revoked = Some(at("bad"));
+        };
+        check(list_without_authority, None, None);
+        let flag = Some("--peer-cert-file: ");
+        check(|security, at| security.peer.files = files(at, "bad", "key"), flag, flag);
+        let flag = Some("--peer-trusted-ca-file: ");
+        check(|security, at| security.peer.trusted_ca = Some(at("bad")), flag, flag);
+        let client = |security: &mut Security, at: At<'_>| {
+            security.peer.files = files(at, "cert", "key");
+            security.peer.client_files = files(at, "bad", "key");
+        };
+        let flag = Some("--peer-client-cert-file: ");
+        check(client, flag, flag);
+        check(|security, at| security.peer.client_files = files(at, "bad", "key"), None, None);
+        let list = |security: &mut Security, at: At<'_>| {
+            security.peer.files = files(at, "cert", "key");
+            security.peer.trusted_ca = Some(at("cert"));
+            security.peer.revoked = Some(at("bad"));
+        };
+        check(list, None, Some("--peer-crl-file: "));
     }
 }

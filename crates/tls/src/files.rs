@@ -10,6 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::error::Error;
 use crate::pem::{Section, sections};
+use crate::protocol::Protocol;
 use crate::x509::{Certificate, Pool};
 
 /// A certificate and its key, both in PEM. The certificate's file may go on with the certificates between it and
@@ -25,6 +26,14 @@ pub struct KeyFiles {
 impl KeyFiles {
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         vec![self.cert.clone(), self.key.clone()]
+    }
+
+    /// Whether both can be read and belong together, for files that nothing else reads.
+    ///
+    /// # Errors
+    /// When they can't be used.
+    pub fn check(&self) -> Result<(), Error> {
+        self.load(&Protocol::default().provider()).map(drop)
     }
 
     /// Reads both and checks that they belong together.

@@ -153,7 +153,11 @@ impl SecurityDiagnostic {
                  certificates revoked; set --{flag}"
             ),
             Self::SuitesUnsupported { names } => {
-                warn!("cipher-suites[]" = ?names, "ignoring cipher suites that are too weak to be supported");
+                warn!(
+                    "cipher-suites[]" = ?names,
+                    "ignoring cipher suites that are not supported: in CBC mode, without forward secrecy, or broken; \
+                     clients that know no others need TLS 1.3, or an ECDHE suite with AES-GCM or CHACHA20_POLY1305"
+                );
             }
         }
     }

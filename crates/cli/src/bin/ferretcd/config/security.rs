@@ -75,9 +75,12 @@ pub(super) fn security(
             names: protocol.unsupported().to_vec(),
         }));
     }
-    let client = CLIENT.read(settings, false, diagnostics)?;
+    let client_urls = listen.client.iter().chain(&listen.client_http).chain(&listen.metrics);
+    let is_client_encrypted = client_urls.map(Url::scheme).any(Scheme::is_tls);
+    let client = CLIENT.read(settings, is_client_encrypted, false, diagnostics)?;
     let check_remote = !settings.bool("peer-skip-client-san-verification");
-    let peer = PEER.read(settings, check_remote, diagnostics)?;
+    // Calls to other members have the files, too.
+    let peer = PEER.read(settings, true, check_remote, diagnostics)?;
     let years = match settings.uint("self-signed-cert-validity") {
         0 if client.auto || peer.auto => return Err(ConfigError::SelfSignedValidity),
         years => years,
@@ -112,14 +115,22 @@ impl Flags {
     fn read(
         &self,
         settings: &Settings,
+        is_used: bool,
         check_remote: bool,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Result<PortSecurity, ConfigError> {
         let path = |flag| Some(settings.text(flag)).filter(|path| !path.is_empty()).map(PathBuf::from);
         let allowed = Allowed::new(settings.list(self.allowed_cn), settings.list(self.allowed_hostname))?;
+        // As in etcd, one file of two is an error only where both would be read.
+        let pair = |is_used: bool, cert, key| match pair(settings, cert, key) {
+            Err(_) if !is_used => Ok(None),
+            pair => pair,
+        };
+        let files = pair(is_used, self.cert, self.key)?;
+        let client_files = pair(is_used && files.is_some(), self.client_cert, self.client_key)?;
         let security = PortSecurity {
-            files: pair(settings, self.cert, self.key)?,
-            client_files: pair(settings, self.client_cert, self.client_key)?,
+            files,
+            client_files,
             client_cert_auth: settings.bool(self.client_cert_auth),
             trusted_ca: path(self.trusted_ca),
             revoked: path(self.revoked),
@@ -239,11 +250,19 @@ mod tests {
     #[test]
     fn conflicting_settings_are_errors() {
         check_error(
-            &["--cert-file=c.pem"],
+            &[&HTTPS[..], &["--cert-file=c.pem"]].concat(),
             "--cert-file and --key-file must both be present [key: , cert: c.pem]",
         );
         check_error(
-            &["--peer-client-key-file=k.pem"],
+            &[&HTTPS[..], &FILES, &["--client-cert-file=c.pem"]].concat(),
+            "--client-cert-file and --client-key-file must both be present [key: , cert: c.pem]",
+        );
+        check_error(
+            &["--peer-key-file=k.pem"],
+            "--peer-cert-file and --peer-key-file must both be present [key: k.pem, cert: ]",
+        );
+        check_error(
+            &["--peer-cert-file=c.pem", "--peer-key-file=k.pem", "--peer-client-key-file=k.pem"],
             "--peer-client-cert-file and --peer-client-key-file must both be present [key: k.pem, cert: ]",
         );
         check_error(
@@ -255,6 +274,19 @@ mod tests {
             &["--auto-tls", "--self-signed-cert-validity=0"],
             "selfSignedCertValidity is invalid,it should be greater than 0",
         );
+    }
+
+    #[test]
+    fn files_that_are_not_read_may_be_anything() {
+        for flags in [
+            &["--cert-file=c.pem"][..],
+            &["--client-key-file=k.pem"],
+            &["--peer-client-cert-file=c.pem"],
+            &["--listen-metrics-urls=http://127.0.0.1:1", "--key-file=k.pem"],
+        ] {
+            let security = config(flags).server.security;
+            assert_eq!((security.client.files, security.peer.client_files), (None, None), "{flags:?}");
+        }
     }
 
     #[test]
