@@ -14,6 +14,7 @@ mod disk_space;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::ops::ControlFlow;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 use self::disk_space::DiskSpace;
 use crate::{OpenError, Paths, ReceiveError};
 
+/// What the names of snapshots begin with that this member has fetched to replace corrupt data.
+const REFETCHED: &str = "refetched-";
 /// Bytes that are read from the network at once.
 const PIECE_BYTES: usize = 256 << 10;
 /// Bytes that are stored between two checks of the free disk space.
@@ -54,7 +57,7 @@ impl ReceivedSnapshots {
     /// The directory of snapshots that this member fetches to replace its own data.
     #[must_use]
     pub fn for_refetch(&self) -> Self {
-        Self { prefix: "refetched-", ..self.clone() }
+        Self { prefix: REFETCHED, ..self.clone() }
     }
 
     pub(crate) fn state_file(&self) -> &Path {
@@ -84,10 +87,10 @@ impl ReceivedSnapshots {
     /// the rest.
     pub fn forget_to(&self, index: u64) {
         let Ok(files) = fs::read_dir(&self.dir) else { return };
-        for path in files.flatten().map(|file| file.path()) {
-            let of = path.file_stem().and_then(|stem| u64::from_str_radix(stem.to_str()?, 16).ok());
-            if is_snapshot(&path) && of.is_some_and(|of| of <= index) {
-                let _ = fs::remove_file(&path);
+        for file in files.flatten() {
+            let name = FileName::parse(&file.file_name());
+            if name.is_some_and(|name| !name.is_refetched && name.is_whole && name.index <= index) {
+                let _ = fs::remove_file(file.path());
             }
         }
     }
@@ -142,18 +145,33 @@ impl ReceivedSnapshots {
         self.sync(&self.dir).map_err(store)
     }
 
-    /// Renames a snapshot into the place of the state file; durable on return. Open handles keep the old file.
+    /// Moves a snapshot into the place of the state file; durable on return. Open handles keep the old file.
     pub(crate) fn install(&self, index: u64) -> io::Result<()> {
-        fs::rename(self.file(index), &self.state_file)?;
+        let file = self.file(index);
+        match fs::rename(&file, &self.state_file) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => self.install_copy(&file)?,
+            renamed => renamed?,
+        }
         let directories = [self.state_file.parent(), Some(&*self.dir)];
         directories.into_iter().flatten().try_for_each(|directory| self.sync(directory))
     }
 
-    fn sync(&self, directory: &Path) -> io::Result<()> {
-        if self.unsafe_no_fsync { Ok(()) } else { File::open(directory)?.sync_all() }
+    /// The same where the directory of snapshots is on a file system of its own. After a crash behind the rename the
+    /// snapshot is installed once more, which is as good: the log begins with it, and has all that came later.
+    fn install_copy(&self, file: &Path) -> io::Result<()> {
+        let unnamed = self.state_file.with_extension("new.redb");
+        fs::copy(file, &unnamed)?;
+        self.sync(&unnamed)?;
+        fs::rename(&unnamed, &self.state_file)?;
+        self.state_file.parent().map_or(Ok(()), |directory| self.sync(directory))?;
+        fs::remove_file(file)
     }
 
-    /// Deletes all snapshots whose names begin with the prefix.
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        if self.unsafe_no_fsync { Ok(()) } else { File::open(path)?.sync_all() }
+    }
+
+    /// Deletes all snapshots whose names begin with the prefix. Files of others are left alone.
     ///
     /// # Errors
     ///
@@ -165,8 +183,9 @@ impl ReceivedSnapshots {
         };
         for file in files {
             let file = file?;
-            let is_ours = file.file_name().as_encoded_bytes().starts_with(self.prefix.as_bytes());
-            if is_ours && is_snapshot(&file.path()) {
+            let name = file.file_name();
+            let has_prefix = name.as_encoded_bytes().starts_with(self.prefix.as_bytes());
+            if has_prefix && FileName::parse(&name).is_some() {
                 fs::remove_file(file.path())?;
             }
         }
@@ -174,8 +193,36 @@ impl ReceivedSnapshots {
     }
 }
 
-fn is_snapshot(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "redb" || extension == "bolt")
+/// The name of a file that this module makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileName {
+    index: u64,
+    /// Whether the member has fetched the snapshot to replace corrupt data.
+    is_refetched: bool,
+    /// Whether the file has its last name, as it came or as a state file.
+    is_whole: bool,
+}
+
+impl FileName {
+    /// Reads a name; nothing for those of other files.
+    fn parse(name: &OsStr) -> Option<Self> {
+        let name = name.to_str()?;
+        let (is_refetched, name) = match name.strip_prefix(REFETCHED) {
+            Some(rest) => (true, rest),
+            None => (false, name),
+        };
+        let (digits, extension) = name.split_once('.')?;
+        let is_lower_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_whole = match extension {
+            "bolt" | "redb" => true,
+            "new.redb" | "new.part.redb" => false,
+            _ => return None,
+        };
+        if digits.len() != 16 || !is_lower_hex {
+            return None;
+        }
+        Some(Self { index: u64::from_str_radix(digits, 16).ok()?, is_refetched, is_whole })
+    }
 }
 
 /// Writes the body to a file. It needs no sync: nothing refers to it after a crash. Calls `check_disk_space` now and

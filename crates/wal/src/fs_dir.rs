@@ -22,16 +22,24 @@ impl FsDir {
         Self { path: path.into() }
     }
 
-    /// Creates the directory, and those above it, for the owner alone.
-    pub(crate) fn create_all(&self) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)
+    /// Creates the directory, and those above it, for the owner alone. Those that are there are left as they are.
+    /// With `fsync` the names of the created ones are durable on return.
+    pub(crate) fn create_all(&self, fsync: bool) -> io::Result<()> {
+        let missing: Vec<_> = self.path.ancestors().take_while(|path| !path.exists()).collect();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+        if fsync { missing.into_iter().try_for_each(sync_parent) } else { Ok(()) }
     }
 
     /// Makes the directory's own name durable.
     pub(crate) fn sync_parent(&self) -> io::Result<()> {
-        let parent = self.path.parent().filter(|p| !p.as_os_str().is_empty());
-        fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        sync_parent(&self.path)
     }
+}
+
+/// Makes the name of a directory durable.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Dir for FsDir {

@@ -68,7 +68,8 @@ impl Wal {
 
     /// Creates a log for a new member that begins with the given entries and hard state, and opens it.
     ///
-    /// It is made in `<path>.tmp` and renamed, so that after a crash there is a whole log or none. Missing parent
+    /// The first segment gets its name once all of that is durable in it, so that after a crash there is a whole log or
+    /// none. The directory may exist, as a symbolic link or a mount point too; other files in it are left alone. Missing
     /// directories are created. Durable on return.
     pub fn create_with(
         path: &Path,
@@ -77,26 +78,9 @@ impl Wal {
         hard_state: Option<HardState>,
         config: Config,
     ) -> Result<Self, Error> {
-        if Self::exists(path) {
-            return Err(Error::Exists { dir: path.to_owned() });
-        }
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
-        let temporary = Path::new(&temporary);
-        match std::fs::remove_dir_all(temporary) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", temporary, e));
-            }
-            _ => {}
-        }
-        let dir = FsDir::new(temporary);
-        dir.create_all().map_err(|e| Error::io("create", temporary, e))?;
-        let mut log = Self::create_on(dir, metadata, config)?;
-        log.append(entries, hard_state)?;
-        log.sync()?;
-        drop(log);
-        std::fs::rename(temporary, path).map_err(|e| Error::io("rename", temporary, e))?;
-        Ok(Self::open(path, config)?.0)
+        let dir = FsDir::new(path);
+        dir.create_all(!config.unsafe_no_fsync).map_err(|e| Error::io("create", path, e))?;
+        Self::create_with_on(dir, metadata, entries, hard_state, config)
     }
 
     /// Opens a log and reads all that recovery needs; see [`Recovered`].
@@ -106,7 +90,7 @@ impl Wal {
     /// after the start mark twice; memory grows with the entries after the start mark.
     pub fn open(path: &Path, config: Config) -> Result<(Self, Recovered), Error> {
         let dir = FsDir::new(path);
-        // The process before may have died between a rename and the sync that makes it last.
+        // The process before may have died between the creation of the directory and the sync that makes it last.
         if !config.unsafe_no_fsync && Self::exists(path) {
             dir.sync_parent().map_err(|e| Error::io("sync the parent of", path, e))?;
         }
@@ -115,33 +99,41 @@ impl Wal {
 
     /// As [`Wal::create`], on any directory, which must exist.
     pub fn create_on(dir: impl Dir, metadata: Metadata, config: Config) -> Result<Self, Error> {
+        Self::create_with_on(dir, metadata, &[], None, config)
+    }
+
+    /// As [`Wal::create_with`], on any directory, which must exist.
+    pub fn create_with_on(
+        dir: impl Dir,
+        metadata: Metadata,
+        entries: &[Entry],
+        hard_state: Option<HardState>,
+        config: Config,
+    ) -> Result<Self, Error> {
         if !segment::list(&dir)?.is_empty() {
             return Err(Error::Exists { dir: dir.path() });
         }
         let mut encoded = Vec::new();
         put_metadata(&mut encoded, metadata);
-        let mut encoder = Encoder::new(0);
-        encoder.checksum();
-        encoder.metadata(&encoded);
-        encoder.mark(&SnapshotMark::default());
-
-        let name = SegmentName { sequence: 0, index: 0 };
-        let segment = create_segment(&dir, name, encoder.frames(), &config)?;
-        let written_bytes = encoder.frames().len() as u64;
-        encoder.clear();
-        Ok(Self {
+        let mut wal = Self {
             dir: Box::new(dir),
             config,
-            segments: vec![segment],
-            offset: written_bytes,
-            encoder,
+            segments: Vec::new(),
+            offset: 0,
+            encoder: Encoder::new(0),
             metadata: encoded,
             hard_state: HardState::default(),
             last_index: 0,
             mark: Mark { index: 0, term: 0 },
-            written_bytes,
+            written_bytes: 0,
             poisoned: false,
-        })
+        };
+        wal.encoder.checksum();
+        wal.encoder.metadata(&wal.metadata);
+        wal.encoder.mark(&SnapshotMark::default());
+        wal.encode(entries, hard_state)?;
+        wal.make_segment(SegmentName { sequence: 0, index: 0 })?;
+        Ok(wal)
     }
 
     /// As [`Wal::open`], on any directory.
@@ -174,22 +166,10 @@ impl Wal {
     /// Entries must follow each other; the first may replace entries of the log above the last mark, which also
     /// drops those behind it.
     pub fn append(&mut self, entries: &[Entry], hard_state: Option<HardState>) -> Result<bool, Error> {
-        let hard_state = hard_state.filter(|state| *state != HardState::default());
         self.check_usable()?;
-        self.check_contiguous(entries)?;
-        check_term(entries.iter().all(|entry| entry.term > 0), "an entry")?;
-        check_term(hard_state.is_none_or(|state| state.term > 0), "a hard state")?;
-        for entry in entries {
-            self.encoder.entry(entry);
-        }
         let before = self.hard_state;
-        if let Some(state) = hard_state {
-            // Recovery starts from the last mark only if the recorded commit index covers it.
-            self.hard_state = HardState { commit: state.commit.max(self.mark.index), ..state };
-            self.encoder.hard_state(&self.hard_state);
-        }
+        self.encode(entries, hard_state)?;
         self.write()?;
-        self.last_index = entries.last().map_or(self.last_index, |e| e.index);
         let vote_changed = (before.term, before.vote) != (self.hard_state.term, self.hard_state.vote);
         Ok(!entries.is_empty() || vote_changed)
     }
@@ -300,6 +280,24 @@ impl Wal {
         self.hard_state.commit = mark.index;
     }
 
+    /// Checks entries and hard state, and gives them to the encoder.
+    fn encode(&mut self, entries: &[Entry], hard_state: Option<HardState>) -> Result<(), Error> {
+        let hard_state = hard_state.filter(|state| *state != HardState::default());
+        self.check_contiguous(entries)?;
+        check_term(entries.iter().all(|entry| entry.term > 0), "an entry")?;
+        check_term(hard_state.is_none_or(|state| state.term > 0), "a hard state")?;
+        for entry in entries {
+            self.encoder.entry(entry);
+        }
+        self.last_index = entries.last().map_or(self.last_index, |e| e.index);
+        if let Some(state) = hard_state {
+            // Recovery starts from the last mark only if the recorded commit index covers it.
+            self.hard_state = HardState { commit: state.commit.max(self.mark.index), ..state };
+            self.encoder.hard_state(&self.hard_state);
+        }
+        Ok(())
+    }
+
     /// Writes what the encoder collected.
     fn write(&mut self) -> Result<(), Error> {
         let n_bytes = self.encoder.frames().len() as u64;
@@ -331,7 +329,14 @@ impl Wal {
             self.encoder.hard_state(&self.hard_state);
         }
         let name = SegmentName { sequence: self.tail().name.sequence + 1, index: next(self.last_index) };
-        let segment = create_segment(self.dir.as_ref(), name, self.encoder.frames(), &self.config)?;
+        self.make_segment(name)
+    }
+
+    /// Makes a segment of what the encoder collected, and goes on in it.
+    fn make_segment(&mut self, name: SegmentName) -> Result<(), Error> {
+        let (head, config) = (self.encoder.frames(), &self.config);
+        let fsync = !config.unsafe_no_fsync;
+        let segment = Segment::create(self.dir.as_ref(), name, head, config.segment_bytes, fsync)?;
         self.segments.push(segment);
         self.offset = self.encoder.frames().len() as u64;
         self.written_bytes += self.offset;
@@ -358,8 +363,4 @@ fn check_term(has_term: bool, what: &'static str) -> Result<(), Error> {
 /// The index after `index`, which may come from a damaged log and be the last there is.
 fn next(index: u64) -> u64 {
     index.saturating_add(1)
-}
-
-fn create_segment(dir: &dyn Dir, name: SegmentName, head: &[u8], config: &Config) -> Result<Segment, Error> {
-    Segment::create(dir, name, head, config.segment_bytes, !config.unsafe_no_fsync)
 }

@@ -157,3 +157,70 @@ fn installing_deletes_earlier_snapshots() {
     installer.install(9, &mut machine.expect("no rows")).expect("it has arrived");
     assert_eq!(names(&received.dir), ["000000000000000b.redb"]);
 }
+
+#[test]
+fn files_of_others_stay() {
+    let root = tempfile::tempdir().expect("a directory");
+    let received = received(root.path(), DiskSpace::of);
+    fs::create_dir(&received.dir).expect("there is room");
+    let others = [
+        "backup.redb",
+        "7.redb",
+        "000000000000000A.redb",
+        "0000000000000007.redb.old",
+        "0000000000000007.snap.db",
+        "refetched-7.bolt",
+        "README",
+        "lost+found",
+    ];
+    let ours = [
+        "0000000000000007.bolt",
+        "0000000000000007.redb",
+        "0000000000000007.new.redb",
+        "0000000000000007.new.part.redb",
+        "refetched-0000000000000007.redb",
+    ];
+    for name in others.iter().chain(&ours) {
+        fs::write(received.dir.join(name), "").expect("there is room");
+    }
+    let left = || {
+        let mut left = names(&received.dir);
+        left.sort();
+        left
+    };
+    let mut expected = others.to_vec();
+    expected.sort_unstable();
+    received.forget_to(u64::MAX);
+    assert_eq!(left().len(), others.len() + 3, "half-made and refetched ones stay: {:?}", left());
+    received.for_refetch().clear().expect("it may be read");
+    assert_eq!(left().len(), others.len() + 2, "{:?}", left());
+    received.clear().expect("it may be read");
+    assert_eq!(left(), expected);
+}
+
+/// `member/snap` may be a link to another disk, or a mount point.
+#[test]
+fn a_snapshot_is_installed_from_another_file_system() {
+    let root = tempfile::tempdir().expect("a directory");
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+    if fs::metadata(&elsewhere).expect("it is there").dev() == fs::metadata(&root).expect("it is there").dev()
+    {
+        return;
+    }
+    std::os::unix::fs::symlink(&elsewhere, root.path().join("snap")).expect("there is room");
+    let received = received(root.path(), |_| Ok(DiskSpace { total: u64::MAX, free: u64::MAX }));
+    for index in [7, 9] {
+        received.receive(index, None, &mut &snapshot(index)[..]).expect("a snapshot");
+    }
+    // What a crash has left of an installation is no obstacle.
+    fs::write(root.path().join("state.new.redb"), "half").expect("there is room");
+    received.finish_install(9).expect("it has arrived");
+    assert_eq!(names(elsewhere.path()), [""; 0]);
+    let mut left = names(root.path());
+    left.sort();
+    assert_eq!(left, ["snap", "state.redb"]);
+    let config = ferretcd_backend::Config { cache_bytes: 1 << 20 };
+    let installed = Backend::open(&received.state_file, &config).expect("a state file");
+    let found = ferretcd_apply::snapshot::export(installed.view()).expect("a snapshot");
+    assert_eq!(found.mark().position.index, 9);
+}

@@ -1,6 +1,8 @@
 //! The log as its caller uses it: creation, locks, errors, poison, marks, release.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 use ferretcd_wal::{Dir, Error, Fault, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal};
 
@@ -32,10 +34,11 @@ fn a_log_on_disk() {
     assert!(matches!(Wal::open(&path, config(4096)), Err(Error::Io { .. } | Error::NotFound { .. })));
 
     // The remains of a creation that did not finish are no obstacle.
-    fs::create_dir_all(temp.path().join("member/wal.tmp/x")).unwrap();
+    fs::create_dir_all(&path).unwrap();
+    fs::write(path.join("0.tmp"), vec![1; 9000]).unwrap();
     let mut wal = Wal::create(&path, METADATA, config(4096)).unwrap();
     assert!(Wal::exists(&path));
-    assert!(!temp.path().join("member/wal.tmp").exists());
+    assert!(!path.join("0.tmp").exists());
     assert!(matches!(Wal::create(&path, METADATA, config(4096)), Err(Error::Exists { .. })));
     let second = Wal::open(&path, config(4096)).unwrap_err();
     assert!(matches!(second, Error::InUse { .. }), "{second}");
@@ -240,6 +243,54 @@ fn failing_to_delete_is_not_final() {
     disk.fail_next(Operation::Name);
     assert!(matches!(wal.release(9, 1), Err(Error::Io { action: "remove", .. })));
     assert!(wal.release(9, 1).unwrap() > 5);
+}
+
+/// Creates a log in the directory that `prepare` makes below a root, and returns the root's files with their contents.
+fn check_strangers(prepare: impl FnOnce(&Path) -> PathBuf, strangers: &[&str]) {
+    let temp = tempfile::tempdir().unwrap();
+    let path = prepare(temp.path());
+    let content = |name: &str| fs::read_to_string(temp.path().join(name)).unwrap();
+    for name in strangers {
+        fs::create_dir_all(temp.path().join(name).parent().unwrap()).unwrap();
+        fs::write(temp.path().join(name), name).unwrap();
+    }
+    let log = entries(1, 1..=3, 10);
+    drop(Wal::create_with(&path, METADATA, &log, Some(STATE), config(4096)).unwrap());
+    assert_eq!(Wal::open(&path, config(4096)).unwrap().1.entries, log);
+    for name in strangers {
+        assert_eq!(content(name), *name);
+    }
+}
+
+#[test]
+fn a_directory_may_be_there_with_files_of_others() {
+    let made = |root: &Path| {
+        fs::create_dir(root.join("log")).unwrap();
+        root.join("log")
+    };
+    check_strangers(made, &[]);
+    check_strangers(
+        made,
+        &["log/README", "log/lost+found/#1", "log/.hidden", "log/backup.wal", "log.tmp/file"],
+    );
+    check_strangers(|root| root.join("a/b/log"), &["a/file"]);
+    let linked = |root: &Path| {
+        fs::create_dir(root.join("elsewhere")).unwrap();
+        symlink(root.join("elsewhere"), root.join("log")).unwrap();
+        root.join("log")
+    };
+    check_strangers(linked, &["elsewhere/README"]);
+}
+
+#[test]
+fn a_path_that_cannot_be_a_directory_is_an_error() {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("file"), "").unwrap();
+    symlink(temp.path().join("nowhere"), temp.path().join("link")).unwrap();
+    for name in ["file", "file/below", "link"] {
+        let error = Wal::create(&temp.path().join(name), METADATA, config(4096)).unwrap_err();
+        assert!(matches!(error, Error::Io { action: "create", .. }), "{name}: {error}");
+    }
 }
 
 /// Each segment as a file of its own that a test can take away or exchange.

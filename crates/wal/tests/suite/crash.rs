@@ -144,6 +144,34 @@ fn cut_at_every_byte_before_every_sync() {
     workload(&mut run);
 }
 
+/// A crash while a log is created leaves no log, which is created again, or the whole.
+#[test]
+fn a_log_is_created_as_a_whole() {
+    let founding = (entries(1, 1..=3, 700), HardState { term: 1, vote: 0, commit: 3 });
+    let create = {
+        let (entries, state) = founding.clone();
+        move |dir| Wal::create_with_on(dir, METADATA, &entries, Some(state), config(SEGMENT_BYTES))
+    };
+    let check = {
+        let create = create.clone();
+        move |left: MemDir| {
+            if let Err(error) = Wal::open_on(left.clone(), config(SEGMENT_BYTES)) {
+                assert!(matches!(error, Error::NotFound { .. }), "{error}");
+                drop(create(Watched::new(left.clone(), |_| {})).unwrap());
+            }
+            let (_, found) = Wal::open_on(left.crash(), config(SEGMENT_BYTES)).unwrap();
+            assert_eq!((found.entries, found.hard_state), founding);
+        }
+    };
+    let mut random = Random::new(2);
+    let disk = Watched::new(MemDir::new(), move |dir| {
+        (0..=dir.n_unsynced()).for_each(|n| check(dir.crash_after(n)));
+        (0..40).for_each(|_| check(dir.crash_keeping(|_| random.chance(50))));
+    });
+    create(disk.clone()).unwrap();
+    disk.look();
+}
+
 #[test]
 fn any_sectors_may_be_missing() {
     let mut random = Random::new(1);
