@@ -118,7 +118,7 @@ impl Prepared {
     /// may be dropped, which gives everything up.
     pub async fn bootstrap(self) -> Result<Bootstrapped, StartError> {
         let Self { builder: Builder { mut config, services, layers, .. }, certificates, has_log } = self;
-        let listeners = Listeners::bind(&config.listen, &certificates)?;
+        let listeners = Listeners::bind(&config.listen, config.limits.connections_max, &certificates)?;
         let addresses = listeners.addresses().map_err(ListenError::Address)?;
         if config.advertise.client.is_empty() {
             config.advertise.client = listeners.client_urls().map_err(ListenError::Address)?;

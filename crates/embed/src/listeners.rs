@@ -4,26 +4,23 @@ use std::io;
 use std::net::SocketAddr;
 
 use ferretcd_grpc_server::{Exposure, Server};
-use ferretcd_listen::{Endpoint, Listener, SocketOptions};
+use ferretcd_listen::{BindError, ConnectionLimit, Endpoint, Listener, SocketOptions, bind};
 use ferretcd_membership::Url;
 use ferretcd_tls::ServerTls;
-use tokio::net::TcpListener;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::certificates::Certificates;
 use crate::config::{Listen, url_texts};
 
-/// A URL that can't be listened on.
+/// A URL that can't be listened on. Where etcd has a text for the error, it is that one.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The socket can't be bound.
-    #[error("listen on {url}: {source}")]
-    Bind {
-        /// The URL.
-        url: String,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The URL is one for gRPC and one for HTTP alone.
+    #[error("cannot bind both --listen-client-urls and --listen-client-http-urls on the same url {0}")]
+    SameUrl(String),
     /// The URL is a Unix socket.
     #[error("listen on {0}: Unix sockets are not supported by this version; use an http:// URL")]
     UnixSocket(String),
@@ -35,7 +32,7 @@ pub enum ListenError {
     Address(io::Error),
 }
 
-/// The addresses that a server has bound, in the order of the URLs in [`Listen`].
+/// The addresses that a server has bound, in the order of the URLs in [`Listen`]. URLs of one address have one socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// For [`Listen::client`].
@@ -59,23 +56,35 @@ pub(crate) struct Listeners {
 
 impl Listeners {
     /// Binds all of them.
-    pub(crate) fn bind(listen: &Listen, certificates: &Certificates) -> Result<Self, ListenError> {
-        let one = |url: &Url, tls: &Option<ServerTls>| {
-            if !url.scheme().is_tls() {
-                return Ok(Listener::plain(bind(url, listen)?));
-            }
-            let Some(tls) = tls else { return Err(ListenError::NoCertificate(url.as_str().to_owned())) };
-            Ok(Listener::encrypted(bind(url, listen)?, tls.clone()))
-        };
-        let all = |urls: &[Url], tls: &Option<ServerTls>| {
-            urls.iter().map(|url| one(url, tls)).collect::<Result<Vec<_>, ListenError>>()
+    pub(crate) fn bind(
+        listen: &Listen,
+        connections_max: Option<usize>,
+        certificates: &Certificates,
+    ) -> Result<Self, ListenError> {
+        let options = SocketOptions { reuse_port: listen.reuse_port };
+        let open = |urls: &[Url], tls: &Option<ServerTls>| {
+            places(urls).iter().map(|place| place.open(tls.as_ref(), options)).collect::<Result<Vec<_>, _>>()
         };
         info!("listen-peer-urls[]" = ?url_texts(&listen.peer), "configuring peer listeners");
-        let peers = all(&listen.peer, &certificates.peer)?;
+        let peers = open(&listen.peer, &certificates.peer)
+            .inspect_err(|error| error!(%error, "creating peer listener failed"))?;
         info!("listen-client-urls[]" = ?url_texts(&listen.client), "configuring client listeners");
-        let clients = all(&listen.client, &certificates.client)?;
-        let clients_http = all(&listen.client_http, &certificates.client)?;
-        Ok(Self { clients, clients_http, metrics: all(&listen.metrics, &certificates.client)?, peers })
+        let grpc = places(&listen.client);
+        let is_both = |url: &&Url| grpc.iter().any(|place| place.address == url.address());
+        if let Some(url) = listen.client_http.iter().find(is_both) {
+            return Err(ListenError::SameUrl(url.to_string()));
+        }
+        let limit = connections_max.map(ConnectionLimit::new);
+        let limited = |listener: Listener| match &limit {
+            Some(limit) => listener.limited(limit),
+            None => listener,
+        };
+        let for_clients = |urls: &[Url]| {
+            open(urls, &certificates.client).map(|found| found.into_iter().map(limited).collect::<Vec<_>>())
+        };
+        let (clients, clients_http) = (for_clients(&listen.client)?, for_clients(&listen.client_http)?);
+        let metrics = open(&listen.metrics, &certificates.client)?;
+        Ok(Self { clients, clients_http, metrics, peers })
     }
 
     /// The addresses that are bound.
@@ -92,11 +101,15 @@ impl Listeners {
 
     /// The bound addresses for clients, as URLs.
     pub(crate) fn client_urls(&self) -> io::Result<Vec<Url>> {
-        let url = |listener: &Listener| {
-            let scheme = if listener.is_encrypted() { "https" } else { "http" };
-            Ok(Url::parse(&format!("{scheme}://{}", listener.local_addr()?)).expect("an address makes a URL"))
-        };
-        self.clients.iter().map(url).collect()
+        let mut urls = Vec::new();
+        for listener in &self.clients {
+            let address = listener.local_addr()?;
+            let schemes = [("http", listener.takes_plain()), ("https", listener.takes_encrypted())];
+            for (scheme, _) in schemes.into_iter().filter(|(_, is_taken)| *is_taken) {
+                urls.push(Url::parse(&format!("{scheme}://{address}")).expect("an address makes a URL"));
+            }
+        }
+        Ok(urls)
     }
 
     /// Those for other members, which are served before the rest.
@@ -123,10 +136,11 @@ impl Listeners {
         for (traffic, listener) in self.clients.iter().map(|listener| (traffic, listener)).chain(http) {
             info!("ready to serve client requests");
             let address = address(listener);
-            if listener.is_encrypted() {
-                info!(traffic, address, "serving client traffic securely");
-            } else {
+            if listener.takes_plain() {
                 warn!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
+            }
+            if listener.takes_encrypted() {
+                info!(traffic, address, "serving client traffic securely");
             }
         }
     }
@@ -149,11 +163,77 @@ fn address(listener: &Listener) -> String {
     listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
-fn bind(url: &Url, listen: &Listen) -> Result<TcpListener, ListenError> {
-    if url.scheme().is_unix() {
-        return Err(ListenError::UnixSocket(url.as_str().to_owned()));
+/// An address to listen on, and what is spoken there.
+#[derive(Debug, PartialEq, Eq)]
+struct Place<'a> {
+    /// As it stands in the URLs: other spellings of the same address are other places.
+    address: String,
+    /// The first URL in the clear.
+    plain: Option<&'a Url>,
+    /// The first URL with TLS.
+    encrypted: Option<&'a Url>,
+}
+
+/// The places of URLs, in the order of their first URLs. `http` and `https` of one address are one place.
+fn places(urls: &[Url]) -> Vec<Place<'_>> {
+    let mut places: Vec<Place<'_>> = Vec::new();
+    for url in urls {
+        let address = url.address();
+        let at = places.iter().position(|place| place.address == address).unwrap_or_else(|| {
+            places.push(Place { address, plain: None, encrypted: None });
+            places.len() - 1
+        });
+        let scheme = if url.scheme().is_tls() { &mut places[at].encrypted } else { &mut places[at].plain };
+        scheme.get_or_insert(url);
     }
-    let options = SocketOptions { reuse_port: listen.reuse_port };
-    ferretcd_listen::bind(url.address(), options)
-        .map_err(|source| ListenError::Bind { url: url.as_str().to_owned(), source })
+    places
+}
+
+impl Place<'_> {
+    fn open(&self, tls: Option<&ServerTls>, options: SocketOptions) -> Result<Listener, ListenError> {
+        let both = [self.plain, self.encrypted];
+        if let Some(url) = both.into_iter().flatten().find(|url| url.scheme().is_unix()) {
+            return Err(ListenError::UnixSocket(url.to_string()));
+        }
+        let tls = match (self.encrypted, tls) {
+            (None, _) => None,
+            (Some(_), Some(tls)) => Some(tls.clone()),
+            (Some(url), None) => return Err(ListenError::NoCertificate(url.to_string())),
+        };
+        let socket = bind(&self.address, options)?;
+        Ok(match (tls, self.plain) {
+            (None, _) => Listener::plain(socket),
+            (Some(tls), None) => Listener::encrypted(socket, tls),
+            (Some(tls), Some(_)) => Listener::either(socket, tls),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which places URLs make, as `address: schemes`.
+    fn check(urls: &[&str], expected: &[&str]) {
+        let urls: Vec<_> = urls.iter().map(|url| Url::parse(url).expect("a URL")).collect();
+        let shown = |place: &Place<'_>| {
+            let schemes = [("plain", place.plain), ("tls", place.encrypted)];
+            let names = schemes.into_iter().filter_map(|(name, url)| url.map(|_| name));
+            format!("{}: {}", place.address, names.collect::<Vec<_>>().join(" "))
+        };
+        let found: Vec<_> = places(&urls).iter().map(shown).collect();
+        assert_eq!(found, expected, "{urls:?}");
+    }
+
+    #[test]
+    fn urls_of_one_address_are_one_place() {
+        check(&[], &[]);
+        check(&["http://127.0.0.1:1"], &["127.0.0.1:1: plain"]);
+        check(&["https://127.0.0.1:1", "http://127.0.0.1:1"], &["127.0.0.1:1: plain tls"]);
+        check(&["http://127.0.0.1:1", "HTTP://127.0.0.1:1"], &["127.0.0.1:1: plain"]);
+        check(&["http://[::1]:0", "http://127.0.0.1:0"], &["[::1]:0: plain", "127.0.0.1:0: plain"]);
+        check(&["http://localhost:1", "https://127.0.0.1:1"], &["localhost:1: plain", "127.0.0.1:1: tls"]);
+        check(&["https://h:2", "http://h:1", "http://h:2"], &["h:2: plain tls", "h:1: plain"]);
+        check(&["unixs:///a", "unix:///a"], &["/a: plain tls"]);
+    }
 }

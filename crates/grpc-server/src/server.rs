@@ -124,13 +124,9 @@ impl Server {
 
     /// The server behind a listener. Pages check the host that requests name if they are not encrypted.
     pub fn endpoint(&self, listener: Listener) -> Endpoint<Self> {
-        let mut service = self.clone();
-        if listener.is_encrypted() {
-            let mut inner = Inner::clone(&self.0);
-            inner.router = inner.router(Audience::TlsClients);
-            service = Self(Arc::new(inner));
-        }
-        Endpoint { listener, service }
+        let mut inner = Inner::clone(&self.0);
+        inner.router = inner.router(Audience::TlsClients);
+        Endpoint { listener, plain: self.clone(), encrypted: Self(Arc::new(inner)) }
     }
 
     /// Puts a tower layer around every gRPC method, outside the server's chain. Services that are added later are outside

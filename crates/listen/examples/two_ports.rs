@@ -33,7 +33,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         Ok::<_, Infallible>(Response::new(format!("from here: {is_local}")))
     });
     let drain = Drain::new();
-    let endpoints = vec![Endpoint { listener: web, service: hello }];
+    let endpoints = vec![Endpoint::new(web, hello)];
     let serving_web = tokio::spawn(serve(endpoints, config, drain.clone()));
     let tell_time = |mut connection: Accepted<TcpStream>| async move {
         // A client that is gone does not need the time.

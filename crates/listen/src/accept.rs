@@ -3,39 +3,80 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use ferretcd_tls::{PeerIdentity, ServerTls};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::accept_errors::AcceptErrors;
+use crate::encryption::Encryption;
 use crate::stream::Stream;
 
-/// Pause after the system has no descriptor for a new connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// A bound socket, with TLS or without.
+/// A bound socket, with TLS, without, or both.
 #[derive(Debug)]
 pub struct Listener {
-    pub(crate) socket: TcpListener,
-    /// `None` for connections in the clear.
-    pub(crate) tls: Option<ServerTls>,
+    socket: TcpListener,
+    pub(crate) encryption: Encryption,
+    limit: Option<ConnectionLimit>,
+    errors: AcceptErrors,
+}
+
+/// How many connections some listeners may have together. Clones share it.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimit(Arc<Semaphore>);
+
+impl ConnectionLimit {
+    /// So many; further ones wait in the system's queue until another has ended.
+    pub fn new(connections_max: usize) -> Self {
+        Self(Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))))
+    }
+}
+
+/// A connection before its handshake.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) socket: TcpStream,
+    pub(crate) remote: SocketAddr,
+    /// Its share of the limit, held as long as the connection is open.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Listener {
     /// Connections in the clear.
     pub fn plain(socket: TcpListener) -> Self {
-        Self { socket, tls: None }
+        Self::new(socket, Encryption::None)
     }
 
     /// TLS and nothing else.
     pub fn encrypted(socket: TcpListener, tls: ServerTls) -> Self {
-        Self { socket, tls: Some(tls) }
+        Self::new(socket, Encryption::Tls(tls))
     }
 
-    /// Whether connections are encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.tls.is_some()
+    /// TLS or not, as the first byte of each connection says. One that sends none waits for the drain.
+    pub fn either(socket: TcpListener, tls: ServerTls) -> Self {
+        Self::new(socket, Encryption::Either(tls))
+    }
+
+    fn new(socket: TcpListener, encryption: Encryption) -> Self {
+        Self { socket, encryption, limit: None, errors: AcceptErrors::default() }
+    }
+
+    /// The same with a bound on its connections.
+    #[must_use]
+    pub fn limited(self, limit: &ConnectionLimit) -> Self {
+        Self { limit: Some(limit.clone()), ..self }
+    }
+
+    /// Whether connections may be in the clear.
+    pub fn takes_plain(&self) -> bool {
+        !matches!(self.encryption, Encryption::Tls(_))
+    }
+
+    /// Whether connections may be encrypted.
+    pub fn takes_encrypted(&self) -> bool {
+        !matches!(self.encryption, Encryption::None)
     }
 
     /// The address that the socket is bound to.
@@ -46,21 +87,41 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// The next connection. An error of the system is logged, and tried again after a pause. Dropping the future
-    /// loses no connection.
-    pub(crate) async fn next(&self) -> (TcpStream, SocketAddr) {
+    /// The next connection. An error of the system is tried again after a pause, and sometimes logged. Dropping the
+    /// future loses no connection.
+    pub(crate) async fn next(&mut self) -> Incoming {
+        let permit = match &self.limit {
+            Some(ConnectionLimit(limit)) => Arc::clone(limit).acquire_owned().await.ok(),
+            None => None,
+        };
         loop {
             match self.socket.accept().await {
-                Ok(accepted) => return accepted,
+                Ok((socket, remote)) => {
+                    self.errors.succeeded();
+                    // Over IPv4, a socket of both families has IPv6 addresses that stand for those of IPv4.
+                    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+                    return Incoming { socket, remote, permit };
+                }
                 // A client that is gone before it was accepted concerns no other client.
                 Err(error) if is_about_one_client(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "failed to accept a connection; trying again");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+                Err(error) => self.wait_after(&error).await,
             }
         }
     }
+
+    async fn wait_after(&mut self, error: &io::Error) {
+        let response = self.errors.failed(now());
+        if let Some(times) = response.warning {
+            let address =
+                self.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string());
+            tracing::warn!(%error, address, times, "failed to accept a connection; trying again");
+        }
+        tokio::time::sleep(response.pause).await;
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 fn is_about_one_client(error: &io::Error) -> bool {

@@ -1,6 +1,6 @@
 //! A port: accepting connections, TLS, HTTP and draining, over any tower service.
 //!
-//! * [`serve`] speaks HTTP/1 and HTTP/2 on each [`Endpoint`], a [`Listener`] with the service of its requests, as a
+//! * [`serve`] speaks HTTP/1 and HTTP/2 on each [`Endpoint`], a [`Listener`] with the services of its requests, as a
 //!   [`Config`] says. A request finds its [`Connection`] among its extensions, and behind it the address and the
 //!   certificate of the client.
 //! * [`serve_connections`] is for other protocols: it accepts and decrypts, and hands each [`Accepted`] connection
@@ -8,9 +8,10 @@
 //! * [`Drain`] ends both: it is given to the ports, and to services whose calls would go on for ever. [`Drain::close`]
 //!   is for connections that take too long.
 //! * [`discard`] is for services that respond without reading the request.
-//! * [`bind`] makes the socket of a listener.
+//! * [`bind`] makes the socket of a listener, by the rules of Go's `net.Listen`.
 //!
-//! It knows no service, no route and no gRPC. It retries nothing and limits no number of connections.
+//! It knows no service, no route and no gRPC. It retries nothing. A [`ConnectionLimit`] bounds the connections of the
+//! listeners that have it.
 //!
 //! Invariants:
 //! * A connection has one task. It writes to the socket once after each poll of the HTTP library, from a buffer with
@@ -45,7 +46,7 @@
 //!     drain_timeout: Duration::from_secs(5),
 //! };
 //! let drain = Drain::new();
-//! let serving = tokio::spawn(serve(vec![Endpoint { listener, service }], config, drain.clone()));
+//! let serving = tokio::spawn(serve(vec![Endpoint::new(listener, service)], config, drain.clone()));
 //! drain.begin();
 //! serving.await?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -56,8 +57,10 @@
 mod bind;
 
 mod accept;
+mod accept_errors;
 mod config;
 mod drain;
+mod encryption;
 mod serve;
 
 mod connection;
@@ -70,8 +73,8 @@ mod coalesce;
 mod stream;
 mod wake_coalescer;
 
-pub use accept::{Accepted, Listener};
-pub use bind::{SocketOptions, bind};
+pub use accept::{Accepted, ConnectionLimit, Listener};
+pub use bind::{BindError, SocketOptions, bind};
 pub use config::Config;
 pub use connection::{Connection, RunningCall};
 pub use drain::{Drain, DrainWatcher};

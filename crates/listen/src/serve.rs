@@ -7,24 +7,35 @@ use std::time::Duration;
 use ferretcd_tls::ServerTls;
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
+use hyper::body;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tower::Service;
 
-use crate::accept::{Accepted, Listener};
+use crate::accept::{Accepted, Incoming, Listener};
 use crate::http::Http;
 use crate::{BoxError, Config, Drain};
 
-/// A listener and the service of its requests.
+/// A listener and the services of its requests.
+///
+/// They get requests with a [`Connection`](crate::Connection) among their extensions. Requests that came over TLS with a
+/// client's certificate have its [`PeerIdentity`](ferretcd_tls::PeerIdentity) there as well, in an
+/// [`Arc`](std::sync::Arc).
 #[derive(Debug)]
 pub struct Endpoint<S> {
     /// Accepts the connections.
     pub listener: Listener,
-    /// Gets the requests, with a [`Connection`](crate::Connection) among their extensions. Requests that came over
-    /// TLS with a client's certificate have its [`PeerIdentity`](ferretcd_tls::PeerIdentity) there as well, in an
-    /// [`Arc`](std::sync::Arc).
-    pub service: S,
+    /// For connections in the clear.
+    pub plain: S,
+    /// For connections with TLS.
+    pub encrypted: S,
+}
+
+impl<S: Clone> Endpoint<S> {
+    /// One service for both kinds of connections.
+    pub fn new(listener: Listener, service: S) -> Self {
+        Self { listener, plain: service.clone(), encrypted: service }
+    }
 }
 
 /// Serves HTTP/1 and HTTP/2 on every listener, each with its service, until `drain` begins. Then it accepts no
@@ -32,7 +43,7 @@ pub struct Endpoint<S> {
 /// [`Drain::close`].
 pub async fn serve<S, B>(endpoints: Vec<Endpoint<S>>, config: Config, drain: Drain)
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<body::Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -40,10 +51,11 @@ where
 {
     let drain_timeout = config.drain_timeout;
     let port = Port::new(drain.clone());
-    for Endpoint { listener, service } in endpoints {
-        let http = Http { service, config: config.clone(), drain: drain.clone() };
+    for Endpoint { listener, plain, encrypted } in endpoints {
+        let http = |service| Http { service, config: config.clone(), drain: drain.clone() };
+        let (plain, encrypted) = (http(plain), http(encrypted));
         port.accept(listener, move |socket, remote, tls| {
-            let http = http.clone();
+            let http = if tls.is_some() { encrypted.clone() } else { plain.clone() };
             async move {
                 if let Err(error) = http.serve(socket, remote, tls).await {
                     tracing::debug!(%remote, error, "connection ended");
@@ -104,26 +116,38 @@ impl Port {
     /// Begins a task that accepts connections, and serves each in a task of its own.
     fn accept<F>(
         &self,
-        listener: Listener,
-        serve: impl Fn(TcpStream, SocketAddr, Option<ServerTls>) -> F + Send + 'static,
+        mut listener: Listener,
+        serve: impl Fn(TcpStream, SocketAddr, Option<ServerTls>) -> F + Clone + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let (drain, closing, alive) = (self.drain.clone(), self.closing.subscribe(), self.alive.clone());
         tokio::spawn(async move {
             loop {
-                let (socket, remote) = tokio::select! {
-                    accepted = listener.next() => accepted,
+                let Incoming { socket, remote, permit } = tokio::select! {
+                    incoming = listener.next() => incoming,
                     () = drain.begun() => break,
                 };
-                let connection = serve(socket, remote, listener.tls.clone());
+                let (serve, encryption, drain) = (serve.clone(), listener.encryption.clone(), drain.clone());
                 let (mut closing, alive) = (closing.clone(), alive.clone());
+                let connection = async move {
+                    let tls = tokio::select! {
+                        // A connection whose kind is known is open at once.
+                        biased;
+                        tls = encryption.of(&socket) => tls,
+                        () = drain.begun() => return,
+                    };
+                    // An error means that the connection is gone.
+                    if let Ok(tls) = tls {
+                        serve(socket, remote, tls).await;
+                    }
+                };
                 tokio::spawn(async move {
                     tokio::select! {
                         () = connection => {}
                         _ = closing.wait_for(|closing| *closing) => {}
                     }
-                    drop(alive);
+                    drop((permit, alive));
                 });
             }
             // In this order: with the last `alive` the port has ended, and holds nothing.

@@ -1,18 +1,19 @@
 //! Ports with services of a few lines, and clients that speak HTTP/1.1 by hand.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ferretcd_listen::{
-    Accepted, Config, Connection, Drain, Endpoint, Listener, SocketOptions, bind, serve, serve_connections,
+    Accepted, Config, Connection, ConnectionLimit, Drain, Endpoint, Listener, SocketOptions, bind, serve,
+    serve_connections,
 };
 use ferretcd_tls::{ClientConfig, ClientTls, ServerConfig, ServerTls};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -37,7 +38,10 @@ struct Port {
 impl Port {
     /// Responses tell the remote address, and wait for their release if `is_slow`.
     async fn start(tls: Option<ServerTls>, is_slow: bool, drain_timeout: Duration) -> Self {
-        let listener = listener(tls);
+        Self::on(listener(tls), is_slow, drain_timeout)
+    }
+
+    fn on(listener: Listener, is_slow: bool, drain_timeout: Duration) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let (arrived, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let notes = (Arc::clone(&arrived), Arc::clone(&released));
@@ -59,7 +63,7 @@ impl Port {
             drain_timeout,
         };
         let drain = Drain::new();
-        let serving = tokio::spawn(serve(vec![Endpoint { listener, service }], config, drain.clone()));
+        let serving = tokio::spawn(serve(vec![Endpoint::new(listener, service)], config, drain.clone()));
         Self { address, drain, serving, arrived, released }
     }
 
@@ -69,11 +73,24 @@ impl Port {
 }
 
 fn listener(tls: Option<ServerTls>) -> Listener {
-    let socket = bind("127.0.0.1:0", SocketOptions::default()).expect("the loopback device has free ports");
     match tls {
-        Some(tls) => Listener::encrypted(socket, tls),
-        None => Listener::plain(socket),
+        Some(tls) => Listener::encrypted(socket(), tls),
+        None => Listener::plain(socket()),
     }
+}
+
+fn socket() -> TcpListener {
+    bind("127.0.0.1:0", SocketOptions::default()).expect("the loopback device has free ports")
+}
+
+/// Both ends of TLS with a certificate made for `localhost`.
+fn tls() -> (ServerTls, ClientTls) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let files = ferretcd_tls::self_signed(dir.path(), &["localhost".to_owned()], 1).expect("made");
+    let trusted_ca = Some(files.cert.clone());
+    let server = ServerTls::load(ServerConfig::new(files)).expect("the files are good");
+    let client = ClientTls::load(ClientConfig { trusted_ca, ..ClientConfig::default() });
+    (server, client.expect("the files are good"))
 }
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -131,13 +148,8 @@ async fn requests_that_do_not_end_are_closed_at_the_drain_timeout() {
 
 #[tokio::test]
 async fn encrypted_ports_serve_and_drain_during_a_handshake() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let files = ferretcd_tls::self_signed(dir.path(), &["localhost".to_owned()], 1).expect("made");
-    let trusted_ca = Some(files.cert.clone());
-    let tls = ServerTls::load(ServerConfig::new(files)).expect("the files are good");
-    let client = ClientTls::load(ClientConfig { trusted_ca, ..ClientConfig::default() });
-    let client = client.expect("the files are good");
-    let port = Port::start(Some(tls.clone()), false, PATIENCE).await;
+    let (tls, client) = tls();
+    let port = Port::start(Some(tls), false, PATIENCE).await;
     let stream = client.connect("localhost", port.dial().await).await.expect("the port has the certificate");
     let response = exchange(stream, LAST_REQUEST).await;
     assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
@@ -200,4 +212,89 @@ async fn closing_ends_connections_of_other_protocols() {
     drain.close();
     soon("the end of the port", serving).await.expect("no panic");
     assert_eq!(Arc::strong_count(&service), 1);
+}
+
+/// Connections with TLS and without come to one port, whatever the pieces of their first bytes are.
+#[tokio::test]
+async fn the_first_byte_tells_tls_from_clear_text() {
+    let (tls, client) = tls();
+    let port = Port::on(Listener::either(socket(), tls), false, PATIENCE);
+    // They hold up no other connection.
+    let silent = port.dial().await;
+    let gone = port.dial().await;
+    drop(gone);
+    for piece in [1, 2, LAST_REQUEST.len()] {
+        let mut stream = port.dial().await;
+        stream.set_nodelay(true).expect("it is open");
+        for bytes in LAST_REQUEST.chunks(piece) {
+            stream.write_all(bytes).await.expect("the port reads");
+            tokio::task::yield_now().await;
+        }
+        let response = rest(stream).await;
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+
+        let stream =
+            client.connect("localhost", port.dial().await).await.expect("the port has the certificate");
+        let response = exchange(stream, LAST_REQUEST).await;
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    }
+    // The HTTP/2 preface, byte by byte; the response is the settings of the port.
+    let mut stream = port.dial().await;
+    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0" {
+        stream.write_all(&[*byte]).await.expect("the port reads");
+    }
+    let mut head = [0; 9];
+    soon("the settings", stream.read_exact(&mut head)).await.expect("a frame");
+    assert_eq!(head[3], 4, "SETTINGS");
+    // What begins as TLS and is none ends; what begins as neither is clear text.
+    assert!(!exchange(port.dial().await, b"\x16\x03\x01\0\0").await.contains("HTTP"));
+    let response = exchange(port.dial().await, b"\x80\0\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+
+    port.drain.begin();
+    drop(stream);
+    assert_eq!(rest(silent).await, "", "a connection that has sent nothing is closed");
+    soon("the end of the port", port.serving).await.expect("no panic");
+}
+
+/// A connection above the limit is served when another has ended.
+#[tokio::test]
+async fn connections_have_a_limit() {
+    let limit = ConnectionLimit::new(2);
+    let port = Port::on(Listener::plain(socket()).limited(&limit), false, PATIENCE);
+    let other = Port::on(Listener::plain(socket()).limited(&limit), false, PATIENCE);
+    let mut held = [port.dial().await, other.dial().await];
+    for stream in &mut held {
+        stream.write_all(REQUEST).await.expect("the port reads");
+        assert_eq!(soon("a response", stream.read_u8()).await.expect("the port writes"), b'H');
+    }
+    let waiting = tokio::spawn(exchange(port.dial().await, LAST_REQUEST));
+    soon("the accepted ones", async {
+        // Served by a port without a limit later than the waiting one would be.
+        let third = Port::start(None, false, PATIENCE).await;
+        assert!(exchange(third.dial().await, LAST_REQUEST).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    })
+    .await;
+    assert!(!waiting.is_finished(), "the limit is reached");
+    drop(held);
+    let response = waiting.await.expect("no panic");
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+}
+
+/// A connection over IPv4 has an address of IPv4, also on a socket of both families.
+#[tokio::test]
+async fn every_address_is_reached_in_both_families() {
+    let socket = bind("0.0.0.0:0", SocketOptions::default()).expect("a free port");
+    let is_dual = socket.local_addr().expect("it is bound").is_ipv6();
+    let port = Port::on(Listener::plain(socket), false, PATIENCE);
+    for host in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+        let stream = match TcpStream::connect((host, port.address.port())).await {
+            Ok(stream) => stream,
+            Err(_) if host.is_ipv6() && !is_dual => continue,
+            Err(error) => panic!("{host}: {error}"),
+        };
+        let own = stream.local_addr().expect("it is connected").to_string();
+        let response = exchange(stream, LAST_REQUEST).await;
+        assert!(response.ends_with(&own), "{own}: {response}");
+    }
 }

@@ -150,6 +150,9 @@ pub struct Limits {
     pub request_bytes_max: usize,
     /// Most concurrent streams on a connection.
     pub concurrent_streams_max: u32,
+    /// Most connections of clients, on all listeners together; `None` for any number. Each takes a descriptor, and a
+    /// member that has none for its files fails.
+    pub connections_max: Option<usize>,
     /// Time after which an idle client is pinged; `None` for never.
     pub keepalive_interval: Option<Duration>,
     /// Time to wait for the response to a ping; `None` for ever.
@@ -291,6 +294,7 @@ impl Default for Limits {
             txn_ops_max: 128,
             request_bytes_max: 1_572_864,
             concurrent_streams_max: u32::MAX,
+            connections_max: None,
             keepalive_interval: Some(Duration::from_secs(7200)),
             keepalive_timeout: Some(Duration::from_secs(20)),
         }

@@ -136,6 +136,8 @@ fn limits(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Limits {
         diagnostics.push(Diagnostic::LargeRequests { bytes });
     }
     Limits {
+        // Follows from the process's limit of descriptors.
+        connections_max: None,
         txn_ops_max: usize::try_from(settings.uint("max-txn-ops")).unwrap_or(usize::MAX),
         request_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
         concurrent_streams_max: u32::try_from(settings.uint("max-concurrent-streams")).unwrap_or(u32::MAX),
