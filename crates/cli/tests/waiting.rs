@@ -57,7 +57,7 @@ fn get(address: &str, path: &str) -> String {
 }
 
 #[test]
-fn a_founder_without_a_quorum_serves_probes_and_ends_by_a_signal() {
+fn a_founder_without_a_quorum_serves_probes_and_ends_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let mut process = Process::start(&[
         "--name=a",
@@ -75,7 +75,5 @@ fn a_founder_without_a_quorum_serves_probes_and_ends_by_a_signal() {
     assert!(live.starts_with("HTTP/1.1 200 "), "{live}");
     let pid = Pid::from_child(&process.child);
     kill_process(pid, Signal::TERM).unwrap();
-    process.line("received signal; shutting down");
-    process.line("closed etcd server");
     assert_eq!(process.child.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
 }

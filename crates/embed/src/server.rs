@@ -233,10 +233,10 @@ impl ClientPort {
             state.send_replace(State::Rejected(error));
             return;
         }
-        self.listeners.announce();
-        let serving = serve(self.listeners.endpoints(&self.services), self.config, drain);
+        // Before the log lines, so that whatever reads them finds the server ready.
         state.send_replace(State::Serving);
-        serving.await;
+        self.listeners.announce();
+        serve(self.listeners.endpoints(&self.services), self.config, drain).await;
     }
 }
 

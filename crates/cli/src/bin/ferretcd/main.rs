@@ -25,10 +25,19 @@ use std::process::ExitCode;
 
 use ferretcd_flags::{Command, help, parse_command_line, usage};
 
+use lifecycle::StartSignals;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let signals = match StartSignals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "failed to catch signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let args: Vec<OsString> = std::env::args_os().collect();
     let program = program_name(&args);
     let (settings, leftover) = match parse_command_line(args.iter().skip(1).cloned()) {
@@ -44,7 +53,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = args.iter().map(lossy).collect();
     let variables = std::env::vars_os().map(|(name, value)| (lossy(&name), lossy(&value))).collect();
     match configure::configure(&args, settings, leftover, &variables) {
-        Ok(config) => run::run(config),
+        Ok(config) => run::run(config, signals),
         Err(status) => status,
     }
 }

@@ -9,7 +9,7 @@ use ferretcd_engine::explain;
 use tracing::{error, info};
 
 use crate::config::ProgramConfig;
-use crate::lifecycle::{ExitSignal, FD_RESERVED, ShutdownSignals, notify_ready, raise_fd_limit};
+use crate::lifecycle::{ExitSignal, FD_RESERVED, StartSignals, notify_ready, raise_fd_limit};
 use crate::start_line::log_start;
 
 /// How long the end waits for threads that read or write files for other members.
@@ -53,12 +53,17 @@ impl From<StartError> for RunError {
 }
 
 /// Runs a member until a signal ends it; returns the exit status.
-pub(crate) fn run(config: ProgramConfig) -> ExitCode {
-    if let Err(error) = raise_fd_limit() {
-        error!(level = "fatal", limit = error.limit, "recommended-limit" = FD_RESERVED, "{error}");
-        return ExitCode::FAILURE;
-    }
-    let mut builder = Server::builder(config.server.clone());
+pub(crate) fn run(config: ProgramConfig, signals: StartSignals) -> ExitCode {
+    let descriptors = match raise_fd_limit() {
+        Ok(limit) => limit,
+        Err(error) => {
+            error!(level = "fatal", limit = error.limit, "recommended-limit" = FD_RESERVED, "{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut server = config.server.clone();
+    server.limits.connections_max = usize::try_from(descriptors - FD_RESERVED).ok();
+    let mut builder = Server::builder(server);
     let found = match builder.contents() {
         Ok(found) => found,
         Err(error) => {
@@ -72,7 +77,7 @@ pub(crate) fn run(config: ProgramConfig) -> ExitCode {
     };
     info!("data-dir" = %config.server.data_dir.display(), "dir-type" = found.as_str(), "{message}");
     log_start(&config);
-    match run_member(builder, config.worker_threads) {
+    match run_member(builder, config.worker_threads, signals) {
         Ok(Exit::Signal(signal)) => signal.end_process(),
         Ok(Exit::Removed) => ExitCode::SUCCESS,
         Err(error @ RunError::Failed(_)) => {
@@ -86,8 +91,11 @@ pub(crate) fn run(config: ProgramConfig) -> ExitCode {
     }
 }
 
-fn run_member(builder: Builder, worker_threads: Option<usize>) -> Result<Exit, RunError> {
-    // May wait for the name service, so before signals are caught: until then they end the process at once.
+fn run_member(
+    builder: Builder,
+    worker_threads: Option<usize>,
+    signals: StartSignals,
+) -> Result<Exit, RunError> {
     let prepared = builder.prepare()?;
     // One core is left to the threads that order, log and apply.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -101,45 +109,40 @@ fn run_member(builder: Builder, worker_threads: Option<usize>) -> Result<Exit, R
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let exit = runtime.block_on(serve(prepared));
+    let exit = runtime.block_on(serve(prepared, signals));
     // Snapshots on their way from or to another member are of no use any more, and may take long.
     runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
     exit
 }
 
-async fn serve(prepared: Prepared) -> Result<Exit, RunError> {
-    let mut signals = ShutdownSignals::install().map_err(RunError::Signals)?;
-    let bootstrapped = tokio::select! {
-        biased;
-        bootstrapped = prepared.bootstrap() => bootstrapped?,
-        signal = signals.recv() => return Ok(exit_by(signal)),
-    };
-    let server = bootstrapped.start().await?;
-    let exit = serve_until_exit(&server, &mut signals).await;
+async fn serve(prepared: Prepared, signals: StartSignals) -> Result<Exit, RunError> {
+    let server = prepared.bootstrap().await?.start().await?;
+    let exit = serve_until_exit(&server, signals).await;
     server.stop().await;
     exit
 }
 
-async fn serve_until_exit(server: &Server, signals: &mut ShutdownSignals) -> Result<Exit, RunError> {
+async fn serve_until_exit(server: &Server, signals: StartSignals) -> Result<Exit, RunError> {
+    let mut signals = signals.receive().map_err(RunError::Signals)?;
     tokio::select! {
+        // A signal after the log line that the member serves must find it ready.
+        biased;
         ready = server.ready() => match ready {
             Ok(()) => {}
             Err(StartError::Removed) => return Ok(Exit::Removed),
             Err(error) => return Err(error.into()),
         },
-        signal = signals.recv() => return Ok(exit_by(signal)),
+        signal = signals.recv() => signal.end_start(),
     }
     notify_ready();
     tokio::select! {
-        signal = signals.recv() => Ok(exit_by(signal)),
+        signal = signals.recv() => {
+            info!(signal = signal.name(), "received signal; shutting down");
+            Ok(Exit::Signal(signal))
+        }
         end = server.ended() => match end {
             End::Removed => Ok(Exit::Removed),
             End::Failed(reason) => Err(RunError::Failed(reason)),
         },
     }
-}
-
-fn exit_by(signal: ExitSignal) -> Exit {
-    info!(signal = signal.name(), "received signal; shutting down");
-    Exit::Signal(signal)
 }

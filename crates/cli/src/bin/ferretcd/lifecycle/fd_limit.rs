@@ -13,7 +13,7 @@ pub(crate) struct FdLimitTooLow {
     pub(crate) limit: u64,
 }
 
-/// Raises the limit of open descriptors as far as the process may, and returns it.
+/// Raises the limit of open descriptors as far as the process may, and returns it: more than [`FD_RESERVED`].
 ///
 /// The default of 1024 that shells inherit is for programs that use `select`; the hard limit is what the
 /// administrator wants.
@@ -22,5 +22,5 @@ pub(crate) fn raise_fd_limit() -> Result<u64, FdLimitTooLow> {
     // An error leaves the old limit in force, which is checked below.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    if limit < FD_RESERVED { Err(FdLimitTooLow { limit }) } else { Ok(limit) }
+    if limit <= FD_RESERVED { Err(FdLimitTooLow { limit }) } else { Ok(limit) }
 }

@@ -8,4 +8,4 @@ mod tests;
 
 pub(crate) use fd_limit::{FD_RESERVED, raise_fd_limit};
 pub(crate) use notify::notify_ready;
-pub(crate) use signal::{ExitSignal, ShutdownSignals};
+pub(crate) use signal::{ExitSignal, StartSignals};

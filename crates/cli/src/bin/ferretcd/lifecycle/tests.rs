@@ -1,6 +1,6 @@
 //! Signals, readiness and limits, in a child process: this test program once more, running only `child`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -8,16 +8,18 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{ShutdownSignals, notify_ready, raise_fd_limit};
+use super::{StartSignals, notify_ready, raise_fd_limit};
 
 const CHILD: &str = "FERRETCD_TEST_CHILD";
 
-/// The life of a server without its work. Its "closing" lasts until the standard input ends.
+/// The life of a server without its work. It repeats each line of the standard input. Its start lasts until the line
+/// "ready", its "closing" until the end.
 #[test]
 fn child() {
     if std::env::var_os(CHILD).is_none() {
         return;
     }
+    let signals = StartSignals::install().unwrap();
     let mut out = std::io::stdout();
     match raise_fd_limit() {
         Ok(_) => writeln!(out, "limit is fine").unwrap(),
@@ -26,15 +28,29 @@ fn child() {
             std::process::exit(1);
         }
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    echo("ready");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let signal = runtime.block_on(async {
-        let mut signals = ShutdownSignals::install().unwrap();
+        let mut signals = signals.receive().unwrap();
         notify_ready();
-        signals.recv().await
+        let echo = tokio::task::spawn_blocking(|| echo(""));
+        let signal = signals.recv().await;
+        writeln!(std::io::stdout(), "closing after {signal}").unwrap();
+        echo.await.unwrap();
+        signal
     });
-    writeln!(out, "closing after {signal}").unwrap();
-    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
     let _ = signal.end_process();
+}
+
+/// Repeats lines up to this one, or to the end.
+fn echo(last: &str) {
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        writeln!(std::io::stdout(), "{line}").unwrap();
+        if line == last {
+            return;
+        }
+    }
 }
 
 fn child_command() -> Command {
@@ -44,21 +60,55 @@ fn child_command() -> Command {
     command
 }
 
-/// A child that has said it is ready.
-fn ready_child(directory: &Path) -> Child {
-    let path = directory.join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    let child = child_command().env("NOTIFY_SOCKET", &path).spawn().unwrap();
-    let mut message = [0; 64];
-    let n = socket.recv(&mut message).unwrap();
-    assert_eq!(message[..n], *b"READY=1");
-    child
+/// What a child is doing when it gets a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Ready,
+    Closing,
+}
+
+impl Phase {
+    /// A child in this phase. `directory` is for the socket of the supervisor.
+    fn child(self, directory: &Path) -> Child {
+        let path = directory.join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let mut child = child_command().env("NOTIFY_SOCKET", &path).spawn().unwrap();
+        wait_for_line(&mut child, "limit is fine");
+        if self != Self::Starting {
+            say(&child, "ready");
+            let mut message = [0; 64];
+            let n = socket.recv(&mut message).unwrap();
+            assert_eq!(message[..n], *b"READY=1");
+        }
+        if self == Self::Closing {
+            send(&child, Signal::TERM);
+            wait_for_line(&mut child, "closing after terminated");
+        }
+        child
+    }
 }
 
 /// Reads lines until one has `text` in it.
 fn wait_for_line(child: &mut Child, text: &str) {
-    let out = BufReader::new(child.stdout.as_mut().unwrap());
-    assert!(out.lines().any(|line| line.unwrap().contains(text)), "the child did not print {text}");
+    // Unbuffered, because what a buffer has read is lost with it.
+    let out = child.stdout.as_mut().unwrap();
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while out.read(&mut byte).unwrap() > 0 {
+        line.push(byte[0]);
+        if byte[0] == b'\n' {
+            if String::from_utf8_lossy(&line).contains(text) {
+                return;
+            }
+            line.clear();
+        }
+    }
+    panic!("the child did not print {text}");
+}
+
+fn say(child: &Child, line: &str) {
+    writeln!(child.stdin.as_ref().unwrap(), "{line}").unwrap();
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -67,7 +117,7 @@ fn send(child: &Child, signal: Signal) {
 
 fn check(first: Signal, name: &str, second: Signal) {
     let directory = tempfile::tempdir().unwrap();
-    let mut child = ready_child(directory.path());
+    let mut child = Phase::Ready.child(directory.path());
     send(&child, first);
     wait_for_line(&mut child, &format!("closing after {name}"));
     // A second signal must not cut the closing short, nor count in the end.
@@ -84,12 +134,60 @@ fn the_process_ends_by_the_first_signal() {
 }
 
 #[test]
-fn other_signals_keep_their_action() {
+fn a_start_ends_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let mut child = ready_child(directory.path());
+    for signal in [Signal::TERM, Signal::INT] {
+        let directory = directory.path().join(format!("{signal:?}"));
+        std::fs::create_dir(&directory).unwrap();
+        let mut child = Phase::Starting.child(&directory);
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().signal(), Some(signal.as_raw()));
+    }
+}
+
+#[test]
+fn signals_of_no_concern_do_nothing() {
+    // Those that the kernel ignores by itself, and those that would end a process.
+    let named = [
+        Signal::USR1,
+        Signal::USR2,
+        Signal::PIPE,
+        Signal::ALARM,
+        Signal::XCPU,
+        Signal::XFSZ,
+        Signal::VTALARM,
+        Signal::PROF,
+        Signal::IO,
+        Signal::POWER,
+        Signal::CHILD,
+        Signal::CONT,
+        Signal::URG,
+        Signal::WINCH,
+    ];
+    for phase in [Phase::Starting, Phase::Ready, Phase::Closing] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = phase.child(directory.path());
+        for signal in named {
+            send(&child, signal);
+            // Signals are delivered before the read returns, or with it.
+            say(&child, "alive");
+            wait_for_line(&mut child, "alive");
+            assert!(child.try_wait().unwrap().is_none(), "{signal:?} while {phase:?}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
+fn other_signals_keep_their_action() {
     // Not HUP: under nohup it is ignored, by all children too.
-    send(&child, Signal::USR2);
-    assert_eq!(child.wait().unwrap().signal(), Some(Signal::USR2.as_raw()));
+    for phase in [Phase::Starting, Phase::Ready, Phase::Closing] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = phase.child(directory.path());
+        send(&child, Signal::QUIT);
+        assert_eq!(child.wait().unwrap().signal(), Some(Signal::QUIT.as_raw()), "{phase:?}");
+    }
 }
 
 #[test]
@@ -100,11 +198,11 @@ fn too_few_descriptors_are_an_error() {
         shell.args(["--exact", "lifecycle::tests::child", "--nocapture"]).env(CHILD, "1");
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
     };
-    let output = run(r#"ulimit -n 149; exec "$@""#).wait_with_output().unwrap();
+    let output = run(r#"ulimit -n 150; exec "$@""#).wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
-        text.contains("file descriptor limit of etcd process is too low; please set higher: 149"),
+        text.contains("file descriptor limit of etcd process is too low; please set higher: 150"),
         "{text}"
     );
 
