@@ -108,6 +108,6 @@ pub use config::Config;
 pub use connect::{BoxedIo, Connect, Dialing, Io, TcpConnect};
 pub use local_member::{LocalMember, OutgoingSnapshot, PeerReport};
 pub use response::{ResponseBody, ResponseData};
-pub use rpc::cluster_members;
+pub use rpc::{cluster_members, member_versions};
 pub use server::PeerServer;
 pub use transport::PeerTransport;

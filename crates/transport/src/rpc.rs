@@ -14,6 +14,7 @@ use ferretcd_engine::{PeerError, PeerHash, PeerRequest, PeerResponse, PeerVersio
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::Full;
 use prost::Message;
+use tokio::task::JoinSet;
 
 use crate::client::{Client, FullResponse, RequestError, request, with_type};
 use crate::connect::Connect;
@@ -107,13 +108,16 @@ async fn hash_kv(peer: &Peer, revision: i64) -> Result<PeerHash, PeerError> {
 }
 
 async fn version(peer: &Peer) -> Result<PeerVersions, PeerError> {
-    let response = exchange(peer, Method::GET, "/version", JSON, Vec::new()).await?;
+    versions_of(&exchange(peer, Method::GET, "/version", JSON, Vec::new()).await?)
+}
+
+fn versions_of(response: &FullResponse) -> Result<PeerVersions, PeerError> {
     match response.status {
         StatusCode::OK => {
             let versions: VersionsResponse = serde_json::from_slice(&response.body).map_err(unreadable)?;
             Ok(versions.versions(response.headers.contains_key(FERRETCD)))
         }
-        _ => Err(rejected(&response)),
+        _ => Err(rejected(response)),
     }
 }
 
@@ -142,6 +146,27 @@ async fn exchange(
     };
     // The time-out covers all URLs together.
     tokio::time::timeout(local.config.call_timeout, attempts).await.unwrap_or(Err(PeerError::Timeout))
+}
+
+/// Fetches the versions that members report at their peer URLs, for a member that has not started yet: the URLs that
+/// respond within `timeout`, in any order. The requests name no member and no cluster.
+pub async fn member_versions(
+    connect: Arc<dyn Connect>,
+    peer_urls: &[String],
+    timeout: Duration,
+) -> Vec<(String, PeerVersions)> {
+    let client = Client::for_rpcs(connect, timeout, timeout);
+    let mut requests = JoinSet::new();
+    for text in peer_urls {
+        let (client, text) = (client.clone(), text.clone());
+        let Ok(url) = text.parse::<Uri>() else { continue };
+        requests.spawn(async move {
+            let request = request(&url, Method::GET, "/version", &HeaderMap::new(), Full::default());
+            let response = client.call(request, timeout).await.ok()?;
+            versions_of(&response).ok().map(|versions| (text, versions))
+        });
+    }
+    requests.join_all().await.into_iter().flatten().collect()
 }
 
 /// Fetches the cluster and its members for a member that is about to join. The first peer URL that responds decides; the

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferretcd_base::MemberId;
-use ferretcd_engine::{Bootstrap, PeerError};
+use ferretcd_engine::{Bootstrap, PeerError, PeerVersions};
 use ferretcd_membership::{Member, Url};
-use ferretcd_transport::{Connect, cluster_members};
+use ferretcd_transport::{Connect, cluster_members, member_versions};
 use tokio::task::spawn_blocking;
 
 use super::founders::founders;
@@ -20,6 +20,10 @@ const FOUNDING_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time for the response of a member of a running cluster.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Major and minor of the oldest release whose members can be in one cluster with this one. Older ones write entries that
+/// are not understood here, and do not understand all of this one's.
+const OLDEST: (u64, u64) = (3, 5);
+
 /// A cluster that can't be joined. The text behind the first colon is etcd's where it has one.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
@@ -29,6 +33,18 @@ pub enum JoinError {
          cluster"
     )]
     NoOtherMember,
+    /// A member of the cluster is too old.
+    #[error(
+        "cannot be a member of a cluster with etcd before {}.{}: {url} reports {version}; upgrade the cluster to \
+         {}.{} or later first, or restore a snapshot of it with `etcdutl snapshot restore` of such a release",
+        OLDEST.0, OLDEST.1, OLDEST.0, OLDEST.1
+    )]
+    TooOld {
+        /// The peer URL of the member.
+        url: String,
+        /// The version of the member, or of its cluster.
+        version: String,
+    },
     /// The cluster knows the member, which has lost its data.
     #[error(
         "member {0} has already been bootstrapped; its data are gone, and with them its promises: remove it with \
@@ -64,29 +80,51 @@ pub enum JoinError {
     },
 }
 
-/// What a member without a log begins with. Sends requests to the other members of the initial cluster.
+/// What a member without a log begins with. Sends requests to the other members of the initial cluster, for their
+/// versions first.
 pub(crate) async fn found_or_join(
     config: &Config,
     connect: Arc<dyn Connect>,
 ) -> Result<Bootstrap, JoinError> {
+    let others = other_urls(config);
+    let timeout = match config.cluster.state {
+        ClusterState::Existing if others.is_empty() => return Err(JoinError::NoOtherMember),
+        ClusterState::Existing => TIMEOUT,
+        ClusterState::New => FOUNDING_TIMEOUT,
+    };
+    check_versions(&member_versions(Arc::clone(&connect), &others, timeout).await)?;
     if config.cluster.state == ClusterState::Existing {
-        return join(config, connect).await;
+        return join(config, connect, &others).await;
     }
     let as_founder = founders(config);
     if let Some(own) = as_founder.member_id(&config.name) {
-        check_is_new(config, own, connect).await?;
+        check_is_new(own, connect, &others).await?;
     }
     Ok(as_founder)
 }
 
-/// Requests the list of members from those of the initial cluster, and finds this member in it.
-async fn join(config: &Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, JoinError> {
-    let others = other_urls(config);
-    if others.is_empty() {
-        return Err(JoinError::NoOtherMember);
+/// Errs if a member is older than [`OLDEST`], or its cluster is: then another one is that does not respond. What is no
+/// version, or not decided yet, does not count.
+fn check_versions(found: &[(String, PeerVersions)]) -> Result<(), JoinError> {
+    let servers = found.iter().map(|(url, versions)| (url, &versions.server));
+    let clusters = found.iter().map(|(url, versions)| (url, &versions.cluster));
+    let is_old = |version: &str| release(version).is_some_and(|release| release < OLDEST);
+    match servers.chain(clusters).find(|(_, version)| is_old(version)) {
+        Some((url, version)) => Err(JoinError::TooOld { url: url.clone(), version: version.clone() }),
+        None => Ok(()),
     }
+}
+
+/// Major and minor of a version.
+fn release(version: &str) -> Option<(u64, u64)> {
+    let mut parts = version.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Requests the list of members from those of the initial cluster, and finds this member in it.
+async fn join(config: &Config, connect: Arc<dyn Connect>, others: &[String]) -> Result<Bootstrap, JoinError> {
     let (cluster_id, members) =
-        cluster_members(connect, &others, TIMEOUT).await.map_err(JoinError::Unreachable)?;
+        cluster_members(connect, others, TIMEOUT).await.map_err(JoinError::Unreachable)?;
     let (config, listed) = (config.clone(), members.clone());
     // Blocks on the name service.
     let own = spawn_blocking(move || own_member(&config, &listed));
@@ -96,12 +134,11 @@ async fn join(config: &Config, connect: Arc<dyn Connect>) -> Result<Bootstrap, J
 
 /// Errs if a running cluster knows this member, which has no data: it would vote a second time in a term that it has
 /// forgotten. Members that do not respond are assumed not to run yet, as when a cluster is founded.
-async fn check_is_new(config: &Config, own: MemberId, connect: Arc<dyn Connect>) -> Result<(), JoinError> {
-    let others = other_urls(config);
+async fn check_is_new(own: MemberId, connect: Arc<dyn Connect>, others: &[String]) -> Result<(), JoinError> {
     if others.is_empty() {
         return Ok(());
     }
-    let Ok((_, members)) = cluster_members(connect, &others, FOUNDING_TIMEOUT).await else { return Ok(()) };
+    let Ok((_, members)) = cluster_members(connect, others, FOUNDING_TIMEOUT).await else { return Ok(()) };
     let is_known = members.iter().any(|member| member.id == own && !member.client_urls.is_empty());
     if is_known { Err(JoinError::Bootstrapped(own)) } else { Ok(()) }
 }
@@ -217,6 +254,37 @@ mod tests {
         check("a=http://10.0.0.1:1", &[several], &[]);
         check("a=http://10.0.0.1:1", &[&[]], &[]);
         check("a=http://10.0.0.1:1", &[&["no url"]], &[]);
+    }
+
+    #[test]
+    fn old_members_are_rejected() {
+        let check = |versions: &[(&str, &str)], expected: Option<&str>| {
+            let versions = versions.iter().map(|(server, cluster)| PeerVersions {
+                server: (*server).to_owned(),
+                cluster: (*cluster).to_owned(),
+                is_ferretcd: false,
+            });
+            let found: Vec<_> = (1..).map(|port| format!("http://h:{port}")).zip(versions).collect();
+            let error = check_versions(&found).err().map(|error| error.to_string());
+            match expected {
+                Some(words) => {
+                    assert!(error.as_ref().is_some_and(|error| error.contains(words)), "{error:?}")
+                }
+                None => assert_eq!(error, None, "{found:?}"),
+            }
+        };
+        check(&[], None);
+        check(&[("3.5.0", "3.5.0"), ("3.7.1", ""), ("4.0.0", "4.0.0"), ("3.10.2", "3.10.0")], None);
+        check(&[("3.6.0-rc.1", "")], None);
+        check(&[("unknown", "not_decided"), ("", "")], None);
+        check(
+            &[("3.4.23", "")],
+            Some("etcd before 3.5: http://h:1 reports 3.4.23; upgrade the cluster to 3.5 or"),
+        );
+        check(&[("3.5.1", ""), ("3.3.0+git", "3.3.0")], Some("http://h:2 reports 3.3.0+git;"));
+        check(&[("2.3.8", "2.3.0")], Some("reports 2.3.8;"));
+        // A member that does not respond.
+        check(&[("3.5.1", "3.4.0")], Some("http://h:1 reports 3.4.0;"));
     }
 
     #[test]

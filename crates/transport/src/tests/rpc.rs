@@ -7,7 +7,7 @@ use ferretcd_engine::peers::{GetVersions, HashKv, LeaseInfo, Promote, RenewLease
 use ferretcd_engine::{PeerError, PeerHash, PeerVersions};
 
 use super::harness::{CLUSTER, Node, listen};
-use crate::{TcpConnect, cluster_members};
+use crate::{TcpConnect, cluster_members, member_versions};
 
 const TO: MemberId = MemberId(2);
 
@@ -80,4 +80,15 @@ async fn cluster_members_come_from_the_first_url_that_responds() {
     let (cluster, members) = fetch(&urls).await.expect("the last one responds");
     assert_eq!((cluster, members[0].id, members[0].name.as_str()), (CLUSTER, MemberId(5), "recorder"));
     assert!(matches!(fetch(&urls[..2]).await, Err(PeerError::Unreachable(_))));
+}
+
+#[tokio::test]
+async fn versions_come_from_all_urls_that_respond() {
+    let node = Node::start(5, listen().await);
+    let gone = listen().await.local_addr().expect("it was bound");
+    let own = format!("http://{}", node.address);
+    let urls = ["no url".to_owned(), format!("http://{gone}"), own.clone()];
+    let found = member_versions(Arc::new(TcpConnect::default()), &urls, Duration::from_secs(5)).await;
+    let found: Vec<_> = found.iter().map(|(url, versions)| (url, versions.server.as_str())).collect();
+    assert_eq!(found, [(&own, "3.7.1")]);
 }
