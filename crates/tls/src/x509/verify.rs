@@ -12,6 +12,8 @@ use super::{constraints, policies, signature};
 /// How many signatures are checked for one certificate. Chains are some certificates long; more candidates are there to
 /// keep the processor busy.
 const SIGNATURE_CHECKS_MAX: usize = 100;
+/// Longer serial numbers are not written out. RFC 5280 permits 20 bytes.
+const DECIMAL_BYTES_MAX: usize = 64;
 /// The bit of the key usage for signing certificates.
 const SIGNS_CERTIFICATES: u16 = 1 << 5;
 
@@ -229,8 +231,12 @@ fn title(certificate: &Certificate) -> String {
     }
 }
 
-/// A number of any size in decimal digits.
+/// A number in decimal digits. Certificates that nothing vouches for can have numbers as long as the message, and the
+/// work grows with the square: of a long one only the length is told.
 fn decimal(bytes: &[u8]) -> String {
+    if bytes.len() > DECIMAL_BYTES_MAX {
+        return format!("({} bytes)", bytes.len());
+    }
     let mut digits = vec![0_u8];
     for byte in bytes {
         let mut carry = u32::from(*byte);
@@ -245,4 +251,19 @@ fn decimal(bytes: &[u8]) -> String {
         }
     }
     digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        let check = |bytes: &[u8], expected: &str| assert_eq!(decimal(bytes), expected);
+        check(&[], "0");
+        check(&[7], "7");
+        check(&[1, 0], "256");
+        check(&[0xff; 8], "18446744073709551615");
+        check(&[1; 65_000], "(65000 bytes)");
+    }
 }
