@@ -86,13 +86,13 @@ async fn heads_of_http1_may_be_large() {
         String::from_utf8_lossy(&response).split_whitespace().nth(1).map(str::to_owned)
     };
     for address in [served.address, probes] {
-        for (n, bytes) in [(1, 60_000), (1, 1 << 20), (500, 100), (5000, 100)] {
+        for (n, bytes) in [(1, 60_000), (1, 1 << 20), (500, 100), (990, 1000)] {
             let fields = format!("x-note: {}\r\n", "v".repeat(bytes)).repeat(n);
             assert_eq!(get(address, &fields).await.as_deref(), Some("200"), "{n} of {bytes}");
         }
-        let names: String = (0..8000).map(|n| format!("x-{n}: v\r\n")).collect();
+        let names: String = (0..990).map(|n| format!("x-{n}: v\r\n")).collect();
         assert_eq!(get(address, &names).await.as_deref(), Some("200"));
-        let too_many = "x-note: v\r\n".repeat(10_000);
+        let too_many = "x-note: v\r\n".repeat(2000);
         assert_eq!(get(address, &too_many).await.as_deref(), Some("431"));
     }
 }
