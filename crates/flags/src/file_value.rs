@@ -29,7 +29,10 @@ pub(crate) fn convert(flag: &Flag, value: &Yaml) -> Result<Option<Value>, Proble
         (Kind::Bool, Yaml::Bool(bool)) => Some(Value::Bool(*bool)),
         (Kind::Duration, _) => signed(value).map(|nanos| Value::Duration(Nanos(nanos))),
         (Kind::List | Kind::Set, Yaml::List(items)) if items.is_empty() => return Ok(None),
-        (Kind::List | Kind::Set, Yaml::List(items)) => texts(items).map(Value::List),
+        (Kind::List | Kind::Set, Yaml::List(items)) => {
+            let Value::List(defaults) = flag.default_value() else { return Ok(None) };
+            texts(items, &defaults).map(Value::List)
+        }
         (Kind::Urls | Kind::Origins | Kind::Hosts, Yaml::Text(text)) if text.is_empty() => return Ok(None),
         (Kind::Urls | Kind::Origins | Kind::Hosts | Kind::Gates, Yaml::Text(text)) => {
             Some(flag.kind.parse(text, flag.default).map_err(Problem::Text)?)
@@ -62,14 +65,14 @@ fn digits(number: f64) -> Option<String> {
     (number.abs() < 1e21).then(|| number.to_string())
 }
 
-/// A list of texts, where nothing stands for an empty one.
-fn texts(items: &[Yaml]) -> Option<Vec<String>> {
-    let text = |item: &Yaml| match item {
+/// A list of texts, where nothing leaves the default at its place, or is an empty text.
+fn texts(items: &[Yaml], defaults: &[String]) -> Option<Vec<String>> {
+    let text = |(at, item): (usize, &Yaml)| match item {
         Yaml::Text(text) => Some(text.clone()),
-        Yaml::Null => Some(String::new()),
+        Yaml::Null => Some(defaults.get(at).cloned().unwrap_or_default()),
         _ => None,
     };
-    items.iter().map(text).collect()
+    items.iter().enumerate().map(text).collect()
 }
 
 fn problem(flag: &Flag, value: &Yaml) -> Problem {
@@ -110,7 +113,7 @@ fn advice(kind: Kind, value: &Yaml) -> Option<String> {
             Some(format!("write {:?}", text.split(',').map(str::trim).collect::<Vec<_>>()))
         }
         (Kind::Urls | Kind::Origins | Kind::Hosts, Yaml::List(items)) => {
-            Some(format!("write {:?}", texts(items)?.join(",")))
+            Some(format!("write {:?}", texts(items, &[])?.join(",")))
         }
         _ => None,
     }

@@ -45,24 +45,33 @@ impl Default for LogOptions {
     }
 }
 
-/// The value of `--log-outputs`, which has names for all but files.
+/// The value of `--log-outputs`, which has names for all but files; these are paths or URLs without a host.
 impl From<String> for Output {
     fn from(text: String) -> Self {
         match &*text {
             "default" | "stderr" => Self::Stderr,
             "stdout" => Self::Stdout,
             "systemd/journal" => Self::Journal,
-            _ => Self::File(text.into()),
+            _ => {
+                let path = text.strip_prefix("file://localhost/").or_else(|| text.strip_prefix("file:///"));
+                Self::File(path.map_or_else(|| text.clone().into(), |path| format!("/{path}").into()))
+            }
         }
     }
 }
 
-/// A log file can't be opened.
+/// A log file can't be opened. The text is etcd's.
 #[derive(Debug, thiserror::Error)]
-#[error("open log output {path:?}: {source}")]
+#[error("open sink {path:?}: open {}: {}", path.display(), go_text(source))]
 pub struct OpenError {
     /// The file.
     pub path: PathBuf,
     /// Why.
     pub source: io::Error,
+}
+
+/// The text of an error of the system as Go has it: in small letters, without the number.
+fn go_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }

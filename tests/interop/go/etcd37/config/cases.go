@@ -108,7 +108,7 @@ var aliases = []string{
 }
 
 var lists = []string{
-	"log-outputs: stderr\n", "log-outputs: 'stderr,stdout'\n", "log-outputs: [stderr]\n", "log-outputs: [stdout, stderr]\n", "log-outputs: [stderr, stderr]\n", "log-outputs: []\n", "log-outputs: ~\n", "log-outputs: [default, stderr]\n", "log-outputs: [5]\n",
+	"log-outputs: stderr\n", "log-outputs: 'stderr,stdout'\n", "log-outputs: [stderr]\n", "log-outputs: [stdout, stderr]\n", "log-outputs: [stderr, stderr]\n", "log-outputs: []\n", "log-outputs: ~\n", "log-outputs: [default, stderr]\n", "log-outputs: [5]\n", "log-outputs: [~]\n", "log-outputs: [~, stderr]\n", "log-outputs: ['file:///dev/null']\n",
 	"log-outputs: ['5.log']\n", "log-outputs: {a: b}\n", "cipher-suites: [TLS_AES_128_GCM_SHA256, TLS_RSA_WITH_AES_128_CBC_SHA]\n", "cipher-suites: ['TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384']\n",
 	"listen-client-urls: http://127.0.0.1:1,http://127.0.0.1:2\n", "listen-client-urls: http://127.0.0.1:2, http://127.0.0.1:1\n", "listen-client-urls: [http://127.0.0.1:1]\n", "listen-client-urls: ''\n", "listen-client-urls: http://127.0.0.1:1,\n",
 	"listen-client-urls: http://127.0.0.1:1,http://127.0.0.1:1\n", "listen-client-urls: ' http://127.0.0.1:1 '\n", "listen-client-urls: http://a.example:1\n", "listen-client-urls: http://127.0.0.1\n", "listen-client-urls: http://127.0.0.1:1/a\n", "listen-client-urls: ftp://127.0.0.1:1\n",

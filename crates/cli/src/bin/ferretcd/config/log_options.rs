@@ -90,6 +90,8 @@ mod tests {
             outputs: vec![Output::File("/a/b".into()), Output::Stdout, Output::Journal],
         };
         assert_eq!(options(&flags).unwrap(), expected);
+        let files = options(&["--log-outputs=file:///a/b,file://localhost/c,d"]).unwrap().outputs;
+        assert_eq!(files, ["d", "/a/b", "/c"].map(|path| Output::File(path.into())));
     }
 
     #[test]
