@@ -277,7 +277,54 @@ async fn quota<C: Cluster>() {
     assert_eq!(alarms, []);
 }
 
+/// A transaction in transactions, `depth` of them in all, that puts one key at the bottom.
+fn nested(depth: usize, key: &str) -> pb::TxnRequest {
+    let op = |request| pb::TxnRequest {
+        success: vec![pb::RequestOp { request: Some(request) }],
+        ..Default::default()
+    };
+    let put = pb::PutRequest { key: key.to_owned().into(), ..Default::default() };
+    (1..depth).fold(op(pb::request_op::Request::RequestPut(put)), |inner, _| {
+        op(pb::request_op::Request::RequestTxn(inner))
+    })
+}
+
+/// Transactions may be nested as deep as the number of operations allows.
+async fn deep_transactions<C: Cluster>() {
+    if !report::available::<C>("deep transactions") {
+        return;
+    }
+    for (flags, depths, rejected) in [
+        (vec![], &[50, 51, 99, 101, 128][..], 129),
+        (vec!["--max-txn-ops=100000".to_owned()], &[129, 200, 500, 512], 513),
+    ] {
+        let cluster = C::start(&Options { flags: flags.clone() }).await.expect("the server starts");
+        let Clients { mut kv, .. } =
+            Clients::connect(&cluster).await.expect("the server accepts connections");
+        for depth in depths {
+            let key = format!("{depth} deep");
+            // This client cannot read a response that is nested so deep, only the effect.
+            let _ = kv.txn(nested(*depth, &key)).await;
+            let read = pb::RangeRequest { key: key.clone().into(), ..Default::default() };
+            let found = kv.range(read).await.expect("a running server reads").into_inner().count;
+            assert_eq!(found, 1, "{key}");
+        }
+        let rejection = kv.txn(nested(rejected, "too deep")).await;
+        if flags.is_empty() {
+            let status = rejection.expect_err("it has too many operations");
+            assert_eq!(status.message(), "etcdserver: too many operations in txn request");
+        } else if !C::KIND.reference {
+            // etcd has a bound of its own, further away.
+            let status = rejection.expect_err("it is too deep");
+            assert_eq!(status.code(), Code::Internal);
+            assert!(status.message().starts_with("grpc: error unmarshalling request: "), "{status}");
+            assert!(status.message().contains("exceeded maximum recursion depth"), "{status}");
+        }
+    }
+}
+
 on_every_target! {
+    deep_transactions_are_executed => deep_transactions(),
     malformed_requests_do_no_harm => malformed_requests(),
     cancelled_rpcs_leave_all_or_nothing => cancelled_rpcs(),
     many_cancels_at_once_do_no_harm => burst_of_cancels(200),

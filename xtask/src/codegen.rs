@@ -5,7 +5,8 @@
 //! is missing, stale or left over is an error.
 //!
 //! `mvccpb.KeyValue` is generated twice over: wherever it is a *field* it becomes `ferretcd_api_proto::EncodedKeyValue`,
-//! so that stored rows go into responses as they are, and apart from that it is a plain struct.
+//! so that stored rows go into responses as they are, and apart from that it is a plain struct. `TxnRequest` is written
+//! by hand, so that reading one takes the same stack however deep transactions are nested in it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,6 +21,8 @@ use crate::{TaskResult, workspace_root};
 const IMPORT_ONLY: &str = "google/";
 const ROW_MESSAGE: &str = "KeyValue";
 const ROW_FILE: &str = "mvccpb/kv.proto";
+/// The message that is written by hand, because it contains itself.
+const TXN_MESSAGE: &str = ".etcdserverpb.TxnRequest";
 
 const SERVICES_ONLY: &str = r#"#[cfg(feature = "services")]"#;
 const LENIENT: &str = r#"#[expect(clippy::allow_attributes, reason = "the generator writes them")]"#;
@@ -50,7 +53,9 @@ fn generate(proto: &Path) -> Result<Files, Box<dyn std::error::Error>> {
     let mut files = rust_files(rows_only(&set), |builder| builder)?;
     let row = files.remove("mvccpb.rs").expect("the row message belongs to this package");
     files.extend(rust_files(set, |builder| {
-        builder.extern_path(format!(".mvccpb.{ROW_MESSAGE}"), "crate::EncodedKeyValue")
+        builder
+            .extern_path(format!(".mvccpb.{ROW_MESSAGE}"), "crate::EncodedKeyValue")
+            .extern_path(TXN_MESSAGE, "crate::etcdserverpb::TxnRequest")
     })?);
     files.insert("mvccpb.key_value.rs".to_owned(), row);
     files.insert("descriptor.bin".to_owned(), descriptor);

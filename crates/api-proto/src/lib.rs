@@ -32,12 +32,14 @@ mod encoded;
 pub mod errors;
 #[expect(missing_docs, reason = "a field whose name says all has no comment in the schema")]
 mod packages;
+mod txn;
 
 pub use encoded::EncodedKeyValue;
 pub use packages::{
     authpb, etcdserverpb, ferretcdpb, leasepb, membershippb, mvccpb, raftpb, snappb, v3electionpb, v3lockpb,
     walpb,
 };
+pub use txn::TXN_DEPTH_MAX;
 
 /// The API's version as every service reports it: the etcd release whose behaviour is implemented.
 pub const API_VERSION: &str = "3.7.1";

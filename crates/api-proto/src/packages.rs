@@ -8,6 +8,7 @@ pub mod authpb {
 /// The client API, and the requests that travel in log entries.
 pub mod etcdserverpb {
     include!("generated/etcdserverpb.rs");
+    pub use crate::txn::TxnRequest;
 }
 
 /// The requests in log entries that only ferretcd writes.

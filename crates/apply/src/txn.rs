@@ -9,8 +9,9 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use ferretcd_api_proto::etcdserverpb::{
-    Compare, RangeRequest, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse,
-    request_op::Request, response_op::Response,
+    Compare, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
+    RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse, request_op::Request,
+    response_op::Response,
 };
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_base::KeyRange;
@@ -39,7 +40,7 @@ pub fn read_txn(view: &ReadView, compacted: i64, txn: &TxnRequest) -> Result<Txn
     let responses = ranges()
         .map(|range| {
             let mut response = range::range(view, range)?;
-            response.header = Some(header(view.revision()));
+            response.header = header(view.revision());
             Ok(ResponseOp { response: Some(Response::ResponseRange(response)) })
         })
         .collect::<Result<_, ApplyError>>()?;
@@ -60,37 +61,64 @@ pub(crate) fn execute_txn(
     leases: &Leases,
     compacted: i64,
 ) -> Result<TxnResponse, ApplyError> {
-    let mut path = Vec::new();
-    choose(txn, request, &mut path)?;
-    check(txn, request, leases, compacted, &mut path.iter().copied())?;
-    run(txn, request, &mut path.iter().copied())
+    let path = choose(txn, request)?;
+    check(txn, &path, leases, compacted)?;
+    run(txn, &path)
+}
+
+/// What the conditions choose of a transaction. A list, so that no depth of nesting needs more stack.
+struct Path<'a> {
+    succeeded: bool,
+    steps: Vec<Step<'a>>,
+}
+
+enum Step<'a> {
+    Range(&'a RangeRequest),
+    Put(&'a PutRequest),
+    Delete(&'a DeleteRangeRequest),
+    /// A nested transaction begins, whose conditions held or did not.
+    Begin {
+        succeeded: bool,
+    },
+    /// The nested transaction that began last ends.
+    End,
 }
 
 /// Decides the outcome of the conditions on the way, outer ones first, in the order of the operations.
-fn choose(source: &impl Source, txn: &TxnRequest, path: &mut Vec<bool>) -> Result<(), ApplyError> {
+fn choose<'a>(source: &impl Source, txn: &'a TxnRequest) -> Result<Path<'a>, ApplyError> {
     let succeeded = holds(source, &txn.compare)?;
-    path.push(succeeded);
-    for op in branch(txn, succeeded) {
-        if let Some(Request::RequestTxn(nested)) = &op.request {
-            choose(source, nested, path)?;
+    let mut steps = Vec::new();
+    let mut around = Vec::new();
+    let mut operations = branch(txn, succeeded).iter();
+    loop {
+        match operations.next().map(|op| &op.request) {
+            Some(Some(Request::RequestRange(range))) => steps.push(Step::Range(range)),
+            Some(Some(Request::RequestPut(put))) => steps.push(Step::Put(put)),
+            Some(Some(Request::RequestDeleteRange(delete))) => steps.push(Step::Delete(delete)),
+            Some(Some(Request::RequestTxn(nested))) => {
+                let succeeded = holds(source, &nested.compare)?;
+                steps.push(Step::Begin { succeeded });
+                around.push(std::mem::replace(&mut operations, branch(nested, succeeded).iter()));
+            }
+            // Rejected before it is proposed; an old log may still hold one.
+            Some(None) => {}
+            None => match around.pop() {
+                Some(outer) => {
+                    steps.push(Step::End);
+                    operations = outer;
+                }
+                None => return Ok(Path { succeeded, steps }),
+            },
         }
     }
-    Ok(())
 }
 
-fn check(
-    source: &impl Source,
-    txn: &TxnRequest,
-    leases: &Leases,
-    compacted: i64,
-    path: &mut impl Iterator<Item = bool>,
-) -> Result<(), ApplyError> {
-    for op in branch(txn, next(path)) {
-        match &op.request {
-            Some(Request::RequestRange(range)) => check_range(range, source.revision(), compacted)?,
-            Some(Request::RequestPut(put)) => kv::check_put(source, leases, put)?,
-            Some(Request::RequestTxn(nested)) => check(source, nested, leases, compacted, path)?,
-            Some(Request::RequestDeleteRange(_)) | None => {}
+fn check(source: &impl Source, path: &Path<'_>, leases: &Leases, compacted: i64) -> Result<(), ApplyError> {
+    for step in &path.steps {
+        match step {
+            Step::Range(range) => check_range(range, source.revision(), compacted)?,
+            Step::Put(put) => kv::check_put(source, leases, put)?,
+            Step::Delete(_) | Step::Begin { .. } | Step::End => {}
         }
     }
     Ok(())
@@ -108,54 +136,49 @@ fn check_range(range: &RangeRequest, current: i64, compacted: i64) -> Result<(),
     Ok(())
 }
 
-fn run(
-    txn: &mut WriteTxn<'_>,
-    request: &TxnRequest,
-    path: &mut impl Iterator<Item = bool>,
-) -> Result<TxnResponse, ApplyError> {
-    let succeeded = next(path);
-    let mut responses = Vec::new();
-    for op in branch(request, succeeded) {
-        let response = match &op.request {
-            Some(Request::RequestRange(range)) => {
-                let mut response = execute(txn, range)?;
-                response.header = Some(header(txn.revision()));
-                Response::ResponseRange(response)
+fn run(txn: &mut WriteTxn<'_>, path: &Path<'_>) -> Result<TxnResponse, ApplyError> {
+    let mut current = TxnResponse { succeeded: path.succeeded, ..TxnResponse::default() };
+    let mut around = Vec::new();
+    for step in &path.steps {
+        let response = match step {
+            Step::Range(range) => {
+                let response = execute(txn, range)?;
+                Response::ResponseRange(RangeResponse { header: header(txn.revision()), ..response })
             }
-            Some(Request::RequestPut(put)) => {
-                let mut response = kv::put(txn, put)?;
-                response.header = Some(header(txn.revision()));
-                Response::ResponsePut(response)
+            Step::Put(put) => {
+                let response = kv::put(txn, put)?;
+                Response::ResponsePut(PutResponse { header: header(txn.revision()), ..response })
             }
-            Some(Request::RequestDeleteRange(delete)) => {
-                let mut response = kv::delete_range(txn, delete)?;
-                response.header = Some(header(txn.revision()));
-                Response::ResponseDeleteRange(response)
+            Step::Delete(delete) => {
+                let response = kv::delete_range(txn, delete)?;
+                Response::ResponseDeleteRange(DeleteRangeResponse {
+                    header: header(txn.revision()),
+                    ..response
+                })
             }
-            Some(Request::RequestTxn(nested)) => {
-                let mut response = run(txn, nested, path)?;
-                response.header = Some(ResponseHeader::default());
-                Response::ResponseTxn(response)
+            Step::Begin { succeeded } => {
+                let nested = TxnResponse { succeeded: *succeeded, ..TxnResponse::default() };
+                around.push(std::mem::replace(&mut current, nested));
+                continue;
             }
-            // Rejected before it is proposed; an old log may still hold one.
-            None => continue,
+            Step::End => {
+                let outer = around.pop().expect("every end belongs to a beginning");
+                let nested = std::mem::replace(&mut current, outer);
+                Response::ResponseTxn(TxnResponse { header: Some(ResponseHeader::default()), ..nested })
+            }
         };
-        responses.push(ResponseOp { response: Some(response) });
+        current.responses.push(ResponseOp { response: Some(response) });
     }
-    Ok(TxnResponse { header: None, succeeded, responses })
+    Ok(current)
 }
 
 fn branch(txn: &TxnRequest, succeeded: bool) -> &[RequestOp] {
     if succeeded { &txn.success } else { &txn.failure }
 }
 
-fn next(path: &mut impl Iterator<Item = bool>) -> bool {
-    path.next().expect("every transaction on the path was decided in this order")
-}
-
 /// Headers inside a transaction carry only the revision.
-fn header(revision: i64) -> ResponseHeader {
-    ResponseHeader { revision, ..ResponseHeader::default() }
+fn header(revision: i64) -> Option<ResponseHeader> {
+    Some(ResponseHeader { revision, ..ResponseHeader::default() })
 }
 
 fn holds(source: &impl Source, compares: &[Compare]) -> Result<bool, ApplyError> {
@@ -227,5 +250,65 @@ fn relation_holds(compare: &Compare, order: Ordering) -> bool {
         Ok(CompareResult::Greater) => order.is_gt(),
         Ok(CompareResult::Less) => order.is_lt(),
         Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferretcd_api_proto::TXN_DEPTH_MAX;
+    use ferretcd_api_proto::etcdserverpb::PutRequest;
+    use ferretcd_backend::{Backend, Batch};
+    use ferretcd_mvcc::Store;
+    use prost::Message as _;
+
+    use super::*;
+
+    /// Half of what threads have by default.
+    const STACK_BYTES: usize = 1 << 20;
+
+    fn op(request: Request) -> RequestOp {
+        RequestOp { request: Some(request) }
+    }
+
+    fn put(key: String) -> RequestOp {
+        op(Request::RequestPut(PutRequest { key: key.into(), ..PutRequest::default() }))
+    }
+
+    /// Each transaction puts a key before and one behind the transaction in it.
+    fn deepest() -> TxnRequest {
+        (1..TXN_DEPTH_MAX).fold(
+            TxnRequest { success: vec![put("k".into())], ..TxnRequest::default() },
+            |inner, n| {
+                let nested = op(Request::RequestTxn(inner));
+                let success = vec![put(format!("k{n}a")), nested, put(format!("k{n}b"))];
+                TxnRequest { success, ..TxnRequest::default() }
+            },
+        )
+    }
+
+    fn execute_deepest() {
+        let backend = Backend::in_memory();
+        let config = ferretcd_lease::Config { ttl_min: 1 };
+        let leases = Leases::open(&backend, config).expect("an empty backend");
+        let mut store =
+            Store::open(backend, &ferretcd_mvcc::Config { cache_bytes: 1 << 20 }).expect("an empty backend");
+        let request = TxnRequest::decode(&deepest().encode_to_vec()[..]).expect("it is not too deep");
+        assert!(kv::txn_cost(&request) > 0);
+        let mut batch = Batch::default();
+        let mut txn = store.write(&mut batch);
+        let response = execute_txn(&mut txn, &request, &leases, -1).expect("it writes");
+        let changes = txn.commit().changes;
+        let keys: Vec<_> = changes.iter().map(|change| change.key.clone()).collect();
+        let before = (1..TXN_DEPTH_MAX).rev().map(|n| format!("k{n}a"));
+        let behind = (1..TXN_DEPTH_MAX).map(|n| format!("k{n}b"));
+        let expected: Vec<Bytes> = before.chain(["k".into()]).chain(behind).map(Bytes::from).collect();
+        assert_eq!(keys, expected);
+        assert!(response.encode_to_vec().len() > keys.len());
+    }
+
+    #[test]
+    fn deepest_transaction_is_executed_in_order_with_little_stack() {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(execute_deepest);
+        thread.expect("the system has threads").join().expect("nothing fails");
     }
 }

@@ -114,6 +114,7 @@ impl<'a> Writes<'a> {
 
 #[cfg(test)]
 mod tests {
+    use ferretcd_api_proto::TXN_DEPTH_MAX;
     use ferretcd_api_proto::etcdserverpb::Compare;
 
     use super::*;
@@ -176,6 +177,24 @@ mod tests {
         let nested = TxnRequest { success: vec![txn_op(vec![put_op("a")], vec![])], ..TxnRequest::default() };
         assert_eq!(txn(&nested, 2), Ok(()));
         assert_eq!(txn(&nested, 1), Err(Error::TooManyOps));
+    }
+
+    #[test]
+    fn deepest_transactions_are_checked_with_little_stack() {
+        let check_deepest = || {
+            let bottom = TxnRequest { success: vec![put_op("a")], ..TxnRequest::default() };
+            let deepest = (1..TXN_DEPTH_MAX).fold(bottom, |inner, level| {
+                let nested = op(request_op::Request::RequestTxn(inner));
+                let (success, failure) =
+                    if level % 2 == 0 { (vec![nested], vec![]) } else { (vec![], vec![nested]) };
+                TxnRequest { success, failure, ..TxnRequest::default() }
+            });
+            assert_eq!(txn(&deepest, TXN_DEPTH_MAX), Ok(()));
+            assert_eq!(txn(&deepest, TXN_DEPTH_MAX - 1), Err(Error::TooManyOps));
+        };
+        // Half of what threads have by default.
+        let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(check_deepest);
+        thread.expect("the system has threads").join().expect("nothing fails");
     }
 
     #[test]

@@ -244,7 +244,7 @@ pub mod request_op {
         #[prost(message, tag = "3")]
         RequestDeleteRange(super::DeleteRangeRequest),
         #[prost(message, tag = "4")]
-        RequestTxn(super::TxnRequest),
+        RequestTxn(crate::etcdserverpb::TxnRequest),
     }
 }
 /// The result of one operation of a transaction.
@@ -397,19 +397,6 @@ pub mod compare {
         #[prost(int64, tag = "8")]
         Lease(i64),
     }
-}
-/// A transaction: conditions and the operations for either outcome.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct TxnRequest {
-    /// All have to hold; none at all holds.
-    #[prost(message, repeated, tag = "1")]
-    pub compare: ::prost::alloc::vec::Vec<Compare>,
-    /// Executed in order if the conditions hold.
-    #[prost(message, repeated, tag = "2")]
-    pub success: ::prost::alloc::vec::Vec<RequestOp>,
-    /// Executed in order if they do not.
-    #[prost(message, repeated, tag = "3")]
-    pub failure: ::prost::alloc::vec::Vec<RequestOp>,
 }
 /// Which branch ran, and its results.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1489,7 +1476,7 @@ pub mod kv_client {
         /// be put at most once.
         pub async fn txn(
             &mut self,
-            request: impl tonic::IntoRequest<super::TxnRequest>,
+            request: impl tonic::IntoRequest<crate::etcdserverpb::TxnRequest>,
         ) -> std::result::Result<tonic::Response<super::TxnResponse>, tonic::Status> {
             self.inner
                 .ready()
@@ -1580,7 +1567,7 @@ pub mod kv_server {
         /// be put at most once.
         async fn txn(
             &self,
-            request: tonic::Request<super::TxnRequest>,
+            request: tonic::Request<crate::etcdserverpb::TxnRequest>,
         ) -> std::result::Result<tonic::Response<super::TxnResponse>, tonic::Status>;
         /// Drops the history below a revision. Without compactions the history grows for ever.
         async fn compact(
@@ -1846,7 +1833,9 @@ pub mod kv_server {
                 "/etcdserverpb.KV/Txn" => {
                     #[allow(non_camel_case_types)]
                     struct TxnSvc<T: Kv>(pub Arc<T>);
-                    impl<T: Kv> tonic::server::UnaryService<super::TxnRequest>
+                    impl<
+                        T: Kv,
+                    > tonic::server::UnaryService<crate::etcdserverpb::TxnRequest>
                     for TxnSvc<T> {
                         type Response = super::TxnResponse;
                         type Future = BoxFuture<
@@ -1855,7 +1844,7 @@ pub mod kv_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::TxnRequest>,
+                            request: tonic::Request<crate::etcdserverpb::TxnRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -5858,7 +5847,7 @@ pub struct InternalRaftRequest {
     #[prost(message, optional, tag = "5")]
     pub delete_range: ::core::option::Option<DeleteRangeRequest>,
     #[prost(message, optional, tag = "6")]
-    pub txn: ::core::option::Option<TxnRequest>,
+    pub txn: ::core::option::Option<crate::etcdserverpb::TxnRequest>,
     #[prost(message, optional, tag = "7")]
     pub compaction: ::core::option::Option<CompactionRequest>,
     #[prost(message, optional, tag = "8")]

@@ -116,12 +116,11 @@ impl Proposer {
             Ok(receiver) => outcome(receiver).await,
             Err(error) => Err(error),
         };
-        match &outcome {
-            Err(RequestError::TooManyRequests) => timer.cancel(),
+        if let Err(RequestError::TooManyRequests) = outcome {
+            timer.cancel();
+        } else {
             // What the state machine rejects has gone all the way.
-            outcome => {
-                timer.end(matches!(outcome, Ok(_) | Err(RequestError::Apply(_) | RequestError::NoSpace)))
-            }
+            timer.end(matches!(outcome, Ok(_) | Err(RequestError::Apply(_) | RequestError::NoSpace)));
         }
         let Reply { revision, response } = outcome?;
         let header = self.0.member.header(revision);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use ferretcd_api_proto::TXN_DEPTH_MAX;
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_api_proto::etcdserverpb::{DeleteRangeRequest, RangeRequest, RequestOp, TxnRequest};
 use ferretcd_engine::{Engine, RequestError};
@@ -20,6 +21,15 @@ async fn write_a_little(engine: &Engine) {
     let puts = ["a", "b"].map(|key| RequestOp { request: Some(Request::RequestPut(put(key, "both"))) });
     let txn = TxnRequest { success: puts.into(), ..TxnRequest::default() };
     engine.kv().txn(&CALLER, txn).await.expect("a transaction");
+    engine.kv().txn(&CALLER, deepest()).await.expect("a transaction");
+}
+
+/// A put in as many transactions as can be read.
+fn deepest() -> TxnRequest {
+    let txn =
+        |request| TxnRequest { success: vec![RequestOp { request: Some(request) }], ..TxnRequest::default() };
+    let bottom = txn(Request::RequestPut(put("bottom", "reached")));
+    (1..TXN_DEPTH_MAX).fold(bottom, |inner, _| txn(Request::RequestTxn(inner)))
 }
 
 #[test]
