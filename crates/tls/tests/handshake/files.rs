@@ -79,6 +79,76 @@ fn certificates_and_keys() {
     assert!(error.starts_with("use the private key in \"DIR/y.pem\": "), "{error}");
 }
 
+/// What etcd accepts and rejects of certificates and keys, in whichever dress.
+#[test]
+fn dresses_of_certificates_and_keys() {
+    let files = Files::new();
+    let read = |path| fs::read_to_string(path).expect("read");
+    let (cert, key) = (read(&files.good.cert), read(&files.good.key));
+    let other = read(&sign(&files.authority, "other", Subject::default()).cert);
+    let damaged = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let starts = |cert: &str, key: &str| {
+        let files = KeyFiles { cert: files.put("c.pem", cert), key: files.put("k.pem", key) };
+        ServerTls::load(ServerConfig::new(files)).is_ok()
+    };
+    for (what, cert, is_good) in [
+        ("line ends of other systems", cert.replace('\n', "\r\n"), true),
+        ("text around", format!("text\n{cert}text"), true),
+        ("no last line end", cert.trim_end().to_owned(), true),
+        ("blanks", cert.replace('\n', " \t\n"), true),
+        ("a header", cert.replacen('\n', "\nKey: value\n\n", 1), true),
+        ("the key in front", format!("{key}{cert}"), true),
+        ("a damaged certificate behind", format!("{cert}{damaged}"), true),
+        ("a section that does not end in front", format!("-----BEGIN CERTIFICATE-----\n{cert}"), true),
+        ("a byte order mark on a line of its own", format!("\u{feff}\n{cert}"), true),
+        ("a byte order mark", format!("\u{feff}{cert}"), false),
+        ("another label", cert.replace("CERTIFICATE", "X509 CERTIFICATE"), false),
+        ("another certificate in front", format!("{other}{cert}"), false),
+        ("a damaged certificate in front", format!("{damaged}{cert}"), false),
+        ("blanks in front of lines", cert.replace("-----BEGIN", " -----BEGIN"), false),
+        ("line ends of very old systems", cert.replace('\n', "\r"), false),
+    ] {
+        assert_eq!(starts(&cert, &key), is_good, "{what}");
+    }
+    for (what, key, is_good) in [
+        ("another label", key.replace("PRIVATE", "EC PRIVATE"), true),
+        ("a label of its own", key.replace("PRIVATE", "MY PRIVATE"), true),
+        ("a certificate in front", format!("{cert}{key}"), true),
+        ("line ends of other systems", key.replace('\n', "\r\n"), true),
+        ("a byte order mark", format!("\u{feff}{key}"), false),
+        ("a certificate alone", cert.clone(), false),
+    ] {
+        assert_eq!(starts(&cert, &key), is_good, "{what}");
+    }
+}
+
+/// Every section of a file of authorities has to be a certificate, whatever it is called; damaged ones are none.
+#[test]
+fn dresses_of_authorities() {
+    let files = Files::new();
+    let read = |path| fs::read_to_string(path).expect("read");
+    let (ca, key) = (read(&files.authority.certificate()), read(&files.good.key));
+    for (what, file, is_good) in [
+        ("as it is", ca.clone(), true),
+        ("twice", format!("{ca}{ca}"), true),
+        ("text around", format!("text\n{ca}text"), true),
+        ("another label", ca.replace("CERTIFICATE", "ANYTHING"), true),
+        ("a section that is not in base64", format!("{ca}-----BEGIN A-----\n%\n-----END A-----\n"), true),
+        ("the first one hidden by a byte order mark", format!("\u{feff}{ca}{ca}"), true),
+        ("the only one hidden by a byte order mark", format!("\u{feff}{ca}"), false),
+        ("a key beside it", format!("{ca}{key}"), false),
+        (
+            "a section that is no certificate",
+            format!("{ca}-----BEGIN A-----\nAAAA\n-----END A-----\n"),
+            false,
+        ),
+    ] {
+        let trusted_ca = Some(files.put("ca.pem", &file));
+        let config = ServerConfig { trusted_ca, ..server(&files.authority) };
+        assert_eq!(ServerTls::load(config).is_ok(), is_good, "{what}");
+    }
+}
+
 #[test]
 fn authorities_and_lists() {
     let files = Files::new();
