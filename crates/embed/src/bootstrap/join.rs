@@ -268,7 +268,7 @@ mod tests {
             let error = check_versions(&found).err().map(|error| error.to_string());
             match expected {
                 Some(words) => {
-                    assert!(error.as_ref().is_some_and(|error| error.contains(words)), "{error:?}")
+                    assert!(error.as_ref().is_some_and(|error| error.contains(words)), "{error:?}");
                 }
                 None => assert_eq!(error, None, "{found:?}"),
             }
