@@ -1,6 +1,6 @@
 //! Names for which an authority may sign, and others for which it may not.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -44,6 +44,8 @@ enum Kind {
 #[derive(Clone, Debug, Default)]
 struct Domains {
     names: HashSet<String>,
+    /// Names by what they are from their first dot on, one of each.
+    by_parent: HashMap<String, String>,
     bytes_max: usize,
 }
 
@@ -168,7 +170,11 @@ impl Trees {
 impl Domains {
     fn add(&mut self, name: &str) {
         self.bytes_max = self.bytes_max.max(name.len());
-        self.names.insert(name.to_ascii_lowercase());
+        let name = name.to_ascii_lowercase();
+        if let Some(parent) = parent(&name) {
+            self.by_parent.entry(parent.to_owned()).or_insert_with(|| name.clone());
+        }
+        self.names.insert(name);
     }
 
     /// The domain that a name is, or is below. A name with `*` also meets excluded ones that it may stand for.
@@ -180,9 +186,7 @@ impl Domains {
         let ends = (longest..bytes.len()).filter(is_begin).map(|at| &name[at..]).chain([""]);
         let found = ends.filter_map(|end| self.names.get(end)).next();
         let sibling = || match kind {
-            Kind::Excluded if name.starts_with('*') => {
-                self.names.iter().find(|it| parent(it).is_some_and(|it| Some(it) == parent(&name)))
-            }
+            Kind::Excluded if name.starts_with('*') => self.by_parent.get(parent(&name)?),
             _ => None,
         };
         found.or_else(sibling).cloned()
