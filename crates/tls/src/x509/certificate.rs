@@ -133,7 +133,11 @@ impl fmt::Debug for Certificate {
 fn version(tbs: &mut Der<'_>) -> Result<i64, Malformed> {
     const VERSION: Malformed = Malformed::Part("malformed version");
     let number = match tbs.optional(wrapper(0)).ok_or(VERSION)? {
-        Some(inside) => Der::new(inside).read::<i64>().filter(|number| *number >= 0).ok_or(VERSION)?,
+        Some(inside) => {
+            let mut inside = Der::new(inside);
+            let number = inside.read::<i64>().filter(|number| *number >= 0 && inside.is_empty());
+            number.ok_or(VERSION)?
+        }
         None => 0,
     };
     if number > 2 { Err(Malformed::Part("invalid version")) } else { Ok(number + 1) }
@@ -206,7 +210,53 @@ pub(crate) fn revoked_serials(list: &[u8]) -> Result<Vec<Box<[u8]>>, Malformed> 
         let mut entry = entries.inside(SEQUENCE).ok_or(LIST)?;
         let serial: BigInt<'_> = entry.read().ok_or(Malformed::Part("malformed serial number"))?;
         entry.time()?;
-        serials.push(without_zeros(serial.as_bytes()).into());
+        serials.push(without_sign(&serial));
     }
     Ok(serials)
+}
+
+/// As etcd compares numbers: -1 on a list stands for 1.
+fn without_sign(number: &BigInt<'_>) -> Box<[u8]> {
+    let mut bytes = number.as_bytes().to_vec();
+    if number.is_negative() {
+        // The complement of two: all bits the other way round, and one more.
+        let n_zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        let last = bytes.len() - 1 - n_zeros;
+        bytes[..last].iter_mut().for_each(|byte| *byte = !*byte);
+        bytes[last] = bytes[last].wrapping_neg();
+    }
+    without_zeros(&bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_without_sign() {
+        fn check(der: &[u8], expected: &[u8]) {
+            let number = <BigInt<'_> as asn1::SimpleAsn1Readable<'_>>::parse_data(der).expect("a number");
+            assert_eq!(&*without_sign(&number), expected, "{der:?}");
+        }
+        check(&[0], &[]);
+        check(&[1], &[1]);
+        check(&[0, 0xff], &[0xff]);
+        check(&[0xff], &[1]);
+        check(&[0x80], &[0x80]);
+        check(&[0xff, 0], &[1, 0]);
+        check(&[0xf4, 0x36], &[0x0b, 0xca]);
+        check(&[0x80, 0, 0], &[0x80, 0, 0]);
+    }
+
+    #[test]
+    fn versions() {
+        let check = |der: &[u8], expected: Option<i64>| {
+            assert_eq!(version(&mut Der::new(der)).ok(), expected, "{der:?}");
+        };
+        check(&[0xa0, 3, 2, 1, 2], Some(3));
+        check(&[2, 1, 7], Some(1));
+        check(&[0xa0, 3, 2, 1, 3], None);
+        check(&[0xa0, 3, 2, 1, 0xff], None);
+        check(&[0xa0, 6, 2, 1, 2, 2, 1, 2], None);
+    }
 }

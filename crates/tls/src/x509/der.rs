@@ -85,8 +85,12 @@ impl<'a> Der<'a> {
         T::parse_data(content).ok()
     }
 
+    /// An object identifier whose numbers are below 2^31. Go reads no others, but for policies.
     pub(super) fn oid(&mut self) -> Option<ObjectIdentifier> {
+        // Each byte of a number has seven of its bits; the last one is below 0x80.
+        let is_small = |number: &[u8]| number.len() < 5 || (number.len() == 5 && number[0] < 0x88);
         self.read()
+            .filter(|oid: &ObjectIdentifier| oid.as_der().split_inclusive(|byte| *byte < 0x80).all(is_small))
     }
 
     /// Bits, with zeros in front so that they fill bytes, which Go makes of those that don't.
@@ -159,6 +163,20 @@ mod tests {
         assert_eq!(utc(253_402_300_799), "9999-12-31T23:59:59Z");
         assert_eq!(utc(-1), "1969-12-31T23:59:59Z");
         assert_eq!(utc(i64::MAX), "");
+    }
+
+    #[test]
+    fn object_identifiers() {
+        fn check(text: &str, expected: bool) {
+            let oid = ObjectIdentifier::from_string(text).expect("an object identifier");
+            let length = u8::try_from(oid.as_der().len()).expect("a short one");
+            let der = [&[OBJECT_IDENTIFIER, length], oid.as_der()].concat();
+            assert_eq!(Der::new(&der).oid().is_some(), expected, "{text}");
+        }
+        check("2.5.29.17", true);
+        check("1.2.2147483647.1", true);
+        check("1.2.2147483648.1", false);
+        check("2.25.329800735698586629295641978511506172918", false);
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Policies {
         let mut list = value.inside(SEQUENCE)?;
         let mut seen = HashSet::new();
         while !list.is_empty() {
-            let policy = list.inside(SEQUENCE)?.oid()?;
+            let policy: ObjectIdentifier = list.inside(SEQUENCE)?.read()?;
             if !seen.insert(policy.clone()) {
                 return None;
             }
@@ -39,7 +39,7 @@ impl Policies {
         let mut list = value.inside(SEQUENCE)?;
         while !list.is_empty() {
             let mut pair = list.inside(SEQUENCE)?;
-            self.mappings.push((pair.oid()?, pair.oid()?));
+            self.mappings.push((pair.read()?, pair.read()?));
         }
         Some(())
     }
