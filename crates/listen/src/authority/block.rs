@@ -5,7 +5,7 @@ use http::uri::Authority;
 
 use super::hpack::{Field, Fields, Malformed, Name, Text};
 use super::table::{AUTHORITY, ENTRY_BYTES, Entry, EntryName, Table};
-use crate::limits::HEADER_LIST_BYTES_MAX;
+use crate::limits::{HEADER_BLOCK_BYTES_MAX, HEADER_LIST_BYTES_MAX};
 
 /// `:authority` as grpc-core spells it, instead of naming its number: as it is, and in Huffman's code.
 const SPELLED: [&[u8]; 2] = [b"\x0a:authority", b"\x88\xb8\x3b\x53\x39\xec\x32\x7d\x7f"];
@@ -44,7 +44,13 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// The block to pass on in place of this one; `None` if it stays.
+    /// Whether blocks are spelled out anew, so that the library cannot read one that is not.
+    pub(super) fn is_rewriting(&self) -> bool {
+        self.is_rewriting
+    }
+
+    /// The block to pass on in place of this one; `None` if it stays. One that would get too long is malformed: references
+    /// to the dynamic table say much with few bytes.
     pub(super) fn pass(&mut self, block: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
         let mut fields = Fields::of(block);
         let mut rewritten = self.is_rewriting.then(Vec::new);
@@ -59,9 +65,14 @@ impl Blocks {
                 // What the library remembers of this is never used.
                 rewritten = Some(block[..start].to_vec());
             }
-            list_bytes += self.list_bytes(&field)?;
+            if fate == Fate::Stays {
+                list_bytes += self.list_bytes_min(&field)?;
+            }
             if let Some(out) = rewritten.as_mut().filter(|_| !is_over) {
                 self.write(&field, &block[start..fields.at()], fate, out)?;
+                if out.len() > HEADER_BLOCK_BYTES_MAX {
+                    return Err(Malformed);
+                }
             }
             self.remember(&field, fate)?;
         }
@@ -92,11 +103,17 @@ impl Blocks {
         })
     }
 
-    /// What a field counts in the list, at least: strings in Huffman's code may be longer.
-    fn list_bytes(&self, field: &Field<'_>) -> Result<usize, Malformed> {
+    /// What a field counts in the list, at least: a list that is cut off has to be too long for the library as well.
+    fn list_bytes_min(&self, field: &Field<'_>) -> Result<usize, Malformed> {
         Ok(match field {
             Field::Indexed(index) => self.table.get(*index)?.map_or(ENTRY_BYTES, Entry::bytes),
-            Field::Literal { value, .. } => ENTRY_BYTES + value.encoded.len(),
+            Field::Literal { name, value, .. } => {
+                let name_bytes = match name {
+                    Name::Indexed(index) => self.table.get(*index)?.map_or(0, |entry| entry.name.bytes()),
+                    Name::Spelled(name) => name.bytes_min(),
+                };
+                ENTRY_BYTES + name_bytes + value.bytes_min()
+            }
             Field::TableSize(_) => 0,
         })
     }
@@ -360,6 +377,38 @@ mod tests {
         // The next one is whole.
         let rewritten = blocks.pass(&[0xbe, 0x82]).expect("a well-formed block");
         assert_eq!(rewritten, Some([&[0x00], &first[1..], &[0x82]].concat()));
+    }
+
+    #[test]
+    fn references_to_names_do_not_take_endless_memory() {
+        let mut blocks = Blocks::default();
+        let name = plain(&[b'n'; 4000]);
+        let first = [&[0x41], &plain(b"a/b")[..], &[0x40], &name, &[0]].concat();
+        assert!(blocks.pass(&first).expect("a well-formed block").is_some());
+        // The name by number, without a value.
+        let rewritten = blocks.pass(&[0x0f, 0x2f, 0x00].repeat(500_000)).expect("a well-formed block");
+        let references = HEADER_LIST_BYTES_MAX as usize / 4032;
+        assert_eq!(rewritten.expect("all are").len(), (references + 1) * (name.len() + 2));
+
+        // A letter with the longest code, so that the spelling is what takes the memory.
+        let value = huffman(&[b'\n'; 4000]);
+        let first = [&[0x40, 1, b'a'], &value[..]].concat();
+        assert!(blocks.pass(&first).expect("a well-formed block").is_some());
+        assert_eq!(blocks.pass(&[0xbe; 4000]), Err(Malformed));
+    }
+
+    #[test]
+    fn lists_that_the_library_takes_are_not_cut_off() {
+        // Strings that are much longer in Huffman's code, and an authority that gets short.
+        let long = huffman(&vec![b'\n'; 5 << 20]);
+        for big in
+            [[&[0x00, 1, b'a'], &long[..]].concat(), [&[0x01], &plain(&vec![b'/'; 17 << 20])[..]].concat()]
+        {
+            let mut blocks = Blocks::default();
+            let rewritten = blocks.pass(&[&[0x81], &big[..], b"\x00\x01b\x01c"].concat());
+            let rewritten = rewritten.expect("a well-formed block").expect("its authority is odd");
+            assert!(rewritten.ends_with(b"\x00\x01b\x01c"));
+        }
     }
 
     proptest! {

@@ -18,6 +18,8 @@ const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 0x04;
 const PADDED: u8 = 0x08;
 const PRIORITY: u8 = 0x20;
+/// A block that no HTTP/2 library takes: there is no field with the number 0.
+const MALFORMED_BLOCK: &[u8] = &[0x80];
 /// Dependency and weight of a stream.
 const PRIORITY_BYTES: usize = 5;
 
@@ -125,7 +127,8 @@ impl Frames {
         let n = expected.len().min(rest.len());
         if rest[..n] != expected[..n] {
             // HTTP/1, or no HTTP at all.
-            return self.give_up(rest);
+            self.stage = Stage::Done;
+            return Unit::same(rest.len());
         }
         self.stage = if n == expected.len() { Stage::Frame } else { Stage::Preface(at + n) };
         Unit::same(n)
@@ -137,7 +140,7 @@ impl Frames {
             self.skip(head.payload);
             return Some(Unit::same(HEAD_BYTES));
         }
-        let unit = match scan(rest, self.scanned) {
+        let unit = match scan(head, rest, self.scanned) {
             Ok(Scan::Partial(scanned)) if rest.len() <= HEADER_BLOCK_BYTES_MAX => {
                 self.scanned = scanned;
                 return None;
@@ -146,13 +149,19 @@ impl Frames {
             Ok(Scan::Partial(_)) | Err(Malformed) => Err(Malformed),
         };
         self.scanned = 0;
-        Some(unit.unwrap_or_else(|Malformed| self.give_up(rest)))
+        Some(unit.unwrap_or_else(|Malformed| self.give_up(head, rest)))
     }
 
-    /// Lets everything pass: the HTTP/2 library will end the connection itself.
-    fn give_up(&mut self, rest: &[u8]) -> Unit {
+    /// Lets everything pass: the HTTP/2 library will end the connection itself. If its table is not the client's any more, it
+    /// might find sense in this block, and gets one in front that has none.
+    fn give_up(&mut self, head: Head, rest: &[u8]) -> Unit {
         self.stage = Stage::Done;
-        Unit::same(rest.len())
+        let replacement = self.blocks.is_rewriting().then(|| {
+            let mut frames = in_frames(Head { flags: 0, ..head }, &[], MALFORMED_BLOCK);
+            frames.extend_from_slice(rest);
+            frames
+        });
+        Unit { bytes: rest.len(), replacement }
     }
 
     /// Passes the next bytes unseen.
@@ -176,7 +185,9 @@ impl Head {
     fn of(frame: &[u8]) -> Option<Self> {
         let mut head = frame.get(..HEAD_BYTES)?;
         let payload = head.get_uint(3) as usize;
-        Some(Self { payload, kind: head.get_u8(), flags: head.get_u8(), stream: head.get_u32() })
+        let (kind, flags) = (head.get_u8(), head.get_u8());
+        // Its first bit is reserved, and means nothing.
+        Some(Self { payload, kind, flags, stream: head.get_u32() & (u32::MAX >> 1) })
     }
 
     fn write(self, out: &mut Vec<u8>) {
@@ -194,10 +205,11 @@ enum Scan {
     Partial(usize),
 }
 
-/// Looks for the end of the block that begins the bytes, in its frames from `at` on.
-fn scan(bytes: &[u8], mut at: usize) -> Result<Scan, Malformed> {
+/// Looks for the end of the block that begins the bytes with `first`, in its frames from `at` on.
+fn scan(first: Head, bytes: &[u8], mut at: usize) -> Result<Scan, Malformed> {
     while let Some(head) = Head::of(&bytes[at..]) {
-        if head.payload > FRAME_BYTES_MAX as usize || (at > 0 && head.kind != CONTINUATION) {
+        let continues = head.kind == CONTINUATION && head.stream == first.stream;
+        if head.payload > FRAME_BYTES_MAX as usize || (at > 0 && !continues) {
             return Err(Malformed);
         }
         let end = at + HEAD_BYTES + head.payload;
@@ -391,10 +403,17 @@ pub(super) mod tests {
             frame(HEADERS, END_HEADERS, &[0x80]),
             frame(HEADERS, END_HEADERS, &[0x41, 0x7f]),
             frame(HEADERS, END_HEADERS, &[0x3f, 0xff, 0xff, 0xff, 0xff, 0xff]),
+            // A size of the table behind a field.
+            frame(HEADERS, END_HEADERS, &[0x83, 0x20]),
             // Larger than the server has allowed.
             frame(HEADERS, END_HEADERS, &vec![0x83; FRAME_BYTES_MAX as usize + 1]),
+            // A continuation of another stream.
+            [frame(HEADERS, 0, &[0x83]), b"\0\0\0\x09\x04\0\0\0\x03".to_vec()].concat(),
         ] {
-            check(&[wrong.clone(), call(URL)], &[wrong, call(URL)]);
+            check(&[wrong.clone(), call(URL)], &[wrong.clone(), call(URL)]);
+            // In a table that is not the client's it might mean something.
+            let malformed = frame(HEADERS, END_HEADERS, MALFORMED_BLOCK);
+            check(&[call(URL), wrong.clone()], &[frame(HEADERS, END_HEADERS, REWRITTEN), malformed, wrong]);
         }
     }
 

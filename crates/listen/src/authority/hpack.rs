@@ -43,6 +43,11 @@ pub(super) struct Text<'a> {
 }
 
 impl Text<'_> {
+    /// The number of its bytes, at least. No code is longer than 30 bits.
+    pub(super) fn bytes_min(&self) -> usize {
+        if self.is_huffman { self.content.len() / 4 } else { self.content.len() }
+    }
+
     /// Its bytes; in `scratch` if they are not there as they are.
     pub(super) fn decode<'s>(&'s self, scratch: &'s mut Vec<u8>) -> Result<&'s [u8], Malformed> {
         if !self.is_huffman {
@@ -59,11 +64,13 @@ impl Text<'_> {
 pub(super) struct Fields<'a> {
     block: &'a [u8],
     at: usize,
+    /// Whether a field has been read, behind which the table keeps its size.
+    has_field: bool,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn of(block: &'a [u8]) -> Self {
-        Self { block, at: 0 }
+        Self { block, at: 0, has_field: false }
     }
 
     /// The place of the next field.
@@ -74,6 +81,11 @@ impl<'a> Fields<'a> {
     /// The next field; `None` at the end.
     pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         let Some(first) = self.block.get(self.at) else { return Ok(None) };
+        let is_resize = matches!(first, 0x20..0x40);
+        if is_resize && self.has_field {
+            return Err(Malformed);
+        }
+        self.has_field |= !is_resize;
         Ok(Some(match first {
             0x80.. => Field::Indexed(self.integer(7)?),
             0x40.. => self.literal(6, true)?,

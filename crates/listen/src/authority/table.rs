@@ -35,7 +35,7 @@ pub(super) enum EntryName {
 }
 
 impl EntryName {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Static(index) => STATIC_NAMES[*index - 1].len(),
             Self::Spelled(_, bytes) => *bytes,
