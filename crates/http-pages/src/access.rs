@@ -85,15 +85,16 @@ fn requested_host(request: &Parts) -> Cow<'_, str> {
     }
 }
 
-/// Brackets of an IPv6 address go together with the port; without a port everything stays.
+/// Brackets go together with the port; without a port, and where it is not clear what is one, everything stays.
 fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, _)) if !name.contains(':') => name,
-        Some((name, _)) => match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-            Some(address) => address,
-            None => host,
-        },
-        None => host,
+    let has_none = |text: &str, letters: &[char]| !text.contains(letters);
+    let Some((name, _)) = host.rsplit_once(':').filter(|(_, port)| has_none(port, &['[', ']'])) else {
+        return host;
+    };
+    match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
+        Some(address) if has_none(address, &['[', ']']) => address,
+        None if has_none(name, &[':', '[', ']']) => name,
+        _ => host,
     }
 }
 
@@ -112,6 +113,9 @@ mod tests {
         check("[::1]:2379", "::1");
         check("[::1]", "[::1]");
         check("::1", "::1");
-        check("", "");
+        check("[a]:1", "a");
+        for unclear in ["", "a:1]", "[a]b:1", "[a]]:1", "a[:1", "[:1", "[a:1", "a:b:1"] {
+            check(unclear, unclear);
+        }
     }
 }

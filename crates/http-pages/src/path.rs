@@ -28,11 +28,22 @@ pub(crate) fn redirect(request: &Parts) -> Option<Response> {
         return Some(response::bad_request(""));
     }
     let Cow::Owned(clean) = clean(path) else { return None };
-    // The path is taken for one that is not escaped yet.
-    let escaped = clean.replace('%', "%25");
+    let escaped = escape(&clean);
     let query = request.uri.query().filter(|query| !query.is_empty());
     let target = query.map_or_else(|| escaped.clone(), |query| format!("{escaped}?{query}"));
     Some(response::redirect(&request.method, &target))
+}
+
+/// A path, taken for one that is not escaped yet. What browsers take for a slash would lead to another host.
+fn escape(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b if b.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&b) => escaped.push(char::from(b)),
+            other => escaped.push_str(&format!("%{other:02X}")),
+        }
+    }
+    escaped
 }
 
 /// The path without `.`, `..` and repeated slashes. A slash at the end stays.
@@ -119,6 +130,8 @@ mod tests {
         check("/a//b/", Some("/a/b/"));
         check("/a/b/../../version?", Some("/version"));
         check("//%68ealth?a=b&c='d'", Some("/%2568ealth?a=b&c='d'"));
+        check("/./\\a.example", Some("/%5Ca.example"));
+        check("//a!b[c]/\u{e4}", Some("/a%21b%5Bc%5D/%C3%A4"));
         let (everything, ()) = Request::get("*").body(()).expect("a well-formed request").into_parts();
         assert_eq!(redirect(&everything).map(|response| response.status()), Some(StatusCode::BAD_REQUEST));
         let (connect, ()) =
