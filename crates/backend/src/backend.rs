@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::commit;
 use crate::file::FileMedium;
+use crate::free_pages;
 use crate::open::{self, Config};
 use crate::storage::{Failure, Storage};
 use crate::totals::Totals;
@@ -239,6 +240,7 @@ fn measure(storage: &Storage, totals: Totals) -> Result<Size, Error> {
     let failed = |source| Error::Io { action: "measure", source };
     let len = storage.medium().len().map_err(failed)?;
     let occupied = storage.medium().occupied().map_err(failed)?;
-    let in_use = totals.in_use().min(len);
-    Ok(Size { total: occupied.clamp(in_use, len), in_use })
+    let free = free_pages::bytes(storage.medium()).map_err(|error| storage.explain(error))?;
+    let in_use = len.saturating_sub(free);
+    Ok(Size { total: occupied.clamp(in_use, len), in_use, rows: totals.in_use() })
 }

@@ -10,6 +10,7 @@ use crate::Bucket;
 pub struct Batch {
     changes: Vec<Change>,
     bytes: usize,
+    n_deletes: usize,
 }
 
 /// One put (`value` is some) or delete (`value` is none).
@@ -34,6 +35,7 @@ impl Batch {
     /// Adds the changes of `other` after those of this batch.
     pub fn append(&mut self, mut other: Batch) {
         self.bytes += other.bytes;
+        self.n_deletes += other.n_deletes;
         self.changes.append(&mut other.changes);
     }
 
@@ -41,6 +43,13 @@ impl Batch {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Number of deletes among the changes. Rows that are deleted lie anywhere, so that each may make a commit write a page
+    /// anew, and the page from before is free only two commits later: a measure for how much the file may grow.
+    #[must_use]
+    pub fn n_deletes(&self) -> usize {
+        self.n_deletes
     }
 
     /// Whether there is no change.
@@ -56,6 +65,7 @@ impl Batch {
     }
 
     fn push(&mut self, change: Change) {
+        self.n_deletes += usize::from(change.value.is_none());
         self.bytes += change.key.len() + change.value.as_ref().map_or(0, Bytes::len);
         self.changes.push(change);
     }

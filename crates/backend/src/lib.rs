@@ -42,6 +42,7 @@ mod bucket;
 mod commit;
 mod error;
 mod file;
+mod free_pages;
 mod guard;
 mod medium;
 mod memory;

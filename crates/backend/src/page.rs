@@ -123,6 +123,25 @@ impl<'a> Node<'a> {
         self.u32_at(4 + key_offsets + 4 * i)
     }
 
+    /// The keys and values of a leaf, if values have different widths.
+    fn rows(self) -> Option<Vec<(&'a [u8], &'a [u8])>> {
+        let n = self.n()?;
+        let width = self.widths().0;
+        let mut key = 4 + if width.is_some() { 4 * n } else { 8 * n };
+        let mut value = self.keys_end()?;
+        let row = |i| {
+            let key_end = match width {
+                Some(width) => key + width,
+                None => self.u32_at(4 + 4 * i)?,
+            };
+            let value_end = self.value_end(i)?;
+            let row = (self.page.get(key..key_end)?, self.page.get(value..value_end)?);
+            (key, value) = (key_end, value_end);
+            Some(row)
+        };
+        (0..n).map(row).collect()
+    }
+
     fn children(self) -> Option<Vec<PageRef>> {
         let n = self.n()? + 1;
         let child = |i| {
@@ -134,15 +153,25 @@ impl<'a> Node<'a> {
 
     /// The roots of the tables that have any rows.
     fn tables(self) -> Option<Vec<PageRef>> {
-        let mut roots = Vec::new();
-        let mut start = self.keys_end()?;
-        for i in 0..self.n()? {
-            let end = self.value_end(i)?;
-            roots.extend(table_root(self.page.get(start..end)?)?);
-            start = end;
-        }
-        Some(roots)
+        let roots = self.rows()?.into_iter().map(|(_, definition)| table_root(definition));
+        Some(roots.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
     }
+}
+
+/// Whether rows are in the page itself, and not in those that it refers to.
+pub(crate) fn is_leaf(page: &[u8]) -> bool {
+    page.first() == Some(&LEAF)
+}
+
+/// The root of the table called `name`, if it is in this leaf of a tree of tables.
+pub(crate) fn table(page: &[u8], name: &[u8]) -> Option<PageRef> {
+    let mut rows = Node { page, tree: Tree::Tables }.rows()?.into_iter();
+    rows.find(|(found, _)| *found == name).and_then(|(_, definition)| table_root(definition)?)
+}
+
+/// The keys and values in a leaf of a tree whose values have different widths.
+pub(crate) fn rows(page: &[u8], tree: Tree) -> Option<Vec<(&[u8], &[u8])>> {
+    Node { page, tree }.rows()
 }
 
 /// The root in the definition of a table; some none for an empty one.

@@ -15,9 +15,12 @@ pub struct Size {
     /// Bytes of the file on its disk. This is less than the file's length, which grows by doubling:
     /// the parts not yet written take no room. It never shrinks while the file is open.
     pub total: u64,
-    /// Bytes that the live rows need, page overhead included: about the total of a new backend with the same
-    /// rows. The rest of the total is free, or lost in half-filled pages, and is used again.
+    /// Bytes of the pages that are in use: with rows, which may not fill them, with redb's own tables, and those that the
+    /// last commits have freed and that are free for the next but one. The rest of the total is used again.
     pub in_use: u64,
+    /// Bytes that the live rows need: about the total of a new backend with the same small rows, whatever has become of
+    /// the pages. What a limit can count: unlike the others it shrinks with the rows.
+    pub rows: u64,
 }
 
 /// The backend's state as of one commit. Never changes; readers and the writer do not wait for each other.

@@ -47,7 +47,8 @@ pub(crate) fn all(medium: &dyn Medium) -> Result<Checked, Error> {
     Ok(checked)
 }
 
-fn read(medium: &dyn Medium, page: &PageRef, buffer: &mut Vec<u8>) -> Result<Vec<PageRef>, Error> {
+/// Reads a page into the buffer, and returns what it refers to.
+pub(crate) fn read(medium: &dyn Medium, page: &PageRef, buffer: &mut Vec<u8>) -> Result<Vec<PageRef>, Error> {
     let len = usize::try_from(page.len).expect("a page has a few gigabytes at most");
     buffer.resize(len, 0);
     medium.read(page.offset, buffer).map_err(unreadable)?;

@@ -5,6 +5,7 @@
 //! costs the time to apply a moment's worth of entries again and nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ferretcd_apply::Applied;
@@ -16,6 +17,12 @@ use crate::replies::{Dispatcher, Replies};
 
 /// Bytes of rows after which a commit does not wait for its time.
 const COMMIT_BYTES: usize = 16 << 20;
+/// Deletes of a compaction in one commit, at least. Each may cost a page, and the page from before is free only two commits
+/// later: without a bound a compaction would let a small file grow to several times its rows.
+const COMMIT_DELETES_MIN: u64 = 1_000;
+/// The same for larger files, as a share of the pages in use.
+const COMMIT_DELETES_SHARE: u64 = 8;
+const PAGE_BYTES: u64 = 4096;
 /// Bytes of rows at which applying waits for the state file. Clients see it as requests rejected because
 /// too many wait to be applied.
 const PENDING_BYTES_MAX: usize = 4 * COMMIT_BYTES;
@@ -53,8 +60,18 @@ struct Pending {
 #[derive(Debug, Default)]
 struct Queue {
     pending: Mutex<Pending>,
+    /// Deletes from which on a compaction waits for a commit.
+    deletes_max: AtomicUsize,
     work: Condvar,
     room: Condvar,
+}
+
+impl Queue {
+    /// For a file of which `in_use` bytes are in use.
+    fn set_deletes_max(&self, in_use: u64) {
+        let n = (in_use / PAGE_BYTES / COMMIT_DELETES_SHARE).max(COMMIT_DELETES_MIN);
+        self.deletes_max.store(usize::try_from(n).unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
 }
 
 /// The apply thread's end: rows in. Also the way to wait for durability.
@@ -66,7 +83,9 @@ pub(crate) struct Flusher {
 
 impl Flusher {
     pub(crate) fn new(pace: Pace) -> Self {
-        Self { queue: Arc::default(), pace }
+        let queue = Queue::default();
+        queue.set_deletes_max(0);
+        Self { queue: Arc::new(queue), pace }
     }
 
     /// Queues rows and the position they bring the state to, leaving `batch` empty. Waits while too much is
@@ -86,6 +105,12 @@ impl Flusher {
         if was_idle || self.is_much(&pending) {
             self.queue.work.notify_one();
         }
+    }
+
+    /// Whether so many deletes wait for a commit that no more should come before it.
+    pub(crate) fn has_enough_deletes(&self) -> bool {
+        let pending = self.queue.pending.lock();
+        pending.batch.n_deletes() >= self.queue.deletes_max.load(Ordering::Relaxed) && !pending.is_over
     }
 
     /// Answers to be given once everything added so far is durable.
@@ -132,6 +157,7 @@ impl Flusher {
                     self.end();
                     return Err(error);
                 }
+                self.queue.set_deletes_max(backend.size().in_use);
                 let took = started.elapsed();
                 on_flushed(Flushed { main: work.main, applied: work.applied, took });
             }

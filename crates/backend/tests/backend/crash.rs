@@ -66,7 +66,7 @@ fn check_image(image: &MemoryMedium, states: &[Model], n_durable: usize) -> usiz
     let index = states.iter().position(|state| *state == found).expect("it is the state of one commit");
     assert!(index == n_durable || index == n_durable + 1, "found {index}, {n_durable} had returned");
     assert!(index == 0 || !backend.was_scanned(), "a file with rows opens without being scanned");
-    assert_eq!(backend.size().in_use, found.in_use());
+    assert_eq!(backend.size().rows, found.in_use());
     index
 }
 

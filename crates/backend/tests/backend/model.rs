@@ -120,7 +120,7 @@ fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Reopen => {
                 drop((backend, before));
                 backend = Backend::open_on(medium.clone(), &CONFIG).expect("it was closed in order");
-                prop_assert_eq!(backend.size().in_use, model.in_use());
+                prop_assert_eq!(backend.size().rows, model.in_use());
                 continue;
             }
             Step::Range { bucket, bounds, from_back } => {
@@ -139,7 +139,7 @@ fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         prop_assert_eq!(contents(&before), model_before, "an older view changed");
         prop_assert_eq!(contents(&backend.view()), model.clone());
-        prop_assert_eq!(backend.size().in_use, model.in_use());
+        prop_assert_eq!(backend.size().rows, model.in_use());
         for bucket in Bucket::ALL {
             let count = backend.view().count(bucket).expect("memory does not fail");
             prop_assert_eq!(count, model.rows(bucket).len() as u64);
@@ -183,5 +183,5 @@ fn batch_counts_bytes_and_changes() {
     let mut other = Batch::default();
     other.put(Bucket::Meta, "k", "");
     batch.append(other);
-    assert_eq!((batch.len(), batch.bytes(), batch.is_empty()), (3, 12, false));
+    assert_eq!((batch.len(), batch.n_deletes(), batch.bytes(), batch.is_empty()), (3, 1, 12, false));
 }

@@ -12,6 +12,9 @@ use crate::flusher::Flusher;
 use crate::metrics::Metrics;
 use crate::replies::{Replies, Reply, ReplyTo};
 
+/// How long a step waits at least for a commit to take the rows of the steps before it.
+const RETRY: Duration = Duration::from_millis(1);
+
 /// The pace of the running compaction, and the requests that wait for its end.
 pub(super) struct Scrubber {
     batch: usize,
@@ -85,6 +88,11 @@ impl Scrubber {
     }
 
     fn step(&mut self, now: Instant, machine: &mut StateMachine) -> Result<(), Fault> {
+        if self.flusher.has_enough_deletes() {
+            drop(self.flusher.flush());
+            self.next = Some(now + self.pause.max(RETRY));
+            return Ok(());
+        }
         let mut batch = Batch::default();
         let scrub = machine.scrub(self.batch, &mut batch)?;
         self.metrics.scrub_pause.observe(now.elapsed().as_secs_f64() * 1e3);

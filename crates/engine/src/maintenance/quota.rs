@@ -29,7 +29,7 @@ impl Quota {
     /// Bytes that are left; `None` for no limit. Rows on their way to the file count as if they were in it.
     pub(crate) fn room(&self) -> Option<u64> {
         let limit = u64::try_from(self.limit).ok()?;
-        let used = self.backend.size().in_use + self.reader.buffered_bytes() as u64;
+        let used = self.backend.size().rows + self.reader.buffered_bytes() as u64;
         Some(limit.saturating_sub(used))
     }
 }

@@ -203,3 +203,47 @@ fn read_while_compacting(keys: usize, writes: usize) {
     });
     member.stop();
 }
+
+/// Overwriting and compacting, again and again: what is in use comes back to what the rows need, and the file grows to
+/// what its history has needed and not much more. It does not shrink: Defragment is not in this version.
+#[test]
+fn file_of_overwritten_keys_grows_with_its_history_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let paces = config(dir.path());
+    let member = Member::start(Config { backend_interval: Duration::from_millis(500), ..paces });
+    let write = async |numbers: Vec<usize>| {
+        for some in numbers.chunks(500) {
+            let mut puts = JoinSet::new();
+            for number in some {
+                let engine = member.engine.clone();
+                let put = put(format!("k{number:05}"), "x".repeat(1000));
+                puts.spawn(async move { engine.kv().put(&CALLER, put).await.expect("a put") });
+            }
+            puts.join_all().await;
+        }
+    };
+    let peak = member.run(async |engine| {
+        let mut peak = 0;
+        write((0..8000).collect()).await;
+        for round in 0..4 {
+            // Keys that are far apart, so that few pages lose all of their rows.
+            for part in 0..8 {
+                write((0..8000).skip(round + part).step_by(9).collect()).await;
+            }
+            engine.maintenance().flush().await.expect("the disk works");
+            peak = peak.max(engine.maintenance().db_size().rows);
+            let revision = engine.kv().reader().revision();
+            engine.kv().compact(&CALLER, compaction(revision, true)).await.expect("a compaction");
+        }
+        // What a commit frees is free two commits later.
+        for _ in 0..3 {
+            write(vec![0]).await;
+            engine.maintenance().flush().await.expect("the disk works");
+        }
+        peak
+    });
+    let size = member.engine.maintenance().db_size();
+    assert!(size.rows > 8_000_000 && size.in_use * 2 < size.rows * 3, "{size:?}, {peak} at the most");
+    assert!(size.total > peak && size.total * 10 < peak * 18, "{size:?}, {peak} at the most");
+    member.stop();
+}

@@ -1,0 +1,58 @@
+//! How much of a file is free, by the map of free pages that each commit leaves in it for the next open.
+//!
+//! redb tells the number only by a walk through all pages.
+
+use crate::page::{self, PAGE_BYTES, Tree};
+use crate::walk::{self, roots};
+use crate::{Error, Medium};
+
+/// The table of the maps, one for each region of the file.
+const TABLE: &[u8] = b"allocator_state";
+/// What the keys of the maps begin with.
+const REGION: u8 = 3;
+
+/// Bytes of the pages that the last commit has left free; pages that it has freed itself are not among them. Zero if the
+/// commit has left no map. Reads a few pages, and two bits for each page of the file.
+pub(crate) fn bytes(medium: &dyn Medium) -> Result<u64, Error> {
+    let (mut left, _) = roots(medium)?;
+    let (mut buffer, mut n_free) = (Vec::new(), 0);
+    while let Some(page) = left.pop() {
+        let mut references = walk::read(medium, &page, &mut buffer)?;
+        if !page::is_leaf(&buffer) {
+            left.append(&mut references);
+        } else if page.tree == Tree::Tables {
+            left.extend(page::table(&buffer, TABLE));
+        } else {
+            let maps = page::rows(&buffer, page.tree).unwrap_or_default();
+            let maps = maps.into_iter().filter(|(key, _)| key.first() == Some(&REGION));
+            n_free += maps.filter_map(|(_, map)| free_in(map)).sum::<u64>();
+        }
+    }
+    Ok(n_free * PAGE_BYTES)
+}
+
+/// The number of free pages in the map of a region: it has a tree of bits for each order of pages, each with an end.
+fn free_in(map: &[u8]) -> Option<u64> {
+    let orders = usize::from(*map.first()?) + 1;
+    let mut start = 8 + 4 * orders;
+    let mut n_free = 0;
+    for order in 0..orders {
+        let end = u32_at(map, 8 + 4 * order)?;
+        n_free += unset_in(map.get(start..end)?)? << order;
+        start = end;
+    }
+    Some(n_free)
+}
+
+/// The number of clear bits in the last level of a tree of bits: its levels have ends as well, and each a length.
+fn unset_in(tree: &[u8]) -> Option<u64> {
+    let n_levels = u32_at(tree, 0)?;
+    let end = u32_at(tree, 4 * n_levels)?;
+    let start = if n_levels > 1 { u32_at(tree, 4 * (n_levels - 1))? } else { 4 + 4 * n_levels };
+    let bits = tree.get(start + 4..end)?;
+    Some(bits.iter().map(|byte| u64::from(byte.count_zeros())).sum())
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
+    usize::try_from(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)).ok()
+}
