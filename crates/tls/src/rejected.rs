@@ -102,6 +102,9 @@ impl HandshakeError {
     }
 
     pub(crate) fn signature(usage: Usage, fault: &SignatureFault) -> Self {
+        // Go has the words of certificates' signatures without their beginning.
+        let fault = fault.to_string();
+        let fault = fault.trim_start_matches("x509: ");
         Self::Signature(format!("invalid signature by the {} certificate: {fault}", side(usage)))
     }
 

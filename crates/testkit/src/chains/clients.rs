@@ -214,6 +214,13 @@ fn crossings(table: &mut Table) {
     let last = Sketch::leaf("leaf").with(authority_key(b"2")).signed_by(&second);
     table.accepts("two authorities of one name", &[&first, &second], &[&last]);
 
+    let unlisted = root("many");
+    let last = Sketch::leaf("leaf").signed_by(&unlisted);
+    let candidates: Vec<_> = (0..101).map(|_| root("many")).collect();
+    let chain: Vec<_> = std::iter::once(&last).chain(&candidates).collect();
+    let limit = untrusted!("signature check attempts limit reached while verifying certificate chain");
+    table.rejects("more candidates than are looked at", limit, &[], &chain);
+
     // Two that have signed each other, and no authority.
     let (a, b) = (key(), key());
     let self_a = Sketch::authority("circle a").self_signed_with(&a);

@@ -4,6 +4,7 @@ mod chains;
 mod clients;
 mod files;
 mod hostile;
+mod impostors;
 mod reload;
 mod self_signed;
 mod servers;
