@@ -45,6 +45,77 @@ mod tests {
 
     use super::*;
 
+    const PIECES: [&str; 52] = [
+        "a",
+        "b: ",
+        ": ",
+        ":",
+        "- ",
+        "-",
+        "? ",
+        "?",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ", ",
+        "\n",
+        "\n  ",
+        "\n ",
+        "\t",
+        " ",
+        "!",
+        "!a",
+        "!!str ",
+        "!<",
+        ">",
+        "!e!",
+        "%",
+        "%YAML 1.1\n",
+        "%TAG !e! x\n",
+        "%41",
+        "%ff",
+        "&a ",
+        "*a",
+        "<<: ",
+        "|",
+        "|+1\n",
+        ">-\n",
+        "'",
+        "\"",
+        "\\",
+        "\\x",
+        "\\u00",
+        "#",
+        " # c",
+        "---",
+        "...",
+        "@",
+        "~",
+        "\r",
+        "\u{85}",
+        "\u{2028}",
+        "\u{feff}",
+        "é",
+    ];
+
+    #[test]
+    fn tags_before_commas_outside_of_brackets_are_none_of_the_parsers_trouble() {
+        for text in [
+            "a: b !c, d",
+            "a: '[!c, d'",
+            "a: \"[!c, d\"",
+            "[a]: [b]\n# !c, d",
+            "# [ !c, d",
+            "a: |\n  [!c, d",
+            "[!c , d]",
+        ] {
+            let line = node::parse(text).err().map(|error| error.to_string());
+            assert!(line.is_none_or(|text| !text.contains("comma")), "{text}");
+        }
+    }
+
     fn check_error(text: &str, expected: &str) {
         assert_eq!(read(text.as_bytes()).unwrap_err().to_string(), expected, "{text}");
     }
@@ -80,6 +151,11 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in "([-a-b0-9:.,&*!|>'\"%@`#?{}~_\t\\[\\]\\\\ \n\r]|<<: |\\PC){0,60}") {
             let _ = read(text.as_bytes());
+        }
+
+        #[test]
+        fn no_order_of_pieces_makes_it_panic(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..12)) {
+            let _ = read(pieces.concat().as_bytes());
         }
 
         #[test]

@@ -1,8 +1,9 @@
 //! From the events of the parser to a tree.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use libyaml_safer::{Error, ErrorKind, EventData, Parser};
+use libyaml_safer::{Error, ErrorKind, EventData, Parser, ScalarStyle, Scanner, TokenData};
 
 use super::YamlError;
 
@@ -35,6 +36,12 @@ pub(super) struct Scalar {
 
 /// Parses the first document of a text.
 pub(super) fn parse(text: &str) -> Result<Tree, YamlError> {
+    // The parser takes lines that are whole.
+    let original = text;
+    let text = &if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
+    if let Some(line) = comma_behind_tag(text) {
+        return Err(YamlError::Syntax { line, problem: "found a comma directly behind a tag" });
+    }
     let mut parser = Parser::new();
     parser.set_input(text.as_bytes());
     let mut builder = Builder::default();
@@ -50,9 +57,39 @@ pub(super) fn parse(text: &str) -> Result<Tree, YamlError> {
             EventData::StreamEnd => return Ok(builder.finish(false)),
             EventData::DocumentEnd { .. } => {
                 let is_end = matches!(parser.parse(), Ok(event) if event.data == EventData::StreamEnd);
+                if text.len() > original.len() {
+                    builder.end_within_line(original);
+                }
                 return Ok(builder.finish(!is_end));
             }
             event => builder.add(event)?,
+        }
+    }
+}
+
+/// The line, from 1 on, of a tag inside of brackets that a comma follows, which the parser does not take. What looks like
+/// such a tag in an unquoted text or a comment between brackets counts, too.
+fn comma_behind_tag(text: &str) -> Option<u64> {
+    let ends_tag = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}');
+    let tags = text.match_indices('!').map(|(at, _)| text.split_at(at));
+    let mut suspects = tags.filter(|(_, tag)| tag.trim_start_matches(|c| !ends_tag(c)).starts_with(','));
+    let (before, _) = suspects.find(|(before, _)| is_in_brackets(before))?;
+    u64::try_from(before.matches('\n').count() + 1).ok()
+}
+
+/// Whether a text ends between brackets, and not in quotes.
+fn is_in_brackets(text: &str) -> bool {
+    let text = format!("{text}\n");
+    let mut scanner = Scanner::new();
+    scanner.set_input(text.as_bytes());
+    let mut depth = 0_usize;
+    loop {
+        match Scanner::scan(&mut scanner).map(|token| token.data) {
+            Ok(TokenData::FlowSequenceStart | TokenData::FlowMappingStart) => depth += 1,
+            Ok(TokenData::FlowSequenceEnd | TokenData::FlowMappingEnd) => depth = depth.saturating_sub(1),
+            Ok(TokenData::StreamEnd) => return depth > 0,
+            Ok(_) => {}
+            Err(_) => return false,
         }
     }
 }
@@ -72,6 +109,8 @@ struct Builder {
     /// The lists and maps that are not closed yet.
     open: Vec<usize>,
     anchors: HashMap<String, usize>,
+    /// The last scalar, if it is one of those that begin with `|` or `>`.
+    last_block: Option<usize>,
 }
 
 impl Builder {
@@ -81,7 +120,9 @@ impl Builder {
                 Some(&node) => self.push(None, Node::Alias(anchor, node)),
                 None => return Err(YamlError::UnknownAnchor(anchor)),
             },
-            EventData::Scalar { anchor, tag, value, plain_implicit, .. } => {
+            EventData::Scalar { anchor, tag, value, plain_implicit, style, .. } => {
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                self.last_block = is_block.then_some(self.nodes.len());
                 let tag = tag.unwrap_or_default();
                 self.push(anchor, Node::Scalar(Scalar { text: value, tag, is_plain: plain_implicit }));
             }
@@ -109,6 +150,17 @@ impl Builder {
         self.nodes.push(node);
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, id);
+        }
+    }
+
+    /// Takes the line break that the text was given off the scalar that has it.
+    fn end_within_line(&mut self, text: &str) {
+        let last = self.last_block.map(|id| &mut self.nodes[id]);
+        if let Some(Node::Scalar(scalar)) = last
+            && scalar.text.ends_with('\n')
+            && scalar.text.split_whitespace().last().is_some_and(|word| text.ends_with(word))
+        {
+            scalar.text.pop();
         }
     }
 

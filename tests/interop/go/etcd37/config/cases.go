@@ -75,7 +75,7 @@ var structure = []string{
 	"name:\ta\n", "name: a\t\n", "\tname: a\n", "name: a\n\tb\n", "name: a\n pre-vote: no\n", " name: a\n pre-vote: no\n", " name: a\npre-vote: no\n",
 	"  name: a\n pre-vote: no\n", "name: a\n\n\npre-vote: no\n", "name: a: b\n", "name: 'a\n", "name: \"a\n", "name: 'a''b'\n", "name: 'a\n  b'\n", "name: \"a\\\n  b\"\n",
 	"name: \"\\q\"\n", "name: \"\\t\\n\\e\\N\\_\\x41\\u0042\\U00000043\"\n", "name: \"\\ud83d\"\n", "\"name\": a\n", "'name': a\n", "? name\n: a\n", "? name\n", "? |\n  name\n: a\n",
-	"name: |\n  a\n  b\n\n", "name: |-\n  a\n  b\n", "name: |+\n  a\n\n", "name: >\n  a\n  b\n\n  c\n", "name: |2\n    a\n", "name: |\n a\n  b\n", "name: |0\n  a\n", "name: >x\n  a\n",
+	"name: |\n  a\n  b\n\n", "name: 'a", "name: a", "name: !a, b\n", "name: a # [!b, c]\n", "log-outputs: [stderr # !b, c\n  ]\n", "name: |-\n  a\n  b\n", "name: |+\n  a\n\n", "name: >\n  a\n  b\n\n  c\n", "name: |2\n    a\n", "name: |\n a\n  b\n", "name: |0\n  a\n", "name: >x\n  a\n",
 	"name: a\n- b\n", "- name: a\n", "socket-options:\n  reuse-port: yes\n", "socket-options:\nreuse-port: yes\n", "socket-options:\n- a\n", "log-outputs:\n- stderr\n- stdout\n",
 	"log-outputs:\n  - stderr\n  - stdout\n", "log-outputs:\n - stderr\n  - stdout\n", "log-outputs: - stderr\n", "log-outputs: [stderr,\n  stdout]\n", "log-outputs: [stderr,\nstdout]\n",
 	"name: a}\n", "name: ]a\n", "name: {a\n", "name: a,b\n", "name: [a]]\n", "a\n", "a\nname: b\n", "name\n", "name:\n  a\n", "name:\n\n  a\n", "name:\na\n",
