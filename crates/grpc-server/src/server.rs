@@ -166,24 +166,38 @@ impl Server {
 
     /// The pages, behind the gate that all requests for them pass. None reads a body.
     fn call_page(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        let router = self.0.router.clone();
+        let (router, drain) = (self.0.router.clone(), self.drain());
         let (head, body) = request.into_parts();
         Box::pin(async move {
-            discard(&head, body).await;
+            discard(&head, body, drain).await;
             let page = router.oneshot(Request::from_parts(head, axum::body::Body::empty())).await;
             page.map(|response| response.map(Body::new))
+        })
+    }
+
+    /// Responds without a look at the body.
+    fn reject(
+        &self,
+        response: Response<Body>,
+        request: Request<Incoming>,
+    ) -> BoxFuture<Response<Body>, Infallible> {
+        let drain = self.drain();
+        let (head, body) = request.into_parts();
+        Box::pin(async move {
+            discard(&head, body, drain).await;
+            Ok(response)
         })
     }
 
     fn call_grpc(&self, mut request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         let methods = &self.0.methods;
         if request.method() != Method::POST {
-            return reject(library_errors::not_post(request.method()), request);
+            return self.reject(library_errors::not_post(request.method()), request);
         }
         let Some(method) = methods.get(request.uri().path()) else {
             let response =
                 library_errors::unimplemented(request.uri(), |service| methods.has_service(service));
-            return reject(response, request);
+            return self.reject(response, request);
         };
         let deadline = deadline::timeout(request.headers()).map(|timeout| Instant::now() + timeout);
         if let Some(deadline) = deadline {
@@ -238,19 +252,10 @@ impl Inner {
     }
 }
 
-/// Responds without a look at the body.
-fn reject(response: Response<Body>, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-    let (head, body) = request.into_parts();
-    Box::pin(async move {
-        discard(&head, body).await;
-        Ok(response)
-    })
-}
-
 /// Drops a body; see [`ferretcd_listen::discard`]. A client that waits for `100 Continue` has sent none.
-async fn discard(head: &Parts, body: Incoming) {
+async fn discard(head: &Parts, body: Incoming, drain: Drain) {
     if !head.headers.contains_key(header::EXPECT) {
-        ferretcd_listen::discard(body).await;
+        ferretcd_listen::discard(head.version, body, drain).await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Responses to requests whose body no service reads.
 
+use std::time::{Duration, Instant};
+
 use ferretcd_grpc_server::Exposure;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -77,4 +79,20 @@ async fn http1_responds_to_what_it_does_not_read() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn calls_that_go_on_sending_keep_no_other_waiting() {
+    let served = Served::start().await;
+    let client = served.client().await;
+    let begin = Instant::now();
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        let (response, request) = client.begin("/some.Service/Call").await;
+        assert_eq!(FullResponse::of(response).await.outcome(), "12 unknown%20service%20some.Service");
+        calls.push(request);
+    }
+    // Nor does the drain.
+    soon("the end of the server", served.drain()).await.expect("no panic");
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
