@@ -217,8 +217,8 @@ fn check_signature(signed: &Certificate, by: &Certificate) -> Result<(), Signatu
 
 /// Whether two certificates are for the same subject and key, so that a chain with both would be a circle.
 fn is_same(a: &Certificate, b: &Certificate) -> bool {
-    let names = |it: &Certificate| it.extensions.alternative.as_ref().map(|names| names.der.clone());
-    a.subject == b.subject && a.key_info == b.key_info && names(a) == names(b)
+    let [names, others] = [a, b].map(|it| it.extensions.alternative.as_ref().map(|names| &names.der));
+    a.subject == b.subject && a.key_info == b.key_info && names == others
 }
 
 /// What a certificate is called in a text.
