@@ -175,6 +175,21 @@ impl Backend {
         walk::all(file.storage.medium()).map_err(|error| file.storage.explain(error))
     }
 
+    /// As [`Backend::check`], of a file that is not open; it is only read. Of its header what opening needs is checked too.
+    ///
+    /// # Errors
+    ///
+    /// When another process has the file open, when it is damaged or no backend, or when the file system fails. Every text
+    /// names the file.
+    pub fn check_file(path: &Path) -> Result<Checked, OpenError> {
+        let place = path.display().to_string();
+        match FileMedium::open_to_read(path) {
+            Ok(Some(medium)) => walk::all(&medium).map_err(|error| error.while_opening(&place)),
+            Ok(None) => Err(OpenError::InUse { place }),
+            Err(source) => Err(OpenError::Io { action: "open", place, source }),
+        }
+    }
+
     /// Has `call` called, once, with the error of the first read that fails: whatever the reason, all later reads and
     /// commits fail too. It is called at once if there was one, and on the thread that reads. Files that take the place
     /// of this one are watched as well. A second call has no effect.

@@ -20,8 +20,16 @@ pub(crate) struct FileMedium {
 impl FileMedium {
     /// Opens or creates the file. None if another handle has it locked.
     pub(crate) fn open(path: &Path) -> io::Result<Option<Self>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        Self::lock(OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600), path)
+    }
+
+    /// As [`Self::open`], for a file that exists, and to be read only.
+    pub(crate) fn open_to_read(path: &Path) -> io::Result<Option<Self>> {
+        Self::lock(OpenOptions::new().read(true), path)
+    }
+
+    fn lock(options: &OpenOptions, path: &Path) -> io::Result<Option<Self>> {
+        let file = options.open(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use redb::{Database, DatabaseError, TableError};
 
 use crate::error::Content;
+use crate::page::MAGIC;
 use crate::storage::{Failure, Handle, Storage};
 use crate::tables::{MARK, begin_read, begin_write, end_write, table};
 use crate::totals::Totals;
@@ -27,7 +28,6 @@ pub struct Config {
 const FORMAT_KEY: &[u8] = b"format";
 const FORMAT: u32 = 1;
 
-const REDB_MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 /// Follows the 16-byte header of page 0, little endian.
 const BOLT_MAGIC: [u8; 4] = 0xED0C_DAED_u32.to_le_bytes();
 /// Bytes read to recognise a file; everything that redb writes before its magic number is there.
@@ -88,12 +88,11 @@ fn find(medium: &dyn Medium) -> io::Result<Found> {
     medium.read(0, &mut head)?;
     Ok(if head.is_empty() {
         Found::Nothing
-    } else if head.starts_with(&REDB_MAGIC) {
+    } else if head.starts_with(&MAGIC) {
         Found::Redb
     } else if head.get(16..20) == Some(&BOLT_MAGIC[..]) {
         Found::Foreign(Content::Bolt)
-    } else if head.iter().take(REDB_MAGIC.len()).all(|byte| *byte == 0) && is_blank_behind_head(medium, len)?
-    {
+    } else if head.iter().take(MAGIC.len()).all(|byte| *byte == 0) && is_blank_behind_head(medium, len)? {
         Found::Unfinished
     } else {
         Found::Foreign(Content::Unknown)

@@ -204,6 +204,8 @@ fn root_at(node: Node<'_>, offset: usize) -> Option<PageRef> {
     PageRef::new(number, u128::from_le_bytes(node.at(offset + 8)?), node.tree)
 }
 
+/// What a file of redb begins with.
+pub(crate) const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
 /// Bytes of the header.
 pub(crate) const HEADER_BYTES: usize = 320;
 const SLOT_BYTES: usize = 128;
@@ -214,6 +216,9 @@ pub(crate) fn roots(header: &[u8; HEADER_BYTES], len: u64) -> Result<Vec<PageRef
     const SECOND_SLOT: u8 = 1;
     const ALL_FLAGS: u8 = 7;
     const TWO_PHASES: u8 = 4;
+    if !header.starts_with(&MAGIC) {
+        return Err("it does not begin like a state file");
+    }
     let node = Node { page: header, tree: Tree::Tables };
     let number = |at| node.u32_at(at).map_or(0, |n| n as u64);
     let flags = header[9];

@@ -156,3 +156,29 @@ fn a_large_file_opens_without_a_scan_after_a_crash() {
     assert_eq!(crashed.view().count(Bucket::Key).expect("memory does not fail"), 50_000);
     assert!(!crashed.was_scanned());
 }
+
+#[test]
+fn a_closed_file_is_checked_without_being_opened() {
+    let (_directory, path) = directory();
+    let check = || Backend::check_file(&path).map_err(|error| error.to_string());
+    assert_eq!(check(), Err(format!("open {}", path.display())), "it is not created");
+    let backend = Backend::open(&path, &CONFIG).expect("a new file");
+    commit_rows(&backend, 1000);
+    assert!(check().expect_err("another process has it open").contains("is in use"));
+    let n_pages = backend.check().expect("it is whole").pages;
+    drop(backend);
+    let bytes = fs::read(&path).expect("the disk works");
+    // Closing it may have put some of the tables of redb into other pages.
+    assert!(check().expect("it is whole").pages.abs_diff(n_pages) < 10);
+    assert_eq!(fs::read(&path).expect("the disk works"), bytes);
+
+    let mut damaged = bytes;
+    damaged.iter_mut().skip(4096 + 100).step_by(4096).for_each(|byte| *byte ^= 1);
+    fs::write(&path, &damaged).expect("the disk works");
+    let text = check().expect_err("all its pages are damaged");
+    let expected = format!("open {}: it is damaged: the page at byte ", path.display());
+    assert!(text.starts_with(&expected) && text.contains("does not match its checksum; restore"), "{text}");
+    fs::write(&path, b"no state file, although it is long enough for a header".repeat(20))
+        .expect("the disk works");
+    assert!(check().expect_err("it is none").contains("it does not begin like a state file"));
+}
