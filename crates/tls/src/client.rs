@@ -33,7 +33,8 @@ pub struct ClientConfig {
     pub allowed: Allowed,
     /// The name that servers have to prove, if it is another than the host that is dialled.
     pub server_name: Option<String>,
-    /// Any certificate is accepted: the connection is encrypted, and may be with any server.
+    /// Any certificate is accepted: the connection is encrypted, and may be with any server. With names in `allowed`,
+    /// which such a certificate does not prove, none is.
     pub insecure_skip_verify: bool,
     /// Versions and cipher suites.
     pub protocol: Protocol,

@@ -155,13 +155,18 @@ impl Verifier {
                 return Err((HandshakeError::key(self.usage, name), Alert::UnsupportedCertificate));
             }
         }
-        if !self.allowed.allows(&own.identity) {
+        if !self.allows(&own.identity) {
             return Err((HandshakeError::NotAllowed, Alert::BadCertificate));
         }
         match self.revoked_among(&serials) {
             Some(serial) => Err((HandshakeError::Revoked(serial), Alert::BadCertificate)),
             None => Ok(()),
         }
+    }
+
+    /// Without authorities a name proves nothing, so that no list of names allows it.
+    fn allows(&self, identity: &PeerIdentity) -> bool {
+        self.allowed == Allowed::Anyone || (self.authorities.is_some() && self.allowed.allows(identity))
     }
 
     fn read(&self, der: &[u8]) -> Result<Certificate, Refusal> {

@@ -72,7 +72,7 @@ fn fault(
 ) -> Option<String> {
     let from = format!("\"remote-addr\":\"{from}\"");
     let rejections = logs.lines().filter(|line| line.contains("rejected connection on client endpoint"));
-    let found = rejections.filter(|line| line.contains(&from)).last();
+    let found = rejections.filter(|line| line.contains(&from)).next_back();
     let is_good = match (expected, found) {
         (Some(text), Some(line)) => {
             !is_accepted && line.contains(&format!("\"error\":\"{}", text.replace('"', "\\\"")))

@@ -58,6 +58,15 @@ fn constrained(table: &mut Table) {
     );
     let text = name!("IP address \"11.0.0.1\" is not permitted by any constraint");
     check("an address that is not permitted", text, network, &[], &[(Kind::Address, &[11, 0, 0, 1])]);
+    let text = name!("IP address \"10.1.2.3\" is not permitted by any constraint");
+    let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 1, 2, 3];
+    check(
+        "an address of IPv4 in the form of IPv6, where all of IPv6 is permitted",
+        text,
+        &[(Kind::Address, &[0; 32])],
+        &[],
+        &[(Kind::Address, &mapped)],
+    );
     let text = name!("IP address \"10.0.0.1\" is excluded by constraint \"10.0.0.0/8\"");
     check("an excluded address", text, &[], network, &[(Kind::Address, &[10, 0, 0, 1])]);
     let text = name!("email address \"b@b\" is not permitted by any constraint");

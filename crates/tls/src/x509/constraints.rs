@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::alternative::{AlternativeNames, ascii};
 use super::der::{Der, SEQUENCE, field, wrapper};
@@ -213,9 +213,12 @@ impl Network {
         Ok(Self { address: address.into(), mask: mask.into() })
     }
 
+    /// In Go an IPv6 address that stands for one of IPv4 is only in networks of such.
     fn has(&self, address: &[u8]) -> bool {
         let equal = |((a, b), mask): ((&u8, &u8), &u8)| a & mask == b & mask;
-        self.address.len() == address.len() && self.address.iter().zip(address).zip(&self.mask).all(equal)
+        self.address.len() == address.len()
+            && is_mapped(&self.address) == is_mapped(address)
+            && self.address.iter().zip(address).zip(&self.mask).all(equal)
     }
 }
 
@@ -224,6 +227,11 @@ impl fmt::Display for Network {
         let n_ones: u32 = self.mask.iter().map(|byte| byte.leading_ones()).sum();
         write!(f, "{}/{n_ones}", address_text(&self.address))
     }
+}
+
+/// Whether an address is one of IPv6 that stands for one of IPv4.
+fn is_mapped(bytes: &[u8]) -> bool {
+    <[u8; 16]>::try_from(bytes).is_ok_and(|it| Ipv6Addr::from(it).to_ipv4_mapped().is_some())
 }
 
 fn address_text(bytes: &[u8]) -> String {

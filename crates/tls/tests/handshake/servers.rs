@@ -37,6 +37,10 @@ async fn only_allowed_servers_are_accepted() {
     shake_well(server(&authority), asking("server")).await;
     let objected = objection(server(&authority), asking("alice")).await;
     assert_eq!(objected, "shake hands with localhost: client certificate authentication failed");
+    // A name that no authority vouches for proves nothing.
+    let careless = ClientConfig { insecure_skip_verify: true, ..asking("server") };
+    let objected = objection(server(&authority), careless).await;
+    assert_eq!(objected, "shake hands with localhost: client certificate authentication failed");
 }
 
 #[tokio::test]
