@@ -267,10 +267,7 @@ mod tests {
         assert_eq!(txn(&field(2, &parts)), Ok(one(&nested(whole))));
         // Of different requests the last one counts.
         let changed = [field(4, &one(&a).encode_to_vec()), b.encode_to_vec()].concat();
-        assert_eq!(
-            txn(&field(3, &changed)),
-            Ok(TxnRequest { failure: vec![b.clone()], ..TxnRequest::default() })
-        );
+        assert_eq!(txn(&field(3, &changed)), Ok(TxnRequest { failure: vec![b], ..TxnRequest::default() }));
         // Unknown fields are skipped at every level.
         let unknown =
             [field(9, b"?"), field(4, &[field(9, b"?"), one(&a).encode_to_vec()].concat())].concat();

@@ -222,7 +222,7 @@ mod tests {
             piece_bytes in 1_usize..4000,
         ) {
             let store = mixed_store(&puts);
-            let revision = (back < store.revision()).then(|| store.revision() - back).unwrap_or_default();
+            let revision = if back < store.revision() { store.revision() - back } else { 0 };
             let [keys_only, count_only] = flags;
             let request = RangeRequest {
                 key: "k".into(),

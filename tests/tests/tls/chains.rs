@@ -71,8 +71,9 @@ fn fault(
     logs: &str,
 ) -> Option<String> {
     let from = format!("\"remote-addr\":\"{from}\"");
-    let rejections = logs.lines().filter(|line| line.contains("rejected connection on client endpoint"));
-    let found = rejections.filter(|line| line.contains(&from)).next_back();
+    let is_rejection =
+        |line: &&str| line.contains("rejected connection on client endpoint") && line.contains(&from);
+    let found = logs.lines().rfind(is_rejection);
     let is_good = match (expected, found) {
         (Some(text), Some(line)) => {
             !is_accepted && line.contains(&format!("\"error\":\"{}", text.replace('"', "\\\"")))
