@@ -9,7 +9,7 @@ use ferretcd_apply::{Applied, StateMachine};
 use ferretcd_backend::{Backend, Batch, Checked};
 use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_raft_node::founding_entries;
-use ferretcd_wal::{Metadata, Recovered, Wal};
+use ferretcd_wal::{Metadata, Recovered, Wal, sync_names};
 
 use crate::paths::SEGMENT_BYTES;
 use crate::{Bootstrap, Identity, OpenError, Paths, ReceivedSnapshots};
@@ -88,7 +88,13 @@ impl DataDir {
         Ok((wal, recovered, identity))
     }
 
+    /// A log stands for a member that keeps all it has; so the names above the state file are durable before there is
+    /// one. The log may lie elsewhere, and sees to those above itself.
     fn create_log(&self, identity: Identity, bootstrap: &Bootstrap) -> Result<(), OpenError> {
+        let directory = self.paths.member();
+        if !self.unsafe_no_fsync {
+            sync_names(directory).map_err(io_error(directory))?;
+        }
         let metadata = Metadata { node_id: identity.member_id.0, cluster_id: identity.cluster_id.0 };
         let (entries, hard_state) = founding_entries(&bootstrap.founders());
         let hard_state = (!entries.is_empty()).then_some(hard_state);

@@ -23,23 +23,32 @@ impl FsDir {
     }
 
     /// Creates the directory, and those above it, for the owner alone. Those that are there are left as they are.
-    /// With `fsync` the names of the created ones are durable on return.
+    /// With `fsync` all their names are durable on return.
     pub(crate) fn create_all(&self, fsync: bool) -> io::Result<()> {
-        let missing: Vec<_> = self.path.ancestors().take_while(|path| !path.exists()).collect();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
-        if fsync { missing.into_iter().try_for_each(sync_parent) } else { Ok(()) }
-    }
-
-    /// Makes the directory's own name durable.
-    pub(crate) fn sync_parent(&self) -> io::Result<()> {
-        sync_parent(&self.path)
+        if fsync { sync_names(&self.path) } else { Ok(()) }
     }
 }
 
-/// Makes the name of a directory durable.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-    fs::File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+/// Makes the names of a directory and of those above it durable, whichever process made them: one that was ended
+/// between the creation and the sync leaves names that only look durable.
+///
+/// # Errors
+///
+/// When a directory cannot be opened or synced, for other reasons than that it is not this process's to change.
+pub fn sync_names(path: &Path) -> io::Result<()> {
+    parents(path).try_for_each(|parent| match fs::File::open(parent).and_then(|dir| dir.sync_all()) {
+        // Mount points often lie in directories that members may not read, or on a file system without syncs of
+        // directories. No start of a member made a name there.
+        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) => Ok(()),
+        result => result,
+    })
+}
+
+/// The directories that hold the names of `path` and of all above it, the nearest first.
+fn parents(path: &Path) -> impl Iterator<Item = &Path> {
+    let above = path.ancestors().skip(1);
+    above.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
 }
 
 impl Dir for FsDir {
@@ -128,5 +137,24 @@ impl File for FsFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_directory_above_holds_a_name() {
+        let check = |path, expected: &[&str]| {
+            let expected: Vec<_> = expected.iter().map(Path::new).collect();
+            assert_eq!(parents(Path::new(path)).collect::<Vec<_>>(), expected, "{path}");
+        };
+        check("/var/data/member/wal", &["/var/data/member", "/var/data", "/var", "/"]);
+        check("default.etcd/member", &["default.etcd", "."]);
+        check("wal", &["."]);
+        check("wal/", &["."]);
+        check("../wal", &["..", "."]);
+        check("/", &[]);
     }
 }

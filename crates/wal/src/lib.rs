@@ -68,7 +68,7 @@ mod types;
 
 pub use dir::{Dir, File};
 pub use error::{Error, Fault};
-pub use fs_dir::FsDir;
+pub use fs_dir::{FsDir, sync_names};
 pub use mem_dir::{MemDir, Operation, Unsynced};
 pub use types::{ConfState, Entry, EntryKind, HardState, Metadata, Recovered, SnapshotMark};
 pub use wal::{Config, Wal};

@@ -70,7 +70,7 @@ impl Wal {
     ///
     /// The first segment gets its name once all of that is durable in it, so that after a crash there is a whole log or
     /// none. The directory may exist, as a symbolic link or a mount point too; other files in it are left alone. Missing
-    /// directories are created. Durable on return.
+    /// directories are created. Durable on return, with the names of all directories above it.
     pub fn create_with(
         path: &Path,
         metadata: Metadata,
@@ -89,12 +89,7 @@ impl Wal {
     /// cut off; any other damage is an error, and the files are left as they are. Reads each segment once and those
     /// after the start mark twice; memory grows with the entries after the start mark.
     pub fn open(path: &Path, config: Config) -> Result<(Self, Recovered), Error> {
-        let dir = FsDir::new(path);
-        // The process before may have died between the creation of the directory and the sync that makes it last.
-        if !config.unsafe_no_fsync && Self::exists(path) {
-            dir.sync_parent().map_err(|e| Error::io("sync the parent of", path, e))?;
-        }
-        Self::open_on(dir, config)
+        Self::open_on(FsDir::new(path), config)
     }
 
     /// As [`Wal::create`], on any directory, which must exist.

@@ -1,10 +1,11 @@
 //! The log as its caller uses it: creation, locks, errors, poison, marks, release.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use ferretcd_wal::{Dir, Error, Fault, HardState, MemDir, Metadata, Operation, Recovered, SnapshotMark, Wal};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::common::{METADATA, config, entries, entry, mark};
 
@@ -280,6 +281,35 @@ fn a_directory_may_be_there_with_files_of_others() {
         root.join("log")
     };
     check_strangers(linked, &["elsewhere/README"]);
+}
+
+/// Does `work` without root's right to pass over permissions, which is a thread's own.
+fn without_capabilities(work: impl FnOnce() + Send) {
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            set_capabilities(None, none).unwrap();
+            work();
+        });
+    });
+}
+
+#[test]
+fn a_log_below_a_directory_that_cannot_be_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let set_mode = |mode| fs::set_permissions(temp.path(), fs::Permissions::from_mode(mode)).unwrap();
+    let path = temp.path().join("mounted");
+    fs::create_dir(&path).unwrap();
+    set_mode(0o111);
+    without_capabilities(|| {
+        fs::read_dir(temp.path()).unwrap_err();
+        for log in [&path, &path.join("member/wal")] {
+            drop(Wal::create(log, METADATA, config(4096)).unwrap());
+            Wal::open(log, config(4096)).unwrap();
+        }
+    });
+    set_mode(0o700);
 }
 
 #[test]
