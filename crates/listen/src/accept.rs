@@ -28,7 +28,8 @@ pub struct Listener {
 pub struct ConnectionLimit(Arc<Semaphore>);
 
 impl ConnectionLimit {
-    /// So many; further ones wait in the system's queue until another has ended.
+    /// So many; a further one of each listener waits accepted and unserved until another has ended, and the rest in the
+    /// system's queue.
     pub fn new(connections_max: usize) -> Self {
         Self(Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS))))
     }
@@ -87,20 +88,26 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// The next connection. An error of the system is tried again after a pause, and sometimes logged. Dropping the
-    /// future loses no connection.
+    /// The next connection that has its share of the limit. An error of the system is tried again after a pause, and
+    /// sometimes logged. Dropping the future closes a connection that waits for its share.
     pub(crate) async fn next(&mut self) -> Incoming {
+        let (socket, remote) = self.accept().await;
+        // The share comes last: a listener that nothing connects to must not keep one from the others.
         let permit = match &self.limit {
             Some(ConnectionLimit(limit)) => Arc::clone(limit).acquire_owned().await.ok(),
             None => None,
         };
+        // Over IPv4, a socket of both families has IPv6 addresses that stand for those of IPv4.
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        Incoming { socket, remote, permit }
+    }
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             match self.socket.accept().await {
-                Ok((socket, remote)) => {
+                Ok(accepted) => {
                     self.errors.succeeded();
-                    // Over IPv4, a socket of both families has IPv6 addresses that stand for those of IPv4.
-                    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-                    return Incoming { socket, remote, permit };
+                    return accepted;
                 }
                 // A client that is gone before it was accepted concerns no other client.
                 Err(error) if is_about_one_client(&error) => {}

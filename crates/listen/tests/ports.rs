@@ -281,6 +281,27 @@ async fn connections_have_a_limit() {
     assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
 }
 
+/// A port that nothing connects to keeps no connection from another one.
+#[tokio::test]
+async fn ports_that_are_idle_take_no_share_of_the_limit() {
+    let limit = ConnectionLimit::new(1);
+    let ports = [(); 3].map(|()| Port::on(Listener::plain(socket()).limited(&limit), false, PATIENCE));
+    // Each twice in a row: a share that went round would be elsewhere then.
+    for port in ports.iter().flat_map(|port| [port, port]) {
+        let response = exchange(port.dial().await, LAST_REQUEST).await;
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    }
+    // Nor does a connection that waits for its share hold up the drain.
+    let mut held = ports[0].dial().await;
+    held.write_all(REQUEST).await.expect("the port reads");
+    assert_eq!(soon("a response", held.read_u8()).await.expect("the port writes"), b'H');
+    let [_held_port, port, _idle] = ports;
+    let waiting = port.dial().await;
+    port.drain.begin();
+    soon("the end of the port", port.serving).await.expect("no panic");
+    assert_eq!(rest(waiting).await, "");
+}
+
 /// A connection over IPv4 has an address of IPv4, also on a socket of both families.
 #[tokio::test]
 async fn every_address_is_reached_in_both_families() {
