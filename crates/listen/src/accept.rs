@@ -106,7 +106,13 @@ impl Listener {
         loop {
             match self.socket.accept().await {
                 Ok(accepted) => {
-                    self.errors.succeeded();
+                    if let Some(times) = self.errors.succeeded(now()) {
+                        tracing::info!(
+                            address = self.address(),
+                            times,
+                            "accepting connections again after failures"
+                        );
+                    }
                     return accepted;
                 }
                 // A client that is gone before it was accepted concerns no other client.
@@ -119,11 +125,15 @@ impl Listener {
     async fn wait_after(&mut self, error: &io::Error) {
         let response = self.errors.failed(now());
         if let Some(times) = response.warning {
-            let address =
-                self.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string());
+            let address = self.address();
             tracing::warn!(%error, address, times, "failed to accept a connection; trying again");
         }
         tokio::time::sleep(response.pause).await;
+    }
+
+    /// The address in log lines.
+    fn address(&self) -> String {
+        self.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
     }
 }
 

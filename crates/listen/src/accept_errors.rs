@@ -4,22 +4,22 @@ use std::time::{Duration, Instant};
 
 /// Pauses double from the first to the second as long as errors follow each other; those of Go's HTTP server.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
-/// Time between two warnings of a port. Descriptors may be missing for hours.
-const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+/// Time between two log lines of a port. Descriptors may be missing for hours.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The errors of one port.
 #[derive(Debug)]
 pub(crate) struct AcceptErrors {
     pause: Duration,
-    /// When there was a warning.
-    warned: Option<Instant>,
+    /// When they were last reported.
+    reported: Option<Instant>,
     /// Errors since then.
     n_unreported: u64,
 }
 
 impl Default for AcceptErrors {
     fn default() -> Self {
-        Self { pause: PAUSES[0], warned: None, n_unreported: 0 }
+        Self { pause: PAUSES[0], reported: None, n_unreported: 0 }
     }
 }
 
@@ -38,17 +38,24 @@ impl AcceptErrors {
         let pause = self.pause;
         self.pause = (pause * 2).min(PAUSES[1]);
         self.n_unreported += 1;
-        let is_due = self.warned.is_none_or(|warned| now.duration_since(warned) >= WARNING_INTERVAL);
-        let warning = is_due.then(|| {
-            self.warned = Some(now);
-            std::mem::take(&mut self.n_unreported)
-        });
-        Response { pause, warning }
+        Response { pause, warning: self.report(now) }
     }
 
-    /// A connection was accepted.
-    pub(crate) fn succeeded(&mut self) {
+    /// A connection was accepted at the time `now`. Returns the number of errors before it, if they are to be reported.
+    pub(crate) fn succeeded(&mut self, now: Instant) -> Option<u64> {
         self.pause = PAUSES[0];
+        self.report(now)
+    }
+
+    /// The errors that are to be reported. Those too soon after a report are left to the first error or accepted
+    /// connection after the interval.
+    fn report(&mut self, now: Instant) -> Option<u64> {
+        let is_due = self.reported.is_none_or(|reported| now.duration_since(reported) >= REPORT_INTERVAL);
+        if self.n_unreported == 0 || !is_due {
+            return None;
+        }
+        self.reported = Some(now);
+        Some(std::mem::take(&mut self.n_unreported))
     }
 }
 
@@ -62,24 +69,38 @@ mod tests {
         let mut pauses =
             || (0..10).map(|_| errors.failed(Instant::now()).pause.as_millis()).collect::<Vec<_>>();
         assert_eq!(pauses(), [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        errors.succeeded();
+        errors.succeeded(Instant::now());
         assert_eq!(errors.failed(Instant::now()).pause, PAUSES[0]);
     }
 
     #[test]
-    fn warnings_are_sampled() {
+    fn reports_are_sampled() {
         let mut errors = AcceptErrors::default();
         let start = Instant::now();
-        let mut at = |ms| errors.failed(start + Duration::from_millis(ms)).warning;
-        assert_eq!(at(0), Some(1), "the first at once");
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(errors.succeeded(at(0)), None);
+        assert_eq!(errors.failed(at(0)).warning, Some(1), "the first at once");
         for ms in 1..=99 {
-            assert_eq!(at(ms * 100), None, "{ms}");
+            assert_eq!(errors.failed(at(ms * 100)).warning, None, "{ms}");
         }
-        assert_eq!(at(10_000), Some(100), "and then what came in between");
-        assert_eq!(at(10_001), None);
+        assert_eq!(errors.failed(at(10_000)).warning, Some(100), "and then what came in between");
+        assert_eq!(errors.failed(at(10_001)).warning, None);
         // Connections that are accepted in between do not make errors new.
-        errors.succeeded();
-        assert_eq!(errors.failed(start + Duration::from_millis(10_002)).warning, None);
-        assert_eq!(errors.failed(start + Duration::from_millis(60_000)).warning, Some(3));
+        assert_eq!(errors.succeeded(at(10_001)), None);
+        assert_eq!(errors.failed(at(10_002)).warning, None);
+        assert_eq!(errors.failed(at(60_000)).warning, Some(3));
+    }
+
+    #[test]
+    fn no_error_of_a_short_burst_is_left_out() {
+        let mut errors = AcceptErrors::default();
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(errors.failed(at(0)).warning, Some(1));
+        assert_eq!(errors.failed(at(5)).warning, None);
+        assert_eq!(errors.failed(at(15)).warning, None);
+        assert_eq!(errors.succeeded(at(20)), None, "too soon");
+        assert_eq!(errors.succeeded(at(10_000)), Some(2));
+        assert_eq!(errors.succeeded(at(30_000)), None, "each is reported once");
     }
 }
