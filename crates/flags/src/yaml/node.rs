@@ -7,6 +7,9 @@ use libyaml_safer::{Error, ErrorKind, EventData, Parser, ScalarStyle, Scanner, T
 
 use super::YamlError;
 
+/// Lists and maps in each other, at most; a configuration needs four.
+pub(super) const DEPTH_MAX: usize = 100;
+
 /// The nodes of a document, by their numbers.
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
@@ -39,9 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Tree, YamlError> {
     // The parser takes lines that are whole.
     let original = text;
     let text = &if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
-    if let Some(line) = comma_behind_tag(text) {
-        return Err(YamlError::Syntax { line, problem: "found a comma directly behind a tag" });
-    }
+    reject_commas_behind_tags(text)?;
     let mut parser = Parser::new();
     parser.set_input(text.as_bytes());
     let mut builder = Builder::default();
@@ -67,29 +68,40 @@ pub(super) fn parse(text: &str) -> Result<Tree, YamlError> {
     }
 }
 
-/// The line, from 1 on, of a tag inside of brackets that a comma follows, which the parser does not take. What looks like
-/// such a tag in an unquoted text or a comment between brackets counts, too.
-fn comma_behind_tag(text: &str) -> Option<u64> {
-    let ends_tag = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}');
-    let tags = text.match_indices('!').map(|(at, _)| text.split_at(at));
-    let mut suspects = tags.filter(|(_, tag)| tag.trim_start_matches(|c| !ends_tag(c)).starts_with(','));
-    let (before, _) = suspects.find(|(before, _)| is_in_brackets(before))?;
-    u64::try_from(before.matches('\n').count() + 1).ok()
-}
+/// Stands for the exclamation mark of what may be a tag. It may be in a plain scalar, and is in no text of a language.
+const MARKER: char = '\u{e000}';
 
-/// Whether a text ends between brackets, and not in quotes.
-fn is_in_brackets(text: &str) -> bool {
-    let text = format!("{text}\n");
+/// Rejects tags between brackets with a comma directly behind them, which the parser does not take. The text is scanned
+/// with such tags spelled as plain scalars, to see which of them are tags and which are parts of comments and scalars.
+fn reject_commas_behind_tags(text: &str) -> Result<(), YamlError> {
+    let ends_word = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}');
+    let is_suspect = |word: &&str| word.ends_with(',') && word.contains('!');
+    if !text.split_inclusive(ends_word).any(|word| is_suspect(&word)) {
+        return Ok(());
+    }
+    let marked = |word: &str| {
+        if is_suspect(&word) { word.replace('!', MARKER.encode_utf8(&mut [0; 4])) } else { word.to_owned() }
+    };
+    let text: String = text.split_inclusive(ends_word).map(marked).collect();
     let mut scanner = Scanner::new();
     scanner.set_input(text.as_bytes());
     let mut depth = 0_usize;
     loop {
-        match Scanner::scan(&mut scanner).map(|token| token.data) {
-            Ok(TokenData::FlowSequenceStart | TokenData::FlowMappingStart) => depth += 1,
-            Ok(TokenData::FlowSequenceEnd | TokenData::FlowMappingEnd) => depth = depth.saturating_sub(1),
-            Ok(TokenData::StreamEnd) => return depth > 0,
-            Ok(_) => {}
-            Err(_) => return false,
+        let token = Scanner::scan(&mut scanner).map_err(|error| problem(&error))?;
+        match token.data {
+            TokenData::StreamEnd => return Ok(()),
+            TokenData::FlowSequenceStart | TokenData::FlowMappingStart if depth == DEPTH_MAX => {
+                return Err(YamlError::Depth(DEPTH_MAX));
+            }
+            TokenData::FlowSequenceStart | TokenData::FlowMappingStart => depth += 1,
+            TokenData::FlowSequenceEnd | TokenData::FlowMappingEnd => depth = depth.saturating_sub(1),
+            TokenData::Scalar { value, style: ScalarStyle::Plain }
+                if depth > 0 && value.starts_with(MARKER) =>
+            {
+                let line = token.start_mark.line + 1;
+                return Err(YamlError::Syntax { line, problem: "found a comma directly behind a tag" });
+            }
+            _ => {}
         }
     }
 }
@@ -126,18 +138,23 @@ impl Builder {
                 let tag = tag.unwrap_or_default();
                 self.push(anchor, Node::Scalar(Scalar { text: value, tag, is_plain: plain_implicit }));
             }
-            EventData::SequenceStart { anchor, .. } => self.open(anchor, Node::List(Vec::new())),
-            EventData::MappingStart { anchor, .. } => self.open(anchor, Node::Map(Vec::new())),
+            EventData::SequenceStart { anchor, .. } => self.open(anchor, Node::List(Vec::new()))?,
+            EventData::MappingStart { anchor, .. } => self.open(anchor, Node::Map(Vec::new()))?,
             EventData::SequenceEnd | EventData::MappingEnd => drop(self.open.pop()),
             _ => {}
         }
         Ok(())
     }
 
-    fn open(&mut self, anchor: Option<String>, node: Node) {
+    fn open(&mut self, anchor: Option<String>, node: Node) -> Result<(), YamlError> {
+        // Here as well as with the aliases, because the parser takes time with the square of the depth.
+        if self.open.len() == DEPTH_MAX {
+            return Err(YamlError::Depth(DEPTH_MAX));
+        }
         let id = self.nodes.len();
         self.push(anchor, node);
         self.open.push(id);
+        Ok(())
     }
 
     fn push(&mut self, anchor: Option<String>, node: Node) {

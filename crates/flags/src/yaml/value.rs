@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::YamlError;
-use super::node::{Node, Scalar, Tree};
+use super::node::{DEPTH_MAX, Node, Scalar, Tree};
 use super::scalar::resolve;
 
-/// Lists and maps in each other; a configuration needs four.
-const DEPTH_MAX: usize = 100;
 /// Nodes that are visited before the share of those that come from aliases is looked at.
 const FREE_VISITS: usize = 1_000;
 /// Nodes visited at most by way of aliases for each one that stands in the file.
