@@ -2,7 +2,7 @@
 //!
 //! redb tells the number only by a walk through all pages.
 
-use crate::page::{self, PAGE_BYTES, Tree};
+use crate::page::{self, ORDER_MAX, PAGE_BYTES, Tree};
 use crate::walk::{self, roots};
 use crate::{Error, Medium};
 
@@ -32,8 +32,10 @@ pub(crate) fn bytes(medium: &dyn Medium) -> Result<u64, Error> {
 }
 
 /// The number of free pages in the map of a region: it has a tree of bits for each order of pages, each with an end.
+/// None if it is no map.
 fn free_in(map: &[u8]) -> Option<u64> {
-    let orders = usize::from(*map.first()?) + 1;
+    let highest = map.first().filter(|order| **order <= ORDER_MAX)?;
+    let orders = usize::from(*highest) + 1;
     let mut start = 8 + 4 * orders;
     let mut n_free = 0;
     for order in 0..orders {
@@ -55,4 +57,46 @@ fn unset_in(tree: &[u8]) -> Option<u64> {
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The map of a region whose highest order is `highest`, with 32 free pages of each.
+    fn map(highest: u8) -> Vec<u8> {
+        let orders = u32::from(highest) + 1;
+        let tree = [1_u32, 16, 0, 0].map(u32::to_le_bytes).concat();
+        let ends = (1..=orders).map(|n| 8 + 4 * orders + n * tree.len() as u32);
+        let mut map = vec![highest, 0, 0, 0, 0, 0, 0, 0];
+        map.extend(ends.flat_map(u32::to_le_bytes));
+        map.extend(tree.repeat(orders as usize));
+        map
+    }
+
+    #[test]
+    fn a_map_has_redbs_orders() {
+        assert_eq!(free_in(&map(0)), Some(32));
+        assert_eq!(free_in(&map(2)), Some(32 * 7));
+        assert_eq!(free_in(&map(20)), Some(32 * ((1 << 21) - 1)));
+        for highest in [21, 63, 64, 255] {
+            assert_eq!(free_in(&map(highest)), None);
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_too_wrong() {
+        let whole = map(3);
+        for len in 0..whole.len() {
+            assert_eq!(free_in(&whole[..len]), None);
+        }
+        for at in 0..whole.len() {
+            for byte in [0, 1, 127, 255] {
+                let mut wrong = whole.clone();
+                wrong[at] = byte;
+                free_in(&wrong);
+            }
+        }
+        assert_eq!(free_in(&[255; 4096]), None);
+    }
 }

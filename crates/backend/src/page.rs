@@ -11,7 +11,7 @@ pub(crate) const PAGE_BYTES: u64 = 4096;
 /// Pages of a region, the unit of page numbers. A file never has another number than the one it was created with.
 const REGION_PAGES: u32 = 1 << 20;
 /// redb's bound on a page's order, the power of two by which it is larger than the smallest.
-const ORDER_MAX: u64 = 20;
+pub(crate) const ORDER_MAX: u8 = 20;
 
 const LEAF: u8 = 1;
 const BRANCH: u8 = 2;
@@ -39,7 +39,7 @@ impl PageRef {
     /// From a page number and a checksum. None if no page has that number.
     fn new(number: u64, checksum: u128, tree: Tree) -> Option<Self> {
         let order = number >> 59;
-        if order > ORDER_MAX {
+        if order > u64::from(ORDER_MAX) {
             return None;
         }
         let index = number & (0xF_FFFF >> order);

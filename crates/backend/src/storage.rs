@@ -11,7 +11,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::guard::{Damage, Guard};
 use crate::{Error, Medium, OpenError};
@@ -26,6 +26,8 @@ pub(crate) struct Storage {
     guard: Guard,
     read_failure: OnceLock<ReadFailure>,
     on_read_failure: OnceLock<OnReadFailure>,
+    /// Whether it was called. It may come at the same time as the failure.
+    is_reported: Mutex<bool>,
     /// Set once, after `lost` is in place, so that the common case costs no lock.
     has_failed: AtomicBool,
     lost: RwLock<Option<Lost>>,
@@ -62,6 +64,7 @@ impl Storage {
             guard: Guard::default(),
             read_failure: OnceLock::new(),
             on_read_failure: OnceLock::new(),
+            is_reported: Mutex::new(false),
             has_failed: AtomicBool::new(false),
             lost: RwLock::new(None),
         }
@@ -77,8 +80,19 @@ impl Storage {
 
     /// Has `call` called with the first failed read; at once if there was one.
     pub(crate) fn on_read_failure(&self, call: OnReadFailure) {
-        let call = self.on_read_failure.get_or_init(|| call);
-        if let Some(error) = self.read_error() {
+        self.on_read_failure.get_or_init(|| call);
+        self.report();
+    }
+
+    /// Makes the call, unless it was made, if there are both it and a failure. Each of them is set before this, so that
+    /// the later one finds the other.
+    fn report(&self) {
+        let mut is_reported = self.is_reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (false, Some(call), Some(error)) =
+            (*is_reported, self.on_read_failure.get(), self.read_error())
+        {
+            *is_reported = true;
+            drop(is_reported);
             call(&error);
         }
     }
@@ -125,10 +139,8 @@ impl Storage {
             Some(damage) => ReadFailure::Damage(damage.to_string()),
             None => ReadFailure::Io(error.kind(), error.to_string()),
         };
-        if self.read_failure.set(failure).is_ok()
-            && let (Some(call), Some(error)) = (self.on_read_failure.get(), self.read_error())
-        {
-            call(&error);
+        if self.read_failure.set(failure).is_ok() {
+            self.report();
         }
     }
 
@@ -251,5 +263,35 @@ impl redb::StorageBackend for Handle {
             |medium| medium.write(offset, data),
             |lost| lost.writes.push((offset, data.to_vec())),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::MemoryMedium;
+
+    /// A read beyond the end fails while the call comes.
+    #[test]
+    fn a_failure_is_reported_once() {
+        for _ in 0..2000 {
+            let storage = Storage::new("memory".to_owned(), Box::new(MemoryMedium::default()));
+            let (calls, start) = (Arc::new(AtomicUsize::new(0)), Barrier::new(2));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    storage.read(0, &mut [0]).expect_err("it is empty");
+                });
+                start.wait();
+                let calls = Arc::clone(&calls);
+                storage.on_read_failure(Arc::new(move |_| {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                }));
+            });
+            assert_eq!(calls.load(Ordering::Relaxed), 1);
+        }
     }
 }
