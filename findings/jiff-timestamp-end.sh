@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Software: jiff 0.2.43 (crates.io), with the feature std only.
+# Software: crate jiff 0.2.43, with the feature std only.
 #
 # Expected: a Timestamp reaches to the end of the year 9999, as the civil DateTime of the same crate and as the formats it
 # reads (RFC 3339 and ISO 8601 have four digits for the year).
