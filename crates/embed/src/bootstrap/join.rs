@@ -23,6 +23,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Major and minor of the oldest release whose members can be in one cluster with this one. Older ones write entries that
 /// are not understood here, and do not understand all of this one's.
 const OLDEST: (u64, u64) = (3, 5);
+/// What a cluster reports until its leader has seen the versions of all founders, however new they are.
+const UNDECIDED: (u64, u64) = (3, 0);
 
 /// A cluster that can't be joined. The text behind the first colon is etcd's where it has one.
 #[derive(Debug, thiserror::Error)]
@@ -103,14 +105,17 @@ pub(crate) async fn found_or_join(
     Ok(as_founder)
 }
 
-/// Errs if a member is older than [`OLDEST`], or its cluster is: then another one is that does not respond. What is no
-/// version, or not decided yet, does not count.
 fn check_versions(found: &[(String, PeerVersions)]) -> Result<(), JoinError> {
-    let servers = found.iter().map(|(url, versions)| (url, &versions.server));
-    let clusters = found.iter().map(|(url, versions)| (url, &versions.cluster));
-    let is_old = |version: &str| release(version).is_some_and(|release| release < OLDEST);
-    match servers.chain(clusters).find(|(_, version)| is_old(version)) {
-        Some((url, version)) => Err(JoinError::TooOld { url: url.clone(), version: version.clone() }),
+    found.iter().try_for_each(|(url, versions)| check_version(url, versions))
+}
+
+/// Errs if the member is older than [`OLDEST`], or its cluster is: then another one is that does not respond. What is no
+/// version, or not decided yet, does not count.
+fn check_version(url: &str, versions: &PeerVersions) -> Result<(), JoinError> {
+    let cluster = Some(&versions.cluster).filter(|cluster| release(cluster) != Some(UNDECIDED));
+    let is_old = |version: &&String| release(version).is_some_and(|release| release < OLDEST);
+    match [Some(&versions.server), cluster].into_iter().flatten().find(is_old) {
+        Some(version) => Err(JoinError::TooOld { url: url.to_owned(), version: version.clone() }),
         None => Ok(()),
     }
 }
@@ -277,6 +282,9 @@ mod tests {
         check(&[("3.5.0", "3.5.0"), ("3.7.1", ""), ("4.0.0", "4.0.0"), ("3.10.2", "3.10.0")], None);
         check(&[("3.6.0-rc.1", "")], None);
         check(&[("unknown", "not_decided"), ("", "")], None);
+        // Two founders of three run.
+        check(&[("3.7.1", "3.0.0"), ("3.7.1", "3.0.0")], None);
+        check(&[("3.4.23", "3.0.0")], Some("http://h:1 reports 3.4.23;"));
         check(
             &[("3.4.23", "")],
             Some("etcd before 3.5: http://h:1 reports 3.4.23; upgrade the cluster to 3.5 or"),
