@@ -50,6 +50,8 @@ struct Pending {
     main: i64,
     applied: Applied,
     since: Option<Instant>,
+    /// Whether it is written before its time.
+    is_urgent: bool,
     flush: Vec<oneshot::Sender<()>>,
     then: Vec<Replies>,
     is_stopping: bool,
@@ -134,6 +136,13 @@ impl Flusher {
         receiver
     }
 
+    /// Commits what was added so far without waiting for its time, as [`Self::flush`] does, for a caller that does not
+    /// wait for the end. Takes no room, however often it is called before a commit.
+    pub(crate) fn flush_soon(&self) {
+        self.queue.pending.lock().is_urgent = true;
+        self.queue.work.notify_one();
+    }
+
     /// Makes [`Self::run`] return after a last commit.
     pub(crate) fn stop(&self) {
         self.queue.pending.lock().is_stopping = true;
@@ -179,6 +188,7 @@ impl Flusher {
         let mut pending = self.queue.pending.lock();
         loop {
             let is_urgent = pending.is_stopping
+                || pending.is_urgent
                 || !pending.flush.is_empty()
                 || !pending.then.is_empty()
                 || self.is_much(&pending);
@@ -210,5 +220,25 @@ impl Flusher {
         pending.flush.clear();
         pending.then.clear();
         self.queue.room.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_without_a_waiter_take_no_room() {
+        let flusher = Flusher::new(Pace { interval: Duration::from_hours(1), rows: usize::MAX });
+        let mut batch = Batch::default();
+        batch.delete(ferretcd_backend::Bucket::Key, "row");
+        flusher.add(&mut batch, 1, &Applied::default());
+        for _ in 0..1000 {
+            flusher.flush_soon();
+        }
+        // Returns at once.
+        let (work, _) = flusher.next();
+        assert_eq!((work.batch.len(), work.flush.len() + work.then.len()), (1, 0));
+        assert!(!flusher.queue.pending.lock().is_urgent, "the next one has its time");
     }
 }

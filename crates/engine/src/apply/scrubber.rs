@@ -89,13 +89,15 @@ impl Scrubber {
 
     fn step(&mut self, now: Instant, machine: &mut StateMachine) -> Result<(), Fault> {
         if self.flusher.has_enough_deletes() {
-            drop(self.flusher.flush());
+            self.flusher.flush_soon();
             self.next = Some(now + self.pause.max(RETRY));
             return Ok(());
         }
         let mut batch = Batch::default();
         let scrub = machine.scrub(self.batch, &mut batch)?;
-        self.metrics.scrub_pause.observe(now.elapsed().as_secs_f64() * 1e3);
+        if matches!(scrub, Scrub::Progress { .. } | Scrub::Finished { .. }) {
+            self.metrics.scrub_pause.observe(now.elapsed().as_secs_f64() * 1e3);
+        }
         if !batch.is_empty() {
             self.flusher.add(&mut batch, machine.revision(), machine.applied());
         }
@@ -106,7 +108,7 @@ impl Scrubber {
             }
             Scrub::Waiting => {
                 // The flush itself wakes the compaction.
-                drop(self.flusher.flush());
+                self.flusher.flush_soon();
                 self.is_waiting = true;
                 None
             }
