@@ -4,6 +4,7 @@
 //! transactions, choose the *path*. Then every operation on the path is checked. Only then they are
 //! executed, each seeing what those before it wrote.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use bytes::Bytes;
@@ -16,10 +17,10 @@ use ferretcd_api_proto::etcdserverpb::{
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_base::KeyRange;
 use ferretcd_lease::Leases;
-use ferretcd_mvcc::{RangeOptions, ReadView, WriteTxn};
+use ferretcd_mvcc::{RangeOptions, RangeResult, ReadError, ReadView, WriteTxn};
 
 use crate::ApplyError;
-use crate::range::{self, Source};
+use crate::range::Source;
 use crate::{kv, range::execute};
 
 /// Whether a transaction can be executed without the log: each operation of both branches is a range. A
@@ -29,22 +30,40 @@ pub fn is_read_only(txn: &TxnRequest) -> bool {
     txn.success.iter().all(is_range) && txn.failure.iter().all(is_range)
 }
 
-/// Executes a transaction that [is read-only](is_read_only) on one view. The caller fills the header.
-pub fn read_txn(view: &ReadView, compacted: i64, txn: &TxnRequest) -> Result<TxnResponse, ApplyError> {
-    let succeeded = holds(view, &txn.compare)?;
-    let branch = if succeeded { &txn.success } else { &txn.failure };
-    let ranges = || branch.iter().filter_map(as_range);
+/// Executes a transaction that [is read-only](is_read_only) on one view, and returns the number of ranges that it read.
+/// The caller fills the header.
+pub fn read_txn(view: &ReadView, compacted: i64, txn: &TxnRequest) -> Result<(TxnResponse, u64), ApplyError> {
+    let source = Counting { view, n_ranges: Cell::default() };
+    let succeeded = holds(&source, &txn.compare)?;
+    let ranges = || branch(txn, succeeded).iter().filter_map(as_range);
     for range in ranges() {
         check_range(range, view.revision(), compacted)?;
     }
     let responses = ranges()
         .map(|range| {
-            let mut response = range::range(view, range)?;
+            let mut response = execute(&source, range)?;
             response.header = header(view.revision());
             Ok(ResponseOp { response: Some(Response::ResponseRange(response)) })
         })
         .collect::<Result<_, ApplyError>>()?;
-    Ok(TxnResponse { header: None, succeeded, responses })
+    Ok((TxnResponse { header: None, succeeded, responses }, source.n_ranges.get()))
+}
+
+/// A view that counts the ranges read.
+struct Counting<'a> {
+    view: &'a ReadView,
+    n_ranges: Cell<u64>,
+}
+
+impl Source for Counting<'_> {
+    fn revision(&self) -> i64 {
+        self.view.revision()
+    }
+
+    fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
+        self.n_ranges.set(self.n_ranges.get() + 1);
+        self.view.range(range, options)
+    }
 }
 
 fn as_range(op: &RequestOp) -> Option<&RangeRequest> {
@@ -63,6 +82,7 @@ pub(crate) fn execute_txn(
 ) -> Result<TxnResponse, ApplyError> {
     let path = choose(txn, request)?;
     check(txn, &path, leases, compacted)?;
+    txn.reads_first();
     run(txn, &path)
 }
 

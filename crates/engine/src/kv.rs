@@ -8,7 +8,7 @@ use ferretcd_api_proto::etcdserverpb::{
     RangeRequest, RangeResponse, TxnRequest, TxnResponse, request_op,
 };
 use ferretcd_apply::ApplyError;
-use ferretcd_mvcc::{ReadError, Reader};
+use ferretcd_mvcc::{Counts, ReadError, Reader};
 
 use crate::metrics::Metrics;
 use crate::metrics::durations::{RequestKind, RequestTimer};
@@ -124,10 +124,11 @@ impl Kv {
         // The wait does not count, as in etcd.
         let timer = RequestTimer::start(&self.metrics.requests, RequestKind::ReadonlyTxn);
         let (reader, member) = (self.reader.clone(), self.member.clone());
-        self.metrics.ranges.inc();
-        let response = blocking(move || read_txn(&reader, &member, &request)).await;
-        timer.end(response.is_ok());
-        response
+        let result = blocking(move || read_txn(&reader, &member, &request)).await;
+        timer.end(result.is_ok());
+        let (response, ranges) = result?;
+        self.metrics.count_operations(Counts { ranges, txns: u64::from(ranges > 1), ..Counts::default() });
+        Ok(response)
     }
 
     /// Reads of the key space as it is on this member.
@@ -157,15 +158,19 @@ fn range(kv: &Kv, request: &RangeRequest) -> Result<RangeResponse, RequestError>
     response
 }
 
-/// As [`range`], for a transaction that only reads.
-fn read_txn(reader: &Reader, member: &MemberInfo, request: &TxnRequest) -> Result<TxnResponse, RequestError> {
+/// As [`range`], for a transaction that only reads. Returns the number of ranges as well.
+fn read_txn(
+    reader: &Reader,
+    member: &MemberInfo,
+    request: &TxnRequest,
+) -> Result<(TxnResponse, u64), RequestError> {
     let mut n_overtaken = 0;
     loop {
         let view = reader.view();
         match ferretcd_apply::read_txn(&view, reader.compacted(), request) {
-            Ok(mut response) => {
+            Ok((mut response, ranges)) => {
                 response.header = Some(member.header(view.revision()));
-                return Ok(response);
+                return Ok((response, ranges));
             }
             // The client did not name the view's own revision.
             Err(ApplyError::Compacted { requested, .. })

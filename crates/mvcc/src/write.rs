@@ -25,6 +25,7 @@ pub struct WriteTxn<'a> {
     changes: Vec<Change>,
     batch: &'a mut Batch,
     counts: Counts,
+    /// Those that `counts` does not have yet.
     ranges: Cell<u64>,
 }
 
@@ -39,6 +40,8 @@ pub struct Counts {
     pub deletes: u64,
     /// Ranges read.
     pub ranges: u64,
+    /// Transactions of more than one of these, where a transaction ends at [`WriteTxn::reads_first`] as well.
+    pub txns: u64,
 }
 
 impl AddAssign for Counts {
@@ -47,6 +50,7 @@ impl AddAssign for Counts {
         self.put_bytes += other.put_bytes;
         self.deletes += other.deletes;
         self.ranges += other.ranges;
+        self.txns += other.txns;
     }
 }
 
@@ -115,6 +119,12 @@ impl<'a> WriteTxn<'a> {
         snapshot.range(range, options)
     }
 
+    /// Counts the reads up to now, which come before the first change, as a transaction of their own. etcd's are one.
+    pub fn reads_first(&mut self) {
+        let ranges = self.ranges.take();
+        self.counts += Counts { ranges, txns: u64::from(ranges > 1), ..Counts::default() };
+    }
+
     /// Gives the transaction up. After changes the store is as if half of it had happened and must not be used
     /// any more: this is for a caller that stops because it could not read what it needs to go on.
     pub fn abandon(mut self) {
@@ -136,7 +146,14 @@ impl<'a> WriteTxn<'a> {
             self.shared.recent.write().push(revision, rows);
             self.shared.publish(revision);
         }
-        Committed { revision, changes, counts: Counts { ranges: self.ranges.get(), ..self.counts } }
+        Committed { revision, changes, counts: self.counts() }
+    }
+
+    fn counts(&self) -> Counts {
+        let (ranges, mut counts) = (self.ranges.get(), self.counts);
+        counts.ranges += ranges;
+        counts.txns += u64::from(ranges + counts.puts + counts.deletes > 1);
+        counts
     }
 
     fn next(&self) -> Revision {

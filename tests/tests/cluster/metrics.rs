@@ -254,6 +254,7 @@ async fn requests<P: Program>() {
         ("etcd_mvcc_delete_total".to_owned(), 1.0),
         (key_space("total_put_size_in_bytes"), 3.0 * 8.0 + 9.0 + 3.0),
         (key_space("index_compaction_pause_duration_milliseconds_count"), 1.0),
+        (key_space("db_compaction_pause_duration_milliseconds_count"), 1.0),
     ] {
         let value = |metrics: &Metrics| metrics.get(&name).unwrap_or_default();
         assert_eq!(value(&after) - value(&before), expected, "{name}");
@@ -270,7 +271,76 @@ async fn requests<P: Program>() {
     }
 }
 
+fn op(request: pb::request_op::Request) -> pb::RequestOp {
+    pb::RequestOp { request: Some(request) }
+}
+
+/// A condition on a key that is not there.
+fn absent() -> pb::Compare {
+    pb::Compare { key: "absent".into(), ..pb::Compare::default() }
+}
+
+/// Only transactions of more than one operation count, and the conditions of those that write are one by themselves.
+async fn transactions<P: Program>() {
+    use pb::request_op::Request::{RequestDeleteRange, RequestPut, RequestRange};
+    let cluster = Members::<P>::start(&Setup::of(1)).await;
+    let clients = cluster.clients(0);
+    let mut kv = clients.kv.clone();
+    let range = || pb::RangeRequest { key: "key".into(), ..pb::RangeRequest::default() };
+    let put = || pb::PutRequest { key: "key".into(), ..pb::PutRequest::default() };
+    let (get, set) = (|| op(RequestRange(range())), || op(RequestPut(put())));
+    let delete = || {
+        let prev_kv = true;
+        op(RequestDeleteRange(pb::DeleteRangeRequest { key: "key".into(), prev_kv, ..Default::default() }))
+    };
+    // With the number of ranges, and of transactions.
+    for (conditions, operations, n_ranges, n_txns) in [
+        (0, vec![], 0.0, 0.0),
+        (1, vec![], 1.0, 0.0),
+        (0, vec![get()], 1.0, 0.0),
+        (1, vec![get()], 2.0, 1.0),
+        (0, vec![get(), get(), get()], 3.0, 1.0),
+        (0, vec![set()], 0.0, 0.0),
+        (1, vec![set()], 1.0, 0.0),
+        (2, vec![set()], 2.0, 1.0),
+        (2, vec![set(), get()], 3.0, 2.0),
+        (0, vec![delete()], 1.0, 1.0),
+    ] {
+        let before = now(&cluster, 0).await;
+        let what = format!("{conditions} conditions, {operations:?}");
+        let compare = vec![absent(); conditions];
+        let txn = pb::TxnRequest { compare, success: operations, ..pb::TxnRequest::default() };
+        kv.txn(txn).await.expect("it is valid");
+        let after = now(&cluster, 0).await;
+        let more = |name| after.get(name).unwrap_or_default() - before.get(name).unwrap_or_default();
+        let found = (more("etcd_mvcc_range_total"), more("etcd_mvcc_txn_total"));
+        assert_eq!(found, (n_ranges, n_txns), "{what}");
+    }
+}
+
+/// The end of a lease with several keys counts as a transaction.
+async fn revoked<P: Program>() {
+    let cluster = Members::<P>::start(&Setup::of(1)).await;
+    let clients = cluster.clients(0);
+    for (n_keys, n_txns) in [(0, 0.0), (1, 0.0), (3, 1.0)] {
+        let mut lease = clients.lease.clone();
+        let grant = pb::LeaseGrantRequest { ttl: 600, id: 0 };
+        let id = lease.lease_grant(grant).await.expect("it is valid").into_inner().id;
+        for number in 0..n_keys {
+            let key = format!("key{number}").into();
+            let put = pb::PutRequest { key, lease: id, ..pb::PutRequest::default() };
+            clients.kv.clone().put(put).await.expect("the lease is there");
+        }
+        let before = now(&cluster, 0).await.get("etcd_mvcc_txn_total");
+        lease.lease_revoke(pb::LeaseRevokeRequest { id }).await.expect("it is there");
+        let after = now(&cluster, 0).await.get("etcd_mvcc_txn_total");
+        assert_eq!(after.unwrap_or_default() - before.unwrap_or_default(), n_txns, "{n_keys} keys");
+    }
+}
+
 on_every_program! {
+    transactions_are_counted => transactions(),
+    revoked_leases_are_counted_as_transactions => revoked(),
     requests_are_timed => requests(),
     members_report_leader_and_peers => at_rest(),
     promotions_are_counted => promotions(),

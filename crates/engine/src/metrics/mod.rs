@@ -176,7 +176,7 @@ metrics! {
     lease_ttl: Histogram = ("etcd_debugging_lease_ttl_total", "Times to live granted.", 1.0, 24);
     puts: IntCounter = ("etcd_mvcc_put_total", "Keys put.");
     deletes: IntCounter = ("etcd_mvcc_delete_total", "Ranges deleted.");
-    txns: IntCounter = ("etcd_mvcc_txn_total", "Transactions.");
+    txns: IntCounter = ("etcd_mvcc_txn_total", "Transactions of more than one put, delete or range.");
     put_bytes: IntGauge = (
         "etcd_debugging_mvcc_total_put_size_in_bytes",
         "The total size of put kv pairs seen by this member."
@@ -206,7 +206,6 @@ metrics! {
 impl Metrics {
     pub(crate) fn count(&self, result: &Result<Response, ApplyError>) {
         match result {
-            Ok(Response::Txn(_)) => self.txns.inc(),
             Ok(Response::LeaseGrant { ttl, .. }) => {
                 self.leases_granted.inc();
                 self.lease_ttl.observe(*ttl as f64);
@@ -214,6 +213,7 @@ impl Metrics {
             Ok(Response::LeasesRevoked(ids)) => self.leases_revoked.inc_by(ids.len() as u64),
             Ok(
                 Response::Put(_)
+                | Response::Txn(_)
                 | Response::DeleteRange(_)
                 | Response::Compaction { .. }
                 | Response::LeasesCheckpointed(_)
@@ -224,12 +224,14 @@ impl Metrics {
         }
     }
 
-    /// Counts what the commands of a turn requested of the key space.
-    pub(crate) fn count_operations(&self, Counts { puts, put_bytes, deletes, ranges }: Counts) {
+    /// Counts what was requested of the key space, inside transactions too.
+    pub(crate) fn count_operations(&self, counts: Counts) {
+        let Counts { puts, put_bytes, deletes, ranges, txns } = counts;
         self.puts.inc_by(puts);
         self.put_bytes.add(put_bytes as i64);
         self.deletes.inc_by(deletes);
         self.ranges.inc_by(ranges);
+        self.txns.inc_by(txns);
     }
 
     /// One command was applied. A rejection because of a compaction counts as a success, as in etcd.
