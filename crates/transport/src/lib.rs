@@ -86,6 +86,7 @@ mod url_picker;
 mod local_context;
 mod peer;
 
+mod before_start;
 mod pipeline;
 mod prober;
 mod rpc;
@@ -103,11 +104,11 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use before_start::{MemberVersions, cluster_members};
 pub use client::BodyError;
 pub use config::Config;
 pub use connect::{BoxedIo, Connect, Dialing, Io, TcpConnect};
 pub use local_member::{LocalMember, OutgoingSnapshot, PeerReport};
 pub use response::{ResponseBody, ResponseData};
-pub use rpc::{cluster_members, member_versions};
 pub use server::PeerServer;
 pub use transport::PeerTransport;

@@ -1,25 +1,20 @@
 //! Requests to peers: one request, one response.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{
     LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
 use ferretcd_api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
-use ferretcd_base::{ClusterId, LeaseId, MemberId};
+use ferretcd_base::{LeaseId, MemberId};
 use ferretcd_engine::peers::{HashKv, LeaseInfo, Promote, RenewLease};
 use ferretcd_engine::{PeerError, PeerHash, PeerRequest, PeerResponse, PeerVersions};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 use http_body_util::Full;
 use prost::Message;
-use tokio::task::JoinSet;
 
-use crate::client::{Client, FullResponse, RequestError, request, with_type};
-use crate::connect::Connect;
+use crate::client::{FullResponse, RequestError, request, with_type};
 use crate::error_texts;
-use crate::headers::{CLUSTER_ID, FERRETCD, text};
+use crate::headers::FERRETCD;
 use crate::peer::Peer;
 use crate::wire_json::{self, HashKvRequest, HashKvResponse, VersionsResponse};
 
@@ -111,7 +106,7 @@ async fn version(peer: &Peer) -> Result<PeerVersions, PeerError> {
     versions_of(&exchange(peer, Method::GET, "/version", JSON, Vec::new()).await?)
 }
 
-fn versions_of(response: &FullResponse) -> Result<PeerVersions, PeerError> {
+pub(crate) fn versions_of(response: &FullResponse) -> Result<PeerVersions, PeerError> {
     match response.status {
         StatusCode::OK => {
             let versions: VersionsResponse = serde_json::from_slice(&response.body).map_err(unreadable)?;
@@ -148,67 +143,17 @@ async fn exchange(
     tokio::time::timeout(local.config.call_timeout, attempts).await.unwrap_or(Err(PeerError::Timeout))
 }
 
-/// Fetches the versions that members report at their peer URLs, for a member that has not started yet: the URLs that
-/// respond within `timeout`, in any order. The requests name no member and no cluster.
-pub async fn member_versions(
-    connect: Arc<dyn Connect>,
-    peer_urls: &[String],
-    timeout: Duration,
-) -> Vec<(String, PeerVersions)> {
-    let client = Client::for_rpcs(connect, timeout, timeout);
-    let mut requests = JoinSet::new();
-    for text in peer_urls {
-        let (client, text) = (client.clone(), text.clone());
-        let Ok(url) = text.parse::<Uri>() else { continue };
-        requests.spawn(async move {
-            let request = request(&url, Method::GET, "/version", &HeaderMap::new(), Full::default());
-            let response = client.call(request, timeout).await.ok()?;
-            versions_of(&response).ok().map(|versions| (text, versions))
-        });
-    }
-    requests.join_all().await.into_iter().flatten().collect()
-}
-
-/// Fetches the cluster and its members for a member that is about to join. The first peer URL that responds decides; the
-/// joining member's own must not be among them.
-pub async fn cluster_members(
-    connect: Arc<dyn Connect>,
-    peer_urls: &[String],
-    timeout: Duration,
-) -> Result<(ClusterId, Vec<ferretcd_membership::Member>), PeerError> {
-    let client = Client::for_rpcs(connect, timeout, timeout);
-    let mut last = PeerError::Unreachable("no valid URL was given".to_owned());
-    for url in peer_urls.iter().filter_map(|url| url.parse::<Uri>().ok()) {
-        let request = request(&url, Method::GET, "/members", &HeaderMap::new(), Full::default());
-        let outcome = client.call(request, timeout).await.map_err(unreachable);
-        match outcome.and_then(|response| members_of(&response)) {
-            Ok(members) => return Ok(members),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn members_of(response: &FullResponse) -> Result<(ClusterId, Vec<ferretcd_membership::Member>), PeerError> {
-    if response.status != StatusCode::OK {
-        return Err(rejected(response));
-    }
-    let cluster = text(&response.headers, &CLUSTER_ID).and_then(|id| u64::from_str_radix(id, 16).ok());
-    let cluster = cluster.ok_or_else(|| PeerError::Rejected("the answer names no cluster".to_owned()))?;
-    Ok((ClusterId(cluster), wire_json::members(&response.body).map_err(unreadable)?))
-}
-
-fn unreachable(error: RequestError) -> PeerError {
+pub(crate) fn unreachable(error: RequestError) -> PeerError {
     match error {
         RequestError::Timeout => PeerError::Timeout,
         other => PeerError::Unreachable(other.to_string()),
     }
 }
 
-fn rejected(response: &FullResponse) -> PeerError {
+pub(crate) fn rejected(response: &FullResponse) -> PeerError {
     PeerError::Rejected(format!("{}: {}", response.status, response.text()))
 }
 
-fn unreadable(error: impl std::fmt::Display) -> PeerError {
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> PeerError {
     PeerError::Rejected(format!("the answer is unreadable: {error}"))
 }

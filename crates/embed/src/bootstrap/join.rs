@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferretcd_base::MemberId;
+use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_engine::{Bootstrap, PeerError, PeerVersions};
 use ferretcd_membership::{Member, Url};
-use ferretcd_transport::{Connect, cluster_members, member_versions};
+use ferretcd_transport::{Connect, MemberVersions, cluster_members};
 use tokio::task::spawn_blocking;
 
 use super::founders::founders;
@@ -82,8 +82,11 @@ pub enum JoinError {
     },
 }
 
-/// What a member without a log begins with. Sends requests to the other members of the initial cluster, for their
-/// versions first.
+/// The response of a cluster: its id and its members.
+type Cluster = (ClusterId, Vec<Member>);
+
+/// What a member without a log begins with. Requests versions and members from the other members of the initial cluster at
+/// once, and looks at the versions first.
 pub(crate) async fn found_or_join(
     config: &Config,
     connect: Arc<dyn Connect>,
@@ -94,19 +97,25 @@ pub(crate) async fn found_or_join(
         ClusterState::Existing => TIMEOUT,
         ClusterState::New => FOUNDING_TIMEOUT,
     };
-    check_versions(&member_versions(Arc::clone(&connect), &others, timeout).await)?;
-    if config.cluster.state == ClusterState::Existing {
-        return join(config, connect, &others).await;
+    let versions = MemberVersions::request(Arc::clone(&connect), &others, timeout);
+    let members = async { Ok(cluster_members(connect, &others, timeout).await) };
+    let ((), cluster) = tokio::try_join!(check_versions(versions), members)?;
+    match config.cluster.state {
+        ClusterState::Existing => join(config, cluster.map_err(JoinError::Unreachable)?).await,
+        ClusterState::New => found(config, cluster.ok()),
     }
-    let as_founder = founders(config);
-    if let Some(own) = as_founder.member_id(&config.name) {
-        check_is_new(own, connect, &others).await?;
-    }
-    Ok(as_founder)
 }
 
-fn check_versions(found: &[(String, PeerVersions)]) -> Result<(), JoinError> {
-    found.iter().try_for_each(|(url, versions)| check_version(url, versions))
+/// Errs as soon as a member is too old. Ends as soon as one reports that the cluster is not, because no member is older
+/// than its cluster.
+async fn check_versions(mut versions: MemberVersions) -> Result<(), JoinError> {
+    while let Some((url, versions)) = versions.next().await {
+        check_version(&url, &versions)?;
+        if release(&versions.cluster).is_some_and(|release| release >= OLDEST) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Errs if the member is older than [`OLDEST`], or its cluster is: then another one is that does not respond. What is no
@@ -126,10 +135,8 @@ fn release(version: &str) -> Option<(u64, u64)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Requests the list of members from those of the initial cluster, and finds this member in it.
-async fn join(config: &Config, connect: Arc<dyn Connect>, others: &[String]) -> Result<Bootstrap, JoinError> {
-    let (cluster_id, members) =
-        cluster_members(connect, others, TIMEOUT).await.map_err(JoinError::Unreachable)?;
+/// Finds this member in the cluster.
+async fn join(config: &Config, (cluster_id, members): Cluster) -> Result<Bootstrap, JoinError> {
     let (config, listed) = (config.clone(), members.clone());
     // Blocks on the name service.
     let own = spawn_blocking(move || own_member(&config, &listed));
@@ -139,13 +146,14 @@ async fn join(config: &Config, connect: Arc<dyn Connect>, others: &[String]) -> 
 
 /// Errs if a running cluster knows this member, which has no data: it would vote a second time in a term that it has
 /// forgotten. Members that do not respond are assumed not to run yet, as when a cluster is founded.
-async fn check_is_new(own: MemberId, connect: Arc<dyn Connect>, others: &[String]) -> Result<(), JoinError> {
-    if others.is_empty() {
-        return Ok(());
+fn found(config: &Config, running: Option<Cluster>) -> Result<Bootstrap, JoinError> {
+    let as_founder = founders(config);
+    let members = running.map(|(_, members)| members).unwrap_or_default();
+    let own = as_founder.member_id(&config.name);
+    match members.iter().find(|member| Some(member.id) == own && !member.client_urls.is_empty()) {
+        Some(member) => Err(JoinError::Bootstrapped(member.id)),
+        None => Ok(as_founder),
     }
-    let Ok((_, members)) = cluster_members(connect, others, FOUNDING_TIMEOUT).await else { return Ok(()) };
-    let is_known = members.iter().any(|member| member.id == own && !member.client_urls.is_empty());
-    if is_known { Err(JoinError::Bootstrapped(own)) } else { Ok(()) }
 }
 
 /// The peer URLs of all other members of the initial cluster.
@@ -270,7 +278,11 @@ mod tests {
                 is_ferretcd: false,
             });
             let found: Vec<_> = (1..).map(|port| format!("http://h:{port}")).zip(versions).collect();
-            let error = check_versions(&found).err().map(|error| error.to_string());
+            let error = found
+                .iter()
+                .try_for_each(|(url, versions)| check_version(url, versions))
+                .err()
+                .map(|error| error.to_string());
             match expected {
                 Some(words) => {
                     assert!(error.as_ref().is_some_and(|error| error.contains(words)), "{error:?}");
@@ -293,6 +305,29 @@ mod tests {
         check(&[("2.3.8", "2.3.0")], Some("reports 2.3.8;"));
         // A member that does not respond.
         check(&[("3.5.1", "3.4.0")], Some("http://h:1 reports 3.4.0;"));
+    }
+
+    /// Others that accept and say nothing cost the time once, however many they are.
+    #[tokio::test(start_paused = true)]
+    async fn silent_members_cost_the_time_once() {
+        let silent = [(); 3].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let urls =
+            silent.iter().map(|silent| format!("http://{}", silent.local_addr().expect("it is bound")));
+        let others: String = urls.map(|url| format!(",other={url}")).collect();
+        let mut config = Config::new("a", "unused");
+        let listed = format!("a=http://127.0.0.1:1{others}");
+        config.cluster.initial_cluster = parse_initial_cluster(&listed).expect("names with URLs");
+        let connect: Arc<dyn Connect> = Arc::new(ferretcd_transport::TcpConnect::default());
+        for (state, expected) in [(ClusterState::New, FOUNDING_TIMEOUT), (ClusterState::Existing, TIMEOUT)] {
+            config.cluster.state = state;
+            let begin = tokio::time::Instant::now();
+            let outcome = found_or_join(&config, Arc::clone(&connect)).await;
+            assert!((expected..expected * 3 / 2).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+            match state {
+                ClusterState::New => assert!(outcome.is_ok(), "{outcome:?}"),
+                ClusterState::Existing => assert!(matches!(outcome, Err(JoinError::Unreachable(_)))),
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ferretcd_engine::peers::{GetVersions, HashKv, LeaseInfo, Promote, RenewLease
 use ferretcd_engine::{PeerError, PeerHash, PeerVersions};
 
 use super::harness::{CLUSTER, Node, listen};
-use crate::{TcpConnect, cluster_members, member_versions};
+use crate::{MemberVersions, TcpConnect, cluster_members};
 
 const TO: MemberId = MemberId(2);
 
@@ -88,7 +88,31 @@ async fn versions_come_from_all_urls_that_respond() {
     let gone = listen().await.local_addr().expect("it was bound");
     let own = format!("http://{}", node.address);
     let urls = ["no url".to_owned(), format!("http://{gone}"), own.clone()];
-    let found = member_versions(Arc::new(TcpConnect::default()), &urls, Duration::from_secs(5)).await;
-    let found: Vec<_> = found.iter().map(|(url, versions)| (url, versions.server.as_str())).collect();
-    assert_eq!(found, [(&own, "3.7.1")]);
+    let mut versions =
+        MemberVersions::request(Arc::new(TcpConnect::default()), &urls, Duration::from_secs(5));
+    let (url, found) = versions.next().await.expect("the last one responds");
+    assert_eq!((url, found.server.as_str()), (own, "3.7.1"));
+    assert_eq!(versions.next().await, None);
+}
+
+/// What accepts and says nothing costs no other URL its time.
+#[tokio::test]
+async fn silent_urls_hold_up_no_response() {
+    let node = Node::start(5, listen().await);
+    let silent = listen().await;
+    let urls = [silent.local_addr().expect("it is bound"), node.address].map(|at| format!("http://{at}"));
+    // Never reached by a test that passes.
+    let long = Duration::from_secs(3600);
+    let connect = || Arc::new(TcpConnect::default());
+    let responses = async {
+        let versions = MemberVersions::request(connect(), &urls, long).next().await;
+        assert_eq!(versions.expect("one responds").0, urls[1]);
+        let (cluster, _) = cluster_members(connect(), &urls, long).await.expect("one responds");
+        assert_eq!(cluster, CLUSTER);
+    };
+    tokio::time::timeout(Duration::from_secs(20), responses).await.expect("nothing waits for the silent one");
+
+    let short = Duration::from_millis(10);
+    assert_eq!(MemberVersions::request(connect(), &urls[..1], short).next().await, None);
+    assert_eq!(cluster_members(connect(), &urls[..1], short).await, Err(PeerError::Timeout));
 }
