@@ -1,4 +1,4 @@
-//! Planned restarts.
+//! Planned starts and restarts.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Arc;
@@ -69,6 +69,25 @@ async fn rolling<P: Program>() {
     cluster.assert_equal().await;
 }
 
+/// A founder that starts when the others have formed the cluster without it takes part all the same. The others decide
+/// on the lowest cluster version there is as long as one of the members does not respond.
+async fn late<P: Program>() {
+    let prepared = Members::<P>::prepare(&Setup::of(3)).await;
+    let mut cluster = prepared.unwrap_or_else(|error| panic!("failed to {error}"));
+    cluster.spawn(0);
+    cluster.restart(1).await;
+    cluster.ready(0).await;
+    until("the cluster version is decided", DEADLINE, async || {
+        let logs = [cluster.logs(0), cluster.logs(1)];
+        let is_decided = logs.iter().any(|logs| logs.contains("set initial cluster version"));
+        is_decided.then_some(()).ok_or_else(|| "no member logs it".to_owned())
+    })
+    .await;
+    cluster.restart(2).await;
+    put(&cluster.clients(2), "late", "v").await.expect("every member takes puts");
+    cluster.assert_equal().await;
+}
+
 /// `--force-new-cluster` makes one member of three a cluster of its own, which keeps its data and grows again.
 async fn forced<P: Program>() {
     let mut cluster = Members::<P>::start(&Setup::of(3)).await;
@@ -112,5 +131,6 @@ async fn forced<P: Program>() {
 
 on_every_program! {
     members_are_restarted_in_turn => rolling(),
+    a_founder_starts_late => late(),
     a_new_cluster_is_forced => forced(),
 }
