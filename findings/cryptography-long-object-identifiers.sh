@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Software: cryptography 50.0.2 (PyPI), which parses with the crate asn1 of asn1-long-object-identifiers.sh. The certificates
+# Software: cryptography 50.0.2 (PyPI), which parses with the crate asn1 0.24.1. The certificates
 # are made with the openssl command of the machine.
 #
 # Expected: an extension that a program does not know and that is not critical has no effect on reading a certificate, and
