@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::alternative::{AlternativeNames, ascii};
 use super::der::{Der, SEQUENCE, field, wrapper};
-use super::email::{self, Mailbox};
+use super::email::{self, Mailbox, is_domain};
 use super::fault::Malformed;
 use super::uri;
 
@@ -238,12 +238,6 @@ fn address_text(bytes: &[u8]) -> String {
     let v4 = <[u8; 4]>::try_from(bytes).map(|it| Ipv4Addr::from(it).to_string());
     let v6 = || <[u8; 16]>::try_from(bytes).map(|it| IpAddr::from(it).to_canonical().to_string());
     v4.or_else(|_| v6()).unwrap_or_default()
-}
-
-/// The form of a domain, as Go demands it.
-fn is_domain(name: &str) -> bool {
-    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_graphic());
-    name.is_empty() || name.split('.').all(is_label)
 }
 
 /// The text if it is a domain; it may begin with a dot.

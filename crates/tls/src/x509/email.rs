@@ -30,7 +30,8 @@ pub(super) fn parse(text: &str) -> Option<Mailbox> {
     Some(Mailbox { local, domain })
 }
 
-fn is_domain(domain: &str) -> bool {
+/// The form of a domain, as Go demands it. Nothing is one, too.
+pub(super) fn is_domain(domain: &str) -> bool {
     let is_label = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_graphic());
     domain.is_empty() || domain.split('.').all(is_label)
 }
