@@ -46,16 +46,6 @@ impl Certificates {
     }
 }
 
-/// Whether a listener of this side is encrypted.
-fn is_encrypted(config: &Config, side: Side) -> bool {
-    let listen = &config.listen;
-    let mut urls = match side {
-        Side::Client => listen.client.iter().chain(&listen.client_http).chain(&listen.metrics),
-        Side::Peer => listen.peer.iter().chain(&[]).chain(&[]),
-    };
-    urls.any(|url| url.scheme().is_tls())
-}
-
 /// The hosts that a certificate made here is valid for.
 fn hosts<'a>(urls: impl Iterator<Item = &'a Url>) -> Vec<String> {
     let mut hosts: Vec<String> =
@@ -86,7 +76,11 @@ fn server(
     side: Side,
 ) -> Option<Result<ServerTls, ferretcd_tls::Error>> {
     announce(config, &files, security, side);
-    is_encrypted(config, side).then(|| {
+    let is_encrypted = match side {
+        Side::Client => config.listen.is_client_encrypted(),
+        Side::Peer => config.listen.is_peer_encrypted(),
+    };
+    is_encrypted.then(|| {
         // Nothing shows this one, since clients are not called; etcd reads it all the same.
         security.client_files.as_ref().map_or(Ok(()), KeyFiles::check)?;
         let common = ServerConfig::new(files);

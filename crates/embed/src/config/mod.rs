@@ -75,6 +75,21 @@ pub struct Listen {
     pub reuse_port: bool,
 }
 
+impl Listen {
+    /// Whether a URL for clients or metrics asks for TLS.
+    #[must_use]
+    pub fn is_client_encrypted(&self) -> bool {
+        let mut urls = self.client.iter().chain(&self.client_http).chain(&self.metrics);
+        urls.any(|url| url.scheme().is_tls())
+    }
+
+    /// Whether a URL for other members asks for TLS.
+    #[must_use]
+    pub fn is_peer_encrypted(&self) -> bool {
+        self.peer.iter().any(|url| url.scheme().is_tls())
+    }
+}
+
 /// How others reach the member. Sorted, every URL once, never without a host.
 #[derive(Clone, Debug)]
 pub struct Advertise {

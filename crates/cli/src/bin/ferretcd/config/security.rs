@@ -75,9 +75,7 @@ pub(super) fn security(
             names: protocol.unsupported().to_vec(),
         }));
     }
-    let client_urls = listen.client.iter().chain(&listen.client_http).chain(&listen.metrics);
-    let is_client_encrypted = client_urls.map(Url::scheme).any(Scheme::is_tls);
-    let client = CLIENT.read(settings, is_client_encrypted, false, diagnostics)?;
+    let client = CLIENT.read(settings, listen.is_client_encrypted(), false, diagnostics)?;
     let check_remote = !settings.bool("peer-skip-client-san-verification");
     // Calls to other members have the files, too.
     let peer = PEER.read(settings, true, check_remote, diagnostics)?;
