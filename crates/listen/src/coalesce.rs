@@ -16,9 +16,11 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
+use rustix::net::sockopt::set_socket_linger;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -157,6 +159,13 @@ impl Flush {
     /// Writes the rest of a connection that is done.
     pub(crate) fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().poll_drain(cx)
+    }
+
+    /// Makes the end of the connection a reset: the system drops what it holds of it, instead of offering it for
+    /// minutes to a client that does not read.
+    pub(crate) fn reset(&self) -> io::Result<()> {
+        let out = self.0.lock();
+        Ok(set_socket_linger(out.socket.as_ref(), Some(Duration::ZERO))?)
     }
 }
 

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use ferretcd_tls::ServerTls;
@@ -20,7 +19,7 @@ use tower::{Service, ServiceExt as _};
 use crate::accept::Accepted;
 use crate::authority::Corrected;
 use crate::coalesce::{CoalescedStream, Flush, Turn};
-use crate::connection::{Connection, RunningCall};
+use crate::connection::Connection;
 use crate::wake_coalescer::WakeCoalescer;
 use crate::{BoxError, Config, Drain, limits};
 
@@ -70,14 +69,15 @@ where
     ) -> Result<(), BoxError> {
         let Self { service, config, drain } = self;
         let http = limits::http(&config);
-        let running = Arc::new(AtomicUsize::new(0));
-        let calls = Arc::clone(&running);
+        let wakes = WakeCoalescer::new();
+        let shared = Connection::new(remote, wakes.waker().clone());
+        let of_requests = shared.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(Connection { remote, running: Arc::clone(&calls) });
+            request.extensions_mut().insert(of_requests.clone());
             if let Some(identity) = &identity {
                 request.extensions_mut().insert(Arc::clone(identity));
             }
-            let (response, call) = (service.clone().oneshot(request), RunningCall::new(&calls));
+            let (response, call) = (service.clone().oneshot(request), of_requests.call());
             async move {
                 let response = response.await;
                 drop(call);
@@ -87,8 +87,11 @@ where
         let mut connection = pin!(http.serve_connection(TokioIo::new(Corrected::new(stream)), service));
         let mut begun = pin!(drain.begun());
         let mut is_draining = false;
-        let wakes = WakeCoalescer::new();
         loop {
+            if let Some(reason) = shared.closing() {
+                tracing::warn!(%remote, reason, "closing a connection");
+                return flush.reset().map_err(BoxError::from);
+            }
             let turn = {
                 let mut cx = Context::from_waker(wakes.waker());
                 if !is_draining && begun.as_mut().poll(&mut cx).is_ready() {
@@ -99,7 +102,7 @@ where
             };
             match turn {
                 // A lone call has no other to share its turn with.
-                Turn::Pending => wakes.next(running.load(Ordering::Relaxed) > 1).await,
+                Turn::Pending => wakes.next(shared.n_running() > 1).await,
                 Turn::Done(result) => return result,
                 Turn::Draining(result) => {
                     poll_fn(|cx| flush.poll_rest(cx)).await?;

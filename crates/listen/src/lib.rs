@@ -2,7 +2,7 @@
 //!
 //! * [`serve`] speaks HTTP/1 and HTTP/2 on each [`Endpoint`], a [`Listener`] with the services of its requests, as a
 //!   [`Config`] says. A request finds its [`Connection`] among its extensions, and behind it the address and the
-//!   certificate of the client.
+//!   certificate of the client. A [`Closer`] of it ends a client that does not take what it has requested.
 //! * [`serve_connections`] is for other protocols: it accepts and decrypts, and hands each [`Accepted`] connection
 //!   on.
 //! * [`Drain`] ends both: it is given to the ports, and to services whose calls would go on for ever. [`Drain::close`]
@@ -76,7 +76,7 @@ mod wake_coalescer;
 pub use accept::{Accepted, ConnectionLimit, Listener};
 pub use bind::{BindError, SocketOptions, bind};
 pub use config::Config;
-pub use connection::{Connection, RunningCall};
+pub use connection::{Closer, Connection, RunningCall};
 pub use drain::{Drain, DrainWatcher};
 pub use serve::{Endpoint, serve, serve_connections};
 pub use stream::Stream;

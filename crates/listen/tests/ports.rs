@@ -1,20 +1,25 @@
 //! Ports with services of a few lines, and clients that speak HTTP/1.1 by hand.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use ferretcd_listen::{
     Accepted, Config, Connection, ConnectionLimit, Drain, Endpoint, Listener, SocketOptions, bind, serve,
     serve_connections,
 };
 use ferretcd_tls::{ClientConfig, ClientTls, ServerConfig, ServerTls};
 use http::{Request, Response};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tower::service_fn;
@@ -318,4 +323,88 @@ async fn every_address_is_reached_in_both_families() {
         let response = exchange(stream, LAST_REQUEST).await;
         assert!(response.ends_with(&own), "{own}: {response}");
     }
+}
+
+/// A response without an end, that counts its bytes as they are requested.
+struct Endless(Arc<watch::Sender<usize>>);
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = Bytes::from_static(&[0; 4096]);
+        self.0.send_modify(|n| *n += piece.len());
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+/// A client of HTTP/2 that requests an endless response and gives it a window of that many bytes. When so many bytes are
+/// requested from the response, the call closes the connection. Returns how that ends for the client.
+async fn end_of_connection_closed_by_a_call(window: i32, requested: usize) -> io::Result<usize> {
+    let listener = listener(None);
+    let address = listener.local_addr().expect("it is bound");
+    let (requests, mut closers) = mpsc::channel(1);
+    let response = Arc::new(watch::Sender::new(0));
+    let (mut bytes, of_service) = (response.subscribe(), Arc::clone(&response));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let closer = Connection::closer(request.extensions()).expect("each request has a connection");
+        let (requests, response) = (requests.clone(), Endless(Arc::clone(&of_service)));
+        async move {
+            requests.send(closer).await.expect("the test waits for it");
+            Ok::<_, Infallible>(Response::new(response))
+        }
+    });
+    let config = Config {
+        concurrent_streams_max: 10,
+        keepalive_interval: None,
+        keepalive_timeout: PATIENCE,
+        drain_timeout: PATIENCE,
+    };
+    let drain = Drain::new();
+    let serving = tokio::spawn(serve(vec![Endpoint::new(listener, service)], config, drain.clone()));
+
+    let client = TcpSocket::new_v4().expect("a socket");
+    client.set_recv_buffer_size(4096).expect("a size");
+    let mut client = client.connect(address).await.expect("the port accepts");
+    let window = window.to_be_bytes();
+    let sent = [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        // SETTINGS with the window of a stream, HEADERS, WINDOW_UPDATE of the connection.
+        &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4][..],
+        &window,
+        b"\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a",
+        &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0x10, 0, 0],
+    ];
+    client.write_all(&sent.concat()).await.expect("the port reads");
+    let closer = soon("a request", closers.recv()).await.expect("the port serves");
+    soon("the response", bytes.wait_for(|n| *n >= requested)).await.expect("the service has the other end");
+    closer.close("its client takes nothing");
+    closer.close("another reason");
+    let end = soon("the end of a connection", client.read_to_end(&mut Vec::new())).await;
+    drain.begin();
+    soon("the end of the port", serving).await.expect("no panic");
+    soon("the end of the call", async {
+        while Arc::strong_count(&response) > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    closer.close("too late");
+    end
+}
+
+#[tokio::test]
+async fn calls_close_the_connection_of_a_client_that_opens_no_window() {
+    let _ = end_of_connection_closed_by_a_call(0, 0).await;
+}
+
+#[tokio::test]
+async fn what_the_system_holds_of_a_closed_connection_is_dropped() {
+    // More than the buffers above the socket and the one of the client hold, so that the end would come behind it.
+    let end = end_of_connection_closed_by_a_call(1 << 20, 320 << 10).await;
+    assert_eq!(end.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
 }
