@@ -8,6 +8,7 @@ use ferretcd_base::Revision;
 
 use crate::error::{Corruption, ReadError};
 use crate::hash::{KvHash, RowsHash};
+use crate::key_index::end_of;
 use crate::read::Reader;
 use crate::row::{self, Fields};
 use crate::shared::Shared;
@@ -80,7 +81,7 @@ impl Shared {
     /// Whether the row is the value of its key at the main revision `at`.
     fn is_value_at(&self, revision: Revision, value: &Bytes, at: i64) -> Result<bool, Corruption> {
         let key = Fields::parse(value).ok_or(Corruption::Row { revision })?.key;
-        let stamp = self.index.at(key, at);
-        Ok(stamp.is_some_and(|stamp| !stamp.tombstone && stamp.revision() == revision))
+        let stamp = self.index.at(key, end_of(at));
+        Ok(stamp.is_some_and(|stamp| !stamp.is_tombstone() && stamp.revision() == revision))
     }
 }

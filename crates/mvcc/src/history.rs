@@ -8,6 +8,7 @@ use ferretcd_base::Revision;
 
 use crate::change::{Change, ChangeKind};
 use crate::error::{Corruption, ReadError};
+use crate::key_index::end_of;
 use crate::read::Reader;
 use crate::row::{self, Fields};
 use crate::shared::Shared;
@@ -172,7 +173,7 @@ impl Shared {
     }
 
     fn row_at(&self, key: &[u8], main: i64) -> Result<Option<Bytes>, ReadError> {
-        let Some(stamp) = self.index.at(key, main).filter(|stamp| !stamp.tombstone) else {
+        let Some(stamp) = self.index.at(key, end_of(main)).filter(|stamp| !stamp.is_tombstone()) else {
             return Ok(None);
         };
         if let Some(row) = self.recent.read().get(&stamp) {

@@ -1,73 +1,56 @@
 //! All keys in order, each with its history.
 //!
-//! One writer and any number of readers. The map's lock is taken for writing only to create or remove a
-//! key; a change of an existing key takes it for reading and locks the key alone, so that long reads
+//! One writer and any number of readers. The tree's lock is taken for writing only to create or remove a
+//! key; a change of an existing key takes it for reading and locks the key's leaf alone, so that long reads
 //! don't stop the writer. Readers look up the state at a published revision and thereby overlook whatever
 //! the writer is adding.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
 use std::ops::{Bound, ControlFlow};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ferretcd_base::{KeyRange, Revision};
-use parking_lot::{Mutex, RwLock};
-use smallvec::SmallVec;
+use parking_lot::RwLock;
 
-use crate::key_index::{KeyIndex, Stamp};
+use crate::key_index::{KeyIndex, Stamp, end_of};
+use crate::tree::{Measuring, Tree};
 
-/// Bounds of a scan.
-pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
-
-/// A key as the index holds it. Keys up to 24 bytes lie in the node of the map itself: they need no
-/// allocation, and comparing them no way to another place in memory, which is what a search mostly waits for.
-pub(crate) type Key = SmallVec<[u8; 24]>;
-
-pub(crate) type Keys = BTreeMap<Key, Mutex<KeyIndex>>;
+pub use crate::tree::Extent;
+pub(crate) use crate::tree::{Bounds, Key};
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    keys: RwLock<Keys>,
-    /// Keys whose newest stamp is a put.
-    n_live: AtomicUsize,
+    tree: RwLock<Tree>,
 }
 
 impl Index {
     /// An index of keys read from a file.
-    pub(crate) fn from_keys(keys: Keys) -> Self {
-        let live = keys.values().filter(|key| !key.lock().newest().tombstone).count();
-        Self { keys: RwLock::new(keys), n_live: AtomicUsize::new(live) }
+    pub(crate) fn new(tree: Tree) -> Self {
+        Self { tree: RwLock::new(tree) }
     }
 
+    /// The number of live keys, counting what a running transaction has changed already.
     pub(crate) fn n_live(&self) -> usize {
-        self.n_live.load(Ordering::Relaxed)
+        self.tree.read().n_live()
     }
 
-    /// Adds a put of `key`. Only the writer calls this.
-    pub(crate) fn put(&self, key: &[u8], revision: Revision) -> Stamp {
-        if let Some(state) = self.keys.read().get(key) {
-            let mut state = state.lock();
-            if state.newest().tombstone {
-                self.n_live.fetch_add(1, Ordering::Relaxed);
-            }
-            return state.put(revision);
+    /// Adds a put of `key`. `row_bytes` gives the length of its row from its create revision and version. Only the
+    /// writer calls this.
+    pub(crate) fn put(&self, key: &[u8], revision: Revision, row_bytes: impl Fn(i64, i64) -> u32) -> Stamp {
+        if let Some(stamp) = self.tree.read().change(key, |state| state.put(revision, &row_bytes)) {
+            return stamp;
         }
-        let stamp = Stamp::put(revision, revision.main, 1);
-        self.keys.write().insert(Key::from_slice(key), Mutex::new(KeyIndex::new(stamp)));
-        self.n_live.fetch_add(1, Ordering::Relaxed);
+        let stamp = Stamp::put(revision, revision.main, 1, row_bytes(revision.main, 1));
+        self.tree.write().insert(Key::from_slice(key), stamp);
         stamp
     }
 
     /// Adds a tombstone to each live key of `range`, the first at `first` and the others at consecutive
     /// subs, and shows the keys. Only the writer calls this.
-    pub(crate) fn delete_range(&self, range: &KeyRange, first: Revision, mut deleted: impl FnMut(&[u8])) {
+    pub(crate) fn delete_range(&self, range: &KeyRange, first: Revision, deleted: impl FnMut(&[u8])) {
         let Some(bounds) = range.bounds() else { return };
-        let mut deletions = Deletions { next: first, n_deleted: 0 };
-        for (key, state) in self.keys.read().range::<[u8], _>(bounds) {
-            if deletions.add(state) {
-                deleted(key);
-            }
-        }
-        self.n_live.fetch_sub(deletions.n_deleted, Ordering::Relaxed);
+        self.tree.read().delete_range(bounds, first.main, tombstones(first, deleted));
     }
 
     /// The same with those of some keys that are there. They have to ascend: where they are neighbours, the next
@@ -76,30 +59,14 @@ impl Index {
         &self,
         ascending: impl IntoIterator<Item = &'a [u8]>,
         first: Revision,
-        mut deleted: impl FnMut(&[u8]),
+        deleted: impl FnMut(&[u8]),
     ) {
-        let mut deletions = Deletions { next: first, n_deleted: 0 };
-        let keys = self.keys.read();
-        let mut places = keys.range::<[u8], _>(..);
-        for key in ascending {
-            // The last one that was found was before this one, so its neighbour is the first guess.
-            let place = places.next().filter(|(found, _)| found[..] == *key).or_else(|| {
-                places = keys.range::<[u8], _>((Bound::Included(key), Bound::Unbounded));
-                places.next()
-            });
-            if let Some((found, state)) = place
-                && found[..] == *key
-                && deletions.add(state)
-            {
-                deleted(key);
-            }
-        }
-        self.n_live.fetch_sub(deletions.n_deleted, Ordering::Relaxed);
+        self.tree.read().delete_keys(ascending.into_iter(), first.main, tombstones(first, deleted));
     }
 
-    /// The newest change of `key` with a main revision of at most `main`, tombstones included.
-    pub(crate) fn at(&self, key: &[u8], main: i64) -> Option<Stamp> {
-        self.keys.read().get(key)?.lock().at(main).copied()
+    /// The newest change of `key` at or below `at`, tombstones included.
+    pub(crate) fn at(&self, key: &[u8], at: Revision) -> Option<Stamp> {
+        self.tree.read().state(key)?.at(at).copied()
     }
 
     /// Shows the next `n_keys` keys of `bounds` to `visit`, holding the lock for that long, and returns
@@ -108,52 +75,77 @@ impl Index {
         &self,
         bounds: Bounds<'_>,
         n_keys: usize,
+        visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
+    ) -> Option<Key> {
+        self.scan_in(false, bounds, n_keys, visit)
+    }
+
+    /// The same in descending order: the last `n_keys` keys of `bounds`, and if there may be more before them, the
+    /// first of them.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for descending lists"))]
+    pub(crate) fn scan_back(
+        &self,
+        bounds: Bounds<'_>,
+        n_keys: usize,
+        visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
+    ) -> Option<Key> {
+        self.scan_in(true, bounds, n_keys, visit)
+    }
+
+    fn scan_in(
+        &self,
+        backwards: bool,
+        bounds: Bounds<'_>,
+        n_keys: usize,
         mut visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
     ) -> Option<Key> {
-        let mut last = None;
-        for (n_seen, (key, state)) in (1..).zip(self.keys.read().range::<[u8], _>(bounds)) {
-            if visit(key, &state.lock()).is_break() {
-                return None;
+        let (mut n_seen, mut last) = (0, None);
+        self.tree.read().scan(bounds, backwards, |key, state| {
+            visit(key, state)?;
+            n_seen += 1;
+            if n_seen < n_keys {
+                return ControlFlow::Continue(());
             }
-            if n_seen == n_keys {
-                last = Some(key.clone());
-                break;
-            }
-        }
+            last = Some(key.clone());
+            ControlFlow::Break(())
+        });
         last
+    }
+
+    /// Measures the keys of `bounds` at the revision `at`, with `limit` rows at most; 0 is no limit.
+    ///
+    /// The cost grows with the logarithm of the number of keys, and with the number of those that were changed
+    /// since `at`. The lock is held for some thousand keys at a time; the result is as of `at` all the same. As
+    /// with every read, a compaction that passes `at` meanwhile makes it wrong.
+    pub(crate) fn measure(&self, (start, end): Bounds<'_>, at: Revision, limit: usize) -> Extent {
+        let mut measuring = Measuring::new(at, limit);
+        let mut next = self.tree.read().measure((start, end), &mut measuring);
+        while let Some(key) = next {
+            next = self.tree.read().measure((Bound::Included(&key), end), &mut measuring);
+        }
+        measuring.extent
     }
 
     /// Forgets what a compaction at `main` removes of `key`. Returns the newest change up to `main` from
     /// before. Only the writer calls this.
     pub(crate) fn compact(&self, key: &[u8], main: i64) -> Option<Stamp> {
         let (newest, nothing_left) = {
-            let keys = self.keys.read();
-            let mut state = keys.get(key)?.lock();
-            (state.at(main).copied(), state.compact(main))
+            let tree = self.tree.read();
+            let mut state = tree.state(key)?;
+            (state.at(end_of(main)).copied(), state.compact(main))
         };
         if nothing_left {
-            self.keys.write().remove(key);
+            self.tree.write().remove(key);
         }
         newest
     }
 }
 
-/// Tombstones at consecutive revisions.
-struct Deletions {
-    next: Revision,
-    n_deleted: usize,
-}
-
-impl Deletions {
-    /// Adds one, unless there is nothing to delete.
-    fn add(&mut self, state: &Mutex<KeyIndex>) -> bool {
-        let mut state = state.lock();
-        let is_live = !state.newest().tombstone;
-        if is_live {
-            state.push(Stamp::tombstone(self.next));
-            self.next.sub += 1;
-            self.n_deleted += 1;
-        }
-        is_live
+/// Tombstones at consecutive revisions, each for a key that is shown.
+fn tombstones(first: Revision, mut deleted: impl FnMut(&[u8])) -> impl FnMut(&[u8]) -> Stamp {
+    let mut subs = first.sub..;
+    move |key| {
+        deleted(key);
+        Stamp::tombstone(Revision::new(first.main, subs.next().expect("subs are few")))
     }
 }

@@ -76,6 +76,7 @@ mod recent;
 mod row;
 mod row_cache;
 mod shared;
+mod tree;
 
 mod error;
 
@@ -85,6 +86,7 @@ pub use compact::Scrub;
 pub use error::{CompactError, Corruption, Error, OpenError, ReadError};
 pub use hash::KvHash;
 pub use history::{History, HistoryLimit};
+pub use index::Extent;
 pub use open::Config;
 pub use read::{RangeOptions, RangeResult, ReadView, Reader, Row};
 pub use store::Store;

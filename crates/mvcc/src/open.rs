@@ -7,16 +7,16 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ferretcd_backend::{Backend, Bucket, View};
 use ferretcd_base::{LeaseId, Revision};
-use parking_lot::Mutex;
 
 use crate::compactions::Compactions;
 use crate::error::{Corruption, OpenError};
-use crate::index::{Index, Key, Keys};
-use crate::key_index::{KeyIndex, Stamp};
+use crate::index::{Index, Key};
+use crate::key_index::Stamp;
 use crate::markers::Marker;
 use crate::row;
 use crate::shared::Shared;
 use crate::store::Store;
+use crate::tree::Tree;
 
 /// The main revision of a store that was never written to.
 const FIRST_REVISION: i64 = 1;
@@ -111,17 +111,17 @@ impl From<Opened> for Store {
 
 /// The index, and the largest main revision (0 if there is no row).
 fn read_rows(view: &View, mut visit: impl FnMut(&[u8], LeaseId)) -> Result<(Index, i64), OpenError> {
-    let mut keys = Keys::new();
+    let mut tree = Tree::default();
     let mut newest = 0;
     for row in view.range(Bucket::Key, (Bound::Unbounded, Bound::Unbounded))? {
         let (row_key, value) = row?;
-        newest = add_row(&mut keys, &row_key, &value, &mut visit)?.main;
+        newest = add_row(&mut tree, &row_key, &value, &mut visit)?.main;
     }
-    Ok((Index::from_keys(keys), newest))
+    Ok((Index::new(tree), newest))
 }
 
 fn add_row(
-    keys: &mut Keys,
+    tree: &mut Tree,
     row_key: &Bytes,
     value: &[u8],
     visit: &mut impl FnMut(&[u8], LeaseId),
@@ -129,12 +129,23 @@ fn add_row(
     let (revision, tombstone, fields) = row::parse(row_key, value)?;
     let stamp = match tombstone {
         true => Stamp::tombstone(revision),
-        false => Stamp::put(revision, fields.create_revision, fields.version),
+        false => {
+            let row_bytes = u32::try_from(value.len()).map_err(|_| Corruption::Row { revision })?;
+            Stamp::put(revision, fields.create_revision, fields.version, row_bytes)
+        }
     };
-    match keys.get_mut(fields.key).map(Mutex::get_mut) {
-        None => _ = keys.insert(Key::from_slice(fields.key), Mutex::new(KeyIndex::new(stamp))),
-        Some(key) if key.newest().revision() < revision => key.push(stamp),
-        Some(_) => return Err(Corruption::Order { revision }),
+    let mut in_order = true;
+    let newest = tree.change(fields.key, |state| {
+        in_order = state.newest().revision() < revision;
+        if in_order {
+            state.push(stamp);
+        }
+    });
+    if !in_order {
+        return Err(Corruption::Order { revision });
+    }
+    if newest.is_none() {
+        tree.insert(Key::from_slice(fields.key), stamp);
     }
     visit(fields.key, fields.lease);
     Ok(revision)

@@ -10,7 +10,7 @@ use ferretcd_base::KeyRange;
 use crate::change::Change;
 use crate::error::{Corruption, ReadError};
 use crate::index::Bounds;
-use crate::key_index::{KeyIndex, Stamp};
+use crate::key_index::{KeyIndex, Stamp, end_of};
 use crate::row::Fields;
 use crate::shared::Shared;
 
@@ -165,6 +165,13 @@ impl Snapshot<'_> {
             return Err(ReadError::Future { requested: at, current: self.revision });
         }
         self.shared.check_not_compacted(at)?;
+        if options.count_only {
+            let limit = if options.skip_count { options.limit } else { 0 };
+            let extent = range.bounds().map(|bounds| self.shared.index.measure(bounds, end_of(at), limit));
+            self.shared.check_not_compacted(at)?;
+            let count = extent.unwrap_or_default().rows;
+            return Ok(RangeResult { count, ..RangeResult::default() });
+        }
         let mut collector = Collector::new(at, options);
         if let Some(bounds) = range.bounds() {
             self.collect(bounds, &mut collector)?;
@@ -241,7 +248,7 @@ impl Collector {
     }
 
     fn visit(&mut self, key: &[u8], state: &KeyIndex) -> ControlFlow<()> {
-        let Some(stamp) = state.live_at(self.at) else { return ControlFlow::Continue(()) };
+        let Some(stamp) = state.live_at(end_of(self.at)) else { return ControlFlow::Continue(()) };
         self.result.count += 1;
         if !self.count_only && self.result.count <= self.limit {
             match self.keys_only {

@@ -89,25 +89,22 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The canonical encoding, in one allocation of exactly its size.
     pub(crate) fn encode(&self) -> Bytes {
-        let numbers = [
-            (CREATE_REVISION, self.create_revision),
-            (MOD_REVISION, self.mod_revision),
-            (VERSION, self.version),
-        ];
-        let lease = (LEASE, self.lease.0);
-        let len = bytes_len(self.key)
-            + numbers.iter().map(|&(_, number)| number_len(number)).sum::<usize>()
-            + bytes_len(self.value)
-            + number_len(lease.1);
+        let len = self.encoded_len();
         let mut out = Vec::with_capacity(len);
         put_bytes(&mut out, KEY, self.key);
-        for (tag, number) in numbers {
-            put_number(&mut out, tag, number);
-        }
+        put_number(&mut out, CREATE_REVISION, self.create_revision);
+        put_number(&mut out, MOD_REVISION, self.mod_revision);
+        put_number(&mut out, VERSION, self.version);
         put_bytes(&mut out, VALUE, self.value);
-        put_number(&mut out, lease.0, lease.1);
+        put_number(&mut out, LEASE, self.lease.0);
         debug_assert_eq!(out.len(), len);
         Bytes::from(out)
+    }
+
+    /// The length of the canonical encoding.
+    pub(crate) fn encoded_len(&self) -> usize {
+        let numbers = [self.create_revision, self.mod_revision, self.version, self.lease.0];
+        bytes_len(self.key) + bytes_len(self.value) + numbers.map(number_len).iter().sum::<usize>()
     }
 
     /// Reads any protobuf encoding of a `KeyValue`; unknown fields are skipped. `None` if it isn't one.
@@ -130,7 +127,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Length of a varint: one byte for each started group of 7 bits, at least one.
-fn varint_len(number: u64) -> usize {
+pub(crate) fn varint_len(number: u64) -> usize {
     (64 - (number | 1).leading_zeros() as usize).div_ceil(7)
 }
 

@@ -72,20 +72,24 @@ impl<'a> WriteTxn<'a> {
 
     /// Sets `key` to `value`, with the id of a lease or [`LeaseId::NONE`]; always a change, even if it
     /// sets what is there already. Returns the change's revision.
+    ///
+    /// Panics if key and value have 4 GiB together, which the log takes from no proposal.
     pub fn put(&mut self, key: Bytes, value: Bytes, lease: LeaseId) -> Revision {
         self.counts.puts += 1;
         self.counts.put_bytes += (key.len() + value.len()) as u64;
         let revision = self.next();
-        let stamp = self.shared.index.put(&key, revision);
-        let fields = Fields {
+        let fields = |create_revision, version| Fields {
             key: &key,
-            create_revision: stamp.create,
+            create_revision,
             mod_revision: revision.main,
-            version: stamp.version,
+            version,
             value: &value,
             lease,
         };
-        let row = fields.encode();
+        let stamp = self.shared.index.put(&key, revision, |create, version| {
+            u32::try_from(fields(create, version).encoded_len()).expect("a row is shorter than 4 GiB")
+        });
+        let row = fields(stamp.create, stamp.version).encode();
         self.changes.push(Change { revision, kind: ChangeKind::Put, key, lease, row });
         revision
     }
