@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 
 use ferretcd_api_proto::etcdserverpb::{
-    LeaseRevokeRequest, MoveLeaderRequest, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
+    DeleteRangeRequest, LeaseRevokeRequest, MoveLeaderRequest, RangeRequest, RangeResponse, StatusRequest,
+    StatusResponse,
 };
 use ferretcd_client::{Config, Rpc};
 use tokio::runtime::Runtime;
 
 use crate::Outcome;
-use crate::requests::{LEASED_PREFIX, LEASED_PREFIX_END, PREFIX, PREFIX_END};
+use crate::requests::{
+    LEASED_PREFIX, LEASED_PREFIX_END, LISTED_PREFIX, LISTED_PREFIX_END, PREFIX, PREFIX_END, listed_key,
+};
 
 /// An ordinary client, for one request at a time.
 pub(crate) struct Client {
@@ -27,7 +30,18 @@ impl Client {
 
     /// Keys that are attached to leases.
     pub(crate) fn count_leased(&self) -> Outcome<u64> {
-        Ok(self.count(LEASED_PREFIX, LEASED_PREFIX_END)?.count.try_into()?)
+        Ok(self.count(LEASED_PREFIX, LEASED_PREFIX_END, 0)?.count.try_into()?)
+    }
+
+    /// Listed keys at a revision, or with 0 at the one of the moment.
+    pub(crate) fn count_listed(&self, revision: i64) -> Outcome<u64> {
+        Ok(self.count(LISTED_PREFIX, LISTED_PREFIX_END, revision)?.count.try_into()?)
+    }
+
+    /// Deletes the listed keys from this number on.
+    pub(crate) fn delete_listed_from(&self, number: u64) -> Outcome<()> {
+        let (key, range_end) = (listed_key(number).into(), LISTED_PREFIX_END.into());
+        self.call(DeleteRangeRequest { key, range_end, ..DeleteRangeRequest::default() }).map(drop)
     }
 
     pub(crate) fn revoke(&self, lease: i64) -> Outcome<()> {
@@ -43,9 +57,9 @@ impl Client {
         self.call(MoveLeaderRequest { target_id }).map(drop)
     }
 
-    fn count(&self, key: &'static str, range_end: &'static str) -> Outcome<RangeResponse> {
+    fn count(&self, key: &'static str, range_end: &'static str, revision: i64) -> Outcome<RangeResponse> {
         let (key, range_end) = (key.into(), range_end.into());
-        self.call(RangeRequest { key, range_end, count_only: true, ..RangeRequest::default() })
+        self.call(RangeRequest { key, range_end, count_only: true, revision, ..RangeRequest::default() })
     }
 
     fn call<R: Rpc>(&self, request: R) -> Outcome<R::Response> {
@@ -63,7 +77,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn of(address: SocketAddr) -> Outcome<Self> {
-        let response = Client::connect(address)?.count(PREFIX, PREFIX_END)?;
+        let response = Client::connect(address)?.count(PREFIX, PREFIX_END, 0)?;
         let revision = response.header.ok_or("an answer without a header")?.revision;
         Ok(Self { revision: revision.try_into()?, keys: response.count.try_into()? })
     }

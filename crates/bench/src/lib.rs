@@ -4,7 +4,7 @@
 //! cores each server has one for itself and the load generator the other, so that rates are per core.
 //!
 //! `workload` says what is measured and `requests` which requests that takes, `load` sends them, `watch`
-//! watches, `server` runs a process, `session` measures one life of it, `report` compares.
+//! watches, `lists` reads large lists, `server` runs a process, `session` measures one life of it, `report` compares.
 //!
 //! The load generator writes HTTP/2 and gRPC frames itself (`http2`): it shares the processor with the server that
 //! it measures, and a client library would cost more than the server does.
@@ -13,8 +13,10 @@
 
 mod check;
 mod http2;
+mod lists;
 mod load;
 mod machine;
+mod memory_group;
 mod options;
 mod order;
 mod outcome;
@@ -37,6 +39,7 @@ use std::process::Command;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::machine::Placement;
+use self::memory_group::MemoryGroup;
 use self::options::{Options, Product};
 use self::outcome::{Outcome, pause};
 use self::report::Look;
@@ -87,6 +90,12 @@ fn skip_impossible(options: &mut Options) -> Outcome<()> {
     {
         options.workloads.retain(|workload| !workload.slows_disk());
         writeln!(std::io::stderr(), "skipped what needs a slow disk: {reason}")?;
+    }
+    if options.workloads.iter().any(|workload| workload.bounds_memory())
+        && let Err(reason) = MemoryGroup::new(options.group_mib << 20)
+    {
+        options.workloads.retain(|workload| !workload.bounds_memory());
+        writeln!(std::io::stderr(), "skipped what needs a bound on memory: {reason}")?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::Outcome;
+use crate::requests::PAGE_KEYS;
 use crate::workload::Workload;
 
 pub(crate) const USAGE: &str = "\
@@ -13,26 +14,39 @@ usage: cargo xtask bench [WORKLOAD...] [options]
 The same load on ferretcd and on etcd in one run, alternated; medians, ratios first.
 
 workloads (all of them when none is named):
-  kv                   put range range-serializable list txn memory
+  kv                   put range range-serializable list-small txn memory
                        idle: no load; size of the program, time from its start to the first response, memory then
   watching             watch watch-keys watch-catchup watch-behind watch-stalled watch-flood watch-idle
                        watch-idle-streams
   leasing              lease-keep-alive lease-expiry lease-revoke
+  listing              list-one list-one-stream: one client
+                       list-beside list-stalled list-unread: puts of 64 clients beside clients that list and read,
+                       that never open their windows again, that never read their sockets
+                       cluster-list-beside cluster-list-stalled: the same at the leader of three members
+                       event-beside: a put and its event beside lists of 5000 keys
+                       count count-beside count-old count-old-beside: alone and beside a writer, now and at an old
+                       revision
+                       pages pages-fixed: all keys in pages of 500 and in one list; at the moment's revision, at one
+  list-group list-group-stream
+                       64 clients put beside 50 that list, the server in a control group that bounds its memory;
+                       skipped where none can be made, and in no group of workloads, because they take minutes
   clusters             cluster-put cluster-put-follower cluster-range: three members
                        cluster-slow-follower cluster-slow-leader: puts and reads while syncs of one member's disk
                        take 150 ms longer, which strace does; skipped without it
 
   --seconds N          measured time of one load (5)
-  --rounds N           how often each server is measured (3); once for memory, watch-idle, watch-idle-streams and
-                       lease-expiry
-  --clients A,B,...    outstanding requests (1,64,1000); memory, idle, watching, lease-expiry, lease-revoke,
-                       cluster-slow-follower and -leader have numbers of their own, the last two 500 at most for
-                       each of their loads
+  --rounds N           how often each server is measured (3); once for memory, watch-idle, watch-idle-streams,
+                       lease-expiry and all of listing
+  --clients A,B,...    outstanding requests (1,64,1000); memory, idle, watching, listing, lease-expiry,
+                       lease-revoke, cluster-slow-follower and -leader have numbers of their own, the last two 500
+                       at most for each of their loads
+  --lists A,B,...      clients that list in list-beside, list-stalled, list-unread and the two of clusters
+                       (0,1,8,20,50)
   --connections N      TCP connections that the clients share (10)
   --open-loop RATE     send RATE requests/s on a schedule; latency counts from the scheduled time;
-                       lease-expiry always does so (1000), and so do cluster-slow-follower and -leader, with
-                       puts and with reads from each member (500)
-  --keys N             keys that range and list read from (100000); cluster-slow-follower and -leader have 1000
+                       lease-expiry always does so (1000), and so do event-beside (100), the writer beside counts
+                       (1000), and cluster-slow-follower and -leader with puts and with reads from each member (500)
+  --keys N             keys that range and list-small read from (100000); cluster-slow-follower and -leader have 1000
   --memory-keys N      keys of the memory workload (1000000)
   --value-bytes N      (256)
   --watchers N         watchers of watch, watch-keys, -behind, -stalled and -flood (1000)
@@ -41,6 +55,10 @@ workloads (all of them when none is named):
   --leases N           leases that lease-expiry abandons, each with a key (100000)
   --lease-ttl N        seconds that they live, at least 2; granting them must not take as long (60)
   --leased-keys N      keys of the lease that lease-revoke revokes (100000)
+  --listed-keys N      keys of a list, of 1 KiB each, and of all pages; a multiple of 500 (100000)
+  --counted-keys N     keys that are counted (1000000)
+  --group-keys N       keys of a list in list-group, of 1 KiB each (1000000)
+  --group-mib N        memory of the server there (512)
   --only SERVER        measure ferretcd or etcd alone
   --ferretcd PATH      measure this binary instead of building target/release/ferretcd
   --etcd PATH          the etcd to compare with (etcd)
@@ -94,6 +112,14 @@ pub(crate) struct Options {
     pub(crate) lease_ttl: u64,
     /// Keys of the lease that is revoked.
     pub(crate) leased_keys: u64,
+    /// Numbers of clients that list.
+    pub(crate) lists: Vec<usize>,
+    /// Keys of a list.
+    pub(crate) listed_keys: u64,
+    pub(crate) counted_keys: u64,
+    /// Keys of a list that the server has no memory for, and its memory.
+    pub(crate) group_keys: u64,
+    pub(crate) group_mib: u64,
     /// In the order of measurement within a round.
     pub(crate) products: Vec<Product>,
     pub(crate) ferretcd: Option<PathBuf>,
@@ -122,6 +148,11 @@ impl Default for Options {
             leases: 100_000,
             lease_ttl: 60,
             leased_keys: 100_000,
+            lists: vec![0, 1, 8, 20, 50],
+            listed_keys: 100_000,
+            counted_keys: 1_000_000,
+            group_keys: 1_000_000,
+            group_mib: 512,
             products: vec![Product::Ferretcd, Product::Etcd],
             ferretcd: None,
             etcd: PathBuf::from("etcd"),
@@ -201,6 +232,18 @@ impl Options {
                 }
             }
             "--leased-keys" => self.leased_keys = positive(name, value)? as u64,
+            "--lists" => {
+                self.lists = value.split(',').map(|each| number(name, each)).collect::<Outcome<_>>()?;
+            }
+            "--listed-keys" => {
+                self.listed_keys = positive(name, value)? as u64;
+                if !self.listed_keys.is_multiple_of(PAGE_KEYS) {
+                    return Err(format!("{name} must be a multiple of {PAGE_KEYS}").into());
+                }
+            }
+            "--counted-keys" => self.counted_keys = positive(name, value)? as u64,
+            "--group-keys" => self.group_keys = positive(name, value)? as u64,
+            "--group-mib" => self.group_mib = positive(name, value)? as u64,
             "--value-bytes" => self.value_bytes = number(name, value)?,
             "--only" => {
                 self.products = [Product::Ferretcd, Product::Etcd]
@@ -245,9 +288,9 @@ mod tests {
     fn words_and_options_are_read_in_any_order() {
         check("", Options::default());
         check(
-            "put --seconds 2.5 list --clients=1,64",
+            "put --seconds 2.5 list-small --clients=1,64",
             Options {
-                workloads: vec![Workload::Put, Workload::List],
+                workloads: vec![Workload::Put, Workload::ListSmall],
                 window: Duration::from_millis(2500),
                 clients: vec![1, 64],
                 ..Options::default()
@@ -270,6 +313,18 @@ mod tests {
                 leases: 10,
                 lease_ttl: 2,
                 leased_keys: 30,
+                ..Options::default()
+            },
+        );
+        check(
+            "pages list-group --lists 0,3 --listed-keys 1500 --counted-keys 7 --group-keys 8 --group-mib 9",
+            Options {
+                workloads: vec![Workload::Pages, Workload::ListGroup],
+                lists: vec![0, 3],
+                listed_keys: 1500,
+                counted_keys: 7,
+                group_keys: 8,
+                group_mib: 9,
                 ..Options::default()
             },
         );
@@ -300,6 +355,8 @@ mod tests {
             "--leases 0",
             "--lease-ttl 1",
             "--lease-ttl 2.5",
+            "--lists -1",
+            "--listed-keys 700",
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
             assert!(Options::parse(&words).is_err(), "{line}");

@@ -59,6 +59,22 @@ impl Usage {
         }
         Ok(usage)
     }
+
+    /// Waits until the processes do next to nothing: requests that clients have given up are over, too.
+    pub(crate) fn when_idle(pids: &[u32]) -> Outcome<Self> {
+        const LOOK_TIME: Duration = Duration::from_millis(300);
+        const WAIT_MAX: Duration = Duration::from_secs(60);
+        let begin = Instant::now();
+        let mut usage = Usage::when_settled(pids)?;
+        loop {
+            pause(LOOK_TIME);
+            let now = Usage::of(pids)?;
+            if now.cpu - usage.cpu < LOOK_TIME / 10 || begin.elapsed() >= WAIT_MAX {
+                return Ok(now);
+            }
+            usage = now;
+        }
+    }
 }
 
 impl Memory {

@@ -70,7 +70,7 @@ pub(crate) enum Metric {
     RateWithout,
     /// Percent of that rate that the watchers take.
     Loss,
-    /// MiB by which the resident memory was at most higher than before the watchers came, puts included.
+    /// MiB by which the resident memory was at most higher than before the watchers or the lists came, puts included.
     Growth,
     /// Watchers created per second.
     Created,
@@ -99,6 +99,28 @@ pub(crate) enum Metric {
     SlowReadMax,
     /// By how much the term rose.
     Elections,
+    /// Milliseconds from the request for a list until the first byte of its message.
+    FirstByte,
+    FirstByteMax,
+    /// Millions of bytes per second that all clients that list have received; of one client, while it waits for a list.
+    ListRate,
+    /// Millions of bytes that they have received.
+    ListBytes,
+    /// Lists that were complete.
+    Lists,
+    /// Lists that the server has refused because it is busy.
+    Refused,
+    /// Clients that do not read and were dropped.
+    Dropped,
+    /// Processes of the server that have ended under the load.
+    Killed,
+    /// The 99th percentile in microseconds on the same server without the lists, and what the lists make of it.
+    QuietP99,
+    TimesQuiet,
+    /// Milliseconds for all pages, and for the same keys in one list; the first over the second.
+    Walk,
+    Pass,
+    TimesPass,
 }
 
 impl Metric {
@@ -152,6 +174,19 @@ impl Metric {
             Metric::SlowReadP99 => "slow read p99 µs",
             Metric::SlowReadMax => "slow read max µs",
             Metric::Elections => "elections",
+            Metric::FirstByte => "first byte ms",
+            Metric::FirstByteMax => "first byte max ms",
+            Metric::ListRate => "list MB/s",
+            Metric::ListBytes => "list MB",
+            Metric::Lists => "lists",
+            Metric::Refused => "refused",
+            Metric::Dropped => "dropped",
+            Metric::Killed => "killed",
+            Metric::QuietP99 => "quiet p99 µs",
+            Metric::TimesQuiet => "p99/quiet",
+            Metric::Walk => "pages ms",
+            Metric::Pass => "one list ms",
+            Metric::TimesPass => "pages/list",
         }
     }
 
@@ -164,8 +199,11 @@ impl Metric {
             | Metric::Undelivered
             | Metric::Left
             | Metric::ReadMax
-            | Metric::SlowReadMax => values.iter().copied().fold(0.0, f64::max),
-            Metric::Failed | Metric::Elections => values.iter().sum(),
+            | Metric::SlowReadMax
+            | Metric::FirstByteMax => values.iter().copied().fold(0.0, f64::max),
+            Metric::Failed | Metric::Elections | Metric::Refused | Metric::Dropped | Metric::Killed => {
+                values.iter().sum()
+            }
             _ => median(values),
         }
     }

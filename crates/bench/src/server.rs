@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::check::Client;
 use crate::load::{Load, Pace, Span};
 use crate::machine::Placement;
+use crate::memory_group::MemoryGroup;
 use crate::requests::Requests;
 use crate::workload::Workload;
 use crate::{Outcome, pause, slow_disk};
@@ -33,6 +34,8 @@ pub(crate) struct Server {
     program: PathBuf,
     folder: TempDir,
     placement: Placement,
+    /// Bounds the memory of processes that are started from now on.
+    group: Option<MemoryGroup>,
     /// From the start of the processes until each has served a request.
     start_time: Duration,
 }
@@ -74,7 +77,7 @@ impl Server {
         });
         let (members, program) = (members.collect(), program.to_owned());
         let (placement, start_time) = (placement.clone(), Duration::ZERO);
-        let mut server = Self { members, entry: 0, program, folder, placement, start_time };
+        let mut server = Self { members, entry: 0, program, folder, placement, group: None, start_time };
         server.spawn_all()?;
         Ok(server)
     }
@@ -84,6 +87,23 @@ impl Server {
         self.members.iter_mut().for_each(Member::kill);
         self.spawn_all()?;
         Ok(self.start_time)
+    }
+
+    /// Does so, in a group that bounds the memory of the processes together.
+    pub(crate) fn restart_in(&mut self, group: MemoryGroup) -> Outcome<Duration> {
+        self.group = Some(group);
+        self.crash_and_restart()
+    }
+
+    /// Members whose process has ended by itself, or was ended by the system.
+    pub(crate) fn n_ended(&mut self) -> Outcome<usize> {
+        let mut n_ended = 0;
+        for member in &mut self.members {
+            if let Some(child) = &mut member.child {
+                n_ended += usize::from(child.try_wait()?.is_some());
+            }
+        }
+        Ok(n_ended)
     }
 
     /// Sends requests to the leader from now on, or to a follower. Without a follower nothing changes.
@@ -178,7 +198,12 @@ impl Server {
         let cluster = self.members.iter().map(|member| format!("{}=http://{}", member.name, member.peer));
         let cluster = cluster.collect::<Vec<_>>().join(",");
         for member in &mut self.members {
-            member.child = Some(member.spawn(&self.program, &cluster, &self.placement)?);
+            let command = match &self.group {
+                Some(group) => group.command(&self.program),
+                None if member.is_slow => slow_disk::command(&self.program),
+                None => Command::new(&self.program),
+            };
+            member.child = Some(member.spawn(command, &cluster, &self.placement)?);
         }
         self.members.iter_mut().try_for_each(Member::await_first_response)?;
         self.start_time = begin.elapsed();
@@ -218,11 +243,11 @@ impl Member {
         }
     }
 
-    fn spawn(&self, program: &Path, cluster: &str, placement: &Placement) -> Outcome<Child> {
+    /// Starts the command, which is the program and what has to stand before it.
+    fn spawn(&self, mut command: Command, cluster: &str, placement: &Placement) -> Outcome<Child> {
         let client = format!("http://{}", self.client);
         let peer = format!("http://{}", self.peer);
         fs::create_dir_all(&self.folder)?;
-        let mut command = if self.is_slow { slow_disk::command(program) } else { Command::new(program) };
         command
             .args(["--name", &self.name, "--data-dir"])
             .arg(self.folder.join("data"))
@@ -237,7 +262,7 @@ impl Member {
             .stdout(Stdio::null())
             .stderr(File::options().create(true).append(true).open(self.folder.join("log"))?);
         let child = placement.spawn(|| command.spawn())?;
-        child.map_err(|error| format!("{} does not start: {error}", program.display()).into())
+        child.map_err(|error| format!("{} does not start: {error}", command.get_program().display()).into())
     }
 }
 

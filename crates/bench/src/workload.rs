@@ -12,7 +12,7 @@ pub(crate) enum Workload {
     /// Serializable read of one key.
     RangeSerializable,
     /// Linearizable read of 1000 neighbouring keys.
-    List,
+    ListSmall,
     /// Creates a key if it does not exist, which holds each time.
     Txn,
     /// Many keys, then memory, disk and the time to start again.
@@ -41,6 +41,30 @@ pub(crate) enum Workload {
     LeaseExpiry,
     /// Puts while a lease with many keys is revoked.
     LeaseRevoke,
+    /// One client that lists: all rows in one message.
+    ListOne,
+    /// The same as a stream of messages.
+    ListOneStream,
+    /// Puts beside clients that list.
+    ListBeside,
+    /// Puts beside clients that list and never open their windows again.
+    ListStalled,
+    /// Puts beside clients that list with wide windows and never read their sockets.
+    ListUnread,
+    /// Puts beside clients that list much more than the server has memory for.
+    ListGroup,
+    /// The same as streams of messages.
+    ListGroupStream,
+    /// Puts to a key that one client watches, beside clients that list.
+    EventBeside,
+    /// Counts of all keys, alone and beside a writer; then the same at an old revision.
+    Count,
+    CountBeside,
+    CountOld,
+    CountOldBeside,
+    /// All keys page by page, and in one list; then the same at one revision.
+    Pages,
+    PagesFixed,
     /// Puts to the leader of three members.
     ClusterPut,
     /// Puts to a member that has to forward them.
@@ -51,14 +75,18 @@ pub(crate) enum Workload {
     ClusterSlowFollower,
     /// The same while the slow disk is that of the leader.
     ClusterSlowLeader,
+    /// Puts to the leader of three members beside clients that list from it.
+    ClusterListBeside,
+    /// The same with clients that never open their windows again.
+    ClusterListStalled,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Workload; 23] = [
+    pub(crate) const ALL: [Workload; 39] = [
         Workload::Put,
         Workload::Range,
         Workload::RangeSerializable,
-        Workload::List,
+        Workload::ListSmall,
         Workload::Txn,
         Workload::Memory,
         Workload::Idle,
@@ -73,11 +101,27 @@ impl Workload {
         Workload::LeaseKeepAlive,
         Workload::LeaseExpiry,
         Workload::LeaseRevoke,
+        Workload::ListOne,
+        Workload::ListOneStream,
+        Workload::ListBeside,
+        Workload::ListStalled,
+        Workload::ListUnread,
+        Workload::ListGroup,
+        Workload::ListGroupStream,
+        Workload::EventBeside,
+        Workload::Count,
+        Workload::CountBeside,
+        Workload::CountOld,
+        Workload::CountOldBeside,
+        Workload::Pages,
+        Workload::PagesFixed,
         Workload::ClusterPut,
         Workload::ClusterPutFollower,
         Workload::ClusterRange,
         Workload::ClusterSlowFollower,
         Workload::ClusterSlowLeader,
+        Workload::ClusterListBeside,
+        Workload::ClusterListStalled,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -85,7 +129,7 @@ impl Workload {
             Workload::Put => "put",
             Workload::Range => "range",
             Workload::RangeSerializable => "range-serializable",
-            Workload::List => "list",
+            Workload::ListSmall => "list-small",
             Workload::Txn => "txn",
             Workload::Memory => "memory",
             Workload::Idle => "idle",
@@ -100,11 +144,27 @@ impl Workload {
             Workload::LeaseKeepAlive => "lease-keep-alive",
             Workload::LeaseExpiry => "lease-expiry",
             Workload::LeaseRevoke => "lease-revoke",
+            Workload::ListOne => "list-one",
+            Workload::ListOneStream => "list-one-stream",
+            Workload::ListBeside => "list-beside",
+            Workload::ListStalled => "list-stalled",
+            Workload::ListUnread => "list-unread",
+            Workload::ListGroup => "list-group",
+            Workload::ListGroupStream => "list-group-stream",
+            Workload::EventBeside => "event-beside",
+            Workload::Count => "count",
+            Workload::CountBeside => "count-beside",
+            Workload::CountOld => "count-old",
+            Workload::CountOldBeside => "count-old-beside",
+            Workload::Pages => "pages",
+            Workload::PagesFixed => "pages-fixed",
             Workload::ClusterPut => "cluster-put",
             Workload::ClusterPutFollower => "cluster-put-follower",
             Workload::ClusterRange => "cluster-range",
             Workload::ClusterSlowFollower => "cluster-slow-follower",
             Workload::ClusterSlowLeader => "cluster-slow-leader",
+            Workload::ClusterListBeside => "cluster-list-beside",
+            Workload::ClusterListStalled => "cluster-list-stalled",
         }
     }
 
@@ -113,10 +173,14 @@ impl Workload {
         Self::ALL
             .into_iter()
             .filter(|workload| match word {
-                "kv" => !workload.watches() && !workload.leases() && workload.members() == 1,
+                "kv" => {
+                    !workload.watches() && !workload.leases() && !workload.lists() && workload.members() == 1
+                }
                 "watching" => workload.watches(),
                 "leasing" => workload.leases(),
-                "clusters" => workload.members() > 1,
+                // What takes minutes has to be named.
+                "listing" => workload.lists() && !workload.bounds_memory(),
+                "clusters" => workload.members() > 1 && !workload.lists(),
                 _ => workload.name() == word,
             })
             .collect()
@@ -126,7 +190,7 @@ impl Workload {
     pub(crate) fn reads_only(self) -> bool {
         matches!(
             self,
-            Workload::Range | Workload::RangeSerializable | Workload::List | Workload::ClusterRange
+            Workload::Range | Workload::RangeSerializable | Workload::ListSmall | Workload::ClusterRange
         )
     }
 
@@ -160,6 +224,17 @@ impl Workload {
         (Workload::LeaseKeepAlive..=Workload::LeaseRevoke).contains(&self)
     }
 
+    /// Are there large lists, counts or pages?
+    pub(crate) fn lists(self) -> bool {
+        (Workload::ListOne..=Workload::PagesFixed).contains(&self)
+            || matches!(self, Workload::ClusterListBeside | Workload::ClusterListStalled)
+    }
+
+    /// Is the memory of the server bounded?
+    pub(crate) fn bounds_memory(self) -> bool {
+        matches!(self, Workload::ListGroup | Workload::ListGroupStream)
+    }
+
     /// Does it need a store with much history?
     pub(crate) fn needs_history(self) -> bool {
         matches!(self, Workload::WatchCatchup | Workload::WatchBehind | Workload::WatchStalled)
@@ -170,9 +245,9 @@ impl Workload {
         matches!(self, Workload::Memory | Workload::WatchIdle | Workload::WatchIdleStreams)
     }
 
-    /// Is one round enough, because the numbers do not vary, or because it is made of waiting?
+    /// Is one round enough, because the numbers do not vary, or because it takes long?
     pub(crate) fn needs_one_round(self) -> bool {
-        self.rests() || self == Workload::LeaseExpiry
+        self.rests() || self.lists() || self == Workload::LeaseExpiry
     }
 
     /// Requests of this load against a store of the keys `0..keys`.
@@ -182,7 +257,7 @@ impl Workload {
             Workload::Txn => Requests::create(value_bytes),
             Workload::Range | Workload::ClusterRange => Requests::range(false, keys, row_bytes),
             Workload::RangeSerializable => Requests::range(true, keys, row_bytes),
-            Workload::List => Requests::list(keys, row_bytes),
+            Workload::ListSmall => Requests::list(keys, row_bytes),
             Workload::LeaseKeepAlive => Requests::keep_alive(),
             _ => Requests::put(10_u64.pow(KEY_DIGITS as u32), value_bytes),
         }

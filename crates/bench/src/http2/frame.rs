@@ -64,13 +64,17 @@ impl Head {
 /// on all of them together.
 pub(crate) fn write_preface(out: &mut Vec<u8>, window: u32) {
     out.extend_from_slice(PREFACE);
-    let settings = [(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, window)];
+    write_settings(out, &[(ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, window)]);
+    write_window_update(out, 0, WINDOW_MAX - WINDOW_DEFAULT);
+}
+
+/// Writes names and values that the peer has to keep to.
+pub(crate) fn write_settings(out: &mut Vec<u8>, settings: &[(u16, u32)]) {
     Head { length: settings.len() * 6, kind: SETTINGS, flags: 0, stream: 0 }.write(out);
     for (name, value) in settings {
         out.extend_from_slice(&name.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
     }
-    write_window_update(out, 0, WINDOW_MAX - WINDOW_DEFAULT);
 }
 
 /// Lets the peer send that much more on a stream, or with 0 on the connection.

@@ -26,7 +26,8 @@ pub(crate) struct Ready {
 impl Readiness {
     pub(crate) fn new() -> Outcome<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, events: Vec::new(), clogged: Vec::new() })
+        // The kernel takes no list without room, not even when there is nothing to list.
+        Ok(Self { epoll, events: Vec::with_capacity(1), clogged: Vec::new() })
     }
 
     /// Adds a member with the next number, counted from 0.
@@ -36,6 +37,11 @@ impl Readiness {
         self.clogged.push(false);
         self.events.reserve(self.clogged.len());
         Ok(())
+    }
+
+    /// Removes a member; the numbers of the others stay as they are.
+    pub(crate) fn remove(&self, member: impl AsFd) -> Outcome<()> {
+        Ok(epoll::delete(&self.epoll, member)?)
     }
 
     /// Waits for any member until `end`, or for ever; the number of [`Self::ready`] ones.

@@ -98,6 +98,12 @@ impl Wire {
         !self.sender.outbox.is_empty()
     }
 
+    /// Makes the server write out the headers of responses from the next call on, instead of naming earlier ones by
+    /// number, so that [`super::grpc_status`] finds the status.
+    pub(crate) fn forbid_header_table(&mut self) {
+        frame::write_settings(&mut self.sender.outbox, &[(frame::HEADER_TABLE_SIZE, 0)]);
+    }
+
     /// Begins a call: the next odd number.
     pub(crate) fn begin(&mut self, stream: u32) {
         let Sender { outbox, first_call, .. } = &mut self.sender;

@@ -1,6 +1,7 @@
 //! The results as tables: ratios against their targets first, details behind.
 
 mod json;
+mod part;
 mod target;
 
 use std::fmt::Write as _;
@@ -8,10 +9,10 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, Table, presets};
 
 pub(crate) use self::json::render as json;
+use self::part::Part;
 use self::target::Target;
 use crate::options::Product;
 use crate::result::{Cell, Metric, Results};
-use crate::workload::Workload;
 
 /// How tables look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,129 +23,6 @@ pub(crate) enum Look {
     Plain,
     Markdown,
 }
-
-const LOAD_METRICS: [Metric; 12] = [
-    Metric::Rate,
-    Metric::P50,
-    Metric::P90,
-    Metric::P99,
-    Metric::P999,
-    Metric::Max,
-    Metric::ServerCpu,
-    Metric::Written,
-    Metric::PeakMemory,
-    Metric::GeneratorCpu,
-    Metric::Others,
-    Metric::Failed,
-];
-const MEMORY_METRICS: [Metric; 9] = [
-    Metric::PeakMemory,
-    Metric::Memory,
-    Metric::AnonymousMemory,
-    Metric::BytesPerKey,
-    Metric::Disk,
-    Metric::Restart,
-    Metric::RestartedMemory,
-    Metric::Rate,
-    Metric::Failed,
-];
-const START_METRICS: [Metric; 5] =
-    [Metric::Program, Metric::Start, Metric::Memory, Metric::AnonymousMemory, Metric::Failed];
-const WATCH_METRICS: [Metric; 19] = [
-    Metric::Events,
-    Metric::DelayP50,
-    Metric::DelayP99,
-    Metric::DelayMax,
-    Metric::Undelivered,
-    Metric::EventCpu,
-    Metric::EventBytes,
-    Metric::Confirmed,
-    Metric::Rate,
-    Metric::RateWithout,
-    Metric::Loss,
-    Metric::P50,
-    Metric::P99,
-    Metric::Max,
-    Metric::PeakMemory,
-    Metric::Growth,
-    Metric::EventGeneratorCpu,
-    Metric::Others,
-    Metric::Failed,
-];
-const IDLE_METRICS: [Metric; 5] =
-    [Metric::BytesPerWatcher, Metric::Memory, Metric::AnonymousMemory, Metric::Created, Metric::Failed];
-const LEASE_METRICS: [Metric; 12] = [
-    Metric::Granted,
-    Metric::BytesPerLease,
-    Metric::Gone,
-    Metric::Left,
-    Metric::Revoke,
-    Metric::Rate,
-    Metric::P50,
-    Metric::P99,
-    Metric::Max,
-    Metric::PeakMemory,
-    Metric::Others,
-    Metric::Failed,
-];
-const CLUSTER_METRICS: [Metric; 12] = [
-    Metric::Rate,
-    Metric::P50,
-    Metric::P90,
-    Metric::P99,
-    Metric::Max,
-    Metric::ServerCpu,
-    Metric::PeerBytes,
-    Metric::Written,
-    Metric::PeakMemory,
-    Metric::GeneratorCpu,
-    Metric::Others,
-    Metric::Failed,
-];
-const SLOW_DISK_METRICS: [Metric; 12] = [
-    Metric::Rate,
-    Metric::P50,
-    Metric::P99,
-    Metric::Max,
-    Metric::ReadP50,
-    Metric::ReadP99,
-    Metric::ReadMax,
-    Metric::SlowReadP50,
-    Metric::SlowReadP99,
-    Metric::SlowReadMax,
-    Metric::Elections,
-    Metric::Failed,
-];
-/// What the summary compares, where it was measured.
-const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
-const COMPARED_MEMORY: [Metric; 5] =
-    [Metric::PeakMemory, Metric::AnonymousMemory, Metric::Disk, Metric::Restart, Metric::RestartedMemory];
-const COMPARED_START: [Metric; 4] = [Metric::Program, Metric::Start, Metric::Memory, Metric::AnonymousMemory];
-const COMPARED_WATCH: [Metric; 8] = [
-    Metric::Events,
-    Metric::DelayP50,
-    Metric::DelayP99,
-    Metric::EventCpu,
-    Metric::Rate,
-    Metric::Loss,
-    Metric::PeakMemory,
-    Metric::Growth,
-];
-const COMPARED_IDLE: [Metric; 3] = [Metric::BytesPerWatcher, Metric::Memory, Metric::Created];
-const COMPARED_CLUSTERS: [Metric; 6] =
-    [Metric::Rate, Metric::P50, Metric::P99, Metric::ServerCpu, Metric::PeerBytes, Metric::PeakMemory];
-const COMPARED_SLOW_DISK: [Metric; 6] =
-    [Metric::P50, Metric::P99, Metric::ReadP50, Metric::ReadP99, Metric::SlowReadP99, Metric::Elections];
-const COMPARED_LEASES: [Metric; 8] = [
-    Metric::Granted,
-    Metric::BytesPerLease,
-    Metric::Gone,
-    Metric::Left,
-    Metric::Revoke,
-    Metric::P50,
-    Metric::P99,
-    Metric::Max,
-];
 
 /// More processor time than this, in percent of a core, is not the kernel's housekeeping.
 const OTHERS_MAX: f64 = 20.0;
@@ -174,87 +52,6 @@ pub(crate) fn text(results: &Results, setting: &[String], look: Look) -> String 
         let _ = writeln!(text, "\nFAILED: {failure}");
     }
     text
-}
-
-/// A table of the report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Loads,
-    Memory,
-    Start,
-    Watch,
-    Idle,
-    Leases,
-    Clusters,
-    SlowDisk,
-}
-
-impl Part {
-    const ALL: [Part; 8] = [
-        Part::Loads,
-        Part::Memory,
-        Part::Start,
-        Part::Watch,
-        Part::Idle,
-        Part::Leases,
-        Part::Clusters,
-        Part::SlowDisk,
-    ];
-
-    /// Where the details of a workload belong.
-    fn of(workload: Workload) -> Self {
-        match (workload.watches(), workload.rests()) {
-            (false, false) if workload.slows_disk() => Part::SlowDisk,
-            (false, false) if workload.members() > 1 => Part::Clusters,
-            // Renewals are measured like any other request.
-            (false, false) if workload.leases() && workload != Workload::LeaseKeepAlive => Part::Leases,
-            (false, false) if workload == Workload::Idle => Part::Start,
-            (false, false) => Part::Loads,
-            (false, true) => Part::Memory,
-            (true, false) => Part::Watch,
-            (true, true) => Part::Idle,
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Part::Loads => "Loads",
-            Part::Memory => "Memory",
-            Part::Start => "Start, and idle afterwards",
-            Part::Watch => "Watch",
-            Part::Idle => "Idle watchers",
-            Part::Leases => "Leases",
-            Part::Clusters => "Three members",
-            Part::SlowDisk => "Three members, one slow disk",
-        }
-    }
-
-    fn metrics(self) -> &'static [Metric] {
-        match self {
-            Part::Loads => &LOAD_METRICS,
-            Part::Memory => &MEMORY_METRICS,
-            Part::Start => &START_METRICS,
-            Part::Watch => &WATCH_METRICS,
-            Part::Idle => &IDLE_METRICS,
-            Part::Leases => &LEASE_METRICS,
-            Part::Clusters => &CLUSTER_METRICS,
-            Part::SlowDisk => &SLOW_DISK_METRICS,
-        }
-    }
-
-    /// What of it the summary compares.
-    fn compared(self) -> &'static [Metric] {
-        match self {
-            Part::Loads => &COMPARED,
-            Part::Memory => &COMPARED_MEMORY,
-            Part::Start => &COMPARED_START,
-            Part::Watch => &COMPARED_WATCH,
-            Part::Idle => &COMPARED_IDLE,
-            Part::Leases => &COMPARED_LEASES,
-            Part::Clusters => &COMPARED_CLUSTERS,
-            Part::SlowDisk => &COMPARED_SLOW_DISK,
-        }
-    }
 }
 
 fn section(text: &mut String, title: &str, (header, rows): Rows, look: Look) {
@@ -288,7 +85,8 @@ fn summary(results: &Results) -> Rows {
     for cell in results.cells() {
         for metric in Part::of(cell.workload).compared() {
             let of = |product| results.value(cell, product, *metric);
-            let (Some(ours), Some(theirs)) = (of(Product::Ferretcd), of(Product::Etcd)) else { continue };
+            let has_counterpart = results.samples.contains_key(&(cell, Product::Etcd));
+            let Some(ours) = of(Product::Ferretcd).filter(|_| has_counterpart) else { continue };
             // A loss is a ratio by itself, and etcd's can be 0 or, by noise, less.
             let ratio = results.ratio(cell, *metric).filter(|_| *metric != Metric::Loss);
             let target = Target::of(cell, *metric).filter(|_| !results.paced);
@@ -302,7 +100,8 @@ fn summary(results: &Results) -> Rows {
                 cell.clients.to_string(),
                 metric.title().to_owned(),
                 number(ours),
-                number(theirs),
+                // A server that was ended by the system has no number.
+                of(Product::Etcd).map_or_else(|| "-".to_owned(), number),
                 ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
                 target.map(|target| target.to_string()).unwrap_or_default(),
                 verdict.to_owned(),
@@ -347,6 +146,7 @@ fn number(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::result::Sample;
+    use crate::workload::Workload;
 
     fn results(ours: f64, theirs: f64) -> Results {
         let cell = Cell { workload: Workload::Put, clients: 64 };
@@ -377,6 +177,24 @@ mod tests {
         }
         let text = text(&results, &[], Look::Plain);
         assert!(text.contains("10 at most  met") && text.contains("Leases"), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_was_ended_is_compared_without_its_numbers() {
+        let cell = Cell { workload: Workload::ListGroup, clients: 50 };
+        let mut results = Results::default();
+        let ours = Sample::from([(Metric::TimesQuiet, 1.5), (Metric::Killed, 0.0)]);
+        results.samples.insert((cell, Product::Ferretcd), vec![ours]);
+        results.samples.insert((cell, Product::Etcd), vec![Sample::from([(Metric::Killed, 1.0)])]);
+        let lines: Vec<String> = text(&results, &[], Look::Plain)
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        for expected in
+            ["list-group 50 p99/quiet 1.50 - 2 at most met", "list-group 50 killed 0 1.00 0.00 0 at most met"]
+        {
+            assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
+        }
     }
 
     #[test]

@@ -23,7 +23,8 @@ impl Target {
             (Workload::Put, Metric::Rate) => Some(Target::AtLeast(2.5)),
             (Workload::Put, Metric::ServerCpu) => Some(Target::AtMost(1.0 / 3.0)),
             (Workload::Put, Metric::Written) => Some(Target::AtMost(1.0)),
-            (Workload::Range | Workload::List, Metric::Rate) => Some(Target::AtLeast(4.0)),
+            (Workload::Range, Metric::Rate) => Some(Target::AtLeast(4.0)),
+            (Workload::ListSmall, Metric::Rate) => Some(Target::AtLeast(6.0)),
             (Workload::Memory, Metric::PeakMemory) => Some(Target::AtMost(0.5)),
             (Workload::ClusterPut, Metric::Rate) if cell.clients > 1 => Some(Target::AtLeast(2.5)),
             (Workload::ClusterRange, Metric::Rate) => Some(Target::AtLeast(3.0)),
@@ -44,6 +45,38 @@ impl Target {
             (Workload::LeaseExpiry, Metric::Gone) => Some(Target::ValueAtMost(10.0)),
             // Microseconds.
             (Workload::LeaseExpiry, Metric::P99) => Some(Target::ValueAtMost(50_000.0)),
+            (workload, metric) if workload.lists() => Self::of_lists(workload, metric),
+            _ => None,
+        }
+    }
+
+    fn of_lists(workload: Workload, metric: Metric) -> Option<Self> {
+        match (workload, metric) {
+            (_, Metric::Elections | Metric::Killed | Metric::Failed) => Some(Target::ValueAtMost(0.0)),
+            // Milliseconds, and MiB.
+            (Workload::ListOne | Workload::ListOneStream, Metric::FirstByte) => {
+                Some(Target::ValueAtMost(5.0))
+            }
+            (Workload::ListOne | Workload::ListOneStream, Metric::Growth) => Some(Target::ValueAtMost(16.0)),
+            (Workload::ListOne | Workload::ListOneStream, Metric::ListRate) => Some(Target::AtLeast(3.0)),
+            (Workload::ListGroup | Workload::ListGroupStream, Metric::TimesQuiet) => {
+                Some(Target::ValueAtMost(2.0))
+            }
+            (Workload::EventBeside, Metric::DelayP50 | Metric::DelayMax) => Some(Target::AtMost(1.0)),
+            (
+                Workload::ListBeside
+                | Workload::ListStalled
+                | Workload::ListUnread
+                | Workload::ClusterListBeside
+                | Workload::ClusterListStalled,
+                Metric::P99 | Metric::Max,
+            ) => Some(Target::AtMost(1.0)),
+            // Microseconds.
+            (
+                Workload::Count | Workload::CountBeside | Workload::CountOld | Workload::CountOldBeside,
+                Metric::P50,
+            ) => Some(Target::ValueAtMost(200.0)),
+            (Workload::Pages | Workload::PagesFixed, Metric::TimesPass) => Some(Target::ValueAtMost(1.5)),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! One life of a server and the loads that are put on it.
 
 mod lease;
+mod list;
 mod moment;
 mod round;
 mod slow_disk;
@@ -29,8 +30,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Splits a run into sessions. Reads share a store, and so do loads that need much history, because that
-    /// takes long to write; each other load that writes gets an empty one, or the faster server would have to
+    /// Splits a run into sessions. Reads share a store, and so do loads that need much history or many lists, because
+    /// those take long to write; each other load that writes gets an empty one, or the faster server would have to
     /// carry more data than the slower one.
     pub(crate) fn plan(options: &Options) -> Vec<Self> {
         let mut sessions: Vec<Self> = Vec::new();
@@ -66,7 +67,7 @@ impl Session {
         let workload = self.cells[0].workload;
         let mut server = Server::start(program, workload, data_dir, placement)?;
         let result = self.cells.iter().try_for_each(|cell| {
-            Store::of(cell.workload).fill(&mut server, options)?;
+            Store::of(cell.workload).fill(cell.workload, &mut server, options)?;
             if workload.members() > 1 {
                 server.query(cell.workload.queries_leader())?;
             }
@@ -76,6 +77,7 @@ impl Session {
                 workload if workload.watches() => watch::measure(&mut server, *cell, options),
                 workload if workload.slows_disk() => slow_disk::measure(&mut server, *cell, options),
                 workload if workload.leases() => lease::measure(&server, *cell, options),
+                workload if workload.lists() => list::measure(&mut server, *cell, options),
                 _ => measure(&server, *cell, options),
             };
             on_round(*cell, round?);
@@ -98,6 +100,12 @@ enum Store {
     ClusterKeys,
     /// The one of all loads that need much history.
     History,
+    /// The one of loads that read large lists or pages and write nothing.
+    Listed,
+    /// The one of all loads that count.
+    Counted,
+    /// The one of all loads of this kind: it has what is listed, and puts are added to it.
+    Beside(Workload),
 }
 
 impl Store {
@@ -106,12 +114,24 @@ impl Store {
             Workload::ClusterRange => Store::ClusterKeys,
             workload if workload.reads_only() => Store::Keys,
             workload if workload.needs_history() => Store::History,
+            Workload::ListOne | Workload::ListOneStream | Workload::Pages | Workload::PagesFixed => {
+                Store::Listed
+            }
+            Workload::Count | Workload::CountBeside | Workload::CountOld | Workload::CountOldBeside => {
+                Store::Counted
+            }
+            // The versions of its key count from 1.
+            Workload::EventBeside => Store::Own,
+            workload if workload.lists() => Store::Beside(workload),
             _ => Store::Own,
         }
     }
 
     /// Writes what the loads shall find, unless it is there.
-    fn fill(self, server: &mut Server, options: &Options) -> Outcome<()> {
+    fn fill(self, workload: Workload, server: &mut Server, options: &Options) -> Outcome<()> {
+        if let Store::Listed | Store::Counted | Store::Beside(_) = self {
+            return list::fill(server, workload, options);
+        }
         if self == Store::Own || State::of(server.address())?.keys > 0 {
             return Ok(());
         }
@@ -133,6 +153,7 @@ fn cells(workload: Workload, options: &Options) -> Vec<Cell> {
         Workload::Idle => vec![1],
         workload if workload.watches() => watch::clients(workload, options),
         workload if workload.leases() => lease::clients(workload, options),
+        workload if workload.lists() => list::clients(workload, options),
         workload if workload.slows_disk() => vec![slow_disk::CLIENTS],
         _ => options.clients.clone(),
     };
@@ -201,7 +222,7 @@ mod tests {
     fn writes_get_a_store_each_and_reads_share_one() {
         let workloads = Workload::group("kv");
         let options = Options { clients: vec![1, 64], workloads, ..Options::default() };
-        let reads = ["range", "range-serializable", "list"];
+        let reads = ["range", "range-serializable", "list-small"];
         assert_eq!(
             plan(&options),
             [
@@ -212,6 +233,28 @@ mod tests {
                 vec![("memory", LOADING_CLIENTS)],
                 vec![("idle", 1)],
                 reads.iter().flat_map(|name| [(*name, 1), (*name, 64)]).collect(),
+            ]
+        );
+    }
+
+    #[test]
+    fn lists_of_a_kind_share_a_store() {
+        let options =
+            Options { workloads: Workload::group("listing"), lists: vec![0, 8], ..Options::default() };
+        let both = |name| vec![(name, 0), (name, 8)];
+        let one = |names: [&'static str; 4]| names.map(|name| (name, 1)).to_vec();
+        assert_eq!(
+            plan(&options),
+            [
+                vec![("event-beside", 0)],
+                vec![("event-beside", 10)],
+                one(["list-one", "list-one-stream", "pages", "pages-fixed"]),
+                both("list-beside"),
+                both("list-stalled"),
+                both("list-unread"),
+                one(["count", "count-beside", "count-old", "count-old-beside"]),
+                both("cluster-list-beside"),
+                both("cluster-list-stalled"),
             ]
         );
     }

@@ -27,7 +27,7 @@ pub(super) struct Costs {
 }
 
 impl Moment {
-    /// Looks at the server and, in the thread that is the generator, at itself.
+    /// Looks at the server and at this process, which is the generator.
     pub(super) fn now(server: &[u32]) -> Outcome<Self> {
         let usage = Usage::of(server)?;
         Ok(Self { usage, time: Instant::now(), generator: own_cpu(), busy: busy()? })
@@ -49,8 +49,8 @@ impl Costs {
     }
 }
 
-/// Processor time of this thread.
+/// Processor time of all threads of this process.
 fn own_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }

@@ -16,13 +16,13 @@ use crate::watch::{Plan, Reading, Subject, Waited, Watchers};
 use crate::workload::Workload;
 
 /// Events are awaited no longer than this after the last put.
-const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
+pub(super) const DELIVERY_TIME_MAX: Duration = Duration::from_secs(15);
 /// Watchers whose creation is not what is measured are awaited this long.
 const CREATE_TIME_MAX: Duration = Duration::from_secs(20);
 /// Watchers that read all history are given this long.
 const CATCH_UP_TIME_MAX: Duration = Duration::from_secs(20);
 /// When nothing has arrived for so long, nothing will.
-const QUIET: Duration = Duration::from_secs(10);
+pub(super) const QUIET: Duration = Duration::from_secs(10);
 /// When nothing has arrived for so long, streams without a window have what they take.
 const STALLED: Duration = Duration::from_secs(1);
 /// The first revision that a put can have.
@@ -298,7 +298,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 }
 
 /// What went wrong with the events, if anything did. Slowness is not wrong.
-fn failure(watchers: &Watchers, expected: u64, waited: Waited) -> Option<String> {
+pub(super) fn failure(watchers: &Watchers, expected: u64, waited: Waited) -> Option<String> {
     let tally = watchers.tally();
     let n_events = tally.n_events();
     match tally.fault() {

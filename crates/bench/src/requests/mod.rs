@@ -3,6 +3,8 @@
 //! A request is encoded once. Keys are decimal numbers of a fixed width behind a common prefix, so the next
 //! request is the same bytes with other digits.
 
+mod lists;
+
 use std::time::Instant;
 
 use ferretcd_api_proto::etcdserverpb::{
@@ -10,6 +12,7 @@ use ferretcd_api_proto::etcdserverpb::{
     compare, request_op,
 };
 
+pub(crate) use self::lists::{Method, PAGE_KEYS, listed_key};
 use crate::order::Order;
 use crate::stamp::{self, STAMP_BYTES};
 
@@ -22,6 +25,10 @@ pub(crate) const PREFIX_END: &str = "bench0";
 /// which are never deleted.
 pub(crate) const LEASED_PREFIX: &str = "lease/";
 pub(crate) const LEASED_PREFIX_END: &str = "lease0";
+
+/// Where the keys begin that are listed and counted, and the end of their range. Puts beside lists must not change them.
+pub(crate) const LISTED_PREFIX: &str = "list/";
+pub(crate) const LISTED_PREFIX_END: &str = "list0";
 
 /// Added to the numbers of leases, so that all ids take the same bytes.
 const LEASE_ID_BASE: i64 = 1 << 55;
@@ -47,6 +54,9 @@ pub(crate) struct Requests {
     /// Where in `message` the digits of the key stand.
     digits_at: Vec<usize>,
     n_digits: usize,
+    /// How many keys a request is about: those from its number times this on. Each place holds the next one of them,
+    /// so that with one key all hold the same.
+    keys_each: u64,
     /// Where the lease's id stands, if there is one that differs.
     lease_at: Option<usize>,
     /// Where the value's stamp stands, if it has one.
@@ -155,8 +165,18 @@ impl Requests {
         let digits_at =
             windows.filter(|(_, window)| window.iter().all(|byte| *byte == MARK)).map(|(at, _)| at).collect();
         let stamp_at = message.windows(STAMP_BYTES).position(|window| window == [STAMP_MARK; STAMP_BYTES]);
-        let (lease_at, streamed) = (None, false);
-        Self { path, message, digits_at, n_digits, lease_at, stamp_at, order, response_bytes_min, streamed }
+        Self {
+            path,
+            message,
+            digits_at,
+            n_digits,
+            keys_each: 1,
+            lease_at: None,
+            stamp_at,
+            order,
+            response_bytes_min,
+            streamed: false,
+        }
     }
 
     /// The same with ids of leases that differ.
@@ -187,6 +207,11 @@ impl Requests {
         self.response_bytes_min
     }
 
+    /// Leaves out the next `n` requests.
+    pub(crate) fn skip(&mut self, n: u64) {
+        self.order.skip(n);
+    }
+
     /// The next message, to be copied before the next call. `now` goes into its stamp.
     pub(crate) fn next(&mut self, now: Instant) -> &[u8] {
         let number = self.order.next();
@@ -198,19 +223,21 @@ impl Requests {
         if let Some(at) = self.lease_at {
             self.message[at..at + LEASE_ID_BYTES].copy_from_slice(&varint(lease_id(number)));
         }
-        let mut number = number;
-        let mut digits = [b'0'; KEY_DIGITS];
-        for digit in digits[..self.n_digits].iter_mut().rev() {
-            *digit = b'0' + (number % 10) as u8;
-            number /= 10;
-        }
         if let Some(at) = self.stamp_at {
             self.message[at..at + STAMP_BYTES].copy_from_slice(&stamp::write(now));
         }
-        for at in &self.digits_at {
-            self.message[*at..*at + self.n_digits].copy_from_slice(&digits[..self.n_digits]);
+        let first = number * self.keys_each;
+        for (nth, at) in (0..).zip(&self.digits_at) {
+            write_digits(&mut self.message[*at..*at + self.n_digits], first + nth.min(self.keys_each - 1));
         }
         &self.message
+    }
+}
+
+fn write_digits(digits: &mut [u8], mut number: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
