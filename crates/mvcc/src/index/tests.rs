@@ -312,7 +312,7 @@ fn what_has_not_changed_is_not_looked_at() {
         let mut measuring = Measuring::new(end_of(at), limit);
         measuring.seen_max = usize::MAX;
         assert_eq!(tree.measure(bounds, &mut measuring), None);
-        measuring.n_seen()
+        measuring.n_seen
     };
     let (everything, from) = ((Bound::Unbounded, Bound::Unbounded), nth_key(111));
     let most = (Bound::Excluded(&from[..]), Bound::Unbounded);

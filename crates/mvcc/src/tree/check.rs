@@ -1,7 +1,8 @@
 //! What always holds of a tree, for tests.
 
+use super::keys::Key;
 use super::sums::Live;
-use super::{Child, Key, Node, Tree};
+use super::{Child, Node, Tree};
 
 impl Tree {
     /// Panics if something does not hold that always does.

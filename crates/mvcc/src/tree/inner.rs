@@ -2,9 +2,9 @@
 
 use std::ops::Bound;
 
-use super::keys::Keys;
+use super::Child;
+use super::keys::{Bounds, Key, Keys};
 use super::sums::Sums;
-use super::{Bounds, Child, Key};
 use crate::key_index::Stamp;
 
 #[derive(Debug)]

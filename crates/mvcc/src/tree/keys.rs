@@ -1,9 +1,19 @@
 //! The keys of one node.
 
 use std::cmp::Ordering;
-use std::ops::{Index, Range};
+use std::ops::{Bound, Index, Range};
 
-use super::{Key, NODE_LEN_MAX};
+use smallvec::SmallVec;
+
+/// Bounds of a scan.
+pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
+/// A key as the index holds it. Keys up to 24 bytes lie in the node itself: they need no allocation, and
+/// comparing them no way to another place in memory, which is what a search mostly waits for.
+pub(crate) type Key = SmallVec<[u8; 24]>;
+
+/// Keys of a leaf, and children of an inner node.
+pub(super) const NODE_LEN_MAX: usize = 32;
 
 /// Entries that memory is taken for and given back for at once. Vectors that double would be two thirds full.
 pub(super) const STEP: usize = 8;
@@ -58,8 +68,8 @@ impl Keys {
         }
         // What begins with other bytes is found to be another key in the end.
         let alike = self.alike(key);
-        let n = alike.start + self.keys[alike].partition_point(|it| it[..] < *key);
-        (self.keys.get(n)?[..] == *key).then_some(n)
+        let n = self.keys[alike.clone()].binary_search_by(|it| it[..].cmp(key)).ok()?;
+        Some(alike.start + n)
     }
 
     /// The number of keys below `key`.

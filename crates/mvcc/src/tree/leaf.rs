@@ -4,9 +4,8 @@ use std::ops::{Bound, Range};
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::keys::{Keys, STEP};
+use super::keys::{Bounds, Key, Keys, STEP};
 use super::sums::{Live, Sums};
-use super::{Bounds, Key};
 use crate::key_index::{KeyIndex, Stamp};
 
 #[derive(Debug, Default)]
@@ -24,8 +23,10 @@ impl Leaf {
 
     /// The state of one key.
     pub(super) fn state(&self, key: &[u8]) -> Option<MappedMutexGuard<'_, KeyIndex>> {
+        // First the lock: keys and states are loaded at the same time then, and mostly from far away.
+        let states = self.states();
         let n = self.keys.find(key)?;
-        Some(MutexGuard::map(self.states(), |states| &mut states[n]))
+        Some(MutexGuard::map(states, |states| &mut states[n]))
     }
 
     /// Where the keys within `bounds` are.

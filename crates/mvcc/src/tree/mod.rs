@@ -21,6 +21,7 @@
 //!   again, and nodes that are half empty cost little (Johnson and Shasha, B-trees with inserts and deletes:
 //!   why free-at-empty is better than merge-at-half, 1993).
 
+mod extent;
 mod inner;
 mod keys;
 mod leaf;
@@ -31,28 +32,20 @@ mod sums;
 mod check;
 
 use std::iter::{self, Peekable};
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 
 use parking_lot::MappedMutexGuard;
 use smallvec::SmallVec;
 
 use self::inner::Inner;
+use self::keys::NODE_LEN_MAX;
 use self::leaf::Leaf;
 use self::sums::{Live, Sums};
 use crate::key_index::{KeyIndex, Stamp};
 
-pub use self::measure::Extent;
-pub(crate) use self::measure::Measuring;
-
-/// Bounds of a scan.
-pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
-
-/// A key as the index holds it. Keys up to 24 bytes lie in the node itself: they need no allocation, and
-/// comparing them no way to another place in memory, which is what a search mostly waits for.
-pub(crate) type Key = SmallVec<[u8; 24]>;
-
-/// Keys of a leaf, and children of an inner node.
-const NODE_LEN_MAX: usize = 32;
+pub use self::extent::Extent;
+pub(crate) use self::extent::Measuring;
+pub(crate) use self::keys::{Bounds, Key};
 
 #[derive(Debug)]
 pub(crate) struct Tree {
@@ -149,13 +142,6 @@ impl Tree {
     ) {
         // Where it broke is known to `visit`.
         _ = self.root.scan(bounds, backwards, &mut visit);
-    }
-
-    /// Adds to `measuring` the keys within `bounds`. Stops after some time, and then returns the key to begin
-    /// with, inclusive, the next time.
-    pub(crate) fn measure(&self, bounds: Bounds<'_>, measuring: &mut Measuring) -> Option<Key> {
-        measuring.begin();
-        self.root.measure(bounds, measuring).break_value()
     }
 
     /// Adds a key that is not there, with its first stamp.
