@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ferretcd_api_proto::EncodedKeyValue;
 use ferretcd_api_proto::etcdserverpb::{
-    DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, TxnRequest,
+    DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse, RangeRequest, TxnRequest,
 };
 use ferretcd_api_proto::etcdserverpb::{RequestOp, request_op};
 use ferretcd_api_proto::mvccpb::KeyValue;
@@ -12,7 +12,8 @@ use ferretcd_lease::Leases;
 use ferretcd_mvcc::{RangeOptions, ReadError, Row, WriteTxn};
 
 use crate::ApplyError;
-use crate::range::Source;
+use crate::answer::ListReader;
+use crate::source::Source;
 
 /// The estimated bytes that a put adds to the state file beside its key and value.
 const PUT_OVERHEAD: u64 = 256;
@@ -71,14 +72,17 @@ pub(crate) fn put(txn: &mut WriteTxn<'_>, put: &PutRequest) -> Result<PutRespons
 pub(crate) fn delete_range(
     txn: &mut WriteTxn<'_>,
     request: &DeleteRangeRequest,
+    lists: &mut ListReader,
 ) -> Result<DeleteRangeResponse, ApplyError> {
-    let keys = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
     let prev_kvs = if request.prev_kv {
-        let rows = txn.range(&keys, &RangeOptions::default())?.rows;
-        rows.into_iter().map(|row| EncodedKeyValue::from_encoded(row.encoded)).collect()
+        let (key, range_end) = (request.key.clone(), request.range_end.clone());
+        let before = RangeRequest { key, range_end, ..RangeRequest::default() };
+        lists.read(&txn.snapshot(), &before)?.kvs
     } else {
+        lists.skip();
         Vec::new()
     };
+    let keys = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
     let deleted = txn.delete_range(&keys) as i64;
     Ok(DeleteRangeResponse { header: None, deleted, prev_kvs })
 }
@@ -86,5 +90,5 @@ pub(crate) fn delete_range(
 /// The key's state now, if it exists.
 fn current(source: &impl Source, key: &Bytes, keys_only: bool) -> Result<Option<Row>, ReadError> {
     let options = RangeOptions { keys_only, skip_count: true, ..RangeOptions::default() };
-    Ok(source.range(&KeyRange::Key(key.clone()), &options)?.rows.pop())
+    Ok(source.snapshot().range(&KeyRange::Key(key.clone()), &options)?.rows.pop())
 }

@@ -14,6 +14,7 @@
 //! position.
 
 mod alarm;
+mod answer;
 mod applied;
 mod command;
 mod error;
@@ -22,12 +23,14 @@ mod kv;
 mod leases;
 mod machine;
 mod range;
-mod stream;
+mod source;
+mod top;
 mod txn;
 
 pub mod snapshot;
 
 pub use alarm::Alarm;
+pub use answer::{Answer, DeferredList, Encoded, Lists, OpenLists, StreamedRange, Taken, WHOLE_BYTES_MAX};
 pub use applied::Applied;
 pub use command::{Command, DecodeError, Kind, Request};
 pub use error::{ApplyError, Fault, OpenError};
@@ -35,6 +38,5 @@ pub use hash::backend_hash;
 pub use kv::{put_cost, txn_cost};
 pub use leases::GRANT_COST;
 pub use machine::{Config, MemberChange, Outcome, Response, StateMachine};
-pub use range::range;
-pub use stream::{End, Piece, RangeCursor};
+pub use range::{ListedRows, OpenRange, held_bytes, is_walk, range};
 pub use txn::{is_read_only, read_txn};

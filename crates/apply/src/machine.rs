@@ -13,6 +13,7 @@ use ferretcd_membership::{Change, ChangeError, Membership};
 use ferretcd_mvcc::{Committed, Counts, Scrub, Store, WriteTxn};
 
 use crate::alarm::Alarms;
+use crate::answer::{Answer, ListReader};
 use crate::{Alarm, Applied, ApplyError, Command, Fault, Kind, OpenError, Request, kv, leases, txn};
 
 const STORAGE_VERSION_ROW: &[u8] = b"storageVersion";
@@ -60,9 +61,9 @@ pub enum Response {
     /// To [`Request::Put`].
     Put(PutResponse),
     /// To [`Request::DeleteRange`].
-    DeleteRange(DeleteRangeResponse),
+    DeleteRange(Answer<DeleteRangeResponse>),
     /// To [`Request::Txn`].
-    Txn(TxnResponse),
+    Txn(Answer<TxnResponse>),
     /// To [`Request::Compaction`]: accepted; the removal itself is done by [`StateMachine::scrub`].
     Compaction {
         /// The revision compacted to.
@@ -233,7 +234,9 @@ impl StateMachine {
                 })
                 .map(Response::Put),
             Request::DeleteRange(delete) => {
-                self.write(batch, |txn, _| kv::delete_range(txn, delete)).map(Response::DeleteRange)
+                let mut lists = ListReader::new();
+                let message = self.write(batch, |txn, _| kv::delete_range(txn, delete, &mut lists))?;
+                Ok(Response::DeleteRange(Answer { message, deferred: lists.deferred }))
             }
             Request::Txn(request) => {
                 let compacted = self.store.compacted();

@@ -1,159 +1,376 @@
-//! Range requests: the rows of the store, filtered, sorted and cut as requested.
+//! Range requests: which rows of the store a response has, and in which order.
+//!
+//! A range is *opened* first. That counts its keys and chooses its rows, with the numbers of the index alone where that
+//! is possible. Then the rows are read, at once or piece by piece.
 
-use std::cmp::Reverse;
+use std::ops::ControlFlow;
+use std::{cmp::Reverse, vec};
 
+use bytes::Bytes;
 use ferretcd_api_proto::EncodedKeyValue;
 use ferretcd_api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_base::KeyRange;
-use ferretcd_mvcc::{RangeOptions, RangeResult, ReadError, ReadView, Row, WriteTxn};
+use ferretcd_mvcc::{
+    Access, Corruption, KeyOrder, KeyState, ReadError, ReadView, RevisionBounds, RowCursor, RowId, Selection,
+    Snapshot, Step,
+};
 use prost::Message;
+use prost::encoding::encoded_len_varint;
 
-/// Something that ranges can be read from.
-pub(crate) trait Source {
-    /// The revision that a read without one of its own is made at.
-    fn revision(&self) -> i64;
-    fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError>;
-}
+use crate::top::Top;
 
-impl Source for ReadView {
-    fn revision(&self) -> i64 {
-        ReadView::revision(self)
-    }
-
-    fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
-        ReadView::range(self, range, options)
-    }
-}
-
-impl Source for WriteTxn<'_> {
-    fn revision(&self) -> i64 {
-        WriteTxn::revision(self)
-    }
-
-    fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
-        WriteTxn::range(self, range, options)
-    }
-}
+/// Bytes of rows that are looked at together.
+pub(crate) const READ_BYTES: usize = 64 << 10;
+/// Bytes that a row which is sorted by a number is reckoned to need until it is read.
+const SORTED_ROW_BYTES: u64 = 40;
 
 /// Executes a Range request on one view. The form of the request has been checked; the caller fills the header
 /// of the response. Every revision of zero or below means the view's.
 pub fn range(view: &ReadView, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
-    execute(view, request)
+    let snapshot = view.snapshot();
+    OpenRange::open(&snapshot, request)?.read_all(&snapshot)
 }
 
-pub(crate) fn execute(source: &impl Source, request: &RangeRequest) -> Result<RangeResponse, ReadError> {
-    let keys = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
-    let at = (request.revision > 0).then_some(request.revision);
-    if request.count_only {
-        let options = RangeOptions { at, count_only: true, ..RangeOptions::default() };
-        let count = source.range(&keys, &options)?.count;
-        return Ok(RangeResponse { count: count as i64, ..RangeResponse::default() });
+/// A range whose rows are known and not read.
+#[derive(Debug)]
+pub struct OpenRange {
+    /// The response without its rows, and without its header.
+    pub response: RangeResponse,
+    /// The rows.
+    pub rows: ListedRows,
+}
+
+impl OpenRange {
+    /// Finds the rows of a response. The form of the request has been checked.
+    ///
+    /// A range in the order of the keys, with values and without bounds of revisions, costs what [`Snapshot::extent`] does.
+    /// Others look at each key, and an order of values reads each row, which may block; see [`is_walk`]. What it holds of
+    /// the rows then is at most [`held_bytes`].
+    pub fn open(snapshot: &Snapshot<'_>, request: &RangeRequest) -> Result<Self, ReadError> {
+        let plan = Plan::new(request);
+        let count = |count: usize| RangeResponse { count: count as i64, ..RangeResponse::default() };
+        if request.count_only {
+            let count = count(snapshot.extent(&plan.keys, plan.selection.at, 1)?.count);
+            return Ok(Self { response: count, rows: ListedRows::default() });
+        }
+        let (rows, n_found, n_keys) = match plan.order {
+            Order::Keys if plan.is_known_by_extent() => plan.by_extent(snapshot)?,
+            Order::Keys => plan.by_key(snapshot)?,
+            Order::Numbers { target, descending: false } => plan.by_number(snapshot, |key| target.of(key))?,
+            // `!` turns the order of numbers around; keys of equal numbers stay in theirs.
+            Order::Numbers { target, descending: true } => plan.by_number(snapshot, |key| !target.of(key))?,
+            Order::Values { descending: false } => plan.by_value(snapshot, |value| value)?,
+            Order::Values { descending: true } => plan.by_value(snapshot, Reverse)?,
+        };
+        let more = plan.limit.is_some_and(|limit| n_found > limit);
+        Ok(Self { response: RangeResponse { more, ..count(n_keys) }, rows })
     }
+
+    /// Reads the rows into the response, with the snapshot that it was opened with. Blocks while rows are read that are not
+    /// in memory.
+    pub fn read_all(self, snapshot: &Snapshot<'_>) -> Result<RangeResponse, ReadError> {
+        Ok(RangeResponse { kvs: self.rows.read_all(snapshot)?, ..self.response })
+    }
+}
+
+/// Whether the opening of a range looks at each of its keys.
+pub fn is_walk(request: &RangeRequest) -> bool {
     let plan = Plan::new(request);
-    let options =
-        RangeOptions { at, limit: plan.fetch, keys_only: plan.from_index, ..RangeOptions::default() };
-    let RangeResult { mut rows, count } = source.range(&keys, &options)?;
-    filter(request, &mut rows);
-    sort(&plan, &mut rows)?;
-    let limit = limit(request);
-    let more = limit != 0 && rows.len() > limit;
-    if more {
-        rows.truncate(limit);
-    }
-    let strip_values = request.keys_only && !plan.from_index;
-    let kvs =
-        rows.into_iter()
-            .map(|row| {
-                if strip_values {
-                    without_value(&row)
-                } else {
-                    Ok(EncodedKeyValue::from_encoded(row.encoded))
-                }
-            })
-            .collect::<Result<_, _>>()?;
-    Ok(RangeResponse { header: None, kvs, more, count: count as i64 })
+    let is_old = plan.selection.at.is_some();
+    is_old || !request.count_only && !(plan.order == Order::Keys && plan.is_known_by_extent())
 }
 
-/// How a request is executed: how much is fetched and what is done with it.
-struct Plan {
-    /// Keys to fetch; zero for all.
-    fetch: usize,
-    /// Whether the values are not needed at all.
-    from_index: bool,
-    order: SortOrder,
-    target: SortTarget,
+/// Bytes that an [`OpenRange`] has to hold of its rows, at most and estimated: none in the order of the keys, a number for
+/// each row that is sorted by one, and the rows themselves in an order of values.
+pub fn held_bytes(snapshot: &Snapshot<'_>, request: &RangeRequest) -> Result<u64, ReadError> {
+    let plan = Plan::new(request);
+    if request.count_only || plan.order == Order::Keys {
+        return Ok(0);
+    }
+    let extent = snapshot.extent(&plan.keys, plan.selection.at, 0)?;
+    let n_kept =
+        plan.limit.map_or(extent.count, |limit| Top::<(), ()>::n_kept(limit).min(extent.count)) as u64;
+    let row_bytes = match plan.order {
+        Order::Numbers { .. } if plan.values => 0,
+        _ => extent.bytes / (extent.count.max(1) as u64),
+    };
+    Ok(n_kept * (SORTED_ROW_BYTES + row_bytes))
 }
+
+/// How a request is executed.
+struct Plan {
+    keys: KeyRange,
+    selection: Selection,
+    order: Order,
+    limit: Option<usize>,
+    /// Keys that are looked at, at most.
+    candidates: Option<usize>,
+    values: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// That of the selection.
+    Keys,
+    Numbers {
+        target: Number,
+        descending: bool,
+    },
+    Values {
+        descending: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    Version,
+    Create,
+    Mod,
+}
+
+impl Number {
+    fn of(self, key: &KeyState<'_>) -> i64 {
+        match self {
+            Self::Version => key.version,
+            Self::Create => key.create_revision,
+            Self::Mod => key.mod_revision,
+        }
+    }
+}
+
+/// The rows, how many keys are in the order before the limit cuts it, and how many keys the range has.
+type Found = (ListedRows, usize, usize);
 
 impl Plan {
     fn new(request: &RangeRequest) -> Self {
         // Requests with numbers that are no enum value have been rejected before.
         let target = SortTarget::try_from(request.sort_target).unwrap_or(SortTarget::Key);
         let requested = SortOrder::try_from(request.sort_order).unwrap_or(SortOrder::None);
-        let is_key_order = target == SortTarget::Key && requested != SortOrder::Descend;
-        let is_filtered = request.min_mod_revision != 0
-            || request.max_mod_revision != 0
-            || request.min_create_revision != 0
-            || request.max_create_revision != 0;
-        // etcd cuts before it sorts when a sort target comes without an order, so only an explicit order
-        // (or a filter) needs everything. One more than the limit shows that there is more.
-        let needs_all = is_filtered || (requested != SortOrder::None && !is_key_order);
-        let limit = limit(request);
-        let fetch = if needs_all || limit == 0 { 0 } else { limit.saturating_add(1) };
-        let order = match requested {
-            SortOrder::None if target != SortTarget::Key => SortOrder::Ascend,
-            other => other,
+        let descending = requested == SortOrder::Descend;
+        let order = match target {
+            SortTarget::Key => Order::Keys,
+            SortTarget::Version => Order::Numbers { target: Number::Version, descending },
+            SortTarget::Create => Order::Numbers { target: Number::Create, descending },
+            SortTarget::Mod => Order::Numbers { target: Number::Mod, descending },
+            SortTarget::Value => Order::Values { descending },
         };
-        Self { fetch, from_index: request.keys_only && target != SortTarget::Value, order, target }
-    }
-}
-
-/// The limit as a count; zero for none.
-fn limit(request: &RangeRequest) -> usize {
-    usize::try_from(request.limit).unwrap_or(0)
-}
-
-fn filter(request: &RangeRequest, rows: &mut Vec<Row>) {
-    let within = |value: i64, min: i64, max: i64| (min == 0 || value >= min) && (max == 0 || value <= max);
-    let RangeRequest { min_mod_revision, max_mod_revision, min_create_revision, max_create_revision, .. } =
-        *request;
-    rows.retain(|row| {
-        within(row.mod_revision, min_mod_revision, max_mod_revision)
-            && within(row.create_revision, min_create_revision, max_create_revision)
-    });
-}
-
-fn sort(plan: &Plan, rows: &mut [Row]) -> Result<(), ReadError> {
-    match (plan.target, plan.order) {
-        (_, SortOrder::None) | (SortTarget::Key, SortOrder::Ascend) => {}
-        (SortTarget::Key, SortOrder::Descend) => rows.reverse(),
-        (SortTarget::Version, order) => sort_by(rows, order, |row| row.version),
-        (SortTarget::Create, order) => sort_by(rows, order, |row| row.create_revision),
-        (SortTarget::Mod, order) => sort_by(rows, order, |row| row.mod_revision),
-        (SortTarget::Value, order) => {
-            let keyed = rows.iter().map(|row| Ok((row.key_value()?.value, row.clone())));
-            let mut keyed = keyed.collect::<Result<Vec<_>, ReadError>>()?;
-            match order {
-                SortOrder::Descend => keyed.sort_by(|a, b| b.0.cmp(&a.0)),
-                _ => keyed.sort_by(|a, b| a.0.cmp(&b.0)),
-            }
-            for (slot, (_, row)) in rows.iter_mut().zip(keyed) {
-                *slot = row;
-            }
+        let bounds = RevisionBounds {
+            mod_min: request.min_mod_revision,
+            mod_max: request.max_mod_revision,
+            create_min: request.min_create_revision,
+            create_max: request.max_create_revision,
+        };
+        let key_order = match order {
+            Order::Keys if descending => KeyOrder::Descending,
+            _ => KeyOrder::Ascending,
+        };
+        let at = (request.revision > 0).then_some(request.revision);
+        let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
+        // etcd cuts before it sorts when a sort target comes without an order; one more than the limit shows that there
+        // is more.
+        let is_cut_first = requested == SortOrder::None && bounds.is_unbounded();
+        let candidates = limit.filter(|_| is_cut_first).map(|limit| limit.saturating_add(1));
+        Self {
+            keys: KeyRange::from_wire(request.key.clone(), request.range_end.clone()),
+            selection: Selection { at, order: key_order, bounds },
+            order,
+            limit,
+            candidates,
+            values: !request.keys_only,
         }
     }
-    Ok(())
-}
 
-fn sort_by(rows: &mut [Row], order: SortOrder, key: impl Fn(&Row) -> i64) {
-    match order {
-        SortOrder::Descend => rows.sort_by_key(|row| Reverse(key(row))),
-        _ => rows.sort_by_key(key),
+    /// Whether the sums of the index say all about a range in the order of the keys.
+    fn is_known_by_extent(&self) -> bool {
+        self.values && self.selection.bounds.is_unbounded()
+    }
+
+    fn by_extent(&self, snapshot: &Snapshot<'_>) -> Result<Found, ReadError> {
+        let extent = |limit| snapshot.extent(&self.keys, self.selection.at, limit);
+        let all = extent(0)?;
+        let n_rows = self.limit.map_or(all.count, |limit| limit.min(all.count));
+        let bytes = match (all.count - n_rows, self.selection.order) {
+            (0, _) => all.bytes,
+            (_, KeyOrder::Ascending) => extent(n_rows)?.bytes,
+            (n_before, KeyOrder::Descending) => all.bytes - extent(n_before)?.bytes,
+        };
+        Ok((self.list(snapshot, n_rows, bytes)?, all.count, all.count))
+    }
+
+    fn by_key(&self, snapshot: &Snapshot<'_>) -> Result<Found, ReadError> {
+        let (mut n_found, mut n_rows, mut bytes) = (0, 0, 0);
+        snapshot.walk(&self.keys, &self.selection, |key| {
+            n_found += 1;
+            if self.limit.is_some_and(|limit| n_found > limit) {
+                return ControlFlow::Break(());
+            }
+            n_rows += 1;
+            bytes += listed_len(if self.values { key.row.row_bytes() } else { key.encoded_len() });
+            ControlFlow::Continue(())
+        })?;
+        Ok((self.list(snapshot, n_rows, bytes)?, n_found, self.n_keys(snapshot)?))
+    }
+
+    fn by_number(
+        &self,
+        snapshot: &Snapshot<'_>,
+        number: impl Fn(&KeyState<'_>) -> i64,
+    ) -> Result<Found, ReadError> {
+        let (mut ids, mut rows) = (Top::new(self.limit), Top::new(self.limit));
+        let mut n_found = 0;
+        snapshot.walk(&self.keys, &self.selection, |key| {
+            n_found += 1;
+            match self.values {
+                true => ids.add(number(key), || key.row),
+                false => rows.add(number(key), || key.encode()),
+            }
+            match self.candidates.is_some_and(|candidates| n_found == candidates) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })?;
+        let rows = match self.values {
+            true => ListedRows::of_ids(snapshot, ids.into_sorted(), self.selection.at)?,
+            false => ListedRows::held(rows.into_sorted()),
+        };
+        Ok((rows, n_found, self.n_keys(snapshot)?))
+    }
+
+    fn by_value<K: Ord>(
+        &self,
+        snapshot: &Snapshot<'_>,
+        order: impl Fn(Bytes) -> K,
+    ) -> Result<Found, ReadError> {
+        let mut cursor = snapshot.cursor(&self.keys, &self.selection, true)?;
+        let (mut top, mut n_found, mut rows) = (Top::new(self.limit), 0, Vec::new());
+        loop {
+            let n_left = self.candidates.map_or(usize::MAX, |candidates| candidates - n_found);
+            let step = snapshot.read(&mut cursor, READ_BYTES, n_left, Access::Backend, &mut rows)?;
+            for row in rows.drain(..) {
+                n_found += 1;
+                top.add(order(decode(&row, snapshot)?.value), || row);
+            }
+            if step == Step::End || self.candidates == Some(n_found) {
+                break;
+            }
+        }
+        let rows = top.into_sorted();
+        let rows = match self.values {
+            true => rows,
+            false => rows.iter().map(|row| without_value(row, snapshot)).collect::<Result<_, _>>()?,
+        };
+        Ok((ListedRows::held(rows), n_found, self.n_keys(snapshot)?))
+    }
+
+    fn list(&self, snapshot: &Snapshot<'_>, n_rows: usize, bytes: u64) -> Result<ListedRows, ReadError> {
+        let cursor = snapshot.cursor(&self.keys, &self.selection, self.values)?;
+        Ok(ListedRows { source: Source::Store(cursor), n_rows, bytes })
+    }
+
+    fn n_keys(&self, snapshot: &Snapshot<'_>) -> Result<usize, ReadError> {
+        Ok(snapshot.extent(&self.keys, self.selection.at, 1)?.count)
     }
 }
 
-fn without_value(row: &Row) -> Result<EncodedKeyValue, ReadError> {
-    let stripped = KeyValue { value: Default::default(), ..row.key_value()? };
-    Ok(EncodedKeyValue::from_encoded(stripped.encode_to_vec().into()))
+/// The rows of a list that are still to be read, in their order.
+#[derive(Debug, Default)]
+pub struct ListedRows {
+    source: Source,
+    n_rows: usize,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Of the same state that they were counted in, so there are as many.
+    Store(RowCursor),
+    Held(vec::IntoIter<Bytes>),
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Held(Vec::new().into_iter())
+    }
+}
+
+impl ListedRows {
+    fn of_ids(snapshot: &Snapshot<'_>, ids: Vec<RowId>, at: Option<i64>) -> Result<Self, ReadError> {
+        let bytes = ids.iter().map(|id| listed_len(id.row_bytes())).sum();
+        let n_rows = ids.len();
+        Ok(Self { source: Source::Store(snapshot.cursor_of(ids, at)?), n_rows, bytes })
+    }
+
+    pub(crate) fn held(rows: Vec<Bytes>) -> Self {
+        let bytes = rows.iter().map(|row| listed_len(row.len())).sum();
+        Self { n_rows: rows.len(), bytes, source: Source::Held(rows.into_iter()) }
+    }
+
+    /// How many there are.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// The bytes that they take in a message, each with its tag and length.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Adds the next rows, as [`RowCursor::read`] does: so many that they have `bytes` or a little more.
+    pub fn read(&mut self, bytes: usize, access: Access, rows: &mut Vec<Bytes>) -> Result<Step, ReadError> {
+        self.read_by(bytes, rows, |cursor, n_rows, rows| cursor.read(bytes, n_rows, access, rows))
+    }
+
+    fn read_by(
+        &mut self,
+        bytes: usize,
+        rows: &mut Vec<Bytes>,
+        read: impl FnOnce(&mut RowCursor, usize, &mut Vec<Bytes>) -> Result<Step, ReadError>,
+    ) -> Result<Step, ReadError> {
+        if self.n_rows == 0 {
+            return Ok(Step::End);
+        }
+        let n_before = rows.len();
+        let step = match &mut self.source {
+            Source::Store(cursor) => read(cursor, self.n_rows, rows)?,
+            Source::Held(held) => {
+                let mut bytes_left = bytes;
+                while bytes_left > 0
+                    && let Some(row) = held.next()
+                {
+                    bytes_left = bytes_left.saturating_sub(row.len());
+                    rows.push(row);
+                }
+                Step::More
+            }
+        };
+        self.n_rows -= rows.len() - n_before;
+        self.bytes -= rows[n_before..].iter().map(|row| listed_len(row.len())).sum::<u64>();
+        Ok(if self.n_rows == 0 { Step::End } else { step })
+    }
+
+    fn read_all(mut self, snapshot: &Snapshot<'_>) -> Result<Vec<EncodedKeyValue>, ReadError> {
+        let mut rows = Vec::with_capacity(self.n_rows);
+        let read = |cursor: &mut RowCursor, n_rows, rows: &mut Vec<Bytes>| {
+            snapshot.read(cursor, READ_BYTES, n_rows, Access::Backend, rows)
+        };
+        while self.read_by(READ_BYTES, &mut rows, read)? != Step::End {}
+        Ok(rows.into_iter().map(EncodedKeyValue::from_encoded).collect())
+    }
+}
+
+/// The bytes that a row takes in a list: with a tag of one byte, and its length.
+pub(crate) fn listed_len(row_bytes: usize) -> u64 {
+    (1 + encoded_len_varint(row_bytes as u64) + row_bytes) as u64
+}
+
+pub(crate) fn decode(row: &Bytes, snapshot: &Snapshot<'_>) -> Result<KeyValue, ReadError> {
+    let decoded = EncodedKeyValue::from_encoded(row.clone()).decode();
+    decoded.map_err(|_| Corruption::Range { revision: snapshot.revision() }.into())
+}
+
+fn without_value(row: &Bytes, snapshot: &Snapshot<'_>) -> Result<Bytes, ReadError> {
+    let stripped = KeyValue { value: Bytes::new(), ..decode(row, snapshot)? };
+    Ok(stripped.encode_to_vec().into())
 }

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -17,11 +18,12 @@ use ferretcd_api_proto::etcdserverpb::{
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_base::KeyRange;
 use ferretcd_lease::Leases;
-use ferretcd_mvcc::{RangeOptions, RangeResult, ReadError, ReadView, WriteTxn};
+use ferretcd_mvcc::{Access, KeyState, ReadError, ReadView, Selection, Snapshot, WriteTxn};
 
-use crate::ApplyError;
-use crate::range::Source;
-use crate::{kv, range::execute};
+use crate::answer::{Answer, ListReader};
+use crate::range::{READ_BYTES, decode};
+use crate::source::Source;
+use crate::{ApplyError, kv};
 
 /// Whether a transaction can be executed without the log: each operation of both branches is a range. A
 /// nested transaction makes it a writing one, whatever it holds.
@@ -32,21 +34,27 @@ pub fn is_read_only(txn: &TxnRequest) -> bool {
 
 /// Executes a transaction that [is read-only](is_read_only) on one view, and returns the number of ranges that it read.
 /// The caller fills the header.
-pub fn read_txn(view: &ReadView, compacted: i64, txn: &TxnRequest) -> Result<(TxnResponse, u64), ApplyError> {
+pub fn read_txn(
+    view: &ReadView,
+    compacted: i64,
+    txn: &TxnRequest,
+) -> Result<(Answer<TxnResponse>, u64), ApplyError> {
     let source = Counting { view, n_ranges: Cell::default() };
     let succeeded = holds(&source, &txn.compare)?;
     let ranges = || branch(txn, succeeded).iter().filter_map(as_range);
     for range in ranges() {
         check_range(range, view.revision(), compacted)?;
     }
+    let mut lists = ListReader::new();
     let responses = ranges()
         .map(|range| {
-            let mut response = execute(&source, range)?;
-            response.header = header(view.revision());
+            let response = lists.read(&source.snapshot(), range)?;
+            let response = RangeResponse { header: header(view.revision()), ..response };
             Ok(ResponseOp { response: Some(Response::ResponseRange(response)) })
         })
         .collect::<Result<_, ApplyError>>()?;
-    Ok((TxnResponse { header: None, succeeded, responses }, source.n_ranges.get()))
+    let message = TxnResponse { header: None, succeeded, responses };
+    Ok((Answer { message, deferred: lists.deferred }, source.n_ranges.get()))
 }
 
 /// A view that counts the ranges read.
@@ -56,13 +64,9 @@ struct Counting<'a> {
 }
 
 impl Source for Counting<'_> {
-    fn revision(&self) -> i64 {
-        self.view.revision()
-    }
-
-    fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
+    fn snapshot(&self) -> Snapshot<'_> {
         self.n_ranges.set(self.n_ranges.get() + 1);
-        self.view.range(range, options)
+        self.view.snapshot()
     }
 }
 
@@ -79,9 +83,9 @@ pub(crate) fn execute_txn(
     request: &TxnRequest,
     leases: &Leases,
     compacted: i64,
-) -> Result<TxnResponse, ApplyError> {
+) -> Result<Answer<TxnResponse>, ApplyError> {
     let path = choose(txn, request)?;
-    check(txn, &path, leases, compacted)?;
+    check(txn, txn.revision(), &path, leases, compacted)?;
     txn.reads_first();
     run(txn, &path)
 }
@@ -133,10 +137,16 @@ fn choose<'a>(source: &impl Source, txn: &'a TxnRequest) -> Result<Path<'a>, App
     }
 }
 
-fn check(source: &impl Source, path: &Path<'_>, leases: &Leases, compacted: i64) -> Result<(), ApplyError> {
+fn check(
+    source: &impl Source,
+    current: i64,
+    path: &Path<'_>,
+    leases: &Leases,
+    compacted: i64,
+) -> Result<(), ApplyError> {
     for step in &path.steps {
         match step {
-            Step::Range(range) => check_range(range, source.revision(), compacted)?,
+            Step::Range(range) => check_range(range, current, compacted)?,
             Step::Put(put) => kv::check_put(source, leases, put)?,
             Step::Delete(_) | Step::Begin { .. } | Step::End => {}
         }
@@ -156,13 +166,14 @@ fn check_range(range: &RangeRequest, current: i64, compacted: i64) -> Result<(),
     Ok(())
 }
 
-fn run(txn: &mut WriteTxn<'_>, path: &Path<'_>) -> Result<TxnResponse, ApplyError> {
+fn run(txn: &mut WriteTxn<'_>, path: &Path<'_>) -> Result<Answer<TxnResponse>, ApplyError> {
+    let mut lists = ListReader::new();
     let mut current = TxnResponse { succeeded: path.succeeded, ..TxnResponse::default() };
     let mut around = Vec::new();
     for step in &path.steps {
         let response = match step {
             Step::Range(range) => {
-                let response = execute(txn, range)?;
+                let response = lists.read(&txn.snapshot(), range)?;
                 Response::ResponseRange(RangeResponse { header: header(txn.revision()), ..response })
             }
             Step::Put(put) => {
@@ -170,7 +181,7 @@ fn run(txn: &mut WriteTxn<'_>, path: &Path<'_>) -> Result<TxnResponse, ApplyErro
                 Response::ResponsePut(PutResponse { header: header(txn.revision()), ..response })
             }
             Step::Delete(delete) => {
-                let response = kv::delete_range(txn, delete)?;
+                let response = kv::delete_range(txn, delete, &mut lists)?;
                 Response::ResponseDeleteRange(DeleteRangeResponse {
                     header: header(txn.revision()),
                     ..response
@@ -189,7 +200,7 @@ fn run(txn: &mut WriteTxn<'_>, path: &Path<'_>) -> Result<TxnResponse, ApplyErro
         };
         current.responses.push(ResponseOp { response: Some(response) });
     }
-    Ok(current)
+    Ok(Answer { message: current, deferred: lists.deferred })
 }
 
 fn branch(txn: &TxnRequest, succeeded: bool) -> &[RequestOp] {
@@ -214,20 +225,51 @@ fn holds(source: &impl Source, compares: &[Compare]) -> Result<bool, ApplyError>
 fn compare_holds(source: &impl Source, compare: &Compare) -> Result<bool, ApplyError> {
     let keys = KeyRange::from_wire(compare.key.clone(), compare.range_end.clone());
     let target = CompareTarget::try_from(compare.target).ok();
-    let needs_row = matches!(target, Some(CompareTarget::Value | CompareTarget::Lease));
-    let options = RangeOptions { keys_only: !needs_row, skip_count: true, ..RangeOptions::default() };
-    let rows = source.range(&keys, &options)?.rows;
-    if rows.is_empty() {
+    let snapshot = source.snapshot();
+    let (mut is_empty, mut holds) = (true, true);
+    let mut add = |stored: &KeyValue| {
+        is_empty = false;
+        holds &= relation_holds(compare, order(compare, target, stored));
+        holds
+    };
+    if let Some(CompareTarget::Value | CompareTarget::Lease) = target {
+        add_rows(&snapshot, &keys, add)?;
+    } else {
+        snapshot.walk(&keys, &Selection::default(), |key| {
+            let &KeyState { create_revision, mod_revision, version, .. } = key;
+            match add(&KeyValue { create_revision, mod_revision, version, ..KeyValue::default() }) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+    }
+    if is_empty {
         // A missing key has zeros, but no value: not even an unequal one.
         let is_value = target == Some(CompareTarget::Value);
         return Ok(!is_value && relation_holds(compare, order(compare, target, &KeyValue::default())));
     }
-    for row in &rows {
-        if !relation_holds(compare, order(compare, target, &row.key_value()?)) {
-            return Ok(false);
+    Ok(holds)
+}
+
+/// Shows the rows of a range, until it is enough.
+fn add_rows(
+    snapshot: &Snapshot<'_>,
+    keys: &KeyRange,
+    mut add: impl FnMut(&KeyValue) -> bool,
+) -> Result<(), ReadError> {
+    let mut cursor = snapshot.cursor(keys, &Selection::default(), true)?;
+    let mut rows = Vec::new();
+    loop {
+        let step = snapshot.read(&mut cursor, READ_BYTES, usize::MAX, Access::Backend, &mut rows)?;
+        for row in rows.drain(..) {
+            if !add(&decode(&row, snapshot)?) {
+                return Ok(());
+            }
+        }
+        if step == ferretcd_mvcc::Step::End {
+            return Ok(());
         }
     }
-    Ok(true)
 }
 
 /// How the stored key relates to what the condition names. What it does not name counts as zero or empty,
@@ -323,7 +365,7 @@ mod tests {
         let behind = (1..TXN_DEPTH_MAX).map(|n| format!("k{n}b"));
         let expected: Vec<Bytes> = before.chain(["k".into()]).chain(behind).map(Bytes::from).collect();
         assert_eq!(keys, expected);
-        assert!(response.encode_to_vec().len() > keys.len());
+        assert!(response.message.encode_to_vec().len() > keys.len());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::listeners::{Addresses, ListenError, Listeners};
 use crate::peers::transport_config;
 use crate::server::{Parts, Server};
-use crate::{StartError, settings};
+use crate::{StartError, memory, settings};
 
 /// A change of the services, made when they exist.
 type Mount = Box<dyn FnOnce(Services) -> Services + Send>;
@@ -123,6 +123,7 @@ impl Prepared {
         if config.advertise.client.is_empty() {
             config.advertise.client = listeners.client_urls().map_err(ListenError::Address)?;
         }
+        config.limits.response_memory_bytes.get_or_insert_with(memory::for_responses);
         let network = transport_config(&config, certificates.dial);
         let mut engine_config = settings::engine(&config);
         if !has_log {

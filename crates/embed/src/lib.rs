@@ -41,6 +41,7 @@ mod bootstrap;
 mod certificates;
 mod config;
 mod listeners;
+mod memory;
 mod peers;
 mod settings;
 

@@ -17,6 +17,7 @@ impl Config {
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
+    let defaults = ferretcd_engine::Config::new(&config.name, &config.data_dir, "", unix_ms());
     // Only the sizes of the caches are those of the engine's own defaults.
     ferretcd_engine::Config {
         wal_dir: config.wal_dir.clone(),
@@ -36,6 +37,7 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
         quota_bytes: config.storage.quota_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         backend_interval: config.storage.batch_interval,
         backend_batch: config.storage.batch_limit,
+        response_budget_bytes: config.limits.response_memory_bytes.unwrap_or(defaults.response_budget_bytes),
         compaction_batch: config.compaction.batch_limit,
         compaction_sleep: config.compaction.sleep_interval,
         lease_checkpoint: config.lease_checkpoint,
@@ -50,7 +52,7 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
         refetch_corrupt: config.refetch_corrupt_data,
         slow_apply: config.warnings.apply,
         unsafe_no_fsync: config.storage.unsafe_no_fsync,
-        ..ferretcd_engine::Config::new(&config.name, &config.data_dir, "", unix_ms())
+        ..defaults
     }
 }
 

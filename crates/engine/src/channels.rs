@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::apply::inbox::Inbox;
+use crate::budget::ResponseBudget;
 use crate::flusher::Flusher;
 use crate::lease::lessor::Lessor;
 use crate::maintenance::quota_exceeded::QuotaExceeded;
@@ -34,6 +35,8 @@ pub(crate) struct Channels {
     pub(crate) lessor: Arc<Lessor>,
     /// Outcomes for futures on the runtime.
     pub(crate) dispatcher: Dispatcher,
+    /// The memory for long responses.
+    pub(crate) budget: ResponseBudget,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<Metrics>,
 }

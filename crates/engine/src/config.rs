@@ -52,6 +52,8 @@ pub struct Config {
     pub backend_cache_bytes: usize,
     /// Bytes of rows that are kept in memory above the state file.
     pub row_cache_bytes: usize,
+    /// Bytes of memory for responses that are long, or that are put together before they can be sent.
+    pub response_budget_bytes: u64,
     /// Rows that one step of a compaction looks at.
     pub compaction_batch: usize,
     /// Pause between two steps of a compaction.
@@ -136,6 +138,7 @@ impl Config {
             backend_batch: 10_000,
             backend_cache_bytes: 32 << 20,
             row_cache_bytes: 64 << 20,
+            response_budget_bytes: 256 << 20,
             compaction_batch: 1_000,
             compaction_sleep: Duration::from_millis(10),
             lease_checkpoint: true,

@@ -8,20 +8,18 @@ use ferretcd_api_proto::etcdserverpb::{
     RangeRequest, RangeResponse, TxnRequest, TxnResponse, request_op,
 };
 use ferretcd_apply::ApplyError;
-use ferretcd_mvcc::{Counts, ReadError, Reader};
+use ferretcd_mvcc::{Counts, ReadView, Reader};
 
+use crate::long_response::{KvResponse, RangeStream, Repeatable};
 use crate::metrics::Metrics;
 use crate::metrics::durations::{RequestKind, RequestTimer};
 use crate::parts::Parts;
 use crate::proposer::Proposer;
-use crate::range_stream::{RangeStream, Source};
+use crate::ranges::Ranges;
 use crate::read_index::ReadIndex;
 use crate::replies::blocking;
 use crate::{Caller, MemberInfo, RequestError};
 
-/// Ranges of a store of at most so many keys are read on the caller's thread, as are single keys; others go to
-/// a thread that may block. A limit does not help: sorting and counting look at everything.
-const INLINE_KEYS_MAX: usize = 512;
 /// How often a read at the newest revision starts over because a compaction overtook it.
 const OVERTAKEN_MAX: usize = 16;
 
@@ -31,6 +29,7 @@ pub struct Kv {
     proposer: Proposer,
     read_index: ReadIndex,
     reader: Reader,
+    ranges: Ranges,
     metrics: Arc<Metrics>,
     member: MemberInfo,
 }
@@ -40,6 +39,7 @@ impl Kv {
         Self {
             proposer: parts.proposer.clone(),
             read_index: parts.read_index.clone(),
+            ranges: Ranges::new(parts, reader.clone()),
             reader,
             metrics: Arc::clone(&parts.channels.metrics),
             member: parts.member.clone(),
@@ -57,15 +57,35 @@ impl Kv {
         caller: &Caller,
         request: DeleteRangeRequest,
     ) -> Result<DeleteRangeResponse, RequestError> {
-        self.proposer.propose(caller, request).await
+        self.delete_range_long(caller, request).await?.into_message().await
+    }
+
+    /// As [`Self::delete_range`]; many previous rows are read while they are sent.
+    pub async fn delete_range_long(
+        &self,
+        caller: &Caller,
+        request: DeleteRangeRequest,
+    ) -> Result<KvResponse<DeleteRangeResponse>, RequestError> {
+        let answer = self.proposer.propose(caller, request).await?;
+        self.ranges.complete(answer, Repeatable::No).await
     }
 
     /// Executes a transaction. One that only reads never enters the log; others are durable on return.
     pub async fn txn(&self, caller: &Caller, request: TxnRequest) -> Result<TxnResponse, RequestError> {
+        self.txn_long(caller, request).await?.into_message().await
+    }
+
+    /// As [`Self::txn`]; long ranges are read while they are sent.
+    pub async fn txn_long(
+        &self,
+        caller: &Caller,
+        request: TxnRequest,
+    ) -> Result<KvResponse<TxnResponse>, RequestError> {
         if ferretcd_apply::is_read_only(&request) {
             return self.read_txn(request).await;
         }
-        self.proposer.propose(caller, request).await
+        let answer = self.proposer.propose(caller, request).await?;
+        self.ranges.complete(answer, Repeatable::No).await
     }
 
     /// Drops history up to a revision. Returns when that is decided, or, for a physical compaction, when the
@@ -80,106 +100,132 @@ impl Kv {
 
     /// Reads a range. Unless the request says serializable, the response shows every write that was acknowledged
     /// anywhere before this call.
-    pub async fn range(
+    pub async fn range(&self, caller: &Caller, request: RangeRequest) -> Result<RangeResponse, RequestError> {
+        let is_newest = request.revision <= 0;
+        let mut n_overtaken = 0;
+        loop {
+            match self.range_long(caller, request.clone()).await?.into_message().await {
+                Err(RequestError::Apply(ApplyError::Compacted { .. }))
+                    if is_newest && n_overtaken < OVERTAKEN_MAX =>
+                {
+                    n_overtaken += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// As [`Self::range`]; rows are read while they are sent.
+    pub async fn range_long(
         &self,
         _caller: &Caller,
         request: RangeRequest,
-    ) -> Result<RangeResponse, RequestError> {
+    ) -> Result<KvResponse<RangeResponse>, RequestError> {
         let timer = RequestTimer::start(&self.metrics.requests, RequestKind::Range);
         let response = self.timed_range(request).await;
         timer.end(response.is_ok());
         response
     }
 
-    async fn timed_range(&self, request: RangeRequest) -> Result<RangeResponse, RequestError> {
+    async fn timed_range(&self, request: RangeRequest) -> Result<KvResponse<RangeResponse>, RequestError> {
         if !request.serializable {
             self.read_index.wait().await?;
         }
-        if request.range_end.is_empty() || self.reader.key_count() <= INLINE_KEYS_MAX {
-            return range(self, &request);
-        }
-        let kv = self.clone();
-        blocking(move || range(&kv, &request)).await
+        let started = Instant::now();
+        let response = self.read_newest(request.revision <= 0, |view| self.read_range(view, &request)).await;
+        self.metrics.range_read(response.is_ok(), started.elapsed());
+        response
     }
 
-    /// Reads a range piece by piece, after a read index unless the request says serializable. A piece has about
-    /// `piece_bytes`. The request has neither filters nor a descending order.
+    async fn read_range(
+        &self,
+        view: ReadView,
+        request: &RangeRequest,
+    ) -> Result<KvResponse<RangeResponse>, RequestError> {
+        let header = self.member.header(view.revision());
+        if !request.range_end.is_empty() {
+            return self.ranges.range(view, request, header).await;
+        }
+        let response = ferretcd_apply::range(&view, request)?;
+        Ok(KvResponse::Message(RangeResponse { header: Some(header), ..response }))
+    }
+
+    /// Reads a range in several messages, after a read index unless the request says serializable. The request has neither
+    /// filters nor a descending order.
     pub async fn range_stream(
         &self,
         _caller: &Caller,
         request: RangeRequest,
-        piece_bytes: usize,
     ) -> Result<RangeStream, RequestError> {
         if !request.serializable {
             self.read_index.wait().await?;
         }
-        let source = Some(Source::New { view: self.reader.view(), request, piece_bytes });
-        Ok(RangeStream { source, metrics: Arc::clone(&self.metrics), member: self.member.clone() })
+        let started = Instant::now();
+        let open = |view: ReadView| {
+            let header = self.member.header(view.revision());
+            self.ranges.stream(view, request.clone(), header)
+        };
+        let stream = self.read_newest(request.revision <= 0, open).await;
+        self.metrics.range_read(stream.is_ok(), started.elapsed());
+        stream
     }
 
-    async fn read_txn(&self, request: TxnRequest) -> Result<TxnResponse, RequestError> {
+    async fn read_txn(&self, request: TxnRequest) -> Result<KvResponse<TxnResponse>, RequestError> {
         if !is_serializable(&request) {
             self.read_index.wait().await?;
         }
         // The wait does not count, as in etcd.
         let timer = RequestTimer::start(&self.metrics.requests, RequestKind::ReadonlyTxn);
-        let (reader, member) = (self.reader.clone(), self.member.clone());
-        let result = blocking(move || read_txn(&reader, &member, &request)).await;
+        let request = Arc::new(request);
+        let result = self.read_newest(true, |view| self.read_txn_at(view, Arc::clone(&request))).await;
         timer.end(result.is_ok());
         let (response, ranges) = result?;
         self.metrics.count_operations(Counts { ranges, txns: u64::from(ranges > 1), ..Counts::default() });
         Ok(response)
     }
 
+    /// Returns the number of ranges as well.
+    async fn read_txn_at(
+        &self,
+        view: ReadView,
+        request: Arc<TxnRequest>,
+    ) -> Result<(KvResponse<TxnResponse>, u64), RequestError> {
+        let header = self.member.header(view.revision());
+        let compacted = self.reader.compacted();
+        let (answer, ranges) =
+            blocking(move || Ok(ferretcd_apply::read_txn(&view, compacted, &request)?)).await?;
+        let answer = answer.map(|txn| TxnResponse { header: Some(header), ..txn });
+        Ok((self.ranges.complete(answer, Repeatable::Yes).await?, ranges))
+    }
+
+    /// Reads from the state as it is on this member now; once more if a compaction has overtaken a read of the newest
+    /// revision, which the client did not name.
+    async fn read_newest<T, F>(
+        &self,
+        is_newest: bool,
+        read: impl Fn(ReadView) -> F,
+    ) -> Result<T, RequestError>
+    where
+        F: Future<Output = Result<T, RequestError>>,
+    {
+        let mut n_overtaken = 0;
+        loop {
+            let view = self.reader.view();
+            let revision = view.revision();
+            match read(view).await {
+                Err(RequestError::Apply(ApplyError::Compacted { requested, .. }))
+                    if is_newest && requested == revision && n_overtaken < OVERTAKEN_MAX =>
+                {
+                    n_overtaken += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
     /// Reads of the key space as it is on this member.
     pub fn reader(&self) -> &Reader {
         &self.reader
-    }
-}
-
-/// Reads a range from the state as it is on this member now.
-fn range(kv: &Kv, request: &RangeRequest) -> Result<RangeResponse, RequestError> {
-    let started = Instant::now();
-    let mut n_overtaken = 0;
-    let response = loop {
-        let view = kv.reader.view();
-        match ferretcd_apply::range(&view, request) {
-            Ok(mut response) => {
-                response.header = Some(kv.member.header(view.revision()));
-                break Ok(response);
-            }
-            Err(ReadError::Compacted { .. }) if request.revision <= 0 && n_overtaken < OVERTAKEN_MAX => {
-                n_overtaken += 1;
-            }
-            Err(error) => break Err(error.into()),
-        }
-    };
-    kv.metrics.range_read(response.is_ok(), started.elapsed());
-    response
-}
-
-/// As [`range`], for a transaction that only reads. Returns the number of ranges as well.
-fn read_txn(
-    reader: &Reader,
-    member: &MemberInfo,
-    request: &TxnRequest,
-) -> Result<(TxnResponse, u64), RequestError> {
-    let mut n_overtaken = 0;
-    loop {
-        let view = reader.view();
-        match ferretcd_apply::read_txn(&view, reader.compacted(), request) {
-            Ok((mut response, ranges)) => {
-                response.header = Some(member.header(view.revision()));
-                return Ok((response, ranges));
-            }
-            // The client did not name the view's own revision.
-            Err(ApplyError::Compacted { requested, .. })
-                if requested == view.revision() && n_overtaken < OVERTAKEN_MAX =>
-            {
-                n_overtaken += 1;
-            }
-            Err(error) => return Err(error.into()),
-        }
     }
 }
 

@@ -33,10 +33,12 @@ pub mod peers;
 mod cluster;
 mod kv;
 mod lease;
+mod long_response;
 mod maintenance;
-mod range_stream;
+mod ranges;
 mod watch;
 
+mod budget;
 mod channels;
 mod conf_state;
 mod engine;
@@ -57,6 +59,7 @@ mod apply;
 mod controllers;
 mod start;
 
+pub use budget::ResponseShare;
 pub use caller::{Caller, Identity};
 pub use cluster::{Cluster, ReconfigureError};
 pub use config::{AutoCompaction, Config, CorruptionChecks};
@@ -65,6 +68,7 @@ pub use error::{RequestError, StartError, explain};
 pub use ferretcd_data_dir::{Bootstrap, Paths};
 pub use kv::Kv;
 pub use lease::Leases;
+pub use long_response::{KvResponse, LongResponse, RangeStream, Repeatable};
 pub use maintenance::Maintenance;
 pub use maintenance::snapshot::{OutgoingSnapshot, SnapshotError};
 pub use member_info::{MemberInfo, Status, Versions};
@@ -72,6 +76,5 @@ pub use peers::{
     NoPeers, PeerCall, PeerError, PeerFuture, PeerHash, PeerRequest, PeerResponse, PeerSnapshot,
     PeerVersions, Peers,
 };
-pub use range_stream::RangeStream;
 pub use watch::session::WatchSession;
 pub use watch::watches::Watches;

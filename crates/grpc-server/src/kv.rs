@@ -7,16 +7,13 @@ use ferretcd_api_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
     RangeRequest, RangeResponse, RangeStreamResponse, TxnRequest, TxnResponse,
 };
-use ferretcd_engine::{MemberInfo, RangeStream};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use ferretcd_engine::{KvResponse, MemberInfo};
+use tokio_stream::Empty;
 use tonic::{Request, Response, Status, async_trait};
 
+use crate::long_body::{Long, attach};
 use crate::status::status;
 use crate::{caller, check};
-
-/// Responses of a streamed range that wait for a slow client; the reader waits behind them.
-const RESPONSES_AHEAD: usize = 2;
 
 /// Serves the key space of one member.
 #[derive(Clone, Debug)]
@@ -24,7 +21,6 @@ pub(crate) struct KvService {
     pub(crate) kv: ferretcd_engine::Kv,
     pub(crate) member: MemberInfo,
     pub(crate) txn_ops_max: usize,
-    pub(crate) request_bytes_max: usize,
 }
 
 impl KvService {
@@ -43,10 +39,11 @@ impl Kv for KvService {
         let (caller, request) = caller::split(request);
         self.reject_on_learner(request.serializable)?;
         check::range(&request).map_err(status)?;
-        self.kv.range(&caller, request).await.map(Response::new).map_err(status)
+        self.kv.range_long(&caller, request).await.map(respond).map_err(status)
     }
 
-    type RangeStreamStream = ReceiverStream<Result<RangeStreamResponse, Status>>;
+    /// Its messages are attached.
+    type RangeStreamStream = Empty<Result<RangeStreamResponse, Status>>;
 
     async fn range_stream(
         &self,
@@ -55,10 +52,10 @@ impl Kv for KvService {
         let (caller, request) = caller::split(request);
         check::range(&request).map_err(status)?;
         check_streamable(&request).map_err(status)?;
-        let pieces = self.kv.range_stream(&caller, request, self.request_bytes_max).await.map_err(status)?;
-        let (responses, stream) = mpsc::channel(RESPONSES_AHEAD);
-        tokio::spawn(stream_range(pieces, responses));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        let stream = self.kv.range_stream(&caller, request).await.map_err(status)?;
+        let mut response = Response::new(tokio_stream::empty());
+        attach(response.extensions_mut(), Long::Stream(stream));
+        Ok(response)
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
@@ -73,13 +70,13 @@ impl Kv for KvService {
     ) -> Result<Response<DeleteRangeResponse>, Status> {
         let (caller, request) = caller::split(request);
         check::delete_range(&request).map_err(status)?;
-        self.kv.delete_range(&caller, request).await.map(Response::new).map_err(status)
+        self.kv.delete_range_long(&caller, request).await.map(respond).map_err(status)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         let (caller, request) = caller::split(request);
         check::txn(&request, self.txn_ops_max).map_err(status)?;
-        self.kv.txn(&caller, request).await.map(Response::new).map_err(status)
+        self.kv.txn_long(&caller, request).await.map(respond).map_err(status)
     }
 
     async fn compact(
@@ -111,13 +108,14 @@ fn check_streamable(request: &RangeRequest) -> Result<(), Untyped> {
     Ok(())
 }
 
-/// Sends responses until the end, an error, or until the client is gone. No thread is held while a slow client takes
-/// its time.
-async fn stream_range(mut pieces: RangeStream, responses: mpsc::Sender<Result<RangeStreamResponse, Status>>) {
-    while let Some(piece) = pieces.next().await {
-        let response = piece.map(|piece| RangeStreamResponse { range_response: Some(piece) });
-        if responses.send(response.map_err(status)).await.is_err() {
-            return;
+/// A message, or an empty one with what is sent in its place.
+fn respond<M: Default>(response: KvResponse<M>) -> Response<M> {
+    match response {
+        KvResponse::Message(message) => Response::new(message),
+        KvResponse::Long(long) => {
+            let mut response = Response::new(M::default());
+            attach(response.extensions_mut(), Long::Message(long));
+            response
         }
     }
 }

@@ -33,6 +33,7 @@ mod check;
 mod deadline;
 mod end_on_drain;
 mod library_errors;
+mod long_body;
 mod responses;
 mod status;
 

@@ -31,6 +31,7 @@ use crate::health::{EngineHealth, HealthService};
 use crate::health_list::HealthListService;
 use crate::kv::KvService;
 use crate::lease::{KeepAliveService, LeaseService};
+use crate::long_body::LongBodies;
 use crate::maintenance::MaintenanceService;
 use crate::methods::{Handler, IntoHandler, Methods};
 use crate::protocol::Protocol;
@@ -272,7 +273,6 @@ fn methods(
         kv: engine.kv().clone(),
         member: engine.member().clone(),
         txn_ops_max: config.txn_ops_max,
-        request_bytes_max: config.request_bytes_max,
     })
     .max_decoding_message_size(message_bytes_max)
     .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
@@ -295,7 +295,7 @@ fn methods(
     .max_decoding_message_size(message_bytes_max);
 
     let mut methods = Methods::default();
-    methods.add(chain.around_writes(kv));
+    methods.add(chain.around_writes(LongBodies(kv)));
     methods.add(chain.around_writes(lease));
     methods.replace(rpcs::LEASE_KEEP_ALIVE, chain.around(keep_alive));
     methods.add(chain.around(watch));

@@ -31,6 +31,12 @@ pub enum Corruption {
         /// The row's revision.
         revision: Revision,
     },
+    /// Rows of a range are no `KeyValue`s.
+    #[error("decode the rows of a range at revision {revision}")]
+    Range {
+        /// The revision that was read.
+        revision: i64,
+    },
     /// A compaction marker in bucket `meta` is no revision.
     #[error("understand the marker {name} = {value:?} of bucket meta")]
     Marker {

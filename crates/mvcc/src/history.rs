@@ -176,7 +176,7 @@ impl Shared {
         let Some(stamp) = self.index.at(key, end_of(main)).filter(|stamp| !stamp.is_tombstone()) else {
             return Ok(None);
         };
-        if let Some(row) = self.recent.read().get(&stamp) {
+        if let Some(row) = self.recent.read().get(stamp.revision()) {
             return Ok(Some(row.clone()));
         }
         self.stored_row(stamp.revision()).map(Some)

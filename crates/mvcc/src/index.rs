@@ -82,7 +82,6 @@ impl Index {
 
     /// The same in descending order: the last `n_keys` keys of `bounds`, and if there may be more before them, the
     /// first of them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for descending lists"))]
     pub(crate) fn scan_back(
         &self,
         bounds: Bounds<'_>,

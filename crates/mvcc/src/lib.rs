@@ -57,8 +57,10 @@
 mod check;
 mod open;
 
+mod cursor;
 mod history;
 mod read;
+mod snapshot;
 mod store;
 mod write;
 
@@ -83,11 +85,13 @@ mod error;
 pub use change::{Change, ChangeKind};
 pub use check::HistoryCheck;
 pub use compact::Scrub;
+pub use cursor::{Access, RowCursor, Step};
 pub use error::{CompactError, Corruption, Error, OpenError, ReadError};
 pub use hash::KvHash;
 pub use history::{History, HistoryLimit};
 pub use index::Extent;
 pub use open::Config;
 pub use read::{RangeOptions, RangeResult, ReadView, Reader, Row};
+pub use snapshot::{KeyOrder, KeyState, RevisionBounds, RowId, Selection, Snapshot};
 pub use store::Store;
 pub use write::{Committed, Counts, WriteTxn};

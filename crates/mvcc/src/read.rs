@@ -1,21 +1,15 @@
 //! Reading: many at a time, from any thread, each at one revision.
 
-use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use ferretcd_base::KeyRange;
+use ferretcd_base::{KeyRange, Revision};
 
-use crate::change::Change;
 use crate::error::{Corruption, ReadError};
-use crate::index::Bounds;
-use crate::key_index::{KeyIndex, Stamp, end_of};
-use crate::row::Fields;
+use crate::key_index::{Stamp, end_of};
 use crate::shared::Shared;
-
-/// Keys looked at in one go. The writer waits for that long when it creates a key.
-const CHUNK_KEYS: usize = 256;
+use crate::snapshot::Snapshot;
 
 /// A handle for reading from any thread while the [`Store`](crate::Store) is written to. Cheap to clone. It
 /// outlives the state that it reads: after [`Store::restore`](crate::Store::restore) it shows the new one.
@@ -29,7 +23,7 @@ impl Reader {
     /// Costs next to nothing and holds nothing back; once a compaction passes its revision its reads fail.
     pub fn view(&self) -> ReadView {
         let shared = self.shared();
-        ReadView { revision: shared.current(), shared }
+        ReadView { last: end_of(shared.current()), shared }
     }
 
     /// The current main revision; 1 in an empty store.
@@ -63,25 +57,34 @@ impl Reader {
 /// is restored meanwhile.
 #[derive(Clone, Debug)]
 pub struct ReadView {
-    shared: Arc<Shared>,
-    revision: i64,
+    pub(crate) shared: Arc<Shared>,
+    /// The last change that is seen.
+    pub(crate) last: Revision,
 }
+
+/// Views are equal if they show the same revision of the same state.
+impl PartialEq for ReadView {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) && self.last == other.last
+    }
+}
+
+impl Eq for ReadView {}
 
 impl ReadView {
     /// The newest revision that can be read here.
     pub fn revision(&self) -> i64 {
-        self.revision
+        self.last.main
     }
 
-    /// The keys of `range` that exist at [`RangeOptions::at`], in key order.
-    ///
-    /// Works in chunks of some hundred keys; the index is locked for one chunk at a time. If a compaction
-    /// passes the revision meanwhile, the result is [`ReadError::Compacted`]: to read the newest
-    /// state, take another view and try again. Cost: a few hundred nanoseconds for each row in memory, a few
-    /// microseconds for each other, and without [`RangeOptions::skip_count`] some 50 ns for each key in
-    /// the range.
+    /// For reading.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { shared: &self.shared, last: self.last, pending: &[] }
+    }
+
+    /// See [`Snapshot::range`].
     pub fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
-        Snapshot { shared: &self.shared, revision: self.revision, pending: &[] }.range(range, options)
+        self.snapshot().range(range, options)
     }
 }
 
@@ -131,134 +134,7 @@ impl Row {
         prost::Message::decode(self.encoded.clone()).map_err(|_| Corruption::Row { revision }.into())
     }
 
-    fn new(stamp: &Stamp, encoded: Bytes) -> Self {
+    pub(crate) fn new(stamp: &Stamp, encoded: Bytes) -> Self {
         Self { encoded, create_revision: stamp.create, mod_revision: stamp.main, version: stamp.version }
-    }
-
-    fn key_only(stamp: &Stamp, key: &[u8]) -> Self {
-        let fields = Fields {
-            key,
-            create_revision: stamp.create,
-            mod_revision: stamp.main,
-            version: stamp.version,
-            ..Fields::default()
-        };
-        Self::new(stamp, fields.encode())
-    }
-}
-
-/// What one read looks at: everything up to `revision`, with the rows in `pending`, which no other
-/// reader sees.
-#[derive(Clone, Copy)]
-pub(crate) struct Snapshot<'a> {
-    pub(crate) shared: &'a Shared,
-    pub(crate) revision: i64,
-    /// The changes of the running transaction, by sub revision; empty outside of one. Their main revision
-    /// is `revision`.
-    pub(crate) pending: &'a [Change],
-}
-
-impl Snapshot<'_> {
-    pub(crate) fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
-        let at = options.at.unwrap_or(self.revision);
-        if at > self.revision {
-            return Err(ReadError::Future { requested: at, current: self.revision });
-        }
-        self.shared.check_not_compacted(at)?;
-        if options.count_only {
-            let limit = if options.skip_count { options.limit } else { 0 };
-            let extent = range.bounds().map(|bounds| self.shared.index.measure(bounds, end_of(at), limit));
-            self.shared.check_not_compacted(at)?;
-            let count = extent.unwrap_or_default().rows;
-            return Ok(RangeResult { count, ..RangeResult::default() });
-        }
-        let mut collector = Collector::new(at, options);
-        if let Some(bounds) = range.bounds() {
-            self.collect(bounds, &mut collector)?;
-        }
-        Ok(collector.result)
-    }
-
-    fn collect(&self, (start, end): Bounds<'_>, collector: &mut Collector) -> Result<(), ReadError> {
-        let index = &self.shared.index;
-        let mut last = index.scan((start, end), CHUNK_KEYS, |key, state| collector.visit(key, state));
-        self.finish_chunk(collector)?;
-        while let Some(key) = last {
-            let rest = (Bound::Excluded(&key[..]), end);
-            last = index.scan(rest, CHUNK_KEYS, |key, state| collector.visit(key, state));
-            self.finish_chunk(collector)?;
-        }
-        Ok(())
-    }
-
-    /// Loads the rows of a chunk. A compaction that has passed meanwhile may have taken stamps from the
-    /// index or rows from the backend, so that is looked at last, and before anything is called corrupt.
-    fn finish_chunk(&self, collector: &mut Collector) -> Result<(), ReadError> {
-        let loaded = self.load(&collector.wanted, &mut collector.result.rows);
-        collector.wanted.clear();
-        self.shared.check_not_compacted(collector.at)?;
-        loaded
-    }
-
-    fn load(&self, stamps: &[Stamp], rows: &mut Vec<Row>) -> Result<(), ReadError> {
-        if stamps.is_empty() {
-            return Ok(());
-        }
-        let n_before = rows.len();
-        {
-            // An empty row stands for one that isn't in memory: a stored row has at least its key.
-            let recent = self.shared.recent.read();
-            let in_memory = |stamp| self.pending_row(stamp).or_else(|| recent.get(stamp));
-            rows.extend(
-                stamps.iter().map(|stamp| Row::new(stamp, in_memory(stamp).cloned().unwrap_or_default())),
-            );
-        }
-        for (row, stamp) in rows[n_before..].iter_mut().zip(stamps) {
-            if row.encoded.is_empty() {
-                row.encoded = self.shared.stored_row(stamp.revision())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn pending_row(&self, stamp: &Stamp) -> Option<&Bytes> {
-        let is_pending = stamp.main == self.revision && !self.pending.is_empty();
-        is_pending.then(|| &self.pending[stamp.sub as usize].row)
-    }
-}
-
-/// Picks from the keys of a range those that the options select.
-struct Collector {
-    at: i64,
-    limit: usize,
-    count_only: bool,
-    keys_only: bool,
-    skip_count: bool,
-    /// Found in the running chunk, rows not yet loaded.
-    wanted: Vec<Stamp>,
-    result: RangeResult,
-}
-
-impl Collector {
-    fn new(at: i64, options: &RangeOptions) -> Self {
-        let &RangeOptions { limit, count_only, keys_only, skip_count, .. } = options;
-        let limit = if limit == 0 { usize::MAX } else { limit };
-        let result = RangeResult::default();
-        Self { at, limit, count_only, keys_only, skip_count, wanted: Vec::new(), result }
-    }
-
-    fn visit(&mut self, key: &[u8], state: &KeyIndex) -> ControlFlow<()> {
-        let Some(stamp) = state.live_at(end_of(self.at)) else { return ControlFlow::Continue(()) };
-        self.result.count += 1;
-        if !self.count_only && self.result.count <= self.limit {
-            match self.keys_only {
-                true => self.result.rows.push(Row::key_only(stamp, key)),
-                false => self.wanted.push(*stamp),
-            }
-        }
-        match self.skip_count && self.result.count >= self.limit {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use ferretcd_base::Revision;
 use smallvec::SmallVec;
-
-use crate::key_index::Stamp;
 
 /// Counted per row beside its bytes, for the containers around them.
 const ROW_OVERHEAD: usize = 64;
@@ -37,9 +36,9 @@ impl Recent {
         position.and_then(|position| self.transactions.get(position)).map_or(&[], |rows| rows)
     }
 
-    /// The row of `stamp`, unless it was released (or never in here).
-    pub(crate) fn get(&self, stamp: &Stamp) -> Option<&Bytes> {
-        self.transaction(stamp.main).get(stamp.sub as usize)
+    /// The row of a revision, unless it was released (or never in here).
+    pub(crate) fn get(&self, revision: Revision) -> Option<&Bytes> {
+        self.transaction(revision.main).get(usize::try_from(revision.sub).ok()?)
     }
 
     /// Adds the transaction `main`, which must follow the last one.
@@ -70,13 +69,12 @@ fn weight(rows: &[Bytes]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use ferretcd_base::Revision;
     use smallvec::smallvec;
 
     use super::*;
 
     fn get(recent: &Recent, main: i64, sub: i64) -> Option<&'static str> {
-        let row = recent.get(&Stamp::tombstone(Revision::new(main, sub)))?;
+        let row = recent.get(Revision::new(main, sub))?;
         ["a", "b", "c"].into_iter().find(|name| name.as_bytes() == row)
     }
 

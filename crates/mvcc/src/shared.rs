@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::error::{Corruption, ReadError};
 use crate::hash::FinishedHashes;
 use crate::index::Index;
+use crate::key_index::end_of;
 use crate::recent::Recent;
 use crate::row_cache::RowCache;
 
@@ -74,6 +75,14 @@ impl Shared {
             compacted if requested < compacted => Err(ReadError::Compacted { requested, compacted }),
             _ => Ok(()),
         }
+    }
+
+    /// An error if a state that ends with the change `last` cannot be read any more. What a transaction had changed up to its
+    /// middle is gone with the compaction of its own revision.
+    pub(crate) fn check_readable(&self, last: Revision) -> Result<(), ReadError> {
+        let (requested, compacted) = (last.main, self.compacted());
+        let is_gone = requested < compacted || requested == compacted && last != end_of(requested);
+        if is_gone { Err(ReadError::Compacted { requested, compacted }) } else { Ok(()) }
     }
 
     /// The row of a put that is no longer among the recent ones, from the cache or the backend.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ops::AddAssign;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ferretcd_backend::{Batch, Bucket};
@@ -9,10 +10,10 @@ use ferretcd_base::{KeyRange, LeaseId, Revision};
 
 use crate::arena::Arena;
 use crate::change::{Change, ChangeKind};
-use crate::error::ReadError;
-use crate::read::{RangeOptions, RangeResult, Snapshot};
+use crate::key_index::end_of;
 use crate::row::{self, Fields};
 use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 
 /// A running write transaction. Readers see nothing of it before [`WriteTxn::commit`].
 ///
@@ -20,7 +21,7 @@ use crate::shared::Shared;
 /// Dropping one that has changed something without committing it panics.
 #[derive(Debug)]
 pub struct WriteTxn<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     base: i64,
     changes: Vec<Change>,
     batch: &'a mut Batch,
@@ -55,7 +56,7 @@ impl AddAssign for Counts {
 }
 
 impl<'a> WriteTxn<'a> {
-    pub(crate) fn new(shared: &'a Shared, batch: &'a mut Batch) -> Self {
+    pub(crate) fn new(shared: &'a Arc<Shared>, batch: &'a mut Batch) -> Self {
         let (counts, ranges) = (Counts::default(), Cell::default());
         Self { shared, base: shared.current(), changes: Vec::new(), batch, counts, ranges }
     }
@@ -115,12 +116,14 @@ impl<'a> WriteTxn<'a> {
         n_deleted
     }
 
-    /// Reads as [`ReadView::range`](crate::ReadView::range) does, by default at [`WriteTxn::revision`]:
-    /// the transaction's own changes are seen.
-    pub fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
+    /// For reading at [`WriteTxn::revision`]: the transaction's own changes are seen. Counts as a range read.
+    pub fn snapshot(&self) -> Snapshot<'_> {
         self.ranges.set(self.ranges.get() + 1);
-        let snapshot = Snapshot { shared: self.shared, revision: self.revision(), pending: &self.changes };
-        snapshot.range(range, options)
+        let last = match self.changes.last() {
+            Some(change) => change.revision,
+            None => end_of(self.base),
+        };
+        Snapshot { shared: self.shared, last, pending: &self.changes }
     }
 
     /// Counts the reads up to now, which come before the first change, as a transaction of their own. etcd's are one.

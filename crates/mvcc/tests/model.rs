@@ -303,7 +303,7 @@ impl Run {
             seen.clone_from(&self.model);
             seen.write(&writes[..=n]);
             assert_eq!(txn.revision(), seen.current);
-            let own = txn.range(&KeyRange::all(), &RangeOptions::default()).unwrap();
+            let own = txn.snapshot().range(&KeyRange::all(), &RangeOptions::default()).unwrap();
             let expected = seen.live(seen.current);
             assert!(own.rows.iter().map(|row| &row.encoded).eq(expected.values().map(|entry| &entry.row)));
         }

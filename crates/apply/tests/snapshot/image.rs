@@ -106,7 +106,7 @@ fn rows_are_committed_in_batches_of_a_bounded_size() {
     let mut batch = Batch::default();
     for main in 2..42_i64 {
         let key = ferretcd_base::Revision::new(main, 0).to_bytes().to_vec();
-        let mut row = b"\x0a\x01k\x2a\xfc\xff\x3f".to_vec();
+        let mut row = b"\x0a\x01k\x20\x01\x2a\xfc\xff\x3f".to_vec();
         row.resize(row.len() + 0x000f_fffc, b'v');
         batch.put(Bucket::Key, key, row);
     }

@@ -168,6 +168,9 @@ pub struct Limits {
     /// Most connections of clients, on all listeners together; `None` for any number. Each takes a descriptor, and a
     /// member that has none for its files fails.
     pub connections_max: Option<usize>,
+    /// Bytes of memory for responses that are long, or that are put together before they can be sent; what has no room
+    /// waits, and is rejected after some seconds. `None` for an eighth of what the control group has, or the machine.
+    pub response_memory_bytes: Option<u64>,
     /// Time after which an idle client is pinged; `None` for never.
     pub keepalive_interval: Option<Duration>,
     /// Time to wait for the response to a ping; `None` for ever.
@@ -310,6 +313,7 @@ impl Default for Limits {
             request_bytes_max: 1_572_864,
             concurrent_streams_max: u32::MAX,
             connections_max: None,
+            response_memory_bytes: None,
             keepalive_interval: Some(Duration::from_secs(7200)),
             keepalive_timeout: Some(Duration::from_secs(20)),
         }

@@ -32,6 +32,12 @@ const GAUGES: &[(&str, &str, Read)] = &[
     ("etcd_server_proposals_pending", "Proposals whose answer is to come.", |e| {
         e.channels().waiters.len() as i64
     }),
+    ("ferretcd_response_budget_bytes", "Memory for responses that are long.", |e| {
+        e.channels().budget.total_bytes() as i64
+    }),
+    ("ferretcd_response_budget_used_bytes", "The part of it that responses under way have.", |e| {
+        e.channels().budget.used_bytes() as i64
+    }),
     ("etcd_server_quota_backend_bytes", "The quota of the state file.", |e| e.maintenance().quota_bytes()),
     ("etcd_mvcc_db_total_size_in_bytes", "Size of the state file.", |e| {
         e.maintenance().db_size().total as i64

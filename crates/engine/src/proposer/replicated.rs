@@ -7,7 +7,7 @@ use ferretcd_api_proto::etcdserverpb::{
 };
 use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
-use ferretcd_apply::{Alarm, Kind, Request, Response};
+use ferretcd_apply::{Alarm, Answer, Kind, Request, Response};
 use ferretcd_base::LeaseId;
 
 /// A request that the state machine executes.
@@ -47,10 +47,10 @@ macro_rules! replicated {
 replicated! {
     Put(PutRequest) => PutResponse:
         |Response::Put(put), header| PutResponse { header: Some(header), ..put };
-    DeleteRange(DeleteRangeRequest) => DeleteRangeResponse:
-        |Response::DeleteRange(delete), header| DeleteRangeResponse { header: Some(header), ..delete };
-    Txn(TxnRequest) => TxnResponse:
-        |Response::Txn(txn), header| TxnResponse { header: Some(header), ..txn };
+    DeleteRange(DeleteRangeRequest) => Answer<DeleteRangeResponse>:
+        |Response::DeleteRange(delete), header| delete.map(|delete| DeleteRangeResponse { header: Some(header), ..delete });
+    Txn(TxnRequest) => Answer<TxnResponse>:
+        |Response::Txn(txn), header| txn.map(|txn| TxnResponse { header: Some(header), ..txn });
     Compaction(CompactionRequest) => CompactionResponse:
         |Response::Compaction { .. }, header| CompactionResponse { header: Some(header) };
     LeaseGrant(LeaseGrantRequest) => LeaseGrantResponse:
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn response_to_another_kind_of_request_is_none() {
         let other = Response::Put(PutResponse::default());
-        assert_eq!(DeleteRangeRequest::response(other.clone(), ResponseHeader::default()), None);
+        assert!(DeleteRangeRequest::response(other.clone(), ResponseHeader::default()).is_none());
         assert_eq!(ClusterVersionSetRequest::response(other, ResponseHeader::default()), None);
     }
 }

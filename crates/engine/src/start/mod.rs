@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 
 use self::files::Files;
 use crate::apply::apply_loop::ApplyLoop;
+use crate::budget::ResponseBudget;
 use crate::channels::Channels;
 use crate::controllers;
 use crate::facets::Facets;
@@ -107,6 +108,7 @@ fn channels(
         quota_exceeded: Arc::default(),
         lessor: Arc::new(Lessor::new(machine.lease_reader(), Instant::now())),
         dispatcher: Dispatcher::start(runtime),
+        budget: ResponseBudget::new(config.response_budget_bytes),
         shared: Arc::new(shared),
         metrics,
     };

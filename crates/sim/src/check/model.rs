@@ -68,9 +68,9 @@ impl Model {
                 Response::Put(self.put(put, &mut events))
             }
             Request::DeleteRange(delete) => {
-                Response::DeleteRange(self.delete(&delete.key, &delete.range_end, &mut events))
+                Response::DeleteRange(self.delete(&delete.key, &delete.range_end, &mut events).into())
             }
-            Request::Txn(txn) => Response::Txn(self.txn(txn, &mut events)),
+            Request::Txn(txn) => Response::Txn(self.txn(txn, &mut events).into()),
             Request::Compaction(request) => {
                 if request.revision <= self.compacted || request.revision > self.revision {
                     return Err(());

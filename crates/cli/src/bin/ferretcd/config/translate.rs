@@ -138,6 +138,7 @@ fn limits(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Limits {
     Limits {
         // Follows from the process's limit of descriptors.
         connections_max: None,
+        response_memory_bytes: Some(settings.uint("memory-budget")).filter(|bytes| *bytes > 0),
         txn_ops_max: usize::try_from(settings.uint("max-txn-ops")).unwrap_or(usize::MAX),
         request_bytes_max: usize::try_from(bytes).unwrap_or(usize::MAX),
         concurrent_streams_max: u32::try_from(settings.uint("max-concurrent-streams")).unwrap_or(u32::MAX),

@@ -1,0 +1,260 @@
+//! Responses that are read while they are sent.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use ferretcd_apply::{Encoded, Lists, StreamedRange, Taken};
+use ferretcd_mvcc::{Access, ReadError};
+use tokio::sync::Semaphore;
+
+use crate::RequestError;
+use crate::budget::ResponseShare;
+use crate::replies::blocking;
+
+/// Bytes that are taken from the store at once.
+const PIECE_BYTES: usize = 64 << 10;
+/// Bytes that a response under way takes, wherever: a piece, what the protocol and the connection have of it, and what the
+/// system has to send.
+pub(crate) const UNDER_WAY_BYTES: u64 = 384 << 10;
+/// Pieces that are read from the state file at once, by all responses. Short reads need threads as well.
+const READERS_MAX: usize = 2;
+
+/// Reads pieces from the state file, for all long responses of a member.
+#[derive(Clone, Debug)]
+pub(crate) struct PieceReaders(Arc<Semaphore>);
+
+impl PieceReaders {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(READERS_MAX)))
+    }
+
+    async fn read<S: Source>(self, mut source: S) -> Result<(S, Taken), RequestError> {
+        let _permit = self.0.acquire().await.expect("the semaphore is never closed");
+        blocking(move || {
+            let taken = source.take(Access::Backend)?;
+            Ok((source, taken))
+        })
+        .await
+    }
+}
+
+/// Something that is taken piece by piece.
+pub(crate) trait Source: Send + 'static {
+    fn take(&mut self, access: Access) -> Result<Taken, ReadError>;
+    fn is_done(&self) -> bool;
+}
+
+impl Source for Encoded {
+    fn take(&mut self, access: Access) -> Result<Taken, ReadError> {
+        Encoded::take(self, PIECE_BYTES, access)
+    }
+
+    fn is_done(&self) -> bool {
+        self.bytes() == 0
+    }
+}
+
+impl Source for StreamedRange {
+    fn take(&mut self, access: Access) -> Result<Taken, ReadError> {
+        StreamedRange::take(self, PIECE_BYTES, access)
+    }
+
+    fn is_done(&self) -> bool {
+        StreamedRange::is_done(self)
+    }
+}
+
+/// Pieces of a source, from memory at once, and from the state file on a thread that may block.
+struct Pieces<S> {
+    state: State<S>,
+    readers: PieceReaders,
+}
+
+enum State<S> {
+    Here(S),
+    Reading(Pin<Box<dyn Future<Output = Result<(S, Taken), RequestError>> + Send>>),
+    /// Behind the last piece, or behind an error.
+    Done,
+}
+
+impl<S: Source> Pieces<S> {
+    fn new(source: S, readers: PieceReaders) -> Self {
+        Self { state: State::Here(source), readers }
+    }
+
+    fn is_end(&self) -> bool {
+        match &self.state {
+            State::Here(source) => source.is_done(),
+            State::Reading(_) => false,
+            State::Done => true,
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Vec<Bytes>, RequestError>>> {
+        loop {
+            match std::mem::replace(&mut self.state, State::Done) {
+                State::Done => return Poll::Ready(None),
+                State::Here(source) if source.is_done() => {}
+                State::Here(mut source) => match source.take(Access::Memory) {
+                    Ok(Taken { chunks, .. }) if !chunks.is_empty() => {
+                        self.state = State::Here(source);
+                        return Poll::Ready(Some(Ok(chunks)));
+                    }
+                    Ok(_) => self.state = State::Reading(Box::pin(self.readers.clone().read(source))),
+                    Err(error) => return Poll::Ready(Some(Err(error.into()))),
+                },
+                State::Reading(mut reading) => match reading.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.state = State::Reading(reading);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok((source, Taken { chunks, .. }))) => {
+                        self.state = State::Here(source);
+                        return Poll::Ready(Some(Ok(chunks)));
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                },
+            }
+        }
+    }
+}
+
+/// An encoded response of which a piece is in memory at a time, see [`Self::poll_next`]. Its length is known.
+///
+/// It holds a share of the memory budget until it is dropped, but no lock, no thread, and nothing back. A compaction that
+/// passes the revision that it shows ends it with an error.
+pub struct LongResponse {
+    pieces: Pieces<Encoded>,
+    /// Read already, so that its errors are errors of the request.
+    first: Option<Vec<Bytes>>,
+    bytes: u64,
+    repeatable: Repeatable,
+    share: Option<ResponseShare>,
+}
+
+/// Whether a request can be sent again after its response has broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeatable {
+    /// It has changed nothing.
+    Yes,
+    /// It may have changed something.
+    No,
+}
+
+impl LongResponse {
+    /// Reads the first piece.
+    pub(crate) async fn begin(
+        encoded: Encoded,
+        readers: PieceReaders,
+        share: Option<ResponseShare>,
+        repeatable: Repeatable,
+    ) -> Result<Self, RequestError> {
+        let bytes = encoded.bytes();
+        let mut pieces = Pieces::new(encoded, readers);
+        let first = std::future::poll_fn(|cx| pieces.poll_next(cx)).await.transpose()?;
+        Ok(Self { pieces, first, bytes, repeatable, share })
+    }
+
+    /// Bytes of the whole response.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Its share of the memory budget, if it has one: for who keeps it until the last byte has left.
+    pub fn take_share(&mut self) -> Option<ResponseShare> {
+        self.share.take()
+    }
+
+    /// Whether everything has been taken.
+    pub fn is_end(&self) -> bool {
+        self.first.is_none() && self.pieces.is_end()
+    }
+
+    /// Whether the request can be sent again if the response breaks off.
+    pub fn repeatable(&self) -> Repeatable {
+        self.repeatable
+    }
+
+    /// The next piece, some ten KiB in chunks; `None` behind the last one and behind an error. Does not block.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Vec<Bytes>, RequestError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => self.pieces.poll_next(cx),
+        }
+    }
+
+    async fn read_all(mut self) -> Result<Bytes, RequestError> {
+        let mut bytes = BytesMut::new();
+        while let Some(chunks) = std::future::poll_fn(|cx| self.poll_next(cx)).await {
+            chunks?.iter().for_each(|chunk| bytes.put_slice(chunk));
+        }
+        Ok(bytes.freeze())
+    }
+}
+
+impl fmt::Debug for LongResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LongResponse").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// A response of the key space.
+#[derive(Debug)]
+pub enum KvResponse<M> {
+    /// A message without long lists.
+    Message(M),
+    /// An encoded message whose rows are read while it is sent.
+    Long(LongResponse),
+}
+
+impl<M: Lists + Default> KvResponse<M> {
+    /// The message as a whole, however long.
+    pub async fn into_message(self) -> Result<M, RequestError> {
+        match self {
+            Self::Message(message) => Ok(message),
+            Self::Long(long) => {
+                let bytes = long.read_all().await?;
+                Ok(M::decode(bytes).expect("the member encodes its own responses"))
+            }
+        }
+    }
+}
+
+/// A range in several messages, each of which is read when it is requested.
+///
+/// It holds a share of the memory budget until it is dropped, but no lock, no thread, and nothing back.
+pub struct RangeStream {
+    pieces: Pieces<StreamedRange>,
+    share: Option<ResponseShare>,
+}
+
+impl RangeStream {
+    pub(crate) fn new(range: StreamedRange, readers: PieceReaders, share: ResponseShare) -> Self {
+        Self { pieces: Pieces::new(range, readers), share: Some(share) }
+    }
+
+    /// Its share of the memory budget: for who keeps it until the last byte has left.
+    pub fn take_share(&mut self) -> Option<ResponseShare> {
+        self.share.take()
+    }
+
+    /// Whether everything has been taken.
+    pub fn is_end(&self) -> bool {
+        self.pieces.is_end()
+    }
+
+    /// The next message, an encoded `RangeStreamResponse` of some ten KiB, in chunks; `None` behind the last one and behind
+    /// an error. The last one has the header, and says how many keys there are. Does not block.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Vec<Bytes>, RequestError>>> {
+        self.pieces.poll_next(cx)
+    }
+}
+
+impl fmt::Debug for RangeStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RangeStream").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,274 @@
+//! Responses that are longer than what should be in memory, below the library's codec.
+//!
+//! The library encodes a message into one buffer, in one go. A method whose response is long returns an empty message
+//! instead, and [`attach`]es what is to be sent. [`LongBodies`], right around the service, puts it in the place of the
+//! body. It is read piece by piece, each when the connection has taken the one before.
+//!
+//! A client that takes nothing for a minute loses its connection: HTTP/2 has no other way to be rid of a body that it does
+//! not poll. What a response has of the memory budget it keeps until the connection has taken its last byte.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use ferretcd_engine::{LongResponse, RangeStream, Repeatable, RequestError, ResponseShare};
+use ferretcd_listen::{Closer, Connection};
+use http::{Extensions, Request, Response};
+use http_body::{Body, Frame};
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+use tonic::codegen::BoxFuture;
+use tonic::server::NamedService;
+use tower::Service;
+
+use crate::responses::PREFIX_BYTES;
+use crate::status::{ok, status, trailers};
+
+/// How long a client may take nothing of a response.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// What a response consists of.
+#[derive(Debug)]
+pub(crate) enum Long {
+    /// One message.
+    Message(LongResponse),
+    /// Several.
+    Stream(RangeStream),
+}
+
+/// What is attached to a response whose own message is empty.
+#[derive(Clone)]
+struct Attached(Arc<Mutex<Option<Long>>>);
+
+/// Makes `long` the content of a response.
+pub(crate) fn attach(extensions: &mut tonic::Extensions, long: Long) {
+    extensions.insert(Attached(Arc::new(Mutex::new(Some(long)))));
+}
+
+fn detach(extensions: &mut Extensions) -> Option<Long> {
+    extensions.remove::<Attached>()?.0.lock().take()
+}
+
+/// A service some of whose responses are attached.
+#[derive(Clone, Debug)]
+pub(crate) struct LongBodies<S>(pub(crate) S);
+
+impl<S: NamedService> NamedService for LongBodies<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S, B> Service<Request<B>> for LongBodies<S>
+where
+    S: Service<Request<B>, Response = Response<tonic::body::Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let closer = Connection::closer(request.extensions());
+        let response = self.0.call(request);
+        Box::pin(async move {
+            let mut response = response.await?;
+            Ok(match detach(response.extensions_mut()) {
+                Some(long) => response.map(|_| tonic::body::Body::new(LongBody::new(long, closer))),
+                None => response,
+            })
+        })
+    }
+}
+
+/// The body of a long response.
+struct LongBody {
+    /// `None` behind the last message, and behind an error.
+    long: Option<Long>,
+    /// Read and not yet taken.
+    chunks: VecDeque<Bytes>,
+    is_begun: bool,
+    /// `None` when the last chunk has it.
+    hold: Option<Hold>,
+}
+
+impl LongBody {
+    fn new(mut long: Long, closer: Option<Closer>) -> Self {
+        let share = match &mut long {
+            Long::Message(response) => response.take_share(),
+            Long::Stream(stream) => stream.take_share(),
+        };
+        let watchdog = closer.filter(|_| share.is_some()).map(Watchdog::start);
+        let hold = Some(Hold { watchdog, _share: share });
+        Self { long: Some(long), chunks: VecDeque::new(), is_begun: false, hold }
+    }
+
+    /// The next bytes, the end of the response, or how it breaks off.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, BrokenOff>> {
+        loop {
+            if let Some(chunk) = self.chunks.pop_front() {
+                return Poll::Ready(Ok(Frame::data(self.held(chunk))));
+            }
+            let piece = match &mut self.long {
+                None => return Poll::Ready(Ok(Frame::trailers(trailers(&ok())))),
+                Some(Long::Message(response)) => ready!(response.poll_next(cx)).map(|piece| match piece {
+                    Ok(chunks) => Ok((chunks, (!self.is_begun).then(|| response.bytes()))),
+                    Err(error) => Err(Err(BrokenOff::new(&error, response.repeatable()))),
+                }),
+                Some(Long::Stream(stream)) => ready!(stream.poll_next(cx)).map(|piece| match piece {
+                    Ok(chunks) => {
+                        let bytes = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+                        Ok((chunks, Some(bytes)))
+                    }
+                    // Between two messages there is room for the reason.
+                    Err(error) => Err(Ok(Frame::trailers(trailers(&status(error))))),
+                }),
+            };
+            self.is_begun = true;
+            match piece {
+                Some(Ok((chunks, message_bytes))) => {
+                    self.chunks.extend(message_bytes.map(prefix));
+                    self.chunks.extend(chunks);
+                }
+                Some(Err(end)) => {
+                    self.end();
+                    return Poll::Ready(end);
+                }
+                None => self.long = None,
+            }
+        }
+    }
+
+    /// With the last chunk goes what is held until it has been sent.
+    fn held(&mut self, chunk: Bytes) -> Bytes {
+        let is_last = self.chunks.is_empty()
+            && match &self.long {
+                Some(Long::Message(response)) => response.is_end(),
+                Some(Long::Stream(stream)) => stream.is_end(),
+                None => true,
+            };
+        match self.hold.take_if(|_| is_last) {
+            Some(hold) => Bytes::from_owner(HeldChunk { chunk, _hold: hold }),
+            None => chunk,
+        }
+    }
+
+    fn end(&mut self) {
+        self.long = None;
+        self.chunks.clear();
+        self.hold = None;
+    }
+}
+
+impl Body for LongBody {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let this = self.get_mut();
+        if let Some(watchdog) = this.watchdog() {
+            watchdog.busy();
+        }
+        let frame = ready!(this.poll_next(cx));
+        if let Some(watchdog) = this.watchdog() {
+            watchdog.given();
+        }
+        Poll::Ready(Some(frame.map_err(|BrokenOff(reason)| reason.into())))
+    }
+}
+
+impl LongBody {
+    fn watchdog(&self) -> Option<&Watchdog> {
+        self.hold.as_ref()?.watchdog.as_ref()
+    }
+}
+
+/// The head of a message of so many bytes.
+fn prefix(bytes: u64) -> Bytes {
+    let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
+    prefix.put_u8(0);
+    // The engine has rejected what does not fit.
+    prefix.put_u32(u32::try_from(bytes).unwrap_or(u32::MAX));
+    prefix.freeze()
+}
+
+/// A message that ends before its length. Clients take no status then, only the code of a reset.
+struct BrokenOff(h2::Reason);
+
+impl BrokenOff {
+    fn new(error: &RequestError, repeatable: Repeatable) -> Self {
+        tracing::debug!(%error, "a response broke off");
+        Self(match repeatable {
+            // Clients try again by themselves.
+            Repeatable::Yes => h2::Reason::REFUSED_STREAM,
+            Repeatable::No => h2::Reason::INTERNAL_ERROR,
+        })
+    }
+}
+
+/// What a response has until its last byte has been sent.
+struct Hold {
+    watchdog: Option<Watchdog>,
+    _share: Option<ResponseShare>,
+}
+
+struct HeldChunk {
+    chunk: Bytes,
+    _hold: Hold,
+}
+
+impl AsRef<[u8]> for HeldChunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.chunk
+    }
+}
+
+/// Closes the connection of a client that takes nothing.
+struct Watchdog {
+    /// Since when the client has had something to take.
+    given_at: Arc<Mutex<Option<Instant>>>,
+    task: AbortHandle,
+}
+
+impl Watchdog {
+    fn start(closer: Closer) -> Self {
+        let given_at = Arc::new(Mutex::new(Some(Instant::now())));
+        let watched = Arc::clone(&given_at);
+        let task = tokio::spawn(async move {
+            loop {
+                let given_at = *watched.lock();
+                let end = given_at.unwrap_or_else(Instant::now) + STALL_MAX;
+                if end <= Instant::now() {
+                    return closer.close("the client does not read a response");
+                }
+                sleep_until(end).await;
+            }
+        });
+        Self { given_at, task: task.abort_handle() }
+    }
+
+    /// The response is not ready: that is not the client's fault.
+    fn busy(&self) {
+        *self.given_at.lock() = None;
+    }
+
+    fn given(&self) {
+        *self.given_at.lock() = Some(Instant::now());
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
