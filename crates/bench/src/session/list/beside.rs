@@ -108,9 +108,12 @@ fn list(readers: Readers, is_over: impl Fn() -> bool) -> Result<Tally, String> {
     readers.run(|_| is_over()).map_err(|error| error.to_string())
 }
 
+/// The maximum is also over puts that have failed, which have waited longest.
 pub(super) fn put_metrics(puts: &Seen, costs: &Costs) -> Sample {
     let n_responses = puts.responses_in_window;
     let mut sample = latencies(puts);
+    let failed_after = puts.failed_after.map_or(0.0, |(_, longest)| longest.as_secs_f64() * 1e6);
+    sample.entry(Metric::Max).and_modify(|max| *max = max.max(failed_after));
     sample.extend([
         (Metric::Rate, n_responses as f64 / puts.window.as_secs_f64()),
         (Metric::Others, costs.others_percent()),
