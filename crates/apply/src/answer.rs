@@ -6,17 +6,16 @@
 
 use std::collections::VecDeque;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use ferretcd_api_proto::etcdserverpb::{
-    DeleteRangeResponse, RangeRequest, RangeResponse, ResponseHeader, ResponseOp, TxnResponse,
-    response_op::Response,
+    DeleteRangeResponse, RangeRequest, RangeResponse, ResponseOp, TxnResponse, response_op::Response,
 };
 use ferretcd_base::KeyRange;
-use ferretcd_mvcc::{Access, Corruption, ReadError, ReadView, Snapshot, Step};
+use ferretcd_mvcc::{Access, Corruption, ReadError, ReadView, Snapshot};
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
 
-use crate::range::{ListedRows, OpenRange, READ_BYTES};
+use crate::encoded::Encoded;
+use crate::range::{OpenRange, READ_BYTES};
 
 /// Keys of a range that is read at once, at most.
 const WHOLE_KEYS_MAX: usize = 512;
@@ -209,224 +208,17 @@ fn encode_operation(op: &ResponseOp, lists: &mut OpenLists) -> Encoded {
 }
 
 /// Numbers of fields; see `proto/etcdserverpb/rpc.proto`.
-mod field {
+pub(crate) mod field {
     /// Of `RangeResponse`.
-    pub(super) const KVS: u32 = 2;
+    pub(crate) const KVS: u32 = 2;
     /// Of `DeleteRangeResponse`.
     pub(super) const PREV_KVS: u32 = 3;
     /// Of `RangeStreamResponse`.
-    pub(super) const RANGE_RESPONSE: u32 = 1;
+    pub(crate) const RANGE_RESPONSE: u32 = 1;
     /// Of `TxnResponse`.
     pub(super) const RESPONSES: u32 = 3;
     /// Of `ResponseOp`.
     pub(super) const RESPONSE_RANGE: u32 = 1;
     pub(super) const RESPONSE_DELETE_RANGE: u32 = 3;
     pub(super) const RESPONSE_TXN: u32 = 4;
-}
-
-/// Parts at least as long are not copied from one level of a message to the one around it.
-const COPIED_BYTES_MAX: usize = 1 << 10;
-
-/// An encoded message whose lists are still to be read. Its length is known.
-#[derive(Debug, Default)]
-pub struct Encoded {
-    parts: VecDeque<Part>,
-    bytes: u64,
-}
-
-#[derive(Debug)]
-enum Part {
-    Bytes(BytesMut),
-    Rows { field: u32, rows: ListedRows },
-}
-
-impl Encoded {
-    fn of(message: &impl Message) -> Self {
-        let mut encoded = Self::default();
-        encoded.push_message(message);
-        encoded
-    }
-
-    /// Bytes of the message that are still to be taken.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// The bytes at the end, to append to.
-    fn tail(&mut self) -> &mut BytesMut {
-        if !matches!(self.parts.back(), Some(Part::Bytes(_))) {
-            self.parts.push_back(Part::Bytes(BytesMut::new()));
-        }
-        match self.parts.back_mut() {
-            Some(Part::Bytes(bytes)) => bytes,
-            _ => unreachable!("bytes were pushed"),
-        }
-    }
-
-    /// Appends the fields of a message.
-    fn push_message(&mut self, message: &impl Message) {
-        self.bytes += message.encoded_len() as u64;
-        message.encode(self.tail()).expect("the buffer grows");
-    }
-
-    /// Appends a message as a field.
-    fn push_field(&mut self, field: u32, inner: Self) {
-        let tail = self.tail();
-        let len_before = tail.len();
-        encode_key(field, WireType::LengthDelimited, tail);
-        encode_varint(inner.bytes, tail);
-        self.bytes += (self.tail().len() - len_before) as u64 + inner.bytes;
-        for part in inner.parts {
-            match part {
-                Part::Bytes(bytes) if bytes.len() < COPIED_BYTES_MAX => self.tail().put_slice(&bytes),
-                part => self.parts.push_back(part),
-            }
-        }
-    }
-
-    fn push_rows(&mut self, field: u32, rows: ListedRows) {
-        self.bytes += rows.bytes();
-        self.parts.push_back(Part::Rows { field, rows });
-    }
-
-    /// Takes the next bytes off, about so many, in chunks. From memory alone it never blocks, and takes some hundred
-    /// microseconds at most; then it may stop early.
-    pub fn take(&mut self, bytes: usize, access: Access) -> Result<Taken, ReadError> {
-        let mut chunks = Chunks::new(bytes);
-        let (mut rows_read, mut is_cut) = (Vec::new(), false);
-        while let Some(part) = self.parts.front_mut()
-            && let Some(room) = chunks.room()
-            && !is_cut
-        {
-            let is_done = match part {
-                Part::Bytes(part) => {
-                    chunks.push(part.split_to(part.len().min(room)).freeze());
-                    part.is_empty()
-                }
-                Part::Rows { field, rows } => {
-                    let step = rows.read(room, access, &mut rows_read)?;
-                    is_cut = access == Access::Memory && rows_read.is_empty() && step != Step::End;
-                    for row in rows_read.drain(..) {
-                        chunks.push_row(*field, row);
-                    }
-                    step == Step::End
-                }
-            };
-            if is_done {
-                self.parts.pop_front();
-            }
-        }
-        let chunks = chunks.finish();
-        self.bytes -= chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-        Ok(Taken { chunks, is_cut })
-    }
-}
-
-/// The next bytes of a message.
-#[derive(Debug, Default)]
-pub struct Taken {
-    /// The bytes. A long row is a chunk of its own, and shared with the store.
-    pub chunks: Vec<Bytes>,
-    /// Whether there are fewer than there could be, because the next row is not in memory or far.
-    pub is_cut: bool,
-}
-
-/// A range that is sent as several messages, one for each piece of it.
-#[derive(Debug)]
-pub struct StreamedRange {
-    /// The last message, without its rows.
-    end: RangeResponse,
-    rows: Option<ListedRows>,
-}
-
-impl StreamedRange {
-    /// All messages of a range; the last one has the header and the numbers.
-    pub fn new(range: OpenRange, header: ResponseHeader) -> Self {
-        Self { end: RangeResponse { header: Some(header), ..range.response }, rows: Some(range.rows) }
-    }
-
-    /// Whether all messages have been taken.
-    pub fn is_done(&self) -> bool {
-        self.rows.is_none()
-    }
-
-    /// Takes the next message, a `RangeStreamResponse` with rows of about so many bytes; nothing as long as the next row is
-    /// not in memory and may only be read from there, and at the end.
-    pub fn take(&mut self, bytes: usize, access: Access) -> Result<Taken, ReadError> {
-        let Some(listed) = &mut self.rows else { return Ok(Taken::default()) };
-        let mut rows = Vec::new();
-        let mut step = Step::More;
-        while rows.is_empty() && step != Step::End {
-            step = listed.read(bytes, access, &mut rows)?;
-            if access == Access::Memory && rows.is_empty() && step != Step::End {
-                return Ok(Taken { is_cut: true, ..Taken::default() });
-            }
-        }
-        let mut range = Encoded::default();
-        if step == Step::End {
-            self.rows = None;
-            range.push_message(&RangeResponse { header: self.end.header, ..RangeResponse::default() });
-        }
-        range.push_rows(field::KVS, ListedRows::held(rows));
-        if self.rows.is_none() {
-            range.push_message(&RangeResponse { header: None, ..std::mem::take(&mut self.end) });
-        }
-        let mut message = Encoded::default();
-        message.push_field(field::RANGE_RESPONSE, range);
-        message.take(usize::MAX, Access::Memory)
-    }
-}
-
-/// Rows at least as long are not copied.
-const SHARED_BYTES_MIN: usize = 8 << 10;
-
-/// Chunks that are being put together.
-struct Chunks {
-    done: Vec<Bytes>,
-    /// Copies of short pieces, behind what is done.
-    copied: BytesMut,
-    bytes_left: usize,
-}
-
-impl Chunks {
-    fn new(bytes: usize) -> Self {
-        Self { done: Vec::new(), copied: BytesMut::new(), bytes_left: bytes }
-    }
-
-    /// Bytes that are still to come, if any.
-    fn room(&self) -> Option<usize> {
-        (self.bytes_left > 0).then_some(self.bytes_left)
-    }
-
-    fn push_row(&mut self, field: u32, row: Bytes) {
-        let len_before = self.copied.len();
-        self.reserve();
-        encode_key(field, WireType::LengthDelimited, &mut self.copied);
-        encode_varint(row.len() as u64, &mut self.copied);
-        self.bytes_left = self.bytes_left.saturating_sub(self.copied.len() - len_before);
-        self.push(row);
-    }
-
-    fn push(&mut self, bytes: Bytes) {
-        self.bytes_left = self.bytes_left.saturating_sub(bytes.len());
-        if bytes.len() < SHARED_BYTES_MIN {
-            self.reserve();
-            self.copied.put_slice(&bytes);
-        } else {
-            self.done.extend((!self.copied.is_empty()).then(|| self.copied.split().freeze()));
-            self.done.push(bytes);
-        }
-    }
-
-    /// Copies are made in one allocation: what is left, a row that ends beyond it, and its head.
-    fn reserve(&mut self) {
-        if self.copied.capacity() == 0 {
-            self.copied.reserve(self.bytes_left.min(READ_BYTES) + SHARED_BYTES_MIN + 16);
-        }
-    }
-
-    fn finish(mut self) -> Vec<Bytes> {
-        self.done.extend((!self.copied.is_empty()).then(|| self.copied.freeze()));
-        self.done
-    }
 }

@@ -79,7 +79,8 @@ impl OpenRange {
 pub fn is_walk(request: &RangeRequest) -> bool {
     let plan = Plan::new(request);
     let is_old = plan.selection.at.is_some();
-    is_old || !request.count_only && !(plan.order == Order::Keys && plan.is_known_by_extent())
+    let is_known = request.count_only || plan.order == Order::Keys && plan.is_known_by_extent();
+    is_old || !is_known
 }
 
 /// Bytes that an [`OpenRange`] has to hold of its rows, at most and estimated: none in the order of the keys, a number for
@@ -374,3 +375,6 @@ fn without_value(row: &Bytes, snapshot: &Snapshot<'_>) -> Result<Bytes, ReadErro
     let stripped = KeyValue { value: Bytes::new(), ..decode(row, snapshot)? };
     Ok(stripped.encode_to_vec().into())
 }
+
+#[cfg(test)]
+mod tests;

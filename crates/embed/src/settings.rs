@@ -13,6 +13,9 @@ impl Config {
     }
 }
 
+/// How long a client may take nothing of a long response before its connection is closed.
+const RESPONSE_STALL_MAX: Duration = Duration::from_secs(60);
+
 /// Longer than any process lives, and still to be added to a point in time.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -68,6 +71,7 @@ pub(crate) fn services(config: &Config) -> ferretcd_grpc_server::Config {
         txn_ops_max: config.limits.txn_ops_max,
         watch_progress_interval: config.watch_progress_interval,
         slow_request: config.warnings.unary_request,
+        response_stall_max: RESPONSE_STALL_MAX,
         extensive_metrics: config.http.extensive_metrics,
     }
 }

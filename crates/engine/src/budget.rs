@@ -48,12 +48,12 @@ impl ResponseBudget {
         let Some(n_permits) =
             u32::try_from(bytes.div_ceil(PERMIT_BYTES)).ok().filter(|_| bytes <= self.bytes)
         else {
-            return Err(RequestError::TooManyRequests);
+            return Err(RequestError::NoResponseMemory);
         };
         let permits = Arc::clone(&self.permits).acquire_many_owned(n_permits);
         match timeout(WAIT_MAX, permits).await {
             Ok(permit) => Ok(ResponseShare(permit.expect("the semaphore is never closed"))),
-            Err(_) => Err(RequestError::TooManyRequests),
+            Err(_) => Err(RequestError::NoResponseMemory),
         }
     }
 
@@ -92,9 +92,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_gets_no_share_is_one_request_too_many() {
         let budget = ResponseBudget::new(100 << 10);
-        assert!(matches!(budget.reserve((100 << 10) + 1).await, Err(RequestError::TooManyRequests)));
+        assert!(matches!(budget.reserve((100 << 10) + 1).await, Err(RequestError::NoResponseMemory)));
         let _all = budget.reserve(100 << 10).await.expect("it is just as large");
-        assert!(matches!(budget.reserve(1).await, Err(RequestError::TooManyRequests)));
+        assert!(matches!(budget.reserve(1).await, Err(RequestError::NoResponseMemory)));
         assert_eq!(budget.used_bytes(), 100 << 10);
     }
 }

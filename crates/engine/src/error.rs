@@ -62,6 +62,9 @@ pub enum RequestError {
     /// Too much is waiting to be applied.
     #[error("propose: too many requests are waiting to be applied")]
     TooManyRequests,
+    /// There is no memory for a response as long as this one, or there was none for some seconds.
+    #[error("read: the memory for long responses is used up")]
+    NoResponseMemory,
     /// The state file has no room for it.
     #[error("propose: the quota of the state file is used up")]
     NoSpace,

@@ -73,9 +73,12 @@ struct Pieces<S> {
     readers: PieceReaders,
 }
 
+/// A source that is away on another thread, and comes back with what was taken.
+type Reading<S> = Pin<Box<dyn Future<Output = Result<(S, Taken), RequestError>> + Send>>;
+
 enum State<S> {
     Here(S),
-    Reading(Pin<Box<dyn Future<Output = Result<(S, Taken), RequestError>> + Send>>),
+    Reading(Reading<S>),
     /// Behind the last piece, or behind an error.
     Done,
 }
@@ -163,7 +166,7 @@ impl LongResponse {
         self.bytes
     }
 
-    /// Its share of the memory budget, if it has one: for who keeps it until the last byte has left.
+    /// Its share of the memory budget, if it has one, to be kept until the last byte has left.
     pub fn take_share(&mut self) -> Option<ResponseShare> {
         self.share.take()
     }
@@ -236,7 +239,7 @@ impl RangeStream {
         Self { pieces: Pieces::new(range, readers), share: Some(share) }
     }
 
-    /// Its share of the memory budget: for who keeps it until the last byte has left.
+    /// Its share of the memory budget, to be kept until the last byte has left.
     pub fn take_share(&mut self) -> Option<ResponseShare> {
         self.share.take()
     }

@@ -13,6 +13,8 @@ pub struct Config {
     pub watch_progress_interval: Duration,
     /// A unary call that takes longer is logged as a warning.
     pub slow_request: Duration,
+    /// How long a client may take nothing of a long response before its connection is closed.
+    pub response_stall_max: Duration,
     /// Whether to measure how long calls take.
     pub extensive_metrics: bool,
 }

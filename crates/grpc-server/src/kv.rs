@@ -54,7 +54,7 @@ impl Kv for KvService {
         check_streamable(&request).map_err(status)?;
         let stream = self.kv.range_stream(&caller, request).await.map_err(status)?;
         let mut response = Response::new(tokio_stream::empty());
-        attach(response.extensions_mut(), Long::Stream(stream));
+        attach(response.extensions_mut(), Long::Stream(Box::new(stream)));
         Ok(response)
     }
 
@@ -114,7 +114,7 @@ fn respond<M: Default>(response: KvResponse<M>) -> Response<M> {
         KvResponse::Message(message) => Response::new(message),
         KvResponse::Long(long) => {
             let mut response = Response::new(M::default());
-            attach(response.extensions_mut(), Long::Message(long));
+            attach(response.extensions_mut(), Long::Message(Box::new(long)));
             response
         }
     }

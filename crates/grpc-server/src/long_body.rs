@@ -4,7 +4,7 @@
 //! instead, and [`attach`]es what is to be sent. [`LongBodies`], right around the service, puts it in the place of the
 //! body. It is read piece by piece, each when the connection has taken the one before.
 //!
-//! A client that takes nothing for a minute loses its connection: HTTP/2 has no other way to be rid of a body that it does
+//! A client that takes nothing for a time loses its connection: HTTP/2 has no other way to be rid of a body that it does
 //! not poll. What a response has of the memory budget it keeps until the connection has taken its last byte.
 
 use std::collections::VecDeque;
@@ -29,16 +29,13 @@ use tower::Service;
 use crate::responses::PREFIX_BYTES;
 use crate::status::{ok, status, trailers};
 
-/// How long a client may take nothing of a response.
-const STALL_MAX: Duration = Duration::from_secs(60);
-
 /// What a response consists of.
 #[derive(Debug)]
 pub(crate) enum Long {
     /// One message.
-    Message(LongResponse),
+    Message(Box<LongResponse>),
     /// Several.
-    Stream(RangeStream),
+    Stream(Box<RangeStream>),
 }
 
 /// What is attached to a response whose own message is empty.
@@ -56,7 +53,11 @@ fn detach(extensions: &mut Extensions) -> Option<Long> {
 
 /// A service some of whose responses are attached.
 #[derive(Clone, Debug)]
-pub(crate) struct LongBodies<S>(pub(crate) S);
+pub(crate) struct LongBodies<S> {
+    pub(crate) service: S,
+    /// How long a client may take nothing of a response.
+    pub(crate) stall_max: Duration,
+}
 
 impl<S: NamedService> NamedService for LongBodies<S> {
     const NAME: &'static str = S::NAME;
@@ -72,16 +73,18 @@ where
     type Future = BoxFuture<Self::Response, Infallible>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        self.service.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let closer = Connection::closer(request.extensions());
-        let response = self.0.call(request);
+        let (response, stall_max) = (self.service.call(request), self.stall_max);
         Box::pin(async move {
             let mut response = response.await?;
             Ok(match detach(response.extensions_mut()) {
-                Some(long) => response.map(|_| tonic::body::Body::new(LongBody::new(long, closer))),
+                Some(long) => {
+                    response.map(|_| tonic::body::Body::new(LongBody::new(long, closer, stall_max)))
+                }
                 None => response,
             })
         })
@@ -100,12 +103,13 @@ struct LongBody {
 }
 
 impl LongBody {
-    fn new(mut long: Long, closer: Option<Closer>) -> Self {
+    fn new(mut long: Long, closer: Option<Closer>, stall_max: Duration) -> Self {
         let share = match &mut long {
             Long::Message(response) => response.take_share(),
             Long::Stream(stream) => stream.take_share(),
         };
-        let watchdog = closer.filter(|_| share.is_some()).map(Watchdog::start);
+        let closer = closer.filter(|_| share.is_some());
+        let watchdog = closer.map(|closer| Watchdog::start(closer, stall_max));
         let hold = Some(Hold { watchdog, _share: share });
         Self { long: Some(long), chunks: VecDeque::new(), is_begun: false, hold }
     }
@@ -241,13 +245,13 @@ struct Watchdog {
 }
 
 impl Watchdog {
-    fn start(closer: Closer) -> Self {
+    fn start(closer: Closer, stall_max: Duration) -> Self {
         let given_at = Arc::new(Mutex::new(Some(Instant::now())));
         let watched = Arc::clone(&given_at);
         let task = tokio::spawn(async move {
             loop {
                 let given_at = *watched.lock();
-                let end = given_at.unwrap_or_else(Instant::now) + STALL_MAX;
+                let end = given_at.unwrap_or_else(Instant::now) + stall_max;
                 if end <= Instant::now() {
                     return closer.close("the client does not read a response");
                 }

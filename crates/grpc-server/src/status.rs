@@ -14,6 +14,7 @@ use tonic::Status;
 pub(crate) fn status(error: impl Into<RpcError>) -> Status {
     match error.into() {
         RpcError::Typed(error) => Status::new(error.wire_code().into(), error.message()),
+        RpcError::Documented(error) => Status::new(error.code().into(), error.message()),
         RpcError::Untyped(error) => Status::new(error.code().into(), error.message()),
         RpcError::Unimplemented(what) => {
             Status::new(Code::Unimplemented.into(), format!("this version of ferretcd does not {what}"))
@@ -39,6 +40,8 @@ pub(crate) fn trailers(status: &Status) -> HeaderMap {
 /// An error of the catalogue, or one that the catalogue has no word for.
 pub(crate) enum RpcError {
     Typed(Error),
+    /// One that etcd does not send at this place, so with the code that its documentation gives it.
+    Documented(Error),
     Untyped(Untyped),
     /// Something of etcd's API that ferretcd does not do; the text completes "does not".
     Unimplemented(&'static str),
@@ -62,6 +65,7 @@ impl From<RequestError> for RpcError {
             RequestError::Apply(error) => error.into(),
             RequestError::TooLarge { .. } => Error::RequestTooLarge.into(),
             RequestError::TooManyRequests => Error::RequestTooManyRequests.into(),
+            RequestError::NoResponseMemory => RpcError::Documented(Error::RequestTooManyRequests),
             RequestError::NoSpace => Error::NoSpace.into(),
             RequestError::Dropped => Untyped::ProposalDropped.into(),
             RequestError::Timeout => Error::Timeout.into(),

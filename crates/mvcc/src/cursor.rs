@@ -9,8 +9,9 @@ use ferretcd_base::Revision;
 
 use crate::change::Change;
 use crate::error::{Corruption, ReadError};
+use crate::rest::Rest;
+use crate::selection::{KeyState, RowId, Selection};
 use crate::shared::Shared;
-use crate::snapshot::{KeyState, Rest, RowId, Selection};
 
 /// Chunks of the index that one call looks at, at most: what a range of deleted keys costs at once.
 const CHUNKS_MAX: usize = 16;
@@ -194,7 +195,7 @@ impl RowCursor {
             .zip(&rows[n_before..])
             .find(|(id, row)| id.row_bytes() != row.len());
         match of_wrong_length {
-            // Who reads relies on the lengths in the index.
+            // Readers rely on the lengths in the index.
             Some((id, _)) => Err(Corruption::Row { revision: id.revision() }.into()),
             None => Ok(true),
         }

@@ -1,6 +1,6 @@
 //! What one read sees.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,14 +9,12 @@ use ferretcd_base::{KeyRange, Revision};
 use crate::change::Change;
 use crate::cursor::{Access, RowCursor, Step, find};
 use crate::error::ReadError;
-use crate::index::{Bounds, Extent, Index, Key};
-use crate::key_index::{KeyIndex, Stamp, end_of};
-use crate::read::{RangeOptions, RangeResult, ReadView, Row};
-use crate::row::Fields;
+use crate::index::Extent;
+use crate::key_index::{Stamp, end_of};
+use crate::range::{RangeOptions, RangeResult, Row};
+use crate::rest::Rest;
+use crate::selection::{KeyOrder, KeyState, RowId, Selection};
 use crate::shared::Shared;
-
-/// Keys looked at in one go. The writer waits for that long when it creates a key.
-pub(crate) const CHUNK_KEYS: usize = 256;
 
 /// The state that a read is made of: all up to one revision, and within a write transaction its own changes as well.
 #[derive(Clone, Copy, Debug)]
@@ -28,108 +26,38 @@ pub struct Snapshot<'a> {
     pub(crate) pending: &'a [Change],
 }
 
-/// A key that exists, as the index knows it: everything but value and lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyState<'a> {
-    /// The key.
-    pub key: &'a [u8],
-    /// Main revision of the put that created the key.
-    pub create_revision: i64,
-    /// Main revision of the last put.
-    pub mod_revision: i64,
-    /// Number of puts since the key was created.
-    pub version: i64,
-    /// The row of the last put.
-    pub row: RowId,
+/// The state at one revision, see [`Reader::view`](crate::Reader::view). It keeps the state that it was made of, also when the store
+/// is restored meanwhile.
+#[derive(Clone, Debug)]
+pub struct ReadView {
+    pub(crate) shared: Arc<Shared>,
+    /// The last change that is seen.
+    pub(crate) last: Revision,
 }
 
-/// Where a row is, and how long; 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RowId {
-    pub(crate) main: i64,
-    pub(crate) sub: u32,
-    pub(crate) bytes: u32,
-}
-
-impl RowId {
-    fn of(stamp: &Stamp) -> Self {
-        Self { main: stamp.main, sub: stamp.sub, bytes: stamp.row_bytes }
-    }
-
-    /// Bytes of the row.
-    pub fn row_bytes(self) -> usize {
-        self.bytes as usize
-    }
-
-    pub(crate) fn revision(self) -> Revision {
-        Revision::new(self.main, i64::from(self.sub))
+/// Views are equal if they show the same revision of the same state.
+impl PartialEq for ReadView {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared) && self.last == other.last
     }
 }
 
-/// Which keys of a range a read is about, and in which order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    /// The main revision to read at, not below the compacted one; `None` is the newest that the snapshot sees. No key
-    /// exists at numbers below 2.
-    pub at: Option<i64>,
-    /// The order of the keys.
-    pub order: KeyOrder,
-    /// Keys whose revisions are not within are left out.
-    pub bounds: RevisionBounds,
-}
+impl Eq for ReadView {}
 
-/// An order of keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum KeyOrder {
-    #[default]
-    Ascending,
-    Descending,
-}
-
-/// Bounds of a key's revisions, inclusive; 0 is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct RevisionBounds {
-    pub mod_min: i64,
-    pub mod_max: i64,
-    pub create_min: i64,
-    pub create_max: i64,
-}
-
-impl RevisionBounds {
-    /// Whether every key is within.
-    pub fn is_unbounded(&self) -> bool {
-        *self == Self::default()
+impl ReadView {
+    /// The newest revision that can be read here.
+    pub fn revision(&self) -> i64 {
+        self.last.main
     }
 
-    pub(crate) fn contains(&self, stamp: &Stamp) -> bool {
-        let within = |number: i64, min: i64, max: i64| number >= min && (max == 0 || number <= max);
-        let &Self { mod_min, mod_max, create_min, create_max } = self;
-        within(stamp.main, mod_min, mod_max) && within(stamp.create, create_min, create_max)
-    }
-}
-
-impl KeyState<'_> {
-    pub(crate) fn new<'a>(key: &'a [u8], stamp: &Stamp) -> KeyState<'a> {
-        let row = RowId::of(stamp);
-        let Stamp { create, version, main, .. } = *stamp;
-        KeyState { key, create_revision: create, mod_revision: main, version, row }
+    /// For reading.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { shared: &self.shared, last: self.last, pending: &[] }
     }
 
-    /// The `mvccpb.KeyValue` without value and lease.
-    pub fn encode(&self) -> Bytes {
-        self.fields().encode()
-    }
-
-    /// The length of [`Self::encode`].
-    pub fn encoded_len(&self) -> usize {
-        self.fields().encoded_len()
-    }
-
-    fn fields(&self) -> Fields<'_> {
-        let &Self { key, create_revision, mod_revision, version, .. } = self;
-        Fields { key, create_revision, mod_revision, version, ..Fields::default() }
+    /// See [`Snapshot::range`].
+    pub fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
+        self.snapshot().range(range, options)
     }
 }
 
@@ -299,54 +227,5 @@ impl<'a> Snapshot<'a> {
         };
         self.shared.check_readable(bound)?;
         Ok(bound)
-    }
-}
-
-/// What is left of a range that is scanned in chunks.
-#[derive(Clone, Debug)]
-pub(crate) struct Rest(Option<(Bound<Key>, Bound<Key>)>);
-
-impl Rest {
-    pub(crate) fn new(range: &KeyRange) -> Self {
-        let owned = |bound: Bound<&[u8]>| bound.map(Key::from_slice);
-        Self(range.bounds().map(|(start, end)| (owned(start), owned(end))))
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn bounds(&self) -> Option<Bounds<'_>> {
-        fn borrowed(bound: &Bound<Key>) -> Bound<&[u8]> {
-            bound.as_ref().map(|key| &key[..])
-        }
-        self.0.as_ref().map(|(start, end)| (borrowed(start), borrowed(end)))
-    }
-
-    /// Shows the next keys to `visit`, and goes behind the last one that it has seen.
-    pub(crate) fn scan(
-        &mut self,
-        index: &Index,
-        order: KeyOrder,
-        mut visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
-    ) {
-        let Some(bounds) = self.bounds() else { return };
-        let mut broken_at = None;
-        let visit = |key: &[u8], state: &KeyIndex| {
-            let flow = visit(key, state);
-            if flow.is_break() {
-                broken_at = Some(Key::from_slice(key));
-            }
-            flow
-        };
-        let last = match order {
-            KeyOrder::Ascending => index.scan(bounds, CHUNK_KEYS, visit),
-            KeyOrder::Descending => index.scan_back(bounds, CHUNK_KEYS, visit),
-        };
-        let last = broken_at.or(last).map(Bound::Excluded);
-        self.0 = self.0.take().zip(last).map(|((start, end), last)| match order {
-            KeyOrder::Ascending => (last, end),
-            KeyOrder::Descending => (start, last),
-        });
     }
 }

@@ -7,6 +7,7 @@ mod encrypted;
 mod frames;
 mod keep_alive;
 mod limits;
+mod long;
 mod plain;
 mod slow;
 mod snapshot;

@@ -63,10 +63,27 @@ impl Served {
         port: ferretcd_listen::Config,
         pages: ferretcd_http_pages::Config,
     ) -> Self {
+        Self::start_on(config, port, pages, |_| ()).await
+    }
+
+    /// With so many bytes for long responses.
+    pub(crate) async fn start_with_budget(bytes: u64) -> Self {
+        let pages =
+            ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
+        Self::start_on(config(), port_config(), pages, |engine| engine.response_budget_bytes = bytes).await
+    }
+
+    async fn start_on(
+        config: Config,
+        port: ferretcd_listen::Config,
+        pages: ferretcd_http_pages::Config,
+        configure: impl FnOnce(&mut ferretcd_engine::Config),
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let registry = Registry::new();
-        let engine =
-            Engine::start(engine_config(dir.path()), Arc::new(NoPeers), &registry, &Handle::current());
+        let mut engine_config = engine_config(dir.path());
+        configure(&mut engine_config);
+        let engine = Engine::start(engine_config, Arc::new(NoPeers), &registry, &Handle::current());
         let engine = engine.unwrap_or_else(|error| panic!("failed to {error}"));
         engine.cluster().publish().await.expect("it is not stopped");
         let server = Server::new(&engine, config, pages, &registry).expect("an empty registry");
@@ -124,6 +141,7 @@ pub(crate) fn config() -> Config {
         txn_ops_max: 128,
         watch_progress_interval: PATIENCE,
         slow_request: PATIENCE,
+        response_stall_max: PATIENCE,
         extensive_metrics: false,
     }
 }
