@@ -156,6 +156,23 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// Shows the next row to `visit` where it lies, without a copy; `None` behind the last one.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::get`].
+    pub fn visit_next<T>(&mut self, visit: impl FnOnce(&[u8], &[u8]) -> T) -> Option<Result<T, Error>> {
+        match self.rows.as_mut()?.next()? {
+            Ok((key, value)) => Some(Ok(visit(key.value(), value.value()))),
+            Err(error) => {
+                self.rows = None;
+                Some(Err(read_error(&self.storage, error)))
+            }
+        }
+    }
+}
+
 impl Iterator for Rows {
     type Item = Result<(Bytes, Bytes), Error>;
 

@@ -49,6 +49,7 @@ impl Memory {
 }
 
 #[cfg(target_os = "linux")]
+#[allow(clippy::useless_conversion, reason = "the number is narrower on systems of 32 bits")]
 fn machine() -> Memory {
     let info = rustix::system::sysinfo();
     Memory { bytes: u64::from(info.totalram) * u64::from(info.mem_unit.max(1)), source: "machine" }

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -54,9 +55,16 @@ fn detach(extensions: &mut Extensions) -> Option<Long> {
 /// A service some of whose responses are attached.
 #[derive(Clone, Debug)]
 pub(crate) struct LongBodies<S> {
-    pub(crate) service: S,
+    service: S,
+    turns: Turns,
     /// How long a client may take nothing of a response.
-    pub(crate) stall_max: Duration,
+    stall_max: Duration,
+}
+
+impl<S> LongBodies<S> {
+    pub(crate) fn new(service: S, stall_max: Duration) -> Self {
+        Self { service, turns: Turns::default(), stall_max }
+    }
 }
 
 impl<S: NamedService> NamedService for LongBodies<S> {
@@ -78,12 +86,12 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let closer = Connection::closer(request.extensions());
-        let (response, stall_max) = (self.service.call(request), self.stall_max);
+        let (response, turns, stall_max) = (self.service.call(request), self.turns.clone(), self.stall_max);
         Box::pin(async move {
             let mut response = response.await?;
             Ok(match detach(response.extensions_mut()) {
                 Some(long) => {
-                    response.map(|_| tonic::body::Body::new(LongBody::new(long, closer, stall_max)))
+                    response.map(|_| tonic::body::Body::new(LongBody::new(long, turns, closer, stall_max)))
                 }
                 None => response,
             })
@@ -98,12 +106,13 @@ struct LongBody {
     /// Read and not yet taken.
     chunks: VecDeque<Bytes>,
     is_begun: bool,
+    turn: Turn,
     /// `None` when the last chunk has it.
     hold: Option<Hold>,
 }
 
 impl LongBody {
-    fn new(mut long: Long, closer: Option<Closer>, stall_max: Duration) -> Self {
+    fn new(mut long: Long, turns: Turns, closer: Option<Closer>, stall_max: Duration) -> Self {
         let share = match &mut long {
             Long::Message(response) => response.take_share(),
             Long::Stream(stream) => stream.take_share(),
@@ -111,7 +120,7 @@ impl LongBody {
         let closer = closer.filter(|_| share.is_some());
         let watchdog = closer.map(|closer| Watchdog::start(closer, stall_max));
         let hold = Some(Hold { watchdog, _share: share });
-        Self { long: Some(long), chunks: VecDeque::new(), is_begun: false, hold }
+        Self { long: Some(long), chunks: VecDeque::new(), is_begun: false, turn: Turn::new(turns), hold }
     }
 
     /// The next bytes, the end of the response, or how it breaks off.
@@ -119,6 +128,9 @@ impl LongBody {
         loop {
             if let Some(chunk) = self.chunks.pop_front() {
                 return Poll::Ready(Ok(Frame::data(self.held(chunk))));
+            }
+            if self.is_begun && self.long.is_some() {
+                ready!(self.turn.poll(cx));
             }
             let piece = match &mut self.long {
                 None => return Poll::Ready(Ok(Frame::trailers(trailers(&ok())))),
@@ -138,6 +150,7 @@ impl LongBody {
             self.is_begun = true;
             match piece {
                 Some(Ok((chunks, message_bytes))) => {
+                    self.turn.end();
                     self.chunks.extend(message_bytes.map(prefix));
                     self.chunks.extend(chunks);
                 }
@@ -194,6 +207,68 @@ impl Body for LongBody {
 impl LongBody {
     fn watchdog(&self) -> Option<&Watchdog> {
         self.hold.as_ref()?.watchdog.as_ref()
+    }
+}
+
+/// How many responses wait for their turn.
+#[derive(Clone, Debug, Default)]
+struct Turns(Arc<AtomicUsize>);
+
+/// The turn of a response. Before each piece it lets the other tasks of its thread run, the more often the more responses
+/// wait: so there are two pieces at most between two tasks of other requests, however many clients list.
+#[derive(Debug)]
+struct Turn {
+    turns: Turns,
+    stage: TurnStage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TurnStage {
+    /// It has not asked for its next turn.
+    Idle,
+    /// So many others come first.
+    Waiting(usize),
+    /// The next piece is being read.
+    Running,
+}
+
+impl Turn {
+    fn new(turns: Turns) -> Self {
+        Self { turns, stage: TurnStage::Idle }
+    }
+
+    /// Ready when it is this response's turn, until [`Self::end`].
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let left = match self.stage {
+            TurnStage::Running => return Poll::Ready(()),
+            TurnStage::Waiting(left) => left,
+            TurnStage::Idle => self.turns.0.fetch_add(1, Ordering::Relaxed) / 2,
+        };
+        match left.checked_sub(1) {
+            Some(left) => {
+                self.stage = TurnStage::Waiting(left);
+                // The runtime runs a task that wakes itself behind all others.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => {
+                self.turns.0.fetch_sub(1, Ordering::Relaxed);
+                self.stage = TurnStage::Running;
+                Poll::Ready(())
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        self.stage = TurnStage::Idle;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let TurnStage::Waiting(_) = self.stage {
+            self.turns.0.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

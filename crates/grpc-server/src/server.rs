@@ -295,7 +295,7 @@ fn methods(
     .max_decoding_message_size(message_bytes_max);
 
     let mut methods = Methods::default();
-    methods.add(chain.around_writes(LongBodies { service: kv, stall_max: config.response_stall_max }));
+    methods.add(chain.around_writes(LongBodies::new(kv, config.response_stall_max)));
     methods.add(chain.around_writes(lease));
     methods.replace(rpcs::LEASE_KEEP_ALIVE, chain.around(keep_alive));
     methods.add(chain.around(watch));

@@ -12,9 +12,12 @@ use crate::error::{Corruption, ReadError};
 use crate::rest::Rest;
 use crate::selection::{KeyState, RowId, Selection};
 use crate::shared::Shared;
+use crate::stored_rows::Caching;
 
 /// Chunks of the index that one call looks at, at most: what a range of deleted keys costs at once.
 const CHUNKS_MAX: usize = 16;
+/// Bytes of a list whose rows are kept in the cache.
+const CACHED_BYTES_MAX: usize = 1 << 20;
 
 /// Rows of one state, in their order. It holds no lock and no row between two calls, and nothing back: when a compaction
 /// passes the revision its reads fail with [`ReadError::Compacted`].
@@ -23,6 +26,7 @@ pub struct RowCursor {
     shared: Arc<Shared>,
     at: Revision,
     source: Source,
+    bytes_read: usize,
     /// Found and not yet read.
     wanted: VecDeque<RowId>,
 }
@@ -65,11 +69,11 @@ impl RowCursor {
         values: bool,
     ) -> Self {
         let source = Source::Range { rest, selection, values };
-        Self { shared, at, source, wanted: VecDeque::new() }
+        Self { shared, at, source, bytes_read: 0, wanted: VecDeque::new() }
     }
 
     pub(crate) fn of(shared: Arc<Shared>, at: Revision, rows: Vec<RowId>) -> Self {
-        Self { shared, at, source: Source::Known, wanted: rows.into() }
+        Self { shared, at, source: Source::Known, bytes_read: 0, wanted: rows.into() }
     }
 
     /// Adds the next rows, so many that they have `bytes` or a little more, and at most `n_rows`. Looks at some thousand keys
@@ -172,23 +176,25 @@ impl RowCursor {
                 }
             }));
         }
-        for (n_loaded, row) in self.wanted.iter().take(n_wanted).enumerate() {
-            let loaded = &mut rows[n_before + n_loaded];
-            if !loaded.is_empty() {
-                continue;
+        let missing = self.wanted.iter().take(n_wanted).enumerate();
+        let missing = missing.filter(|(number, _)| rows[n_before + number].is_empty());
+        if access == Access::Backend {
+            let missing = missing.map(|(number, row)| (row.revision(), n_before + number)).collect();
+            let is_long = self.bytes_read > CACHED_BYTES_MAX;
+            let caching = if is_long { Caching::No } else { Caching::Yes };
+            self.shared.stored_rows(missing, caching, |number, row| rows[number] = row)?;
+        } else {
+            let numbers: Vec<usize> = missing.map(|(number, _)| number).collect();
+            for number in numbers {
+                let Some(row) = self.shared.cache.get(self.wanted[number].revision()) else {
+                    rows.truncate(n_before + number);
+                    self.wanted.drain(..number);
+                    return Ok(false);
+                };
+                rows[n_before + number] = row;
             }
-            *loaded = match access {
-                Access::Backend => self.shared.stored_row(row.revision())?,
-                Access::Memory => match self.shared.cache.get(row.revision()) {
-                    Some(row) => row,
-                    None => {
-                        rows.truncate(n_before + n_loaded);
-                        self.wanted.drain(..n_loaded);
-                        return Ok(false);
-                    }
-                },
-            };
         }
+        self.bytes_read += rows[n_before..].iter().map(Bytes::len).sum::<usize>();
         let of_wrong_length = self
             .wanted
             .drain(..n_wanted)

@@ -81,6 +81,7 @@ mod recent;
 mod row;
 mod row_cache;
 mod shared;
+mod stored_rows;
 mod tree;
 
 mod error;
