@@ -22,7 +22,7 @@ pub struct Encoded {
 #[derive(Debug)]
 enum Part {
     Bytes(BytesMut),
-    Rows { field: u32, rows: ListedRows },
+    Rows { field: u32, rows: Box<ListedRows> },
 }
 
 impl Encoded {
@@ -71,7 +71,7 @@ impl Encoded {
 
     pub(crate) fn push_rows(&mut self, field: u32, rows: ListedRows) {
         self.bytes += rows.bytes();
-        self.parts.push_back(Part::Rows { field, rows });
+        self.parts.push_back(Part::Rows { field, rows: Box::new(rows) });
     }
 
     /// Takes the next bytes off, about so many, in chunks. From memory alone it never blocks, and takes some hundred
@@ -90,7 +90,8 @@ impl Encoded {
                 }
                 Part::Rows { field, rows } => {
                     let step = rows.read(room, access, &mut rows_read)?;
-                    is_cut = access == Access::Memory && rows_read.is_empty() && step != Step::End;
+                    // There may have been many keys before these rows.
+                    is_cut = access == Access::Memory && step != Step::End;
                     for row in rows_read.drain(..) {
                         chunks.push_row(*field, row);
                     }

@@ -12,7 +12,7 @@ use ferretcd_lease::Leases;
 use ferretcd_mvcc::{RangeOptions, ReadError, Row, WriteTxn};
 
 use crate::ApplyError;
-use crate::answer::ListReader;
+use crate::partial::ListReader;
 use crate::source::Source;
 
 /// The estimated bytes that a put adds to the state file beside its key and value.

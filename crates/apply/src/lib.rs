@@ -14,7 +14,6 @@
 //! position.
 
 mod alarm;
-mod answer;
 mod applied;
 mod command;
 mod encoded;
@@ -23,6 +22,7 @@ mod hash;
 mod kv;
 mod leases;
 mod machine;
+mod partial;
 mod range;
 mod source;
 mod streamed;
@@ -32,7 +32,6 @@ mod txn;
 pub mod snapshot;
 
 pub use alarm::Alarm;
-pub use answer::{Answer, DeferredList, Lists, OpenLists, WHOLE_BYTES_MAX};
 pub use applied::Applied;
 pub use command::{Command, DecodeError, Kind, Request};
 pub use encoded::{Encoded, Taken};
@@ -41,6 +40,7 @@ pub use hash::backend_hash;
 pub use kv::{put_cost, txn_cost};
 pub use leases::GRANT_COST;
 pub use machine::{Config, MemberChange, Outcome, Response, StateMachine};
-pub use range::{ListedRows, OpenRange, held_bytes, is_walk, range};
+pub use partial::{DeferredList, Lists, OpenLists, PartialResponse, WHOLE_BYTES_MAX};
+pub use range::{ListedRows, OpenRange, held_bytes, is_sorted, is_walk, range};
 pub use streamed::StreamedRange;
 pub use txn::{is_read_only, read_txn};

@@ -13,7 +13,7 @@ use ferretcd_membership::{Change, ChangeError, Membership};
 use ferretcd_mvcc::{Committed, Counts, Scrub, Store, WriteTxn};
 
 use crate::alarm::Alarms;
-use crate::answer::{Answer, ListReader};
+use crate::partial::{ListReader, PartialResponse};
 use crate::{Alarm, Applied, ApplyError, Command, Fault, Kind, OpenError, Request, kv, leases, txn};
 
 const STORAGE_VERSION_ROW: &[u8] = b"storageVersion";
@@ -61,9 +61,9 @@ pub enum Response {
     /// To [`Request::Put`].
     Put(PutResponse),
     /// To [`Request::DeleteRange`].
-    DeleteRange(Answer<DeleteRangeResponse>),
+    DeleteRange(PartialResponse<DeleteRangeResponse>),
     /// To [`Request::Txn`].
-    Txn(Answer<TxnResponse>),
+    Txn(PartialResponse<TxnResponse>),
     /// To [`Request::Compaction`]: accepted; the removal itself is done by [`StateMachine::scrub`].
     Compaction {
         /// The revision compacted to.
@@ -236,7 +236,7 @@ impl StateMachine {
             Request::DeleteRange(delete) => {
                 let mut lists = ListReader::new();
                 let message = self.write(batch, |txn, _| kv::delete_range(txn, delete, &mut lists))?;
-                Ok(Response::DeleteRange(Answer { message, deferred: lists.deferred }))
+                Ok(Response::DeleteRange(PartialResponse { message, deferred: lists.deferred }))
             }
             Request::Txn(request) => {
                 let compacted = self.store.compacted();

@@ -13,8 +13,8 @@ use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use ferretcd_api_proto::mvccpb::KeyValue;
 use ferretcd_base::KeyRange;
 use ferretcd_mvcc::{
-    Access, Corruption, KeyOrder, KeyState, ReadError, ReadView, RevisionBounds, RowCursor, RowId, Selection,
-    Snapshot, Step,
+    Access, Corruption, Extent, KeyOrder, KeyState, ReadError, ReadView, RevisionBounds, RowCursor, RowId,
+    Selection, Snapshot, Step,
 };
 use prost::Message;
 use prost::encoding::encoded_len_varint;
@@ -23,8 +23,10 @@ use crate::top::Top;
 
 /// Bytes of rows that are looked at together.
 pub(crate) const READ_BYTES: usize = 64 << 10;
-/// Bytes that a row which is sorted by a number is reckoned to need until it is read.
-const SORTED_ROW_BYTES: u64 = 40;
+/// Bytes that a row which is sorted is reckoned to need beside those of the row.
+const SORTED_ROW_BYTES: u64 = 128;
+/// Bytes of the longest row that is reckoned with.
+const LONG_ROW_BYTES: u64 = 2 << 20;
 
 /// Executes a Range request on one view. The form of the request has been checked; the caller fills the header
 /// of the response. Every revision of zero or below means the view's.
@@ -75,6 +77,11 @@ impl OpenRange {
     }
 }
 
+/// Whether a range has another order than that of its keys.
+pub fn is_sorted(request: &RangeRequest) -> bool {
+    !request.count_only && Plan::new(request).order != Order::Keys
+}
+
 /// Whether the opening of a range looks at each of its keys.
 pub fn is_walk(request: &RangeRequest) -> bool {
     let plan = Plan::new(request);
@@ -93,11 +100,12 @@ pub fn held_bytes(snapshot: &Snapshot<'_>, request: &RangeRequest) -> Result<u64
     let extent = snapshot.extent(&plan.keys, plan.selection.at, 0)?;
     let n_kept =
         plan.limit.map_or(extent.count, |limit| Top::<(), ()>::n_kept(limit).min(extent.count)) as u64;
-    let row_bytes = match plan.order {
+    let rows_bytes = match plan.order {
         Order::Numbers { .. } if plan.values => 0,
-        _ => extent.bytes / (extent.count.max(1) as u64),
+        // The longest may be the ones that are kept.
+        _ => extent.bytes.min(n_kept.saturating_mul(LONG_ROW_BYTES)),
     };
-    Ok(n_kept * (SORTED_ROW_BYTES + row_bytes))
+    Ok(n_kept * SORTED_ROW_BYTES + rows_bytes)
 }
 
 /// How a request is executed.
@@ -190,14 +198,21 @@ impl Plan {
 
     fn by_extent(&self, snapshot: &Snapshot<'_>) -> Result<Found, ReadError> {
         let extent = |limit| snapshot.extent(&self.keys, self.selection.at, limit);
-        let all = extent(0)?;
-        let n_rows = self.limit.map_or(all.count, |limit| limit.min(all.count));
-        let bytes = match (all.count - n_rows, self.selection.order) {
-            (0, _) => all.bytes,
-            (_, KeyOrder::Ascending) => extent(n_rows)?.bytes,
-            (n_before, KeyOrder::Descending) => all.bytes - extent(n_before)?.bytes,
+        let limit = self.limit.unwrap_or(0);
+        let Extent { count, rows, bytes } = match self.selection.order {
+            KeyOrder::Ascending => extent(limit)?,
+            KeyOrder::Descending => {
+                let all = extent(0)?;
+                match all.count.checked_sub(limit).filter(|n_before| *n_before > 0 && limit > 0) {
+                    Some(n_before) => {
+                        let bytes = all.bytes - extent(n_before)?.bytes;
+                        Extent { rows: limit, bytes, ..all }
+                    }
+                    None => all,
+                }
+            }
         };
-        Ok((self.list(snapshot, n_rows, bytes)?, all.count, all.count))
+        Ok((self.list(snapshot, rows, bytes)?, count, count))
     }
 
     fn by_key(&self, snapshot: &Snapshot<'_>) -> Result<Found, ReadError> {
@@ -251,6 +266,8 @@ impl Plan {
             let step = snapshot.read(&mut cursor, READ_BYTES, n_left, Access::Backend, &mut rows)?;
             for row in rows.drain(..) {
                 n_found += 1;
+                // What was read shares memory with rows that are not kept.
+                let row = Bytes::copy_from_slice(&row);
                 top.add(order(decode(&row, snapshot)?.value), || row);
             }
             if step == Step::End || self.candidates == Some(n_found) {
@@ -267,7 +284,7 @@ impl Plan {
 
     fn list(&self, snapshot: &Snapshot<'_>, n_rows: usize, bytes: u64) -> Result<ListedRows, ReadError> {
         let cursor = snapshot.cursor(&self.keys, &self.selection, self.values)?;
-        Ok(ListedRows { source: Source::Store(cursor), n_rows, bytes })
+        Ok(ListedRows { source: Source::Store(cursor), n_rows, bytes, revision: snapshot.revision() })
     }
 
     fn n_keys(&self, snapshot: &Snapshot<'_>) -> Result<usize, ReadError> {
@@ -281,6 +298,8 @@ pub struct ListedRows {
     source: Source,
     n_rows: usize,
     bytes: u64,
+    /// What it shows, for errors.
+    revision: i64,
 }
 
 #[derive(Debug)]
@@ -300,12 +319,13 @@ impl ListedRows {
     fn of_ids(snapshot: &Snapshot<'_>, ids: Vec<RowId>, at: Option<i64>) -> Result<Self, ReadError> {
         let bytes = ids.iter().map(|id| listed_len(id.row_bytes())).sum();
         let n_rows = ids.len();
-        Ok(Self { source: Source::Store(snapshot.cursor_of(ids, at)?), n_rows, bytes })
+        let revision = snapshot.revision();
+        Ok(Self { source: Source::Store(snapshot.cursor_of(ids, at)?), n_rows, bytes, revision })
     }
 
     pub(crate) fn held(rows: Vec<Bytes>) -> Self {
         let bytes = rows.iter().map(|row| listed_len(row.len())).sum();
-        Self { n_rows: rows.len(), bytes, source: Source::Held(rows.into_iter()) }
+        Self { n_rows: rows.len(), bytes, source: Source::Held(rows.into_iter()), revision: 0 }
     }
 
     /// How many there are.
@@ -346,9 +366,21 @@ impl ListedRows {
                 Step::More
             }
         };
+        let bytes_read = rows[n_before..].iter().map(|row| listed_len(row.len())).sum::<u64>();
         self.n_rows -= rows.len() - n_before;
-        self.bytes -= rows[n_before..].iter().map(|row| listed_len(row.len())).sum::<u64>();
-        Ok(if self.n_rows == 0 { Step::End } else { step })
+        let bytes_left = self.bytes.checked_sub(bytes_read);
+        match (self.n_rows, bytes_left, step) {
+            (0, Some(0), _) => {
+                self.bytes = 0;
+                Ok(Step::End)
+            }
+            (1.., Some(bytes_left), Step::More | Step::NotInMemory) => {
+                self.bytes = bytes_left;
+                Ok(step)
+            }
+            // The index has said otherwise, and the length may have been sent already.
+            _ => Err(Corruption::Range { revision: self.revision }.into()),
+        }
     }
 
     fn read_all(mut self, snapshot: &Snapshot<'_>) -> Result<Vec<EncodedKeyValue>, ReadError> {

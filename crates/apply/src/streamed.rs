@@ -3,8 +3,8 @@
 use ferretcd_api_proto::etcdserverpb::{RangeResponse, ResponseHeader};
 use ferretcd_mvcc::{Access, ReadError, Step};
 
-use crate::answer::field;
 use crate::encoded::{Encoded, Taken};
+use crate::partial::field;
 use crate::range::{ListedRows, OpenRange};
 
 /// A range that is sent as several messages, one for each piece of it.

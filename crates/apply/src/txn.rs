@@ -20,7 +20,7 @@ use ferretcd_base::KeyRange;
 use ferretcd_lease::Leases;
 use ferretcd_mvcc::{Access, KeyState, ReadError, ReadView, Selection, Snapshot, WriteTxn};
 
-use crate::answer::{Answer, ListReader};
+use crate::partial::{ListReader, PartialResponse};
 use crate::range::{READ_BYTES, decode};
 use crate::source::Source;
 use crate::{ApplyError, kv};
@@ -38,7 +38,7 @@ pub fn read_txn(
     view: &ReadView,
     compacted: i64,
     txn: &TxnRequest,
-) -> Result<(Answer<TxnResponse>, u64), ApplyError> {
+) -> Result<(PartialResponse<TxnResponse>, u64), ApplyError> {
     let source = Counting { view, n_ranges: Cell::default() };
     let succeeded = holds(&source, &txn.compare)?;
     let ranges = || branch(txn, succeeded).iter().filter_map(as_range);
@@ -54,7 +54,7 @@ pub fn read_txn(
         })
         .collect::<Result<_, ApplyError>>()?;
     let message = TxnResponse { header: None, succeeded, responses };
-    Ok((Answer { message, deferred: lists.deferred }, source.n_ranges.get()))
+    Ok((PartialResponse { message, deferred: lists.deferred }, source.n_ranges.get()))
 }
 
 /// A view that counts the ranges read.
@@ -83,7 +83,7 @@ pub(crate) fn execute_txn(
     request: &TxnRequest,
     leases: &Leases,
     compacted: i64,
-) -> Result<Answer<TxnResponse>, ApplyError> {
+) -> Result<PartialResponse<TxnResponse>, ApplyError> {
     let path = choose(txn, request)?;
     check(txn, txn.revision(), &path, leases, compacted)?;
     txn.reads_first();
@@ -166,7 +166,7 @@ fn check_range(range: &RangeRequest, current: i64, compacted: i64) -> Result<(),
     Ok(())
 }
 
-fn run(txn: &mut WriteTxn<'_>, path: &Path<'_>) -> Result<Answer<TxnResponse>, ApplyError> {
+fn run(txn: &mut WriteTxn<'_>, path: &Path<'_>) -> Result<PartialResponse<TxnResponse>, ApplyError> {
     let mut lists = ListReader::new();
     let mut current = TxnResponse { succeeded: path.succeeded, ..TxnResponse::default() };
     let mut around = Vec::new();
@@ -200,7 +200,7 @@ fn run(txn: &mut WriteTxn<'_>, path: &Path<'_>) -> Result<Answer<TxnResponse>, A
         };
         current.responses.push(ResponseOp { response: Some(response) });
     }
-    Ok(Answer { message: current, deferred: lists.deferred })
+    Ok(PartialResponse { message: current, deferred: lists.deferred })
 }
 
 fn branch(txn: &TxnRequest, succeeded: bool) -> &[RequestOp] {

@@ -49,10 +49,12 @@ impl Memory {
 }
 
 #[cfg(target_os = "linux")]
-#[allow(clippy::useless_conversion, reason = "the number is narrower on systems of 32 bits")]
 fn machine() -> Memory {
     let info = rustix::system::sysinfo();
-    Memory { bytes: u64::from(info.totalram) * u64::from(info.mem_unit.max(1)), source: "machine" }
+    // It is narrower on systems of 32 bits.
+    let units: u128 = info.totalram.into();
+    let bytes = units * u128::from(info.mem_unit.max(1));
+    Memory { bytes: u64::try_from(bytes).unwrap_or(u64::MAX), source: "machine" }
 }
 
 #[cfg(not(target_os = "linux"))]

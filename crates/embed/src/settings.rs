@@ -21,7 +21,7 @@ const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
     let defaults = ferretcd_engine::Config::new(&config.name, &config.data_dir, "", unix_ms());
-    // Only the sizes of the caches are those of the engine's own defaults.
+    // The sizes of the caches are those of the engine's own defaults.
     ferretcd_engine::Config {
         wal_dir: config.wal_dir.clone(),
         client_urls: url_texts(&config.advertise.client),

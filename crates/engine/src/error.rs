@@ -62,6 +62,12 @@ pub enum RequestError {
     /// Too much is waiting to be applied.
     #[error("propose: too many requests are waiting to be applied")]
     TooManyRequests,
+    /// The response is longer than a message can be.
+    #[error("read: the response would have {bytes} bytes")]
+    ResponseTooLarge {
+        /// Its length.
+        bytes: u64,
+    },
     /// There is no memory for a response as long as this one, or there was none for some seconds.
     #[error("read: the memory for long responses is used up")]
     NoResponseMemory,

@@ -39,7 +39,7 @@ impl Kv {
         Self {
             proposer: parts.proposer.clone(),
             read_index: parts.read_index.clone(),
-            ranges: Ranges::new(parts, reader.clone()),
+            ranges: Ranges::new(parts),
             reader,
             metrics: Arc::clone(&parts.channels.metrics),
             member: parts.member.clone(),
@@ -66,8 +66,8 @@ impl Kv {
         caller: &Caller,
         request: DeleteRangeRequest,
     ) -> Result<KvResponse<DeleteRangeResponse>, RequestError> {
-        let answer = self.proposer.propose(caller, request).await?;
-        self.ranges.complete(answer, Repeatable::No).await
+        let partial = self.proposer.propose(caller, request).await?;
+        self.ranges.complete(partial, Repeatable::No).await
     }
 
     /// Executes a transaction. One that only reads never enters the log; others are durable on return.
@@ -84,8 +84,8 @@ impl Kv {
         if ferretcd_apply::is_read_only(&request) {
             return self.read_txn(request).await;
         }
-        let answer = self.proposer.propose(caller, request).await?;
-        self.ranges.complete(answer, Repeatable::No).await
+        let partial = self.proposer.propose(caller, request).await?;
+        self.ranges.complete(partial, Repeatable::No).await
     }
 
     /// Drops history up to a revision. Returns when that is decided, or, for a physical compaction, when the
@@ -192,10 +192,10 @@ impl Kv {
     ) -> Result<(KvResponse<TxnResponse>, u64), RequestError> {
         let header = self.member.header(view.revision());
         let compacted = self.reader.compacted();
-        let (answer, ranges) =
+        let (partial, ranges) =
             blocking(move || Ok(ferretcd_apply::read_txn(&view, compacted, &request)?)).await?;
-        let answer = answer.map(|txn| TxnResponse { header: Some(header), ..txn });
-        Ok((self.ranges.complete(answer, Repeatable::Yes).await?, ranges))
+        let partial = partial.map(|txn| TxnResponse { header: Some(header), ..txn });
+        Ok((self.ranges.complete(partial, Repeatable::Yes).await?, ranges))
     }
 
     /// Reads from the state as it is on this member now; once more if a compaction has overtaken a read of the newest

@@ -32,8 +32,10 @@ impl PieceReaders {
     }
 
     async fn read<S: Source>(self, mut source: S) -> Result<(S, Taken), RequestError> {
-        let _permit = self.0.acquire().await.expect("the semaphore is never closed");
+        let permit = self.0.acquire_owned().await.expect("the semaphore is never closed");
         blocking(move || {
+            // Held here, because the thread goes on when the request is given up.
+            let _permit = permit;
             let taken = source.take(Access::Backend)?;
             Ok((source, taken))
         })
@@ -193,6 +195,7 @@ impl LongResponse {
         let mut bytes = BytesMut::new();
         while let Some(chunks) = std::future::poll_fn(|cx| self.poll_next(cx)).await {
             chunks?.iter().for_each(|chunk| bytes.put_slice(chunk));
+            tokio::task::yield_now().await;
         }
         Ok(bytes.freeze())
     }
@@ -220,7 +223,9 @@ impl<M: Lists + Default> KvResponse<M> {
             Self::Message(message) => Ok(message),
             Self::Long(long) => {
                 let bytes = long.read_all().await?;
-                Ok(M::decode(bytes).expect("the member encodes its own responses"))
+                let length = bytes.len() as u64;
+                // Transactions can be nested deeper than the library decodes.
+                M::decode(bytes).map_err(|_| RequestError::ResponseTooLarge { bytes: length })
             }
         }
     }
@@ -235,8 +240,8 @@ pub struct RangeStream {
 }
 
 impl RangeStream {
-    pub(crate) fn new(range: StreamedRange, readers: PieceReaders, share: ResponseShare) -> Self {
-        Self { pieces: Pieces::new(range, readers), share: Some(share) }
+    pub(crate) fn new(range: StreamedRange, readers: PieceReaders, share: Option<ResponseShare>) -> Self {
+        Self { pieces: Pieces::new(range, readers), share }
     }
 
     /// Its share of the memory budget, to be kept until the last byte has left.

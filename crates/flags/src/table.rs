@@ -52,7 +52,7 @@ impl Flag {
 
 const U64: Kind = Uint(u64::MAX);
 
-/// The flag table: etcd's 113, three of our own, and the 15 that etcd accepts and ignores.
+/// The flag table: etcd's 113, four of our own, and the 15 that etcd accepts and ignores.
 // One row of data per flag reads best when the columns stay together.
 #[rustfmt::skip]
 pub static FLAGS: [Flag; 132] = [
@@ -302,8 +302,8 @@ pub static FLAGS: [Flag; 132] = [
         "Common names of which client certificates must have one; empty for any.")
         .at("client-transport-security.allowed-cn"),
     flag(Own, "memory-budget", U64, "0", Effective,
-        "Bytes of memory for responses that are long; what has no room in it waits, and is rejected after 5 seconds. 0 is an \
-         eighth of the memory of the control group, or of the machine. etcd does not have this flag."),
+        "Bytes of memory for responses that are long, 1 MiB at least; what has no room in it waits, and is rejected after \
+         5 seconds. 0 is an eighth of the memory of the control group, or of the machine. etcd does not have this flag."),
     flag(Own, "refetch-corrupt-data", Bool, "false", Effective,
         "When the CORRUPT alarm is raised for this member, replace its data by those of a healthy one and take the alarm \
          back. etcd does not have this flag."),

@@ -4,8 +4,8 @@
 //! instead, and [`attach`]es what is to be sent. [`LongBodies`], right around the service, puts it in the place of the
 //! body. It is read piece by piece, each when the connection has taken the one before.
 //!
-//! A client that takes nothing for a time loses its connection: HTTP/2 has no other way to be rid of a body that it does
-//! not poll. What a response has of the memory budget it keeps until the connection has taken its last byte.
+//! A client that takes nothing for a time loses its connection: the HTTP library has no other way to be rid of a body that
+//! it does not poll. What a response has of the memory budget it keeps until the connection has taken its last byte.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -29,6 +29,9 @@ use tower::Service;
 
 use crate::responses::PREFIX_BYTES;
 use crate::status::{ok, status, trailers};
+
+/// Bytes that are handed to the connection at once, at most.
+const CHUNK_BYTES_MAX: usize = 64 << 10;
 
 /// What a response consists of.
 #[derive(Debug)]
@@ -106,6 +109,8 @@ struct LongBody {
     /// Read and not yet taken.
     chunks: VecDeque<Bytes>,
     is_begun: bool,
+    /// Behind the trailers, and behind an error.
+    is_over: bool,
     turn: Turn,
     /// `None` when the last chunk has it.
     hold: Option<Hold>,
@@ -120,16 +125,27 @@ impl LongBody {
         let closer = closer.filter(|_| share.is_some());
         let watchdog = closer.map(|closer| Watchdog::start(closer, stall_max));
         let hold = Some(Hold { watchdog, _share: share });
-        Self { long: Some(long), chunks: VecDeque::new(), is_begun: false, turn: Turn::new(turns), hold }
+        Self {
+            long: Some(long),
+            chunks: VecDeque::new(),
+            is_begun: false,
+            is_over: false,
+            turn: Turn::new(turns),
+            hold,
+        }
     }
 
     /// The next bytes, the end of the response, or how it breaks off.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, BrokenOff>> {
         loop {
-            if let Some(chunk) = self.chunks.pop_front() {
+            if let Some(mut chunk) = self.chunks.pop_front() {
+                // Of a long row as well, so that a client that reads slowly is seen to read.
+                if chunk.len() > CHUNK_BYTES_MAX {
+                    self.chunks.push_front(chunk.split_off(CHUNK_BYTES_MAX));
+                }
                 return Poll::Ready(Ok(Frame::data(self.held(chunk))));
             }
-            if self.is_begun && self.long.is_some() {
+            if self.is_begun && !self.is_end() {
                 ready!(self.turn.poll(cx));
             }
             let piece = match &mut self.long {
@@ -163,16 +179,26 @@ impl LongBody {
         }
     }
 
+    /// Whether everything has been read.
+    fn is_end(&self) -> bool {
+        match &self.long {
+            Some(Long::Message(response)) => response.is_end(),
+            Some(Long::Stream(stream)) => stream.is_end(),
+            None => true,
+        }
+    }
+
     /// With the last chunk goes what is held until it has been sent.
     fn held(&mut self, chunk: Bytes) -> Bytes {
-        let is_last = self.chunks.is_empty()
-            && match &self.long {
-                Some(Long::Message(response)) => response.is_end(),
-                Some(Long::Stream(stream)) => stream.is_end(),
-                None => true,
-            };
+        let is_last = self.chunks.is_empty() && self.is_end();
         match self.hold.take_if(|_| is_last) {
-            Some(hold) => Bytes::from_owner(HeldChunk { chunk, _hold: hold }),
+            Some(hold) => {
+                // From here on the task of the watchdog is all that looks at the client.
+                if let Some(watchdog) = &hold.watchdog {
+                    watchdog.given();
+                }
+                Bytes::from_owner(HeldChunk { chunk, _hold: hold })
+            }
             None => chunk,
         }
     }
@@ -193,6 +219,9 @@ impl Body for LongBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let this = self.get_mut();
+        if this.is_over {
+            return Poll::Ready(None);
+        }
         if let Some(watchdog) = this.watchdog() {
             watchdog.busy();
         }
@@ -200,7 +229,12 @@ impl Body for LongBody {
         if let Some(watchdog) = this.watchdog() {
             watchdog.given();
         }
+        this.is_over = !matches!(&frame, Ok(frame) if frame.is_data());
         Poll::Ready(Some(frame.map_err(|BrokenOff(reason)| reason.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over
     }
 }
 
@@ -210,12 +244,15 @@ impl LongBody {
     }
 }
 
+/// Times that a response lets others run before a piece, at most.
+const TURNS_MAX: usize = 32;
+
 /// How many responses wait for their turn.
 #[derive(Clone, Debug, Default)]
 struct Turns(Arc<AtomicUsize>);
 
-/// The turn of a response. Before each piece it lets the other tasks of its thread run, the more often the more responses
-/// wait: so there are two pieces at most between two tasks of other requests, however many clients list.
+/// The turn of a response. Before each piece but the first it lets the other tasks of its thread run, the more often the
+/// more responses wait: so there are few pieces between two tasks of other requests, even if dozens of clients list.
 #[derive(Debug)]
 struct Turn {
     turns: Turns,
@@ -242,7 +279,7 @@ impl Turn {
         let left = match self.stage {
             TurnStage::Running => return Poll::Ready(()),
             TurnStage::Waiting(left) => left,
-            TurnStage::Idle => self.turns.0.fetch_add(1, Ordering::Relaxed) / 2,
+            TurnStage::Idle => (self.turns.0.fetch_add(1, Ordering::Relaxed) / 2).min(TURNS_MAX),
         };
         match left.checked_sub(1) {
             Some(left) => {
@@ -276,8 +313,7 @@ impl Drop for Turn {
 fn prefix(bytes: u64) -> Bytes {
     let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
     prefix.put_u8(0);
-    // The engine has rejected what does not fit.
-    prefix.put_u32(u32::try_from(bytes).unwrap_or(u32::MAX));
+    prefix.put_u32(u32::try_from(bytes).expect("the engine rejects what is longer"));
     prefix.freeze()
 }
 

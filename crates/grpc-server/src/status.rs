@@ -10,12 +10,18 @@ use ferretcd_watch::End;
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
 
+use crate::library_errors;
+
 /// The status of any error.
 pub(crate) fn status(error: impl Into<RpcError>) -> Status {
     match error.into() {
         RpcError::Typed(error) => Status::new(error.wire_code().into(), error.message()),
         RpcError::Documented(error) => Status::new(error.code().into(), error.message()),
         RpcError::Untyped(error) => Status::new(error.code().into(), error.message()),
+        RpcError::TooLarge { bytes } => {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            library_errors::too_large_to_send(bytes, i32::MAX as usize)
+        }
         RpcError::Unimplemented(what) => {
             Status::new(Code::Unimplemented.into(), format!("this version of ferretcd does not {what}"))
         }
@@ -43,6 +49,10 @@ pub(crate) enum RpcError {
     /// One that etcd does not send at this place, so with the code that its documentation gives it.
     Documented(Error),
     Untyped(Untyped),
+    /// A response of so many bytes, which no message can have.
+    TooLarge {
+        bytes: u64,
+    },
     /// Something of etcd's API that ferretcd does not do; the text completes "does not".
     Unimplemented(&'static str),
 }
@@ -65,6 +75,7 @@ impl From<RequestError> for RpcError {
             RequestError::Apply(error) => error.into(),
             RequestError::TooLarge { .. } => Error::RequestTooLarge.into(),
             RequestError::TooManyRequests => Error::RequestTooManyRequests.into(),
+            RequestError::ResponseTooLarge { bytes } => RpcError::TooLarge { bytes },
             RequestError::NoResponseMemory => RpcError::Documented(Error::RequestTooManyRequests),
             RequestError::NoSpace => Error::NoSpace.into(),
             RequestError::Dropped => Untyped::ProposalDropped.into(),

@@ -163,7 +163,7 @@ impl RowCursor {
             bytes_left = bytes_left.saturating_sub(row.row_bytes());
             is_within
         });
-        let n_wanted = n_wanted.count();
+        let mut n_wanted = n_wanted.count();
         let n_before = rows.len();
         {
             // An empty row stands for one that isn't among the recent: a stored row has at least its key.
@@ -176,6 +176,7 @@ impl RowCursor {
                 }
             }));
         }
+        let mut is_whole = true;
         let missing = self.wanted.iter().take(n_wanted).enumerate();
         let missing = missing.filter(|(number, _)| rows[n_before + number].is_empty());
         if access == Access::Backend {
@@ -188,8 +189,8 @@ impl RowCursor {
             for number in numbers {
                 let Some(row) = self.shared.cache.get(self.wanted[number].revision()) else {
                     rows.truncate(n_before + number);
-                    self.wanted.drain(..number);
-                    return Ok(false);
+                    (n_wanted, is_whole) = (number, false);
+                    break;
                 };
                 rows[n_before + number] = row;
             }
@@ -203,7 +204,7 @@ impl RowCursor {
         match of_wrong_length {
             // Readers rely on the lengths in the index.
             Some((id, _)) => Err(Corruption::Row { revision: id.revision() }.into()),
-            None => Ok(true),
+            None => Ok(is_whole),
         }
     }
 }

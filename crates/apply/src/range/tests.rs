@@ -6,8 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::answer::{Lists, OpenLists};
 use crate::encoded::Encoded;
+use crate::partial::{Lists, OpenLists};
 use crate::streamed::StreamedRange;
 
 /// A store in which versions, revisions and values stand in other orders than the keys. Only a part of its rows is in

@@ -7,7 +7,7 @@ use ferretcd_api_proto::etcdserverpb::{
 };
 use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
-use ferretcd_apply::{Alarm, Answer, Kind, Request, Response};
+use ferretcd_apply::{Alarm, Kind, PartialResponse, Request, Response};
 use ferretcd_base::LeaseId;
 
 /// A request that the state machine executes.
@@ -47,9 +47,9 @@ macro_rules! replicated {
 replicated! {
     Put(PutRequest) => PutResponse:
         |Response::Put(put), header| PutResponse { header: Some(header), ..put };
-    DeleteRange(DeleteRangeRequest) => Answer<DeleteRangeResponse>:
+    DeleteRange(DeleteRangeRequest) => PartialResponse<DeleteRangeResponse>:
         |Response::DeleteRange(delete), header| delete.map(|delete| DeleteRangeResponse { header: Some(header), ..delete });
-    Txn(TxnRequest) => Answer<TxnResponse>:
+    Txn(TxnRequest) => PartialResponse<TxnResponse>:
         |Response::Txn(txn), header| txn.map(|txn| TxnResponse { header: Some(header), ..txn });
     Compaction(CompactionRequest) => CompactionResponse:
         |Response::Compaction { .. }, header| CompactionResponse { header: Some(header) };

@@ -16,8 +16,8 @@ use crate::support::*;
 
 const DELETE: &str = "/etcdserverpb.KV/DeleteRange";
 const TXN: &str = "/etcdserverpb.KV/Txn";
-/// What one response under way is charged with, and not a second one.
-const BUDGET_FOR_ONE: u64 = 500 << 10;
+/// What two responses under way are charged with, and not a third one.
+const BUDGET_FOR_TWO: u64 = 1 << 20;
 
 const N_KEYS: usize = 900;
 const VALUE_BYTES: usize = 3000;
@@ -161,13 +161,16 @@ async fn nothing_is_left_of_responses_that_are_given_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn lists_without_room_are_rejected_and_nothing_else_waits() {
-    let served = Served::start_with_budget(BUDGET_FOR_ONE).await;
+    let served = Served::start_with_budget(BUDGET_FOR_TWO).await;
     fill(&served).await;
     let stalled = narrow_client(&served).await;
-    let _response = soon("a head", stalled.send(RANGE, &everything()).await).await.expect("a response");
+    let (first, second) =
+        (stalled.send(RANGE, &everything()).await, stalled.send(RANGE, &everything()).await);
+    let _first = soon("a head", first).await.expect("a response");
+    let _second = soon("a head", second).await.expect("a response");
 
     let client = served.client().await;
-    let second = client.send(RANGE, &everything()).await;
+    let third = client.send(RANGE, &everything()).await;
     let put = PutRequest { key: "other".into(), ..PutRequest::default() };
     assert_eq!(client.call(PUT, &put).await.outcome(), "0");
     assert_eq!(client.get(&key(7)).await, value(7));
@@ -175,7 +178,18 @@ async fn lists_without_room_are_rejected_and_nothing_else_waits() {
     assert_eq!(client.call(RANGE, &few).await.outcome(), "0");
     let counted = RangeRequest { count_only: true, ..everything() };
     assert_eq!(client.call(RANGE, &counted).await.outcome(), "0");
-    assert_eq!(FullResponse::of(second).await.outcome(), "8 etcdserver:%20too%20many%20requests");
+    let by_revision = RangeRequest { sort_order: 2, sort_target: 3, limit: 1, ..everything() };
+    assert_eq!(client.call(RANGE, &by_revision).await.outcome(), "0", "it holds little");
+    // What has written is told so, whatever it takes.
+    let write_and_list = TxnRequest {
+        success: vec![
+            RequestOp { request: Some(request_op::Request::RequestPut(put.clone())) },
+            RequestOp { request: Some(request_op::Request::RequestRange(everything())) },
+        ],
+        ..TxnRequest::default()
+    };
+    assert_eq!(client.call(TXN, &write_and_list).await.outcome(), "0");
+    assert_eq!(FullResponse::of(third).await.outcome(), "8 etcdserver:%20too%20many%20requests");
 
     // What is put together in memory first has to fit at once.
     let by_value = RangeRequest { sort_order: 1, sort_target: 4, ..everything() };
@@ -192,9 +206,13 @@ async fn client_that_reads_nothing_loses_its_connection() {
     let served = Served::start_with(config, port_config()).await;
     fill(&served).await;
     let observer = served.client().await;
-    for path in [RANGE, STREAM] {
+    // Of the second kind the last piece is all that is left.
+    let lists = [everything(), RangeRequest { limit: 36, ..everything() }];
+    for (path, list) in
+        [RANGE, STREAM].into_iter().flat_map(|path| lists.iter().map(move |list| (path, list)))
+    {
         let client = narrow_client(&served).await;
-        let _response = soon("a head", client.send(path, &everything()).await).await.expect("a response");
+        let _response = soon("a head", client.send(path, list).await).await.expect("a response");
         let _end = soon("the end of the connection", client.connection).await.expect("no panic");
         until_nothing_is_used(&observer).await;
     }

@@ -6,16 +6,15 @@
 
 use std::collections::VecDeque;
 
-use bytes::{BufMut, BytesMut};
 use ferretcd_api_proto::etcdserverpb::{
     DeleteRangeResponse, RangeRequest, RangeResponse, ResponseOp, TxnResponse, response_op::Response,
 };
 use ferretcd_base::KeyRange;
-use ferretcd_mvcc::{Access, Corruption, ReadError, ReadView, Snapshot};
+use ferretcd_mvcc::{ReadError, ReadView, Snapshot};
 use prost::Message;
 
 use crate::encoded::Encoded;
-use crate::range::{OpenRange, READ_BYTES};
+use crate::range::OpenRange;
 
 /// Keys of a range that is read at once, at most.
 const WHOLE_KEYS_MAX: usize = 512;
@@ -24,7 +23,7 @@ pub const WHOLE_BYTES_MAX: u64 = 64 << 10;
 
 /// A response, some of whose lists of rows may be still to be read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer<M> {
+pub struct PartialResponse<M> {
     /// The response. Lists that are still to be read are empty in it, and so are `more` and `count` beside them.
     pub message: M,
     /// The lists that are still to be read, by their place.
@@ -49,37 +48,16 @@ impl DeferredList {
     }
 }
 
-impl<M> From<M> for Answer<M> {
+impl<M> From<M> for PartialResponse<M> {
     fn from(message: M) -> Self {
         Self { message, deferred: Vec::new() }
     }
 }
 
-impl<M> Answer<M> {
+impl<M> PartialResponse<M> {
     /// The same with another message.
-    pub fn map<N>(self, map: impl FnOnce(M) -> N) -> Answer<N> {
-        Answer { message: map(self.message), deferred: self.deferred }
-    }
-}
-
-impl<M: Lists + Default> Answer<M> {
-    /// Reads the lists into the response. Blocks while rows are read that are not in memory.
-    pub fn read_all(self) -> Result<M, ReadError> {
-        if self.deferred.is_empty() {
-            return Ok(self.message);
-        }
-        let mut lists = OpenLists::default();
-        for list in &self.deferred {
-            lists.push(list.place, list.open()?);
-        }
-        let mut encoded = self.message.encode_around(&mut lists);
-        let mut bytes = BytesMut::new();
-        while encoded.bytes() > 0 {
-            let taken = encoded.take(READ_BYTES, Access::Backend)?;
-            taken.chunks.iter().for_each(|chunk| bytes.put_slice(chunk));
-        }
-        let revision = self.deferred[0].view.revision();
-        M::decode(bytes.freeze()).map_err(|_| Corruption::Range { revision }.into())
+    pub fn map<N>(self, map: impl FnOnce(M) -> N) -> PartialResponse<N> {
+        PartialResponse { message: map(self.message), deferred: self.deferred }
     }
 }
 
@@ -122,12 +100,15 @@ impl ListReader {
 
     /// Costs what [`Snapshot::extent`] does, and next to nothing for a single key.
     fn is_short(&self, snapshot: &Snapshot<'_>, request: &RangeRequest) -> Result<bool, ReadError> {
-        if request.range_end.is_empty() || request.count_only {
+        if request.range_end.is_empty() {
             return Ok(self.bytes_left > 0);
         }
+        // Much may have changed since an older revision.
+        if (1..snapshot.revision()).contains(&request.revision) {
+            return Ok(false);
+        }
         let keys = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
-        let at = (request.revision > 0).then_some(request.revision);
-        let extent = snapshot.extent(&keys, at, 0)?;
+        let extent = snapshot.extent(&keys, None, 0)?;
         Ok(extent.count <= WHOLE_KEYS_MAX && extent.bytes <= self.bytes_left)
     }
 }
