@@ -17,6 +17,7 @@ use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::listeners::{Addresses, ListenError, Listeners};
 use crate::peers::transport_config;
+use crate::peers_runtime::PeersRuntime;
 use crate::server::{Parts, Server};
 use crate::{StartError, memory, settings};
 
@@ -70,7 +71,7 @@ impl Builder {
         self
     }
 
-    /// Starts the server on the current runtime: binds the sockets, finds the founders or joins, opens the data.
+    /// Starts the server on the current runtime, which then serves clients, and on threads of its own: binds the sockets, finds the founders or joins, opens the data.
     ///
     /// Returns when the member runs. It serves other members and metrics from then on, and clients as soon as it has
     /// caught up with a leader, which [`Server::ready`] waits for; their requests wait as long. Reading the data blocks
@@ -118,7 +119,10 @@ impl Prepared {
     /// may be dropped, which gives everything up.
     pub async fn bootstrap(self) -> Result<Bootstrapped, StartError> {
         let Self { builder: Builder { mut config, services, layers, .. }, certificates, has_log } = self;
-        let listeners = Listeners::bind(&config.listen, config.limits.connections_max, &certificates)?;
+        let peers_runtime = PeersRuntime::start().map_err(|error| StartError::Threads(Arc::new(error)))?;
+        let connections_max = config.limits.connections_max;
+        let listeners =
+            Listeners::bind(&config.listen, connections_max, &certificates, peers_runtime.handle())?;
         let addresses = listeners.addresses().map_err(ListenError::Address)?;
         if config.advertise.client.is_empty() {
             config.advertise.client = listeners.client_urls().map_err(ListenError::Address)?;
@@ -130,7 +134,16 @@ impl Prepared {
             find_in_registry(&mut config).await?;
             engine_config.bootstrap = found_or_join(&config, Arc::clone(&network.connect)).await?;
         }
-        Ok(Bootstrapped { config, services, layers, listeners, addresses, network, engine_config })
+        Ok(Bootstrapped {
+            config,
+            services,
+            layers,
+            peers_runtime,
+            listeners,
+            addresses,
+            network,
+            engine_config,
+        })
     }
 }
 
@@ -139,6 +152,7 @@ pub struct Bootstrapped {
     config: Config,
     services: Vec<Mount>,
     layers: Vec<Mount>,
+    peers_runtime: PeersRuntime,
     listeners: Listeners,
     addresses: Addresses,
     network: ferretcd_transport::Config,
@@ -155,16 +169,17 @@ impl Bootstrapped {
     /// The rest of [`Builder::start`]. Waits for no other member; the future must not be dropped, since the engine may
     /// be running.
     pub async fn start(self) -> Result<Server, StartError> {
-        let Self { config, services, layers, listeners, addresses, network, engine_config } = self;
+        let Self { config, services, layers, peers_runtime, listeners, addresses, network, engine_config } =
+            self;
         let registry = Registry::new();
-        let transport = PeerTransport::register(network, &registry, &Handle::current())?;
+        let transport = PeerTransport::register(network, &registry, peers_runtime.handle())?;
         let peers = Arc::new(transport.clone());
         let engine = Engine::start(engine_config, peers, &registry, &Handle::current())?;
         transport.attach(Arc::new(engine.clone()));
         // Services first, so that all layers stand around them; the last layer first, so that it is the innermost.
         let mounts = services.into_iter().chain(layers.into_iter().rev());
         let mount = |server| mounts.fold(server, |server, mount| mount(server));
-        let parts = Parts { config, engine, transport, registry, listeners, addresses };
+        let parts = Parts { config, engine, peers_runtime, transport, registry, listeners, addresses };
         Server::serve(parts, mount).await
     }
 }

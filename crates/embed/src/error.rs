@@ -1,5 +1,6 @@
 //! Errors of a start.
 
+use std::io;
 use std::sync::Arc;
 
 use ferretcd_data_dir::ContentsError;
@@ -32,6 +33,9 @@ pub enum StartError {
     /// A certificate can't be used.
     #[error(transparent)]
     Certificate(Arc<CertificateError>),
+    /// The threads for other members can't be started.
+    #[error("start the threads for other members: {0}")]
+    Threads(Arc<io::Error>),
     /// A socket can't be bound.
     #[error(transparent)]
     Listen(Arc<ListenError>),

@@ -43,6 +43,7 @@ mod config;
 mod listeners;
 mod memory;
 mod peers;
+mod peers_runtime;
 mod settings;
 
 mod error;

@@ -7,6 +7,7 @@ use ferretcd_grpc_server::{Exposure, Server};
 use ferretcd_listen::{BindError, ConnectionLimit, Endpoint, Listener, SocketOptions, bind};
 use ferretcd_membership::Url;
 use ferretcd_tls::ServerTls;
+use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use crate::certificates::Certificates;
@@ -55,19 +56,23 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds all of them.
+    /// Binds all of them, those for other members on the runtime `of_peers`, which watches these sockets.
     pub(crate) fn bind(
         listen: &Listen,
         connections_max: Option<usize>,
         certificates: &Certificates,
+        of_peers: &Handle,
     ) -> Result<Self, ListenError> {
         let options = SocketOptions { reuse_port: listen.reuse_port };
         let open = |urls: &[Url], tls: &Option<ServerTls>| {
             places(urls).iter().map(|place| place.open(tls.as_ref(), options)).collect::<Result<Vec<_>, _>>()
         };
         info!("listen-peer-urls[]" = ?url_texts(&listen.peer), "configuring peer listeners");
-        let peers = open(&listen.peer, &certificates.peer)
-            .inspect_err(|error| error!(%error, "creating peer listener failed"))?;
+        let peers = {
+            let _of_peers = of_peers.enter();
+            open(&listen.peer, &certificates.peer)
+        };
+        let peers = peers.inspect_err(|error| error!(%error, "creating peer listener failed"))?;
         info!("listen-client-urls[]" = ?url_texts(&listen.client), "configuring client listeners");
         let grpc = places(&listen.client);
         let is_both = |url: &&Url| grpc.iter().any(|place| place.address == url.address());

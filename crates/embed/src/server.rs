@@ -7,16 +7,14 @@ use ferretcd_membership::Url;
 use ferretcd_transport::{PeerServer, PeerTransport};
 use prometheus::Registry;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, yield_now};
+use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use crate::config::Config;
 use crate::listeners::{Addresses, Listeners};
 use crate::peers::serve_peers;
+use crate::peers_runtime::{KeptRuntime, PeersRuntime};
 use crate::{StartError, settings};
-
-/// How often other tasks get their turn before the end of a server, so that those that are aborted are dropped.
-const TURNS_TO_END: usize = 8;
 
 /// A server that has been started.
 ///
@@ -35,12 +33,14 @@ pub struct Server {
     /// The task of the port for other members, which goes on until everything else has ended.
     serving_peers: JoinHandle<()>,
     peers_drain: Drain,
+    peers_runtime: KeptRuntime,
 }
 
 /// All that a running server consists of.
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) engine: Engine,
+    pub(crate) peers_runtime: PeersRuntime,
     pub(crate) transport: PeerTransport,
     pub(crate) registry: Registry,
     pub(crate) listeners: Listeners,
@@ -72,7 +72,7 @@ impl Server {
         parts: Parts,
         mount: impl FnOnce(Services) -> Services,
     ) -> Result<Self, StartError> {
-        let Parts { config, engine, transport, registry, mut listeners, addresses } = parts;
+        let Parts { config, engine, peers_runtime, transport, registry, mut listeners, addresses } = parts;
         let pages = settings::pages(&config, engine.config().request_timeout());
         let services = match Services::new(&engine, settings::services(&config), pages, &registry) {
             Ok(services) => mount(services),
@@ -84,8 +84,8 @@ impl Server {
         // Other members are served at once: without them there may be no leader, and so nothing to serve to clients.
         let peer_server = PeerServer::new(transport.clone(), services.exposing(Exposure::Peers));
         let peers_drain = Drain::new();
-        let serving_peers =
-            tokio::spawn(serve_peers(listeners.take_peers(), peer_server, peers_drain.clone()));
+        let serving_peers = serve_peers(listeners.take_peers(), peer_server, peers_drain.clone());
+        let serving_peers = peers_runtime.handle().spawn(serving_peers);
         // Probes are served from the start as well: a member that takes long to join must not be taken for dead.
         let metrics = listeners.take_metrics(&services);
         let serving_metrics = tokio::spawn(serve(metrics, settings::port(&config), services.drain()));
@@ -108,6 +108,7 @@ impl Server {
             serving,
             serving_peers,
             peers_drain,
+            peers_runtime: peers_runtime.keep(),
         })
     }
 
@@ -180,10 +181,8 @@ impl Server {
             // An error is a panic, which the panic hook has reported.
             let _ = serving.await;
         }
-        // The transport has aborted its tasks, which hold the engine until the runtime has looked at them.
-        for _ in 0..TURNS_TO_END {
-            yield_now().await;
-        }
+        // The tasks of the transport hold the engine until they are dropped.
+        self.peers_runtime.end().await;
     }
 
     /// The engine of the member, for requests without a network.

@@ -107,6 +107,11 @@ impl PeerTable {
         self.change(|entries| *entries = Entries::default());
     }
 
+    /// Where the tasks of all connections run.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// The local member, once it is attached.
     pub(crate) fn local(&self) -> Option<Arc<LocalContext>> {
         self.current.load().local.clone()

@@ -10,6 +10,7 @@ use ferretcd_membership::Membership;
 use ferretcd_raft_node::Message;
 use prometheus::Registry;
 use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::local_member::LocalMember;
@@ -32,7 +33,8 @@ impl fmt::Debug for PeerTransport {
 }
 
 impl PeerTransport {
-    /// Registers the metrics of the network. Tasks will run on `runtime`.
+    /// Registers the metrics of the network. All of its tasks will run on `runtime`, and all connections that it opens
+    /// belong there, wherever requests come from.
     ///
     /// # Errors
     /// When `registry` holds a metric of the same name already.
@@ -59,16 +61,24 @@ impl PeerTransport {
         &self.0
     }
 
-    /// Runs a request to a peer.
+    /// Runs a request to a peer, as a task of its own: a connection that it opens stays with the runtime of the task, and
+    /// raft messages may follow on it.
     fn with_peer<T, F>(&self, to: MemberId, request: impl FnOnce(Arc<Peer>) -> F) -> PeerFuture<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, PeerError>> + Send + 'static,
     {
-        match self.0.peer(to) {
-            Ok(peer) => Box::pin(request(peer)),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
+        let peer = match self.0.peer(to) {
+            Ok(peer) => peer,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        // Dropping the set aborts the task.
+        let mut running = JoinSet::new();
+        running.spawn_on(request(peer), self.0.runtime());
+        Box::pin(async move {
+            let response = running.join_next().await.and_then(Result::ok);
+            response.unwrap_or_else(|| Err(PeerError::Unreachable("the transport has ended".to_owned())))
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::ProgramConfig;
 use crate::lifecycle::{ExitSignal, FD_RESERVED, StartSignals, notify_ready, raise_fd_limit};
 use crate::start_line::log_start;
 
-/// How long the end waits for threads that read or write files for other members.
+/// How long the end waits for threads that read for clients.
 const STRAGGLERS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many tasks a worker runs before it looks at what others have queued for it. With a thousand calls under way
 /// its own queue overflows into that one, and at tokio's default the overflow waits a tenth of a second.
@@ -97,9 +97,8 @@ fn run_member(
     signals: StartSignals,
 ) -> Result<Exit, RunError> {
     let prepared = builder.prepare()?;
-    // One core is left to the threads that order, log and apply.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = worker_threads.unwrap_or_else(|| cores.saturating_sub(1).max(1));
+    let workers = worker_threads.unwrap_or_else(|| default_workers(cores));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .thread_name("rim")
@@ -110,9 +109,15 @@ fn run_member(
         .build()
         .map_err(RunError::Runtime)?;
     let exit = runtime.block_on(serve(prepared, signals));
-    // Snapshots on their way from or to another member are of no use any more, and may take long.
+    // What they read is of no use any more, and may take long.
     runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
     exit
+}
+
+/// One core is left to the threads that order, log and apply. With two cores there are two workers all the same: one
+/// that is busy with a large request of one client holds up no other.
+fn default_workers(cores: usize) -> usize {
+    cores.saturating_sub(1).max(cores.min(2))
 }
 
 async fn serve(prepared: Prepared, signals: StartSignals) -> Result<Exit, RunError> {
@@ -144,5 +149,15 @@ async fn serve_until_exit(server: &Server, signals: StartSignals) -> Result<Exit
             End::Removed => Ok(Exit::Removed),
             End::Failed(reason) => Err(RunError::Failed(reason)),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::default_workers;
+
+    #[test]
+    fn workers_leave_a_core_and_are_two_if_they_can() {
+        assert_eq!([1, 2, 3, 4, 64].map(default_workers), [1, 2, 2, 3, 63]);
     }
 }
