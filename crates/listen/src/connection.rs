@@ -1,7 +1,7 @@
 //! What a request knows of its connection, and can do to it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
@@ -16,6 +16,8 @@ struct State {
     remote: SocketAddr,
     /// Calls that the connection may have something to send for.
     running: AtomicUsize,
+    /// Whether the connection has ended, so that no response reaches its client.
+    is_over: AtomicBool,
     /// Why the connection is to be closed. The first reason stays.
     closing: OnceLock<&'static str>,
     /// Wakes the task of the connection.
@@ -24,8 +26,8 @@ struct State {
 
 impl Connection {
     pub(crate) fn new(remote: SocketAddr, task: Waker) -> Self {
-        let (running, closing) = (AtomicUsize::new(0), OnceLock::new());
-        Self(Arc::new(State { remote, running, closing, task }))
+        let (running, is_over, closing) = (AtomicUsize::new(0), AtomicBool::new(false), OnceLock::new());
+        Self(Arc::new(State { remote, running, is_over, closing, task }))
     }
 
     /// The address that the request came from.
@@ -54,6 +56,15 @@ impl Connection {
         self.0.running.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Has the connection be over when the returned value is dropped.
+    pub(crate) fn end(&self) -> End {
+        End(Arc::clone(&self.0))
+    }
+
     /// Why the connection is to be closed, if it is. The task is woken when that changes.
     pub(crate) fn closing(&self) -> Option<&'static str> {
         self.0.closing.get().copied()
@@ -70,13 +81,23 @@ impl Drop for RunningCall {
     }
 }
 
+/// The end of a connection.
+#[derive(Debug)]
+pub(crate) struct End(Arc<State>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Closes a connection. Clones close the same one.
 #[derive(Clone, Debug)]
 pub struct Closer(Arc<State>);
 
 impl Closer {
-    /// Has the task of the connection reset it, soon: its calls are dropped, and what is not sent is lost, also what the
-    /// system still holds of it. The log gets one warning with the address of the client and the reason. Of several
+    /// Has the task of the connection reset it, soon: its calls are dropped, and what is not sent is lost, also what
+    /// the system still holds of it. The log gets one warning with the address of the client and the reason. Of several
     /// reasons the first counts. A connection that has ended stays as it is.
     pub fn close(&self, reason: &'static str) {
         let _ = self.0.closing.set(reason);

@@ -18,6 +18,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::accept::Accepted;
 use crate::authority::Corrected;
+use crate::call_budget::{Backlog, CallBudget, after_all_others};
 use crate::coalesce::{CoalescedStream, Flush, Turn};
 use crate::connection::Connection;
 use crate::wake_coalescer::WakeCoalescer;
@@ -29,6 +30,7 @@ pub(crate) struct Http<S> {
     pub(crate) service: S,
     pub(crate) config: Config,
     pub(crate) drain: Drain,
+    pub(crate) backlog: Backlog,
 }
 
 impl<S, B> Http<S>
@@ -46,8 +48,7 @@ where
         remote: SocketAddr,
         tls: Option<ServerTls>,
     ) -> Result<(), BoxError> {
-        socket.set_nodelay(true)?;
-        let (stream, flush) = CoalescedStream::new(socket);
+        let (stream, flush) = CoalescedStream::new(socket)?;
         let opened = tokio::select! {
             // Without a handshake the connection is open at once, and then gets its GOAWAY.
             biased;
@@ -67,8 +68,9 @@ where
         Accepted { stream, remote, identity }: Accepted<CoalescedStream>,
         flush: Flush,
     ) -> Result<(), BoxError> {
-        let Self { service, config, drain } = self;
+        let Self { service, config, drain, backlog } = self;
         let http = limits::http(&config);
+        let budget = CallBudget::new(backlog.clone());
         let wakes = WakeCoalescer::new();
         let shared = Connection::new(remote, wakes.waker().clone());
         let of_requests = shared.clone();
@@ -78,13 +80,26 @@ where
                 request.extensions_mut().insert(Arc::clone(identity));
             }
             let (response, call) = (service.clone().oneshot(request), of_requests.call());
+            let waiting = backlog.enter();
+            let connection = of_requests.clone();
             async move {
+                drop(waiting);
+                let mut response = pin!(response);
+                // The calls of a connection that has ended are dropped as they are. Their responses would be made for
+                // nothing, and by the thousand hold up what other clients request.
+                let response = poll_fn(|cx| match connection.is_over() {
+                    true => Poll::Pending,
+                    false => response.as_mut().poll(cx),
+                });
                 let response = response.await;
                 drop(call);
                 response
             }
         });
-        let mut connection = pin!(http.serve_connection(TokioIo::new(Corrected::new(stream)), service));
+        let corrected = Corrected::new(stream, budget.clone());
+        let mut connection = pin!(http.serve_connection(TokioIo::new(corrected), service));
+        // Dropped before the HTTP library, which then wakes all calls.
+        let _end = shared.end();
         let mut begun = pin!(drain.begun());
         let mut is_draining = false;
         loop {
@@ -101,6 +116,8 @@ where
                 flush.poll_turn(&mut cx, |cx| connection.as_mut().poll(cx))
             };
             match turn {
+                // There may be more calls than one turn takes.
+                Turn::Pending if budget.renew() => after_all_others().await,
                 // A lone call has no other to share its turn with.
                 Turn::Pending => wakes.next(shared.n_running() > 1).await,
                 Turn::Done(result) => return result,

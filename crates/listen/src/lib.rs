@@ -15,7 +15,8 @@
 //!
 //! Invariants:
 //! * A connection has one task. It writes to the socket once after each poll of the HTTP library, from a buffer with
-//!   a bound, so a client that does not read holds up no other connection.
+//!   a bound, so a client that does not read holds up no other connection. It takes a bounded number of calls from the
+//!   client before all other tasks get their turn, so neither does one that begins or gives up many at once.
 //! * After [`Drain::begin`] no connection is accepted. Running calls end by themselves, at the drain timeout or at
 //!   [`Drain::close`]. A port that has ended holds neither its services nor its sockets.
 //! * Bytes of the network never panic.
@@ -69,6 +70,7 @@ mod limits;
 mod unread;
 
 mod authority;
+mod call_budget;
 mod coalesce;
 mod stream;
 mod wake_coalescer;

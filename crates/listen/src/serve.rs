@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tower::Service;
 
 use crate::accept::{Accepted, Incoming, Listener};
+use crate::call_budget::Backlog;
 use crate::http::Http;
 use crate::{BoxError, Config, Drain};
 
@@ -50,9 +51,14 @@ where
     B::Error: Into<BoxError>,
 {
     let drain_timeout = config.drain_timeout;
-    let port = Port::new(drain.clone());
+    let (port, backlog) = (Port::new(drain.clone()), Backlog::default());
     for Endpoint { listener, plain, encrypted } in endpoints {
-        let http = |service| Http { service, config: config.clone(), drain: drain.clone() };
+        let http = |service| Http {
+            service,
+            config: config.clone(),
+            drain: drain.clone(),
+            backlog: backlog.clone(),
+        };
         let (plain, encrypted) = (http(plain), http(encrypted));
         port.accept(listener, move |socket, remote, tls| {
             let http = if tls.is_some() { encrypted.clone() } else { plain.clone() };

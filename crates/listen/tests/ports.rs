@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferretcd_listen::{
-    Accepted, Config, Connection, ConnectionLimit, Drain, Endpoint, Listener, SocketOptions, bind, serve,
-    serve_connections,
+    Accepted, Closer, Config, Connection, ConnectionLimit, Drain, Endpoint, Listener, SocketOptions, bind,
+    serve, serve_connections,
 };
 use ferretcd_tls::{ClientConfig, ClientTls, ServerConfig, ServerTls};
 use http::{Request, Response};
@@ -342,69 +342,167 @@ impl Body for Endless {
     }
 }
 
-/// A client of HTTP/2 that requests an endless response and gives it a window of that many bytes. When so many bytes are
-/// requested from the response, the call closes the connection. Returns how that ends for the client.
-async fn end_of_connection_closed_by_a_call(window: i32, requested: usize) -> io::Result<usize> {
+/// A client of HTTP/2 that has requested an endless response and reads nothing.
+struct Download {
+    client: TcpStream,
+    closer: Closer,
+    /// Held by the service and the response as well.
+    requested: Arc<watch::Sender<usize>>,
+    address: SocketAddr,
+    drain: Drain,
+    serving: JoinHandle<()>,
+}
+
+impl Download {
+    /// The client gives the response a window of so many bytes.
+    async fn start(window: i32) -> Self {
+        let listener = listener(None);
+        let address = listener.local_addr().expect("it is bound");
+        let (requests, mut closers) = mpsc::channel(1);
+        let requested = Arc::new(watch::Sender::new(0));
+        let of_service = Arc::clone(&requested);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let closer = Connection::closer(request.extensions()).expect("each request has a connection");
+            let (requests, response) = (requests.clone(), Endless(Arc::clone(&of_service)));
+            async move {
+                requests.send(closer).await.expect("the test waits for it");
+                Ok::<_, Infallible>(Response::new(response))
+            }
+        });
+        let config = Config {
+            concurrent_streams_max: 10,
+            keepalive_interval: None,
+            keepalive_timeout: PATIENCE,
+            drain_timeout: PATIENCE,
+        };
+        let drain = Drain::new();
+        let serving = tokio::spawn(serve(vec![Endpoint::new(listener, service)], config, drain.clone()));
+
+        let client = TcpSocket::new_v4().expect("a socket");
+        client.set_recv_buffer_size(4096).expect("a size");
+        let mut client = client.connect(address).await.expect("the port accepts");
+        let window = window.to_be_bytes();
+        let sent = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            // SETTINGS with the window of a stream, HEADERS, WINDOW_UPDATE of the connection.
+            &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4][..],
+            &window,
+            b"\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a",
+            &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0x10, 0, 0, 0],
+        ];
+        client.write_all(&sent.concat()).await.expect("the port reads");
+        let closer = soon("a request", closers.recv()).await.expect("the port serves");
+        Self { client, closer, requested, address, drain, serving }
+    }
+
+    /// Closes the connection from inside. Returns how it ends for the client, when nothing of the call is left.
+    async fn close(mut self) -> io::Result<usize> {
+        self.closer.close("its client takes nothing");
+        self.closer.close("another reason");
+        let end = soon("the end of a connection", self.client.read_to_end(&mut Vec::new())).await;
+        self.drain.begin();
+        soon("the end of the port", self.serving).await.expect("no panic");
+        soon("the end of the call", async {
+            while Arc::strong_count(&self.requested) > 1 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        self.closer.close("too late");
+        end
+    }
+}
+
+#[tokio::test]
+async fn calls_close_the_connection_of_a_client_that_opens_no_window() {
+    let _ = Download::start(0).await.close().await;
+}
+
+#[tokio::test]
+async fn what_the_system_holds_of_a_closed_connection_is_dropped() {
+    let download = Download::start(1 << 20).await;
+    // More than the buffers above the socket and the one of the client hold, so that an end would come behind it.
+    let mut requested = download.requested.subscribe();
+    soon("the response", requested.wait_for(|n| *n >= 320 << 10)).await.expect("the test has the other end");
+    let end = download.close().await;
+    assert_eq!(end.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_costs_its_buffers() {
+    let download = Download::start(1 << 28).await;
+    // Another connection has turns as long as the response goes on.
+    let mut other = TcpStream::connect(download.address).await.expect("the port accepts");
+    other.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("the port reads");
+    let (mut n_requested, mut n_unchanged) = (0, 0);
+    while n_unchanged < 20 {
+        // A ping and its response, behind which the settings and their acknowledgement may come.
+        other.write_all(b"\0\0\x08\x06\0\0\0\0\0pingping").await.expect("the port reads");
+        soon("a response", other.read_exact(&mut [0; 17])).await.expect("the port writes");
+        let n = *download.requested.borrow();
+        n_unchanged = if n == n_requested { n_unchanged + 1 } else { 0 };
+        n_requested = n;
+    }
+    assert!(n_requested < 1 << 20, "{n_requested} bytes wait for a client that does not read");
+    drop(other);
+    let _ = download.close().await;
+}
+
+/// A client that begins many calls at once has some of them served in each turn. When it is gone, so are its calls.
+#[tokio::test]
+async fn a_client_with_many_calls_holds_up_no_other_and_leaves_nothing() {
+    const N_CALLS: usize = 4000;
     let listener = listener(None);
     let address = listener.local_addr().expect("it is bound");
-    let (requests, mut closers) = mpsc::channel(1);
-    let response = Arc::new(watch::Sender::new(0));
-    let (mut bytes, of_service) = (response.subscribe(), Arc::clone(&response));
+    // Each call over HTTP/2 stays open.
+    let open = Arc::new(());
+    let (of_calls, begun) = (Arc::clone(&open), Arc::new(watch::Sender::new(0)));
+    let (of_service, mut n_begun) = (Arc::clone(&begun), begun.subscribe());
     let service = service_fn(move |request: Request<Incoming>| {
-        let closer = Connection::closer(request.extensions()).expect("each request has a connection");
-        let (requests, response) = (requests.clone(), Endless(Arc::clone(&of_service)));
+        let (open, begun) = (Arc::clone(&of_calls), Arc::clone(&of_service));
         async move {
-            requests.send(closer).await.expect("the test waits for it");
-            Ok::<_, Infallible>(Response::new(response))
+            if request.version() == http::Version::HTTP_2 {
+                begun.send_modify(|n| *n += 1);
+                std::future::pending::<()>().await;
+            }
+            drop(open);
+            Ok::<_, Infallible>(Response::new(String::new()))
         }
     });
     let config = Config {
-        concurrent_streams_max: 10,
+        concurrent_streams_max: u32::MAX,
         keepalive_interval: None,
         keepalive_timeout: PATIENCE,
         drain_timeout: PATIENCE,
     };
     let drain = Drain::new();
     let serving = tokio::spawn(serve(vec![Endpoint::new(listener, service)], config, drain.clone()));
+    let mut other = TcpStream::connect(address).await.expect("the port accepts");
+    other.write_all(REQUEST).await.expect("the port reads");
+    soon("a response", other.readable()).await.expect("the port writes");
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let before = (Arc::strong_count(&open), metrics.num_alive_tasks());
 
-    let client = TcpSocket::new_v4().expect("a socket");
-    client.set_recv_buffer_size(4096).expect("a size");
-    let mut client = client.connect(address).await.expect("the port accepts");
-    let window = window.to_be_bytes();
-    let sent = [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        // SETTINGS with the window of a stream, HEADERS, WINDOW_UPDATE of the connection.
-        &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4][..],
-        &window,
-        b"\0\0\x06\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01a",
-        &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0x10, 0, 0],
-    ];
-    client.write_all(&sent.concat()).await.expect("the port reads");
-    let closer = soon("a request", closers.recv()).await.expect("the port serves");
-    soon("the response", bytes.wait_for(|n| *n >= requested)).await.expect("the service has the other end");
-    closer.close("its client takes nothing");
-    closer.close("another reason");
-    let end = soon("the end of a connection", client.read_to_end(&mut Vec::new())).await;
-    drain.begin();
-    soon("the end of the port", serving).await.expect("no panic");
-    soon("the end of the call", async {
-        while Arc::strong_count(&response) > 1 {
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for stream in (1_u32..).step_by(2).take(N_CALLS) {
+        let [a, b, c, d] = stream.to_be_bytes();
+        sent.extend([0, 0, 6, 1, 5, a, b, c, d, 0x82, 0x84, 0x86, 0x41, 1, b'a']);
+    }
+    let mut busy = TcpStream::connect(address).await.expect("the port accepts");
+    busy.write_all(&sent).await.expect("the port reads");
+    let response = exchange(other, LAST_REQUEST).await;
+    assert!(response.ends_with("\r\n\r\n") && response.matches("200 OK").count() == 2, "{response}");
+    assert!(*begun.borrow() < N_CALLS, "all calls of one connection come before the request of another");
+    soon("the calls", n_begun.wait_for(|n| *n == N_CALLS)).await.expect("the service has the other end");
+
+    drop(busy);
+    soon("the end of the calls", async {
+        // One connection fewer than before, which held two services and had one task.
+        while Arc::strong_count(&open) > before.0 || metrics.num_alive_tasks() > before.1 {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    closer.close("too late");
-    end
-}
-
-#[tokio::test]
-async fn calls_close_the_connection_of_a_client_that_opens_no_window() {
-    let _ = end_of_connection_closed_by_a_call(0, 0).await;
-}
-
-#[tokio::test]
-async fn what_the_system_holds_of_a_closed_connection_is_dropped() {
-    // More than the buffers above the socket and the one of the client hold, so that the end would come behind it.
-    let end = end_of_connection_closed_by_a_call(1 << 20, 320 << 10).await;
-    assert_eq!(end.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
+    drain.begin();
+    soon("the end of the port", serving).await.expect("no panic");
 }

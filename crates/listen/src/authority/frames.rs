@@ -6,6 +6,7 @@ use bytes::{Buf as _, BytesMut};
 
 use super::block::Blocks;
 use super::hpack::Malformed;
+use crate::call_budget::CallBudget;
 use crate::limits::{FRAME_BYTES_MAX, HEADER_BLOCK_BYTES_MAX};
 
 /// The first bytes of a client that speaks HTTP/2.
@@ -14,6 +15,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD_BYTES: usize = 9;
 
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 0x04;
 const PADDED: u8 = 0x08;
@@ -27,7 +29,8 @@ const PRIORITY_BYTES: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     stage: Stage,
-    /// The beginning of a frame, or of a header block with all of its frames.
+    /// The beginning of a frame, or of a header block with all of its frames; with more behind it while calls wait for
+    /// the next turn.
     held: Vec<u8>,
     /// How much of the held block is known to be whole frames.
     scanned: usize,
@@ -72,14 +75,15 @@ impl Frames {
     }
 
     /// Takes received bytes. That many of them, from the first on, can be passed on where they are; what follows them and
-    /// can be passed on is appended to `out`, and the rest is held back.
-    pub(super) fn pass(&mut self, received: &[u8], out: &mut BytesMut) -> usize {
+    /// can be passed on is appended to `out`, and the rest is held back. Frames that begin or end a call are taken from
+    /// the budget; without one left, the frame and all behind it are held until this is called again.
+    pub(super) fn pass(&mut self, received: &[u8], budget: &CallBudget, out: &mut BytesMut) -> usize {
         let mut held = mem::take(&mut self.held);
         let is_held = !held.is_empty();
         held.extend_from_slice(if is_held { received } else { &[] });
         let bytes = if is_held { &held[..] } else { received };
         let (mut same, mut taken) = (0, 0);
-        while let Some(Unit { bytes: n, replacement }) = self.next(&bytes[taken..]) {
+        while let Some(Unit { bytes: n, replacement }) = self.next(&bytes[taken..], budget) {
             match replacement {
                 None if same == taken && !is_held => same += n,
                 None => out.extend_from_slice(&bytes[taken..taken + n]),
@@ -106,13 +110,13 @@ impl Frames {
         self.stage = Stage::Done;
     }
 
-    fn next(&mut self, rest: &[u8]) -> Option<Unit> {
+    fn next(&mut self, rest: &[u8], budget: &CallBudget) -> Option<Unit> {
         if rest.is_empty() {
             return None;
         }
         match self.stage {
             Stage::Preface(at) => Some(self.preface(at, rest)),
-            Stage::Frame => self.frame(rest),
+            Stage::Frame => self.frame(rest, budget),
             Stage::Payload(left) => {
                 let n = left.min(rest.len());
                 self.skip(left - n);
@@ -134,9 +138,16 @@ impl Frames {
         Unit::same(n)
     }
 
-    fn frame(&mut self, rest: &[u8]) -> Option<Unit> {
+    fn frame(&mut self, rest: &[u8], budget: &CallBudget) -> Option<Unit> {
         let head = Head::of(rest)?;
+        let is_of_call = matches!(head.kind, HEADERS | RST_STREAM);
+        if is_of_call && budget.is_spent() {
+            return None;
+        }
         if head.kind != HEADERS {
+            if is_of_call {
+                budget.take();
+            }
             self.skip(head.payload);
             return Some(Unit::same(HEAD_BYTES));
         }
@@ -149,6 +160,7 @@ impl Frames {
             Ok(Scan::Partial(_)) | Err(Malformed) => Err(Malformed),
         };
         self.scanned = 0;
+        budget.take();
         Some(unit.unwrap_or_else(|Malformed| self.give_up(head, rest)))
     }
 
@@ -308,7 +320,7 @@ pub(super) mod tests {
         let (mut frames, mut all) = (Frames::default(), Vec::new());
         for piece in received.chunks(n.max(1)) {
             let mut out = BytesMut::new();
-            let same = frames.pass(piece, &mut out);
+            let same = frames.pass(piece, &CallBudget::default(), &mut out);
             all.extend_from_slice(&piece[..same]);
             all.extend_from_slice(&out);
             assert!(frames.held.len() <= HEADER_BLOCK_BYTES_MAX + piece.len());
@@ -426,6 +438,24 @@ pub(super) mod tests {
         }
         let (passed, _) = pass(&received, 1 << 20);
         assert!(passed == received);
+    }
+
+    #[test]
+    fn calls_above_a_turns_worth_wait_for_the_next() {
+        let data = frame(0, 0, &[7; 300]);
+        let begun_and_ended = [call(b"a:1"), data, frame(RST_STREAM, 0, &[0, 0, 0, 8])].concat();
+        let sent = connection(&vec![begun_and_ended; 100]);
+        let (mut frames, mut all, mut n_turns) = (Frames::default(), Vec::new(), 0);
+        let mut received = &sent[..];
+        while all.len() < sent.len() {
+            let (budget, mut out) = (CallBudget::default(), BytesMut::new());
+            let same = frames.pass(received, &budget, &mut out);
+            all.extend_from_slice(&received[..same]);
+            all.extend_from_slice(&out);
+            assert_eq!(budget.is_spent(), all.len() < sent.len(), "it takes all that it may");
+            (received, n_turns) = (&[], n_turns + 1);
+        }
+        assert!(all == sent && n_turns > 1, "{n_turns}");
     }
 
     fn any_frame() -> impl Strategy<Value = Vec<u8>> {

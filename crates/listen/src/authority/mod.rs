@@ -15,6 +15,9 @@
 //! hpack     the spelling of fields
 //! ```
 //!
+//! What begins and ends calls is counted here as well: a connection takes so many of them in a turn, and holds back the
+//! rest.
+//!
 //! A list of fields that is too long is cut off behind the point at which the HTTP/2 library rejects it, so that it ends
 //! its call alone.
 
@@ -32,10 +35,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use frames::Frames;
 
+use crate::call_budget::CallBudget;
+
 /// A stream whose HTTP/2 requests have authorities that the library accepts.
 #[derive(Debug)]
 pub(crate) struct Corrected<S> {
     stream: S,
+    budget: CallBudget,
     /// Boxed, because connections of HTTP/1 have none.
     reading: Option<Box<Reading>>,
 }
@@ -49,21 +55,22 @@ struct Reading {
 }
 
 impl<S> Corrected<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, reading: Some(Box::default()) }
+    /// Once the budget is spent, reads wait until they are tried again with another one.
+    pub(crate) fn new(stream: S, budget: CallBudget) -> Self {
+        Self { stream, budget, reading: Some(Box::default()) }
     }
 }
 
 impl Reading {
     /// Takes the bytes of `buf` from `start` on, and leaves those there that have passed. True at the end of the stream, and
     /// if there are any.
-    fn take(&mut self, buf: &mut ReadBuf<'_>, start: usize) -> bool {
+    fn take(&mut self, buf: &mut ReadBuf<'_>, start: usize, budget: &CallBudget) -> bool {
         let received = &buf.filled()[start..];
         if received.is_empty() {
             self.frames.end(&mut self.passed);
             return true;
         }
-        let in_place = self.frames.pass(received, &mut self.passed);
+        let in_place = self.frames.pass(received, budget, &mut self.passed);
         buf.set_filled(start + in_place);
         in_place > 0 || !self.passed.is_empty()
     }
@@ -82,17 +89,25 @@ impl Reading {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Corrected<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, reading: slot } = self.get_mut();
+        let Self { stream, budget, reading: slot } = self.get_mut();
         let Some(reading) = slot else {
             return Pin::new(stream).poll_read(cx, buf);
         };
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
+        if reading.passed.is_empty() {
+            // Calls that the last turn has left.
+            reading.frames.pass(&[], budget, &mut reading.passed);
+        }
         let start = buf.filled().len();
         while reading.passed.is_empty() {
+            // What is held back is bounded because nothing is read behind it.
+            if budget.is_spent() {
+                return Poll::Pending;
+            }
             ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
-            if reading.take(buf, start) {
+            if reading.take(buf, start, budget) {
                 break;
             }
         }
@@ -140,7 +155,7 @@ mod tests {
     /// The bytes that come out for `sent`, read `n` at a time.
     async fn read(sent: &[u8], n: usize) -> Vec<u8> {
         let (near, mut far) = duplex(7);
-        let mut near = Corrected::new(near);
+        let mut near = Corrected::new(near, CallBudget::default());
         let send = async {
             far.write_all(sent).await.expect("it is open");
             drop(far);
