@@ -104,6 +104,7 @@ fn rust_files(
         .out_dir(out.path())
         .emit_rerun_if_changed(false)
         .bytes(".")
+        .codec_path("crate::MessageCodec")
         .client_mod_attribute(".", SERVICES_ONLY)
         .server_mod_attribute(".", SERVICES_ONLY)
         .server_mod_attribute(".", LENIENT);

@@ -28,12 +28,16 @@
 //! # Ok::<(), prost::DecodeError>(())
 //! ```
 
+#[cfg(feature = "services")]
+mod codec;
 mod encoded;
 pub mod errors;
 #[expect(missing_docs, reason = "a field whose name says all has no comment in the schema")]
 mod packages;
 mod txn;
 
+#[cfg(feature = "services")]
+pub use codec::MessageCodec;
 pub use encoded::EncodedKeyValue;
 pub use packages::{
     authpb, etcdserverpb, ferretcdpb, leasepb, membershippb, mvccpb, raftpb, snappb, v3electionpb, v3lockpb,
