@@ -7,6 +7,34 @@ use tracing::field::{Field, Visit};
 
 use crate::Severity;
 
+/// What decides whether an event is written. Its other fields are not formatted.
+pub(super) struct Heading {
+    pub(super) message: String,
+    pub(super) severity: Severity,
+}
+
+impl Heading {
+    pub(super) fn new(severity: Severity) -> Self {
+        Self { message: String::new(), severity }
+    }
+}
+
+impl Visit for Heading {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            "level" => self.severity = value.parse().unwrap_or(self.severity),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if matches!(field.name(), "message" | "level") {
+            self.record_str(field, &format!("{value:?}"));
+        }
+    }
+}
+
 /// The fields of an event. The documentation of the crate lists those that are special.
 pub(super) struct Fields {
     pub(super) message: String,

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-use crate::fields::{Fields, push_json_string};
+use crate::fields::{Fields, Heading, push_json_string};
 use crate::sampler::Sampler;
 use crate::sink::Sink;
 use crate::time::format_time;
@@ -24,12 +24,15 @@ pub(super) struct LogLayer {
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let severity = Severity::of(*metadata.level());
-        let mut fields = Fields::new(severity, self.format == Format::Console);
-        event.record(&mut fields);
-        if fields.severity < self.level || !self.sampler.admit(fields.severity, &fields.message) {
+        // First what decides: a flood of lines must not cost what writing them would.
+        let mut heading = Heading::new(Severity::of(*metadata.level()));
+        event.record(&mut heading);
+        let Heading { message, severity } = heading;
+        if severity < self.level || !self.sampler.admit(severity, &message) {
             return;
         }
+        let mut fields = Fields::new(severity, self.format == Format::Console);
+        event.record(&mut fields);
         let line = self.line(&fields, &caller(metadata));
         for sink in &self.sinks {
             sink.write(fields.severity, &line);
@@ -101,6 +104,8 @@ fn caller(metadata: &Metadata<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::fmt;
     use std::sync::{Arc, Mutex};
 
     use tracing::{debug, error, info, trace, warn};
@@ -217,9 +222,20 @@ mod tests {
 
     #[test]
     fn floods_are_sampled() {
-        let log = || (0..1000).for_each(|n| info!(n, "again"));
+        struct Counted<'a>(&'a Cell<usize>);
+
+        impl fmt::Display for Counted<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.set(self.0.get() + 1);
+                f.write_str("a field")
+            }
+        }
+
+        let n_formatted = Cell::new(0);
+        let log = || (0..1000).for_each(|_| info!(field = %Counted(&n_formatted), "again"));
         let n = lines(Format::Json, Severity::Info, log).lines().count();
         // The loop can run into the next second once.
         assert!(n < 250, "{n}");
+        assert_eq!(n_formatted.get(), n, "what is not written is not formatted");
     }
 }
