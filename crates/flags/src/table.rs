@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn the_table_has_every_flag_once() {
         assert_eq!(count(|flag| flag.section == Section::Ignored), 15);
-        assert_eq!(count(|flag| flag.section == Own), 3);
+        assert_eq!(count(|flag| flag.section == Own), 4);
         assert_eq!(count(|flag| flag.section == Member), 31);
         assert_eq!(count(|flag| flag.section == Clustering), 23);
         assert_eq!(count(|flag| flag.section == Security), 26);

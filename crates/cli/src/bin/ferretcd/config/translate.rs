@@ -238,6 +238,14 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn memory_budget_is_found_out_unless_it_is_given() {
+        let budget = |flags: &[&str]| config(flags).server.limits.response_memory_bytes;
+        assert_eq!(budget(&[]), None);
+        assert_eq!(budget(&["--memory-budget=0"]), None);
+        assert_eq!(budget(&["--memory-budget=5000000"]), Some(5_000_000));
+    }
+
+    #[test]
     fn watch_progress_interval_has_a_minimum() {
         let check = |flag: &str, expected: Duration, is_adjusted: bool| {
             let (config, diagnostics) = try_config(&[flag]).unwrap();
