@@ -340,12 +340,24 @@ impl ListedRows {
 
     /// Adds the next rows, as [`RowCursor::read`] does: so many that they have `bytes` or a little more.
     pub fn read(&mut self, bytes: usize, access: Access, rows: &mut Vec<Bytes>) -> Result<Step, ReadError> {
-        self.read_by(bytes, rows, |cursor, n_rows, rows| cursor.read(bytes, n_rows, access, rows))
+        self.read_some(bytes, usize::MAX, access, rows)
+    }
+
+    /// The same with at most so many rows, of which there has to be one.
+    pub(crate) fn read_some(
+        &mut self,
+        bytes: usize,
+        n_rows: usize,
+        access: Access,
+        rows: &mut Vec<Bytes>,
+    ) -> Result<Step, ReadError> {
+        self.read_by(bytes, n_rows, rows, |cursor, n_rows, rows| cursor.read(bytes, n_rows, access, rows))
     }
 
     fn read_by(
         &mut self,
         bytes: usize,
+        n_rows_max: usize,
         rows: &mut Vec<Bytes>,
         read: impl FnOnce(&mut RowCursor, usize, &mut Vec<Bytes>) -> Result<Step, ReadError>,
     ) -> Result<Step, ReadError> {
@@ -354,10 +366,11 @@ impl ListedRows {
         }
         let n_before = rows.len();
         let step = match &mut self.source {
-            Source::Store(cursor) => read(cursor, self.n_rows, rows)?,
+            Source::Store(cursor) => read(cursor, self.n_rows.min(n_rows_max), rows)?,
             Source::Held(held) => {
                 let mut bytes_left = bytes;
                 while bytes_left > 0
+                    && rows.len() - n_before < n_rows_max
                     && let Some(row) = held.next()
                 {
                     bytes_left = bytes_left.saturating_sub(row.len());
@@ -388,7 +401,7 @@ impl ListedRows {
         let read = |cursor: &mut RowCursor, n_rows, rows: &mut Vec<Bytes>| {
             snapshot.read(cursor, READ_BYTES, n_rows, Access::Backend, rows)
         };
-        while self.read_by(READ_BYTES, &mut rows, read)? != Step::End {}
+        while self.read_by(READ_BYTES, usize::MAX, &mut rows, read)? != Step::End {}
         Ok(rows.into_iter().map(EncodedKeyValue::from_encoded).collect())
     }
 }

@@ -7,18 +7,27 @@ use crate::encoded::{Encoded, Taken};
 use crate::partial::field;
 use crate::range::{ListedRows, OpenRange};
 
+/// Rows of the first message at most. Each one may have twice as many as the one before, as etcd's do.
+const FIRST_ROWS: usize = 10;
+
 /// A range that is sent as several messages, one for each piece of it.
 #[derive(Debug)]
 pub struct StreamedRange {
     /// The last message, without its rows.
     end: RangeResponse,
     rows: Option<ListedRows>,
+    /// Rows of the next message at most.
+    n_rows: usize,
 }
 
 impl StreamedRange {
     /// All messages of a range; the last one has the header and the numbers.
     pub fn new(range: OpenRange, header: ResponseHeader) -> Self {
-        Self { end: RangeResponse { header: Some(header), ..range.response }, rows: Some(range.rows) }
+        Self {
+            end: RangeResponse { header: Some(header), ..range.response },
+            rows: Some(range.rows),
+            n_rows: FIRST_ROWS,
+        }
     }
 
     /// Whether all messages have been taken.
@@ -33,11 +42,12 @@ impl StreamedRange {
         let mut rows = Vec::new();
         let mut step = Step::More;
         while rows.is_empty() && step != Step::End {
-            step = listed.read(bytes, access, &mut rows)?;
+            step = listed.read_some(bytes, self.n_rows, access, &mut rows)?;
             if access == Access::Memory && rows.is_empty() && step != Step::End {
                 return Ok(Taken { is_cut: true, ..Taken::default() });
             }
         }
+        self.n_rows = self.n_rows.saturating_mul(2);
         let mut range = Encoded::default();
         if step == Step::End {
             self.rows = None;
