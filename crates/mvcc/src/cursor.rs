@@ -56,7 +56,7 @@ pub enum Step {
     More,
     /// There are no more rows.
     End,
-    /// The next row is not in memory.
+    /// One of the next rows is not in memory; none was added.
     NotInMemory,
 }
 
@@ -107,7 +107,7 @@ impl RowCursor {
         // Looked at last, and before anything is called corrupt: a compaction that has passed meanwhile may have taken
         // keys from the index or rows from the backend.
         self.shared.check_readable(self.at)?;
-        if !loaded? && rows.len() == n_before {
+        if !loaded? {
             return Ok(Step::NotInMemory);
         }
         let is_end = self.wanted.is_empty()
@@ -148,7 +148,7 @@ impl RowCursor {
         }
     }
 
-    /// Reads rows that are wanted; false if one of them is not in memory and may not be read from elsewhere.
+    /// Reads rows that are wanted; false, and none, if one of them is not in memory and may not be read from elsewhere.
     fn load(
         &mut self,
         pending: &[Change],
@@ -163,7 +163,7 @@ impl RowCursor {
             bytes_left = bytes_left.saturating_sub(row.row_bytes());
             is_within
         });
-        let mut n_wanted = n_wanted.count();
+        let n_wanted = n_wanted.count();
         let n_before = rows.len();
         {
             // An empty row stands for one that isn't among the recent: a stored row has at least its key.
@@ -176,23 +176,20 @@ impl RowCursor {
                 }
             }));
         }
-        let mut is_whole = true;
-        let missing = self.wanted.iter().take(n_wanted).enumerate();
-        let missing = missing.filter(|(number, _)| rows[n_before + number].is_empty());
+        let missing = self.wanted.iter().take(n_wanted).zip(n_before..);
+        let missing = missing.filter(|(_, number)| rows[*number].is_empty());
+        let missing: Vec<_> = missing.map(|(row, number)| (row.revision(), number)).collect();
         if access == Access::Backend {
-            let missing = missing.map(|(number, row)| (row.revision(), n_before + number)).collect();
             let is_long = self.bytes_read > CACHED_BYTES_MAX;
             let caching = if is_long { Caching::No } else { Caching::Yes };
             self.shared.stored_rows(missing, caching, |number, row| rows[number] = row)?;
         } else {
-            let numbers: Vec<usize> = missing.map(|(number, _)| number).collect();
-            for number in numbers {
-                let Some(row) = self.shared.cache.get(self.wanted[number].revision()) else {
-                    rows.truncate(n_before + number);
-                    (n_wanted, is_whole) = (number, false);
-                    break;
+            for (revision, number) in missing {
+                let Some(row) = self.shared.cache.get(revision) else {
+                    rows.truncate(n_before);
+                    return Ok(false);
                 };
-                rows[n_before + number] = row;
+                rows[number] = row;
             }
         }
         self.bytes_read += rows[n_before..].iter().map(Bytes::len).sum::<usize>();
@@ -204,7 +201,7 @@ impl RowCursor {
         match of_wrong_length {
             // Readers rely on the lengths in the index.
             Some((id, _)) => Err(Corruption::Row { revision: id.revision() }.into()),
-            None => Ok(is_whole),
+            None => Ok(true),
         }
     }
 }

@@ -71,10 +71,7 @@ impl Shared {
 
     /// An error if `requested` lies below the compacted revision by now.
     pub(crate) fn check_not_compacted(&self, requested: i64) -> Result<(), ReadError> {
-        match self.compacted() {
-            compacted if requested < compacted => Err(ReadError::Compacted { requested, compacted }),
-            _ => Ok(()),
-        }
+        self.check_readable(end_of(requested))
     }
 
     /// An error if a state that ends with the change `last` cannot be read any more. What a transaction had changed up to its

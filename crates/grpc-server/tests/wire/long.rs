@@ -62,7 +62,7 @@ async fn used_bytes(client: &Client) -> u64 {
 }
 
 async fn until_nothing_is_used(client: &Client) {
-    soon("the end of responses that nobody reads", async {
+    soon("the end of responses that no client reads", async {
         while used_bytes(client).await > 0 {
             tokio::task::yield_now().await;
         }
