@@ -143,49 +143,45 @@ pub struct Rows {
 type Guards = (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, &'static [u8]>);
 
 impl Rows {
-    fn copy(
-        &mut self,
-        row: Option<Result<Guards, redb::StorageError>>,
-    ) -> Option<Result<(Bytes, Bytes), Error>> {
-        let copied = row?
-            .map(|(key, value)| (Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value())));
-        if copied.is_err() {
-            self.rows = None;
-        }
-        Some(copied.map_err(|error| read_error(&self.storage, error)))
-    }
-}
-
-impl Rows {
     /// Shows the next row to `visit` where it lies, without a copy; `None` behind the last one.
     ///
     /// # Errors
     ///
     /// As [`View::get`].
     pub fn visit_next<T>(&mut self, visit: impl FnOnce(&[u8], &[u8]) -> T) -> Option<Result<T, Error>> {
-        match self.rows.as_mut()?.next()? {
-            Ok((key, value)) => Some(Ok(visit(key.value(), value.value()))),
-            Err(error) => {
-                self.rows = None;
-                Some(Err(read_error(&self.storage, error)))
-            }
-        }
+        let row = self.rows.as_mut()?.next();
+        self.visit(row, visit)
     }
+
+    fn visit<T>(
+        &mut self,
+        row: Option<Result<Guards, redb::StorageError>>,
+        visit: impl FnOnce(&[u8], &[u8]) -> T,
+    ) -> Option<Result<T, Error>> {
+        let visited = row?.map(|(key, value)| visit(key.value(), value.value()));
+        if visited.is_err() {
+            self.rows = None;
+        }
+        Some(visited.map_err(|error| read_error(&self.storage, error)))
+    }
+}
+
+fn copied(key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
+    (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))
 }
 
 impl Iterator for Rows {
     type Item = Result<(Bytes, Bytes), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let row = self.rows.as_mut()?.next();
-        self.copy(row)
+        self.visit_next(copied)
     }
 }
 
 impl DoubleEndedIterator for Rows {
     fn next_back(&mut self) -> Option<Self::Item> {
         let row = self.rows.as_mut()?.next_back();
-        self.copy(row)
+        self.visit(row, copied)
     }
 }
 
