@@ -3,9 +3,9 @@
 //! `cargo run --release -p ferretcd-mvcc --example measure FOLDER N_KEYS` twice: the first run fills a new
 //! file in that folder, the next one opens it in a fresh process.
 
-use std::error::Error;
+mod common;
+
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::ops::Bound;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_mvcc::{Config, RangeOptions, Scrub, Store};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use self::common::{Result, resident_bytes, say};
 
 const CACHE_BYTES: usize = 64 << 20;
 const VALUE_BYTES: usize = 256;
@@ -153,16 +153,4 @@ fn compaction(backend: &Backend, store: &mut Store) -> Result<()> {
 
 fn report(what: &str, time: Duration, n: usize) -> Result<()> {
     say(&format!("{what}: {:?} ({n} times)", time / u32::try_from(n)?))
-}
-
-fn say(line: &str) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{line}")?)
-}
-
-/// Physical memory of this process; 0 where the system doesn't show it.
-fn resident_bytes() -> Result<usize> {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return Ok(0) };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    Ok(kilobytes.map_or(Ok(0), str::parse::<usize>)? << 10)
 }

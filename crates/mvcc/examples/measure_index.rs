@@ -4,9 +4,9 @@
 //! order, or ascending. Rows are dropped instead of committed, so that the index alone takes memory and only
 //! what it holds is read.
 
-use std::error::Error;
+mod common;
+
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use ferretcd_backend::{Backend, Batch};
 use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_mvcc::{Config, RangeOptions, Reader, Store};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use self::common::{Result, resident_bytes, say};
 
 const COUNT: RangeOptions =
     RangeOptions { at: None, limit: 0, count_only: true, keys_only: false, skip_count: false };
@@ -134,16 +134,4 @@ fn count(reader: &Reader, what: &str, range: &KeyRange, at: Option<i64>) -> Resu
         at(100),
         times.len()
     ))
-}
-
-fn say(line: &str) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{line}")?)
-}
-
-/// Physical memory of this process; 0 where the system doesn't show it.
-fn resident_bytes() -> Result<usize> {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return Ok(0) };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next());
-    Ok(kilobytes.map_or(Ok(0), str::parse::<usize>)? << 10)
 }
