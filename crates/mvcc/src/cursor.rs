@@ -207,7 +207,7 @@ impl RowCursor {
 }
 
 /// A row among the changes of a transaction.
-pub(crate) fn find(pending: &[Change], row: RowId) -> Option<&Bytes> {
+fn find(pending: &[Change], row: RowId) -> Option<&Bytes> {
     let change = pending.get(row.sub as usize)?;
     (change.revision == row.revision()).then_some(&change.row)
 }

@@ -14,6 +14,7 @@ use ferretcd_base::{KeyRange, Revision};
 use parking_lot::RwLock;
 
 use crate::key_index::{KeyIndex, Stamp, end_of};
+use crate::selection::KeyOrder;
 use crate::tree::{Measuring, Tree};
 
 pub use crate::tree::Extent;
@@ -69,37 +70,17 @@ impl Index {
         self.tree.read().state(key)?.at(at).copied()
     }
 
-    /// Shows the next `n_keys` keys of `bounds` to `visit`, holding the lock for that long, and returns
-    /// the last one if there may be more behind it.
+    /// Shows the next `n_keys` keys of `bounds` to `visit`, holding the lock for that long, and returns the last one if
+    /// there may be more behind it. Descending, it begins with the last key of `bounds`.
     pub(crate) fn scan(
         &self,
         bounds: Bounds<'_>,
-        n_keys: usize,
-        visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
-    ) -> Option<Key> {
-        self.scan_in(false, bounds, n_keys, visit)
-    }
-
-    /// The same in descending order: the last `n_keys` keys of `bounds`, and if there may be more before them, the
-    /// first of them.
-    pub(crate) fn scan_back(
-        &self,
-        bounds: Bounds<'_>,
-        n_keys: usize,
-        visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
-    ) -> Option<Key> {
-        self.scan_in(true, bounds, n_keys, visit)
-    }
-
-    fn scan_in(
-        &self,
-        backwards: bool,
-        bounds: Bounds<'_>,
+        order: KeyOrder,
         n_keys: usize,
         mut visit: impl FnMut(&[u8], &KeyIndex) -> ControlFlow<()>,
     ) -> Option<Key> {
         let (mut n_seen, mut last) = (0, None);
-        self.tree.read().scan(bounds, backwards, |key, state| {
+        self.tree.read().scan(bounds, order == KeyOrder::Descending, |key, state| {
             visit(key, state)?;
             n_seen += 1;
             if n_seen < n_keys {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::error::{Corruption, ReadError};
-use crate::key_index::Stamp;
+use crate::selection::KeyState;
 
 /// The selection of a range read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl Row {
         prost::Message::decode(self.encoded.clone()).map_err(|_| Corruption::Row { revision }.into())
     }
 
-    pub(crate) fn new(stamp: &Stamp, encoded: Bytes) -> Self {
-        Self { encoded, create_revision: stamp.create, mod_revision: stamp.main, version: stamp.version }
+    pub(crate) fn new(key: &KeyState<'_>, encoded: Bytes) -> Self {
+        let &KeyState { create_revision, mod_revision, version, .. } = key;
+        Self { encoded, create_revision, mod_revision, version }
     }
 }

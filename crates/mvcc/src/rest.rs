@@ -48,10 +48,7 @@ impl Rest {
             }
             flow
         };
-        let last = match order {
-            KeyOrder::Ascending => index.scan(bounds, CHUNK_KEYS, visit),
-            KeyOrder::Descending => index.scan_back(bounds, CHUNK_KEYS, visit),
-        };
+        let last = index.scan(bounds, order, CHUNK_KEYS, visit);
         let last = broken_at.or(last).map(Bound::Excluded);
         self.0 = self.0.take().zip(last).map(|((start, end), last)| match order {
             KeyOrder::Ascending => (last, end),

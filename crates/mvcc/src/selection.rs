@@ -30,7 +30,7 @@ pub struct RowId {
 }
 
 impl RowId {
-    pub(crate) fn of(stamp: &Stamp) -> Self {
+    fn of(stamp: &Stamp) -> Self {
         Self { main: stamp.main, sub: stamp.sub, bytes: stamp.row_bytes }
     }
 

@@ -7,14 +7,17 @@ use bytes::Bytes;
 use ferretcd_base::{KeyRange, Revision};
 
 use crate::change::Change;
-use crate::cursor::{Access, RowCursor, Step, find};
+use crate::cursor::{Access, RowCursor, Step};
 use crate::error::ReadError;
 use crate::index::Extent;
-use crate::key_index::{Stamp, end_of};
+use crate::key_index::end_of;
 use crate::range::{RangeOptions, RangeResult, Row};
 use crate::rest::Rest;
-use crate::selection::{KeyOrder, KeyState, RowId, Selection};
+use crate::selection::{KeyState, RowId, Selection};
 use crate::shared::Shared;
+
+/// Bytes of rows that are read together.
+const READ_BYTES: usize = 64 << 10;
 
 /// The state that a read is made of: all up to one revision, and within a write transaction its own changes as well.
 #[derive(Clone, Copy, Debug)]
@@ -153,68 +156,27 @@ impl<'a> Snapshot<'a> {
     /// microseconds for each other, and the cost of [`Self::extent`] unless [`RangeOptions::skip_count`].
     pub fn range(&self, range: &KeyRange, options: &RangeOptions) -> Result<RangeResult, ReadError> {
         let RangeOptions { at, limit, count_only, keys_only, skip_count } = *options;
-        let mut rows = Vec::new();
+        let (mut rows, mut ids) = (Vec::new(), Vec::new());
         if !count_only {
-            let limit = if limit == 0 { usize::MAX } else { limit };
-            let at = self.bound(at)?;
-            let mut rest = Rest::new(range);
-            while !rest.is_empty() && rows.len() < limit {
-                self.collect(&mut rest, at, limit, keys_only, &mut rows)?;
+            self.walk(range, &Selection { at, ..Selection::default() }, |key| {
+                rows.push(Row::new(key, if keys_only { key.encode() } else { Bytes::new() }));
+                ids.push(key.row);
+                match rows.len() == limit {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })?;
+        }
+        if !keys_only {
+            let (mut cursor, mut encoded) = (self.cursor_of(ids, at)?, Vec::with_capacity(rows.len()));
+            while self.read(&mut cursor, READ_BYTES, usize::MAX, Access::Backend, &mut encoded)? != Step::End
+            {
             }
+            rows.iter_mut().zip(encoded).for_each(|(row, encoded)| row.encoded = encoded);
         }
         let is_whole = matches!(range, KeyRange::Key(_)) && !count_only;
         let count = if skip_count || is_whole { rows.len() } else { self.extent(range, at, 1)?.count };
         Ok(RangeResult { rows, count })
-    }
-
-    /// Adds the rows of the next keys.
-    fn collect(
-        &self,
-        rest: &mut Rest,
-        at: Revision,
-        limit: usize,
-        keys_only: bool,
-        rows: &mut Vec<Row>,
-    ) -> Result<(), ReadError> {
-        let mut stamps = Vec::new();
-        rest.scan(&self.shared.index, KeyOrder::Ascending, |key, state| {
-            let Some(stamp) = state.live_at(at) else { return ControlFlow::Continue(()) };
-            match keys_only {
-                true => rows.push(Row::new(stamp, KeyState::new(key, stamp).encode())),
-                false => stamps.push(*stamp),
-            }
-            match rows.len() + stamps.len() >= limit {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        });
-        let loaded = self.load(&stamps, rows);
-        // A compaction that has passed meanwhile may have taken stamps from the index or rows from the backend: that is
-        // looked at last, and before anything is called corrupt.
-        self.shared.check_readable(at)?;
-        loaded
-    }
-
-    fn load(&self, stamps: &[Stamp], rows: &mut Vec<Row>) -> Result<(), ReadError> {
-        if stamps.is_empty() {
-            return Ok(());
-        }
-        let n_before = rows.len();
-        {
-            // An empty row stands for one that isn't in memory: a stored row has at least its key.
-            let recent = self.shared.recent.read();
-            let in_memory = |stamp: &Stamp| {
-                let pending = || find(self.pending, RowId::of(stamp));
-                recent.get(stamp.revision()).or_else(pending).cloned().unwrap_or_default()
-            };
-            rows.extend(stamps.iter().map(|stamp| Row::new(stamp, in_memory(stamp))));
-        }
-        for (row, stamp) in rows[n_before..].iter_mut().zip(stamps) {
-            if row.encoded.is_empty() {
-                row.encoded = self.shared.stored_row(stamp.revision())?;
-            }
-        }
-        Ok(())
     }
 
     /// The last change that a read at the main revision `at` sees.

@@ -229,7 +229,7 @@ impl Run {
         let mut next = Some(start);
         let mut last;
         while let Some(start) = next {
-            last = self.index.scan((start, end), n_keys, |key, _| {
+            last = self.index.scan((start, end), KeyOrder::Ascending, n_keys, |key, _| {
                 seen.push(key.to_vec());
                 ControlFlow::Continue(())
             });
@@ -239,7 +239,7 @@ impl Run {
         seen.clear();
         let mut next = Some(end);
         while let Some(end) = next {
-            last = self.index.scan_back((start, end), n_keys, |key, _| {
+            last = self.index.scan((start, end), KeyOrder::Descending, n_keys, |key, _| {
                 seen.push(key.to_vec());
                 ControlFlow::Continue(())
             });
@@ -247,7 +247,8 @@ impl Run {
         }
         seen.reverse();
         assert_eq!(seen, expected);
-        let nothing = self.index.scan((start, end), n_keys, |_, _| ControlFlow::Break(()));
+        let nothing =
+            self.index.scan((start, end), KeyOrder::Ascending, n_keys, |_, _| ControlFlow::Break(()));
         assert_eq!(nothing, None);
     }
 
