@@ -76,7 +76,7 @@ impl Encoded {
 
     /// Takes the next bytes off, about so many, in chunks. From memory alone it never blocks, and takes some hundred
     /// microseconds at most; then it may stop early.
-    pub fn take(&mut self, bytes: usize, access: Access) -> Result<Taken, ReadError> {
+    pub fn take(&mut self, bytes: usize, access: Access) -> Result<Vec<Bytes>, ReadError> {
         let mut chunks = Chunks::new(bytes);
         let (mut rows_read, mut is_cut) = (Vec::new(), false);
         while let Some(part) = self.parts.front_mut()
@@ -104,17 +104,8 @@ impl Encoded {
         }
         let chunks = chunks.finish();
         self.bytes -= chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
-        Ok(Taken { chunks, is_cut })
+        Ok(chunks)
     }
-}
-
-/// The next bytes of a message.
-#[derive(Debug, Default)]
-pub struct Taken {
-    /// The bytes. A long row is a chunk of its own, and shared with the store.
-    pub chunks: Vec<Bytes>,
-    /// Whether there are fewer than there could be, because the next row is not in memory or far.
-    pub is_cut: bool,
 }
 
 /// Rows at least as long are not copied.

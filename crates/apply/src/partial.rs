@@ -15,6 +15,7 @@ use prost::Message;
 
 use crate::encoded::Encoded;
 use crate::range::OpenRange;
+use crate::range_plan::RangePlan;
 
 /// Keys of a range that is read at once, at most.
 const WHOLE_KEYS_MAX: usize = 512;
@@ -38,13 +39,13 @@ pub struct DeferredList {
     /// What it shows.
     pub view: ReadView,
     /// Which rows.
-    pub request: RangeRequest,
+    pub plan: RangePlan,
 }
 
 impl DeferredList {
-    /// Finds its rows; see [`OpenRange::open`].
+    /// Finds its rows; see [`RangePlan::open`].
     pub fn open(&self) -> Result<OpenRange, ReadError> {
-        OpenRange::open(&self.view.snapshot(), &self.request)
+        self.plan.open(&self.view.snapshot())
     }
 }
 
@@ -83,11 +84,12 @@ impl ListReader {
     ) -> Result<RangeResponse, ReadError> {
         let place = self.next_place;
         self.next_place += 1;
-        if !self.is_short(snapshot, request)? {
-            self.deferred.push(DeferredList { place, view: snapshot.to_view(), request: request.clone() });
+        let plan = RangePlan::new(request);
+        if !self.is_short(snapshot, &plan)? {
+            self.deferred.push(DeferredList { place, view: snapshot.to_view(), plan });
             return Ok(RangeResponse::default());
         }
-        let response = OpenRange::open(snapshot, request)?.read_all(snapshot)?;
+        let response = plan.open(snapshot)?.read_all(snapshot)?;
         let bytes: usize = response.kvs.iter().map(|row| row.as_bytes().len()).sum();
         self.bytes_left = self.bytes_left.saturating_sub(bytes as u64);
         Ok(response)
@@ -99,16 +101,15 @@ impl ListReader {
     }
 
     /// Costs what [`Snapshot::extent`] does, and next to nothing for a single key.
-    fn is_short(&self, snapshot: &Snapshot<'_>, request: &RangeRequest) -> Result<bool, ReadError> {
-        if request.range_end.is_empty() {
+    fn is_short(&self, snapshot: &Snapshot<'_>, plan: &RangePlan) -> Result<bool, ReadError> {
+        if let KeyRange::Key(_) = plan.keys {
             return Ok(self.bytes_left > 0);
         }
         // Much may have changed since an older revision.
-        if (1..snapshot.revision()).contains(&request.revision) {
+        if plan.selection.at.is_some_and(|at| at < snapshot.revision()) {
             return Ok(false);
         }
-        let keys = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
-        let extent = snapshot.extent(&keys, None, 0)?;
+        let extent = snapshot.extent(&plan.keys, None, 0)?;
         Ok(extent.count <= WHOLE_KEYS_MAX && extent.bytes <= self.bytes_left)
     }
 }

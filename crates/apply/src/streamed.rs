@@ -1,9 +1,10 @@
 //! A range in several messages.
 
+use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{RangeResponse, ResponseHeader};
 use ferretcd_mvcc::{Access, ReadError, Step};
 
-use crate::encoded::{Encoded, Taken};
+use crate::encoded::Encoded;
 use crate::partial::field;
 use crate::range::{ListedRows, OpenRange};
 
@@ -37,14 +38,14 @@ impl StreamedRange {
 
     /// Takes the next message, a `RangeStreamResponse` with rows of about so many bytes; nothing as long as the next row is
     /// not in memory and may only be read from there, and at the end.
-    pub fn take(&mut self, bytes: usize, access: Access) -> Result<Taken, ReadError> {
-        let Some(listed) = &mut self.rows else { return Ok(Taken::default()) };
+    pub fn take(&mut self, bytes: usize, access: Access) -> Result<Vec<Bytes>, ReadError> {
+        let Some(listed) = &mut self.rows else { return Ok(Vec::new()) };
         let mut rows = Vec::new();
         let mut step = Step::More;
         while rows.is_empty() && step != Step::End {
             step = listed.read_some(bytes, self.n_rows, access, &mut rows)?;
             if access == Access::Memory && rows.is_empty() && step != Step::End {
-                return Ok(Taken { is_cut: true, ..Taken::default() });
+                return Ok(Vec::new());
             }
         }
         self.n_rows = self.n_rows.saturating_mul(2);

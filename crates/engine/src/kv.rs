@@ -1,5 +1,6 @@
 //! The key space: writes through the log, reads from this member's state.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -100,19 +101,12 @@ impl Kv {
 
     /// Reads a range. Unless the request says serializable, the response shows every write that was acknowledged
     /// anywhere before this call.
-    pub async fn range(&self, caller: &Caller, request: RangeRequest) -> Result<RangeResponse, RequestError> {
-        let is_newest = request.revision <= 0;
-        let mut n_overtaken = 0;
-        loop {
-            match self.range_long(caller, request.clone()).await?.into_message().await {
-                Err(RequestError::Apply(ApplyError::Compacted { .. }))
-                    if is_newest && n_overtaken < OVERTAKEN_MAX =>
-                {
-                    n_overtaken += 1;
-                }
-                result => return result,
-            }
-        }
+    pub async fn range(
+        &self,
+        _caller: &Caller,
+        request: RangeRequest,
+    ) -> Result<RangeResponse, RequestError> {
+        self.timed_range(request, KvResponse::into_message).await
     }
 
     /// As [`Self::range`]; rows are read while they are sent.
@@ -121,19 +115,31 @@ impl Kv {
         _caller: &Caller,
         request: RangeRequest,
     ) -> Result<KvResponse<RangeResponse>, RequestError> {
-        let timer = RequestTimer::start(&self.metrics.requests, RequestKind::Range);
-        let response = self.timed_range(request).await;
-        timer.end(response.is_ok());
-        response
+        self.timed_range(request, |response| ready(Ok(response))).await
     }
 
-    async fn timed_range(&self, request: RangeRequest) -> Result<KvResponse<RangeResponse>, RequestError> {
-        if !request.serializable {
-            self.read_index.wait().await?;
-        }
-        let started = Instant::now();
-        let response = self.read_newest(request.revision <= 0, |view| self.read_range(view, &request)).await;
-        self.metrics.range_read(response.is_ok(), started.elapsed());
+    /// Reads a range, and does with the response what belongs to the same read: it starts over with it.
+    async fn timed_range<T, F>(
+        &self,
+        request: RangeRequest,
+        finish: impl Fn(KvResponse<RangeResponse>) -> F,
+    ) -> Result<T, RequestError>
+    where
+        F: Future<Output = Result<T, RequestError>>,
+    {
+        let timer = RequestTimer::start(&self.metrics.requests, RequestKind::Range);
+        let response = async {
+            if !request.serializable {
+                self.read_index.wait().await?;
+            }
+            let started = Instant::now();
+            let read = async |view| finish(self.read_range(view, &request).await?).await;
+            let response = self.read_newest(request.revision <= 0, read).await;
+            self.metrics.range_read(response.is_ok(), started.elapsed());
+            response
+        };
+        let response = response.await;
+        timer.end(response.is_ok());
         response
     }
 
@@ -163,7 +169,7 @@ impl Kv {
         let started = Instant::now();
         let open = |view: ReadView| {
             let header = self.member.header(view.revision());
-            self.ranges.stream(view, request.clone(), header)
+            self.ranges.stream(view, &request, header)
         };
         let stream = self.read_newest(request.revision <= 0, open).await;
         self.metrics.range_read(stream.is_ok(), started.elapsed());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use ferretcd_apply::{Encoded, Lists, StreamedRange, Taken};
+use ferretcd_apply::{Encoded, Lists, StreamedRange};
 use ferretcd_mvcc::{Access, ReadError};
 use tokio::sync::Semaphore;
 
@@ -31,7 +31,7 @@ impl PieceReaders {
         Self(Arc::new(Semaphore::new(READERS_MAX)))
     }
 
-    async fn read<S: Source>(self, mut source: S) -> Result<(S, Taken), RequestError> {
+    async fn read<S: Source>(self, mut source: S) -> Result<(S, Vec<Bytes>), RequestError> {
         let permit = self.0.acquire_owned().await.expect("the semaphore is never closed");
         blocking(move || {
             // Held here, because the thread goes on when the request is given up.
@@ -45,12 +45,12 @@ impl PieceReaders {
 
 /// Something that is taken piece by piece.
 pub(crate) trait Source: Send + 'static {
-    fn take(&mut self, access: Access) -> Result<Taken, ReadError>;
+    fn take(&mut self, access: Access) -> Result<Vec<Bytes>, ReadError>;
     fn is_done(&self) -> bool;
 }
 
 impl Source for Encoded {
-    fn take(&mut self, access: Access) -> Result<Taken, ReadError> {
+    fn take(&mut self, access: Access) -> Result<Vec<Bytes>, ReadError> {
         Encoded::take(self, PIECE_BYTES, access)
     }
 
@@ -60,7 +60,7 @@ impl Source for Encoded {
 }
 
 impl Source for StreamedRange {
-    fn take(&mut self, access: Access) -> Result<Taken, ReadError> {
+    fn take(&mut self, access: Access) -> Result<Vec<Bytes>, ReadError> {
         StreamedRange::take(self, PIECE_BYTES, access)
     }
 
@@ -76,7 +76,7 @@ struct Pieces<S> {
 }
 
 /// A source that is away on another thread, and comes back with what was taken.
-type Reading<S> = Pin<Box<dyn Future<Output = Result<(S, Taken), RequestError>> + Send>>;
+type Reading<S> = Pin<Box<dyn Future<Output = Result<(S, Vec<Bytes>), RequestError>> + Send>>;
 
 enum State<S> {
     Here(S),
@@ -104,7 +104,7 @@ impl<S: Source> Pieces<S> {
                 State::Done => return Poll::Ready(None),
                 State::Here(source) if source.is_done() => {}
                 State::Here(mut source) => match source.take(Access::Memory) {
-                    Ok(Taken { chunks, .. }) if !chunks.is_empty() => {
+                    Ok(chunks) if !chunks.is_empty() => {
                         self.state = State::Here(source);
                         return Poll::Ready(Some(Ok(chunks)));
                     }
@@ -116,7 +116,7 @@ impl<S: Source> Pieces<S> {
                         self.state = State::Reading(reading);
                         return Poll::Pending;
                     }
-                    Poll::Ready(Ok((source, Taken { chunks, .. }))) => {
+                    Poll::Ready(Ok((source, chunks))) => {
                         self.state = State::Here(source);
                         return Poll::Ready(Some(Ok(chunks)));
                     }

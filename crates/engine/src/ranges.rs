@@ -2,7 +2,7 @@
 
 use ferretcd_api_proto::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
 use ferretcd_apply::{
-    DeferredList, Lists, OpenLists, OpenRange, PartialResponse, StreamedRange, WHOLE_BYTES_MAX,
+    DeferredList, Lists, OpenLists, OpenRange, PartialResponse, RangePlan, StreamedRange, WHOLE_BYTES_MAX,
 };
 use ferretcd_mvcc::ReadView;
 
@@ -43,7 +43,7 @@ impl Ranges {
         header: ResponseHeader,
     ) -> Result<KvResponse<RangeResponse>, RequestError> {
         let message = RangeResponse { header: Some(header), ..RangeResponse::default() };
-        let list = DeferredList { place: 0, view, request: request.clone() };
+        let list = DeferredList { place: 0, view, plan: RangePlan::new(request) };
         let Opened { lists: range, share } = self.open_newest(list).await?;
         if range.rows.n_rows() == 0 {
             return Ok(KvResponse::Message(RangeResponse { header: message.header, ..range.response }));
@@ -80,11 +80,11 @@ impl Ranges {
     pub(crate) async fn stream(
         &self,
         view: ReadView,
-        request: RangeRequest,
+        request: &RangeRequest,
         header: ResponseHeader,
     ) -> Result<RangeStream, RequestError> {
         let Opened { lists: range, share } =
-            self.open_newest(DeferredList { place: 0, view, request }).await?;
+            self.open_newest(DeferredList { place: 0, view, plan: RangePlan::new(request) }).await?;
         let share = self.share_for(range.rows.bytes(), share, Repeatable::Yes).await?;
         Ok(RangeStream::new(StreamedRange::new(range, header), self.readers.clone(), share))
     }
@@ -130,10 +130,10 @@ impl Ranges {
 
     /// Opens a range of the newest state, which is known at once in the order of the keys.
     async fn open_newest(&self, list: DeferredList) -> Result<Opened<OpenRange>, RequestError> {
-        if !ferretcd_apply::is_walk(&list.request) {
+        if !list.plan.is_walk() {
             return Ok(Opened { lists: list.open()?, share: None });
         }
-        let (list, share) = match ferretcd_apply::is_sorted(&list.request) {
+        let (list, share) = match list.plan.is_sorted() {
             true => {
                 let Held { mut lists, share } = self.hold(vec![list], Repeatable::Yes).await?;
                 (lists.remove(0), share)
@@ -166,7 +166,7 @@ impl Ranges {
         let (lists, held) = blocking(move || {
             let mut held = 0;
             for list in &lists {
-                held += ferretcd_apply::held_bytes(&list.view.snapshot(), &list.request)?;
+                held += list.plan.held_bytes(&list.view.snapshot())?;
             }
             Ok((lists, held))
         })

@@ -1,6 +1,7 @@
+use ferretcd_api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use ferretcd_api_proto::etcdserverpb::{RangeStreamResponse, ResponseHeader};
 use ferretcd_backend::{Backend, Batch};
-use ferretcd_base::LeaseId;
+use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_mvcc::{Config, Store};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -88,11 +89,11 @@ fn take_all(mut encoded: Encoded, bytes: usize) -> Vec<u8> {
     let (mut all, promised) = (Vec::new(), encoded.bytes());
     while encoded.bytes() > 0 {
         let from_memory = encoded.take(bytes, Access::Memory).expect("nothing is compacted");
-        let taken = match from_memory.chunks.is_empty() {
+        let taken = match from_memory.is_empty() {
             true => encoded.take(bytes, Access::Backend).expect("nothing is compacted"),
             false => from_memory,
         };
-        taken.chunks.iter().for_each(|chunk| all.extend_from_slice(chunk));
+        taken.iter().for_each(|chunk| all.extend_from_slice(chunk));
     }
     assert_eq!(all.len() as u64, promised);
     all
@@ -137,7 +138,7 @@ proptest! {
         let view = store.reader().view();
         prop_assert_eq!(&range(&view, &request).expect("nothing is compacted"), &expected);
 
-        let open = || OpenRange::open(&view.snapshot(), &request).expect("nothing is compacted");
+        let open = || RangePlan::new(&request).open(&view.snapshot()).expect("nothing is compacted");
         let header = ResponseHeader { revision: view.revision(), ..ResponseHeader::default() };
         let message = RangeResponse { header: Some(header), ..RangeResponse::default() };
         let expected = RangeResponse { header: Some(header), ..expected };
@@ -151,7 +152,7 @@ proptest! {
         let (mut merged, mut n_messages) = (Vec::new(), 0);
         while !streamed.is_done() {
             let taken = streamed.take(bytes, Access::Backend).expect("nothing is compacted");
-            let message = taken.chunks.concat();
+            let message = taken.concat();
             let piece = RangeStreamResponse::decode(&message[..]).expect("a piece").range_response;
             let piece = piece.expect("it has a range");
             prop_assert_eq!(piece.header.is_some(), streamed.is_done());
