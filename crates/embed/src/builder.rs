@@ -71,7 +71,8 @@ impl Builder {
         self
     }
 
-    /// Starts the server on the current runtime, which then serves clients, and on threads of its own: binds the sockets, finds the founders or joins, opens the data.
+    /// Starts the server on the current runtime, which then serves clients, and on threads of its own: binds the sockets,
+    /// finds the founders or joins, opens the data.
     ///
     /// Returns when the member runs. It serves other members and metrics from then on, and clients as soon as it has
     /// caught up with a leader, which [`Server::ready`] waits for; their requests wait as long. Reading the data blocks

@@ -37,9 +37,8 @@ impl Visit for Heading {
 
 /// The fields of an event. The documentation of the crate lists those that are special.
 pub(super) struct Fields {
-    pub(super) message: String,
+    pub(super) heading: Heading,
     pub(super) logger: Option<String>,
-    pub(super) severity: Severity,
     /// The members of a JSON object, each with [`Self::separator`] in front.
     pub(super) members: String,
     /// Between members and between a name and its value there is a blank.
@@ -47,8 +46,9 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn new(severity: Severity, spaced: bool) -> Self {
-        Self { message: String::new(), logger: None, severity, members: String::new(), spaced }
+    /// For the other fields of an event with this heading.
+    pub(super) fn new(heading: Heading, spaced: bool) -> Self {
+        Self { heading, logger: None, members: String::new(), spaced }
     }
 
     /// What stands in front of each member.
@@ -69,11 +69,9 @@ impl Fields {
 
     fn text(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => value.clone_into(&mut self.message),
+            "message" => {}
             "logger" => self.logger = Some(value.to_owned()),
-            "level" if value.parse::<Severity>().is_ok() => {
-                self.severity = value.parse().unwrap_or(self.severity);
-            }
+            "level" if value.parse::<Severity>().is_ok() => {}
             "{}" => self.splice(value),
             name => match name.strip_suffix("[]") {
                 Some(name) => self.json(name, value),
@@ -142,7 +140,10 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, &format!("{value:?}"));
+        // The heading has it.
+        if field.name() != "message" {
+            self.text(field, &format!("{value:?}"));
+        }
     }
 }
 

@@ -27,15 +27,15 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         // First what decides: a flood of lines must not cost what writing them would.
         let mut heading = Heading::new(Severity::of(*metadata.level()));
         event.record(&mut heading);
-        let Heading { message, severity } = heading;
-        if severity < self.level || !self.sampler.admit(severity, &message) {
+        let severity = heading.severity;
+        if severity < self.level || !self.sampler.admit(severity, &heading.message) {
             return;
         }
-        let mut fields = Fields::new(severity, self.format == Format::Console);
+        let mut fields = Fields::new(heading, self.format == Format::Console);
         event.record(&mut fields);
         let line = self.line(&fields, &caller(metadata));
         for sink in &self.sinks {
-            sink.write(fields.severity, &line);
+            sink.write(severity, &line);
         }
     }
 }
@@ -51,7 +51,7 @@ impl LogLayer {
 }
 
 fn json_line(fields: &Fields, time: &str, caller: &str) -> String {
-    let mut line = format!("{{\"level\":\"{}\",\"ts\":\"{time}\"", fields.severity);
+    let mut line = format!("{{\"level\":\"{}\",\"ts\":\"{time}\"", fields.heading.severity);
     if let Some(logger) = &fields.logger {
         line.push_str(",\"logger\":");
         push_json_string(&mut line, logger);
@@ -59,21 +59,21 @@ fn json_line(fields: &Fields, time: &str, caller: &str) -> String {
     line.push_str(",\"caller\":");
     push_json_string(&mut line, caller);
     line.push_str(",\"msg\":");
-    push_json_string(&mut line, &fields.message);
+    push_json_string(&mut line, &fields.heading.message);
     line.push_str(&fields.members);
     line.push_str("}\n");
     line
 }
 
 fn console_line(fields: &Fields, time: &str, caller: &str) -> String {
-    let mut line = format!("{time}\t{}\t", fields.severity);
+    let mut line = format!("{time}\t{}\t", fields.heading.severity);
     if let Some(logger) = &fields.logger {
         line.push_str(logger);
         line.push('\t');
     }
     line.push_str(caller);
     line.push('\t');
-    line.push_str(&fields.message);
+    line.push_str(&fields.heading.message);
     if let Some(members) = fields.members.strip_prefix(fields.separator()) {
         line.push_str("\t{");
         line.push_str(members);

@@ -7,11 +7,13 @@
 //! A client that takes nothing for a time loses its connection: the HTTP library has no other way to be rid of a body that
 //! it does not poll. What a response has of the memory budget it keeps until the connection has taken its last byte.
 
+mod turn;
+mod watchdog;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,12 +23,12 @@ use ferretcd_listen::{Closer, Connection};
 use http::{Extensions, Request, Response};
 use http_body::{Body, Frame};
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
 use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
 use tower::Service;
 
+use self::turn::{Turn, Turns};
+use self::watchdog::Watchdog;
 use crate::responses::PREFIX_BYTES;
 use crate::status::{ok, status, trailers};
 
@@ -244,71 +246,6 @@ impl LongBody {
     }
 }
 
-/// Times that a response lets others run before a piece, at most.
-const TURNS_MAX: usize = 32;
-
-/// How many responses wait for their turn.
-#[derive(Clone, Debug, Default)]
-struct Turns(Arc<AtomicUsize>);
-
-/// The turn of a response. Before each piece but the first it lets the other tasks of its thread run, the more often the
-/// more responses wait: so there are few pieces between two tasks of other requests, even if dozens of clients list.
-#[derive(Debug)]
-struct Turn {
-    turns: Turns,
-    stage: TurnStage,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TurnStage {
-    /// It has not asked for its next turn.
-    Idle,
-    /// So many others come first.
-    Waiting(usize),
-    /// The next piece is being read.
-    Running,
-}
-
-impl Turn {
-    fn new(turns: Turns) -> Self {
-        Self { turns, stage: TurnStage::Idle }
-    }
-
-    /// Ready when it is this response's turn, until [`Self::end`].
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let left = match self.stage {
-            TurnStage::Running => return Poll::Ready(()),
-            TurnStage::Waiting(left) => left,
-            TurnStage::Idle => (self.turns.0.fetch_add(1, Ordering::Relaxed) / 2).min(TURNS_MAX),
-        };
-        match left.checked_sub(1) {
-            Some(left) => {
-                self.stage = TurnStage::Waiting(left);
-                // The runtime runs a task that wakes itself behind all others.
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            None => {
-                self.turns.0.fetch_sub(1, Ordering::Relaxed);
-                self.stage = TurnStage::Running;
-                Poll::Ready(())
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        self.stage = TurnStage::Idle;
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let TurnStage::Waiting(_) = self.stage {
-            self.turns.0.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
 /// The head of a message of so many bytes.
 fn prefix(bytes: u64) -> Bytes {
     let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
@@ -324,7 +261,7 @@ impl BrokenOff {
     fn new(error: &RequestError, repeatable: Repeatable) -> Self {
         tracing::debug!(%error, "a response broke off");
         Self(match repeatable {
-            // Clients try again by themselves.
+            // Clients report it as unavailable, or try again by themselves.
             Repeatable::Yes => h2::Reason::REFUSED_STREAM,
             Repeatable::No => h2::Reason::INTERNAL_ERROR,
         })
@@ -345,45 +282,5 @@ struct HeldChunk {
 impl AsRef<[u8]> for HeldChunk {
     fn as_ref(&self) -> &[u8] {
         &self.chunk
-    }
-}
-
-/// Closes the connection of a client that takes nothing.
-struct Watchdog {
-    /// Since when the client has had something to take.
-    given_at: Arc<Mutex<Option<Instant>>>,
-    task: AbortHandle,
-}
-
-impl Watchdog {
-    fn start(closer: Closer, stall_max: Duration) -> Self {
-        let given_at = Arc::new(Mutex::new(Some(Instant::now())));
-        let watched = Arc::clone(&given_at);
-        let task = tokio::spawn(async move {
-            loop {
-                let given_at = *watched.lock();
-                let end = given_at.unwrap_or_else(Instant::now) + stall_max;
-                if end <= Instant::now() {
-                    return closer.close("the client does not read a response");
-                }
-                sleep_until(end).await;
-            }
-        });
-        Self { given_at, task: task.abort_handle() }
-    }
-
-    /// The response is not ready: that is not the client's fault.
-    fn busy(&self) {
-        *self.given_at.lock() = None;
-    }
-
-    fn given(&self) {
-        *self.given_at.lock() = Some(Instant::now());
-    }
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
