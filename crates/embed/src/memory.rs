@@ -1,10 +1,15 @@
-//! How much memory the process may use, and which part of it responses get.
+//! How much memory the process may use, and which parts of it responses and followers get.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
 
 /// The part of the memory that responses get: one of so many.
 const PARTS: u64 = 8;
+/// The part that log entries get which are kept for followers: one of so many.
+const FOLLOWERS_PARTS: u64 = 32;
+/// What these get at least and at most, in bytes. Beyond the most a snapshot is as fast.
+const FOLLOWERS_BYTES: RangeInclusive<u64> = 8 << 20..=256 << 20;
 /// What responses get at least, in bytes: enough for some dozens that are long.
 const RESPONSES_BYTES_MIN: u64 = 16 << 20;
 /// What a system of another kind is taken to have, in bytes.
@@ -24,6 +29,11 @@ pub(crate) fn for_responses() -> u64 {
     bytes
 }
 
+/// The memory for log entries that followers which lag may want, in bytes.
+pub(crate) fn for_followers() -> u64 {
+    Memory::of_process().for_followers()
+}
+
 /// A bound of the memory of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Memory {
@@ -40,6 +50,11 @@ impl Memory {
             Some(bytes) if bytes < machine.bytes => Self { bytes, source: "control group" },
             _ => machine,
         }
+    }
+
+    /// The part for followers.
+    fn for_followers(self) -> u64 {
+        (self.bytes / FOLLOWERS_PARTS).clamp(*FOLLOWERS_BYTES.start(), *FOLLOWERS_BYTES.end())
     }
 
     /// The part for responses.
@@ -125,6 +140,12 @@ mod tests {
         let limit = ("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "800\n");
         assert_eq!(limit_with(&[groups, limit]), Some(800));
         assert_eq!(limit_with(&[]), None);
+    }
+
+    #[test]
+    fn followers_get_a_part_within_bounds() {
+        let part = |bytes| Memory { bytes, source: "machine" }.for_followers();
+        assert_eq!((part(512 << 20), part(1 << 20), part(32 << 30)), (16 << 20, 8 << 20, 256 << 20));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::bootstrap::founders;
 use crate::config::{AutoCompaction, Config, url_texts};
+use crate::memory;
 
 impl Config {
     /// Whether the member has a log: then a start goes on from it, and the initial cluster does not count. Reads the
@@ -35,6 +36,7 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
         advance_ticks: config.raft.initial_election_tick_advance,
         snapshot_count: config.storage.snapshot_count,
         catchup_entries: config.storage.snapshot_catchup_entries,
+        catchup_bytes: memory::for_followers(),
         wals_max: usize::try_from(config.storage.max_wals).unwrap_or(usize::MAX),
         request_bytes_max: config.limits.request_bytes_max,
         quota_bytes: config.storage.quota_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),

@@ -36,8 +36,12 @@ pub struct Config {
     pub advance_ticks: bool,
     /// Entries between two marks in the log that let old segments go.
     pub snapshot_count: u64,
+    /// Bytes of entries after which there is a mark in any case: what a start has to read into memory.
+    pub snapshot_bytes: u64,
     /// Entries kept in memory behind the applied ones.
     pub catchup_entries: u64,
+    /// Bytes of these at most; followers that lag further behind get a snapshot.
+    pub catchup_bytes: u64,
     /// Log segments to keep at least; zero keeps all.
     pub wals_max: usize,
     /// The largest encoded proposal, in bytes.
@@ -130,7 +134,9 @@ impl Config {
             pre_vote: true,
             advance_ticks: true,
             snapshot_count: 10_000,
+            snapshot_bytes: 64 << 20,
             catchup_entries: 5_000,
+            catchup_bytes: 256 << 20,
             wals_max: 5,
             request_bytes_max: 1_572_864,
             quota_bytes: 0,

@@ -40,6 +40,8 @@ pub(crate) struct Flushed {
     /// Rows of revisions up to this one are in the state file's view.
     pub(crate) main: i64,
     pub(crate) applied: Applied,
+    /// Bytes of the entries since the last commit.
+    pub(crate) entry_bytes: u64,
     pub(crate) took: Duration,
 }
 
@@ -49,6 +51,7 @@ struct Pending {
     batch: Batch,
     main: i64,
     applied: Applied,
+    entry_bytes: u64,
     since: Option<Instant>,
     /// Whether it is written before its time.
     is_urgent: bool,
@@ -90,9 +93,9 @@ impl Flusher {
         Self { queue: Arc::new(queue), pace }
     }
 
-    /// Queues rows and the position they bring the state to, leaving `batch` empty. Waits while too much is
-    /// queued.
-    pub(crate) fn add(&self, batch: &mut Batch, main: i64, applied: &Applied) {
+    /// Queues rows and the position they bring the state to, leaving `batch` empty. They come from entries of so many
+    /// bytes. Waits while too much is queued.
+    pub(crate) fn add(&self, batch: &mut Batch, main: i64, applied: &Applied, entry_bytes: u64) {
         let mut pending = self.queue.pending.lock();
         while pending.batch.bytes() >= PENDING_BYTES_MAX && !pending.is_over {
             self.queue.room.wait(&mut pending);
@@ -100,6 +103,7 @@ impl Flusher {
         pending.batch.append(std::mem::take(batch));
         pending.main = main;
         pending.applied.clone_from(applied);
+        pending.entry_bytes += entry_bytes;
         let was_idle = pending.since.is_none();
         if was_idle {
             pending.since = Some(Instant::now());
@@ -168,7 +172,8 @@ impl Flusher {
                 }
                 self.queue.set_deletes_max(backend.size().in_use);
                 let took = started.elapsed();
-                on_flushed(Flushed { main: work.main, applied: work.applied, took });
+                let Pending { main, applied, entry_bytes, .. } = work;
+                on_flushed(Flushed { main, applied, entry_bytes, took });
             }
             for waiter in work.flush {
                 let _ = waiter.send(());
@@ -232,7 +237,7 @@ mod tests {
         let flusher = Flusher::new(Pace { interval: Duration::from_hours(1), rows: usize::MAX });
         let mut batch = Batch::default();
         batch.delete(ferretcd_backend::Bucket::Key, "row");
-        flusher.add(&mut batch, 1, &Applied::default());
+        flusher.add(&mut batch, 1, &Applied::default(), 0);
         for _ in 0..1000 {
             flusher.flush_soon();
         }

@@ -52,6 +52,7 @@ struct Turn {
     batch: Batch,
     replies: Vec<(ReplyTo<Reply>, Result<Reply, RequestError>)>,
     n_entries: usize,
+    entry_bytes: u64,
     changed_members: bool,
     /// The configuration of the group changed.
     changed_group: bool,
@@ -209,6 +210,7 @@ impl ApplyLoop {
                 return Ok(());
             }
             Payload::Normal(command) => {
+                turn.entry_bytes += command.len() as u64;
                 room = self.quota.room();
                 let started = Instant::now();
                 let outcome = self.machine.apply(position, command, &mut turn.batch)?;
@@ -267,7 +269,7 @@ impl ApplyLoop {
     fn finish(&mut self, mut turn: Turn) {
         self.channels.metrics.count_operations(self.machine.take_counts());
         let applied = self.machine.applied();
-        self.channels.flusher.add(&mut turn.batch, self.machine.revision(), applied);
+        self.channels.flusher.add(&mut turn.batch, self.machine.revision(), applied, turn.entry_bytes);
         if turn.changed_members {
             self.channels.shared.publish(&self.machine);
         }

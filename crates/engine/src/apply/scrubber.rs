@@ -99,7 +99,7 @@ impl Scrubber {
             self.metrics.scrub_pause.observe(now.elapsed().as_secs_f64() * 1e3);
         }
         if !batch.is_empty() {
-            self.flusher.add(&mut batch, machine.revision(), machine.applied());
+            self.flusher.add(&mut batch, machine.revision(), machine.applied(), 0);
         }
         self.next = match scrub {
             Scrub::Progress { removed } => {

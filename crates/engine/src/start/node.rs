@@ -18,8 +18,6 @@ const NODE_INBOX_MAX: usize = 16 * 1024;
 const UNAPPLIED_MAX: u64 = 10_000;
 /// The largest message of entries between members, in bytes.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
-/// Bytes of applied entries that are kept in memory for followers that lag; beyond, they get a snapshot.
-const CATCHUP_BYTES: u64 = 256 << 20;
 /// Messages of entries under way to one follower.
 const INFLIGHT_MESSAGES_MAX: usize = 256;
 
@@ -50,7 +48,7 @@ fn node_config(config: &Config, channels: &Channels) -> ferretcd_raft_node::Conf
         max_size_per_msg: MESSAGE_BYTES_MAX,
         max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
         catchup_entries: config.catchup_entries,
-        catchup_bytes: CATCHUP_BYTES,
+        catchup_bytes: config.catchup_bytes,
         unapplied_max: UNAPPLIED_MAX,
         inbox: NODE_INBOX_MAX,
         // The request has failed by then.

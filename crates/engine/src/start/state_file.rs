@@ -23,8 +23,11 @@ struct AfterCommit {
     node: NodeHandle,
     /// The index of the last mark in the log.
     marked: u64,
-    /// Entries between two marks.
+    /// Entries between two marks at most, and their bytes.
     snapshot_count: u64,
+    snapshot_bytes: u64,
+    /// Bytes of entries since the last mark.
+    unmarked_bytes: u64,
     wals_max: usize,
 }
 
@@ -42,6 +45,8 @@ pub(super) fn spawn_writer(
         node,
         marked: first_mark,
         snapshot_count: config.snapshot_count,
+        snapshot_bytes: config.snapshot_bytes,
+        unmarked_bytes: 0,
         // Zero means to keep all.
         wals_max: if config.wals_max == 0 { usize::MAX } else { config.wals_max },
     };
@@ -60,13 +65,16 @@ impl AfterCommit {
         self.channels.metrics.backend_commit.observe(flushed.took.as_secs_f64());
         self.channels.inbox.set_flushed(flushed.main);
         let Applied { position: LogPosition { index, term }, conf_state } = flushed.applied;
-        if index - self.marked > self.snapshot_count
+        self.unmarked_bytes += flushed.entry_bytes;
+        let is_due =
+            index - self.marked > self.snapshot_count || self.unmarked_bytes > self.snapshot_bytes;
+        if is_due
             && let Ok(conf_state) = conf_state::from_json(&conf_state)
         {
             tracing::info!("local-member-applied-index" = index, "saved snapshot to disk");
             let mark = SnapshotMark { index, term, conf_state: Some(conf_state) };
             self.node.checkpoint(mark, self.wals_max);
-            self.marked = index;
+            (self.marked, self.unmarked_bytes) = (index, 0);
         }
     }
 }

@@ -16,19 +16,29 @@ fn segments(dir: &Path) -> BTreeSet<String> {
     names.filter(|name| name.ends_with(".wal")).collect()
 }
 
-/// Two and a half segments of the log.
 #[test]
-fn segments_are_released_when_the_state_file_covers_them() {
+fn segments_are_released_after_so_many_entries() {
+    segments_are_released(|config| Config { snapshot_count: 10, snapshot_bytes: u64::MAX, ..config });
+}
+
+#[test]
+fn segments_are_released_after_so_many_bytes() {
+    segments_are_released(|config| Config { snapshot_bytes: 16 << 20, ..config });
+}
+
+/// With two and a half segments of entries, all but the last go when the state file covers them.
+fn segments_are_released(settings: impl Fn(Config) -> Config) {
     const VALUE: usize = 1_500_000;
     const PUTS: usize = 110;
     let dir = tempfile::tempdir().expect("a directory");
-    let settings = || Config {
-        wals_max: 1,
-        snapshot_count: 10,
-        quota_bytes: -1,
-        // Only the machine's end would tell the difference.
-        unsafe_no_fsync: true,
-        ..config(dir.path())
+    let settings = || {
+        settings(Config {
+            wals_max: 1,
+            quota_bytes: -1,
+            // Only the machine's end would tell the difference.
+            unsafe_no_fsync: true,
+            ..config(dir.path())
+        })
     };
     let member = Member::start(settings());
     let first = segments(dir.path());
