@@ -251,6 +251,8 @@ catalogue! {
     NoPasswordUser: Unknown, "auth: authentication failed, password was given for no password user";
     /// The hash function takes no longer passwords.
     PasswordTooLong: Unknown, "bcrypt: password length exceeds 72 bytes";
+    /// The member has only the public key of its tokens, so it can check them and make none.
+    VerifyOnly: Unknown, "auth: token signing attempted with verify-only key";
     /// The member has no leader to forward a proposal to.
     ProposalDropped: Unknown, "raft proposal dropped";
     /// A proposal while the member is shutting down.

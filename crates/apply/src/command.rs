@@ -13,6 +13,8 @@ use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersi
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
 
+use crate::AuthRequest;
+
 /// Field numbers of `InternalRaftRequest`.
 mod field {
     pub(super) const LEGACY_ID: u32 = 1;
@@ -69,6 +71,8 @@ pub enum Request {
     ClusterVersionSet(ClusterVersionSetRequest),
     /// A member publishes its name and client URLs.
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest),
+    /// About users and roles.
+    Auth(AuthRequest),
 }
 
 /// The kind of a [`Request`].
@@ -86,11 +90,28 @@ pub enum Kind {
     Alarm,
     ClusterVersionSet,
     ClusterMemberAttrSet,
+    AuthEnable,
+    AuthDisable,
+    AuthStatus,
+    Authenticate,
+    AuthUserAdd,
+    AuthUserDelete,
+    AuthUserGet,
+    AuthUserChangePassword,
+    AuthUserGrantRole,
+    AuthUserRevokeRole,
+    AuthUserList,
+    AuthRoleList,
+    AuthRoleAdd,
+    AuthRoleDelete,
+    AuthRoleGet,
+    AuthRoleGrantPermission,
+    AuthRoleRevokePermission,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 28] = [
         Self::Put,
         Self::DeleteRange,
         Self::Txn,
@@ -102,6 +123,23 @@ impl Kind {
         Self::Alarm,
         Self::ClusterVersionSet,
         Self::ClusterMemberAttrSet,
+        Self::AuthEnable,
+        Self::AuthDisable,
+        Self::AuthStatus,
+        Self::Authenticate,
+        Self::AuthUserAdd,
+        Self::AuthUserDelete,
+        Self::AuthUserGet,
+        Self::AuthUserChangePassword,
+        Self::AuthUserGrantRole,
+        Self::AuthUserRevokeRole,
+        Self::AuthUserList,
+        Self::AuthRoleList,
+        Self::AuthRoleAdd,
+        Self::AuthRoleDelete,
+        Self::AuthRoleGet,
+        Self::AuthRoleGrantPermission,
+        Self::AuthRoleRevokePermission,
     ];
 
     /// etcd's name for it, as in metrics. Leases that expire have that of one that is revoked, as in etcd.
@@ -117,6 +155,23 @@ impl Kind {
             Self::Alarm => "Alarm",
             Self::ClusterVersionSet => "ClusterVersionSet",
             Self::ClusterMemberAttrSet => "ClusterMemberAttrSet",
+            Self::AuthEnable => "AuthEnable",
+            Self::AuthDisable => "AuthDisable",
+            Self::AuthStatus => "AuthStatus",
+            Self::Authenticate => "Authenticate",
+            Self::AuthUserAdd => "AuthUserAdd",
+            Self::AuthUserDelete => "AuthUserDelete",
+            Self::AuthUserGet => "AuthUserGet",
+            Self::AuthUserChangePassword => "AuthUserChangePassword",
+            Self::AuthUserGrantRole => "AuthUserGrantRole",
+            Self::AuthUserRevokeRole => "AuthUserRevokeRole",
+            Self::AuthUserList => "AuthUserList",
+            Self::AuthRoleList => "AuthRoleList",
+            Self::AuthRoleAdd => "AuthRoleAdd",
+            Self::AuthRoleDelete => "AuthRoleDelete",
+            Self::AuthRoleGet => "AuthRoleGet",
+            Self::AuthRoleGrantPermission => "AuthRoleGrantPermission",
+            Self::AuthRoleRevokePermission => "AuthRoleRevokePermission",
         }
     }
 }
@@ -136,6 +191,7 @@ impl Request {
             Self::Alarm(_) => Kind::Alarm,
             Self::ClusterVersionSet(_) => Kind::ClusterVersionSet,
             Self::ClusterMemberAttrSet(_) => Kind::ClusterMemberAttrSet,
+            Self::Auth(request) => request.kind(),
         }
     }
 }
@@ -169,6 +225,13 @@ impl Command {
             Request::ClusterVersionSet(request) => encode(field::CLUSTER_VERSION_SET, request, &header),
             Request::ClusterMemberAttrSet(request) => {
                 encode(field::CLUSTER_MEMBER_ATTR_SET, request, &header)
+            }
+            Request::Auth(request) => {
+                let len = request.encoded_len() + encoding::message::encoded_len(field::HEADER, &header);
+                let mut buffer = BytesMut::with_capacity(len);
+                encoding::message::encode(field::HEADER, &header, &mut buffer);
+                request.encode(&mut buffer);
+                buffer.freeze()
             }
         }
     }
@@ -215,9 +278,12 @@ fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost:
         field::ALARM => Request::Alarm(submessage(bytes)?),
         field::CLUSTER_VERSION_SET => Request::ClusterVersionSet(submessage(bytes)?),
         field::CLUSTER_MEMBER_ATTR_SET => Request::ClusterMemberAttrSet(submessage(bytes)?),
-        _ => {
-            encoding::skip_field(WireType::LengthDelimited, tag, bytes, DecodeContext::default())?;
-            return Ok(None);
+        tag => {
+            let request = AuthRequest::decode(tag, bytes)?.map(Request::Auth);
+            if request.is_none() {
+                encoding::skip_field(WireType::LengthDelimited, tag, bytes, DecodeContext::default())?;
+            }
+            return Ok(request);
         }
     };
     Ok(Some(request))
@@ -225,7 +291,7 @@ fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost:
 
 /// Reads a field as a message of its own, not as a part of this one: a message accepted from the network
 /// must be readable here, however deep it is nested.
-fn submessage<M: Message + Default>(bytes: &mut Bytes) -> Result<M, prost::DecodeError> {
+pub(crate) fn submessage<M: Message + Default>(bytes: &mut Bytes) -> Result<M, prost::DecodeError> {
     let len = encoding::decode_varint(bytes)?;
     match usize::try_from(len) {
         Ok(len) if len <= bytes.len() => M::decode(bytes.split_to(len)),
@@ -293,6 +359,54 @@ mod tests {
             member_id: 7,
             ..ClusterMemberAttrSetRequest::default()
         }));
+    }
+
+    #[test]
+    fn requests_about_users_are_the_generated_messages() {
+        use ferretcd_api_proto::etcdserverpb as pb;
+        let (name, role) = ("alice".to_owned(), "r".to_owned());
+        let requests = [
+            AuthRequest::Enable(pb::AuthEnableRequest {}),
+            AuthRequest::Disable(pb::AuthDisableRequest {}),
+            AuthRequest::Status(pb::AuthStatusRequest {}),
+            AuthRequest::Authenticate(pb::InternalAuthenticateRequest {
+                name: name.clone(),
+                simple_token: "letters".into(),
+                ..Default::default()
+            }),
+            AuthRequest::UserAdd(pb::AuthUserAddRequest { name: name.clone(), ..Default::default() }),
+            AuthRequest::UserDelete(pb::AuthUserDeleteRequest { name: name.clone() }),
+            AuthRequest::UserGet(pb::AuthUserGetRequest { name: name.clone() }),
+            AuthRequest::UserChangePassword(pb::AuthUserChangePasswordRequest {
+                name: name.clone(),
+                hashed_password: "hash".into(),
+                ..Default::default()
+            }),
+            AuthRequest::UserGrantRole(pb::AuthUserGrantRoleRequest {
+                user: name.clone(),
+                role: role.clone(),
+            }),
+            AuthRequest::UserRevokeRole(pb::AuthUserRevokeRoleRequest { name, role: role.clone() }),
+            AuthRequest::UserList(pb::AuthUserListRequest {}),
+            AuthRequest::RoleList(pb::AuthRoleListRequest {}),
+            AuthRequest::RoleAdd(pb::AuthRoleAddRequest { name: role.clone() }),
+            AuthRequest::RoleDelete(pb::AuthRoleDeleteRequest { role: role.clone() }),
+            AuthRequest::RoleGet(pb::AuthRoleGetRequest { role: role.clone() }),
+            AuthRequest::RoleGrantPermission(pb::AuthRoleGrantPermissionRequest {
+                name: role.clone(),
+                ..Default::default()
+            }),
+            AuthRequest::RoleRevokePermission(pb::AuthRoleRevokePermissionRequest {
+                role,
+                key: "k".into(),
+                ..Default::default()
+            }),
+        ];
+        for request in requests {
+            let debug = format!("{request:?}");
+            assert!(!debug.contains("letters") && !debug.contains("hash"), "{debug}");
+            check(Request::Auth(request));
+        }
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub enum ApplyError {
     /// A member is not there to be changed, or a change of the members is not possible.
     #[error(transparent)]
     Membership(#[from] ferretcd_membership::ChangeError),
+    /// The user may not make the request, or users and roles do not allow it.
+    #[error(transparent)]
+    Auth(#[from] ferretcd_auth::AuthError),
     /// The stores cannot be read any more. The member must stop.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -104,6 +107,9 @@ pub enum OpenError {
     /// The members.
     #[error(transparent)]
     Membership(#[from] ferretcd_membership::OpenError),
+    /// Users and roles.
+    #[error(transparent)]
+    Auth(#[from] ferretcd_auth::OpenError),
     /// The state file itself.
     #[error("read the state file: {0}")]
     Backend(#[from] ferretcd_backend::Error),

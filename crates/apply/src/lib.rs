@@ -15,6 +15,7 @@
 
 mod alarm;
 mod applied;
+mod auth;
 mod command;
 mod encoded;
 mod error;
@@ -34,6 +35,7 @@ pub mod snapshot;
 
 pub use alarm::Alarm;
 pub use applied::Applied;
+pub use auth::{AuthChange, AuthRequest, AuthResponse, SimpleToken, check_lease, check_txn};
 pub use command::{Command, DecodeError, Kind, Request};
 pub use encoded::Encoded;
 pub use error::{ApplyError, Fault, OpenError};

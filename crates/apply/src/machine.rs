@@ -6,6 +6,7 @@ use ferretcd_api_proto::etcdserverpb::{
 };
 use ferretcd_api_proto::membershippb::ClusterMemberAttrSetRequest;
 use ferretcd_api_proto::{CLUSTER_VERSION, STORAGE_VERSION};
+use ferretcd_auth::{AuthReader, AuthStore};
 use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_base::{LeaseId, LogPosition, MemberId};
 use ferretcd_lease::{LeaseReader, Leases};
@@ -14,7 +15,9 @@ use ferretcd_mvcc::{Committed, Counts, Scrub, Store, WriteTxn};
 
 use crate::alarm::Alarms;
 use crate::partial::{ListReader, PartialResponse};
-use crate::{Alarm, Applied, ApplyError, Command, Fault, Kind, OpenError, Request, kv, leases, txn};
+use crate::{
+    Alarm, Applied, ApplyError, AuthResponse, Command, Fault, Kind, OpenError, Request, auth, kv, leases, txn,
+};
 
 const STORAGE_VERSION_ROW: &[u8] = b"storageVersion";
 const AUTH_REVISION_ROW: &[u8] = b"authRevision";
@@ -35,6 +38,7 @@ pub struct StateMachine {
     pub(crate) leases: Leases,
     pub(crate) membership: Membership,
     pub(crate) alarms: Alarms,
+    pub(crate) auth: AuthStore,
     pub(crate) applied: Applied,
     /// Since they were taken last.
     pub(crate) counts: Counts,
@@ -85,6 +89,8 @@ pub enum Response {
     LeasesCheckpointed(Vec<(LeaseId, i64)>),
     /// To [`Request::Alarm`]: the alarms in the response.
     Alarm(Vec<Alarm>),
+    /// To [`Request::Auth`].
+    Auth(AuthResponse),
     /// To commands about the cluster and its members: done.
     Done,
 }
@@ -122,6 +128,7 @@ impl StateMachine {
         Ok(Self {
             membership: Membership::open(&backend)?,
             alarms: Alarms::open(&backend)?,
+            auth: AuthStore::open(&backend)?,
             applied: Applied::read(&backend.view())?,
             store: Store::open_with(backend, &config.mvcc, |key, lease| leases.attach([(key, lease)]))?,
             leases,
@@ -147,6 +154,11 @@ impl StateMachine {
     /// A handle for reading the leases beside the writer.
     pub fn lease_reader(&self) -> LeaseReader {
         self.leases.reader()
+    }
+
+    /// A handle for looking at users and rights beside the writer.
+    pub fn auth_reader(&self) -> AuthReader {
+        self.auth.reader()
     }
 
     /// The key space's newest revision.
@@ -184,7 +196,7 @@ impl StateMachine {
     ) -> Result<Outcome, Fault> {
         let index = position.index;
         let command = Command::decode(command).map_err(|source| Fault::Command { index, source })?;
-        let result = match self.execute(&command.request, batch) {
+        let result = match self.execute(index, &command, batch) {
             Err(ApplyError::Fault(fault)) => return Err(fault),
             other => other,
         };
@@ -224,9 +236,12 @@ impl StateMachine {
         self.applied.position = position;
     }
 
-    fn execute(&mut self, request: &Request, batch: &mut Batch) -> Result<Response, ApplyError> {
-        self.reject_under_alarm(request)?;
-        match request {
+    fn execute(&mut self, index: u64, command: &Command, batch: &mut Batch) -> Result<Response, ApplyError> {
+        self.reject_under_alarm(&command.request)?;
+        if self.auth.state().is_enabled() {
+            command.check(self.auth.state(), &self.leases.reader())?;
+        }
+        match &command.request {
             Request::Put(put) => self
                 .write(batch, |txn, leases| {
                     kv::check_put(txn, leases, put)?;
@@ -261,6 +276,9 @@ impl StateMachine {
                 Ok(Response::Done)
             }
             Request::ClusterMemberAttrSet(request) => self.set_attributes(request, batch),
+            Request::Auth(request) => {
+                Ok(Response::Auth(auth::execute(&mut self.auth, index, request, batch)?))
+            }
         }
     }
 
@@ -360,6 +378,7 @@ fn cost(request: &Request) -> u64 {
         | Request::Compaction(_)
         | Request::Alarm(_)
         | Request::ClusterVersionSet(_)
-        | Request::ClusterMemberAttrSet(_) => 0,
+        | Request::ClusterMemberAttrSet(_)
+        | Request::Auth(_) => 0,
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ferretcd_data_dir::Contents;
-use ferretcd_engine::Engine;
+use ferretcd_engine::{Engine, TokenConfig};
 use ferretcd_grpc_server::{Handler, IntoHandler, NamedService, Server as Services};
 use ferretcd_transport::PeerTransport;
 use prometheus::Registry;
@@ -19,7 +19,8 @@ use crate::listeners::{Addresses, ListenError, Listeners};
 use crate::peers::transport_config;
 use crate::peers_runtime::PeersRuntime;
 use crate::server::{Parts, Server};
-use crate::{StartError, memory, settings};
+use crate::token_keys::TokenKeys;
+use crate::{StartError, memory, settings, token_keys};
 
 /// A change of the services, made when they exist.
 type Mount = Box<dyn FnOnce(Services) -> Services + Send>;
@@ -103,23 +104,31 @@ impl Builder {
             self.config.check_bootstrap()?;
         }
         let certificates = Certificates::load(&self.config)?;
-        Ok(Prepared { builder: self, certificates, has_log })
+        let tokens = token_keys::load(&self.config.auth.tokens)?;
+        Ok(Prepared { builder: self, certificates, tokens, has_log })
     }
 }
 
 /// A server that is checked and not started, see [`Builder::prepare`].
-#[derive(Debug)]
 pub struct Prepared {
     builder: Builder,
     certificates: Certificates,
+    tokens: (TokenConfig, Option<TokenKeys>),
     has_log: bool,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("builder", &self.builder).finish_non_exhaustive()
+    }
 }
 
 impl Prepared {
     /// The part of a start that may wait for other members: binds the sockets, finds the founders or joins. The future
     /// may be dropped, which gives everything up.
     pub async fn bootstrap(self) -> Result<Bootstrapped, StartError> {
-        let Self { builder: Builder { mut config, services, layers, .. }, certificates, has_log } = self;
+        let Self { builder: Builder { mut config, services, layers, .. }, certificates, tokens, has_log } =
+            self;
         let peers_runtime = PeersRuntime::start().map_err(|error| StartError::Threads(Arc::new(error)))?;
         let connections_max = config.limits.connections_max;
         let listeners =
@@ -131,6 +140,8 @@ impl Prepared {
         config.limits.response_memory_bytes.get_or_insert_with(memory::for_responses);
         let network = transport_config(&config, certificates.dial);
         let mut engine_config = settings::engine(&config);
+        let token_keys = tokens.1;
+        engine_config.tokens = tokens.0;
         if !has_log {
             find_in_registry(&mut config).await?;
             engine_config.bootstrap = found_or_join(&config, Arc::clone(&network.connect)).await?;
@@ -144,6 +155,7 @@ impl Prepared {
             addresses,
             network,
             engine_config,
+            token_keys,
         })
     }
 }
@@ -158,6 +170,7 @@ pub struct Bootstrapped {
     addresses: Addresses,
     network: ferretcd_transport::Config,
     engine_config: ferretcd_engine::Config,
+    token_keys: Option<TokenKeys>,
 }
 
 impl fmt::Debug for Bootstrapped {
@@ -170,13 +183,25 @@ impl Bootstrapped {
     /// The rest of [`Builder::start`]. Waits for no other member; the future must not be dropped, since the engine may
     /// be running.
     pub async fn start(self) -> Result<Server, StartError> {
-        let Self { config, services, layers, peers_runtime, listeners, addresses, network, engine_config } =
-            self;
+        let Self {
+            config,
+            services,
+            layers,
+            peers_runtime,
+            listeners,
+            addresses,
+            network,
+            engine_config,
+            token_keys,
+        } = self;
         let registry = Registry::new();
         let transport = PeerTransport::register(network, &registry, peers_runtime.handle())?;
         let peers = Arc::new(transport.clone());
         let engine = Engine::start(engine_config, peers, &registry, &Handle::current())?;
         transport.attach(Arc::new(engine.clone()));
+        if let Some(keys) = token_keys {
+            tokio::spawn(keys.follow());
+        }
         // Services first, so that all layers stand around them; the last layer first, so that it is the innermost.
         let mounts = services.into_iter().chain(layers.into_iter().rev());
         let mount = |server| mounts.fold(server, |server, mount| mount(server));

@@ -9,6 +9,7 @@ use ferretcd_tls::CertificateError;
 use crate::bootstrap::{BootstrapError, JoinError};
 use crate::config::TimingError;
 use crate::listeners::ListenError;
+use crate::token_keys::TokenKeyError;
 
 /// A server that does not start, or that ends before it serves clients.
 ///
@@ -33,6 +34,9 @@ pub enum StartError {
     /// A certificate can't be used.
     #[error(transparent)]
     Certificate(Arc<CertificateError>),
+    /// The keys of tokens can't be used.
+    #[error(transparent)]
+    TokenKeys(Arc<TokenKeyError>),
     /// The threads for other members can't be started.
     #[error("start the threads for other members: {0}")]
     Threads(Arc<io::Error>),
@@ -69,6 +73,7 @@ shared! {
     Discovery: ferretcd_discovery::Error,
     Join: JoinError,
     Certificate: CertificateError,
+    TokenKeys: TokenKeyError,
     Listen: ListenError,
     Engine: ferretcd_engine::StartError,
     Metrics: prometheus::Error,

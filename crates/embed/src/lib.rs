@@ -45,20 +45,26 @@ mod memory;
 mod peers;
 mod peers_runtime;
 mod settings;
+mod token_keys;
 
 mod error;
 
 pub use bootstrap::{BootstrapError, JoinError, Unresolved, UrlMismatch};
 pub use builder::{Bootstrapped, Builder, Prepared};
 pub use config::{
-    Advertise, AutoCompaction, Cluster, ClusterState, Compaction, Config, Http, Limits, Listen, Port,
-    PortSecurity, Raft, Security, Storage, TimingError, Warnings,
+    Advertise, Auth, AutoCompaction, Cluster, ClusterState, Compaction, Config, Http, Limits, Listen, Port,
+    PortSecurity, Raft, Security, Storage, TimingError, Tokens, Warnings,
 };
 pub use error::StartError;
 pub use listeners::{Addresses, ListenError};
 pub use server::{End, Server};
+pub use token_keys::TokenKeyError;
 
 // What the configuration, the builder and the server have in their signatures.
+pub use ferretcd_auth::{
+    COST_DEFAULT as BCRYPT_COST_DEFAULT, COST_MAX as BCRYPT_COST_MAX, COST_MIN as BCRYPT_COST_MIN,
+};
+pub use ferretcd_auth::{SignMethod, TokenSpec, TokenSpecError};
 pub use ferretcd_data_dir::{Contents, ContentsError};
 pub use ferretcd_discovery as discovery;
 pub use ferretcd_discovery::Discovery;

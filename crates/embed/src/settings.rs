@@ -57,6 +57,8 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
         refetch_corrupt: config.refetch_corrupt_data,
         slow_apply: config.warnings.apply,
         unsafe_no_fsync: config.storage.unsafe_no_fsync,
+        bcrypt_cost: config.auth.bcrypt_cost,
+        client_cert_auth: config.security.client.client_cert_auth,
         ..defaults
     }
 }

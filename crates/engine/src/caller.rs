@@ -1,8 +1,11 @@
 //! The sender of a request.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+
+use bytes::Bytes;
 
 /// The sender of a request, as far as the port that received the request knows it. Plain data; cheap to make and to
 /// clone, and without an allocation while the sender is anonymous.
@@ -17,13 +20,15 @@ pub struct Caller {
 }
 
 /// The name that a request came under.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub enum Identity {
     /// None.
     #[default]
     Anonymous,
-    /// The common name of the client's certificate. It stands for no user by itself.
+    /// The common name of the client's certificate. It stands for the user of that name if the member was started so.
     CommonName(Arc<str>),
+    /// A token that came with the request, and was not looked at yet.
+    Token(Bytes),
     /// A user whose credential was valid.
     User {
         /// The user's name.
@@ -31,7 +36,7 @@ pub enum Identity {
         /// The revision of the auth store that the credential was checked at.
         auth_revision: u64,
     },
-    /// A member of the cluster: a peer, or this member itself.
+    /// A member of the cluster: a peer, or this member itself. It may do what root may.
     Member,
 }
 
@@ -41,26 +46,19 @@ impl Caller {
 
     /// Calls within the process that come from the member's own background work.
     pub const MEMBER: Self = Self { identity: Identity::Member, address: None, deadline: None };
-
-    /// The user and the auth revision that a log entry of this caller names; empty and zero without a user.
-    pub(crate) fn user(&self) -> (&str, u64) {
-        match &self.identity {
-            Identity::User { name, auth_revision } => (name, *auth_revision),
-            Identity::Anonymous | Identity::CommonName(_) | Identity::Member => ("", 0),
-        }
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_name_authenticated_users_alone() {
-        let of = |identity| Caller { identity, ..Caller::ANONYMOUS };
-        let user = of(Identity::User { name: "alice".into(), auth_revision: 3 });
-        assert_eq!(user.user(), ("alice", 3));
-        assert_eq!(of(Identity::CommonName("alice".into())).user(), ("", 0));
-        assert_eq!(Caller::MEMBER.user(), ("", 0));
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("Anonymous"),
+            Self::CommonName(name) => f.debug_tuple("CommonName").field(name).finish(),
+            // It proves an identity.
+            Self::Token(_) => f.write_str("Token"),
+            Self::User { name, auth_revision } => {
+                f.debug_struct("User").field("name", name).field("auth_revision", auth_revision).finish()
+            }
+            Self::Member => f.write_str("Member"),
+        }
     }
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use ferretcd_auth::AuthReader;
+use tokio::sync::watch;
+
 use crate::apply::inbox::Inbox;
+use crate::auth::tokens::Tokens;
 use crate::budget::ResponseBudget;
 use crate::flusher::Flusher;
 use crate::lease::lessor::Lessor;
@@ -33,10 +37,24 @@ pub(crate) struct Channels {
     pub(crate) quota_exceeded: Arc<QuotaExceeded>,
     /// The countdown of leases.
     pub(crate) lessor: Arc<Lessor>,
+    /// Users and rights.
+    pub(crate) rights: AuthReader,
+    /// Counts up when users, roles or rights have changed.
+    pub(crate) rights_changed: Arc<watch::Sender<u64>>,
+    /// The tokens of users that have logged in.
+    pub(crate) tokens: Arc<Tokens>,
     /// Outcomes for futures on the runtime.
     pub(crate) dispatcher: Dispatcher,
     /// The memory for long responses.
     pub(crate) budget: ResponseBudget,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Channels {
+    /// Users, roles or rights have changed: what relies on them looks at them again.
+    pub(crate) fn notify_rights_changed(&self) {
+        self.watching.rights_changed();
+        self.rights_changed.send_modify(|count| *count += 1);
+    }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ferretcd_data_dir::{Bootstrap, Paths, StateConfig};
 
+use crate::TokenConfig;
+
 /// Everything that an [`Engine`](crate::Engine) needs to know. No field has a hidden default; [`Config::new`] has
 /// a value for each.
 #[derive(Clone, Debug)]
@@ -74,6 +76,12 @@ pub struct Config {
     pub slow_apply: Duration,
     /// Leaves out every sync of the log: data is lost when the machine stops. For tests.
     pub unsafe_no_fsync: bool,
+    /// The tokens that users get when they log in.
+    pub tokens: TokenConfig,
+    /// How much work the hash of a password is: two to the power of this, 4 to 31.
+    pub bcrypt_cost: u32,
+    /// Whether the common name of a client's certificate is that of a user, when there is no token.
+    pub client_cert_auth: bool,
     /// Milliseconds since 1970 at the start of the process; makes request ids of two runs differ.
     pub boot_unix_ms: u64,
 }
@@ -153,6 +161,9 @@ impl Config {
             refetch_corrupt: false,
             slow_apply: Duration::from_millis(100),
             unsafe_no_fsync: false,
+            tokens: TokenConfig::Simple { ttl: Duration::from_secs(300) },
+            bcrypt_cost: ferretcd_auth::COST_DEFAULT,
+            client_cert_auth: false,
             boot_unix_ms,
         }
     }

@@ -12,7 +12,7 @@ use crate::channels::Channels;
 use crate::controllers::corruption::CorruptionCheck;
 use crate::facets::Facets;
 use crate::threads::Threads;
-use crate::{Cluster, Config, Kv, Leases, Maintenance, MemberInfo, RequestError, StartError, Watches};
+use crate::{Auth, Cluster, Config, Kv, Leases, Maintenance, MemberInfo, RequestError, StartError, Watches};
 
 /// A handle of one member: its facets, and its end. Clones are cheap and refer to the same member.
 #[derive(Clone)]
@@ -68,6 +68,11 @@ impl Engine {
     /// Upkeep of this member.
     pub fn maintenance(&self) -> &Maintenance {
         &self.0.facets.maintenance
+    }
+
+    /// Users, roles and what they may do.
+    pub fn auth(&self) -> &Auth {
+        &self.0.facets.auth
     }
 
     /// Facts about this member.

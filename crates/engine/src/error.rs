@@ -1,6 +1,7 @@
 //! Why a member does not start, and why a request fails.
 
 use ferretcd_apply::ApplyError;
+use ferretcd_auth::AuthError;
 use ferretcd_base::MemberId;
 
 /// An error with everything that caused it, for people. Causes that a text contains already are not repeated.
@@ -53,6 +54,15 @@ pub enum RequestError {
     /// The state machine rejected it, or a read could not be made.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The user may not make the request, or there is no user.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The password is too long to be hashed.
+    #[error("hash a password: it has more than 72 bytes")]
+    PasswordTooLong,
+    /// This member has no key to sign a token with.
+    #[error("log in: this member has no private key to sign tokens with, give --auth-token a priv-key")]
+    CannotSign,
     /// The encoded request is larger than allowed.
     #[error("propose: the request is larger than {max} bytes")]
     TooLarge {

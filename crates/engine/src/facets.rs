@@ -5,7 +5,7 @@ use ferretcd_data_dir::ReceivedSnapshots;
 use crate::maintenance::StateFile;
 use crate::maintenance::quota::Quota;
 use crate::parts::Parts;
-use crate::{Cluster, Kv, Leases, Maintenance, MemberInfo, Watches};
+use crate::{Auth, Cluster, Kv, Leases, Maintenance, MemberInfo, Watches};
 
 /// All facets. Clones refer to the same member.
 #[derive(Clone, Debug)]
@@ -15,6 +15,7 @@ pub(crate) struct Facets {
     pub(crate) leases: Leases,
     pub(crate) cluster: Cluster,
     pub(crate) maintenance: Maintenance,
+    pub(crate) auth: Auth,
     pub(crate) member: MemberInfo,
 }
 
@@ -26,6 +27,7 @@ impl Facets {
             leases: Leases::new(parts),
             cluster: Cluster::new(parts),
             maintenance: Maintenance::new(parts, state, quota, received),
+            auth: Auth::new(parts),
             member: parts.member.clone(),
         }
     }

@@ -8,9 +8,13 @@ use ferretcd_api_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest, PutResponse,
     RangeRequest, RangeResponse, TxnRequest, TxnResponse, request_op,
 };
-use ferretcd_apply::ApplyError;
+use ferretcd_apply::{ApplyError, check_txn};
+use ferretcd_auth::{Access, AuthError, AuthInfo, AuthState};
+use ferretcd_base::KeyRange;
+use ferretcd_lease::LeaseReader;
 use ferretcd_mvcc::{Counts, ReadView, Reader};
 
+use crate::auth::gate::Gate;
 use crate::long_response::{KvResponse, RangeStream, Repeatable};
 use crate::metrics::Metrics;
 use crate::metrics::durations::{RequestKind, RequestTimer};
@@ -31,6 +35,9 @@ pub struct Kv {
     read_index: ReadIndex,
     reader: Reader,
     ranges: Ranges,
+    gate: Gate,
+    /// Which keys a lease has.
+    leases: LeaseReader,
     metrics: Arc<Metrics>,
     member: MemberInfo,
 }
@@ -41,6 +48,8 @@ impl Kv {
             proposer: parts.proposer.clone(),
             read_index: parts.read_index.clone(),
             ranges: Ranges::new(parts),
+            gate: parts.gate.clone(),
+            leases: parts.channels.lessor.reader().clone(),
             reader,
             metrics: Arc::clone(&parts.channels.metrics),
             member: parts.member.clone(),
@@ -83,7 +92,7 @@ impl Kv {
         request: TxnRequest,
     ) -> Result<KvResponse<TxnResponse>, RequestError> {
         if ferretcd_apply::is_read_only(&request) {
-            return self.read_txn(request).await;
+            return self.read_txn(caller, request).await;
         }
         let partial = self.proposer.propose(caller, request).await?;
         self.ranges.complete(partial, Repeatable::No).await
@@ -96,31 +105,29 @@ impl Kv {
         caller: &Caller,
         request: CompactionRequest,
     ) -> Result<CompactionResponse, RequestError> {
+        self.gate.check_root(caller).await?;
         self.proposer.propose(caller, request).await
     }
 
     /// Reads a range. Unless the request says serializable, the response shows every write that was acknowledged
     /// anywhere before this call.
-    pub async fn range(
-        &self,
-        _caller: &Caller,
-        request: RangeRequest,
-    ) -> Result<RangeResponse, RequestError> {
-        self.timed_range(request, KvResponse::into_message).await
+    pub async fn range(&self, caller: &Caller, request: RangeRequest) -> Result<RangeResponse, RequestError> {
+        self.timed_range(caller, request, KvResponse::into_message).await
     }
 
     /// As [`Self::range`]; rows are read while they are sent.
     pub async fn range_long(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         request: RangeRequest,
     ) -> Result<KvResponse<RangeResponse>, RequestError> {
-        self.timed_range(request, |response| ready(Ok(response))).await
+        self.timed_range(caller, request, |response| ready(Ok(response))).await
     }
 
     /// Reads a range, and does with the response what belongs to the same read: it starts over with it.
     async fn timed_range<T, F>(
         &self,
+        caller: &Caller,
         request: RangeRequest,
         finish: impl Fn(KvResponse<RangeResponse>) -> F,
     ) -> Result<T, RequestError>
@@ -134,7 +141,8 @@ impl Kv {
             }
             let started = Instant::now();
             let read = async |view| finish(self.read_range(view, &request).await?).await;
-            let response = self.read_newest(request.revision <= 0, read).await;
+            let read = self.read_newest(request.revision <= 0, read);
+            let response = self.gate.guard(caller, may_read(&request), read).await;
             self.metrics.range_read(response.is_ok(), started.elapsed());
             response
         };
@@ -160,7 +168,7 @@ impl Kv {
     /// filters nor a descending order.
     pub async fn range_stream(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         request: RangeRequest,
     ) -> Result<RangeStream, RequestError> {
         if !request.serializable {
@@ -171,19 +179,26 @@ impl Kv {
             let header = self.member.header(view.revision());
             self.ranges.stream(view, &request, header)
         };
-        let stream = self.read_newest(request.revision <= 0, open).await;
+        let open = self.read_newest(request.revision <= 0, open);
+        let stream = self.gate.guard(caller, may_read(&request), open).await;
         self.metrics.range_read(stream.is_ok(), started.elapsed());
         stream
     }
 
-    async fn read_txn(&self, request: TxnRequest) -> Result<KvResponse<TxnResponse>, RequestError> {
+    async fn read_txn(
+        &self,
+        caller: &Caller,
+        request: TxnRequest,
+    ) -> Result<KvResponse<TxnResponse>, RequestError> {
         if !is_serializable(&request) {
             self.read_index.wait().await?;
         }
         // The wait does not count, as in etcd.
         let timer = RequestTimer::start(&self.metrics.requests, RequestKind::ReadonlyTxn);
         let request = Arc::new(request);
-        let result = self.read_newest(true, |view| self.read_txn_at(view, Arc::clone(&request))).await;
+        let read = self.read_newest(true, |view| self.read_txn_at(view, Arc::clone(&request)));
+        let check = |state: &AuthState, info: AuthInfo<'_>| check_txn(state, info, &self.leases, &request);
+        let result = self.gate.guard(caller, check, read).await;
         timer.end(result.is_ok());
         let (response, ranges) = result?;
         self.metrics.count_operations(Counts { ranges, txns: u64::from(ranges > 1), ..Counts::default() });
@@ -233,6 +248,12 @@ impl Kv {
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
+}
+
+/// The check of a range.
+fn may_read(request: &RangeRequest) -> impl Fn(&AuthState, AuthInfo<'_>) -> Result<(), AuthError> + use<> {
+    let range = KeyRange::from_wire(request.key.clone(), request.range_end.clone());
+    move |state, info| state.check_access(info, Access::Read, &range)
 }
 
 /// Whether every operation of the transaction is a serializable range. So it is without operations.

@@ -14,7 +14,7 @@
 //! Watches have a thread beside these, which reads what the apply thread has made visible.
 //!
 //! * [`Engine`]: a cheap handle of a running member.
-//! * [`Kv`], [`Watches`], [`Leases`], [`Cluster`], [`Maintenance`]: its facets, each with the requests of one part of
+//! * [`Kv`], [`Watches`], [`Leases`], [`Cluster`], [`Maintenance`], [`Auth`]: its facets, each with the requests of one part of
 //!   the API. Every request names its [`Caller`].
 //! * [`MemberInfo`]: what the member knows about itself and its cluster.
 //! * [`Peers`]: the network that connects the member with others, implemented elsewhere.
@@ -24,6 +24,7 @@
 //! holds effects of an entry without the position of that entry; log segments go only when the state file
 //! durably holds what they hold.
 
+mod auth;
 mod caller;
 mod config;
 mod error;
@@ -59,6 +60,7 @@ mod apply;
 mod controllers;
 mod start;
 
+pub use auth::{Auth, TokenConfig};
 pub use budget::ResponseShare;
 pub use caller::{Caller, Identity};
 pub use cluster::{Cluster, ReconfigureError};
@@ -67,7 +69,7 @@ pub use engine::Engine;
 pub use error::{RequestError, StartError, explain};
 pub use ferretcd_data_dir::{Bootstrap, Paths};
 pub use kv::Kv;
-pub use lease::Leases;
+pub use lease::{Leases, RenewedLeases};
 pub use long_response::{KvResponse, LongResponse, RangeStream, Repeatable};
 pub use maintenance::Maintenance;
 pub use maintenance::snapshot::{OutgoingSnapshot, SnapshotError};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ferretcd_raft_node::NodeHandle;
 
+use crate::auth::gate::Gate;
 use crate::channels::Channels;
 use crate::proposer::Proposer;
 use crate::read_index::ReadIndex;
@@ -16,6 +17,7 @@ pub(crate) struct Parts {
     pub(crate) channels: Channels,
     pub(crate) proposer: Proposer,
     pub(crate) read_index: ReadIndex,
+    pub(crate) gate: Gate,
     pub(crate) member: MemberInfo,
 }
 
@@ -26,8 +28,10 @@ impl Parts {
         channels: Channels,
         member: MemberInfo,
     ) -> Self {
-        let proposer = Proposer::new(&channels, member.clone());
         let read_index = ReadIndex::new(node.clone(), &channels, member.clone());
-        Self { node, peers, channels, proposer, read_index, member }
+        let (rights, tokens) = (channels.rights.clone(), Arc::clone(&channels.tokens));
+        let gate = Gate::new(rights, tokens, read_index.clone(), member.clone());
+        let proposer = Proposer::new(&channels, gate.clone(), member.clone());
+        Self { node, peers, channels, proposer, read_index, gate, member }
     }
 }

@@ -224,12 +224,13 @@ pub static FLAGS: [Flag; 132] = [
     flag(Security, "host-whitelist", Hosts, "*", Effective,
         "Host names that HTTP requests in the clear may ask for; * for all."),
 
-    flag(Auth, "auth-token", Text, "simple", NoEffect,
-        "Kind of tokens: simple, or jwt with its options."),
-    flag(Auth, "bcrypt-cost", U64, "10", NoEffect,
-        "Work to hash a password, 4 to 31."),
-    flag(Auth, "auth-token-ttl", U64, "300", NoEffect,
-        "Seconds that a simple token lasts."),
+    flag(Auth, "auth-token", Text, "simple", Effective,
+        "Kind of tokens: simple, or jwt with its options: jwt,sign-method=ES256,pub-key=FILE,priv-key=FILE,ttl=5m. Empty for none. \
+         The key files are looked at anew every few seconds."),
+    flag(Auth, "bcrypt-cost", U64, "10", Effective,
+        "Work to hash a password, 4 to 31; each step doubles it."),
+    flag(Auth, "auth-token-ttl", U64, "300", Effective,
+        "Seconds that a simple token lasts after its last use."),
 
     flag(Logging, "logger", Text, "zap", Effective,
         "The form of log lines; zap is the only one."),

@@ -1,5 +1,6 @@
 //! Which calls are admitted, by the head of a request and the member's state.
 
+use bytes::Bytes;
 use ferretcd_api_proto::errors::Error;
 use ferretcd_engine::MemberInfo;
 use ferretcd_interceptors::{AuthInfo, Authenticate, Metadata};
@@ -27,6 +28,11 @@ impl Authenticate for Admission {
         if metadata.requires_leader() && self.member.status().leader.is_none() {
             return Err(status(Error::NoLeader));
         }
-        Ok(AuthInfo::Anonymous)
+        // Looked at where the caller's identity is first needed: errors of form and quota win over a wrong one.
+        Ok(match metadata.token() {
+            Some(token) => AuthInfo::Token(Bytes::copy_from_slice(token)),
+            None if metadata.is_through_gateway() => AuthInfo::Gateway,
+            None => AuthInfo::Anonymous,
+        })
     }
 }

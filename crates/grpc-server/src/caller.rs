@@ -28,14 +28,17 @@ pub(crate) fn of(extensions: &Extensions) -> Caller {
 }
 
 fn identity(extensions: &Extensions) -> Identity {
-    if let AuthInfo::User { name, revision } = AuthInfo::of(extensions) {
-        return Identity::User { name: Arc::clone(name), auth_revision: *revision };
+    match AuthInfo::of(extensions) {
+        AuthInfo::User { name, revision } => {
+            return Identity::User { name: Arc::clone(name), auth_revision: *revision };
+        }
+        AuthInfo::Token(token) => return Identity::Token(token.clone()),
+        AuthInfo::Gateway => return Identity::Anonymous,
+        AuthInfo::Anonymous => {}
     }
     match extensions.get::<Arc<PeerIdentity>>() {
-        Some(certificate) if !certificate.common_name.is_empty() => {
-            Identity::CommonName(Arc::clone(&certificate.common_name))
-        }
-        _ => Identity::Anonymous,
+        Some(certificate) => Identity::CommonName(Arc::clone(&certificate.common_name)),
+        None => Identity::Anonymous,
     }
 }
 

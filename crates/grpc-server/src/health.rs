@@ -93,7 +93,7 @@ impl ferretcd_http_pages::Health for EngineHealth {
             ..RangeRequest::default()
         };
         Box::pin(async move {
-            let response = self.kv.range(&Caller::ANONYMOUS, request).await;
+            let response = self.kv.range(&Caller::MEMBER, request).await;
             response.map(drop).map_err(|error| crate::status::status(error).message().to_owned())
         })
     }

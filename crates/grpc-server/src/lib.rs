@@ -19,6 +19,7 @@ mod methods;
 mod quota_check;
 mod rpcs;
 
+mod auth;
 mod cluster;
 mod health;
 mod health_list;

@@ -30,7 +30,9 @@ impl Maintenance for MaintenanceService {
         self.maintenance.alarm(&caller, request).await.map(Response::new).map_err(status)
     }
 
-    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let (caller, StatusRequest {}) = caller::split(request);
+        self.maintenance.check_user(&caller).await.map_err(status)?;
         let member = &self.member;
         let ferretcd_engine::Status { leader, term, committed, applied } = member.status();
         let size = self.maintenance.db_size();
@@ -80,8 +82,10 @@ impl Maintenance for MaintenanceService {
 
     async fn defragment(
         &self,
-        _: Request<DefragmentRequest>,
+        request: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
+        let (caller, DefragmentRequest {}) = caller::split(request);
+        self.maintenance.check_root(&caller).await.map_err(status)?;
         Err(status(RpcError::Unimplemented("defragment its state file")))
     }
 
@@ -96,7 +100,12 @@ impl Maintenance for MaintenanceService {
         Ok(Response::new(snapshot::stream(self.maintenance.clone(), caller, version)))
     }
 
-    async fn downgrade(&self, _: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
+    async fn downgrade(
+        &self,
+        request: Request<DowngradeRequest>,
+    ) -> Result<Response<DowngradeResponse>, Status> {
+        let (caller, _) = caller::split(request);
+        self.maintenance.check_root(&caller).await.map_err(status)?;
         Err(status(RpcError::Unimplemented("downgrade a cluster")))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
+use ferretcd_api_proto::etcdserverpb::auth_server::AuthServer;
 use ferretcd_api_proto::etcdserverpb::cluster_server::ClusterServer;
 use ferretcd_api_proto::etcdserverpb::kv_server::KvServer;
 use ferretcd_api_proto::etcdserverpb::lease_server::LeaseServer;
@@ -24,6 +25,7 @@ use tonic::server::NamedService;
 use tonic_health::pb::health_server::HealthServer;
 use tower::{Layer, Service, ServiceExt};
 
+use crate::auth::AuthService;
 use crate::chain::Chain;
 use crate::cluster::ClusterService;
 use crate::deadline::{Deadline, DeadlineBody};
@@ -294,6 +296,10 @@ fn methods(
     })
     .max_decoding_message_size(message_bytes_max);
 
+    let auth = AuthServer::new(AuthService { auth: engine.auth().clone() })
+        .max_decoding_message_size(message_bytes_max)
+        .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
+
     let mut methods = Methods::default();
     methods.add(chain.around_writes(LongBodies::new(kv, config.response_stall_max)));
     methods.add(chain.around_writes(lease));
@@ -301,6 +307,7 @@ fn methods(
     methods.add(chain.around(watch));
     methods.add(chain.around(maintenance));
     methods.add(chain.around(cluster));
+    methods.add(chain.around(auth));
     methods.add(chain.around(HealthServer::new(HealthService { drain: drain.clone() })));
     methods.replace(rpcs::HEALTH_LIST, chain.around(HealthListService { drain: drain.clone() }));
     Ok(methods)

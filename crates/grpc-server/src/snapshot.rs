@@ -49,6 +49,7 @@ async fn send(
     let message = |remaining_bytes, blob| {
         Ok(SnapshotResponse { header: None, remaining_bytes, blob, version: version.to_owned() })
     };
+    maintenance.check_root(&caller).await.map_err(status)?;
     let mut sending = blocking(move || Sending::open(&maintenance, &caller)).await?;
     while sending.left > 0 {
         let mut remaining = sending.left;

@@ -3,6 +3,7 @@
 
 use ferretcd_api_proto::errors::{CancelReason, Code, Error, Untyped};
 use ferretcd_apply::ApplyError;
+use ferretcd_auth::AuthError;
 use ferretcd_engine::{ReconfigureError, RequestError};
 use ferretcd_lease::GrantError;
 use ferretcd_membership::{ChangeError, TooRisky};
@@ -73,6 +74,9 @@ impl From<RequestError> for RpcError {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Apply(error) => error.into(),
+            RequestError::Auth(error) => error.into(),
+            RequestError::PasswordTooLong => Untyped::PasswordTooLong.into(),
+            RequestError::CannotSign => Untyped::VerifyOnly.into(),
             RequestError::TooLarge { .. } => Error::RequestTooLarge.into(),
             RequestError::TooManyRequests => Error::RequestTooManyRequests.into(),
             RequestError::ResponseTooLarge { bytes } => RpcError::TooLarge { bytes },
@@ -114,6 +118,7 @@ impl From<ApplyError> for RpcError {
             ApplyError::Grant(GrantError::TtlTooLarge(_)) => Error::LeaseTTLTooLarge,
             ApplyError::Compacted { .. } => Error::Compacted,
             ApplyError::Future { .. } => Error::FutureRev,
+            ApplyError::Auth(error) => return error.into(),
             ApplyError::NoSpace => Error::NoSpace,
             ApplyError::Corrupt => Error::Corrupt,
             ApplyError::Membership(ChangeError::IdExists(_)) => Error::MemberExist,
@@ -131,6 +136,31 @@ impl From<ApplyError> for RpcError {
     }
 }
 
+impl From<AuthError> for RpcError {
+    fn from(error: AuthError) -> Self {
+        Self::Typed(match error {
+            AuthError::NoRootUser => Error::RootUserNotExist,
+            AuthError::RootLacksRole => Error::RootRoleNotExist,
+            AuthError::Disabled => Error::AuthNotEnabled,
+            AuthError::Failed => Error::AuthFailed,
+            AuthError::NoPassword => return Untyped::NoPasswordUser.into(),
+            AuthError::NoUser => Error::UserEmpty,
+            AuthError::UserExists => Error::UserAlreadyExist,
+            AuthError::UserNotFound => Error::UserNotFound,
+            AuthError::NoRole => Error::RoleEmpty,
+            AuthError::RoleExists => Error::RoleAlreadyExist,
+            AuthError::RoleNotFound => Error::RoleNotFound,
+            AuthError::RoleNotGranted => Error::RoleNotGranted,
+            AuthError::NoPermission => Error::PermissionNotGiven,
+            AuthError::PermissionNotGranted => Error::PermissionNotGranted,
+            AuthError::InvalidChange => Error::InvalidAuthMgmt,
+            AuthError::Denied => Error::PermissionDenied,
+            AuthError::OldRevision => Error::AuthOldRevision,
+            AuthError::InvalidToken => Error::InvalidAuthToken,
+        })
+    }
+}
+
 impl From<End> for RpcError {
     fn from(end: End) -> Self {
         Self::Typed(match end {
@@ -138,6 +168,12 @@ impl From<End> for RpcError {
             End::Stopped => Error::Stopped,
         })
     }
+}
+
+/// Why a watch may not be, as etcd puts it into a response: its language's text of a status.
+pub(crate) fn cancel_text(error: RequestError) -> String {
+    let status = status(error);
+    format!("rpc error: code = {:?} desc = {}", status.code(), status.message())
 }
 
 /// Why a watch could not be created. It goes into a response, because the stream goes on.
@@ -213,6 +249,27 @@ mod tests {
             ReconfigureError::TimeoutWaitApplied,
             Unavailable,
             "etcdserver: request timed out, waiting for the applied index took too long",
+        );
+        check(
+            AuthError::Failed,
+            InvalidArgument,
+            "etcdserver: authentication failed, invalid user ID or password",
+        );
+        check(
+            ApplyError::from(AuthError::Denied),
+            TonicCode::PermissionDenied,
+            "etcdserver: permission denied",
+        );
+        check(
+            RequestError::from(AuthError::InvalidToken),
+            TonicCode::Unauthenticated,
+            "etcdserver: invalid auth token",
+        );
+        check(RequestError::PasswordTooLong, Unknown, "bcrypt: password length exceeds 72 bytes");
+        check(RequestError::CannotSign, Unknown, "auth: token signing attempted with verify-only key");
+        assert_eq!(
+            cancel_text(AuthError::NoUser.into()),
+            "rpc error: code = InvalidArgument desc = etcdserver: user name is empty"
         );
         check(RpcError::Unimplemented("fly"), Unimplemented, "this version of ferretcd does not fly");
     }

@@ -1,7 +1,9 @@
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
@@ -15,7 +17,7 @@ pub trait Authenticate: Send + Sync + 'static {
     /// Looks at the head of a request, once for each call, before anything of its body is read.
     ///
     /// Called on the runtime's worker: it must not block. A wrong credential is not rejected here: it is passed on
-    /// as [`AuthInfo::Invalid`], because errors of form and quota win over it.
+    /// unseen as [`AuthInfo::Token`], because errors of form and quota win over it.
     ///
     /// # Errors
     /// The status that the caller gets; the service is not called.
@@ -23,13 +25,15 @@ pub trait Authenticate: Send + Sync + 'static {
 }
 
 /// The caller of a request, as the handler finds it in the request's extensions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub enum AuthInfo {
     /// No credential came with the request.
     #[default]
     Anonymous,
-    /// The credential is wrong; the status is the response where the caller's identity is first needed.
-    Invalid(Status),
+    /// No token, and the request says that a gateway has sent it: the certificate is the gateway's and names no user.
+    Gateway,
+    /// A token that was not looked at yet.
+    Token(Bytes),
     /// The user of a valid credential.
     User {
         /// The user's name.
@@ -37,6 +41,20 @@ pub enum AuthInfo {
         /// The revision of the auth store that the credential was made for.
         revision: u64,
     },
+}
+
+impl fmt::Debug for AuthInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("Anonymous"),
+            Self::Gateway => f.write_str("Gateway"),
+            // It proves an identity.
+            Self::Token(_) => f.write_str("Token"),
+            Self::User { name, revision } => {
+                f.debug_struct("User").field("name", name).field("revision", revision).finish()
+            }
+        }
+    }
 }
 
 impl AuthInfo {
@@ -174,7 +192,7 @@ mod tests {
             match parts.uri.path() {
                 "/closed" => Err(Status::failed_precondition("etcdserver: rpc not supported for learner")),
                 "/alice" => Ok(AuthInfo::User { name: "alice".into(), revision: 7 }),
-                "/forged" => Ok(AuthInfo::Invalid(Status::unauthenticated("etcdserver: invalid auth token"))),
+                "/token" => Ok(AuthInfo::Token(Bytes::from_static(b"abc.7"))),
                 _ => Ok(AuthInfo::Anonymous),
             }
         }
@@ -211,9 +229,8 @@ mod tests {
             AuthInfo::of(request.extensions()).clone()
         }
         assert!(matches!(seen("/alice").await, AuthInfo::User { name, revision: 7 } if &*name == "alice"));
-        assert!(
-            matches!(seen("/forged").await, AuthInfo::Invalid(status) if status.code() == Code::Unauthenticated)
-        );
+        assert!(matches!(seen("/token").await, AuthInfo::Token(token) if token == "abc.7"));
+        assert!(!format!("{:?}", seen("/token").await).contains("abc"));
         assert!(matches!(seen("/anonymous").await, AuthInfo::Anonymous));
     }
 

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName};
 // Parsed once: looking a header up by a string costs three times as much.
 static HAS_LEADER: HeaderName = HeaderName::from_static("hasleader");
 static CLIENT_API_VERSION: HeaderName = HeaderName::from_static("client-api-version");
+static GATEWAY_ACCEPT: HeaderName = HeaderName::from_static("grpcgateway-accept");
 static TOKEN: HeaderName = HeaderName::from_static("token");
 
 /// The metadata of a request that has a meaning in etcd. Where a key occurs twice the first counts.
@@ -38,6 +39,11 @@ impl<'a> Metadata<'a> {
     pub fn token(self) -> Option<&'a [u8]> {
         let value = self.first(&TOKEN).or_else(|| self.first(&AUTHORIZATION))?;
         Some(value.strip_prefix(b"Bearer ").unwrap_or(value))
+    }
+
+    /// Whether the request has come through a gateway, which makes calls in the name of its own clients.
+    pub fn is_through_gateway(self) -> bool {
+        self.first(&GATEWAY_ACCEPT).is_some()
     }
 
     fn first(self, key: &HeaderName) -> Option<&'a [u8]> {

@@ -48,6 +48,14 @@ pub enum Delivery {
         /// The hub's revision at that moment.
         revision: i64,
     },
+    /// A watch was ended by [`Hub::retain`](crate::Hub::retain); nothing of it follows, and what was delivered and not
+    /// taken is not for its owner any more.
+    Revoked {
+        /// Its id, which is free again.
+        id: WatchId,
+        /// The hub's revision at that moment.
+        revision: i64,
+    },
     /// A watch has ended because history that it had not received is compacted. Its id is taken until the
     /// owner cancels it.
     Compacted {

@@ -135,12 +135,38 @@ impl<O: Outlet> Hub<O> {
 
     /// Ends a watch and responds with [`Delivery::Canceled`]. An id that the stream doesn't have is ignored.
     pub fn cancel(&mut self, stream: StreamId, id: WatchId) {
+        let revision = self.position;
+        self.end_watch(stream, id, Delivery::Canceled { id, revision });
+    }
+
+    /// Ends a watch and frees its id, if there is one of this id.
+    fn end_watch(&mut self, stream: StreamId, id: WatchId, last: Delivery) {
         let state = &mut self.streams[stream.index()];
         let Some(key) = state.watchers.remove(&id) else { return };
-        state.outlet.deliver(Delivery::Canceled { id, revision: self.position });
+        state.outlet.deliver(last);
         self.end_watcher(key);
         self.watchers.remove(key.index());
         self.deliver_due_progress(stream);
+    }
+
+    /// Ends every watch that `keep` rejects, by the way to its stream and its range, with [`Delivery::Revoked`].
+    /// Looks at all watches.
+    pub fn retain(&mut self, mut keep: impl FnMut(&O, &KeyRange) -> bool) {
+        let mut rejected = Vec::new();
+        for (index, stream) in &self.streams {
+            for (id, key) in &stream.watchers {
+                let watcher = &self.watchers[key.index()];
+                let is_kept = matches!(watcher.state, WatcherState::Ended)
+                    || keep(&stream.outlet, &self.groups.get(watcher.group).selection.range);
+                if !is_kept {
+                    rejected.push((StreamId(index as u32), *id));
+                }
+            }
+        }
+        for (stream, id) in rejected {
+            let revision = self.position;
+            self.end_watch(stream, id, Delivery::Revoked { id, revision });
+        }
     }
 
     /// Responds with [`Delivery::Progress`] for the whole stream once all of its watches are synced. Without

@@ -16,7 +16,12 @@ impl<O: Outlet> Hub<O> {
     /// Costs a look into the recent rows, and for each change a search among the groups. Blocks only for
     /// previous values that are not in memory. An error means that the store can't be read any more.
     pub fn advance(&mut self) -> Result<(), ReadError> {
-        let current = self.reader.revision();
+        self.advance_until(self.reader.revision())
+    }
+
+    /// The same up to a revision that the store has reached: for an owner that has to know something about everything
+    /// that is delivered.
+    pub fn advance_until(&mut self, current: i64) -> Result<(), ReadError> {
         while self.position < current {
             if self.n_synced == 0 {
                 self.advance_to(current);

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use ferretcd_auth::AuthStore;
 use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_bolt::{Image, Reader};
 use ferretcd_lease::Leases;
@@ -113,6 +114,7 @@ fn check(backend: &Backend) -> Result<Applied, OpenError> {
     HistoryCheck::markers(&view)?;
     Membership::open(backend)?;
     Alarms::open(backend)?;
+    AuthStore::open(backend)?;
     Leases::open(backend, ferretcd_lease::Config { ttl_min: 1 })?;
     Applied::read(&view)
 }

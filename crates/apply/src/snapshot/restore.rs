@@ -1,5 +1,6 @@
 //! Installation of another state.
 
+use ferretcd_auth::AuthStore;
 use ferretcd_backend::Backend;
 use ferretcd_membership::Membership;
 
@@ -32,7 +33,10 @@ impl StateMachine {
         let membership = Membership::open(&backend)?;
         let alarms = Alarms::open(&backend)?;
         let mut leases = self.leases.reopen(&backend)?;
-        // The last thing that can fail, and readers see it at once.
+        let auth = AuthStore::open(&backend)?;
+        // Before the data: what readers see of the new ones they see by the new rights.
+        self.auth.restore(auth);
+        // The last thing that can fail, and readers see it at once. If it does, the member stops.
         self.store.restore_with(&backend, |key, lease| leases.attach([(key, lease)]))?;
         self.leases.restore(leases);
         self.membership = membership;

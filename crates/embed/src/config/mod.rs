@@ -1,5 +1,6 @@
 //! Everything that a server is started with: typed, plain data, with etcd's defaults.
 
+mod auth;
 mod security;
 mod timing;
 
@@ -12,6 +13,7 @@ use ferretcd_discovery::Discovery;
 use ferretcd_engine::CorruptionChecks;
 use ferretcd_membership::{Url, format_initial_cluster};
 
+pub use auth::{Auth, Tokens};
 pub use security::{Port, PortSecurity, Security};
 pub use timing::{Raft, TimingError};
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub http: Http,
     /// Encryption, and which certificates may connect.
     pub security: Security,
+    /// How users prove their identity.
+    pub auth: Auth,
     /// What counts as slow.
     pub warnings: Warnings,
     /// How often idle watches that requested it get a progress notification.
@@ -261,6 +265,7 @@ impl Config {
             compaction: Compaction::default(),
             http: Http::default(),
             security: Security::default(),
+            auth: Auth::default(),
             warnings: Warnings::default(),
             watch_progress_interval: Duration::from_secs(600),
             lease_checkpoint: true,

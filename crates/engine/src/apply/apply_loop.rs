@@ -4,6 +4,7 @@
 //! log, hands the rows to the [`Flusher`] and only then lets requests go on: reads that waited for the index,
 //! and proposals with their outcomes. Between two batches it does one bounded step of a running compaction.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use ferretcd_raft_node::{Committed, ConfChange, ConfChangeKind, NodeHandle, Payl
 use super::fence::Fence;
 use super::inbox::Work;
 use super::scrubber::Scrubber;
+use crate::auth::applied;
 use crate::channels::Channels;
 use crate::maintenance::quota::{Quota, fits};
 use crate::replies::{Replies, Reply, ReplyTo};
@@ -153,8 +155,7 @@ impl ApplyLoop {
         if !self.empty_flusher() {
             return Ok(());
         }
-        self.installer.install_refetched(index, &mut self.machine)?;
-        self.channels.shared.publish(&self.machine);
+        self.replace_state(|installer, machine| installer.install_refetched(index, machine))?;
         let compactions = self.scrubber.state_replaced();
         self.channels.dispatcher.send(Replies::Proposals(compactions));
         self.channels.watching.revision_moved();
@@ -175,9 +176,8 @@ impl ApplyLoop {
             return Ok(());
         }
         self.channels.metrics.installing.set(1);
-        self.installer.install(index, &mut self.machine)?;
+        self.replace_state(|installer, machine| installer.install(index, machine))?;
         self.channels.metrics.installing.set(0);
-        self.channels.shared.publish(&self.machine);
         // The outcomes of proposals in the entries that were skipped are not known here.
         let mut replies = self.scrubber.state_replaced();
         replies
@@ -188,6 +188,20 @@ impl ApplyLoop {
         self.node.installed(index);
         self.channels.watching.revision_moved();
         tracing::info!("current-applied-index" = index, "applied snapshot");
+        Ok(())
+    }
+
+    /// Puts another state in place, and tells the parts that rely on it.
+    fn replace_state(
+        &mut self,
+        install: impl FnOnce(&mut Installer, &mut StateMachine) -> Result<(), InstallError>,
+    ) -> Result<(), InstallError> {
+        let Channels { tokens, rights, .. } = &self.channels;
+        let before = Arc::clone(&rights.load());
+        install(&mut self.installer, &mut self.machine)?;
+        self.channels.shared.publish(&self.machine);
+        applied::follow_replacement(tokens, &before, &rights.load());
+        self.channels.notify_rights_changed();
         Ok(())
     }
 
@@ -249,6 +263,12 @@ impl ApplyLoop {
             Ok(Response::LeaseGrant { id, ttl }) => self.channels.lessor.granted(*id, *ttl),
             Ok(Response::LeasesRevoked(ids)) => self.channels.lessor.revoked(ids),
             Ok(Response::LeasesCheckpointed(checkpoints)) => self.channels.lessor.checkpointed(checkpoints),
+            Ok(Response::Auth(response)) => {
+                let Channels { tokens, rights, .. } = &self.channels;
+                if applied::follow(tokens, &rights.load(), response) {
+                    self.channels.notify_rights_changed();
+                }
+            }
             _ => {}
         }
         let result = result.map(|response| Reply { revision, response }).map_err(RequestError::from);

@@ -19,12 +19,13 @@ impl Cluster {
     /// knows them.
     pub async fn member_list(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         linearizable: bool,
     ) -> Result<Arc<Membership>, RequestError> {
         if linearizable {
             self.read_index.wait().await?;
         }
+        self.gate.check_user(caller).await?;
         Ok(self.member.membership())
     }
 
@@ -32,11 +33,12 @@ impl Cluster {
     /// all members. A voter counts in quorums as soon as it has caught up with the log, not before.
     pub async fn member_add(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         peer_urls: &[Url],
         is_learner: bool,
         unix_seconds: u64,
     ) -> Result<(Member, Arc<Membership>), ReconfigureError> {
+        self.gate.check_root(caller).await?;
         let mut peer_urls: Vec<String> = peer_urls.iter().map(ToString::to_string).collect();
         peer_urls.sort_unstable();
         let id = added_member_id(&peer_urls, unix_seconds);
@@ -60,9 +62,10 @@ impl Cluster {
     /// as that is possible: nothing is decided between the end of a leader and the next election.
     pub async fn member_remove(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: MemberId,
     ) -> Result<Arc<Membership>, ReconfigureError> {
+        self.gate.check_root(caller).await?;
         if self.member.config().strict_reconfig {
             self.member.membership().check_remove(id, self.contact().await?).inspect_err(|error| {
                 tracing::warn!(
@@ -82,10 +85,11 @@ impl Cluster {
     /// Changes the URLs of a member; the texts are taken as they are. Returns all members.
     pub async fn member_update(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         id: MemberId,
         peer_urls: Vec<String>,
     ) -> Result<Arc<Membership>, ReconfigureError> {
+        self.gate.check_root(caller).await?;
         Ok(self.configure(&Change::UpdatePeerUrls(id, peer_urls)).await?)
     }
 

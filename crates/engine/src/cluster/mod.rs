@@ -21,6 +21,7 @@ use ferretcd_membership::{ChangeError, TooRisky};
 use ferretcd_raft_node::{Message, NodeHandle, Progress};
 use tokio::sync::oneshot;
 
+use crate::auth::gate::Gate;
 use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::proposer::Proposer;
@@ -36,6 +37,7 @@ pub struct Cluster {
     node: NodeHandle,
     proposer: Proposer,
     read_index: ReadIndex,
+    gate: Gate,
     peers: Arc<dyn Peers>,
     metrics: Arc<Metrics>,
     member: MemberInfo,
@@ -75,6 +77,7 @@ impl Cluster {
             node: parts.node.clone(),
             proposer: parts.proposer.clone(),
             read_index: parts.read_index.clone(),
+            gate: parts.gate.clone(),
             peers: Arc::clone(&parts.peers),
             metrics: Arc::clone(&parts.channels.metrics),
             member: parts.member.clone(),

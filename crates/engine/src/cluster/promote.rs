@@ -27,6 +27,7 @@ impl Cluster {
         caller: &Caller,
         id: MemberId,
     ) -> Result<Vec<Member>, ReconfigureError> {
+        self.gate.check_root(caller).await?;
         match self.promote_as_leader(caller, id).await {
             Err(ReconfigureError::Request(RequestError::NotLeader(_))) => {
                 self.promote_at_leader(caller, id).await

@@ -14,7 +14,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 impl Cluster {
     /// Transfers the leadership to another voter; returns when that one leads. There is no time-out: this member goes on
     /// leading while it does not hear from the other one. Only the leader can do this.
-    pub async fn move_leader(&self, _caller: &Caller, to: MemberId) -> Result<(), RequestError> {
+    pub async fn move_leader(&self, caller: &Caller, to: MemberId) -> Result<(), RequestError> {
+        self.gate.check_root(caller).await?;
         self.transfer_to(to).await
     }
 

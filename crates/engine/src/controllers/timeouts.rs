@@ -12,7 +12,7 @@ use crate::{MemberInfo, RequestError};
 /// How often overdue requests are looked for, and how long a read index is waited for.
 pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The controller. Fails requests that are overdue, and retries requests for a read index.
+/// The controller. Fails requests that are overdue, retries requests for a read index, and forgets tokens.
 pub(super) struct Timeouts {
     node: NodeHandle,
     channels: Channels,
@@ -33,6 +33,7 @@ impl Timeouts {
             let now = Instant::now();
             self.sweep_reads(now);
             self.sweep_proposals(now);
+            self.channels.tokens.remove_expired(now);
         }
     }
 

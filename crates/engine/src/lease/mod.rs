@@ -6,6 +6,7 @@
 mod at_leader;
 pub(crate) mod lessor;
 mod renew;
+mod renewed;
 
 use std::sync::Arc;
 
@@ -13,12 +14,16 @@ use ferretcd_api_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse,
     LeaseStatus, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
 };
-use ferretcd_base::LeaseId;
+use ferretcd_apply::check_lease;
+use ferretcd_auth::{Access, AuthError};
+use ferretcd_base::{KeyRange, LeaseId};
 use ferretcd_lease::Deadlines;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use self::lessor::Lessor;
+pub use self::renewed::RenewedLeases;
+use crate::auth::gate::Gate;
 use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::proposer::Proposer;
@@ -38,6 +43,8 @@ pub struct Leases {
     peers: Arc<dyn Peers>,
     /// Bounds the requests to the leader.
     forwarded: Arc<Semaphore>,
+    gate: Gate,
+    rights_changed: Arc<watch::Sender<u64>>,
     metrics: Arc<Metrics>,
     member: MemberInfo,
 }
@@ -50,6 +57,8 @@ impl Leases {
             lessor: Arc::clone(&parts.channels.lessor),
             peers: Arc::clone(&parts.peers),
             forwarded: Arc::new(Semaphore::new(FORWARDED_MAX)),
+            gate: parts.gate.clone(),
+            rights_changed: Arc::clone(&parts.channels.rights_changed),
             metrics: Arc::clone(&parts.channels.metrics),
             member: parts.member.clone(),
         }
@@ -61,6 +70,7 @@ impl Leases {
         caller: &Caller,
         mut request: LeaseGrantRequest,
     ) -> Result<LeaseGrantResponse, RequestError> {
+        self.gate.check_user(caller).await?;
         while request.id == 0 {
             request.id = (self.proposer.next_id() & i64::MAX.cast_unsigned()).cast_signed();
         }
@@ -73,6 +83,7 @@ impl Leases {
         caller: &Caller,
         request: LeaseRevokeRequest,
     ) -> Result<LeaseRevokeResponse, RequestError> {
+        self.gate.check_user(caller).await?;
         self.proposer.propose(caller, request).await
     }
 
@@ -82,7 +93,26 @@ impl Leases {
         caller: &Caller,
         request: LeaseTimeToLiveRequest,
     ) -> Result<LeaseTimeToLiveResponse, RequestError> {
-        let found = self.time_to_live_at_leader(caller, request).await?;
+        self.gate.check_user(caller).await?;
+        let found = if request.keys {
+            let admitted = self.gate.admit(caller).await?;
+            let state = Arc::clone(&self.gate.state());
+            check_lease(&state, admitted.info(), self.lessor.reader(), LeaseId(request.id), Access::Read)?;
+            let found = self.time_to_live_at_leader(caller, request).await?;
+            // The leader may know keys that this member has not applied.
+            if state.check_root(admitted.info()).is_err() {
+                for key in found.iter().flat_map(|lease| &lease.keys) {
+                    state.check_access(admitted.info(), Access::Read, &KeyRange::Key(key.clone()))?;
+                }
+            }
+            // Of the check, not of the token, as in etcd.
+            if state.is_enabled() && state.revision() != self.gate.state().revision() {
+                return Err(AuthError::OldRevision.into());
+            }
+            found
+        } else {
+            self.time_to_live_at_leader(caller, request).await?
+        };
         let unknown =
             || LeaseTimeToLiveResponse { id: request.id, ttl: -1, ..LeaseTimeToLiveResponse::default() };
         let header = Some(self.member.header(self.member.revision()));
@@ -113,9 +143,20 @@ impl Leases {
     }
 
     /// All leases that this member knows; on the leader those that end first come first.
-    pub async fn list(&self, _caller: &Caller) -> Result<LeaseLeasesResponse, RequestError> {
-        let lessor = Arc::clone(&self.lessor);
-        let ids = blocking(move || Ok(lessor.ids())).await?;
+    pub async fn list(&self, caller: &Caller) -> Result<LeaseLeasesResponse, RequestError> {
+        self.gate.check_user(caller).await?;
+        let admitted = self.gate.admit(caller).await?;
+        let (lessor, gate) = (Arc::clone(&self.lessor), self.gate.clone());
+        let ids = blocking(move || {
+            let (ids, state) = (lessor.ids(), Arc::clone(&gate.state()));
+            if state.is_enabled() && state.check_root(admitted.info()).is_err() {
+                for id in &ids {
+                    check_lease(&state, admitted.info(), lessor.reader(), *id, Access::Read)?;
+                }
+            }
+            Ok(ids)
+        })
+        .await?;
         let leases = ids.into_iter().map(|id| LeaseStatus { id: id.0 }).collect();
         Ok(LeaseLeasesResponse { header: Some(self.member.header(self.member.revision())), leases })
     }

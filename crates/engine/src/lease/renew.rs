@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 
 use ferretcd_api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseKeepAliveResponse};
+use ferretcd_apply::check_lease;
+use ferretcd_auth::{Access, AuthError};
 use ferretcd_base::LeaseId;
 use ferretcd_lease::Renewal;
 use tokio::time::Instant;
 
-use super::Leases;
 use super::at_leader::FromLeader;
+use super::{Leases, RenewedLeases};
 use crate::{Caller, RequestError};
 
 /// A renewal gives a lease its full time again. Nothing is written, unless the log holds that less time was left. The
@@ -22,10 +24,18 @@ impl Leases {
         mut ids: VecDeque<LeaseId>,
     ) -> Result<(Vec<LeaseKeepAliveResponse>, VecDeque<LeaseId>), RequestError> {
         let Some(first) = ids.pop_front() else { return Ok(Default::default()) };
+        match self.may_renew(caller, first) {
+            Some(may) => may?,
+            None => {
+                self.gate.admit(caller).await?;
+                self.may_renew(caller, first).unwrap_or(Err(AuthError::InvalidToken.into()))?;
+            }
+        }
         let FromLeader { response: ttl, is_own } = self.renew_at_leader(caller, first).await?;
         let mut responses = vec![self.response(first, ttl)];
         while is_own
             && let Some(&id) = ids.front()
+            && matches!(self.may_renew(caller, id), Some(Ok(())))
             && let Some(ttl) = self.renew_in_memory(id)
         {
             ids.pop_front();
@@ -36,11 +46,30 @@ impl Leases {
 
     /// Renews a lease at once: `None` if that takes other members, the log or the end of a lease, and then nothing
     /// has been promised.
-    pub fn try_renew(&self, _caller: &Caller, id: LeaseId) -> Option<LeaseKeepAliveResponse> {
-        if !self.read_index.is_known_here() {
+    pub fn try_renew(&self, caller: &Caller, id: LeaseId) -> Option<LeaseKeepAliveResponse> {
+        if !self.read_index.is_known_here() || !matches!(self.may_renew(caller, id), Some(Ok(()))) {
             return None;
         }
         self.renew_in_memory(id).map(|ttl| self.response(id, ttl))
+    }
+
+    /// The leases that a stream renews.
+    pub fn renewed(&self) -> RenewedLeases {
+        RenewedLeases::new(self)
+    }
+
+    /// Whether the caller may renew a lease: write each of its keys. `None` if the caller's token may not be known yet.
+    pub(super) fn may_renew(&self, caller: &Caller, id: LeaseId) -> Option<Result<(), RequestError>> {
+        let state = self.gate.state();
+        if !state.is_enabled() {
+            return Some(Ok(()));
+        }
+        Some(self.gate.try_admit(caller)?.and_then(|admitted| {
+            if admitted.user().is_none() {
+                return Err(AuthError::NoUser.into());
+            }
+            Ok(check_lease(&state, admitted.info(), self.lessor.reader(), id, Access::Write)?)
+        }))
     }
 
     /// Renews a lease for a peer; an error on a member that does not lead. Returns the time to live in seconds, 0 if

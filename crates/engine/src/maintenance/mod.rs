@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use self::quota::Quota;
 use self::quota_exceeded::QuotaExceeded;
+use crate::auth::gate::Gate;
 use crate::flusher::Flusher;
 use crate::metrics::Metrics;
 use crate::parts::Parts;
@@ -33,6 +34,7 @@ const APPLY_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub struct Maintenance {
     proposer: Proposer,
+    gate: Gate,
     state: StateFile,
     quota: Quota,
     quota_exceeded: Arc<QuotaExceeded>,
@@ -53,6 +55,7 @@ impl Maintenance {
     pub(crate) fn new(parts: &Parts, state: StateFile, quota: Quota, received: ReceivedSnapshots) -> Self {
         Self {
             proposer: parts.proposer.clone(),
+            gate: parts.gate.clone(),
             state,
             quota,
             quota_exceeded: Arc::clone(&parts.channels.quota_exceeded),
@@ -62,8 +65,22 @@ impl Maintenance {
         }
     }
 
+    /// Whether the caller may look at the member.
+    pub async fn check_user(&self, caller: &Caller) -> Result<(), RequestError> {
+        self.gate.check_user(caller).await
+    }
+
+    /// Whether the caller may do what is for operators.
+    pub async fn check_root(&self, caller: &Caller) -> Result<(), RequestError> {
+        self.gate.check_root(caller).await
+    }
+
     /// Lists, raises or takes back alarms.
     pub async fn alarm(&self, caller: &Caller, request: AlarmRequest) -> Result<AlarmResponse, RequestError> {
+        match AlarmAction::try_from(request.action) {
+            Ok(AlarmAction::Get) => self.check_user(caller).await?,
+            _ => self.check_root(caller).await?,
+        }
         self.proposer.propose(caller, request).await
     }
 
@@ -79,7 +96,8 @@ impl Maintenance {
     }
 
     /// The hash of the key space up to `revision` (0 for the newest); reads the whole of it.
-    pub async fn hash_kv(&self, _caller: &Caller, revision: i64) -> Result<KvHash, RequestError> {
+    pub async fn hash_kv(&self, caller: &Caller, revision: i64) -> Result<KvHash, RequestError> {
+        self.check_root(caller).await?;
         // Rows of later revisions may not be in the state file when it is read.
         let newest = self.state.reader.revision();
         if revision > newest {
@@ -111,7 +129,8 @@ impl Maintenance {
     }
 
     /// The hash of the whole state file; reads the whole of it.
-    pub async fn hash(&self, _caller: &Caller) -> Result<u32, RequestError> {
+    pub async fn hash(&self, caller: &Caller) -> Result<u32, RequestError> {
+        self.check_root(caller).await?;
         self.flush().await?;
         let view = self.state.backend.view();
         let fault = |error| RequestError::Apply(ApplyError::from(ReadError::from(error)));

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use ferretcd_apply::snapshot::Export;
+use ferretcd_auth::AuthError;
 use ferretcd_base::LogPosition;
 use ferretcd_data_dir::ReceiveError;
 use ferretcd_wal::SnapshotMark;
@@ -25,6 +26,9 @@ pub enum SnapshotError {
         /// The last entry in the state.
         applied: u64,
     },
+    /// The caller may not have it.
+    #[error(transparent)]
+    Denied(#[from] AuthError),
     /// The state could not be read.
     #[error(transparent)]
     Export(#[from] ferretcd_apply::snapshot::ExportError),
@@ -69,7 +73,8 @@ impl Read for OutgoingSnapshot {
 impl Maintenance {
     /// The member's state at entry `at_least` or later. Writers go on; what is read stays as it is, and the room of
     /// what they replace meanwhile becomes free only when the snapshot is dropped.
-    pub fn open_snapshot(&self, _caller: &Caller, at_least: u64) -> Result<OutgoingSnapshot, SnapshotError> {
+    pub fn open_snapshot(&self, caller: &Caller, at_least: u64) -> Result<OutgoingSnapshot, SnapshotError> {
+        self.gate.check_root_now(caller)?;
         self.state.flusher.flush().blocking_recv().map_err(|_| SnapshotError::Stopped)?;
         let export = ferretcd_apply::snapshot::export(self.state.backend.view())?;
         let applied = export.mark();

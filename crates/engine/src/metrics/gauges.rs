@@ -51,6 +51,9 @@ const GAUGES: &[(&str, &str, Read)] = &[
     ("etcd_debugging_mvcc_keys_total", "Keys in the index.", |e| e.kv().reader().key_count() as i64),
     ("etcd_debugging_mvcc_current_revision", "The newest revision.", |e| e.kv().reader().revision()),
     ("etcd_debugging_mvcc_compact_revision", "The compacted revision.", |e| e.kv().reader().compacted()),
+    ("etcd_debugging_auth_revision", "The current revision of auth store.", |e| {
+        e.channels().rights.load().revision() as i64
+    }),
     ("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", |e| {
         e.channels().watching.counts().streams as i64
     }),

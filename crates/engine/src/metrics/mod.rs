@@ -218,6 +218,7 @@ impl Metrics {
                 | Response::Compaction { .. }
                 | Response::LeasesCheckpointed(_)
                 | Response::Alarm(_)
+                | Response::Auth(_)
                 | Response::Done,
             ) => {}
             Err(_) => self.proposals_failed.inc(),
@@ -236,6 +237,10 @@ impl Metrics {
 
     /// One command was applied. A rejection because of a compaction counts as a success, as in etcd.
     pub(crate) fn applied(&self, kind: Kind, result: &Result<Response, ApplyError>, took: Duration) {
+        // etcd does not know this one here.
+        if kind == Kind::AuthStatus {
+            return;
+        }
         let is_success = matches!(result, Ok(_) | Err(ApplyError::Compacted { .. }));
         self.applies.observe(kind as usize, is_success, took);
         if let Ok(Response::Compaction { .. }) = result {

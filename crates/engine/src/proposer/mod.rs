@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ferretcd_apply::Command;
+use ferretcd_auth::AuthInfo;
 use ferretcd_raft_node::Proposal;
 use tokio::sync::oneshot;
 
@@ -16,6 +17,7 @@ use self::ids::RequestIds;
 use self::replicated::ReplicatedRequest;
 use self::submissions::Submissions;
 use self::waiters::Waiters;
+use crate::auth::gate::{Admitted, Gate};
 use crate::channels::Channels;
 use crate::metrics::Metrics;
 use crate::metrics::durations::{RequestKind, RequestTimer};
@@ -37,27 +39,37 @@ struct Inner {
     waiters: Arc<Waiters>,
     submissions: Arc<Submissions>,
     metrics: Arc<Metrics>,
+    gate: Gate,
     member: MemberInfo,
 }
 
 impl Proposer {
-    pub(crate) fn new(channels: &Channels, member: MemberInfo) -> Self {
+    pub(crate) fn new(channels: &Channels, gate: Gate, member: MemberInfo) -> Self {
         let ids = RequestIds::new(member.id(), member.config().boot_unix_ms);
         let (waiters, submissions) = (Arc::clone(&channels.waiters), Arc::clone(&channels.submissions));
         let metrics = Arc::clone(&channels.metrics);
-        Self(Arc::new(Inner { ids, waiters, submissions, metrics, member }))
+        Self(Arc::new(Inner { ids, waiters, submissions, metrics, gate, member }))
     }
 
-    /// Proposes a request at once; the future waits for its response. While this member leads, the log has requests
-    /// in the order of these calls.
+    /// Proposes a request at once, and only if its caller may have a token that is not known here yet, later; the future
+    /// waits for the response. While this member leads, the log has requests in the order of these calls.
     pub(crate) fn propose<'a, R: ReplicatedRequest>(
         &'a self,
-        caller: &Caller,
+        caller: &'a Caller,
         request: R,
     ) -> impl Future<Output = Result<R::Response, RequestError>> + Send + use<'a, R> {
         let timer = self.timer::<R>();
-        let submitted = self.submit(caller, request, None);
-        async { self.response::<R>(timer, submitted).await }
+        let proposed = match self.0.gate.try_admit(caller) {
+            Some(admitted) => Ok(self.submit(admitted, request, None)),
+            None => Err(request),
+        };
+        async {
+            let submitted = match proposed {
+                Ok(submitted) => submitted,
+                Err(request) => self.submit(self.0.gate.admit(caller).await, request, None),
+            };
+            self.response::<R>(timer, submitted).await
+        }
     }
 
     /// As [`Self::propose`], for what this member may do only as the leader of `term`. The proposal is dropped when
@@ -68,7 +80,9 @@ impl Proposer {
         request: R,
     ) -> impl Future<Output = Result<R::Response, RequestError>> + Send + use<'a, R> {
         let timer = self.timer::<R>();
-        let submitted = self.submit(&Caller::MEMBER, request, Some(term));
+        // Needs no waiting.
+        let admitted = self.0.gate.try_admit(&Caller::MEMBER).unwrap_or(Err(RequestError::Stopped));
+        let submitted = self.submit(admitted, request, Some(term));
         async { self.response::<R>(timer, submitted).await }
     }
 
@@ -78,7 +92,7 @@ impl Proposer {
 
     fn submit(
         &self,
-        caller: &Caller,
+        admitted: Result<Admitted, RequestError>,
         request: impl ReplicatedRequest,
         only_in_term: Option<u64>,
     ) -> Submitted {
@@ -89,9 +103,9 @@ impl Proposer {
         if member.n_unapplied() > BACKLOG_MAX {
             return Err(RequestError::TooManyRequests);
         }
-        let id = ids.next();
-        let (username, auth_revision) = caller.user();
-        let request = request.into_request();
+        let admitted = admitted?;
+        let AuthInfo { username, revision: auth_revision } = admitted.info();
+        let (id, request) = (ids.next(), request.into_request());
         let data = Command { id, username: username.to_owned(), auth_revision, request }.encode();
         let max = member.config().request_bytes_max;
         if data.len() > max {

@@ -1,14 +1,25 @@
 //! Requests that go through the log, each with the type of its response.
 
 use ferretcd_api_proto::etcdserverpb::{
-    AlarmRequest, AlarmResponse, CompactionRequest, CompactionResponse, DeleteRangeRequest,
-    DeleteRangeResponse, LeaseCheckpointRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeRequest,
-    LeaseRevokeResponse, PutRequest, PutResponse, ResponseHeader, TxnRequest, TxnResponse,
+    AlarmRequest, AlarmResponse, AuthDisableRequest, AuthDisableResponse, AuthEnableRequest,
+    AuthEnableResponse, AuthRoleAddRequest, AuthRoleAddResponse, AuthRoleDeleteRequest,
+    AuthRoleDeleteResponse, AuthRoleGetRequest, AuthRoleGetResponse, AuthRoleGrantPermissionRequest,
+    AuthRoleGrantPermissionResponse, AuthRoleListRequest, AuthRoleListResponse,
+    AuthRoleRevokePermissionRequest, AuthRoleRevokePermissionResponse, AuthStatusRequest, AuthStatusResponse,
+    AuthUserAddRequest, AuthUserAddResponse, AuthUserChangePasswordRequest, AuthUserChangePasswordResponse,
+    AuthUserDeleteRequest, AuthUserDeleteResponse, AuthUserGetRequest, AuthUserGetResponse,
+    AuthUserGrantRoleRequest, AuthUserGrantRoleResponse, AuthUserListRequest, AuthUserListResponse,
+    AuthUserRevokeRoleRequest, AuthUserRevokeRoleResponse, CompactionRequest, CompactionResponse,
+    DeleteRangeRequest, DeleteRangeResponse, InternalAuthenticateRequest, LeaseCheckpointRequest,
+    LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse, PutRequest, PutResponse,
+    ResponseHeader, TxnRequest, TxnResponse,
 };
 use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
-use ferretcd_apply::{Alarm, Kind, PartialResponse, Request, Response};
+use ferretcd_apply::{Alarm, AuthRequest, AuthResponse, Kind, PartialResponse, Request, Response};
 use ferretcd_base::LeaseId;
+
+use crate::auth::tokens::Login;
 
 /// A request that the state machine executes.
 pub(crate) trait ReplicatedRequest: Send {
@@ -75,6 +86,70 @@ replicated! {
         |Response::Done, _header| ();
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest) => ():
         |Response::Done, _header| ();
+}
+
+/// The same for requests about users and roles.
+macro_rules! auth_replicated {
+    ($($variant:ident = $kind:ident($request:ty) => $response:ty: |$outcome:pat, $header:ident| $made:expr;)*) => {$(
+        impl ReplicatedRequest for $request {
+            const KIND: Kind = Kind::$kind;
+            type Response = $response;
+
+            fn into_request(self) -> Request {
+                Request::Auth(AuthRequest::$variant(self))
+            }
+
+            fn response(response: Response, $header: ResponseHeader) -> Option<Self::Response> {
+                match response {
+                    Response::Auth($outcome) => Some($made),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+auth_replicated! {
+    Enable = AuthEnable(AuthEnableRequest) => AuthEnableResponse:
+        |AuthResponse::Changed(_), header| AuthEnableResponse { header: Some(header) };
+    Disable = AuthDisable(AuthDisableRequest) => AuthDisableResponse:
+        |AuthResponse::Changed(_), header| AuthDisableResponse { header: Some(header) };
+    Status = AuthStatus(AuthStatusRequest) => AuthStatusResponse:
+        |AuthResponse::Status { is_enabled, revision }, header| AuthStatusResponse {
+            header: Some(header),
+            enabled: is_enabled,
+            auth_revision: revision,
+        };
+    Authenticate = Authenticate(InternalAuthenticateRequest) => (ResponseHeader, Login):
+        |AuthResponse::Authenticated { username, revision, token }, header| {
+            (header, Login { username, revision, token })
+        };
+    UserAdd = AuthUserAdd(AuthUserAddRequest) => AuthUserAddResponse:
+        |AuthResponse::Changed(_), header| AuthUserAddResponse { header: Some(header) };
+    UserDelete = AuthUserDelete(AuthUserDeleteRequest) => AuthUserDeleteResponse:
+        |AuthResponse::Changed(_), header| AuthUserDeleteResponse { header: Some(header) };
+    UserGet = AuthUserGet(AuthUserGetRequest) => AuthUserGetResponse:
+        |AuthResponse::Roles(roles), header| AuthUserGetResponse { header: Some(header), roles };
+    UserChangePassword = AuthUserChangePassword(AuthUserChangePasswordRequest) => AuthUserChangePasswordResponse:
+        |AuthResponse::Changed(_), header| AuthUserChangePasswordResponse { header: Some(header) };
+    UserGrantRole = AuthUserGrantRole(AuthUserGrantRoleRequest) => AuthUserGrantRoleResponse:
+        |AuthResponse::Changed(_), header| AuthUserGrantRoleResponse { header: Some(header) };
+    UserRevokeRole = AuthUserRevokeRole(AuthUserRevokeRoleRequest) => AuthUserRevokeRoleResponse:
+        |AuthResponse::Changed(_), header| AuthUserRevokeRoleResponse { header: Some(header) };
+    UserList = AuthUserList(AuthUserListRequest) => AuthUserListResponse:
+        |AuthResponse::Names(users), header| AuthUserListResponse { header: Some(header), users };
+    RoleList = AuthRoleList(AuthRoleListRequest) => AuthRoleListResponse:
+        |AuthResponse::Names(roles), header| AuthRoleListResponse { header: Some(header), roles };
+    RoleAdd = AuthRoleAdd(AuthRoleAddRequest) => AuthRoleAddResponse:
+        |AuthResponse::Changed(_), header| AuthRoleAddResponse { header: Some(header) };
+    RoleDelete = AuthRoleDelete(AuthRoleDeleteRequest) => AuthRoleDeleteResponse:
+        |AuthResponse::Changed(_), header| AuthRoleDeleteResponse { header: Some(header) };
+    RoleGet = AuthRoleGet(AuthRoleGetRequest) => AuthRoleGetResponse:
+        |AuthResponse::Permissions(perm), header| AuthRoleGetResponse { header: Some(header), perm };
+    RoleGrantPermission = AuthRoleGrantPermission(AuthRoleGrantPermissionRequest) => AuthRoleGrantPermissionResponse:
+        |AuthResponse::Changed(_), header| AuthRoleGrantPermissionResponse { header: Some(header) };
+    RoleRevokePermission = AuthRoleRevokePermission(AuthRoleRevokePermissionRequest) => AuthRoleRevokePermissionResponse:
+        |AuthResponse::Changed(_), header| AuthRoleRevokePermissionResponse { header: Some(header) };
 }
 
 #[cfg(test)]

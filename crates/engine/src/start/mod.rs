@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 
 use self::files::Files;
 use crate::apply::apply_loop::ApplyLoop;
+use crate::auth::tokens::Tokens;
 use crate::budget::ResponseBudget;
 use crate::channels::Channels;
 use crate::controllers;
@@ -107,6 +108,9 @@ fn channels(
         read_rounds: Arc::default(),
         quota_exceeded: Arc::default(),
         lessor: Arc::new(Lessor::new(machine.lease_reader(), Instant::now())),
+        rights: machine.auth_reader(),
+        rights_changed: Arc::default(),
+        tokens: Arc::new(Tokens::new(&config.tokens)),
         dispatcher: Dispatcher::start(runtime),
         budget: ResponseBudget::new(config.response_budget_bytes),
         shared: Arc::new(shared),

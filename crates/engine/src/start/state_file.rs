@@ -66,11 +66,8 @@ impl AfterCommit {
         self.channels.inbox.set_flushed(flushed.main);
         let Applied { position: LogPosition { index, term }, conf_state } = flushed.applied;
         self.unmarked_bytes += flushed.entry_bytes;
-        let is_due =
-            index - self.marked > self.snapshot_count || self.unmarked_bytes > self.snapshot_bytes;
-        if is_due
-            && let Ok(conf_state) = conf_state::from_json(&conf_state)
-        {
+        let is_due = index - self.marked > self.snapshot_count || self.unmarked_bytes > self.snapshot_bytes;
+        if is_due && let Ok(conf_state) = conf_state::from_json(&conf_state) {
             tracing::info!("local-member-applied-index" = index, "saved snapshot to disk");
             let mark = SnapshotMark { index, term, conf_state: Some(conf_state) };
             self.node.checkpoint(mark, self.wals_max);

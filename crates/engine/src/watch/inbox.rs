@@ -16,6 +16,8 @@ pub(super) struct Work {
     pub(super) noted: Vec<Arc<Link>>,
     /// The response to the history request that is under way, and how long it took.
     pub(super) history: Option<(HistoryResponse, Duration)>,
+    /// Users, roles or rights have changed.
+    pub(super) are_rights_new: bool,
     /// Streams that require a leader must end.
     pub(super) is_leaderless: bool,
     /// All streams must end, and from now on new ones at once.
@@ -87,6 +89,10 @@ impl Inbox {
         self.add(|work| work.history = Some((response, took)));
     }
 
+    pub(super) fn rights_changed(&self) {
+        self.add(|work| work.are_rights_new = true);
+    }
+
     pub(super) fn leader_lost(&self) {
         self.add(|work| work.is_leaderless = true);
     }
@@ -134,7 +140,7 @@ impl Inbox {
 impl Work {
     fn is_empty(&self) -> bool {
         let must_end = self.is_leaderless || self.is_ended || self.stop;
-        self.noted.is_empty() && self.history.is_none() && !must_end
+        self.noted.is_empty() && self.history.is_none() && !self.are_rights_new && !must_end
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use ferretcd_watch::{Delivery, End, Outlet, StreamId, WatchId, WatchSpec};
@@ -33,6 +33,8 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) requires_leader: bool,
+    /// The user whose rights the watches rely on, once it is known.
+    user: OnceLock<Arc<str>>,
     state: Mutex<State>,
 }
 
@@ -74,7 +76,17 @@ impl Link {
     pub(super) fn new(requires_leader: bool) -> Self {
         // The session notes each new link.
         let state = State { is_noted: true, ..State::default() };
-        Self { requires_leader, state: Mutex::new(state) }
+        Self { requires_leader, user: OnceLock::new(), state: Mutex::new(state) }
+    }
+
+    /// Remembers the user; the first one counts.
+    pub(super) fn set_user(&self, user: Arc<str>) {
+        let _ = self.user.set(user);
+    }
+
+    /// The user, if there is one.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.get().map(|user| &**user)
     }
 
     /// Whether a command may be sent. If not, the reader is woken when there is room.
@@ -166,12 +178,32 @@ impl State {
             return None;
         }
         self.bytes += size_of::<Delivery>();
-        if let Delivery::Events(batch) = &delivery {
-            self.bytes += batch.events.as_bytes().len();
-            self.events += batch.events.len();
+        match &delivery {
+            Delivery::Events(batch) => {
+                self.bytes += batch.events.as_bytes().len();
+                self.events += batch.events.len();
+            }
+            Delivery::Revoked { id, .. } => self.forget_events(*id),
+            _ => {}
         }
         self.deliveries.push(delivery);
         self.reader.take()
+    }
+
+    /// Drops the events of a watch that its owner may not see any more.
+    fn forget_events(&mut self, id: WatchId) {
+        if self.events == 0 {
+            return;
+        }
+        let (bytes, events) = (&mut self.bytes, &mut self.events);
+        self.deliveries.retain(|delivery| match delivery {
+            Delivery::Events(batch) if batch.id == id => {
+                *bytes -= size_of::<Delivery>() + batch.events.as_bytes().len();
+                *events -= batch.events.len();
+                false
+            }
+            _ => true,
+        });
     }
 }
 
@@ -215,9 +247,10 @@ impl Outlet for LinkOutlet {
         let mut state = self.link.state.lock();
         let before = state.events;
         let reader = state.push(delivery);
-        let events = state.events - before;
+        let after = state.events;
         drop(state);
-        self.outcome.events.update(|sum| sum + events as u64);
+        // Fewer than before, if the events of a watch were dropped.
+        self.outcome.events.update(|sum| sum + after as u64 - before as u64);
         self.outcome.readers.borrow_mut().extend(reader);
     }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use ferretcd_auth::{Access, AuthError};
 use ferretcd_watch::{Delivery, WatchId, WatchSpec};
 
 use super::link::{Command, Link};
 use super::watching::Watching;
+use crate::auth::gate::Gate;
+use crate::{Caller, RequestError};
 
 /// A stream of watches. Commands go in at any time; responses to them, and the events of all watches, come
 /// out of one queue in the order in which the hub delivered them. Dropping the session closes the stream.
@@ -35,7 +38,7 @@ use super::watching::Watching;
 ///
 /// let caller = Caller::default();
 /// let mut session = engine.watches().open(&caller, false);
-/// session.create(WatchSpec::new(KeyRange::Key("color".into())));
+/// session.create(WatchSpec::new(KeyRange::Key("color".into())))?;
 /// let mut deliveries = Vec::new();
 /// poll_fn(|cx| session.poll_deliveries(cx, &mut deliveries)).await;
 /// assert_eq!(deliveries, [Delivery::Created { id: 0, revision: 1 }]);
@@ -52,11 +55,17 @@ use super::watching::Watching;
 pub struct WatchSession {
     link: Arc<Link>,
     watching: Arc<Watching>,
+    gate: Gate,
+    caller: Caller,
 }
 
 impl WatchSession {
-    pub(super) fn open(watching: &Arc<Watching>, requires_leader: bool) -> Self {
-        let session = Self { link: Arc::new(Link::new(requires_leader)), watching: Arc::clone(watching) };
+    pub(super) fn open(watching: &Arc<Watching>, gate: Gate, caller: Caller, requires_leader: bool) -> Self {
+        let link = Arc::new(Link::new(requires_leader));
+        if let Some(user) = gate.lasting_user(&caller) {
+            link.set_user(user);
+        }
+        let session = Self { link, watching: Arc::clone(watching), gate, caller };
         session.note(true);
         session
     }
@@ -67,9 +76,19 @@ impl WatchSession {
         self.link.has_room()
     }
 
-    /// Creates a watch. The response is [`Delivery::Created`] or [`Delivery::Rejected`].
-    pub fn create(&self, spec: WatchSpec) {
+    /// Creates a watch. The response is [`Delivery::Created`] or [`Delivery::Rejected`]. It ends with
+    /// [`Delivery::Revoked`] when the caller may not read its range any more.
+    ///
+    /// # Errors
+    /// When the caller may not read its range. There is no delivery then.
+    pub fn create(&self, spec: WatchSpec) -> Result<(), RequestError> {
+        let admitted = self.gate.try_admit(&self.caller).unwrap_or(Err(AuthError::InvalidToken.into()))?;
+        self.gate.state().check_access(admitted.info(), Access::Read, &spec.range)?;
+        if let Some(user) = admitted.user() {
+            self.link.set_user(Arc::clone(user));
+        }
         self.send(Command::Create(spec));
+        Ok(())
     }
 
     /// Ends a watch. The response is [`Delivery::Canceled`] if there is one of this id.

@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use ferretcd_auth::{Access, AuthInfo, AuthReader, AuthState};
+use ferretcd_base::KeyRange;
 use ferretcd_mvcc::{ReadError, Reader};
 use ferretcd_watch::{End, HistoryRequest, Hub};
 use rustix::time::{ClockId, clock_gettime};
@@ -24,6 +26,14 @@ fn processor_time() -> Duration {
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }
 
+/// Whether the user of a stream may read a range now, whatever the revision was when the user was admitted.
+fn may_read(state: &AuthState, link: &Link, range: &KeyRange) -> bool {
+    let username = link.user().unwrap_or_default();
+    // Without a user there is no revision.
+    let revision = if username.is_empty() { 0 } else { state.revision() };
+    state.check_access(AuthInfo { username, revision }, Access::Read, range).is_ok()
+}
+
 /// The hub and all it needs. Each turn takes what waits, delivers what is new, and wakes the readers at its end, all
 /// at once.
 pub(super) struct WatchThread {
@@ -34,6 +44,9 @@ pub(super) struct WatchThread {
     requests: SyncSender<HistoryRequest>,
     dispatcher: Dispatcher,
     shared: Arc<Shared>,
+    rights: AuthReader,
+    /// The users and rights that all watches were last checked against.
+    checked: Arc<AuthState>,
     outcome: Rc<Outcome>,
     pace: Pace,
     /// New streams are ended at once.
@@ -49,6 +62,8 @@ impl WatchThread {
             requests,
             dispatcher: channels.dispatcher.clone(),
             shared: Arc::clone(&channels.shared),
+            checked: Arc::clone(&channels.rights.load()),
+            rights: channels.rights.clone(),
             outcome: Rc::default(),
             pace: Pace::new(),
             is_ended: false,
@@ -82,13 +97,21 @@ impl WatchThread {
     fn turn(&mut self, work: Work) -> Result<Wait, ReadError> {
         let now = Instant::now();
         let before = self.hub.revision();
+        // Read before the rights are, which are published before any later revision: whatever is delivered is so by the
+        // rights that were there when it was written, or newer ones.
+        let current = self.reader.revision();
+        self.end_watches_without_right();
         // Before the commands: a watch from now on must not get events that were acknowledged before its creation.
-        let advanced = self.hub.advance();
+        let advanced = self.hub.advance_until(current);
         if self.hub.revision() > before {
             self.pace.wrote(now);
         }
+        let mut has_denied = false;
         for link in work.noted {
-            self.execute(&link);
+            has_denied |= self.execute(&link);
+        }
+        if has_denied {
+            self.check_watches();
         }
         if work.is_leaderless {
             self.hub.end_all(End::NoLeader);
@@ -121,6 +144,22 @@ impl WatchThread {
         })
     }
 
+    /// Ends the watches whose user may not read their range any more, if users, roles or rights have changed.
+    fn end_watches_without_right(&mut self) {
+        let state = Arc::clone(&self.rights.load());
+        if Arc::ptr_eq(&state, &self.checked) {
+            return;
+        }
+        self.checked = state;
+        self.check_watches();
+    }
+
+    fn check_watches(&mut self) {
+        if self.checked.is_enabled() {
+            self.hub.retain(|outlet, range| may_read(&self.checked, &outlet.link, range));
+        }
+    }
+
     /// Wakes for moved revisions from now on only if a watch is up to date: watches that are behind cost writers no
     /// wake-up.
     fn listen(&self, wait: Wait) -> Wait {
@@ -130,14 +169,15 @@ impl WatchThread {
         if listens && self.reader.revision() > self.hub.revision() { Wait::No } else { wait }
     }
 
-    /// Executes the commands of a stream's reader.
-    fn execute(&mut self, link: &Arc<Link>) {
+    /// Executes the commands of a stream's reader. Returns whether a watch was created that its user may not have any more:
+    /// the right was there when the reader looked.
+    fn execute(&mut self, link: &Arc<Link>) -> bool {
         let LinkCommands { stream, commands, is_closed, reader } = link.take_commands();
         if is_closed {
             if let Some(stream) = stream {
                 self.hub.close(stream);
             }
-            return;
+            return false;
         }
         let stream = stream.unwrap_or_else(|| {
             let outlet = LinkOutlet { link: Arc::clone(link), outcome: Rc::clone(&self.outcome) };
@@ -146,15 +186,20 @@ impl WatchThread {
             stream
         });
         self.outcome.readers.borrow_mut().extend(reader);
+        let mut has_denied = false;
         for command in commands {
             match command {
-                Command::Create(spec) => self.hub.create(stream, spec),
+                Command::Create(spec) => {
+                    has_denied |= !may_read(&self.checked, link, &spec.range);
+                    self.hub.create(stream, spec);
+                }
                 Command::Cancel(id) => self.hub.cancel(stream, id),
                 Command::Progress => self.hub.progress(stream),
                 Command::Tick => self.hub.tick(stream),
                 Command::Resume => self.hub.resume(stream),
             }
         }
+        has_denied
     }
 
     /// Publishes the counts and wakes the readers that have got something.

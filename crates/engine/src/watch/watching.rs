@@ -56,6 +56,11 @@ impl Watching {
         self.inbox.end();
     }
 
+    /// Users, roles or rights have changed: watches that rely on a right which is gone end.
+    pub(crate) fn rights_changed(&self) {
+        self.inbox.rights_changed();
+    }
+
     /// Ends the streams that require a leader.
     pub(crate) fn leader_lost(&self) {
         self.inbox.leader_lost();

@@ -71,7 +71,9 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
 /// Waits for the first deletion of a key from a revision on, and returns its own.
 async fn deletion(engine: &Engine, key: &'static str, start: i64) -> i64 {
     let mut session = engine.watches().open(&CALLER, false);
-    session.create(WatchSpec { start, no_put: true, ..WatchSpec::new(KeyRange::Key(key.into())) });
+    session
+        .create(WatchSpec { start, no_put: true, ..WatchSpec::new(KeyRange::Key(key.into())) })
+        .expect("authentication is off");
     let mut deliveries = Vec::new();
     loop {
         let taken = poll_fn(|cx| session.poll_deliveries(cx, &mut deliveries));

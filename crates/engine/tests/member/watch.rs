@@ -28,7 +28,10 @@ impl Stream {
     /// With a watch of one key from a revision on, behind its first response.
     async fn of_key(engine: &Engine, key: &'static str, start: i64) -> Self {
         let mut stream = Self::new(engine);
-        stream.session.create(WatchSpec { start, ..WatchSpec::new(KeyRange::Key(key.into())) });
+        stream
+            .session
+            .create(WatchSpec { start, ..WatchSpec::new(KeyRange::Key(key.into())) })
+            .expect("authentication is off");
         let response = stream.next().await;
         assert!(matches!(response, Delivery::Created { id: 0, .. }), "{response:?}");
         stream
@@ -95,7 +98,7 @@ fn watch_from_now_on_gets_no_earlier_events() {
             let response = engine.kv().put(&CALLER, put("a", "value")).await.expect("a put");
             let revision = response.header.expect("a response has a header").revision;
             let mut stream = Stream::new(engine);
-            stream.session.create(WatchSpec::new(KeyRange::Key("a".into())));
+            stream.session.create(WatchSpec::new(KeyRange::Key("a".into()))).expect("authentication is off");
             assert_eq!(stream.next().await, Delivery::Created { id: 0, revision }, "round {round}");
         }
         all.events(100).await;
@@ -189,7 +192,7 @@ fn canceled_watch_gets_no_more_events() {
         let mut stream = Stream::of_key(engine, "a", 0).await;
         stream.session.cancel(7);
         stream.session.cancel(0);
-        stream.session.create(WatchSpec::new(KeyRange::Key("b".into())));
+        stream.session.create(WatchSpec::new(KeyRange::Key("b".into()))).expect("authentication is off");
         let canceled = Delivery::Canceled { id: 0, revision: 1 };
         assert_eq!(stream.next().await, canceled, "an unknown id has no response");
         assert_eq!(stream.next().await, Delivery::Created { id: 1, revision: 1 });

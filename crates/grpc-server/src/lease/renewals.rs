@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ferretcd_api_proto::errors::{Error, Untyped};
 use ferretcd_api_proto::etcdserverpb::LeaseKeepAliveResponse;
 use ferretcd_base::LeaseId;
-use ferretcd_engine::{Caller, Engine, Leases, MemberInfo, RequestError};
+use ferretcd_engine::{Caller, Engine, Leases, MemberInfo, RenewedLeases, RequestError};
 use ferretcd_listen::{DrainWatcher, RunningCall};
 use http_body::Body;
 use prost::Message;
@@ -29,6 +29,8 @@ pub(crate) struct Renewals<B> {
     leases: Leases,
     member: MemberInfo,
     caller: Caller,
+    /// What the stream relies on.
+    renewed: RenewedLeases,
     requests: Requests<B>,
     /// Received, without a response.
     received: VecDeque<LeaseId>,
@@ -59,6 +61,7 @@ where
     ) -> Self {
         Self {
             leases: engine.leases().clone(),
+            renewed: engine.leases().renewed(),
             member: engine.member().clone(),
             caller,
             requests,
@@ -93,7 +96,10 @@ where
                 match renewed {
                     Ok((responses, rest)) => {
                         self.received = rest;
-                        responses.iter().for_each(|response| write(response, out));
+                        for response in &responses {
+                            self.renewed.add(LeaseId(response.id));
+                            write(response, out);
+                        }
                     }
                     Err(error) => self.end = Some(renewal_status(&self.member, error)),
                 }
@@ -102,6 +108,7 @@ where
                 && let Some(response) = self.leases.try_renew(&self.caller, *id)
             {
                 self.received.pop_front();
+                self.renewed.add(LeaseId(response.id));
                 write(&response, out);
             }
             if self.received.is_empty() {
@@ -114,10 +121,10 @@ where
     }
 
     /// Ends the stream without waiting; renewals that could be done at once have their responses.
-    fn stop(&mut self) {
+    fn stop(&mut self, reason: Status) {
         self.waiting = None;
         self.received.clear();
-        self.end = Some(status(Error::Stopped));
+        self.end = Some(reason);
     }
 }
 
@@ -135,7 +142,9 @@ where
             let _ = self.poll_renew(cx, &mut out);
         }
         if self.drain.has_begun(cx) && (self.end.is_none() || self.waiting.is_some()) {
-            self.stop();
+            self.stop(status(Error::Stopped));
+        } else if let Poll::Ready(error) = self.renewed.poll_revoked(cx, &self.caller) {
+            self.stop(status(error));
         }
         if !out.is_empty() {
             return Poll::Ready(Ok(out.freeze()));

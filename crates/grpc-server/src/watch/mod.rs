@@ -13,20 +13,19 @@ mod stream;
 mod ticker;
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::WatchRequest;
-use ferretcd_engine::Watches;
+use ferretcd_engine::{Caller, Watches};
 use ferretcd_interceptors::Metadata;
 use ferretcd_listen::Connection;
 use http::{Request, Response};
 use http_body::Body;
 use tonic::codec::{BufferSettings, Streaming};
-use tonic::codegen::StdError;
+use tonic::codegen::{BoxFuture, StdError};
 use tonic::server::NamedService;
 use tonic_prost::ProstDecoder;
 use tower::Service;
@@ -65,14 +64,13 @@ impl WatchService {
         Ok(Self(Arc::new(Shared { watches, message_bytes_max, progress_interval, metrics })))
     }
 
-    fn open<B>(&self, request: Request<B>) -> WatchStream
+    fn open<B>(&self, request: Request<B>, caller: &Caller) -> WatchStream
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<StdError>,
     {
         let requires_leader = Metadata::new(request.headers()).requires_leader();
-        let caller = caller::of(request.extensions());
-        let session = self.0.watches.open(&caller, requires_leader);
+        let session = self.0.watches.open(caller, requires_leader);
         let call = Connection::begin_call(request.extensions());
         let decoder = ProstDecoder::<WatchRequest>::new(BufferSettings::new(REQUEST_BUFFER_BYTES, 0));
         let max = Some(self.0.message_bytes_max);
@@ -92,14 +90,19 @@ where
 {
     type Response = Response<Responses<WatchStream>>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = BoxFuture<Self::Response, Infallible>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let headers = request.headers().clone();
-        ready(Ok(Responses::begin(&headers, || self.open(request))))
+        let service = self.clone();
+        Box::pin(async move {
+            let caller = caller::of(request.extensions());
+            service.0.watches.settle(&caller).await;
+            let headers = request.headers().clone();
+            Ok(Responses::begin(&headers, || service.open(request, &caller)))
+        })
     }
 }

@@ -9,7 +9,7 @@
 //! they are.
 
 use bytes::{BufMut, Bytes};
-use ferretcd_api_proto::errors::CancelReason;
+use ferretcd_api_proto::errors::Error;
 use ferretcd_api_proto::etcdserverpb::{ResponseHeader, WatchResponse};
 use ferretcd_watch::{Delivery, WatchBatch};
 use prost::Message;
@@ -57,10 +57,10 @@ impl Responses<'_> {
     }
 
     /// A creation that was rejected before the hub saw it.
-    pub(super) fn write_rejection(&mut self, revision: i64, reason: CancelReason) -> Result<(), Status> {
+    pub(super) fn write_rejection(&mut self, revision: i64, reason: &str) -> Result<(), Status> {
         self.sent.controls += 1;
         let created = WatchResponse { created: true, canceled: true, ..self.head(NO_WATCH, revision) };
-        let rejected = WatchResponse { cancel_reason: reason.message().to_owned(), ..created };
+        let rejected = WatchResponse { cancel_reason: reason.to_owned(), ..created };
         self.write(&rejected, std::iter::empty())
     }
 
@@ -68,11 +68,16 @@ impl Responses<'_> {
         let head = match *delivery {
             Delivery::Created { id, revision } => WatchResponse { created: true, ..self.head(id, revision) },
             Delivery::Rejected { revision, reason } => {
-                return self.write_rejection(revision, cancel_reason(reason));
+                return self.write_rejection(revision, cancel_reason(reason).message());
             }
             Delivery::Progress { id, revision } => self.head(id.unwrap_or(NO_WATCH), revision),
             Delivery::Canceled { id, revision } => {
                 WatchResponse { canceled: true, ..self.head(id, revision) }
+            }
+            Delivery::Revoked { id, revision } => {
+                let canceled = WatchResponse { canceled: true, ..self.head(id, revision) };
+                // Clients know the plain text. A creation is rejected with another one, as in etcd.
+                WatchResponse { cancel_reason: Error::PermissionDenied.message().to_owned(), ..canceled }
             }
             // Without a revision, as etcd has it.
             Delivery::Compacted { id, compacted } => {

@@ -1,12 +1,12 @@
 //! One watch stream: requests in, responses out, polled by the task of its call.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use ferretcd_api_proto::errors::CancelReason;
 use ferretcd_api_proto::etcdserverpb::WatchRequest;
 use ferretcd_engine::WatchSession;
 use ferretcd_listen::RunningCall;
@@ -23,6 +23,7 @@ use super::send_queue::SendQueue;
 use super::ticker::Ticker;
 use crate::library_errors;
 use crate::responses::PollChunk;
+use crate::status::cancel_text;
 
 /// Requests of one stream that are taken in a row; then other streams have their turn.
 const REQUESTS_MAX: usize = 256;
@@ -38,7 +39,7 @@ pub(crate) struct WatchStream {
     n_creating: usize,
     /// Why a creation was rejected, while others wait for their response: clients match responses by their order.
     /// No request is read meanwhile.
-    rejection: Option<CancelReason>,
+    rejection: Option<Cow<'static, str>>,
     /// Taken from the session; empty but during a poll.
     deliveries: Vec<Delivery>,
     /// Whether the last poll of the session had some. Requests are polled when it had none, and else with the
@@ -106,7 +107,7 @@ impl WatchStream {
             }
             if let Some(reason) = self.rejection.take_if(|_| self.n_creating == 0) {
                 let revision = self.shared.watches.member().revision();
-                return self.write(|responses, _| responses.write_rejection(revision, reason));
+                return self.write(|responses, _| responses.write_rejection(revision, &reason));
             }
             let Some(requests) = self.requests.as_mut().filter(|_| self.rejection.is_none()) else { return };
             match Pin::new(requests).poll_next(cx) {
@@ -130,10 +131,12 @@ impl WatchStream {
                     let interval = self.shared.progress_interval;
                     self.ticker.get_or_insert_with(|| Ticker::new(interval));
                 }
-                self.n_creating += 1;
-                self.session.create(spec);
+                match self.session.create(spec) {
+                    Ok(()) => self.n_creating += 1,
+                    Err(error) => self.rejection = Some(cancel_text(error).into()),
+                }
             }
-            Command::Rejected(reason) => self.rejection = Some(reason),
+            Command::Rejected(reason) => self.rejection = Some(reason.message().into()),
             Command::Cancel(id) => self.session.cancel(id),
             Command::Progress => self.session.progress(),
             Command::Ignored => {}

@@ -100,9 +100,11 @@ impl Model {
                 let known = checkpoints.filter(|(id, _)| self.leases.contains_key(&id.0));
                 Response::LeasesCheckpointed(known.collect())
             }
-            Request::Alarm(_) | Request::ClusterVersionSet(_) | Request::ClusterMemberAttrSet(_) => {
-                Response::Done
-            }
+            // The workload has none of these.
+            Request::Alarm(_)
+            | Request::ClusterVersionSet(_)
+            | Request::ClusterMemberAttrSet(_)
+            | Request::Auth(_) => Response::Done,
         };
         self.commit(events);
         Ok(response)

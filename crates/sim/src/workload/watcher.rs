@@ -99,7 +99,10 @@ impl Watcher {
                     is_over = true;
                     Seen::Compacted(compacted)
                 }
-                Delivery::Rejected { .. } | Delivery::Canceled { .. } | Delivery::Ended(_) => continue,
+                Delivery::Rejected { .. }
+                | Delivery::Canceled { .. }
+                | Delivery::Revoked { .. }
+                | Delivery::Ended(_) => continue,
             };
             self.history.seen.push(seen);
         }

@@ -200,6 +200,23 @@ impl Harness {
         self.check_deliveries();
     }
 
+    /// Ends the watches whose range is not kept; watches that have ended stay as they are.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&KeyRange) -> bool) {
+        self.hub.retain(|_, range| keep(range));
+        let revision = self.position;
+        for stream in self.streams.iter_mut().flatten() {
+            let ids: Vec<_> = stream.watches.keys().copied().collect();
+            for id in ids {
+                let watch = &stream.watches[&id];
+                if !watch.has_ended && !keep(&watch.spec.range) {
+                    stream.watches.remove(&id);
+                    stream.take_response(Delivery::Revoked { id, revision });
+                }
+            }
+        }
+        self.check_deliveries();
+    }
+
     pub(crate) fn progress(&mut self, stream: usize) {
         let Some(state) = &mut self.streams[stream] else { return };
         self.hub.progress(state.id);

@@ -303,6 +303,32 @@ fn a_compacted_watch_keeps_its_id_until_it_is_canceled() {
 }
 
 #[test]
+fn revoked_watches_get_nothing_more() {
+    let mut harness = with_stored_history(6);
+    let streams = [harness.open(NO_BOUND, false), harness.open(NO_BOUND, false)];
+    for stream in streams {
+        harness.create(stream, key("a"));
+        // Behind: it waits for history.
+        harness.create(stream, from(2, key("b")));
+        harness.create(stream, all());
+    }
+    harness.retain(|range| !range.contains(b"b"));
+    harness.settle();
+    for stream in streams {
+        assert_eq!(harness.ids(stream), [0]);
+        let revoked = |id| Delivery::Revoked { id, revision: 6 };
+        assert_eq!(harness.seen(stream)[3..], [revoked(1), revoked(2)]);
+        // Its id is free again.
+        assert_eq!(harness.create(stream, WatchSpec { id: 2, ..key("c") }), Some(Ok(2)));
+    }
+    harness.put("b", "not seen");
+    harness.put("a", "seen");
+    harness.advance();
+    assert_eq!(revisions(&harness.seen_events(streams[0])), [8]);
+    harness.finish();
+}
+
+#[test]
 fn a_compaction_while_history_is_read_ends_the_watches_below_it() {
     for is_read_before in [false, true] {
         let mut harness = with_stored_history(10);

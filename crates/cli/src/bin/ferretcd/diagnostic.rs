@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ferretcd_embed::Port;
+use ferretcd_embed::{BCRYPT_COST_DEFAULT, BCRYPT_COST_MAX, BCRYPT_COST_MIN, Port};
 use ferretcd_flags::{SourceDiagnostic, redact};
 use ferretcd_membership::Url;
 use tracing::{info, warn};
@@ -33,6 +33,9 @@ pub(crate) enum Diagnostic {
     AdvertisedHost { host: String },
     PeerSource { peer_urls: Vec<String>, source: Option<IpAddr> },
     JournalUnavailable,
+    SimpleTokens,
+    UnknownJwtOptions { keys: Vec<String> },
+    BcryptCost { given: u64 },
     Security(SecurityDiagnostic),
 }
 
@@ -117,6 +120,15 @@ impl Diagnostic {
             Self::JournalUnavailable => {
                 warn!("the systemd journal can't be reached; logging to stderr instead");
             }
+            Self::SimpleTokens => warn!("simple token is not cryptographically signed"),
+            Self::UnknownJwtOptions { keys } => warn!("keys[]" = ?keys, "unknown JWT options"),
+            Self::BcryptCost { given } => warn!(
+                "min-cost" = BCRYPT_COST_MIN,
+                "max-cost" = BCRYPT_COST_MAX,
+                "default-cost" = BCRYPT_COST_DEFAULT,
+                "given-cost" = given,
+                "use default bcrypt cost instead of the invalid given cost"
+            ),
             Self::Security(diagnostic) => diagnostic.log(),
         }
     }

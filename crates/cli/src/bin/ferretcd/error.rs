@@ -1,6 +1,6 @@
 //! Errors of the configuration.
 
-use ferretcd_embed::TimingError;
+use ferretcd_embed::{TimingError, TokenSpecError};
 use ferretcd_flags::{DurationError, LoadError, Nanos};
 use ferretcd_logging::OpenError;
 use ferretcd_membership::UrlError;
@@ -78,6 +78,12 @@ pub(crate) enum ConfigError {
     /// Cipher suites that do not exist, or none that is left.
     #[error(transparent)]
     Suites(#[from] ferretcd_tls::ProtocolError),
+    /// `auth-token` names no kind of tokens, or wrong options.
+    #[error(transparent)]
+    Tokens(#[from] TokenSpecError),
+    /// The time that tokens live is no time.
+    #[error("read --auth-token: ttl {0:?} is no duration above zero; write it as 10m or 300s")]
+    TokenTtl(String),
     /// An advertised URL has no host.
     #[error("--{flag} {urls:?} must be {form} (unexpected empty host ({url}))")]
     AdvertiseHost {
@@ -150,9 +156,6 @@ pub(crate) enum ConfigError {
         /// `tls-max-version`.
         max: String,
     },
-    /// `auth-token` is neither `simple` nor `jwt`, or its options have another form.
-    #[error("auth: invalid auth options")]
-    AuthToken,
     /// `max-learners` is negative.
     #[error("membership: too many learner members in cluster")]
     MaxLearners,

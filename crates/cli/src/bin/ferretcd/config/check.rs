@@ -1,6 +1,5 @@
 //! The rules of a configuration, in the order in which etcd tests them: with several mistakes, both report the same one.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ferretcd_flags::Settings;
@@ -45,29 +44,10 @@ pub(super) fn check(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> R
         diagnostics.push(Diagnostic::DefaultName);
     }
     check_tls(settings)?;
-    check_auth_token(&settings.text("auth-token"))?;
     if settings.int("max-learners") < 0 {
         return Err(ConfigError::MaxLearners);
     }
     Ok(())
-}
-
-/// The kind of tokens and its options, `key=value` each. Keys of signatures are not read.
-fn check_auth_token(text: &str) -> Result<(), ConfigError> {
-    let mut items = text.split(',');
-    let kind = items.next().unwrap_or_default();
-    let mut options = BTreeMap::new();
-    for item in items {
-        match item.split('=').collect::<Vec<_>>()[..] {
-            [key, value] if options.insert(key, value).is_none() => {}
-            _ => return Err(ConfigError::AuthToken),
-        }
-    }
-    match kind {
-        "" | "simple" => Ok(()),
-        "jwt" if options.contains_key("sign-method") => Ok(()),
-        _ => Err(ConfigError::AuthToken),
-    }
 }
 
 fn check_urls(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Result<(), ConfigError> {
@@ -238,12 +218,6 @@ mod tests {
 
     #[test]
     fn other_flags() {
-        for token in ["junk", "Simple", "jwt", "simple,a", "simple,a=b=c", "simple,a=1,a=1"] {
-            check(&[&format!("--auth-token={token}")], "auth: invalid auth options");
-        }
-        for token in ["", "simple", "simple,a=1", "jwt,pub-key=a,sign-method=RS256"] {
-            try_config(&[&format!("--auth-token={token}")]).unwrap();
-        }
         check(&["--max-learners=-1"], "membership: too many learner members in cluster");
         check(&["--auto-compaction-mode=x"], "unknown auto-compaction-mode \"x\"");
         check(&["--auto-compaction-mode="], "undefined auto-compaction-mode");

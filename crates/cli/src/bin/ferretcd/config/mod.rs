@@ -2,6 +2,7 @@
 
 mod translate;
 
+mod auth;
 mod check;
 mod cluster;
 mod compaction;

@@ -6,6 +6,7 @@ use ferretcd_embed::{Compaction, Config, Http, Limits, Listen, Storage, Warnings
 use ferretcd_engine::CorruptionChecks;
 use ferretcd_flags::Settings;
 
+use super::auth::auth;
 use super::check::check;
 use super::cluster::{advertise, cluster, peer_source};
 use super::compaction::auto_compaction;
@@ -65,6 +66,7 @@ pub(crate) fn translate(
             extensive_metrics: settings.text("metrics") == "extensive",
         },
         security,
+        auth: auth(settings, diagnostics)?,
         warnings: Warnings {
             apply: settings.duration("warning-apply-duration").at_least_zero(),
             unary_request: span(settings, "warning-unary-request-duration")
@@ -210,6 +212,7 @@ pub(crate) mod tests {
         let expected = [
             Diagnostic::SinglePort,
             Diagnostic::DefaultName,
+            Diagnostic::SimpleTokens,
             Diagnostic::DefaultDataDir { path: "default.etcd".into() },
         ];
         assert_eq!(diagnostics, expected);
