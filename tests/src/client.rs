@@ -7,7 +7,7 @@ use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
 use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
 use ferretcd_api_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
-use ferretcd_client::{Channel, Client, Config, Error, Windows};
+use ferretcd_client::{Channel, Client, Config, Credentials, Error, Windows};
 
 use crate::Cluster;
 
@@ -47,8 +47,18 @@ impl Clients {
     ///
     /// When `url` is not a URL.
     pub fn lazy(url: &str, within: Duration) -> Self {
+        Self::lazy_as(url, within, None)
+    }
+
+    /// As [`lazy`](Self::lazy), for a user if the server has authentication enabled.
+    ///
+    /// # Panics
+    ///
+    /// When `url` is not a URL.
+    pub fn lazy_as(url: &str, within: Duration, credentials: Option<Credentials>) -> Self {
         let (connect_timeout, request_timeout) = (Some(within), Some(within));
-        let client = Client::new(Config { connect_timeout, request_timeout, ..Config::new([url]) });
+        let config = Config { connect_timeout, request_timeout, credentials, ..Config::new([url]) };
+        let client = Client::new(config);
         Self::on(client.expect("a URL of a member").channel())
     }
 
@@ -67,7 +77,7 @@ impl Clients {
         Ok(Self::on(client.channel()))
     }
 
-    fn on(channel: Channel) -> Self {
+    pub(crate) fn on(channel: Channel) -> Self {
         Self {
             cluster: ClusterClient::new(channel.clone()),
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),

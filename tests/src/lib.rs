@@ -7,8 +7,9 @@
 //! - [`members`] has clusters of several processes, networks between them that can be cut, and a checker for the
 //!   responses of such clusters.
 //! - [`scenario`] runs suites written as text: requests with the expected responses, as data.
-//! - [`Clients`] and [`raw`] call the services with and without generated code. [`Renewals`] is a keep-alive stream,
-//!   [`Observer`] watches the keys of leases, [`WatchStream`] is any stream of the Watch service.
+//! - [`Clients`] and [`raw`] call the services with and without generated code, [`Caller`] with a token. [`Renewals`]
+//!   is a keep-alive stream, [`Observer`] watches the keys of leases, [`WatchStream`] is any stream of the Watch
+//!   service.
 //! - [`Metrics`] and [`resident_bytes`] measure a server from outside.
 //! - [`ClientProgram`] runs suites that are programs of their own: third-party clients.
 //! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills,
@@ -36,6 +37,7 @@
 //! # }
 //! ```
 
+mod caller;
 mod client;
 mod cluster;
 mod every_target;
@@ -46,9 +48,11 @@ pub mod members;
 pub mod raw;
 pub mod report;
 pub mod scenario;
+mod secured;
 mod spawn_lock;
 mod watch;
 
+pub use caller::Caller;
 pub use client::Clients;
 pub use cluster::{
     Cluster, Etcd34, Etcd37, Ferretcd, InProcess, Killable, Kind, Missing, Options, Process, Program,
@@ -57,4 +61,5 @@ pub use cluster::{
 pub use interop::ClientProgram;
 pub use leases::{Observer, Renewals};
 pub use measure::{Metrics, resident_bytes};
+pub use secured::start_secured;
 pub use watch::{Event, NO_WATCH, Response, WatchStream};

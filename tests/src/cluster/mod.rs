@@ -115,6 +115,11 @@ pub trait Cluster: Sized + Send + Sync + 'static {
     /// URL for clients, such as `http://127.0.0.1:40001`. May change in a restart.
     fn endpoint(&self) -> String;
 
+    /// [`endpoint`](Self::endpoint) of each member.
+    fn endpoints(&self) -> Vec<String> {
+        vec![self.endpoint()]
+    }
+
     /// The server's data directory.
     fn data_dir(&self) -> &Path;
 

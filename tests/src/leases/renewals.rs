@@ -5,7 +5,8 @@ use ferretcd_api_proto::etcdserverpb::lease_client::LeaseClient;
 use ferretcd_client::Channel;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status, Streaming};
 
 /// A keep-alive stream. Responses come in the order of the renewals. Dropping it cancels the rpc.
 #[derive(Debug)]
@@ -19,11 +20,22 @@ impl Renewals {
     /// Opens a stream and renews these leases, at least one: a server need not send response headers before its first
     /// response.
     pub async fn begin(lease: &mut LeaseClient<Channel>, ids: &[i64]) -> Result<Self, Status> {
+        Self::begin_with(lease, ids, MetadataMap::new()).await
+    }
+
+    /// As [`begin`](Self::begin), with this metadata.
+    pub async fn begin_with(
+        lease: &mut LeaseClient<Channel>,
+        ids: &[i64],
+        metadata: MetadataMap,
+    ) -> Result<Self, Status> {
         let (requests, taken) = mpsc::channel(ids.len());
         for &id in ids {
             requests.send(pb::LeaseKeepAliveRequest { id }).await.expect("there is room for all");
         }
-        let responses = lease.lease_keep_alive(ReceiverStream::new(taken)).await?.into_inner();
+        let mut call = Request::new(ReceiverStream::new(taken));
+        *call.metadata_mut() = metadata;
+        let responses = lease.lease_keep_alive(call).await?.into_inner();
         Ok(Self { requests: Some(requests), responses })
     }
 

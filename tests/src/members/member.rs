@@ -122,9 +122,9 @@ impl Member {
         kill_process(pid, signal).expect("own children take signals");
     }
 
-    /// Its exit status, if it has ended. It counts as running until it is reaped.
-    pub(super) fn has_exited(&mut self) -> Option<ExitStatus> {
-        self.child.as_mut()?.try_wait().expect("a child can be waited for")
+    /// Waits for its end. It counts as running until it is reaped.
+    pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        self.child.as_mut().expect("it runs").wait().await
     }
 
     /// Waits for its end and for all of its output.

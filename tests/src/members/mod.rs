@@ -8,6 +8,8 @@
 //! Nothing here sleeps for a fixed time: [`until`] polls up to a deadline. A step that fails panics with what it
 //! waited for, and the end of all logs is written to stderr.
 //!
+//! [`Together`] has the interface of a single server, for suites that need nothing else.
+//!
 //! [`history`] runs clients against the members and checks the responses.
 
 mod change;
@@ -23,6 +25,7 @@ mod retry;
 mod setup;
 mod slow;
 mod status;
+mod together;
 mod until;
 
 use std::io;
@@ -32,6 +35,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use ferretcd_client::Credentials;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -44,6 +48,7 @@ use crate::{Clients, Program, StartError, report};
 
 pub use self::retry::Retrying;
 pub use self::setup::{Network, Setup};
+pub use self::together::Together;
 pub use self::until::{DEADLINE, until};
 
 /// A request that takes longer fails, unless a test makes its own clients.
@@ -78,6 +83,8 @@ pub struct Members<P: Program> {
     /// Of the first member.
     has_slow_disk: bool,
     is_secured: bool,
+    /// Sends the requests about the members' state.
+    user: Option<Credentials>,
     dir: TempDir,
     program: PhantomData<P>,
 }
@@ -119,6 +126,7 @@ impl<P: Program> Members<P> {
             has_disks: setup.disks,
             has_slow_disk: setup.has_slow_disk,
             is_secured: setup.is_secured,
+            user: setup.user.clone(),
             dir: tempfile::Builder::new().prefix("ferretcd-members-").tempdir()?,
             program: PhantomData,
         };

@@ -1,5 +1,7 @@
 //! The setup of clusters.
 
+use ferretcd_client::Credentials;
+
 use super::{disk, namespaces, slow};
 use crate::{Program, report};
 
@@ -40,6 +42,8 @@ pub struct Setup {
     pub disks: bool,
     /// The first member's disk is slow, see [`Setup::with_slow_disk`].
     pub has_slow_disk: bool,
+    /// The user of requests about the members' state, see [`Setup::asked_by`].
+    pub user: Option<Credentials>,
 }
 
 impl Setup {
@@ -52,7 +56,15 @@ impl Setup {
             is_secured: false,
             disks: false,
             has_slow_disk: false,
+            user: None,
         }
+    }
+
+    /// With a user for the requests about the members' state: whether they are ready, which one leads. Needed once
+    /// authentication is enabled; before that it does no harm.
+    pub fn asked_by(self, user: &str, password: &str) -> Self {
+        let user = Some(Credentials { user: user.to_owned(), password: password.to_owned() });
+        Self { user, ..self }
     }
 
     /// With a network that can be cut.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::StatusResponse;
 
+use super::until::Attempts;
 use super::{DEADLINE, Members, until};
 use crate::{Clients, Program};
 
@@ -13,7 +14,7 @@ const WORD_WITHIN: Duration = Duration::from_secs(2);
 
 impl<P: Program> Members<P> {
     fn brief_clients(&self, number: usize) -> Clients {
-        Clients::lazy(&self.client_url(number), WORD_WITHIN)
+        Clients::lazy_as(&self.client_url(number), WORD_WITHIN, self.user.clone())
     }
 
     /// The member's own status.
@@ -30,26 +31,22 @@ impl<P: Program> Members<P> {
     /// When it ends, or does not serve in time.
     pub async fn ready(&mut self, number: usize) {
         let what = format!("{} is ready", self.name(number));
-        let url = self.client_url(number);
-        let clients = Clients::lazy(&url, WORD_WITHIN);
+        let clients = self.brief_clients(number);
         let member = &mut self.members[number];
-        let id = until(&what, DEADLINE, async || {
-            if let Some(status) = member.has_exited() {
-                panic!("{} has ended: {}", member.name, crate::cluster::describe(Ok(status)));
+        let serving = async {
+            let mut attempts = Attempts::begin(&what, DEADLINE);
+            loop {
+                if let Some(id) = attempts.next(serving(&clients)).await {
+                    break id;
+                }
             }
-            let (mut maintenance, mut kv) = (clients.maintenance.clone(), clients.kv.clone());
-            let status = maintenance.status(pb::StatusRequest {}).await.map_err(|error| error.to_string())?;
-            let status = status.into_inner();
-            if status.leader == 0 {
-                return Err("it knows no leader".to_owned());
+        };
+        let id = tokio::select! {
+            id = serving => id,
+            status = member.ended() => {
+                panic!("{} has ended: {}", member.name, crate::cluster::describe(status));
             }
-            if !status.is_learner {
-                let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
-                kv.range(range).await.map_err(|error| error.to_string())?;
-            }
-            Ok(status.header.expect("every response has a header").member_id)
-        });
-        let id = id.await;
+        };
         let known = self.members[number].id.replace(id);
         assert!(known.is_none_or(|known| known == id), "m{number} had id {known:?} and has {id} now");
     }
@@ -153,4 +150,19 @@ impl<P: Program> Members<P> {
         .await;
         sent.elapsed()
     }
+}
+
+/// The id of a member that serves linearizable reads. A learner never does: it only has to know a leader.
+async fn serving(clients: &Clients) -> Result<u64, String> {
+    let (mut maintenance, mut kv) = (clients.maintenance.clone(), clients.kv.clone());
+    let status = maintenance.status(pb::StatusRequest {}).await.map_err(|error| error.to_string())?;
+    let status = status.into_inner();
+    if status.leader == 0 {
+        return Err("it knows no leader".to_owned());
+    }
+    if !status.is_learner {
+        let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
+        kv.range(range).await.map_err(|error| error.to_string())?;
+    }
+    Ok(status.header.expect("every response has a header").member_id)
 }

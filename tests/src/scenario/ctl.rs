@@ -4,7 +4,8 @@
 //! not as host and port. Lines below it that begin with `<` are its stdin, a line with `&` is a second command line,
 //! run once the first has written a line. A command behind `until N` is ended when it has written `N` lines; below
 //! it `after N put a 1` is a command line that runs after `N` lines, and `after N < progress` is further stdin.
-//! `LEASE1` stands for the first lease granted in the case, in responses too.
+//! `LEASE1` stands for the first lease granted in the case, in responses too. Of several members, each command is sent
+//! to the next one.
 //!
 //! The response shows stdout lines behind `|`, stderr lines behind `!` (`\` ends a line without a line feed) and the
 //! exit status when it isn't 0. A protobuf response is shown decoded. Values that differ from run to run are
@@ -34,7 +35,10 @@ const DONE_WITHIN: Duration = Duration::from_secs(60);
 /// Runs stock etcdctl. Every case has a cluster of its own, so revisions in the output are what they are.
 #[derive(Debug)]
 pub struct CtlSession {
-    endpoint: String,
+    /// Host and port of each member.
+    endpoints: Vec<String>,
+    /// The one that gets the next command.
+    next: usize,
     shown: Shown,
     /// Texts of the output, and what is shown for each.
     replacements: Vec<(String, &'static str)>,
@@ -65,30 +69,37 @@ impl<C: Cluster> Session<C> for CtlSession {
     const FRESH: bool = true;
 
     async fn open(cluster: &C) -> Self {
-        let endpoint = cluster.endpoint();
-        let mut clients = Clients::connect(cluster).await.expect("a ready server accepts connections");
-        let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
-        let response = clients.kv.range(range).await.expect("a ready server responses reads").into_inner();
-        let header = response.header.expect("every KV response has a header");
-        let replacements = vec![
-            (endpoint.trim_start_matches("http://").to_owned(), "ENDPOINT"),
-            (header.cluster_id.to_string(), "CLUSTER"),
-            (header.member_id.to_string(), "MEMBER"),
-            (format!("{:x}", header.cluster_id), "CLUSTER"),
-            (format!("{:x}", header.member_id), "MEMBER"),
-        ];
-        // In an empty store the first revision is 1: shown as offsets from 0 they are absolute.
-        let shown = Shown::new(&pb::ResponseHeader { revision: 0, ..header });
-        let endpoint = endpoint.trim_start_matches("http://").to_owned();
-        Self { endpoint, shown, replacements, leases: Vec::new() }
+        let (mut endpoints, mut replacements, mut shown) = (Vec::new(), Vec::new(), None);
+        for url in cluster.endpoints() {
+            let mut clients = Clients::connect_to(&url).await.expect("a ready server accepts connections");
+            let range = pb::RangeRequest { key: "any".into(), ..Default::default() };
+            let response =
+                clients.kv.range(range).await.expect("a ready server responses reads").into_inner();
+            let header = response.header.expect("every KV response has a header");
+            let endpoint = url.trim_start_matches("http://").to_owned();
+            replacements.extend([
+                (endpoint.clone(), "ENDPOINT"),
+                (header.cluster_id.to_string(), "CLUSTER"),
+                (header.member_id.to_string(), "MEMBER"),
+                (format!("{:x}", header.cluster_id), "CLUSTER"),
+                (format!("{:x}", header.member_id), "MEMBER"),
+            ]);
+            endpoints.push(endpoint);
+            // In an empty store the first revision is 1: shown as offsets from 0 they are absolute.
+            shown.get_or_insert(Shown::new(&pb::ResponseHeader { revision: 0, ..header }));
+        }
+        let shown = shown.expect("a cluster has a member");
+        Self { endpoints, next: 0, shown, replacements, leases: Vec::new() }
     }
 
     async fn execute(&mut self, _: &mut C, request: &[String]) -> Vec<String> {
         let words = self.arguments(&request[0]);
+        let endpoint = self.endpoints[self.next].clone();
+        self.next = (self.next + 1) % self.endpoints.len();
         if let [until, lines, words @ ..] = &words[..]
             && until == "until"
         {
-            return self.until(number(lines), words, &request[1..]).await;
+            return self.until(&endpoint, number(lines), words, &request[1..]).await;
         }
         let (mut stdin, mut meanwhile) = (String::new(), None);
         for line in &request[1..] {
@@ -99,8 +110,8 @@ impl<C: Cluster> Session<C> for CtlSession {
             }
         }
         let (endpoint, words) = match words.split_first() {
-            Some((first, rest)) if first == "http" => (format!("http://{}", self.endpoint), rest),
-            _ => (self.endpoint.clone(), &words[..]),
+            Some((first, rest)) if first == "http" => (format!("http://{endpoint}"), rest),
+            _ => (endpoint, &words[..]),
         };
         let output = run(&endpoint, words, &stdin, meanwhile.as_deref());
         let output =
@@ -165,7 +176,7 @@ pub(super) async fn run(
 
 impl CtlSession {
     /// Runs a command until it has written so many lines.
-    async fn until(&self, lines: usize, words: &[String], below: &[String]) -> Vec<String> {
+    async fn until(&self, endpoint: &str, lines: usize, words: &[String], below: &[String]) -> Vec<String> {
         let step = |line: &String| {
             if let Some(line) = line.strip_prefix('<') {
                 return Step { after: 0, what: What::Tell(line.trim_start().to_owned()) };
@@ -181,8 +192,8 @@ impl CtlSession {
             }
         };
         let steps = below.iter().map(step).collect();
-        let child = spawn(&self.endpoint, words).expect("etcdctl runs");
-        let written = until(&self.endpoint, lines, child, steps);
+        let child = spawn(endpoint, words).expect("etcdctl runs");
+        let written = until(endpoint, lines, child, steps);
         let written = written.await.expect("etcdctl can be ended");
         let mut out = self.lines('|', written.stdout.as_bytes());
         out.extend(self.lines('!', written.stderr.as_bytes()));
@@ -234,7 +245,8 @@ impl CtlSession {
     }
 
     fn lines(&self, mark: char, output: &[u8]) -> Vec<String> {
-        let text = String::from_utf8_lossy(output).into_owned();
+        // Files with zero bytes are no text to other tools.
+        let text = String::from_utf8_lossy(output).replace('\0', "\\0");
         let text = self.replacements.iter().fold(text, |text, (from, to)| text.replace(from, to));
         let leases = self.leases.iter().enumerate();
         let text = leases.fold(text, |text, (index, id)| {

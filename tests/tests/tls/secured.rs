@@ -1,20 +1,18 @@
 //! A server with TLS, and its clients.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::process::Output;
 use std::time::Duration;
 
 use ferretcd_testkit::certificates::{Authority, Files};
 use ferretcd_tests::scenario::CtlSession;
-use ferretcd_tests::{Cluster, Options, StartError, report};
+use ferretcd_tests::{Cluster, StartError, report, start_secured};
 use ferretcd_tls::{ClientConfig, ClientTls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Starts with another port when another process has taken this one.
-const PORT_ATTEMPTS: usize = 5;
 /// A command that takes longer is taken for hanging.
 pub(crate) const DONE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -79,19 +77,8 @@ impl<C: Cluster> Secured<C> {
 
 /// Starts a server with an `https` client URL besides `flags`.
 pub(crate) async fn try_start<C: Cluster>(flags: &[String]) -> Result<Secured<C>, StartError> {
-    for attempt in 1.. {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let url = format!("https://127.0.0.1:{port}");
-        let urls = [format!("--listen-client-urls={url}"), format!("--advertise-client-urls={url}")];
-        match C::start(&Options { flags: [&urls[..], flags].concat() }).await {
-            Ok(server) => return Ok(Secured { server, port }),
-            Err(StartError::Exited { logs, .. })
-                if logs.to_ascii_lowercase().contains("address already in use")
-                    && attempt < PORT_ATTEMPTS => {}
-            Err(error) => return Err(error),
-        }
-    }
-    unreachable!("the last attempt returns")
+    let (server, port) = start_secured(flags).await?;
+    Ok(Secured { server, port })
 }
 
 /// Stock etcdctl.
