@@ -6,7 +6,7 @@ use ferretcd_api_proto::etcdserverpb::{
     DeleteRangeRequest, LeaseRevokeRequest, MoveLeaderRequest, RangeRequest, RangeResponse, StatusRequest,
     StatusResponse,
 };
-use ferretcd_client::{Config, Rpc};
+use ferretcd_client::{Config, Credentials, Rpc};
 use tokio::runtime::Runtime;
 
 use crate::Outcome;
@@ -22,8 +22,14 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Outcome<Self> {
+        Self::connect_as(None, address)
+    }
+
+    /// Logs in, too, where there is a user and the server asks for one.
+    pub(crate) fn connect_as(credentials: Option<Credentials>, address: SocketAddr) -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let client = ferretcd_client::Client::new(Config::new([address.to_string()]))?;
+        let config = Config { credentials, ..Config::new([address.to_string()]) };
+        let client = ferretcd_client::Client::new(config)?;
         runtime.block_on(client.connect())?;
         Ok(Self { runtime, client })
     }
@@ -48,6 +54,13 @@ impl Client {
         self.call(LeaseRevokeRequest { id: lease }).map(drop)
     }
 
+    /// How far the store has come.
+    pub(crate) fn state(&self) -> Outcome<State> {
+        let response = self.count(PREFIX, PREFIX_END, 0)?;
+        let revision = response.header.ok_or("an answer without a header")?.revision;
+        Ok(State { revision: revision.try_into()?, keys: response.count.try_into()? })
+    }
+
     pub(crate) fn status(&self) -> Outcome<StatusResponse> {
         self.call(StatusRequest {})
     }
@@ -62,7 +75,7 @@ impl Client {
         self.call(RangeRequest { key, range_end, count_only: true, revision, ..RangeRequest::default() })
     }
 
-    fn call<R: Rpc>(&self, request: R) -> Outcome<R::Response> {
+    pub(crate) fn call<R: Rpc>(&self, request: R) -> Outcome<R::Response> {
         Ok(self.runtime.block_on(self.client.call(request))?)
     }
 }
@@ -77,9 +90,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn of(address: SocketAddr) -> Outcome<Self> {
-        let response = Client::connect(address)?.count(PREFIX, PREFIX_END, 0)?;
-        let revision = response.header.ok_or("an answer without a header")?.revision;
-        Ok(Self { revision: revision.try_into()?, keys: response.count.try_into()? })
+        Client::connect(address)?.state()
     }
 
     /// Is the revision what the responses said?

@@ -1,5 +1,6 @@
 //! The command line of the task.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,6 +28,10 @@ workloads (all of them when none is named):
                        count count-beside count-old count-old-beside: alone and beside a writer, now and at an old
                        revision
                        pages pages-fixed: all keys in pages of 500 and in one list; at the moment's revision, at one
+  auth                 auth-put auth-range: by a user with 100 of 1000 roles, and the same without authentication
+                       auth-login-warm auth-login-cold: one user again and again; each of many users once
+                       auth-login-storm: puts of a user while many others log in for the first time, all at once
+                       auth-revoke: watches of a user who loses the role that permits them
   list-group list-group-stream
                        64 clients put beside 50 that list, the server in a control group that bounds its memory;
                        skipped where none can be made, and in no group of workloads, because they take minutes
@@ -36,8 +41,8 @@ workloads (all of them when none is named):
 
   --seconds N          measured time of one load (5)
   --rounds N           how often each server is measured (3); once for memory, watch-idle, watch-idle-streams,
-                       lease-expiry and all of listing
-  --clients A,B,...    outstanding requests (1,64,1000); memory, idle, watching, listing, lease-expiry,
+                       lease-expiry, auth-login-cold, auth-login-storm and all of listing
+  --clients A,B,...    outstanding requests (1,64,1000); memory, idle, watching, listing, auth, lease-expiry,
                        lease-revoke, cluster-slow-follower and -leader have numbers of their own, the last two 500
                        at most for each of their loads
   --lists A,B,...      clients that list in list-beside, list-stalled, list-unread and the two of clusters
@@ -46,10 +51,11 @@ workloads (all of them when none is named):
   --open-loop RATE     send RATE requests/s on a schedule; latency counts from the scheduled time;
                        lease-expiry always does so (1000), and so do event-beside (100), the writer beside counts
                        (1000), and cluster-slow-follower and -leader with puts and with reads from each member (500)
-  --keys N             keys that range and list-small read from (100000); cluster-slow-follower and -leader have 1000
+  --keys N             keys that range, list-small and auth-range read from (100000); cluster-slow-follower and
+                       -leader have 1000
   --memory-keys N      keys of the memory workload (1000000)
   --value-bytes N      (256)
-  --watchers N         watchers of watch, watch-keys, -behind, -stalled and -flood (1000)
+  --watchers N         watchers of watch, watch-keys, -behind, -stalled and -flood, and of auth-revoke (1000)
   --history N          revisions that watch-catchup, -behind and -stalled find (500000)
   --idle-watchers N    watchers of watch-idle and watch-idle-streams (10000)
   --leases N           leases that lease-expiry abandons, each with a key (100000)
@@ -59,6 +65,9 @@ workloads (all of them when none is named):
   --counted-keys N     keys that are counted (1000000)
   --group-keys N       keys of a list in list-group, of 1 KiB each (1000000)
   --group-mib N        memory of the server there (512)
+  --cold-logins N      users that log in once in auth-login-cold (200)
+  --storm-logins N     users that log in at once in auth-login-storm (1000)
+  --bcrypt-cost N      what both servers are started with in auth, 4 to 31 (10)
   --only SERVER        measure ferretcd or etcd alone
   --ferretcd PATH      measure this binary instead of building target/release/ferretcd
   --etcd PATH          the etcd to compare with (etcd)
@@ -72,6 +81,8 @@ workloads (all of them when none is named):
 const LEASE_TTL_MIN: u64 = 2;
 /// No session has to last longer than a day.
 const LEASE_TTL_MAX: u64 = 86_400;
+/// What bcrypt can do.
+const BCRYPT_COSTS: RangeInclusive<u32> = 4..=31;
 
 /// One of the two programs that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +131,11 @@ pub(crate) struct Options {
     /// Keys of a list that the server has no memory for, and its memory.
     pub(crate) group_keys: u64,
     pub(crate) group_mib: u64,
+    /// Users that log in for the first time, one after the other and all at once.
+    pub(crate) cold_logins: u64,
+    pub(crate) storm_logins: u64,
+    /// The binary logarithm of the rounds that hashing a password takes.
+    pub(crate) bcrypt_cost: u32,
     /// In the order of measurement within a round.
     pub(crate) products: Vec<Product>,
     pub(crate) ferretcd: Option<PathBuf>,
@@ -153,6 +169,9 @@ impl Default for Options {
             counted_keys: 1_000_000,
             group_keys: 1_000_000,
             group_mib: 512,
+            cold_logins: 200,
+            storm_logins: 1000,
+            bcrypt_cost: 10,
             products: vec![Product::Ferretcd, Product::Etcd],
             ferretcd: None,
             etcd: PathBuf::from("etcd"),
@@ -244,6 +263,15 @@ impl Options {
             "--counted-keys" => self.counted_keys = positive(name, value)? as u64,
             "--group-keys" => self.group_keys = positive(name, value)? as u64,
             "--group-mib" => self.group_mib = positive(name, value)? as u64,
+            "--cold-logins" => self.cold_logins = positive(name, value)? as u64,
+            "--storm-logins" => self.storm_logins = positive(name, value)? as u64,
+            "--bcrypt-cost" => {
+                self.bcrypt_cost = number(name, value)?;
+                if !BCRYPT_COSTS.contains(&self.bcrypt_cost) {
+                    let (least, most) = (BCRYPT_COSTS.start(), BCRYPT_COSTS.end());
+                    return Err(format!("{name} must be from {least} to {most}").into());
+                }
+            }
             "--value-bytes" => self.value_bytes = number(name, value)?,
             "--only" => {
                 self.products = [Product::Ferretcd, Product::Etcd]
@@ -329,6 +357,23 @@ mod tests {
             },
         );
         check(
+            "auth --cold-logins 5 --storm-logins 6 --bcrypt-cost 4",
+            Options {
+                workloads: vec![
+                    Workload::AuthPut,
+                    Workload::AuthRange,
+                    Workload::AuthLoginWarm,
+                    Workload::AuthLoginCold,
+                    Workload::AuthLoginStorm,
+                    Workload::AuthRevoke,
+                ],
+                cold_logins: 5,
+                storm_logins: 6,
+                bcrypt_cost: 4,
+                ..Options::default()
+            },
+        );
+        check(
             "--only etcd --no-pin --open-loop 1000 --markdown",
             Options {
                 products: vec![Product::Etcd],
@@ -357,6 +402,9 @@ mod tests {
             "--lease-ttl 2.5",
             "--lists -1",
             "--listed-keys 700",
+            "--storm-logins 0",
+            "--bcrypt-cost 3",
+            "--bcrypt-cost 32",
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
             assert!(Options::parse(&words).is_err(), "{line}");

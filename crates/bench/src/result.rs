@@ -83,10 +83,12 @@ pub(crate) enum Metric {
     /// Seconds from the deadline of the last lease until all leased keys were gone, or until they were waited for no
     /// longer.
     Gone,
-    /// Percent of the leased keys that were left then.
+    /// Percent of the leased keys or the watches that were left then.
     Left,
-    /// Milliseconds that the revoking of a lease took.
+    /// Milliseconds that the revoking of a lease or a role took.
     Revoke,
+    /// Milliseconds from the request that revokes a role until the last watch had its end.
+    CanceledAfter,
     /// Bytes that the members of a cluster have sent to each other per request, warm-up included.
     PeerBytes,
     /// Latencies in microseconds of linearizable reads beside puts, through members whose disks are fast.
@@ -108,19 +110,24 @@ pub(crate) enum Metric {
     ListBytes,
     /// Lists that were complete.
     Lists,
-    /// Lists that the server has refused because it is busy.
+    /// Lists or logins that the server has refused because it is busy.
     Refused,
     /// Clients that do not read and were dropped.
     Dropped,
     /// Processes of the server that have ended under the load.
     Killed,
-    /// The 99th percentile in microseconds on the same server without the lists, and what the lists make of it.
+    /// The 99th percentile in microseconds on the same server without the lists or logins, and what these make of it.
     QuietP99,
     TimesQuiet,
     /// Milliseconds for all pages, and for the same keys in one list; the first over the second.
     Walk,
     Pass,
     TimesPass,
+    /// Requests per second on the same server without authentication, and with it in percent of that.
+    RateWithoutAuth,
+    OfRateWithoutAuth,
+    /// Logins beside puts that had their response within the window.
+    Logins,
 }
 
 impl Metric {
@@ -166,6 +173,7 @@ impl Metric {
             Metric::Gone => "gone after s",
             Metric::Left => "left %",
             Metric::Revoke => "revoke ms",
+            Metric::CanceledAfter => "canceled after ms",
             Metric::PeerBytes => "peer bytes",
             Metric::ReadP50 => "read p50 µs",
             Metric::ReadP99 => "read p99 µs",
@@ -187,6 +195,9 @@ impl Metric {
             Metric::Walk => "pages ms",
             Metric::Pass => "one list ms",
             Metric::TimesPass => "pages/list",
+            Metric::RateWithoutAuth => "without auth",
+            Metric::OfRateWithoutAuth => "of no auth %",
+            Metric::Logins => "logins",
         }
     }
 

@@ -1,5 +1,5 @@
-//! A server with default settings, apart from addresses, data directories and log level: a process, or a cluster of
-//! several.
+//! A server with default settings, apart from addresses, data directories, log level and what a workload is about: a
+//! process, or a cluster of several.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -32,6 +32,8 @@ pub(crate) struct Server {
     /// The member that requests go to.
     entry: usize,
     program: PathBuf,
+    /// What the workload sets.
+    flags: Vec<String>,
     folder: TempDir,
     placement: Placement,
     /// Bounds the memory of processes that are started from now on.
@@ -53,10 +55,11 @@ struct Member {
 }
 
 impl Server {
-    /// Starts as many members of `program` as a workload needs on empty data directories below `data_dir`; returns
-    /// when each has served a request.
+    /// Starts as many members of `program` as a workload needs on empty data directories below `data_dir`, with these
+    /// flags; returns when each has served a request.
     pub(crate) fn start(
         program: &Path,
+        flags: Vec<String>,
         workload: Workload,
         data_dir: &Path,
         placement: &Placement,
@@ -77,7 +80,8 @@ impl Server {
         });
         let (members, program) = (members.collect(), program.to_owned());
         let (placement, start_time) = (placement.clone(), Duration::ZERO);
-        let mut server = Self { members, entry: 0, program, folder, placement, group: None, start_time };
+        let mut server =
+            Self { members, entry: 0, program, flags, folder, placement, group: None, start_time };
         server.spawn_all()?;
         Ok(server)
     }
@@ -203,7 +207,7 @@ impl Server {
                 None if member.is_slow => slow_disk::command(&self.program),
                 None => Command::new(&self.program),
             };
-            member.child = Some(member.spawn(command, &cluster, &self.placement)?);
+            member.child = Some(member.spawn(command, &cluster, &self.flags, &self.placement)?);
         }
         self.members.iter_mut().try_for_each(Member::await_first_response)?;
         self.start_time = begin.elapsed();
@@ -244,7 +248,13 @@ impl Member {
     }
 
     /// Starts the command, which is the program and what has to stand before it.
-    fn spawn(&self, mut command: Command, cluster: &str, placement: &Placement) -> Outcome<Child> {
+    fn spawn(
+        &self,
+        mut command: Command,
+        cluster: &str,
+        flags: &[String],
+        placement: &Placement,
+    ) -> Outcome<Child> {
         let client = format!("http://{}", self.client);
         let peer = format!("http://{}", self.peer);
         fs::create_dir_all(&self.folder)?;
@@ -254,6 +264,7 @@ impl Member {
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", cluster])
+            .args(flags)
             // Below this level etcd writes a line for each slow request, and is measured writing them.
             .args(["--logger", "zap", "--log-level", "error"])
             .env_clear()

@@ -65,6 +65,18 @@ pub(crate) enum Workload {
     /// All keys page by page, and in one list; then the same at one revision.
     Pages,
     PagesFixed,
+    /// Puts on a server with authentication on, by a user with a hundred of a thousand roles.
+    AuthPut,
+    /// Linearizable reads of one key in the same way.
+    AuthRange,
+    /// Logins of one user, again and again.
+    AuthLoginWarm,
+    /// Logins of many users, each for the first time.
+    AuthLoginCold,
+    /// Puts while many users log in for the first time, all at once.
+    AuthLoginStorm,
+    /// Watches of a user who loses the role that permits them.
+    AuthRevoke,
     /// Puts to the leader of three members.
     ClusterPut,
     /// Puts to a member that has to forward them.
@@ -82,7 +94,7 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Workload; 39] = [
+    pub(crate) const ALL: [Workload; 45] = [
         Workload::Put,
         Workload::Range,
         Workload::RangeSerializable,
@@ -115,6 +127,12 @@ impl Workload {
         Workload::CountOldBeside,
         Workload::Pages,
         Workload::PagesFixed,
+        Workload::AuthPut,
+        Workload::AuthRange,
+        Workload::AuthLoginWarm,
+        Workload::AuthLoginCold,
+        Workload::AuthLoginStorm,
+        Workload::AuthRevoke,
         Workload::ClusterPut,
         Workload::ClusterPutFollower,
         Workload::ClusterRange,
@@ -158,6 +176,12 @@ impl Workload {
             Workload::CountOldBeside => "count-old-beside",
             Workload::Pages => "pages",
             Workload::PagesFixed => "pages-fixed",
+            Workload::AuthPut => "auth-put",
+            Workload::AuthRange => "auth-range",
+            Workload::AuthLoginWarm => "auth-login-warm",
+            Workload::AuthLoginCold => "auth-login-cold",
+            Workload::AuthLoginStorm => "auth-login-storm",
+            Workload::AuthRevoke => "auth-revoke",
             Workload::ClusterPut => "cluster-put",
             Workload::ClusterPutFollower => "cluster-put-follower",
             Workload::ClusterRange => "cluster-range",
@@ -173,17 +197,21 @@ impl Workload {
         Self::ALL
             .into_iter()
             .filter(|workload| match word {
-                "kv" => {
-                    !workload.watches() && !workload.leases() && !workload.lists() && workload.members() == 1
-                }
+                "kv" => workload.is_plain() && workload.members() == 1,
                 "watching" => workload.watches(),
                 "leasing" => workload.leases(),
                 // What takes minutes has to be named.
                 "listing" => workload.lists() && !workload.bounds_memory(),
+                "auth" => workload.authenticates(),
                 "clusters" => workload.members() > 1 && !workload.lists(),
                 _ => workload.name() == word,
             })
             .collect()
+    }
+
+    /// Is it about keys alone?
+    fn is_plain(self) -> bool {
+        !self.watches() && !self.leases() && !self.lists() && !self.authenticates()
     }
 
     /// Does it read keys, and nothing else?
@@ -196,7 +224,14 @@ impl Workload {
 
     /// Does it leave the keys as it found them?
     pub(crate) fn keeps_keys(self) -> bool {
-        self.reads_only() || self == Workload::LeaseKeepAlive
+        self.reads_only()
+            || matches!(
+                self,
+                Workload::LeaseKeepAlive
+                    | Workload::AuthRange
+                    | Workload::AuthLoginWarm
+                    | Workload::AuthLoginCold
+            )
     }
 
     /// How many members does the cluster have?
@@ -230,6 +265,11 @@ impl Workload {
             || matches!(self, Workload::ClusterListBeside | Workload::ClusterListStalled)
     }
 
+    /// Are there users?
+    pub(crate) fn authenticates(self) -> bool {
+        (Workload::AuthPut..=Workload::AuthRevoke).contains(&self)
+    }
+
     /// Is the memory of the server bounded?
     pub(crate) fn bounds_memory(self) -> bool {
         matches!(self, Workload::ListGroup | Workload::ListGroupStream)
@@ -247,7 +287,9 @@ impl Workload {
 
     /// Is one round enough, because the numbers do not vary, or because it takes long?
     pub(crate) fn needs_one_round(self) -> bool {
-        self.rests() || self.lists() || self == Workload::LeaseExpiry
+        self.rests()
+            || self.lists()
+            || matches!(self, Workload::LeaseExpiry | Workload::AuthLoginCold | Workload::AuthLoginStorm)
     }
 
     /// Requests of this load against a store of the keys `0..keys`.
@@ -255,7 +297,9 @@ impl Workload {
         let row_bytes = PREFIX.len() + KEY_DIGITS + value_bytes;
         match self {
             Workload::Txn => Requests::create(value_bytes),
-            Workload::Range | Workload::ClusterRange => Requests::range(false, keys, row_bytes),
+            Workload::Range | Workload::AuthRange | Workload::ClusterRange => {
+                Requests::range(false, keys, row_bytes)
+            }
             Workload::RangeSerializable => Requests::range(true, keys, row_bytes),
             Workload::ListSmall => Requests::list(keys, row_bytes),
             Workload::LeaseKeepAlive => Requests::keep_alive(),

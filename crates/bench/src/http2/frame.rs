@@ -90,33 +90,44 @@ pub(crate) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ 
     })
 }
 
-/// The header block of a connection's first call: it puts each field into the server's table, as gRPC clients
-/// do, so that [`LATER_CALLS`] can name them by number.
-pub(crate) fn first_call(path: &str, authority: &str) -> Vec<u8> {
-    let mut block = vec![METHOD_POST, SCHEME_HTTP];
-    // A name of the static table by its number, or 0 and the name itself.
-    for (name_index, name, value) in
-        [(4, "", path), (1, "", authority), (31, "", "application/grpc"), (0, "te", "trailers")]
-    {
-        block.push(0x40 | name_index);
-        if name_index == 0 {
-            write_string(&mut block, name);
-        }
-        write_string(&mut block, value);
-    }
-    block
+/// The header blocks of calls on one connection.
+#[derive(Debug)]
+pub(crate) struct Blocks {
+    /// Of the first call: it puts each field into the server's table, as gRPC clients do.
+    pub(crate) first: Vec<u8>,
+    /// Of all others, which name these fields by number.
+    pub(crate) later: Vec<u8>,
 }
 
-/// The header block of every other call on that connection. The table numbers its entries from the newest, 62.
-pub(crate) const LATER_CALLS: [u8; 6] =
-    [METHOD_POST, SCHEME_HTTP, 0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62];
+impl Blocks {
+    /// Of calls to `path`, by a user if there is a token.
+    pub(crate) fn new(path: &str, authority: &str, token: Option<&str>) -> Self {
+        let fields = [(4, "", path), (1, "", authority), (31, "", "application/grpc"), (0, "te", "trailers")];
+        let fields = fields.into_iter().chain(token.map(|token| (0, "token", token)));
+        let mut first = vec![METHOD_POST, SCHEME_HTTP];
+        let mut later = first.clone();
+        // A name of the static table by its number, or 0 and the name itself.
+        for (name_index, name, value) in fields.clone() {
+            first.push(0x40 | name_index);
+            if name_index == 0 {
+                write_string(&mut first, name);
+            }
+            write_string(&mut first, value);
+        }
+        let n_fields = fields.count() as u8;
+        later.extend((0..n_fields).rev().map(|age| 0x80 | (NEWEST + age)));
+        Self { first, later }
+    }
+}
 
+/// The server's table numbers its entries from the newest.
+const NEWEST: u8 = 62;
 /// Entries of the static table.
 const METHOD_POST: u8 = 0x83;
 const SCHEME_HTTP: u8 = 0x86;
 
 fn write_string(block: &mut Vec<u8>, text: &str) {
     let length = u8::try_from(text.len()).ok().filter(|length| *length < 127);
-    block.push(length.expect("paths and addresses are short"));
+    block.push(length.expect("paths, addresses and tokens are short"));
     block.extend_from_slice(text.as_bytes());
 }

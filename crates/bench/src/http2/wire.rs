@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use super::frame::{self, HEAD_BYTES, Head, PAYLOAD_BYTES_MAX};
+use super::frame::{self, Blocks, HEAD_BYTES, Head, PAYLOAD_BYTES_MAX};
 use crate::Outcome;
 
 /// Room for many small responses, or for some frames of a large one.
@@ -37,8 +37,8 @@ pub(crate) struct Wire {
 struct Sender {
     /// Encoded and not written yet.
     outbox: Vec<u8>,
-    /// The header block of the first call; empty afterwards.
-    first_call: Vec<u8>,
+    /// The block of the first call is empty after it.
+    blocks: Blocks,
     /// Bytes of DATA that the server takes now on all streams together.
     window: u64,
     /// Bytes of DATA that it takes on a new stream.
@@ -48,15 +48,16 @@ struct Sender {
 }
 
 impl Wire {
-    /// Connects and waits for the server's greeting. All calls go to `path`; the server may send `window` bytes on
-    /// each stream before it has to wait for [`Self::widen`], and never has to wait for the connection.
-    pub(crate) fn open(address: SocketAddr, path: &str, window: u32) -> Outcome<Self> {
+    /// Connects and waits for the server's greeting. All calls go to `path`, with the user's `token` if there is one;
+    /// the server may send `window` bytes on each stream before it has to wait for [`Self::widen`], and never has to
+    /// wait for the connection.
+    pub(crate) fn open(address: SocketAddr, path: &str, token: Option<&str>, window: u32) -> Outcome<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(GREETING_TIME_MAX))?;
         let mut sender = Sender {
             outbox: Vec::with_capacity(64 * 1024),
-            first_call: frame::first_call(path, &address.to_string()),
+            blocks: Blocks::new(path, &address.to_string(), token),
             window: frame::WINDOW_DEFAULT.into(),
             stream_window: frame::WINDOW_DEFAULT,
             n_streams_max: u32::MAX,
@@ -106,14 +107,11 @@ impl Wire {
 
     /// Begins a call: the next odd number.
     pub(crate) fn begin(&mut self, stream: u32) {
-        let Sender { outbox, first_call, .. } = &mut self.sender;
-        let mut block: &[u8] = &frame::LATER_CALLS;
-        if !first_call.is_empty() {
-            block = first_call;
-        }
+        let Sender { outbox, blocks: Blocks { first, later }, .. } = &mut self.sender;
+        let block = if first.is_empty() { later } else { &*first };
         Head { length: block.len(), kind: frame::HEADERS, flags: frame::END_HEADERS, stream }.write(outbox);
         outbox.extend_from_slice(block);
-        first_call.clear();
+        first.clear();
     }
 
     /// Sends a message, for which the window has to be wide enough.

@@ -68,7 +68,7 @@ impl Client {
             Reading::Always | Reading::Never => frame::WINDOW_MAX,
             Reading::FirstWindow => frame::WINDOW_DEFAULT,
         };
-        let mut wire = Wire::open(address, path, window)?;
+        let mut wire = Wire::open(address, path, None, window)?;
         wire.forbid_header_table();
         let bytes_min = (message_bytes_min + GRPC_HEAD_BYTES) as u64;
         Ok(Self { wire, reading, bytes_min, next_stream: 1, state: State::Idle(Instant::now()) })

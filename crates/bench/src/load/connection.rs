@@ -62,7 +62,7 @@ impl Connection {
     /// streamed, each client has a stream.
     pub(super) fn open(address: SocketAddr, requests: &Requests, clients: Range<usize>) -> Outcome<Self> {
         // The flow control of responses never has to wait for this client.
-        let wire = Wire::open(address, requests.path(), frame::WINDOW_MAX)?;
+        let wire = Wire::open(address, requests.path(), requests.token(), frame::WINDOW_MAX)?;
         if wire.stream_window() < requests.message_bytes() {
             return Err("a request is larger than the server's window for a stream".into());
         }

@@ -77,6 +77,8 @@ pub(crate) struct Seen {
     pub(crate) responses: u64,
     /// Wrong or short responses, and requests without any.
     pub(crate) failed: u64,
+    /// The latter alone.
+    pub(crate) open: u64,
     /// The shortest and the longest time that a wrong response took. Of requests that time out it is the time-out.
     pub(crate) failed_after: Option<(Duration, Duration)>,
     /// Requests that the schedule had for the window and no client was free for, even long after it.
@@ -226,14 +228,15 @@ impl Run<'_> {
         self.source.stop(window_end);
         self.until(Some(window_end + DRAIN_TIME_MAX))?;
         let unsent = self.source.give_up(Instant::now(), &mut self.tally);
-        let open: usize = self.connections.iter().map(Connection::n_open).sum();
+        let open = self.n_open() as u64;
         let tally = self.tally;
         Ok(Seen {
             window: window_end - window_begin,
             responses_in_window: tally.in_window,
             responses_since_window: tally.responses - tally.before_window,
             responses: tally.responses,
-            failed: tally.failed + open as u64,
+            failed: tally.failed + open,
+            open,
             failed_after: tally.failed_after,
             unsent,
             latencies: tally.latencies,

@@ -28,7 +28,11 @@ enum Reply {
     NoTrailers,
     /// The end of the connection.
     GoAway,
+    /// Good with [`TOKEN`], rejected without it.
+    IfToken,
 }
+
+const TOKEN: &str = "abcdefghijklmnop.7";
 
 struct Served {
     address: SocketAddr,
@@ -69,7 +73,13 @@ async fn converse(
             keys.push(Bytes::new());
             keys.len() - 1
         };
-        let reply = replies[nth % replies.len()];
+        let reply = match replies[nth % replies.len()] {
+            Reply::IfToken if request.headers().get("token").is_some_and(|token| token == TOKEN) => {
+                Reply::Good
+            }
+            Reply::IfToken => Reply::Rejected,
+            reply => reply,
+        };
         if let Reply::GoAway = reply {
             connection.graceful_shutdown();
             continue;
@@ -114,7 +124,7 @@ fn respond_with(mut respond: SendResponse<Bytes>, reply: Reply) {
             let mut body = respond.send_response(head, false).unwrap();
             body.send_data(message, true).unwrap();
         }
-        Reply::GoAway => unreachable!("a matter of the connection"),
+        Reply::GoAway | Reply::IfToken => unreachable!("decided before"),
     }
 }
 
@@ -145,6 +155,19 @@ fn only_complete_responses_count() {
     assert_eq!((seen.responses, seen.failed), (100, 400));
     let failure = seen.failure().unwrap();
     assert!(failure.starts_with("100 requests were answered and 400 failed after 0."), "{failure}");
+}
+
+#[test]
+fn each_call_has_the_token_of_the_user() {
+    let served = serve(100, &[Reply::IfToken]);
+    let mut requests = Requests::put(1000, 16);
+    let mut run = |token| {
+        requests.set_token(token);
+        closed(8, Span::Requests(50)).run(served.address, &mut requests, |_| Ok(())).unwrap()
+    };
+    assert_eq!(run(None).failed, 50);
+    assert_eq!(run(Some(TOKEN)).responses, 50);
+    assert_eq!(run(Some("other")).failed, 50);
 }
 
 #[test]

@@ -87,8 +87,9 @@ fn summary(results: &Results) -> Rows {
             let of = |product| results.value(cell, product, *metric);
             let has_counterpart = results.samples.contains_key(&(cell, Product::Etcd));
             let Some(ours) = of(Product::Ferretcd).filter(|_| has_counterpart) else { continue };
-            // A loss is a ratio by itself, and etcd's can be 0 or, by noise, less.
-            let ratio = results.ratio(cell, *metric).filter(|_| *metric != Metric::Loss);
+            // These are ratios by themselves, and etcd's loss can be 0 or, by noise, less.
+            let is_ratio = matches!(metric, Metric::Loss | Metric::OfRateWithoutAuth);
+            let ratio = results.ratio(cell, *metric).filter(|_| !is_ratio);
             let target = Target::of(cell, *metric).filter(|_| !results.paced);
             let verdict = match target.map(|target| target.is_met(ours, ratio)) {
                 Some(true) => "met",
@@ -157,6 +158,11 @@ mod tests {
         results
     }
 
+    /// The lines with single spaces.
+    fn squeezed(text: &str) -> Vec<String> {
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
     #[test]
     fn the_summary_judges_ratios() {
         for (ours, theirs, expected) in
@@ -186,13 +192,26 @@ mod tests {
         let ours = Sample::from([(Metric::TimesQuiet, 1.5), (Metric::Killed, 0.0)]);
         results.samples.insert((cell, Product::Ferretcd), vec![ours]);
         results.samples.insert((cell, Product::Etcd), vec![Sample::from([(Metric::Killed, 1.0)])]);
-        let lines: Vec<String> = text(&results, &[], Look::Plain)
-            .lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-            .collect();
+        let lines = squeezed(&text(&results, &[], Look::Plain));
         for expected in
             ["list-group 50 p99/quiet 1.50 - 2 at most met", "list-group 50 killed 0 1.00 0.00 0 at most met"]
         {
+            assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
+        }
+    }
+
+    #[test]
+    fn watches_that_a_server_never_ends_have_no_time() {
+        let cell = Cell { workload: Workload::AuthRevoke, clients: 1000 };
+        let mut results = Results::default();
+        let ours = Sample::from([(Metric::CanceledAfter, 12.0), (Metric::Left, 0.0)]);
+        results.samples.insert((cell, Product::Ferretcd), vec![ours]);
+        results.samples.insert((cell, Product::Etcd), vec![Sample::from([(Metric::Left, 100.0)])]);
+        let lines = squeezed(&text(&results, &[], Look::Plain));
+        for expected in [
+            "auth-revoke 1000 canceled after ms 12.0 - 100 at most met",
+            "auth-revoke 1000 left % 0 100 0.00 0 at most met",
+        ] {
             assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
         }
     }

@@ -16,12 +16,13 @@ pub(super) enum Part {
     BesideLists,
     Counts,
     Pages,
+    Auth,
     Clusters,
     SlowDisk,
 }
 
 impl Part {
-    pub(super) const ALL: [Part; 12] = [
+    pub(super) const ALL: [Part; 13] = [
         Part::Loads,
         Part::Memory,
         Part::Start,
@@ -32,6 +33,7 @@ impl Part {
         Part::BesideLists,
         Part::Counts,
         Part::Pages,
+        Part::Auth,
         Part::Clusters,
         Part::SlowDisk,
     ];
@@ -40,6 +42,7 @@ impl Part {
     pub(super) fn of(workload: Workload) -> Self {
         match (workload.watches(), workload.rests()) {
             (false, false) if workload.lists() => Self::of_lists(workload),
+            (false, false) if workload.authenticates() => Part::Auth,
             (false, false) if workload.slows_disk() => Part::SlowDisk,
             (false, false) if workload.members() > 1 => Part::Clusters,
             // Renewals are measured like any other request.
@@ -75,6 +78,7 @@ impl Part {
             Part::BesideLists => "Beside large lists",
             Part::Counts => "Counts",
             Part::Pages => "Pages",
+            Part::Auth => "Users and logins",
             Part::Clusters => "Three members",
             Part::SlowDisk => "Three members, one slow disk",
         }
@@ -92,6 +96,7 @@ impl Part {
             Part::BesideLists => &BESIDE_LISTS_METRICS,
             Part::Counts => &COUNT_METRICS,
             Part::Pages => &PAGE_METRICS,
+            Part::Auth => &AUTH_METRICS,
             Part::Clusters => &CLUSTER_METRICS,
             Part::SlowDisk => &SLOW_DISK_METRICS,
         }
@@ -110,6 +115,7 @@ impl Part {
             Part::BesideLists => &COMPARED_BESIDE_LISTS,
             Part::Counts => &COMPARED_COUNTS,
             Part::Pages => &COMPARED_PAGES,
+            Part::Auth => &COMPARED_AUTH,
             Part::Clusters => &COMPARED_CLUSTERS,
             Part::SlowDisk => &COMPARED_SLOW_DISK,
         }
@@ -263,6 +269,27 @@ const PAGE_METRICS: [Metric; 8] = [
     Metric::PeakMemory,
     Metric::Failed,
 ];
+const AUTH_METRICS: [Metric; 19] = [
+    Metric::Rate,
+    Metric::RateWithoutAuth,
+    Metric::OfRateWithoutAuth,
+    Metric::P50,
+    Metric::P99,
+    Metric::Max,
+    Metric::QuietP99,
+    Metric::TimesQuiet,
+    Metric::Logins,
+    Metric::Refused,
+    Metric::Revoke,
+    Metric::CanceledAfter,
+    Metric::Left,
+    Metric::ServerCpu,
+    Metric::Written,
+    Metric::PeakMemory,
+    Metric::GeneratorCpu,
+    Metric::Others,
+    Metric::Failed,
+];
 /// What the summary compares, where it was measured.
 const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
 const COMPARED_MEMORY: [Metric; 5] =
@@ -312,3 +339,17 @@ const COMPARED_BESIDE_LISTS: [Metric; 13] = [
 ];
 const COMPARED_COUNTS: [Metric; 3] = [Metric::P50, Metric::P99, Metric::Max];
 const COMPARED_PAGES: [Metric; 4] = [Metric::Walk, Metric::Pass, Metric::TimesPass, Metric::PeakMemory];
+const COMPARED_AUTH: [Metric; 12] = [
+    Metric::Rate,
+    Metric::OfRateWithoutAuth,
+    Metric::P50,
+    Metric::P99,
+    Metric::TimesQuiet,
+    Metric::Logins,
+    Metric::Revoke,
+    Metric::CanceledAfter,
+    Metric::Left,
+    Metric::ServerCpu,
+    Metric::PeakMemory,
+    Metric::Failed,
+];

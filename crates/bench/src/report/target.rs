@@ -12,6 +12,7 @@ pub(super) enum Target {
     AtMost(f64),
     /// A ratio of at least the first, or a value of at least the second.
     AtLeastOrValue(f64, f64),
+    ValueAtLeast(f64),
     ValueAtMost(f64),
 }
 
@@ -46,6 +47,26 @@ impl Target {
             // Microseconds.
             (Workload::LeaseExpiry, Metric::P99) => Some(Target::ValueAtMost(50_000.0)),
             (workload, metric) if workload.lists() => Self::of_lists(workload, metric),
+            (workload, metric) if workload.authenticates() => Self::of_auth(cell, metric),
+            _ => None,
+        }
+    }
+
+    fn of_auth(cell: Cell, metric: Metric) -> Option<Self> {
+        match (cell.workload, metric) {
+            (Workload::AuthPut | Workload::AuthRange, Metric::Rate) if cell.clients == 64 => {
+                Some(Target::AtLeast(4.0))
+            }
+            (Workload::AuthPut | Workload::AuthRange, Metric::OfRateWithoutAuth) => {
+                Some(Target::ValueAtLeast(97.0))
+            }
+            (Workload::AuthLoginWarm, Metric::Rate) => Some(Target::AtLeast(200.0)),
+            (Workload::AuthLoginCold, Metric::Rate) => Some(Target::AtLeast(1.0)),
+            (Workload::AuthLoginStorm, Metric::TimesQuiet) => Some(Target::ValueAtMost(1.2)),
+            (Workload::AuthLoginStorm, Metric::Failed) => Some(Target::ValueAtMost(0.0)),
+            // Milliseconds.
+            (Workload::AuthRevoke, Metric::CanceledAfter) => Some(Target::ValueAtMost(100.0)),
+            (Workload::AuthRevoke, Metric::Left) => Some(Target::ValueAtMost(0.0)),
             _ => None,
         }
     }
@@ -88,6 +109,7 @@ impl Target {
             Target::AtLeast(bound) => ratio(&|ratio| ratio >= bound),
             Target::AtMost(bound) => ratio(&|ratio| ratio <= bound),
             Target::AtLeastOrValue(bound, least) => value >= least || ratio(&|ratio| ratio >= bound),
+            Target::ValueAtLeast(least) => rounded(value) >= least,
             Target::ValueAtMost(most) => rounded(value) <= most,
         }
     }
@@ -99,6 +121,7 @@ impl fmt::Display for Target {
             Target::AtLeast(bound) => write!(f, ">= {bound:.2}"),
             Target::AtMost(bound) => write!(f, "<= {bound:.2}"),
             Target::AtLeastOrValue(bound, least) => write!(f, ">= {bound:.2} or {least}"),
+            Target::ValueAtLeast(least) => write!(f, "{least} at least"),
             Target::ValueAtMost(most) => write!(f, "{most} at most"),
         }
     }
@@ -119,6 +142,8 @@ mod tests {
             (Target::AtLeastOrValue(5.0, 1e6), 2e6, None, true),
             (Target::AtLeastOrValue(5.0, 1e6), 2e5, Some(6.0), true),
             (Target::AtLeastOrValue(5.0, 1e6), 2e5, Some(4.0), false),
+            (Target::ValueAtLeast(97.0), 96.996, None, true),
+            (Target::ValueAtLeast(97.0), 96.9, Some(9.0), false),
             (Target::ValueAtMost(5.0), -3.0, None, true),
             (Target::ValueAtMost(5.0), 5.1, Some(0.1), false),
         ] {

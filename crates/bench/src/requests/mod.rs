@@ -4,6 +4,7 @@
 //! request is the same bytes with other digits.
 
 mod lists;
+mod users;
 
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use ferretcd_api_proto::etcdserverpb::{
 };
 
 pub(crate) use self::lists::{Method, PAGE_KEYS, listed_key};
+pub(crate) use self::users::PASSWORD;
 use crate::order::Order;
 use crate::stamp::{self, STAMP_BYTES};
 
@@ -64,6 +66,8 @@ pub(crate) struct Requests {
     order: Order,
     response_bytes_min: usize,
     streamed: bool,
+    /// Of the user that sends them.
+    token: Option<String>,
 }
 
 impl Requests {
@@ -176,7 +180,13 @@ impl Requests {
             order,
             response_bytes_min,
             streamed: false,
+            token: None,
         }
+    }
+
+    /// Sends them as the user of a token from now on, or as no user.
+    pub(crate) fn set_token(&mut self, token: Option<&str>) {
+        self.token = token.map(str::to_owned);
     }
 
     /// The same with ids of leases that differ.
@@ -195,6 +205,10 @@ impl Requests {
     /// The method's path, the same for all requests.
     pub(crate) fn path(&self) -> &'static str {
         self.path
+    }
+
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// Bytes of each message, its five-byte head included.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::moment::Moment;
-use super::round::{MIB, Round, latencies, window_load};
+use super::round::{MIB, Round, latencies, send_all, window_load};
 use crate::check::{Client, State};
 use crate::load::{Load, Mark, Pace, Seen, Span};
 use crate::options::Options;
@@ -51,13 +51,8 @@ pub(super) fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome
     match cell.workload {
         Workload::LeaseKeepAlive => {
             let n_leases = cell.clients as u64;
-            send_all(
-                server,
-                options,
-                n_leases,
-                Requests::grant(n_leases, RENEWED_TTL),
-                "leases were not granted",
-            )?;
+            let grants = Requests::grant(n_leases, RENEWED_TTL);
+            send_all(server, options, CLIENTS, n_leases, grants, "leases were not granted")?;
             super::round::measure(server, cell, options)
         }
         Workload::LeaseExpiry => measure_expiry(server, cell, options),
@@ -77,12 +72,13 @@ fn measure_expiry(server: &Server, cell: Cell, options: &Options) -> Outcome<Rou
     let ttl = Duration::from_secs(options.lease_ttl);
     let first_deadline = Instant::now() + ttl;
     let grants = Requests::grant(n_leases, options.lease_ttl);
-    let granted = send_all(server, options, n_leases, grants, "leases were not granted")?;
+    let granted = send_all(server, options, CLIENTS, n_leases, grants, "leases were not granted")?;
     let last_deadline = Instant::now() + ttl;
     let puts = Requests::attach(n_leases, options.value_bytes);
     send_all(
         server,
         options,
+        CLIENTS,
         n_leases,
         puts,
         "keys were not attached, perhaps because their leases had ended",
@@ -214,9 +210,9 @@ fn watch_fate(
 fn measure_revoke(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
     let pids = &server.pids();
     let n_keys = options.leased_keys;
-    send_all(server, options, 1, Requests::grant(1, REVOKED_TTL), "the lease was not granted")?;
+    send_all(server, options, CLIENTS, 1, Requests::grant(1, REVOKED_TTL), "the lease was not granted")?;
     let puts = Requests::attach_to_one(n_keys, options.value_bytes);
-    send_all(server, options, n_keys, puts, "keys were not attached")?;
+    send_all(server, options, CLIENTS, n_keys, puts, "keys were not attached")?;
     let client = Client::connect(server.address())?;
     let n_attached = client.count_leased()?;
     if n_attached != n_keys {
@@ -271,17 +267,6 @@ fn revoke(client: &Client) -> Outcome<Duration> {
     match client.count_leased()? {
         0 => Ok(time),
         left => Err(format!("{left} keys are left of a lease that was revoked").into()),
-    }
-}
-
-/// Sends `n` requests as fast as responses come; an error when any of them fails.
-fn send_all(server: &Server, options: &Options, n: u64, mut requests: Requests, what: &str) -> Outcome<Seen> {
-    let span = Span::Requests(n);
-    let load = Load { clients: CLIENTS, connections: options.connections, pace: Pace::Closed, span };
-    let seen = load.run(server.address(), &mut requests, |_| Ok(()))?;
-    match seen.failure() {
-        None => Ok(seen),
-        Some(failure) => Err(format!("{what}: {failure}").into()),
     }
 }
 

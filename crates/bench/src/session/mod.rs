@@ -1,5 +1,6 @@
 //! One life of a server and the loads that are put on it.
 
+mod auth;
 mod lease;
 mod list;
 mod moment;
@@ -65,7 +66,8 @@ impl Session {
         mut on_round: impl FnMut(Cell, Round),
     ) -> Outcome<()> {
         let workload = self.cells[0].workload;
-        let mut server = Server::start(program, workload, data_dir, placement)?;
+        let flags = auth::flags(workload, options);
+        let mut server = Server::start(program, flags, workload, data_dir, placement)?;
         let result = self.cells.iter().try_for_each(|cell| {
             Store::of(cell.workload).fill(cell.workload, &mut server, options)?;
             if workload.members() > 1 {
@@ -78,6 +80,7 @@ impl Session {
                 workload if workload.slows_disk() => slow_disk::measure(&mut server, *cell, options),
                 workload if workload.leases() => lease::measure(&server, *cell, options),
                 workload if workload.lists() => list::measure(&mut server, *cell, options),
+                workload if workload.authenticates() => auth::measure(&server, *cell, options),
                 _ => measure(&server, *cell, options),
             };
             on_round(*cell, round?);
@@ -96,6 +99,8 @@ enum Store {
     Own,
     /// The one of all loads that read keys.
     Keys,
+    /// The same for users.
+    AuthKeys,
     /// The same in a cluster.
     ClusterKeys,
     /// The one of all loads that need much history.
@@ -111,6 +116,7 @@ enum Store {
 impl Store {
     fn of(workload: Workload) -> Self {
         match workload {
+            Workload::AuthRange => Store::AuthKeys,
             Workload::ClusterRange => Store::ClusterKeys,
             workload if workload.reads_only() => Store::Keys,
             workload if workload.needs_history() => Store::History,
@@ -154,6 +160,7 @@ fn cells(workload: Workload, options: &Options) -> Vec<Cell> {
         workload if workload.watches() => watch::clients(workload, options),
         workload if workload.leases() => lease::clients(workload, options),
         workload if workload.lists() => list::clients(workload, options),
+        workload if workload.authenticates() => auth::clients(workload, options),
         workload if workload.slows_disk() => vec![slow_disk::CLIENTS],
         _ => options.clients.clone(),
     };
@@ -275,6 +282,26 @@ mod tests {
         let rounds: Vec<usize> =
             Session::plan(&options).iter().map(|session| session.rounds(&options)).collect();
         assert_eq!(rounds, [3, 3, 3, 1, 3]);
+    }
+
+    #[test]
+    fn users_read_from_one_store() {
+        let options = Options { workloads: Workload::group("auth"), ..Options::default() };
+        assert_eq!(
+            plan(&options),
+            [
+                vec![("auth-put", 64)],
+                vec![("auth-put", 1000)],
+                vec![("auth-login-warm", 64)],
+                vec![("auth-login-cold", 64)],
+                vec![("auth-login-storm", 64)],
+                vec![("auth-revoke", 1000)],
+                vec![("auth-range", 64), ("auth-range", 1000)],
+            ]
+        );
+        let rounds: Vec<usize> =
+            Session::plan(&options).iter().map(|session| session.rounds(&options)).collect();
+        assert_eq!(rounds, [3, 3, 3, 1, 1, 3, 3]);
     }
 
     #[test]

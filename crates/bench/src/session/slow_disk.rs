@@ -111,6 +111,7 @@ mod tests {
             responses_since_window: 0,
             responses: 0,
             failed,
+            open: 0,
             failed_after: None,
             unsent,
         }

@@ -28,7 +28,7 @@ const STALLED: Duration = Duration::from_secs(1);
 /// The first revision that a put can have.
 const FIRST_REVISION: i64 = 2;
 /// Connections of watchers, and streams of watchers that share them.
-const CONNECTIONS: usize = 10;
+pub(super) const CONNECTIONS: usize = 10;
 const IDLE_STREAMS: usize = 100;
 const IDLE_CONNECTIONS: usize = 100;
 
@@ -220,17 +220,9 @@ fn measure_idle(server: &Server, options: &Options, plan: &Plan) -> Outcome<Roun
     Usage::when_settled(pids)?;
     let memory = Memory::of(pids)?;
 
-    let n_watchers = watchers.len() as u64;
-    let load = Load {
-        clients: LOADING_CLIENTS,
-        connections: options.connections,
-        pace: Pace::Closed,
-        span: Span::Requests(n_watchers),
-    };
-    let mut requests = Requests::stamped(n_watchers, options.value_bytes);
-    let seen = load.run_beside(Some(&mut watchers), server.address(), &mut requests, |_| Ok(()))?;
-    let waited = watchers.until(DELIVERY_TIME_MAX, QUIET, |tally| tally.n_events() >= n_watchers)?;
-    let n_watchers_f = n_watchers as f64;
+    let mut requests = Requests::stamped(watchers.len() as u64, options.value_bytes);
+    let failure = put_each(server, options, &mut requests, &mut watchers)?;
+    let n_watchers_f = watchers.len() as f64;
     let sample = Sample::from([
         (Metric::Created, n_watchers_f / time.as_secs_f64()),
         (Metric::BytesPerWatcher, memory.resident.saturating_sub(before.resident) as f64 / n_watchers_f),
@@ -238,7 +230,26 @@ fn measure_idle(server: &Server, options: &Options, plan: &Plan) -> Outcome<Roun
         (Metric::AnonymousMemory, memory.anonymous as f64 / MIB),
         (Metric::Failed, 0.0),
     ]);
-    Ok(Round { sample, failure: seen.failure().or_else(|| failure(&watchers, n_watchers, waited)) })
+    Ok(Round { sample, failure })
+}
+
+/// Puts the key of each watcher once. What went wrong with the puts or their events, if anything did.
+pub(super) fn put_each(
+    server: &Server,
+    options: &Options,
+    requests: &mut Requests,
+    watchers: &mut Watchers,
+) -> Outcome<Option<String>> {
+    let n_watchers = watchers.len() as u64;
+    let load = Load {
+        clients: LOADING_CLIENTS,
+        connections: options.connections,
+        pace: Pace::Closed,
+        span: Span::Requests(n_watchers),
+    };
+    let seen = load.run_beside(Some(watchers), server.address(), requests, |_| Ok(()))?;
+    let waited = watchers.until(DELIVERY_TIME_MAX, QUIET, |tally| tally.n_events() >= n_watchers)?;
+    Ok(seen.failure().or_else(|| failure(watchers, n_watchers, waited)))
 }
 
 /// Puts for the measured time; what it has cost.
@@ -293,7 +304,7 @@ fn rate(seen: &Seen) -> f64 {
     seen.responses_in_window as f64 / seen.window.as_secs_f64()
 }
 
-fn percent(part: u64, whole: u64) -> f64 {
+pub(super) fn percent(part: u64, whole: u64) -> f64 {
     part as f64 * 100.0 / whole.max(1) as f64
 }
 

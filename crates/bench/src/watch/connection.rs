@@ -42,12 +42,17 @@ struct Stream {
 
 impl Connection {
     /// Connects, for the watchers of these streams out of all of the plan's.
-    pub(super) fn open(address: SocketAddr, plan: &Plan, streams: Range<usize>) -> Outcome<Self> {
+    pub(super) fn open(
+        address: SocketAddr,
+        token: Option<&str>,
+        plan: &Plan,
+        streams: Range<usize>,
+    ) -> Outcome<Self> {
         let window = match plan.reading {
             Reading::Always => frame::WINDOW_MAX,
             Reading::Never => frame::WINDOW_DEFAULT,
         };
-        let wire = Wire::open(address, "/etcdserverpb.Watch/Watch", window)?;
+        let wire = Wire::open(address, "/etcdserverpb.Watch/Watch", token, window)?;
         if streams.len() > wire.n_streams_max() {
             let n_max = wire.n_streams_max();
             return Err(format!("the server allows {n_max} streams on a connection").into());

@@ -68,6 +68,11 @@ pub(crate) struct Watchers {
 impl Watchers {
     /// Connects and sends the requests for the watchers, which [`Self::await_created`] waits for.
     pub(crate) fn open(address: SocketAddr, plan: &Plan) -> Outcome<Self> {
+        Self::open_as(None, address, plan)
+    }
+
+    /// Does so as the user of a token.
+    pub(crate) fn open_as(token: Option<&str>, address: SocketAddr, plan: &Plan) -> Outcome<Self> {
         let n_watchers = plan.streams * plan.watches;
         // Both versions and what happens in an empty store count from 1.
         let first = plan.start_revision.max(1);
@@ -80,7 +85,7 @@ impl Watchers {
         };
         for number in 0..n_connections {
             let begin = |number| plan.streams * number / n_connections;
-            let connection = Connection::open(address, plan, begin(number)..begin(number + 1))?;
+            let connection = Connection::open(address, token, plan, begin(number)..begin(number + 1))?;
             watchers.readiness.add(&connection)?;
             watchers.connections.push(connection);
         }

@@ -26,6 +26,7 @@ pub(crate) struct Tally {
     /// By watcher: the version or the revision of the event that has to come next.
     next: Vec<i64>,
     n_created: usize,
+    n_canceled: usize,
     n_events: u64,
     n_before_window: u64,
     n_in_window: u64,
@@ -44,6 +45,7 @@ impl Tally {
             subject,
             next: vec![first; n_watchers],
             n_created: 0,
+            n_canceled: 0,
             n_events: 0,
             n_before_window: 0,
             n_in_window: 0,
@@ -56,6 +58,11 @@ impl Tally {
     /// Watchers that the server has confirmed.
     pub(crate) fn n_created(&self) -> usize {
         self.n_created
+    }
+
+    /// Watchers that the server has ended. For most loads that is a fault.
+    pub(crate) fn n_canceled(&self) -> usize {
+        self.n_canceled
     }
 
     /// Events that have arrived.
@@ -124,6 +131,7 @@ impl Tally {
     /// Takes in the rest of a message.
     pub(super) fn response(&mut self, response: &Response) {
         self.n_created += usize::from(response.created);
+        self.n_canceled += usize::from(response.canceled);
         if response.canceled {
             let Response { watch_id, compact_revision, reason, .. } = response;
             self.fail(|| {
@@ -173,6 +181,23 @@ mod tests {
         ] {
             assert!(fault(subject, 2, events).is_some(), "{subject:?} {events:?}");
         }
+    }
+
+    #[test]
+    fn watchers_that_the_server_ends_are_counted() {
+        let mut tally = Tally::new(Subject::OwnKey, 3, 1);
+        let mut response = Response::default();
+        response.created = true;
+        tally.response(&response);
+        assert_eq!((tally.n_created(), tally.n_canceled(), tally.fault()), (1, 0, None));
+        response = Response::default();
+        response.canceled = true;
+        for reason in ["permission denied", "another"] {
+            response.reason = reason.to_owned();
+            tally.response(&response);
+        }
+        assert_eq!(tally.n_canceled(), 2);
+        assert!(tally.fault().is_some_and(|fault| fault.contains("permission denied")));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::requests::Requests;
 use crate::result::{Cell, Metric, Sample};
 use crate::server::Server;
 use crate::session::moment::{Costs, Moment};
-use crate::session::round::{MIB, Round, latencies, window_load};
+use crate::session::round::{MIB, Round, put_metrics, window_load};
 use crate::watch::Watchers;
 use crate::workload::Workload;
 
@@ -106,19 +106,6 @@ fn list(readers: Readers, is_over: impl Fn() -> bool) -> Result<Tally, String> {
     // On Linux this is about the calling thread alone.
     rustix::process::nice(READER_NICENESS).map_err(|error| error.to_string())?;
     readers.run(|_| is_over()).map_err(|error| error.to_string())
-}
-
-/// The maximum is also over puts that have failed, which have waited longest.
-pub(super) fn put_metrics(puts: &Seen, costs: &Costs) -> Sample {
-    let n_responses = puts.responses_in_window;
-    let mut sample = latencies(puts);
-    let failed_after = puts.failed_after.map_or(0.0, |(_, longest)| longest.as_secs_f64() * 1e6);
-    sample.entry(Metric::Max).and_modify(|max| *max = max.max(failed_after));
-    sample.extend([
-        (Metric::Rate, n_responses as f64 / puts.window.as_secs_f64()),
-        (Metric::Others, costs.others_percent()),
-    ]);
-    sample
 }
 
 /// What clients have read; nothing where there are none.

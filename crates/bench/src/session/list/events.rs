@@ -11,7 +11,7 @@ use crate::process::{Memory, Usage};
 use crate::requests::Requests;
 use crate::result::{Cell, Metric};
 use crate::server::Server;
-use crate::session::round::{MIB, Round, window_load};
+use crate::session::round::{MIB, Round, put_metrics, window_load};
 use crate::session::watch::{DELIVERY_TIME_MAX, QUIET, failure};
 use crate::watch::{Plan, Subject, Watchers};
 use crate::{lists, watch};
@@ -54,7 +54,7 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
     }
 
     let micros = |quantile| watchers.tally().delays().value_at_quantile(quantile) as f64 / 1e3;
-    let mut sample = beside::put_metrics(&puts, &costs);
+    let mut sample = put_metrics(&puts, &costs);
     sample.extend(beside::list_metrics(&lists, cell.clients));
     sample.extend([
         (Metric::DelayP50, micros(0.5)),

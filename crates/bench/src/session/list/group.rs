@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::beside::{list_metrics, put_metrics, run};
+use super::beside::{list_metrics, run};
 use super::data::{Data, PUT_CLIENTS};
 use crate::check::State;
 use crate::lists::{Readers, Reading};
@@ -13,7 +13,7 @@ use crate::process::{Memory, Usage};
 use crate::result::{Cell, Metric, Sample};
 use crate::server::Server;
 use crate::session::moment::Costs;
-use crate::session::round::{MIB, Round, WARM_UP, load_keys, window_load};
+use crate::session::round::{MIB, Round, WARM_UP, load_keys, p99, put_metrics, window_load};
 use crate::{Outcome, pause};
 
 /// Clients that list.
@@ -103,9 +103,4 @@ fn beside_metrics(puts: &Seen, costs: &Costs, quiet: &Seen) -> Sample {
     let mut sample = put_metrics(puts, costs);
     sample.insert(Metric::TimesQuiet, p99(puts) / p99(quiet));
     sample
-}
-
-/// In microseconds.
-fn p99(seen: &Seen) -> f64 {
-    seen.latencies.value_at_quantile(0.99) as f64 / 1e3
 }
