@@ -75,7 +75,7 @@ pub(crate) enum Workload {
     AuthLoginCold,
     /// Puts while many users log in for the first time, all at once.
     AuthLoginStorm,
-    /// Watches of a user who loses the role that permits them.
+    /// Watches of a user that loses the role that permits them.
     AuthRevoke,
     /// Puts to the leader of three members.
     ClusterPut,

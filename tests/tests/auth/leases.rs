@@ -72,7 +72,7 @@ async fn revoked<C: Cluster>() {
     ends(alice.call(revoke(OTHER)).await, DENIED);
     ends(alice.call(revoke(OWN)).await, OK);
     assert_eq!(root.call(range("a", "")).await.expect("root may read").count, 0);
-    // A lease without keys is anybody's.
+    // A lease without keys is every user's.
     ends(reader.call(revoke(NO_KEYS)).await, OK);
     ends(root.call(revoke(OTHER)).await, OK);
 }

@@ -13,7 +13,7 @@ use crate::support::{PASSWORD, ROOT, enabled, ends, root, started, user};
 
 on_both! {
     enabling_needs_a_root_user => preconditions(),
-    disabling_lets_everybody_in => disabling(),
+    disabling_lets_every_caller_in => disabling(),
     it_stays_enabled_over_a_restart => restarted(),
     root_is_kept_while_it_is_enabled => root_is_kept(),
     other_users_with_the_root_role_are_roots_too => other_roots(),

@@ -98,7 +98,7 @@ async fn old_revision<C: Cluster>() {
         ends(old.call(pb::AuthStatusRequest {}).await, OK);
         ends(old.call(time_to_live(1, false)).await, OK);
     }
-    // Leases are about keys for those who are not root.
+    // Leases are about keys for users other than root.
     ends(alice.call(time_to_live(1, true)).await, OLD);
     ends(alice.call(pb::LeaseLeasesRequest {}).await, OLD);
     ends(root.call(time_to_live(1, true)).await, OK);

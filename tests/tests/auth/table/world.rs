@@ -10,7 +10,7 @@ use crate::support::requests::{
 use crate::support::setup::{FAST_HASHES, log_in, user_with};
 use crate::support::{PASSWORD, ROOT, enabled, role, root, user};
 
-/// Who calls.
+/// The callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
     /// There is no token.
@@ -189,7 +189,7 @@ impl<C: Cluster> World<C> {
     /// Restores whether authentication is enabled.
     pub(super) async fn restore(&self) {
         if self.has_auth {
-            // It errs while it is enabled, because nobody has no right to.
+            // It errs while it is enabled, because a caller without a user has no right to it.
             let _ = self.nobody.call(pb::AuthEnableRequest {}).await;
         } else if let Ok(root) = self.nobody.log_in(ROOT, PASSWORD).await {
             root.call(pb::AuthDisableRequest {}).await.expect("root may disable it");

@@ -21,7 +21,7 @@ use crate::result::{Cell, Metric};
 use crate::server::Server;
 use crate::workload::Workload;
 
-/// Outstanding requests of a user who puts or reads.
+/// Outstanding requests of a user that puts or reads.
 const CLIENTS: [usize; 2] = [64, 1000];
 /// Outstanding logins, and puts beside logins.
 const LOGIN_CLIENTS: usize = 64;
@@ -79,7 +79,7 @@ fn measure_with_and_without(server: &Server, cell: Cell, options: &Options) -> O
     Ok(Round { sample, failure: first.failure.or(failure).or(last.failure) })
 }
 
-/// Logins of one user who has logged in before.
+/// Logins of one user that has logged in before.
 fn measure_warm_logins(server: &Server, cell: Cell, options: &Options) -> Outcome<Round> {
     access::add_users(server, options, 1)?;
     let root = access::enable(server)?;
