@@ -226,13 +226,7 @@ impl Command {
             Request::ClusterMemberAttrSet(request) => {
                 encode(field::CLUSTER_MEMBER_ATTR_SET, request, &header)
             }
-            Request::Auth(request) => {
-                let len = request.encoded_len() + encoding::message::encoded_len(field::HEADER, &header);
-                let mut buffer = BytesMut::with_capacity(len);
-                encoding::message::encode(field::HEADER, &header, &mut buffer);
-                request.encode(&mut buffer);
-                buffer.freeze()
-            }
+            Request::Auth(request) => request.encode(&header),
         }
     }
 
@@ -300,7 +294,7 @@ pub(crate) fn submessage<M: Message + Default>(bytes: &mut Bytes) -> Result<M, p
     }
 }
 
-fn encode<M: Message>(tag: u32, request: &M, header: &RequestHeader) -> Bytes {
+pub(crate) fn encode<M: Message>(tag: u32, request: &M, header: &RequestHeader) -> Bytes {
     let len =
         encoding::message::encoded_len(tag, request) + encoding::message::encoded_len(field::HEADER, header);
     let mut buffer = BytesMut::with_capacity(len);

@@ -59,11 +59,6 @@ impl KeyRanges {
             KeyRange::From(_) => false,
         }
     }
-
-    /// Whether there is no key in the union.
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
 }
 
 impl Span {

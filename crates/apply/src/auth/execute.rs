@@ -6,8 +6,8 @@ use bytes::Bytes;
 use data_encoding::{Encoding, Specification};
 use ferretcd_api_proto::authpb::Permission;
 use ferretcd_api_proto::authpb::permission::Type;
-use ferretcd_api_proto::etcdserverpb::AuthUserAddRequest;
-use ferretcd_auth::{AuthError, AuthStore, ROOT};
+use ferretcd_api_proto::etcdserverpb::{AuthUserAddRequest, InternalAuthenticateRequest};
+use ferretcd_auth::{AuthError, AuthState, AuthStore, ROOT};
 use ferretcd_backend::Batch;
 
 use super::AuthRequest;
@@ -230,53 +230,57 @@ pub(crate) fn execute(
             let (key, range_end) = (revoke.key.clone(), revoke.range_end.clone());
             AuthChange::PermissionRevoked { role: revoke.role.clone(), key, range_end }
         }
-        _ => return answer(store, index, request),
+        AuthRequest::Status(_) => {
+            let state = store.state();
+            return Ok(AuthResponse::Status { is_enabled: state.is_enabled(), revision: state.revision() });
+        }
+        AuthRequest::Authenticate(login) => return authenticate(store.state(), index, login),
+        AuthRequest::UserGet(get) => {
+            let user = store.state().user(&get.name).ok_or(AuthError::UserNotFound)?;
+            return Ok(AuthResponse::Roles(user.roles().to_vec()));
+        }
+        AuthRequest::RoleGet(get) => return permissions_of(store.state(), &get.role),
+        AuthRequest::UserList(_) => {
+            return Ok(AuthResponse::Names(store.state().usernames().map(str::to_owned).collect()));
+        }
+        AuthRequest::RoleList(_) => {
+            return Ok(AuthResponse::Names(store.state().role_names().map(str::to_owned).collect()));
+        }
     };
     Ok(AuthResponse::Changed(change))
 }
 
-/// The requests that change nothing.
-fn answer(store: &AuthStore, index: u64, request: &AuthRequest) -> Result<AuthResponse, AuthError> {
-    let state = store.state();
-    match request {
-        AuthRequest::Status(_) => {
-            Ok(AuthResponse::Status { is_enabled: state.is_enabled(), revision: state.revision() })
-        }
-        AuthRequest::Authenticate(login) => {
-            if !state.is_enabled() {
-                return Err(AuthError::Disabled);
-            }
-            // The password was verified before the proposal; the proposer finds out if it has changed since.
-            let user = state.user(&login.name).ok_or(AuthError::Failed)?;
-            user.password_hash().ok_or(AuthError::Failed)?;
-            let letters = login.simple_token.clone();
-            Ok(AuthResponse::Authenticated {
-                username: login.name.clone(),
-                revision: state.revision(),
-                token: (!letters.is_empty()).then_some(SimpleToken { letters, index: index - 1 }),
-            })
-        }
-        AuthRequest::UserGet(get) => {
-            let user = state.user(&get.name).ok_or(AuthError::UserNotFound)?;
-            Ok(AuthResponse::Roles(user.roles().to_vec()))
-        }
-        AuthRequest::RoleGet(get) => {
-            let permissions = state.permissions(&get.role).ok_or(AuthError::RoleNotFound)?;
-            // What its holders may do stands nowhere.
-            let everything = || Permission {
-                perm_type: Type::Readwrite.into(),
-                range_end: b"\0"[..].into(),
-                ..Permission::default()
-            };
-            Ok(AuthResponse::Permissions(match &*get.role {
-                ROOT => vec![everything()],
-                _ => permissions.to_vec(),
-            }))
-        }
-        AuthRequest::UserList(_) => Ok(AuthResponse::Names(state.usernames().map(str::to_owned).collect())),
-        AuthRequest::RoleList(_) => Ok(AuthResponse::Names(state.role_names().map(str::to_owned).collect())),
-        _ => unreachable!("the other requests are changes"),
+/// The password was verified before the proposal; the proposer finds out if it has changed since.
+fn authenticate(
+    state: &AuthState,
+    index: u64,
+    login: &InternalAuthenticateRequest,
+) -> Result<AuthResponse, AuthError> {
+    if !state.is_enabled() {
+        return Err(AuthError::Disabled);
     }
+    let user = state.user(&login.name).ok_or(AuthError::Failed)?;
+    user.password_hash().ok_or(AuthError::Failed)?;
+    let letters = login.simple_token.clone();
+    Ok(AuthResponse::Authenticated {
+        username: login.name.clone(),
+        revision: state.revision(),
+        token: (!letters.is_empty()).then_some(SimpleToken { letters, index: index - 1 }),
+    })
+}
+
+fn permissions_of(state: &AuthState, role: &str) -> Result<AuthResponse, AuthError> {
+    let permissions = state.permissions(role).ok_or(AuthError::RoleNotFound)?;
+    // What the holders of root may do stands nowhere.
+    let everything = || Permission {
+        perm_type: Type::Readwrite.into(),
+        range_end: b"\0"[..].into(),
+        ..Permission::default()
+    };
+    Ok(AuthResponse::Permissions(match role {
+        ROOT => vec![everything()],
+        _ => permissions.to_vec(),
+    }))
 }
 
 /// The bcrypt text of a new user; `None` for a user without a password.

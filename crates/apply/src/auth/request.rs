@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{
     AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest, AuthRoleGetRequest,
     AuthRoleGrantPermissionRequest, AuthRoleListRequest, AuthRoleRevokePermissionRequest, AuthStatusRequest,
     AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,
     AuthUserGrantRoleRequest, AuthUserListRequest, AuthUserRevokeRoleRequest, InternalAuthenticateRequest,
+    RequestHeader,
 };
-use prost::encoding;
 
 use crate::Kind;
-use crate::command::submessage;
+use crate::command::{self, submessage};
 
 /// For each request: its kind, the number of its field in `InternalRaftRequest`, and its type.
 macro_rules! auth_requests {
@@ -30,16 +30,10 @@ macro_rules! auth_requests {
                 }
             }
 
-            /// The bytes of the field, its number and length included.
-            pub(crate) fn encoded_len(&self) -> usize {
+            /// The bytes of a log entry with the request and its header.
+            pub(crate) fn encode(&self, header: &RequestHeader) -> Bytes {
                 match self {
-                    $(Self::$variant(request) => encoding::message::encoded_len($tag, request),)+
-                }
-            }
-
-            pub(crate) fn encode(&self, buffer: &mut BytesMut) {
-                match self {
-                    $(Self::$variant(request) => encoding::message::encode($tag, request, buffer),)+
+                    $(Self::$variant(request) => command::encode($tag, request, header),)+
                 }
             }
 

@@ -124,14 +124,12 @@ impl Gate {
     }
 
     /// Whether the caller has a valid credential. Its user need not exist, as in etcd.
-    pub(crate) async fn check_user(&self, caller: &Caller) -> Result<(), RequestError> {
+    pub(crate) async fn check_user(&self, caller: &Caller) -> Result<Admitted, RequestError> {
         if !self.state().is_enabled() {
-            return Ok(());
+            return Ok(Admitted::default());
         }
-        match self.admit(caller).await?.user {
-            Some(_) => Ok(()),
-            None => Err(AuthError::NoUser.into()),
-        }
+        let admitted = self.admit(caller).await?;
+        if admitted.user.is_some() { Ok(admitted) } else { Err(AuthError::NoUser.into()) }
     }
 
     /// Does a read that the caller must have the right to: checked before, and void if users or roles change meanwhile.

@@ -93,9 +93,8 @@ impl Leases {
         caller: &Caller,
         request: LeaseTimeToLiveRequest,
     ) -> Result<LeaseTimeToLiveResponse, RequestError> {
-        self.gate.check_user(caller).await?;
+        let admitted = self.gate.check_user(caller).await?;
         let found = if request.keys {
-            let admitted = self.gate.admit(caller).await?;
             let state = Arc::clone(&self.gate.state());
             check_lease(&state, admitted.info(), self.lessor.reader(), LeaseId(request.id), Access::Read)?;
             let found = self.time_to_live_at_leader(caller, request).await?;
@@ -144,8 +143,7 @@ impl Leases {
 
     /// All leases that this member knows; on the leader those that end first come first.
     pub async fn list(&self, caller: &Caller) -> Result<LeaseLeasesResponse, RequestError> {
-        self.gate.check_user(caller).await?;
-        let admitted = self.gate.admit(caller).await?;
+        let admitted = self.gate.check_user(caller).await?;
         let (lessor, gate) = (Arc::clone(&self.lessor), self.gate.clone());
         let ids = blocking(move || {
             let (ids, state) = (lessor.ids(), Arc::clone(&gate.state()));
