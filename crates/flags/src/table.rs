@@ -178,7 +178,8 @@ pub static FLAGS: [Flag; 132] = [
     flag(Security, "client-key-file", Text, "", NoEffect,
         "Its key.").at("client-transport-security.client-key-file"),
     flag(Security, "client-cert-auth", Bool, "false", Effective,
-        "Serve nobody without a certificate. Its authority has to be in --trusted-ca-file or trusted by the system.").at("client-transport-security.client-cert-auth"),
+        "Serve nobody without a certificate. Its authority has to be in --trusted-ca-file or trusted by the system. Its \
+         common name is the user of a request without a token.").at("client-transport-security.client-cert-auth"),
     flag(Security, "client-crl-file", Text, "", Effective,
         "Client certificates that are no longer accepted: an X.509 CRL, in DER or PEM.").not_in_file(),
     flag(Security, "client-cert-allowed-hostname", List, "", Effective,
