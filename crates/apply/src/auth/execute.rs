@@ -6,7 +6,9 @@ use bytes::Bytes;
 use data_encoding::{Encoding, Specification};
 use ferretcd_api_proto::authpb::Permission;
 use ferretcd_api_proto::authpb::permission::Type;
-use ferretcd_api_proto::etcdserverpb::{AuthUserAddRequest, InternalAuthenticateRequest};
+use ferretcd_api_proto::etcdserverpb::{
+    AuthUserAddRequest, AuthUserChangePasswordRequest, InternalAuthenticateRequest,
+};
 use ferretcd_auth::{AuthError, AuthState, AuthStore, ROOT};
 use ferretcd_backend::Batch;
 
@@ -175,9 +177,7 @@ pub(crate) fn execute(
             if is_enabled { AuthChange::Disabled } else { AuthChange::WasDisabled }
         }
         AuthRequest::UserAdd(add) => {
-            // A name in use, or none, is the first reason for a rejection.
-            let is_new = !add.name.is_empty() && store.state().user(&add.name).is_none();
-            store.add_user(&add.name, if is_new { hash_of_new(add)? } else { None }, batch)?;
+            store.add_user(&add.name, hash_of_new(store.state(), add)?, batch)?;
             AuthChange::UserAdded { user: add.name.clone() }
         }
         AuthRequest::UserDelete(delete) => {
@@ -186,13 +186,7 @@ pub(crate) fn execute(
             AuthChange::UserDeleted { user: delete.name.clone(), roles }
         }
         AuthRequest::UserChangePassword(change) => {
-            let user = store.state().user(&change.name).ok_or(AuthError::UserNotFound)?;
-            let hash = if user.password_hash().is_some() {
-                decode_hash(&change.hashed_password)?
-            } else {
-                Bytes::new()
-            };
-            store.change_password(&change.name, hash, batch)?;
+            store.change_password(&change.name, changed_hash(store.state(), change)?, batch)?;
             AuthChange::PasswordChanged { user: change.name.clone(), roles: roles_of(store, &change.name) }
         }
         AuthRequest::UserGrantRole(grant) => {
@@ -283,12 +277,21 @@ fn permissions_of(state: &AuthState, role: &str) -> Result<AuthResponse, AuthErr
     }))
 }
 
-/// The bcrypt text of a new user; `None` for a user without a password.
-fn hash_of_new(add: &AuthUserAddRequest) -> Result<Option<Bytes>, AuthError> {
+/// The bcrypt text of a new user; `None` for a user without a password. It does not matter for a name that is in use or
+/// empty, which is the first reason for a rejection.
+fn hash_of_new(state: &AuthState, add: &AuthUserAddRequest) -> Result<Option<Bytes>, AuthError> {
+    let is_new = !add.name.is_empty() && state.user(&add.name).is_none();
     match &add.options {
         Some(options) if options.no_password => Ok(None),
-        _ => decode_hash(&add.hashed_password).map(Some),
+        _ if is_new => decode_hash(&add.hashed_password).map(Some),
+        _ => Ok(None),
     }
+}
+
+/// The new bcrypt text of a user; it does not matter for a user without a password.
+fn changed_hash(state: &AuthState, change: &AuthUserChangePasswordRequest) -> Result<Bytes, AuthError> {
+    let user = state.user(&change.name).ok_or(AuthError::UserNotFound)?;
+    user.password_hash().map_or(Ok(Bytes::new()), |_| decode_hash(&change.hashed_password))
 }
 
 fn decode_hash(text: &str) -> Result<Bytes, AuthError> {
