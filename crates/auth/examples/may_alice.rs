@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut store = AuthStore::open(&backend)?;
     store.add_user(ROOT, None, &mut batch)?;
     store.grant_role(ROOT, ROOT, &mut batch)?;
-    store.add_user("alice", Some(hash_password(b"rabbit", 4, salt)?.into()), &mut batch)?;
+    store.add_user("alice", Some(hash_password(b"rabbit", 4, salt, || true)?.into()), &mut batch)?;
     store.add_role("logs", &mut batch)?;
     let logs = Permission { perm_type: Type::Read.into(), key: "log/".into(), range_end: "log0".into() };
     store.grant_permission("logs", Some(logs), &mut batch)?;
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let state = store.reader().load().clone();
     let hash = state.user("alice").and_then(|user| user.password_hash()).unwrap_or_default();
-    println!("the password is right: {}", verify_password(b"rabbit", hash));
+    println!("the password is right: {}", verify_password(b"rabbit", hash, || true));
 
     let tokens = SimpleTokens::new(Duration::from_secs(300), now);
     let token = simple_token("abcdefghijklmnop", 7);

@@ -55,20 +55,29 @@ pub enum PasswordError {
     /// The cost is out of range.
     #[error("hash a password: the bcrypt cost {0} is not one of {COST_MIN} to {COST_MAX}")]
     Cost(u32),
+    /// The caller gave up between two rounds.
+    #[error("hash a password: given up")]
+    GivenUp,
 }
 
 /// The hash of a password, as text that begins with `$2a$`. `salt` must be random, and another one for each call.
 ///
 /// Keeps the thread busy for as long as all 2^`cost` rounds take: some 70 ms at cost 10, twice that with each step.
-/// The password may be empty and have any bytes, at most 72.
-pub fn hash_password(password: &[u8], cost: u32, salt: [u8; 16]) -> Result<String, PasswordError> {
+/// `go_on` is called before each round; the hash is given up when it returns `false`. The password may be empty and
+/// have any bytes, at most 72.
+pub fn hash_password(
+    password: &[u8],
+    cost: u32,
+    salt: [u8; 16],
+    go_on: impl FnMut() -> bool,
+) -> Result<String, PasswordError> {
     if password.len() > KEY_BYTES_MAX {
         return Err(PasswordError::TooLong);
     }
     if !(COST_MIN..=COST_MAX).contains(&cost) {
         return Err(PasswordError::Cost(cost));
     }
-    let hash = bcrypt(password, cost, &salt);
+    let hash = bcrypt(password, cost, &salt, go_on).ok_or(PasswordError::GivenUp)?;
     Ok(format!("$2a${cost:02}${}{}", BASE64.encode(&salt), BASE64.encode(&hash)))
 }
 
@@ -79,15 +88,15 @@ pub fn decoy_hash(cost: u32, random: [u8; 39]) -> String {
     format!("$2a${cost:02}${}{}", BASE64.encode(salt), BASE64.encode(hash))
 }
 
-/// Whether `hash` is that of the password; `false` for a hash that is malformed.
+/// Whether `hash` is that of the password; `false` for a hash that is malformed, and when `go_on` has returned `false`.
 ///
 /// Of a longer password the first 72 bytes are compared, as in Go. Takes as long as [`hash_password`] with the cost
-/// that the hash names. How long it takes does not depend on how much of the hashes is equal.
-pub fn verify_password(password: &[u8], hash: &[u8]) -> bool {
-    Stored::parse(hash).is_some_and(|stored| {
-        let hash = BASE64.encode(&bcrypt(password, stored.cost, &stored.salt));
-        verify_slices_are_equal(hash.as_bytes(), stored.hash).is_ok()
-    })
+/// that the hash names, and calls `go_on` as that does. How long it takes does not depend on how much of the hashes is
+/// equal.
+pub fn verify_password(password: &[u8], hash: &[u8], go_on: impl FnMut() -> bool) -> bool {
+    let Some(stored) = Stored::parse(hash) else { return false };
+    bcrypt(password, stored.cost, &stored.salt, go_on)
+        .is_some_and(|hash| verify_slices_are_equal(BASE64.encode(&hash).as_bytes(), stored.hash).is_ok())
 }
 
 /// The parts of a stored hash.
@@ -120,8 +129,13 @@ fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// The cost must be below 32.
-fn bcrypt(password: &[u8], cost: u32, salt: &[u8; 16]) -> [u8; HASH_BYTES] {
+/// `None` if it is given up. The cost must be below 32.
+fn bcrypt(
+    password: &[u8],
+    cost: u32,
+    salt: &[u8; 16],
+    mut go_on: impl FnMut() -> bool,
+) -> Option<[u8; HASH_BYTES]> {
     let n_bytes = password.len().min(KEY_BYTES_MAX);
     let mut key = Zeroizing::new([0; KEY_BYTES_MAX]);
     key[..n_bytes].copy_from_slice(&password[..n_bytes]);
@@ -131,18 +145,29 @@ fn bcrypt(password: &[u8], cost: u32, salt: &[u8; 16]) -> [u8; HASH_BYTES] {
     let mut cipher = Blowfish::bc_init_state();
     cipher.salted_expand_key(salt, key);
     for _ in 0..1_u32 << cost {
+        if !go_on() {
+            return None;
+        }
         cipher.bc_expand_key(key);
         cipher.bc_expand_key(salt);
     }
     let encrypt = |block| (0..64).fold(block, |block, _| cipher.bc_encrypt(block));
     let words = TEXT.map(encrypt);
     let mut bytes = words.as_flattened().iter().flat_map(|word| word.to_be_bytes());
-    std::array::from_fn(|_| bytes.next().expect("there are 24"))
+    Some(std::array::from_fn(|_| bytes.next().expect("there are 24")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hashed(password: &[u8], cost: u32, salt: [u8; 16]) -> Result<String, PasswordError> {
+        hash_password(password, cost, salt, || true)
+    }
+
+    fn verify(password: &[u8], hash: &[u8]) -> bool {
+        verify_password(password, hash, || true)
+    }
 
     const ALPHABET: &[u8] =
         b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzab";
@@ -166,15 +191,15 @@ mod tests {
         let decoy = decoy_hash(COST_MIN, [7; 39]);
         let stored = Stored::parse(decoy.as_bytes()).expect("the form of a hash");
         assert_eq!((stored.cost, stored.salt), (COST_MIN, [7; 16]));
-        assert!(!verify_password(b"", decoy.as_bytes()));
+        assert!(!verify(b"", decoy.as_bytes()));
     }
 
     #[test]
     fn hashes_are_those_of_go() {
         for (password, hash) in VECTORS {
-            assert!(verify_password(password, hash.as_bytes()), "{hash}");
+            assert!(verify(password, hash.as_bytes()), "{hash}");
             let stored = Stored::parse(hash.as_bytes()).expect("Go made it");
-            assert_eq!(hash_password(password, stored.cost, stored.salt).as_deref(), Ok(*hash));
+            assert_eq!(hashed(password, stored.cost, stored.salt).as_deref(), Ok(*hash));
         }
     }
 
@@ -182,43 +207,56 @@ mod tests {
     fn other_passwords_are_rejected() {
         for (i, (password, _)) in VECTORS.iter().enumerate() {
             for (j, (other, hash)) in VECTORS.iter().enumerate() {
-                assert_eq!(verify_password(password, hash.as_bytes()), password == other, "{i} {j}");
+                assert_eq!(verify(password, hash.as_bytes()), password == other, "{i} {j}");
             }
         }
-        assert!(!verify_password(b"a", VECTORS[2].1.as_bytes()), "a NUL byte does not end a password");
+        assert!(!verify(b"a", VECTORS[2].1.as_bytes()), "a NUL byte does not end a password");
     }
 
     #[test]
     fn bytes_after_the_72nd_do_not_matter_to_a_comparison() {
         let (_, hash) = VECTORS[4];
         for n_bytes in [71, 72, 73, 80] {
-            assert_eq!(verify_password(&ALPHABET[..n_bytes], hash.as_bytes()), n_bytes >= 72, "{n_bytes}");
+            assert_eq!(verify(&ALPHABET[..n_bytes], hash.as_bytes()), n_bytes >= 72, "{n_bytes}");
         }
     }
 
     /// A property of bcrypt, which Go's has too.
     #[test]
     fn a_password_is_repeated_after_its_nul_byte() {
-        let hash = hash_password(b"a", COST_MIN, [7; 16]).expect("it is short");
-        assert!(verify_password(b"a\0a", hash.as_bytes()));
-        assert!(!verify_password(b"a\0b", hash.as_bytes()));
+        let hash = hashed(b"a", COST_MIN, [7; 16]).expect("it is short");
+        assert!(verify(b"a\0a", hash.as_bytes()));
+        assert!(!verify(b"a\0b", hash.as_bytes()));
     }
 
     #[test]
     fn what_is_not_hashed() {
-        let hash = |n_bytes, cost| hash_password(&ALPHABET[..n_bytes], cost, [0; 16]).map(|hash| hash.len());
-        assert_eq!(hash(72, 4), Ok(60));
-        assert_eq!(hash(73, 4), Err(PasswordError::TooLong));
+        let length = |n_bytes, cost| hashed(&ALPHABET[..n_bytes], cost, [0; 16]).map(|hash| hash.len());
+        assert_eq!(length(72, 4), Ok(60));
+        assert_eq!(length(73, 4), Err(PasswordError::TooLong));
         assert_eq!(PasswordError::TooLong.to_string(), "bcrypt: password length exceeds 72 bytes");
-        assert_eq!(hash(1, 3), Err(PasswordError::Cost(3)));
-        assert_eq!(hash(1, 32), Err(PasswordError::Cost(32)));
+        assert_eq!(length(1, 3), Err(PasswordError::Cost(3)));
+        assert_eq!(length(1, 32), Err(PasswordError::Cost(32)));
+    }
+
+    /// The rounds of the highest cost take more than a day.
+    #[test]
+    fn a_hash_is_given_up_between_two_rounds() {
+        let rounds = |n: u32| {
+            let mut left = n;
+            move || left.checked_sub(1).inspect(|rest| left = *rest).is_some()
+        };
+        assert_eq!(hash_password(b"a", COST_MAX, [7; 16], rounds(2)), Err(PasswordError::GivenUp));
+        let stored = hashed(b"a", COST_MIN, [7; 16]).expect("it is short");
+        assert!(verify_password(b"a", stored.as_bytes(), rounds(16)), "2^4 rounds");
+        assert!(!verify_password(b"a", stored.as_bytes(), rounds(15)));
     }
 
     #[test]
     fn forms_of_a_hash() {
         fn check(from: &str, to: &str, expected: bool) {
             let hash = VECTORS[6].1.replacen(from, to, 1);
-            assert_eq!(verify_password(b"pass", hash.as_bytes()), expected, "{hash}");
+            assert_eq!(verify(b"pass", hash.as_bytes()), expected, "{hash}");
         }
         check("", "", true);
         for version in ["$2$", "$2b$", "$2x$", "$2y$"] {
@@ -235,7 +273,7 @@ mod tests {
         check("LVQW", "LVQ", false);
         check("LVQW", "LVQX", false);
         check("LVQW", "LVQWa", false);
-        assert!(!verify_password(b"", b""));
-        assert!(!verify_password(b"", b"\xff$2a$04$"));
+        assert!(!verify(b"", b""));
+        assert!(!verify(b"", b"\xff$2a$04$"));
     }
 }

@@ -265,6 +265,8 @@ pub fn token_fingerprint(token: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    mod room;
+
     use super::*;
 
     const TTL: Duration = Duration::from_secs(300);
@@ -375,6 +377,11 @@ mod tests {
             assert!(tokens.user_of(token(number).as_bytes(), now).is_some(), "the latest is there");
         }
         assert_eq!((tokens.len(), n_queued(&tokens)), (MAX * N_SHARDS, MAX * N_SHARDS));
+    }
+
+    /// When the tokens begin, and the clock of a test.
+    fn start() -> Instant {
+        Instant::now()
     }
 
     #[test]

@@ -165,6 +165,55 @@ mod tests {
         assert_eq!((entries.digests.len(), entries.queue.len()), (0, 0));
     }
 
+    /// A user that logs in again and again does not outlive the others.
+    #[test]
+    fn an_insertion_that_is_repeated_keeps_its_place() {
+        let start = Instant::now();
+        let passwords = passwords(2);
+        let names = ["a", "b", "a", "c"];
+        for (name, second) in names.into_iter().zip(0..) {
+            passwords.insert(name, b"", b"", start + Duration::from_secs(second));
+        }
+        let now = start + Duration::from_secs(4);
+        assert_eq!(["a", "b", "c"].map(|name| passwords.contains(name, b"", b"", now)), [false, true, true]);
+    }
+
+    #[test]
+    fn expired_passwords_take_no_room() {
+        let start = Instant::now();
+        let passwords = passwords(3);
+        let n_held = || {
+            let entries = passwords.entries.lock();
+            assert_eq!(entries.digests.len(), entries.queue.len());
+            entries.queue.len()
+        };
+        for (name, second) in ["a", "b", "c"].into_iter().zip([0, 0, 5]) {
+            passwords.insert(name, b"", b"", start + Duration::from_secs(second));
+        }
+        passwords.insert("d", b"", b"", start + LIFETIME);
+        assert_eq!(n_held(), 2, "those of the start are forgotten");
+        assert!(passwords.contains("c", b"", b"", start + LIFETIME), "it did not have to make room");
+        assert!(!passwords.contains("d", b"", b"", start + 2 * LIFETIME));
+        assert_eq!(n_held(), 0, "a look is enough");
+    }
+
+    /// Another thread may have seen a later time.
+    #[test]
+    fn a_look_that_is_late_finds_what_was_inserted_meanwhile() {
+        let start = Instant::now();
+        let passwords = passwords(1);
+        passwords.insert("a", b"b", b"c", start + LIFETIME);
+        assert!(passwords.contains("a", b"b", b"c", start));
+    }
+
+    #[test]
+    fn without_a_lifetime_nothing_is_remembered() {
+        let now = Instant::now();
+        let passwords = VerifiedPasswords::new(&[7; 32], Duration::ZERO, 10);
+        passwords.insert("a", b"b", b"c", now);
+        assert!(!passwords.contains("a", b"b", b"c", now));
+    }
+
     #[test]
     fn no_room_remembers_nothing() {
         let now = Instant::now();

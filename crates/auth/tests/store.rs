@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use ferretcd_api_proto::authpb::{Permission, permission::Type};
-use ferretcd_auth::{Access, AuthError, AuthInfo, AuthStore, ROOT};
+use ferretcd_auth::{Access, AuthError, AuthInfo, AuthState, AuthStore, ROOT};
 use ferretcd_backend::{Backend, Batch};
 use ferretcd_base::KeyRange;
 use proptest::prelude::*;
@@ -246,4 +246,79 @@ fn unknown_kind_of_permission_allows_nothing() {
             Err(AuthError::Denied)
         );
     }
+}
+
+/// A store with the user alice, whose role has one permission.
+fn with_alice(kind: Type, key: &str) -> AuthStore {
+    let mut batch = Batch::default();
+    let mut store = AuthStore::open(&Backend::in_memory()).expect("an empty file");
+    for user in [ROOT, "alice"] {
+        store.add_user(user, None, &mut batch).expect("a new user");
+    }
+    store.grant_role(ROOT, ROOT, &mut batch).expect("the role need not be there");
+    store.add_role("keys", &mut batch).expect("a new role");
+    store.grant_role("alice", "keys", &mut batch).expect("both are there");
+    store.grant_permission("keys", Some(permission(kind, key)), &mut batch).expect("a role and a key");
+    store.enable(&mut batch).expect("root is there");
+    store
+}
+
+fn permission(kind: Type, key: &str) -> Permission {
+    Permission { perm_type: kind.into(), key: key.to_owned().into(), range_end: Bytes::new() }
+}
+
+/// Whether alice may read and write a key.
+fn may_alice(state: &AuthState, key: &str) -> (bool, bool) {
+    let info = AuthInfo { username: "alice", revision: state.revision() };
+    let range = KeyRange::Key(key.to_owned().into());
+    let may = |access| state.check_access(info, access, &range).is_ok();
+    (may(Access::Read), may(Access::Write))
+}
+
+/// As a snapshot does that a member gets from another one.
+#[test]
+fn a_restored_store_leaves_a_state_as_it_was_and_reaches_all_readers() {
+    let mut store = with_alice(Type::Readwrite, "old");
+    let readers = [store.reader(), store.reader()];
+    let before = readers[0].load().clone();
+    let mut other = with_alice(Type::Read, "new");
+    other.add_user("bob", None, &mut Batch::default()).expect("a new user");
+    let others_reader = other.reader();
+    store.restore(other);
+    // Rights are merged when they are first wanted; they must be those of the state that is asked.
+    assert_eq!((may_alice(&before, "old"), may_alice(&before, "new")), ((true, true), (false, false)));
+    assert!(before.user("bob").is_none());
+    for reader in &readers {
+        let after = reader.load();
+        assert_eq!((may_alice(&after, "old"), may_alice(&after, "new")), ((false, false), (true, false)));
+        assert!(after.user("bob").is_some());
+        assert_eq!(after.revision(), store.state().revision());
+    }
+    // Further changes are seen through the readers of this store alone.
+    store.disable(&mut Batch::default());
+    assert!(readers.iter().all(|reader| !reader.load().is_enabled()));
+    assert!(before.is_enabled() && others_reader.load().is_enabled());
+}
+
+#[test]
+fn a_state_that_is_held_does_not_change_with_the_store() {
+    fn check(what: &str, change: impl FnOnce(&mut AuthStore, &mut Batch) -> Result<(), AuthError>) {
+        let mut store = with_alice(Type::Read, "k");
+        let reader = store.reader();
+        let before = reader.load().clone();
+        change(&mut store, &mut Batch::default()).expect("nothing forbids it");
+        assert_eq!(may_alice(&before, "k"), (true, false), "{what}");
+        assert_eq!(before.usernames().collect::<Vec<_>>(), ["alice", ROOT], "{what}");
+        assert_eq!(before.role_names().collect::<Vec<_>>(), ["keys"], "{what}");
+        assert!(before.revision() < reader.load().revision(), "{what}");
+        assert_ne!(may_alice(&reader.load(), "k"), (true, false), "{what}");
+    }
+    check("another permission", |store, batch| {
+        store.grant_permission("keys", Some(permission(Type::Readwrite, "k")), batch)
+    });
+    check("no permission", |store, batch| store.revoke_permission("keys", b"k", b"", batch));
+    check("no role", |store, batch| store.revoke_role("alice", "keys", batch));
+    check("the role is gone", |store, batch| store.delete_role("keys", batch));
+    check("the user is gone", |store, batch| store.delete_user("alice", batch));
+    check("root", |store, batch| store.grant_role("alice", ROOT, batch));
 }

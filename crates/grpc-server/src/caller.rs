@@ -46,16 +46,64 @@ fn identity(extensions: &Extensions) -> Identity {
 mod tests {
     use super::*;
 
-    #[test]
-    fn user_counts_for_more_than_the_certificate() {
+    /// On a connection with a certificate that has this common name, or without one.
+    fn identity_of(common_name: Option<&str>, info: Option<AuthInfo>) -> Identity {
         let mut extensions = Extensions::new();
-        let identity = |extensions: &Extensions| of(extensions).identity;
-        assert_eq!(identity(&extensions), Identity::Anonymous);
-        let certificate = PeerIdentity { common_name: "alice".into(), ..PeerIdentity::default() };
-        extensions.insert(Arc::new(certificate));
-        assert_eq!(identity(&extensions), Identity::CommonName("alice".into()));
-        extensions.insert(AuthInfo::User { name: "root".into(), revision: 3 });
-        assert_eq!(identity(&extensions), Identity::User { name: "root".into(), auth_revision: 3 });
+        if let Some(name) = common_name {
+            let certificate = PeerIdentity { common_name: name.into(), ..PeerIdentity::default() };
+            extensions.insert(Arc::new(certificate));
+        }
+        if let Some(info) = info {
+            extensions.insert(info);
+        }
+        of(&extensions).identity
+    }
+
+    #[test]
+    fn a_certificate_names_the_user_of_a_request_without_a_credential() {
+        for info in [None, Some(AuthInfo::Anonymous)] {
+            assert_eq!(identity_of(None, info.clone()), Identity::Anonymous);
+            for name in ["alice", "root", ""] {
+                assert_eq!(
+                    identity_of(Some(name), info.clone()),
+                    Identity::CommonName(name.into()),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn credential_counts_for_more_than_the_certificate() {
+        for name in [None, Some("alice"), Some("root")] {
+            let user = AuthInfo::User { name: "bob".into(), revision: 3 };
+            let expected = Identity::User { name: "bob".into(), auth_revision: 3 };
+            assert_eq!(identity_of(name, Some(user)), expected, "{name:?}");
+            // Also one that is not valid: its request fails, and is not made as the user of the certificate.
+            for token in ["abcdefghijklmnop.5", "garbage", ""] {
+                let expected = Identity::Token(token.into());
+                assert_eq!(identity_of(name, Some(AuthInfo::Token(token.into()))), expected, "{name:?}");
+            }
+        }
+    }
+
+    /// All clients of a gateway share its certificate.
+    #[test]
+    fn certificate_of_a_gateway_names_no_user() {
+        for name in [None, Some("alice"), Some("root")] {
+            assert_eq!(identity_of(name, Some(AuthInfo::Gateway)), Identity::Anonymous, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn message_comes_with_its_caller() {
+        let mut request = Request::new("message");
+        request.extensions_mut().insert(AuthInfo::Token("abcdefghijklmnop.5".into()));
+        let (caller, message) = split(request);
+        assert_eq!(caller.identity, Identity::Token("abcdefghijklmnop.5".into()));
+        assert_eq!(message, "message");
+        let (caller, ()) = split(Request::new(()));
+        assert_eq!(caller, Caller::ANONYMOUS);
     }
 
     #[test]

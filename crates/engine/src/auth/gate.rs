@@ -152,3 +152,6 @@ impl Gate {
         result
     }
 }
+
+#[cfg(test)]
+mod tests;

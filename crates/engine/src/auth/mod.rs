@@ -7,6 +7,10 @@ pub(crate) mod applied;
 pub(crate) mod gate;
 mod passwords;
 pub(crate) mod rights_watch;
+#[cfg(test)]
+pub(crate) mod test_member;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tokens;
 
 use std::sync::Arc;

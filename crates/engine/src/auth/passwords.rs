@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::available_parallelism;
+use std::thread::{available_parallelism, yield_now};
 use std::time::{Duration, Instant};
 
 use ferretcd_auth::{COST_MAX, COST_MIN, VerifiedPasswords, decoy_hash, hash_password, verify_password};
@@ -16,7 +16,8 @@ use crate::spawn::spawn;
 const QUEUE_MAX: usize = 1024;
 /// Bytes of a password that count.
 const PASSWORD_BYTES_MAX: usize = 72;
-/// By how much the threads yield to all others: Linux gives one of them a tenth of a processor that one other thread wants.
+/// How little the threads are given beside others: Linux gives one of them a tenth of a processor that one other thread
+/// wants. They also yield after each round of a hash, or a thread that wakes up would wait for the rest of a time slice.
 const NICENESS: i32 = 10;
 /// Credentials that are remembered, and how long.
 const VERIFIED_MAX: usize = 16 * 1024;
@@ -57,7 +58,7 @@ impl Passwords {
     /// The bcrypt text of a password.
     pub(crate) async fn hash(&self, password: Zeroizing<String>) -> Result<String, RequestError> {
         let (cost, salt) = (self.cost, random());
-        let hash = self.run(move || hash_password(password.as_bytes(), cost, salt)).await?;
+        let hash = self.run(move |go_on| hash_password(password.as_bytes(), cost, salt, go_on)).await?;
         // The cost is within its bounds.
         hash.map_err(|_| RequestError::PasswordTooLong)
     }
@@ -74,7 +75,7 @@ impl Passwords {
         let password = Zeroizing::new(password.to_vec());
         let Some(hash) = hash else {
             let decoy = Arc::clone(&self.decoy);
-            self.run(move || verify_password(&password, decoy.as_bytes())).await?;
+            self.run(move |go_on| verify_password(&password, decoy.as_bytes(), go_on)).await?;
             return Ok(false);
         };
         if self.verified.contains(name, &password, hash, Instant::now()) {
@@ -82,13 +83,13 @@ impl Passwords {
         }
         let verified = Arc::clone(&self.verified);
         let (name, hash) = (name.to_owned(), hash.to_vec());
-        self.run(move || {
+        self.run(move |go_on| {
             let now = Instant::now();
             // Of many equal logins at once the first one has done the work by now.
             if verified.contains(&name, &password, &hash, now) {
                 return true;
             }
-            let is_right = verify_password(&password, &hash);
+            let is_right = verify_password(&password, &hash, go_on);
             if is_right {
                 verified.insert(&name, &password, &hash, now);
             }
@@ -97,15 +98,20 @@ impl Passwords {
         .await
     }
 
+    /// `work` asks between two rounds of a hash whether it should go on.
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut dyn FnMut() -> bool) -> T + Send + 'static,
     ) -> Result<T, RequestError> {
         let (reply, result) = oneshot::channel();
         let job = Box::new(move || {
             // A client that has gone needs none.
             if !reply.is_closed() {
-                let _ = reply.send(work());
+                let done = work(&mut || {
+                    yield_now();
+                    !reply.is_closed()
+                });
+                let _ = reply.send(done);
             }
         });
         self.jobs.try_send(job).map_err(|error| match error {
@@ -131,3 +137,6 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     getrandom::fill(&mut bytes).expect("the system has randomness");
     bytes
 }
+
+#[cfg(test)]
+mod tests;

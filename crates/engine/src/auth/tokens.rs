@@ -231,3 +231,6 @@ fn unix_now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     now.as_secs().try_into().unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

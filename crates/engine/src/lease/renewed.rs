@@ -50,3 +50,93 @@ impl RenewedLeases {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use ferretcd_api_proto::etcdserverpb::{LeaseGrantRequest, LeaseRevokeRequest};
+    use ferretcd_auth::AuthError;
+
+    use super::*;
+    use crate::auth::test_member::{TestMember, alice};
+
+    async fn grant(member: &TestMember, id: i64) {
+        let request = LeaseGrantRequest { id, ttl: 3600 };
+        member.engine.leases().grant(&Caller::MEMBER, request).await.expect("a free id");
+    }
+
+    /// Why alice may not renew the leases any more, if so.
+    fn revoked(renewed: &mut RenewedLeases) -> Option<RequestError> {
+        match renewed.poll_revoked(&mut Context::from_waker(Waker::noop()), &alice()) {
+            Poll::Ready(error) => Some(error),
+            Poll::Pending => None,
+        }
+    }
+
+    /// A client that renews a lease, lets it end and grants another one does not fill the memory of the member.
+    #[tokio::test]
+    async fn ended_leases_are_forgotten_when_there_are_many() {
+        const ALIVE: i64 = 40;
+        let member = TestMember::alone().await;
+        let mut renewed = member.engine.leases().renewed();
+        for id in 1..=ALIVE {
+            grant(&member, id).await;
+            renewed.add(LeaseId(id));
+        }
+        for ended in 1000..2000 {
+            renewed.add(LeaseId(ended));
+            renewed.add(LeaseId(1));
+            assert!(renewed.ids.len() < 2 * ALIVE as usize, "{} are remembered", renewed.ids.len());
+        }
+        assert!((1..=ALIVE).all(|id| renewed.ids.contains(&LeaseId(id))));
+        // With fewer there is nothing to gain.
+        let mut few = member.engine.leases().renewed();
+        (1001..1000 + IDS_MIN as i64).for_each(|ended| few.add(LeaseId(ended)));
+        assert_eq!(few.ids.len(), IDS_MIN - 1);
+        few.add(LeaseId(1));
+        assert_eq!(few.ids, [LeaseId(1)].into());
+        member.stop().await;
+    }
+
+    #[tokio::test]
+    async fn every_one_of_many_leases_is_checked_again() {
+        const LEASES: i64 = 2 * IDS_MIN as i64 + 1;
+        let member = TestMember::alone().await;
+        let mut renewed = member.engine.leases().renewed();
+        for id in 1..=LEASES {
+            grant(&member, id).await;
+            renewed.add(LeaseId(id));
+        }
+        member.put("first", 1).await;
+        member.put("last", LEASES).await;
+        assert!(revoked(&mut renewed).is_none());
+        member.enable_auth(&["first", "last"]).await;
+        assert!(revoked(&mut renewed).is_none(), "alice may write both");
+        member.add_role("unrelated").await;
+        assert!(revoked(&mut renewed).is_none());
+        member.revoke("last").await;
+        let error = revoked(&mut renewed);
+        assert!(matches!(error, Some(RequestError::Auth(AuthError::Denied))), "{error:?}");
+        member.stop().await;
+    }
+
+    #[tokio::test]
+    async fn keys_of_a_lease_that_has_ended_do_not_matter() {
+        let member = TestMember::alone().await;
+        let mut renewed = member.engine.leases().renewed();
+        for (id, key) in [(1, "kept"), (2, "lost")] {
+            grant(&member, id).await;
+            renewed.add(LeaseId(id));
+            member.put(key, id).await;
+        }
+        member.enable_auth(&["kept", "lost"]).await;
+        let request = LeaseRevokeRequest { id: 2 };
+        member.engine.leases().revoke(&Caller::MEMBER, request).await.expect("a lease");
+        member.revoke("lost").await;
+        assert!(revoked(&mut renewed).is_none());
+        member.revoke("kept").await;
+        assert!(revoked(&mut renewed).is_some());
+        member.stop().await;
+    }
+}
