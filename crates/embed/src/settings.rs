@@ -77,6 +77,7 @@ pub(crate) fn services(config: &Config) -> ferretcd_grpc_server::Config {
         slow_request: config.warnings.unary_request,
         response_stall_max: RESPONSE_STALL_MAX,
         extensive_metrics: config.http.extensive_metrics,
+        has_gateway: config.http.has_gateway,
     }
 }
 

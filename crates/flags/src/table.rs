@@ -261,7 +261,7 @@ pub static FLAGS: [Flag; 132] = [
         "Serve profiles of the process under /debug/pprof."),
     flag(Monitoring, "metrics", Text, "basic", Effective,
         "How much to measure; extensive adds the time that each kind of call takes."),
-    flag(Monitoring, "enable-grpc-gateway", Bool, "true", NoEffect,
+    flag(Monitoring, "enable-grpc-gateway", Bool, "true", Effective,
         "Serve the API as JSON over HTTP."),
     flag(Monitoring, "auto-compaction-mode", Text, "periodic", Effective,
         "Drop history by age (periodic) or by count (revision)."),

@@ -17,6 +17,8 @@ pub struct Config {
     pub response_stall_max: Duration,
     /// Whether to measure how long calls take.
     pub extensive_metrics: bool,
+    /// Whether calls can be made by JSON, where there are pages.
+    pub has_gateway: bool,
 }
 
 /// What a message may have on top of the largest proposal, in bytes.

@@ -6,7 +6,8 @@
 //!
 //! * [`Server`]: all services of one member as one tower service; [`Server::layer`] and [`Server::add_service`] mount
 //!   layers and services of a user, [`Server::endpoint`] puts it behind a listener of [`ferretcd_listen`].
-//! * [`Exposure`]: which of them a port shows.
+//! * [`Exposure`]: which of them a port shows. Where there are pages as well, the calls can be made by JSON too:
+//!   [`ferretcd_gateway`] calls the same services, with the same layers, in the same process.
 //! * [`Config`]: plain data.
 
 mod config;
@@ -14,9 +15,12 @@ mod protocol;
 mod server;
 
 mod admission;
+mod calls;
 mod chain;
+mod gateway;
 mod methods;
 mod quota_check;
+mod request_body;
 mod rpcs;
 
 mod auth;
@@ -40,5 +44,6 @@ mod status;
 
 pub use config::Config;
 pub use methods::{Handler, IntoHandler};
+pub use request_body::RequestBody;
 pub use server::{Exposure, Server};
 pub use tonic::server::NamedService;

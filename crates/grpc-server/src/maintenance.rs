@@ -117,7 +117,7 @@ fn faults(member: &MemberInfo) -> Vec<String> {
     let alarms = alarms.iter().map(|alarm| {
         let kind = AlarmType::try_from(alarm.kind)
             .map_or_else(|_| alarm.kind.to_string(), |kind| kind.as_str_name().to_owned());
-        format!("memberID:{} alarm:{kind} ", alarm.member.0)
+        format!("memberID:{} alarm:{kind}", alarm.member.0)
     });
     no_leader.into_iter().chain(alarms).collect()
 }

@@ -7,17 +7,16 @@ use std::task::{Context, Poll};
 
 use ferretcd_interceptors::RpcKind;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
 
-use crate::rpcs;
+use crate::{RequestBody, rpcs};
 
 /// A gRPC service with its layers, its types erased: what layers of one's own wrap.
-pub type Handler = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+pub type Handler = BoxCloneSyncService<Request<RequestBody>, Response<Body>, Infallible>;
 
 /// A service of gRPC requests: those that tonic generates, and those that tower layers make of a [`Handler`].
 pub trait IntoHandler: Send + 'static {
@@ -27,7 +26,11 @@ pub trait IntoHandler: Send + 'static {
 
 impl<S, B> IntoHandler for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     S::Future: Send + 'static,
     B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<tonic::codegen::StdError>,
@@ -60,7 +63,7 @@ impl Methods {
     where
         S: NamedService,
         Erased<S>: Call + 'static,
-        S: Service<Request<Incoming>, Response = Response<B>>,
+        S: Service<Request<RequestBody>, Response = Response<B>>,
     {
         let service: Arc<dyn Call> = Arc::new(Erased(service));
         for rpc in rpcs::RPCS.iter().filter(|rpc| rpc.service() == S::NAME) {
@@ -111,14 +114,14 @@ impl Methods {
 }
 
 impl Method {
-    pub(crate) fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+    pub(crate) fn call(&self, request: Request<RequestBody>) -> BoxFuture<Response<Body>, Infallible> {
         self.service.call(request)
     }
 }
 
 /// A service that is called without being cloned first, which would copy all of its layers to the heap.
 pub(crate) trait Call: Send + Sync {
-    fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible>;
+    fn call(&self, request: Request<RequestBody>) -> BoxFuture<Response<Body>, Infallible>;
 }
 
 /// Erases the type of a service. Services made by tonic, and their layers, are always ready.
@@ -126,12 +129,16 @@ pub(crate) struct Erased<S>(S);
 
 impl<S, B> Call for Erased<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
     S::Future: Send + 'static,
     B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<tonic::codegen::StdError>,
 {
-    fn call(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+    fn call(&self, request: Request<RequestBody>) -> BoxFuture<Response<Body>, Infallible> {
         let response = self.0.clone().oneshot(request);
         Box::pin(async { response.await.map(|response| response.map(Body::new)) })
     }
@@ -141,7 +148,7 @@ where
 #[derive(Clone)]
 struct Shared(Arc<dyn Call>);
 
-impl Service<Request<Incoming>> for Shared {
+impl Service<Request<RequestBody>> for Shared {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Response<Body>, Infallible>;
@@ -150,7 +157,7 @@ impl Service<Request<Incoming>> for Shared {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
         self.0.call(request)
     }
 }

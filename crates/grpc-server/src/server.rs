@@ -6,19 +6,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
+use ferretcd_api_proto::FILE_DESCRIPTOR_SET;
 use ferretcd_api_proto::etcdserverpb::auth_server::AuthServer;
 use ferretcd_api_proto::etcdserverpb::cluster_server::ClusterServer;
 use ferretcd_api_proto::etcdserverpb::kv_server::KvServer;
 use ferretcd_api_proto::etcdserverpb::lease_server::LeaseServer;
 use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use ferretcd_engine::Engine;
+use ferretcd_gateway::Gateway;
 use ferretcd_http_pages::{Audience, Pages};
 use ferretcd_listen::{Drain, Endpoint, Listener};
 use http::request::Parts;
 use http::{Method, Request, Response, header};
 use hyper::body::Incoming;
 use prometheus::Registry;
-use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::codegen::BoxFuture;
 use tonic::server::NamedService;
@@ -26,9 +27,9 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::auth::AuthService;
+use crate::calls::Calls;
 use crate::chain::Chain;
 use crate::cluster::ClusterService;
-use crate::deadline::{Deadline, DeadlineBody};
 use crate::health::{EngineHealth, HealthService};
 use crate::health_list::HealthListService;
 use crate::kv::KvService;
@@ -38,10 +39,14 @@ use crate::maintenance::MaintenanceService;
 use crate::methods::{Handler, IntoHandler, Methods};
 use crate::protocol::Protocol;
 use crate::watch::WatchService;
-use crate::{Config, deadline, library_errors, rpcs};
+use crate::{Config, RequestBody, gateway, library_errors, rpcs};
 
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
 const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
+
+/// How many times longer the JSON of a message may be than the message: enough for transactions of small operations, whose
+/// names are most of the text.
+const JSON_FACTOR_MAX: usize = 8;
 
 /// All services of one member: gRPC calls by their path, plain HTTP for everything else. Clones are cheap and share
 /// everything.
@@ -50,13 +55,17 @@ pub struct Server(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    methods: Methods,
+    calls: Calls,
     engine: Engine,
-    router: Router,
-    exposure: Exposure,
+    /// `None` if calls cannot be made by JSON.
+    gateway: Option<Gateway>,
     pages: Pages,
+    exposure: Exposure,
+    /// Of the pages of a client URL.
+    clients: Audience,
+    /// The pages and the gateway, as the rest of this says.
+    router: Router,
     drain: Drain,
-    message_bytes_max: usize,
     config: Config,
 }
 
@@ -90,6 +99,9 @@ impl Exposure {
 
 impl Server {
     /// Puts the services around a member. Metrics go into `registry`, which the page `/metrics` shows.
+    ///
+    /// # Errors
+    /// When `registry` holds a metric of the same name already.
     pub fn new(
         engine: &Engine,
         config: Config,
@@ -101,35 +113,45 @@ impl Server {
         let methods = methods(engine, &config, &chain, &drain, registry)?;
         let health = Arc::new(EngineHealth { kv: engine.kv().clone(), member: engine.member().clone() });
         let pages = Pages::register(health, pages, registry)?;
-        Ok(Self(Arc::new(Inner {
-            methods,
+        let message_bytes_max = config.message_bytes_max();
+        let gateway = config.has_gateway.then(|| {
+            let limits = ferretcd_gateway::Config {
+                request_bytes_max: JSON_FACTOR_MAX.saturating_mul(message_bytes_max),
+            };
+            Gateway::new(FILE_DESCRIPTOR_SET, limits).expect("the schema of this build can be translated")
+        });
+        let inner = Inner {
+            calls: Calls { methods: Arc::new(methods), message_bytes_max },
             engine: engine.clone(),
-            router: pages.router(Audience::Clients),
-            exposure: Exposure::All,
+            gateway,
             pages,
+            exposure: Exposure::All,
+            clients: Audience::Clients,
+            router: Router::new(),
             drain,
-            message_bytes_max: config.message_bytes_max(),
             config,
-        })))
+        };
+        Ok(Self(Arc::new(inner)).with(|_| ()))
+    }
+
+    /// The server with another part. Its router is made anew.
+    fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        change(&mut inner);
+        inner.router = inner.router();
+        Self(Arc::new(inner))
     }
 
     /// The server as it is seen through another kind of port.
     #[must_use]
     pub fn exposing(&self, exposure: Exposure) -> Self {
-        let mut inner = Inner::clone(&self.0);
-        if !exposure.has_grpc() {
-            inner.methods = Methods::default();
-        }
-        inner.exposure = exposure;
-        inner.router = inner.router(Audience::Clients);
-        Self(Arc::new(inner))
+        self.with(|inner| inner.exposure = exposure)
     }
 
     /// The server behind a listener. Pages check the host that requests name if they are not encrypted.
     pub fn endpoint(&self, listener: Listener) -> Endpoint<Self> {
-        let mut inner = Inner::clone(&self.0);
-        inner.router = inner.router(Audience::TlsClients);
-        Endpoint { listener, plain: self.clone(), encrypted: Self(Arc::new(inner)) }
+        let encrypted = self.with(|inner| inner.clients = Audience::TlsClients);
+        Endpoint { listener, plain: self.clone(), encrypted }
     }
 
     /// Puts a tower layer around every gRPC method, outside the server's chain. Services that are added later are outside
@@ -140,18 +162,14 @@ impl Server {
         L: Layer<Handler>,
         L::Service: IntoHandler,
     {
-        let mut inner = Inner::clone(&self.0);
-        inner.methods.wrap(layer);
-        Self(Arc::new(inner))
+        self.with(|inner| Arc::make_mut(&mut inner.calls.methods).wrap(layer))
     }
 
     /// Serves another gRPC service beside etcd's, which have precedence over one of the same name. The server's chain,
     /// which knows only etcd's methods, does not stand around it. Deadlines of requests hold for it.
     #[must_use]
     pub fn add_service<S: NamedService + IntoHandler>(&self, service: S) -> Self {
-        let mut inner = Inner::clone(&self.0);
-        inner.methods.add_other(service);
-        Self(Arc::new(inner))
+        self.with(|inner| Arc::make_mut(&mut inner.calls.methods).add_other(service))
     }
 
     /// What the ports of this server drain with; [`Self::stop`] begins it.
@@ -167,14 +185,20 @@ impl Server {
         self.0.drain.begin();
     }
 
-    /// The pages, behind the gate that all requests for them pass. None reads a body.
+    /// The pages and the gateway, behind the gate that all requests for them pass. No page reads a body.
     fn call_page(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         let (router, drain) = (self.0.router.clone(), self.drain());
+        let is_call = self.0.gateway.is_some() && gateway::has_path(request.uri());
         let (head, body) = request.into_parts();
         Box::pin(async move {
-            discard(&head, body, drain).await;
-            let page = router.oneshot(Request::from_parts(head, axum::body::Body::empty())).await;
-            page.map(|response| response.map(Body::new))
+            let body = if is_call {
+                axum::body::Body::new(body)
+            } else {
+                discard(&head, body, drain).await;
+                axum::body::Body::empty()
+            };
+            let response = router.oneshot(Request::from_parts(head, body)).await;
+            response.map(|response| response.map(Body::new))
         })
     }
 
@@ -192,37 +216,15 @@ impl Server {
         })
     }
 
-    fn call_grpc(&self, mut request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        let methods = &self.0.methods;
+    fn call_grpc(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         if request.method() != Method::POST {
             return self.reject(library_errors::not_post(request.method()), request);
         }
-        let Some(method) = methods.get(request.uri().path()) else {
-            let response =
-                library_errors::unimplemented(request.uri(), |service| methods.has_service(service));
-            return self.reject(response, request);
-        };
-        let deadline = deadline::timeout(request.headers()).map(|timeout| Instant::now() + timeout);
-        if let Some(deadline) = deadline {
-            request.extensions_mut().insert(Deadline(deadline));
+        let calls = &self.0.calls;
+        match calls.methods.get(request.uri().path()) {
+            Some(method) => calls.call(method, request.map(RequestBody::from)),
+            None => self.reject(calls.unimplemented(&request), request),
         }
-        let (response, streams) = (method.call(request), method.streams);
-        let message_bytes_max = self.0.message_bytes_max;
-        Box::pin(async move {
-            let Some(deadline) = deadline else {
-                let Ok(response) = response.await;
-                return Ok(library_errors::reword(response, message_bytes_max));
-            };
-            let response = match timeout_at(deadline, response).await {
-                // The only message of other calls is there already.
-                Ok(Ok(response)) if streams => {
-                    response.map(|body| Body::new(DeadlineBody::new(body, deadline)))
-                }
-                Ok(Ok(response)) => response,
-                Err(_) => deadline::exceeded().into_http(),
-            };
-            Ok(library_errors::reword(response, message_bytes_max))
-        })
     }
 }
 
@@ -244,10 +246,15 @@ impl Service<Request<Incoming>> for Server {
 }
 
 impl Inner {
-    /// The pages of this exposure on a listener for clients.
-    fn router(&self, clients: Audience) -> Router {
+    /// What this exposure has beside gRPC.
+    fn router(&self) -> Router {
         match self.exposure {
-            Exposure::All | Exposure::Http => self.pages.router(clients),
+            Exposure::All | Exposure::Http => {
+                let calls = self.gateway.as_ref().map_or_else(Router::new, |gateway| {
+                    gateway::routes(gateway.clone(), self.calls.clone(), self.engine.auth().clone())
+                });
+                self.pages.router_with(self.clients, calls)
+            }
             Exposure::Metrics => self.pages.router(Audience::Probes),
             Exposure::Peers => self.pages.router(Audience::Peers),
             Exposure::Grpc => self.pages.router(Audience::GrpcClients),

@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -27,7 +26,10 @@ pub(crate) struct Gate {
 
 /// Passes a request on to its page, or responds itself.
 pub(crate) async fn enter(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    let (mut head, _) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    if gate.access.is_some() {
+        head.uri = path::renamed(head.uri);
+    }
     if let Some(fault) = path::fault(&head).or_else(|| host::fault(&head)) {
         return response::bad_request(fault);
     }
@@ -40,7 +42,7 @@ pub(crate) async fn enter(State(gate): State<Arc<Gate>>, request: Request, next:
         (_, Some(redirect)) => redirect,
         (_, None) => {
             head.uri = path::unescape(head.uri);
-            next.run(Request::from_parts(head, Body::empty())).await
+            next.run(Request::from_parts(head, body)).await
         }
     };
     if let Some(origin) = origin {

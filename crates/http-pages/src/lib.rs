@@ -70,4 +70,5 @@ mod state;
 
 pub use config::Config;
 pub use health::{Alarm, AlarmKind, BoxFuture, Health, Versions};
+pub use response::redirect;
 pub use router::{Audience, Pages};

@@ -61,6 +61,15 @@ fn clean(path: &str) -> Cow<'_, str> {
     if clean == path { Cow::Borrowed(path) } else { Cow::Owned(clean) }
 }
 
+/// The path as it is called today: clients of etcd 3.3 say `/v3beta/` for `/v3/`.
+pub(crate) fn renamed(uri: Uri) -> Uri {
+    let rest = uri.path_and_query().and_then(|path| path.as_str().strip_prefix("/v3beta/"));
+    match rest.map(|rest| format!("/v3/{rest}")) {
+        Some(path) => with_path(uri, &path),
+        None => uri,
+    }
+}
+
 /// The same with what stands for a letter, a digit or one of `-._~` spelled out. Routes consist of nothing else, so an
 /// escaped slash separates no segments.
 pub(crate) fn unescape(uri: Uri) -> Uri {
@@ -84,9 +93,14 @@ pub(crate) fn unescape(uri: Uri) -> Uri {
     }
     path.push_str(rest);
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = format!("{path}{query}").parse().ok();
     // Always whole: letters of a path took the place of their escapes.
+    with_path(uri, &format!("{path}{query}"))
+}
+
+/// The same with another path and query; unchanged if that is none.
+fn with_path(uri: Uri, path_and_query: &str) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = path_and_query.parse().ok();
     Uri::from_parts(parts).unwrap_or(uri)
 }
 

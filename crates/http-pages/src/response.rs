@@ -29,8 +29,8 @@ pub(crate) fn bad_request(reason: &'static str) -> Response {
     (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, PLAIN_TEXT), (CONNECTION, close)], reason).into_response()
 }
 
-/// The way to another path. Browsers show the body of the response to a GET.
-pub(crate) fn redirect(method: &Method, target: &str) -> Response {
+/// The way to another path, as Go's HTTP library shows it. Browsers show the body of the response to a GET.
+pub fn redirect(method: &Method, target: &str) -> Response {
     let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
     if let Ok(target) = HeaderValue::from_str(target) {
         response.headers_mut().insert(LOCATION, target);

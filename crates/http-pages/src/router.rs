@@ -52,6 +52,11 @@ impl Pages {
     ///
     /// The reads of the pages need a tokio runtime with time.
     pub fn router(&self, audience: Audience) -> Router {
+        self.router_with(audience, Router::new())
+    }
+
+    /// The same with other paths behind the gate, whose requests keep their bodies. They must be none of a page.
+    pub fn router_with(&self, audience: Audience, others: Router) -> Router {
         let access = match audience {
             Audience::Clients | Audience::GrpcClients => Some(Access::new(&self.state.config, true)),
             Audience::TlsClients => Some(Access::new(&self.state.config, false)),
@@ -59,7 +64,7 @@ impl Pages {
         };
         // Outside of the router of the pages, so that the gate can change a path before it is looked up.
         let enter = middleware::from_fn_with_state(Arc::new(Gate { access }), enter);
-        Router::new().fallback_service(self.pages(audience)).layer(enter)
+        Router::new().fallback_service(self.pages(audience).merge(others)).layer(enter)
     }
 
     fn pages(&self, audience: Audience) -> Router {

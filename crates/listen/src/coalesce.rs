@@ -9,6 +9,8 @@
 //! hyper ──► [TLS] ──poll_write──► buffer ──(after each poll of the connection)──► socket
 //! ```
 //!
+//! On a connection that goes on in another protocol there are no turns; it writes at each flush.
+//!
 //! A full buffer holds the library back until the socket takes more, so a client that does not read costs
 //! one buffer. Shutting down writes everything first.
 
@@ -48,6 +50,8 @@ struct Out {
     buffer: BytesMut,
     /// Whether the library waits for room.
     is_awaited: bool,
+    /// Whether the stream is to write when it is flushed.
+    writes_at_flush: bool,
 }
 
 impl CoalescedStream {
@@ -59,7 +63,8 @@ impl CoalescedStream {
         stream.set_nodelay(true)?;
         SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
         let (read, socket) = stream.into_split();
-        let out = Arc::new(Mutex::new(Out { socket, buffer: BytesMut::new(), is_awaited: false }));
+        let buffer = BytesMut::new();
+        let out = Arc::new(Mutex::new(Out { socket, buffer, is_awaited: false, writes_at_flush: false }));
         Ok((Self { read, out: Arc::clone(&out) }, Flush(out)))
     }
 }
@@ -87,9 +92,10 @@ impl AsyncWrite for CoalescedStream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut out = self.out.lock();
         // The connection flushes when its turn is over.
-        Poll::Ready(Ok(()))
+        if out.writes_at_flush { out.poll_drain(cx) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -169,6 +175,11 @@ impl Flush {
     /// Writes the rest of a connection that is done.
     pub(crate) fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().poll_drain(cx)
+    }
+
+    /// Has the stream write when it is flushed, from now on: there are no more turns.
+    pub(crate) fn hand_over(&self) {
+        self.0.lock().writes_at_flush = true;
     }
 
     /// Makes the end of the connection a reset: the system drops what it holds of it, instead of offering it for

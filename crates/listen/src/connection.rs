@@ -1,11 +1,31 @@
 //! What a request knows of its connection, and can do to it.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use http::Extensions;
+use parking_lot::Mutex;
+
+/// What comes behind HTTP on a connection.
+pub(crate) struct Upgraded(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded").finish_non_exhaustive()
+    }
+}
+
+impl Future for Upgraded {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
 
 /// The connection of a request, among the request's extensions. Clones share it.
 #[derive(Clone, Debug)]
@@ -18,6 +38,8 @@ struct State {
     running: AtomicUsize,
     /// Whether the connection has ended, so that no response reaches its client.
     is_over: AtomicBool,
+    /// What is done with the connection when HTTP is over.
+    upgraded: Mutex<Option<Upgraded>>,
     /// Why the connection is to be closed. The first reason stays.
     closing: OnceLock<&'static str>,
     /// Wakes the task of the connection.
@@ -26,8 +48,14 @@ struct State {
 
 impl Connection {
     pub(crate) fn new(remote: SocketAddr, task: Waker) -> Self {
-        let (running, is_over, closing) = (AtomicUsize::new(0), AtomicBool::new(false), OnceLock::new());
-        Self(Arc::new(State { remote, running, is_over, closing, task }))
+        Self(Arc::new(State {
+            remote,
+            running: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
+            upgraded: Mutex::new(None),
+            closing: OnceLock::new(),
+            task,
+        }))
     }
 
     /// The address that the request came from.
@@ -60,6 +88,19 @@ impl Connection {
         self.0.is_over.load(Ordering::Relaxed)
     }
 
+    /// Goes on with the connection of the request in another protocol: `protocol` runs in the connection's task once the
+    /// response, with status 101, is sent. Over HTTP/1 alone. It is dropped with the connection.
+    pub fn upgrade(extensions: &Extensions, protocol: impl Future<Output = ()> + Send + 'static) {
+        if let Some(connection) = extensions.get::<Self>() {
+            *connection.0.upgraded.lock() = Some(Upgraded(Box::pin(protocol)));
+        }
+    }
+
+    /// What [`Self::upgrade`] was given.
+    pub(crate) fn take_upgraded(&self) -> Option<Upgraded> {
+        self.0.upgraded.lock().take()
+    }
+
     /// Has the connection be over when the returned value is dropped.
     pub(crate) fn end(&self) -> End {
         End(Arc::clone(&self.0))
@@ -88,6 +129,8 @@ pub(crate) struct End(Arc<State>);
 impl Drop for End {
     fn drop(&mut self) {
         self.0.is_over.store(true, Ordering::Relaxed);
+        // It knows the connection in turn.
+        drop(self.0.upgraded.lock().take());
     }
 }
 

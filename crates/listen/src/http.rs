@@ -36,7 +36,7 @@ pub(crate) struct Http<S> {
 impl<S, B> Http<S>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
@@ -97,7 +97,7 @@ where
             }
         });
         let corrected = Corrected::new(stream, budget.clone());
-        let mut connection = pin!(http.serve_connection(TokioIo::new(corrected), service));
+        let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(corrected), service));
         // Dropped before the HTTP library, which then wakes all calls.
         let _end = shared.end();
         let mut begun = pin!(drain.begun());
@@ -120,10 +120,14 @@ where
                 Turn::Pending if budget.renew() => after_all_others().await,
                 // A lone call has no other to share its turn with.
                 Turn::Pending => wakes.next(shared.n_running() > 1).await,
-                Turn::Done(result) => return result,
-                Turn::Draining(result) => {
+                Turn::Done(result) | Turn::Draining(result) => {
                     poll_fn(|cx| flush.poll_rest(cx)).await?;
-                    return result;
+                    result?;
+                    if let Some(upgraded) = shared.take_upgraded() {
+                        flush.hand_over();
+                        upgraded.await;
+                    }
+                    return Ok(());
                 }
                 Turn::Broken(error) => return Err(error.into()),
             }

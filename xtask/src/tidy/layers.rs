@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["mvcc", "lease", "auth", "membership"],
     &["apply", "watch", "raft-node", "data-dir"],
     &["engine"],
-    &["grpc-server", "listen", "http-pages", "transport", "interceptors", "tls", "client"],
+    &["grpc-server", "gateway", "listen", "http-pages", "transport", "interceptors", "tls", "client"],
     &["embed", "flags", "logging", "discovery"],
     &["cli"],
 ];
@@ -23,12 +23,13 @@ const FOR_TESTS: &[&str] = &["testkit"];
 
 const RIM: usize = 5;
 
-/// Edges within a layer that are wanted all the same: the server composes its layers and its plain HTTP pages and stands
+/// Edges within a layer that are wanted all the same: the server composes its layers, its gateway and its plain HTTP pages and stands
 /// behind a port, ports and the connections of peers and clients are encrypted in the same way, discovery logs durations in Go's
 /// notation, and embed looks for the founders of a cluster; a data directory opens the state of the logic beside it.
 const ALLOWED: &[(&str, &str)] = &[
     ("data-dir", "apply"),
     ("data-dir", "raft-node"),
+    ("grpc-server", "gateway"),
     ("grpc-server", "interceptors"),
     ("grpc-server", "http-pages"),
     ("grpc-server", "listen"),
@@ -42,7 +43,7 @@ const ALLOWED: &[(&str, &str)] = &[
 
 /// Edges that the layers would permit: these crates need no engine in their process.
 const FORBIDDEN: &[(&str, &str)] =
-    &[("interceptors", "engine"), ("http-pages", "engine"), ("client", "engine")];
+    &[("interceptors", "engine"), ("gateway", "engine"), ("http-pages", "engine"), ("client", "engine")];
 
 /// Judges the edges from `package` to other members, those of its tests and examples included.
 pub(super) fn check(package: &Package) -> Vec<Complaint> {

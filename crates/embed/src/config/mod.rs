@@ -212,6 +212,8 @@ pub struct Http {
     pub host_whitelist: Vec<String>,
     /// Measure the time that each kind of call takes.
     pub extensive_metrics: bool,
+    /// Serve the API as JSON too.
+    pub has_gateway: bool,
 }
 
 /// Times above which a warning is logged. Zero warns each time.
@@ -333,7 +335,12 @@ impl Default for Compaction {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { cors: vec!["*".to_owned()], host_whitelist: vec!["*".to_owned()], extensive_metrics: false }
+        Self {
+            cors: vec!["*".to_owned()],
+            host_whitelist: vec!["*".to_owned()],
+            extensive_metrics: false,
+            has_gateway: true,
+        }
     }
 }
 

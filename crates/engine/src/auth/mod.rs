@@ -108,6 +108,11 @@ impl Auth {
         }
     }
 
+    /// Whether authentication is on, as far as this member knows.
+    pub fn is_enabled(&self) -> bool {
+        self.gate.state().is_enabled()
+    }
+
     /// Adds a user. The password is hashed first. Durable on return.
     pub async fn user_add(
         &self,

@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use ferretcd_grpc_server::Server;
+use ferretcd_grpc_server::{RequestBody, Server};
 use ferretcd_listen::{Drain, Listener, serve};
 use ferretcd_testkit::certificates::{Authority, Files};
 use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles, PeerIdentity, ServerConfig, ServerTls};
 use h2::client::Builder;
 use http::Request;
-use hyper::body::Incoming;
 use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -119,7 +118,7 @@ async fn requests_carry_the_identity_of_the_client() {
     let (served, dir) = (Served::start().await, directory());
     let seen = Arc::new(Mutex::new(None));
     let note = Arc::clone(&seen);
-    let server = served.server.layer(&MapRequestLayer::new(move |request: Request<Incoming>| {
+    let server = served.server.layer(&MapRequestLayer::new(move |request: Request<RequestBody>| {
         *note.lock().expect("no holder panics") = request.extensions().get::<Arc<PeerIdentity>>().cloned();
         request
     }));

@@ -143,6 +143,7 @@ pub(crate) fn config() -> Config {
         slow_request: PATIENCE,
         response_stall_max: PATIENCE,
         extensive_metrics: false,
+        has_gateway: true,
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn translate(
             cors: settings.list("cors"),
             host_whitelist: settings.list("host-whitelist"),
             extensive_metrics: settings.text("metrics") == "extensive",
+            has_gateway: settings.bool("enable-grpc-gateway"),
         },
         security,
         auth: auth(settings, diagnostics)?,
