@@ -1,6 +1,7 @@
 //! Checks of a request that need its message alone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Included, Unbounded};
 
 use ferretcd_api_proto::errors::Error;
 use ferretcd_api_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
@@ -62,10 +63,13 @@ fn operations(txn: &TxnRequest, ops_max: usize) -> Result<(), Error> {
 /// The rules are etcd's to the letter, with their gaps: a deletion "from this key on" counts as the interval
 /// that its bytes spell, which is empty; and a put of one nested transaction is not compared with deletions
 /// of those after it.
+///
+/// What is nested goes up level by level, the smaller part into the larger one, so that a request of n operations costs
+/// n log² n however deep they are.
 #[derive(Default)]
 struct Writes<'a> {
-    puts: HashSet<&'a [u8]>,
-    deletes: Vec<(&'a [u8], &'a [u8])>,
+    puts: BTreeSet<&'a [u8]>,
+    deletes: Intervals<'a>,
 }
 
 impl<'a> Writes<'a> {
@@ -73,7 +77,7 @@ impl<'a> Writes<'a> {
         let mut writes = Self::default();
         for op in branch {
             if let Some(request_op::Request::RequestDeleteRange(delete)) = &op.request {
-                writes.deletes.push((&delete.key, &delete.range_end));
+                writes.deletes.insert_range(&delete.key, &delete.range_end);
             }
         }
         for op in branch {
@@ -82,8 +86,10 @@ impl<'a> Writes<'a> {
             }
         }
         for op in branch {
-            if let Some(request_op::Request::RequestPut(put)) = &op.request {
-                writes.add_put(&put.key)?;
+            if let Some(request_op::Request::RequestPut(put)) = &op.request
+                && (writes.deletes.contain(&put.key) || !writes.puts.insert(&put.key))
+            {
+                return Err(Error::DuplicateKey);
             }
         }
         Ok(writes)
@@ -91,31 +97,96 @@ impl<'a> Writes<'a> {
 
     /// Only one branch of a nested transaction is executed, so a key may be put in both.
     fn add_nested(&mut self, nested: &'a TxnRequest) -> Result<(), Error> {
-        let (success, failure) = (Self::of(&nested.success)?, Self::of(&nested.failure)?);
-        for key in &success.puts {
-            self.add_put(key)?;
+        let mut inner = Self::of(&nested.success)?;
+        inner.merge(Self::of(&nested.failure)?);
+        let (fewer, more) = by_size(&self.puts, &inner.puts);
+        if self.deletes.meet(&inner.puts) || fewer.iter().any(|key| more.contains(key)) {
+            return Err(Error::DuplicateKey);
         }
-        for key in failure.puts.difference(&success.puts) {
-            self.add_put(key)?;
-        }
-        self.deletes.extend(success.deletes);
-        self.deletes.extend(failure.deletes);
+        self.merge(inner);
         Ok(())
     }
 
-    fn add_put(&mut self, key: &'a [u8]) -> Result<(), Error> {
-        let is_deleted = self.deletes.iter().any(|(start, end)| match end {
-            [] => key == *start,
-            _ => *start <= key && key < *end,
-        });
-        if is_deleted || !self.puts.insert(key) { Err(Error::DuplicateKey) } else { Ok(()) }
+    fn merge(&mut self, mut other: Self) {
+        if self.puts.len() < other.puts.len() {
+            std::mem::swap(&mut self.puts, &mut other.puts);
+        }
+        self.puts.extend(other.puts);
+        if self.deletes.0.len() < other.deletes.0.len() {
+            std::mem::swap(&mut self.deletes, &mut other.deletes);
+        }
+        for (start, end) in other.deletes.0 {
+            self.deletes.insert(start, end);
+        }
     }
+}
+
+fn by_size<'s, T>(a: &'s BTreeSet<T>, b: &'s BTreeSet<T>) -> (&'s BTreeSet<T>, &'s BTreeSet<T>) {
+    if a.len() < b.len() { (a, b) } else { (b, a) }
+}
+
+/// The end of an interval: a key, and whether it is within.
+type End<'a> = (&'a [u8], bool);
+
+/// Intervals of keys that do not meet, by their first key.
+#[derive(Default)]
+struct Intervals<'a>(BTreeMap<&'a [u8], End<'a>>);
+
+impl<'a> Intervals<'a> {
+    /// A range as a request spells it: without an end it is one key.
+    fn insert_range(&mut self, key: &'a [u8], range_end: &'a [u8]) {
+        if range_end.is_empty() {
+            self.insert(key, (key, true));
+        } else if key < range_end {
+            self.insert(key, (range_end, false));
+        }
+    }
+
+    /// Adds an interval that is not empty, as one with those that it meets.
+    fn insert(&mut self, mut start: &'a [u8], mut end: End<'a>) {
+        if let Some((before, end_before)) = self.at(start) {
+            (start, end) = (before, end.max(end_before));
+        }
+        while let Some((next, next_end)) = self.0.range(start..).next().map(|(next, end)| (*next, *end))
+            && is_before(next, end)
+        {
+            self.0.remove(next);
+            end = end.max(next_end);
+        }
+        self.0.insert(start, end);
+    }
+
+    /// The interval that has a key.
+    fn at(&self, key: &[u8]) -> Option<(&'a [u8], End<'a>)> {
+        let (start, end) = self.0.range::<[u8], _>((Unbounded, Included(key))).next_back()?;
+        is_before(key, *end).then_some((*start, *end))
+    }
+
+    fn contain(&self, key: &[u8]) -> bool {
+        self.at(key).is_some()
+    }
+
+    /// Whether one of the keys is in one of the intervals.
+    fn meet(&self, keys: &BTreeSet<&[u8]>) -> bool {
+        if keys.len() < self.0.len() {
+            return keys.iter().any(|key| self.contain(key));
+        }
+        self.0.iter().any(|(start, end)| {
+            let first = keys.range::<[u8], _>((Included(*start), Unbounded)).next();
+            first.is_some_and(|key| is_before(key, *end))
+        })
+    }
+}
+
+fn is_before(key: &[u8], (end, is_within): End<'_>) -> bool {
+    key < end || is_within && key == end
 }
 
 #[cfg(test)]
 mod tests {
     use ferretcd_api_proto::TXN_DEPTH_MAX;
     use ferretcd_api_proto::etcdserverpb::Compare;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -231,5 +302,67 @@ mod tests {
         }
         let without_key = RangeRequest { sort_order: 9, ..RangeRequest::default() };
         assert_eq!(range(&without_key), Err(Error::EmptyKey), "the key is checked first");
+    }
+
+    /// The rules by comparing each with each: what one branch puts and deletes.
+    type Naive<'a> = (Vec<&'a [u8]>, Vec<(&'a [u8], &'a [u8])>);
+
+    fn naive(branch: &[RequestOp]) -> Option<Naive<'_>> {
+        let (mut puts, mut deletes): Naive<'_> = Naive::default();
+        let add = |puts: &mut Vec<_>, deletes: &[(&[u8], &[u8])], key| {
+            let is_deleted = deletes.iter().any(|(start, end)| match *end {
+                [] => key == *start,
+                end => *start <= key && key < end,
+            });
+            let is_new = !is_deleted && !puts.contains(&key);
+            puts.push(key);
+            is_new.then_some(())
+        };
+        for op in branch {
+            if let Some(request_op::Request::RequestDeleteRange(delete)) = &op.request {
+                deletes.push((&delete.key, &delete.range_end));
+            }
+        }
+        for op in branch {
+            if let Some(request_op::Request::RequestTxn(nested)) = &op.request {
+                let (success, failure) = (naive(&nested.success)?, naive(&nested.failure)?);
+                for key in &success.0 {
+                    add(&mut puts, &deletes, key)?;
+                }
+                for key in failure.0.iter().filter(|key| !success.0.contains(key)) {
+                    add(&mut puts, &deletes, key)?;
+                }
+                deletes.extend(success.1.into_iter().chain(failure.1));
+            }
+        }
+        for op in branch {
+            if let Some(request_op::Request::RequestPut(put)) = &op.request {
+                add(&mut puts, &deletes, &put.key)?;
+            }
+        }
+        Some((puts, deletes))
+    }
+
+    fn any_key() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec!["a", "aa", "b", "c", "ca", "d", "e", "f", "g", "h"])
+    }
+
+    fn any_op() -> impl Strategy<Value = RequestOp> {
+        let end = prop::option::of(any_key()).prop_map(Option::unwrap_or_default);
+        let leaf = prop_oneof![
+            2 => any_key().prop_map(put_op),
+            1 => (any_key(), end).prop_map(|(key, end)| delete_op(key, end)),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let branch = || prop::collection::vec(inner.clone(), 0..4);
+            (branch(), branch()).prop_map(|(success, failure)| txn_op(success, failure))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn writes_are_those_of_the_naive_rules(branch in prop::collection::vec(any_op(), 0..6)) {
+            prop_assert_eq!(Writes::of(&branch).is_ok(), naive(&branch).is_some());
+        }
     }
 }

@@ -20,6 +20,7 @@ mod flags;
 mod holes;
 mod jwt;
 mod leases;
+mod logins;
 mod management;
 mod permissions;
 mod revisions;

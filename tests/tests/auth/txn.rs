@@ -2,7 +2,7 @@
 
 use ferretcd_api_proto::authpb::permission::Type::{Read, Readwrite, Write};
 use ferretcd_api_proto::etcdserverpb as pb;
-use ferretcd_tests::{Caller, Cluster};
+use ferretcd_tests::{Caller, Cluster, Metrics};
 
 use crate::support::requests::{
     Operation, delete, delete_prev, lease, put, put_lease, put_prev, range, txn, txn_else, txn_if,
@@ -16,6 +16,7 @@ on_both! {
     compares_are_reads => compares(),
     empty_txns_need_no_user => empty(),
     a_denied_txn_changes_nothing => nothing(),
+    a_txn_that_is_too_deep_is_not_proposed => too_deep(),
 }
 
 /// A txn within `depth` others.
@@ -96,4 +97,41 @@ async fn nothing<C: Cluster>() {
     let after = root.call(range("a", "")).await.expect("root may read");
     assert_eq!(after.count, 0);
     assert_eq!(after.header.map(|header| header.revision), before.map(|header| header.revision));
+}
+
+/// So often a txn is doubled.
+const WIDE: usize = 12;
+const TOO_MANY: &str = "InvalidArgument: etcdserver: too many operations in txn request";
+
+/// Each txn counts as an operation of the one around it. One that has too many is rejected before the rights of its
+/// operations are looked at, and before anything is proposed.
+async fn too_deep<C: Cluster>() {
+    let Some((cluster, caller)) = started::<C>("txns that are too deep").await else { return };
+    let root = root(&caller).await;
+    let able = user_with(&root, "able", &[(Readwrite, "a", "c")]).await;
+    // As many as are allowed by default. Its response is nested deeper than this client reads.
+    let _ = able.call(nested(txn(put("b")), 127)).await;
+    assert_eq!(root.call(range("b", "")).await.expect("root may read").count, 1);
+    let before = committed(&cluster).await;
+    for depth in [128, 200, 400] {
+        for key in ["a", "other"] {
+            ends(able.call(nested(txn(put(key)), depth)).await, TOO_MANY);
+            ends(able.call(nested(txn_else(put(key)), depth)).await, TOO_MANY);
+            ends(able.call(nested(txn_if(key, ""), depth)).await, TOO_MANY);
+        }
+    }
+    // The innermost ones are not few, either: each of these has two.
+    let wide = (0..WIDE).fold(txn(put("other")), |inner, _| pb::TxnRequest {
+        success: vec![inner.clone().op(), inner.op()],
+        ..Default::default()
+    });
+    ends(able.call(nested(wide, 128 - WIDE)).await, TOO_MANY);
+    // The server itself may have proposed something meanwhile.
+    assert!(committed(&cluster).await - before < 10.0, "rejected txns are proposed");
+}
+
+/// Proposals that the log has.
+async fn committed(cluster: &impl Cluster) -> f64 {
+    let metrics = Metrics::of(cluster).await.expect("a running server has metrics");
+    metrics.get("etcd_server_proposals_committed_total").expect("it has this one")
 }

@@ -2,6 +2,7 @@
 //! cluster that are too old. The same cases run on real etcd, as far as it is not wanted otherwise.
 
 mod directories;
+mod endless;
 mod old_members;
 mod ports;
 mod signals;

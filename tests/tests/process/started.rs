@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Longer than any step of a working program takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// More than any process of these tests logs.
 const LINES_MAX: usize = 10_000;
@@ -81,8 +81,13 @@ impl Started {
             Some(line) => line.to_owned(),
             None => self.says(WORDS).await,
         };
-        let address = line.split(r#""address":""#).nth(1).and_then(|rest| rest.split('"').next());
-        address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("no address in {line}"))
+        address_in(&line)
+    }
+
+    /// The address in the line with these words, which has been read.
+    pub(crate) fn address_of(&self, words: &str) -> SocketAddr {
+        let line = self.log.lines().find(|line| line.contains(words));
+        address_in(line.unwrap_or_else(|| panic!("{words:?} is not in\n{}", self.log)))
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -102,6 +107,11 @@ impl Started {
             .expect("its log has ended")
             .expect("a child can be waited for")
     }
+}
+
+fn address_in(line: &str) -> SocketAddr {
+    let address = line.split(r#""address":""#).nth(1).and_then(|rest| rest.split('"').next());
+    address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("no address in {line}"))
 }
 
 /// The flags of a sole member on free ports.

@@ -1,6 +1,7 @@
 //! The client port with TLS, as users set it up: files, flags, stock etcdctl. The same tests run on real etcd.
 
 mod chains;
+mod listeners;
 mod rejections;
 mod secured;
 
