@@ -11,9 +11,10 @@ const RESPONSE_BYTES_MAX: usize = i32::MAX as usize;
 /// Settings of a client. [`Config::new`] has etcd's defaults; the fields are free to change.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `http://` or `https://` URLs, or hosts with a port. Tried in this order.
+    /// `http://`, `https://`, `unix://` or `unixs://` URLs, or hosts with a port. Tried in this order. What follows `unix://` is
+    /// the path of a Unix socket.
     pub endpoints: Vec<String>,
-    /// For `https://` endpoints; its ALPN has to name `h2`.
+    /// For `https://` and `unixs://` endpoints; its ALPN has to name `h2`.
     pub tls: Option<ClientTls>,
     /// Whether endpoints without a scheme are encrypted.
     pub encrypts_by_default: bool,

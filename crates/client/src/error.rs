@@ -12,7 +12,9 @@ use crate::malformed;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An endpoint is malformed.
-    #[error("connect to {0:?}: it is neither an http:// or https:// URL nor a host with a port")]
+    #[error(
+        "connect to {0:?}: it is neither an http://, https://, unix:// or unixs:// URL nor a host with a port"
+    )]
     Endpoint(String),
     /// An endpoint is encrypted, and [`Config::tls`](crate::Config::tls) is not set.
     #[error("connect to {0}: no certificates are configured for it")]

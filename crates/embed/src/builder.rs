@@ -135,7 +135,8 @@ impl Prepared {
             Listeners::bind(&config.listen, connections_max, &certificates, peers_runtime.handle())?;
         let addresses = listeners.addresses().map_err(ListenError::Address)?;
         if config.advertise.client.is_empty() {
-            config.advertise.client = listeners.client_urls().map_err(ListenError::Address)?;
+            config.advertise.client =
+                listeners.client_urls(&config.listen.client).map_err(ListenError::Address)?;
         }
         config.limits.response_memory_bytes.get_or_insert_with(memory::for_responses);
         let network = transport_config(&config, certificates.dial);

@@ -56,6 +56,7 @@ pub use config::{
     PortSecurity, Raft, Security, Storage, TimingError, Tokens, Warnings,
 };
 pub use error::StartError;
+pub use ferretcd_listen::Address;
 pub use listeners::{Addresses, ListenError};
 pub use server::{End, Server};
 pub use token_keys::TokenKeyError;

@@ -1,10 +1,12 @@
 //! The sockets that a member listens on.
 
 use std::io;
-use std::net::SocketAddr;
 
 use ferretcd_grpc_server::{Exposure, Server};
-use ferretcd_listen::{BindError, ConnectionLimit, Endpoint, Listener, SocketOptions, bind};
+use ferretcd_listen::{
+    Address, BindError, BindUnixError, Bound, ConnectionLimit, Endpoint, Listener, SocketOptions, bind,
+    bind_unix,
+};
 use ferretcd_membership::Url;
 use ferretcd_tls::ServerTls;
 use tokio::runtime::Handle;
@@ -22,9 +24,12 @@ pub enum ListenError {
     /// The URL is one for gRPC and one for HTTP alone.
     #[error("cannot bind both --listen-client-urls and --listen-client-http-urls on the same url {0}")]
     SameUrl(String),
-    /// The URL is a Unix socket.
-    #[error("listen on {0}: Unix sockets are not supported by this version; use an http:// URL")]
-    UnixSocket(String),
+    /// The Unix socket can't be bound.
+    #[error(transparent)]
+    BindUnix(#[from] BindUnixError),
+    /// The URL of a Unix socket has no path.
+    #[error("listen on {0}: the URL has no path; write unix:///path/of/the/socket")]
+    NoPath(String),
     /// The URL is to be encrypted, and the configuration has no certificate.
     #[error("listen on {0}: there is no certificate for it")]
     NoCertificate(String),
@@ -37,13 +42,13 @@ pub enum ListenError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// For [`Listen::client`].
-    pub clients: Vec<SocketAddr>,
+    pub clients: Vec<Address>,
     /// For [`Listen::client_http`].
-    pub clients_http: Vec<SocketAddr>,
+    pub clients_http: Vec<Address>,
     /// For [`Listen::metrics`].
-    pub metrics: Vec<SocketAddr>,
+    pub metrics: Vec<Address>,
     /// For [`Listen::peer`].
-    pub peers: Vec<SocketAddr>,
+    pub peers: Vec<Address>,
 }
 
 /// The bound sockets. Binding comes before the data is touched, so that a second server on the same ports
@@ -75,7 +80,7 @@ impl Listeners {
         let peers = peers.inspect_err(|error| error!(%error, "creating peer listener failed"))?;
         info!("listen-client-urls[]" = ?url_texts(&listen.client), "configuring client listeners");
         let grpc = places(&listen.client);
-        let is_both = |url: &&Url| grpc.iter().any(|place| place.address == url.address());
+        let is_both = |url: &&Url| grpc.iter().any(|place| place.is_of(url));
         if let Some(url) = listen.client_http.iter().find(is_both) {
             return Err(ListenError::SameUrl(url.to_string()));
         }
@@ -94,8 +99,7 @@ impl Listeners {
 
     /// The addresses that are bound.
     pub(crate) fn addresses(&self) -> io::Result<Addresses> {
-        let all =
-            |listeners: &[Listener]| listeners.iter().map(Listener::local_addr).collect::<io::Result<_>>();
+        let all = |listeners: &[Listener]| listeners.iter().map(Listener::address).collect::<io::Result<_>>();
         Ok(Addresses {
             clients: all(&self.clients)?,
             clients_http: all(&self.clients_http)?,
@@ -104,11 +108,11 @@ impl Listeners {
         })
     }
 
-    /// The bound addresses for clients, as URLs.
-    pub(crate) fn client_urls(&self) -> io::Result<Vec<Url>> {
-        let mut urls = Vec::new();
+    /// The bound addresses for clients, as URLs. Those of Unix sockets are among the URLs to listen on, `listened`.
+    pub(crate) fn client_urls(&self, listened: &[Url]) -> io::Result<Vec<Url>> {
+        let mut urls: Vec<_> = listened.iter().filter(|url| url.scheme().is_unix()).cloned().collect();
         for listener in &self.clients {
-            let address = listener.local_addr()?;
+            let Some(address) = listener.address()?.tcp() else { continue };
             let schemes = [("http", listener.takes_plain()), ("https", listener.takes_encrypted())];
             for (scheme, _) in schemes.into_iter().filter(|(_, is_taken)| *is_taken) {
                 urls.push(Url::parse(&format!("{scheme}://{address}")).expect("an address makes a URL"));
@@ -165,12 +169,14 @@ impl Listeners {
 }
 
 fn address(listener: &Listener) -> String {
-    listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+    listener.address().map_or_else(|error| error.to_string(), |address| address.to_string())
 }
 
 /// An address to listen on, and what is spoken there.
 #[derive(Debug, PartialEq, Eq)]
 struct Place<'a> {
+    /// Whether the address is a path.
+    is_unix: bool,
     /// As it stands in the URLs: other spellings of the same address are other places.
     address: String,
     /// The first URL in the clear.
@@ -179,13 +185,14 @@ struct Place<'a> {
     encrypted: Option<&'a Url>,
 }
 
-/// The places of URLs, in the order of their first URLs. `http` and `https` of one address are one place.
+/// The places of URLs, in the order of their first URLs. `http` and `https` of one address are one place, and so are `unix`
+/// and `unixs`.
 fn places(urls: &[Url]) -> Vec<Place<'_>> {
     let mut places: Vec<Place<'_>> = Vec::new();
     for url in urls {
-        let address = url.address();
-        let at = places.iter().position(|place| place.address == address).unwrap_or_else(|| {
-            places.push(Place { address, plain: None, encrypted: None });
+        let at = places.iter().position(|place| place.is_of(url)).unwrap_or_else(|| {
+            let (is_unix, address) = (url.scheme().is_unix(), url.address());
+            places.push(Place { is_unix, address, plain: None, encrypted: None });
             places.len() - 1
         });
         let scheme = if url.scheme().is_tls() { &mut places[at].encrypted } else { &mut places[at].plain };
@@ -195,22 +202,32 @@ fn places(urls: &[Url]) -> Vec<Place<'_>> {
 }
 
 impl Place<'_> {
+    fn is_of(&self, url: &Url) -> bool {
+        self.is_unix == url.scheme().is_unix() && self.address == url.address()
+    }
+
     fn open(&self, tls: Option<&ServerTls>, options: SocketOptions) -> Result<Listener, ListenError> {
-        let both = [self.plain, self.encrypted];
-        if let Some(url) = both.into_iter().flatten().find(|url| url.scheme().is_unix()) {
-            return Err(ListenError::UnixSocket(url.to_string()));
-        }
         let tls = match (self.encrypted, tls) {
             (None, _) => None,
             (Some(_), Some(tls)) => Some(tls.clone()),
             (Some(url), None) => return Err(ListenError::NoCertificate(url.to_string())),
         };
-        let socket = bind(&self.address, options)?;
+        let socket = self.bind(options)?;
         Ok(match (tls, self.plain) {
             (None, _) => Listener::plain(socket),
             (Some(tls), None) => Listener::encrypted(socket, tls),
             (Some(tls), Some(_)) => Listener::either(socket, tls),
         })
+    }
+
+    fn bind(&self, options: SocketOptions) -> Result<Bound, ListenError> {
+        if !self.is_unix {
+            return Ok(bind(&self.address, options)?.into());
+        }
+        match self.plain.or(self.encrypted) {
+            Some(url) if self.address.is_empty() => Err(ListenError::NoPath(url.to_string())),
+            _ => Ok(bind_unix(&self.address)?.into()),
+        }
     }
 }
 
@@ -239,6 +256,7 @@ mod tests {
         check(&["http://[::1]:0", "http://127.0.0.1:0"], &["[::1]:0: plain", "127.0.0.1:0: plain"]);
         check(&["http://localhost:1", "https://127.0.0.1:1"], &["localhost:1: plain", "127.0.0.1:1: tls"]);
         check(&["https://h:2", "http://h:1", "http://h:2"], &["h:2: plain tls", "h:1: plain"]);
-        check(&["unixs:///a", "unix:///a"], &["/a: plain tls"]);
+        check(&["unixs:///a", "unix:///a", "unix:///%61"], &["/a: plain tls"]);
+        check(&["http://h:1", "unix://h:1"], &["h:1: plain", "h:1: plain"]);
     }
 }

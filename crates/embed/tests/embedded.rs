@@ -10,11 +10,11 @@ use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
 use ferretcd_api_proto::etcdserverpb::watch_client::WatchClient;
 use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
 use ferretcd_api_proto::etcdserverpb::{PutRequest, RangeRequest, WatchCreateRequest, WatchRequest};
-use ferretcd_embed::{Config, Server, StartError, Url};
+use ferretcd_embed::{Address, Config, Server, StartError, Url};
 use http::{Request, Response};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::codegen::tokio_stream::{self, StreamExt as _};
@@ -161,7 +161,8 @@ async fn a_stop_during_a_request_of_a_peer_closes_the_data() {
     config.listen.peer = vec![Url::parse("http://127.0.0.1:0").expect("a URL")];
     let server = Server::builder(config).start().await.expect("started");
     server.ready().await.expect("a sole member is its own leader");
-    let mut peer = TcpStream::connect(server.addresses().peers[0]).await.expect("the port is bound");
+    let mut peer =
+        TcpStream::connect(server.addresses().peers[0].tcp().expect("a port")).await.expect("it is bound");
     // The server says that it waits for the body, which never comes.
     let head = b"POST /leases HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
     peer.write_all(head).await.expect("the server reads");
@@ -171,6 +172,23 @@ async fn a_stop_during_a_request_of_a_peer_closes_the_data() {
 
     timeout(PATIENCE, server.stop()).await.expect("it ends");
     assert!(is_closed(dir.path()));
+}
+
+#[tokio::test]
+async fn paths_are_addresses_of_clients_as_well() {
+    let dir = dir();
+    let mut config = Config::standalone(dir.path().join("data"));
+    let path = dir.path().join("a b");
+    let url = Url::parse(&format!("unix://{}/a%20b", dir.path().display())).expect("a URL");
+    config.listen.client.push(url.clone());
+    config.advertise.client.clear();
+    let server = Server::builder(config).start().await.expect("started");
+    server.ready().await.expect("a sole member is its own leader");
+    assert!(server.addresses().clients.contains(&Address::Unix(path.clone())));
+    assert!(server.client_urls().contains(&url) && server.client_urls().len() == 2);
+    UnixStream::connect(&path).await.expect("it is bound");
+    timeout(PATIENCE, server.stop()).await.expect("it ends");
+    assert!(!path.exists());
 }
 
 #[tokio::test]

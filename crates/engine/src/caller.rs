@@ -13,7 +13,7 @@ use bytes::Bytes;
 pub struct Caller {
     /// The name that the request came under.
     pub identity: Identity,
-    /// The remote address of the connection; `None` for calls within the process.
+    /// The remote address of the connection; `None` for calls within the process, and over Unix sockets.
     pub address: Option<SocketAddr>,
     /// When the sender stops waiting; `None` if it did not say. The port enforces it.
     pub deadline: Option<Instant>,

@@ -26,7 +26,8 @@ pub struct LogConfig {
     pub rpcs: &'static [Rpc],
     /// A call that takes longer is logged as a warning, every other at level debug.
     pub warning_unary_request_duration: Duration,
-    /// Finds the caller's address among the request's extensions. Called for each unary call, so it should be cheap.
+    /// Finds the caller's address among the request's extensions. Called for each unary call, so it should be cheap. `None`
+    /// is shown as `@`, as Go has it for Unix sockets.
     pub remote: fn(&Extensions) -> Option<SocketAddr>,
 }
 

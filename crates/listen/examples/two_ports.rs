@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ferretcd_listen::{
-    Accepted, Config, Connection, Drain, Endpoint, Listener, SocketOptions, bind, serve, serve_connections,
+    Accepted, Config, Connection, Drain, Endpoint, Listener, Socket, SocketOptions, bind, serve,
+    serve_connections,
 };
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,7 +19,7 @@ use tower::service_fn;
 
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
-    let port = || bind("127.0.0.1:0", SocketOptions::default()).map(Listener::plain);
+    let port = || bind("127.0.0.1:0", SocketOptions::default());
     let (web, time) = (port()?, port()?);
     let (web_address, time_address) = (web.local_addr()?, time.local_addr()?);
     let config = Config {
@@ -33,14 +34,14 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
         Ok::<_, Infallible>(Response::new(format!("from here: {is_local}")))
     });
     let drain = Drain::new();
-    let endpoints = vec![Endpoint::new(web, hello)];
+    let endpoints = vec![Endpoint::new(Listener::plain(web), hello)];
     let serving_web = tokio::spawn(serve(endpoints, config, drain.clone()));
-    let tell_time = |mut connection: Accepted<TcpStream>| async move {
+    let tell_time = |mut connection: Accepted<Socket>| async move {
         // A client that is gone does not need the time.
         let _ = connection.stream.write_all(b"noon").await;
         let _ = connection.stream.shutdown().await;
     };
-    let serving_time = tokio::spawn(serve_connections(vec![time], tell_time, drain.clone()));
+    let serving_time = tokio::spawn(serve_connections(vec![Listener::plain(time)], tell_time, drain.clone()));
 
     let page = read(web_address, "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
     let time = read(time_address, "").await?;

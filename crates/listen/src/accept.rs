@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use ferretcd_tls::{PeerIdentity, ServerTls};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::accept_errors::AcceptErrors;
 use crate::encryption::Encryption;
+use crate::socket::{Address, Bound, Socket};
 use crate::stream::Stream;
 
 /// A bound socket, with TLS, without, or both.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: Bound,
     pub(crate) encryption: Encryption,
     limit: Option<ConnectionLimit>,
     errors: AcceptErrors,
@@ -38,29 +38,30 @@ impl ConnectionLimit {
 /// A connection before its handshake.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    pub(crate) socket: TcpStream,
-    pub(crate) remote: SocketAddr,
+    pub(crate) socket: Socket,
+    /// `None` over a Unix socket.
+    pub(crate) remote: Option<SocketAddr>,
     /// Its share of the limit, held as long as the connection is open.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Listener {
     /// Connections in the clear.
-    pub fn plain(socket: TcpListener) -> Self {
-        Self::new(socket, Encryption::None)
+    pub fn plain(socket: impl Into<Bound>) -> Self {
+        Self::new(socket.into(), Encryption::None)
     }
 
     /// TLS and nothing else.
-    pub fn encrypted(socket: TcpListener, tls: ServerTls) -> Self {
-        Self::new(socket, Encryption::Tls(tls))
+    pub fn encrypted(socket: impl Into<Bound>, tls: ServerTls) -> Self {
+        Self::new(socket.into(), Encryption::Tls(tls))
     }
 
     /// TLS or not, as the first byte of each connection says. One that sends none waits for the drain.
-    pub fn either(socket: TcpListener, tls: ServerTls) -> Self {
-        Self::new(socket, Encryption::Either(tls))
+    pub fn either(socket: impl Into<Bound>, tls: ServerTls) -> Self {
+        Self::new(socket.into(), Encryption::Either(tls))
     }
 
-    fn new(socket: TcpListener, encryption: Encryption) -> Self {
+    fn new(socket: Bound, encryption: Encryption) -> Self {
         Self { socket, encryption, limit: None, errors: AcceptErrors::default() }
     }
 
@@ -84,8 +85,8 @@ impl Listener {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub fn address(&self) -> io::Result<Address> {
+        self.socket.address()
     }
 
     /// The next connection that has its share of the limit. An error of the system is tried again after a pause, and
@@ -97,18 +98,16 @@ impl Listener {
             Some(ConnectionLimit(limit)) => Arc::clone(limit).acquire_owned().await.ok(),
             None => None,
         };
-        // Over IPv4, a socket of both families has IPv6 addresses that stand for those of IPv4.
-        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         Incoming { socket, remote, permit }
     }
 
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    async fn accept(&mut self) -> (Socket, Option<SocketAddr>) {
         loop {
             match self.socket.accept().await {
                 Ok(accepted) => {
                     if let Some(times) = self.errors.succeeded(now()) {
                         tracing::info!(
-                            address = self.address(),
+                            address = self.shown(),
                             times,
                             "accepting connections again after failures"
                         );
@@ -125,15 +124,15 @@ impl Listener {
     async fn wait_after(&mut self, error: &io::Error) {
         let response = self.errors.failed(now());
         if let Some(times) = response.warning {
-            let address = self.address();
+            let address = self.shown();
             tracing::warn!(%error, address, times, "failed to accept a connection; trying again");
         }
         tokio::time::sleep(response.pause).await;
     }
 
     /// The address in log lines.
-    fn address(&self) -> String {
-        self.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+    fn shown(&self) -> String {
+        self.address().map_or_else(|error| error.to_string(), |address| address.to_string())
     }
 }
 
@@ -151,15 +150,15 @@ fn is_about_one_client(error: &io::Error) -> bool {
 pub struct Accepted<IO> {
     /// Its bytes, decrypted.
     pub stream: Stream<IO>,
-    /// The address of the other side.
-    pub remote: SocketAddr,
+    /// The address of the other side; `None` over a Unix socket.
+    pub remote: Option<SocketAddr>,
     /// The names in the certificate of the other side, verified; `None` if the port requests no certificate.
     pub identity: Option<Arc<PeerIdentity>>,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Accepted<IO> {
     /// Does the handshake, if there is one. `None` if the connection was rejected, which is then logged.
-    pub(crate) async fn open(io: IO, remote: SocketAddr, tls: Option<&ServerTls>) -> Option<Self> {
+    pub(crate) async fn open(io: IO, remote: Option<SocketAddr>, tls: Option<&ServerTls>) -> Option<Self> {
         let Some(tls) = tls else {
             return Some(Self { stream: Stream::Plain(io), remote, identity: None });
         };

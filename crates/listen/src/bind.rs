@@ -1,4 +1,4 @@
-//! Binding the socket of a port, by the rules of Go's `net.Listen`.
+//! Binding the socket of a port in the network, by the rules of Go's `net.Listen`.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use rustix::net::sockopt::{set_ipv6_v6only, set_socket_keepalive, set_tcp_keepid
 use tokio::net::{TcpListener, TcpSocket};
 
 /// Connections that the system queues while none is accepted, if its own limit is not lower.
-const LISTEN_BACKLOG: u32 = 65_535;
+pub(crate) const LISTEN_BACKLOG: u32 = 65_535;
 /// Silence of a connection after which the system probes whether the other side is there; etcd's.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// Time between two such probes; Go's.
@@ -141,7 +141,7 @@ fn dual_stack() -> io::Result<TcpSocket> {
 }
 
 /// The error of the system as Go has it.
-fn system_text(error: &io::Error) -> String {
+pub(crate) fn system_text(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error ").next().unwrap_or_default();
     let mut chars = text.chars();

@@ -18,35 +18,29 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::socket::{ReadHalf, Socket, WriteHalf};
 
 /// Bytes that wait for the socket at most.
 const BUFFER_BYTES_MAX: usize = 256 * 1024;
-/// Bytes that the system holds of a response and has not sent, at most; it takes further ones at half of that. By itself
-/// it would hold four megabytes for a client that does not read. What is on its way does not count, so that a long line
-/// is as full as without the bound, and on the loopback device the throughput is the same with a quarter of this.
-const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 /// A buffer that a burst has grown is given back beyond this.
 const BUFFER_BYTES_KEPT: usize = 16 * 1024;
 
 /// A socket whose writes are collected.
 #[derive(Debug)]
 pub(crate) struct CoalescedStream {
-    read: OwnedReadHalf,
+    read: ReadHalf,
     out: Arc<Mutex<Out>>,
 }
 
 /// The collected writes. Locked by the stream and the connection, which belong to one task.
 #[derive(Debug)]
 struct Out {
-    socket: OwnedWriteHalf,
+    socket: WriteHalf,
     buffer: BytesMut,
     /// Whether the library waits for room.
     is_awaited: bool,
@@ -59,10 +53,10 @@ impl CoalescedStream {
     ///
     /// # Errors
     /// Those of the system, when it does not take the options of the socket.
-    pub(crate) fn new(stream: TcpStream) -> io::Result<(Self, Flush)> {
-        stream.set_nodelay(true)?;
-        SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
-        let (read, socket) = stream.into_split();
+    pub(crate) fn new(socket: Socket) -> io::Result<(Self, Flush)> {
+        socket.send_at_once()?;
+        socket.limit_unsent()?;
+        let (read, socket) = socket.into_split();
         let buffer = BytesMut::new();
         let out = Arc::new(Mutex::new(Out { socket, buffer, is_awaited: false, writes_at_flush: false }));
         Ok((Self { read, out: Arc::clone(&out) }, Flush(out)))
@@ -185,8 +179,7 @@ impl Flush {
     /// Makes the end of the connection a reset: the system drops what it holds of it, instead of offering it for
     /// minutes to a client that does not read.
     pub(crate) fn reset(&self) -> io::Result<()> {
-        let out = self.0.lock();
-        SockRef::from(out.socket.as_ref()).set_linger(Some(Duration::ZERO))
+        self.0.lock().socket.drop_unsent_at_end()
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Connection(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    remote: SocketAddr,
+    remote: Option<SocketAddr>,
     /// Calls that the connection may have something to send for.
     running: AtomicUsize,
     /// Whether the connection has ended, so that no response reaches its client.
@@ -47,7 +47,7 @@ struct State {
 }
 
 impl Connection {
-    pub(crate) fn new(remote: SocketAddr, task: Waker) -> Self {
+    pub(crate) fn new(remote: Option<SocketAddr>, task: Waker) -> Self {
         Self(Arc::new(State {
             remote,
             running: AtomicUsize::new(0),
@@ -58,9 +58,9 @@ impl Connection {
         }))
     }
 
-    /// The address that the request came from.
+    /// The address that the request came from; `None` over a Unix socket.
     pub fn remote(extensions: &Extensions) -> Option<SocketAddr> {
-        extensions.get::<Self>().map(|connection| connection.0.remote)
+        extensions.get::<Self>()?.0.remote
     }
 
     /// Counts a call whose response goes on after its head, until the returned value is dropped. While several calls

@@ -7,13 +7,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ferretcd_tls::ServerTls;
+use ferretcd_tls::{Remote, ServerTls};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tower::{Service, ServiceExt as _};
 
 use crate::accept::Accepted;
@@ -21,6 +20,7 @@ use crate::authority::Corrected;
 use crate::call_budget::{Backlog, CallBudget, after_all_others};
 use crate::coalesce::{CoalescedStream, Flush, Turn};
 use crate::connection::Connection;
+use crate::socket::Socket;
 use crate::wake_coalescer::WakeCoalescer;
 use crate::{BoxError, Config, Drain, limits};
 
@@ -44,8 +44,8 @@ where
     /// Serves a connection from its handshake to its end.
     pub(crate) async fn serve(
         self,
-        socket: TcpStream,
-        remote: SocketAddr,
+        socket: Socket,
+        remote: Option<SocketAddr>,
         tls: Option<ServerTls>,
     ) -> Result<(), BoxError> {
         let (stream, flush) = CoalescedStream::new(socket)?;
@@ -104,7 +104,7 @@ where
         let mut is_draining = false;
         loop {
             if let Some(reason) = shared.closing() {
-                tracing::warn!(%remote, reason, "closing a connection");
+                tracing::warn!(remote = %Remote(remote), reason, "closing a connection");
                 return flush.reset().map_err(BoxError::from);
             }
             let turn = {
@@ -140,7 +140,7 @@ where
 async fn open(
     stream: CoalescedStream,
     flush: &Flush,
-    remote: SocketAddr,
+    remote: Option<SocketAddr>,
     tls: Option<&ServerTls>,
 ) -> Result<Option<Accepted<CoalescedStream>>, BoxError> {
     let mut handshake = pin!(Accepted::open(stream, remote, tls));

@@ -8,7 +8,8 @@
 //! * [`Drain`] ends both: it is given to the ports, and to services whose calls would go on for ever. [`Drain::close`]
 //!   is for connections that take too long.
 //! * [`discard`] is for services that respond without reading the request.
-//! * [`bind`] makes the socket of a listener, by the rules of Go's `net.Listen`.
+//! * [`bind`] makes the socket of a listener in the network, by the rules of Go's `net.Listen`; [`bind_unix`] makes one in
+//!   the file system, and takes its file away in the end.
 //!
 //! It knows no service, no route and no gRPC. It retries nothing. A [`ConnectionLimit`] bounds the connections of the
 //! listeners that have it.
@@ -18,7 +19,7 @@
 //!   a bound, so a client that does not read holds up no other connection. It takes a bounded number of calls from the
 //!   client before all other tasks get their turn, so neither does one that begins or gives up many at once.
 //! * After [`Drain::begin`] no connection is accepted. Running calls end by themselves, at the drain timeout or at
-//!   [`Drain::close`]. A port that has ended holds neither its services nor its sockets.
+//!   [`Drain::close`]. A port that has ended holds neither its services nor its sockets, nor their files.
 //! * Bytes of the network never panic.
 //!
 //! ```text
@@ -56,6 +57,7 @@
 //! ```
 
 mod bind;
+mod socket_file;
 
 mod accept;
 mod accept_errors;
@@ -63,6 +65,7 @@ mod config;
 mod drain;
 mod encryption;
 mod serve;
+mod socket;
 
 mod connection;
 mod http;
@@ -81,6 +84,8 @@ pub use config::Config;
 pub use connection::{Closer, Connection, RunningCall};
 pub use drain::{Drain, DrainWatcher};
 pub use serve::{Endpoint, serve, serve_connections};
+pub use socket::{Address, Bound, Socket};
+pub use socket_file::{BindUnixError, UnixSocket, bind_unix};
 pub use stream::Stream;
 pub use unread::discard;
 

@@ -4,17 +4,17 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ferretcd_tls::ServerTls;
+use ferretcd_tls::{Remote, ServerTls};
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tower::Service;
 
 use crate::accept::{Accepted, Incoming, Listener};
 use crate::call_budget::Backlog;
 use crate::http::Http;
+use crate::socket::Socket;
 use crate::{BoxError, Config, Drain};
 
 /// A listener and the services of its requests.
@@ -64,7 +64,7 @@ where
             let http = if tls.is_some() { encrypted.clone() } else { plain.clone() };
             async move {
                 if let Err(error) = http.serve(socket, remote, tls).await {
-                    tracing::debug!(%remote, error, "connection ended");
+                    tracing::debug!(remote = %Remote(remote), error, "connection ended");
                 }
             }
         });
@@ -77,7 +77,7 @@ where
 /// left.
 pub async fn serve_connections<F>(
     listeners: Vec<Listener>,
-    serve: impl Fn(Accepted<TcpStream>) -> F + Clone + Send + 'static,
+    serve: impl Fn(Accepted<Socket>) -> F + Clone + Send + 'static,
     drain: Drain,
 ) where
     F: Future<Output = ()> + Send,
@@ -88,7 +88,7 @@ pub async fn serve_connections<F>(
         port.accept(listener, move |socket, remote, tls| {
             let (serve, drain) = (serve.clone(), drain.clone());
             async move {
-                let _ = socket.set_nodelay(true);
+                let _ = socket.send_at_once();
                 let opened = tokio::select! {
                     biased;
                     opened = Accepted::open(socket, remote, tls.as_ref()) => opened,
@@ -123,7 +123,7 @@ impl Port {
     fn accept<F>(
         &self,
         mut listener: Listener,
-        serve: impl Fn(TcpStream, SocketAddr, Option<ServerTls>) -> F + Clone + Send + 'static,
+        serve: impl Fn(Socket, Option<SocketAddr>, Option<ServerTls>) -> F + Clone + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ferretcd_listen::{
-    Accepted, Closer, Config, Connection, ConnectionLimit, Drain, Endpoint, Listener, SocketOptions, bind,
-    serve, serve_connections,
+    Accepted, Closer, Config, Connection, ConnectionLimit, Drain, Endpoint, Listener, Socket, SocketOptions,
+    bind, serve, serve_connections,
 };
 use ferretcd_tls::{ClientConfig, ClientTls, ServerConfig, ServerTls};
 use http::{Request, Response};
@@ -47,7 +47,7 @@ impl Port {
     }
 
     fn on(listener: Listener, is_slow: bool, drain_timeout: Duration) -> Self {
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.address().expect("it is bound").tcp().expect("a port");
         let (arrived, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let notes = (Arc::clone(&arrived), Arc::clone(&released));
         let service = service_fn(move |request: Request<Incoming>| {
@@ -170,9 +170,9 @@ async fn encrypted_ports_serve_and_drain_during_a_handshake() {
 #[tokio::test]
 async fn other_protocols_get_accepted_connections_and_are_waited_for() {
     let listener = listener(None);
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.address().expect("it is bound").tcp().expect("a port");
     let drain = Drain::new();
-    let echo = |Accepted { mut stream, identity, .. }: Accepted<TcpStream>| async move {
+    let echo = |Accepted { mut stream, identity, .. }: Accepted<Socket>| async move {
         assert!(identity.is_none(), "the port requests no certificate");
         let mut text = Vec::new();
         stream.read_to_end(&mut text).await.expect("the client sends");
@@ -199,11 +199,11 @@ async fn other_protocols_get_accepted_connections_and_are_waited_for() {
 #[tokio::test]
 async fn closing_ends_connections_of_other_protocols() {
     let listener = listener(None);
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.address().expect("it is bound").tcp().expect("a port");
     let drain = Drain::new();
     let service = Arc::new(());
     let held = Arc::clone(&service);
-    let silent = move |mut accepted: Accepted<TcpStream>| {
+    let silent = move |mut accepted: Accepted<Socket>| {
         let held = Arc::clone(&held);
         async move {
             accepted.stream.write_all(b"x").await.expect("the client reads");
@@ -357,7 +357,7 @@ impl Download {
     /// The client gives the response a window of so many bytes.
     async fn start(window: i32) -> Self {
         let listener = listener(None);
-        let address = listener.local_addr().expect("it is bound");
+        let address = listener.address().expect("it is bound").tcp().expect("a port");
         let (requests, mut closers) = mpsc::channel(1);
         let requested = Arc::new(watch::Sender::new(0));
         let of_service = Arc::clone(&requested);
@@ -453,7 +453,7 @@ async fn a_client_that_does_not_read_costs_its_buffers() {
 async fn a_client_with_many_calls_holds_up_no_other_and_leaves_nothing() {
     const N_CALLS: usize = 4000;
     let listener = listener(None);
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.address().expect("it is bound").tcp().expect("a port");
     // Each call over HTTP/2 stays open.
     let open = Arc::new(());
     let (of_calls, begun) = (Arc::clone(&open), Arc::new(watch::Sender::new(0)));

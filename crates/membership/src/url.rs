@@ -8,6 +8,10 @@ use std::fmt;
 
 /// An address of etcd's kind: `http://host:port`, `https://host:port`, `unix://path` or `unixs://path`.
 ///
+/// The path of a Unix socket is all that follows the slashes: `unix:///run/x` is `/run/x`, `unix://x` and `unix://h:1` are
+/// the files `x` and `h:1` of the working directory. Its escapes (`%20`) are decoded; a user, a query and a fragment are
+/// no part of it.
+///
 /// Equality and order are those of the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Url {
@@ -73,24 +77,33 @@ pub enum UrlError {
     /// An IPv6 address is not closed.
     #[error("parse {0:?}: missing ']' in host")]
     Bracket(String),
+    /// A percent sign is not followed by two hexadecimal digits, or stands for a byte that no text has.
+    #[error("parse {url:?}: invalid URL escape {escape:?}")]
+    Escape {
+        /// The whole text.
+        url: String,
+        /// The percent sign and what follows.
+        escape: String,
+    },
 }
 
 impl Url {
     /// Parses one URL. Blanks around it are dropped.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let text = text.trim();
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| UrlError::Scheme(text.to_owned()))?;
+        let no_scheme = || UrlError::Scheme(text.to_owned());
+        let (scheme, rest) = text.split_once(':').ok_or_else(no_scheme)?;
         let scheme = match &*scheme.to_ascii_lowercase() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             "unix" => Scheme::Unix,
             "unixs" => Scheme::Unixs,
-            _ => return Err(UrlError::Scheme(text.to_owned())),
+            _ => return Err(no_scheme()),
         };
         let (host, port) = if scheme.is_unix() {
-            (rest.to_owned(), 0)
+            (socket_path(text, rest)?, 0)
         } else {
-            let (host, port) = split_authority(text, rest)?;
+            let (host, port) = split_authority(text, rest.strip_prefix("//").ok_or_else(no_scheme)?)?;
             (host.to_owned(), port)
         };
         let text = format!("{}{}", scheme, &text[scheme.as_str().len()..]);
@@ -115,7 +128,7 @@ impl Url {
         self.scheme
     }
 
-    /// The host without brackets, possibly empty; for Unix sockets the path.
+    /// The host without brackets; for Unix sockets the path. Either may be empty.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -172,6 +185,40 @@ fn split_authority<'a>(url: &str, rest: &'a str) -> Result<(&'a str, u16), UrlEr
     Ok((host, port))
 }
 
+/// The path of a Unix socket, from what follows the scheme and its colon. It is empty if there are no slashes, as in etcd.
+fn socket_path(url: &str, rest: &str) -> Result<String, UrlError> {
+    let rest = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
+    let (host, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        None if rest.starts_with('/') => ("", rest),
+        None => ("", ""),
+    };
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    if let Some(colon) = host.rfind(':')
+        && !host[colon + 1..].chars().all(|c| c.is_ascii_digit())
+    {
+        return Err(UrlError::Port { url: url.to_owned(), port: host[colon..].to_owned() });
+    }
+    Ok(host.to_owned() + &unescaped(url, path)?)
+}
+
+/// A text with its escapes decoded.
+fn unescaped(url: &str, text: &str) -> Result<String, UrlError> {
+    let invalid = |escape: &str| {
+        let escape = escape.chars().take(3).collect();
+        UrlError::Escape { url: url.to_owned(), escape }
+    };
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| digits.chars().all(|c| c.is_ascii_hexdigit()));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.ok_or_else(|| invalid(&format!("%{part}")))?);
+        bytes.extend(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).map_err(|_| invalid(&text[text.find('%').unwrap_or_default()..]))
+}
+
 impl Scheme {
     /// Its name in a URL.
     pub fn as_str(self) -> &'static str {
@@ -223,6 +270,13 @@ mod tests {
         check("http://user@h:1", "http://user@h:1", "h", 1);
         check("unix:///run/etcd.sock", "unix:///run/etcd.sock", "/run/etcd.sock", 0);
         check("unix://localhost:1", "unix://localhost:1", "localhost:1", 0);
+        check("UNIXS:///run/a%20b?x#y", "unixs:///run/a%20b?x#y", "/run/a b", 0);
+        check("unix:/run/x", "unix:/run/x", "/run/x", 0);
+        check("unix://x", "unix://x", "x", 0);
+        check("unix://x/y:z", "unix://x/y:z", "x/y:z", 0);
+        check("unix://@x", "unix://@x", "x", 0);
+        check("unix://", "unix://", "", 0);
+        check("unix:x", "unix:x", "", 0);
     }
 
     #[test]
@@ -239,6 +293,11 @@ mod tests {
         check("http://h:abc", "parse \"http://h:abc\": invalid port \":abc\" after host");
         check("http://h:65536", "parse \"http://h:65536\": invalid port \":65536\" after host");
         check("http://[::1:1", "parse \"http://[::1:1\": missing ']' in host");
+        check("unix://h:abc", "parse \"unix://h:abc\": invalid port \":abc\" after host");
+        check("unix:///a%zzb", "parse \"unix:///a%zzb\": invalid URL escape \"%zz\"");
+        check("unix:///a%2", "parse \"unix:///a%2\": invalid URL escape \"%2\"");
+        check("unix:///a%ff%", "parse \"unix:///a%ff%\": invalid URL escape \"%\"");
+        check("http:h:1", "URL scheme must be http, https, unix, or unixs: http:h:1");
         check("http://a b:1", "parse \"http://a b:1\": invalid character \" \" in host name");
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::SignatureScheme;
@@ -125,6 +125,19 @@ impl ClientTls {
             host: host.to_owned(),
             error: check.take_refusal().unwrap_or_else(|| explain(error)),
         })
+    }
+
+    /// The same with a server that was reached at the path of a Unix socket. The name that it has to prove is that of the
+    /// file, up to a colon, as etcd's client has it.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_at<IO>(&self, path: &Path, io: IO) -> Result<ClientStream<IO>, ConnectError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        self.connect(file.split(':').next().unwrap_or_default(), io).await
     }
 }
 

@@ -30,7 +30,7 @@
 //! let client = ClientTls::load(ClientConfig { trusted_ca: Some(files.cert), ..ClientConfig::default() })?;
 //!
 //! let (near, far) = tokio::io::duplex(64 * 1024);
-//! let remote = ([127, 0, 0, 1], 40000).into();
+//! let remote = std::net::SocketAddr::from(([127, 0, 0, 1], 40000));
 //! let (accepted, connected) = tokio::join!(server.accept(far, remote), client.connect("localhost", near));
 //! assert!(accepted?.identity.is_none(), "the server requests no certificate");
 //! connected?;
@@ -67,6 +67,6 @@ pub use files::KeyFiles;
 pub use identity::PeerIdentity;
 pub use named::{CertificateError, NamedFile};
 pub use protocol::{Protocol, ProtocolError, Version};
-pub use rejected::{HandshakeError, Rejected, Side};
+pub use rejected::{HandshakeError, Rejected, Remote, Side};
 pub use reload::Reloader;
 pub use server::{Accepted, ServerConfig, ServerStream, ServerTls};

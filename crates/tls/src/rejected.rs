@@ -140,11 +140,24 @@ pub enum Side {
     Peer,
 }
 
+/// The address of the other side, as logs show it: Go has `@` for that of a Unix socket without a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote(pub Option<SocketAddr>);
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("@"),
+        }
+    }
+}
+
 /// A connection that was ended before it was served.
 #[derive(Debug)]
 pub struct Rejected {
-    /// Where it came from.
-    pub remote: SocketAddr,
+    /// Where it came from; `None` over a Unix socket.
+    pub remote: Option<SocketAddr>,
     /// The kind of the listener.
     pub side: Side,
     /// The host that it requested; empty if it did not name one.
@@ -157,7 +170,7 @@ pub struct Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "accept the TLS connection of {}: {}", self.remote, self.reason)
+        write!(f, "accept the TLS connection of {}: {}", Remote(self.remote), self.reason)
     }
 }
 
@@ -170,7 +183,7 @@ impl Rejected {
             Side::Client => "rejected connection on client endpoint",
             Side::Peer => "rejected connection on peer endpoint",
         };
-        let (remote, server_name, error) = (self.remote, &self.server_name, &self.reason);
+        let (remote, server_name, error) = (Remote(self.remote), &self.server_name, &self.reason);
         match &self.identity {
             _ if matches!(self.reason, HandshakeError::Closed) => {
                 debug!("remote-addr" = %remote, "server-name" = server_name, %error, "{message}");

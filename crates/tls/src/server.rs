@@ -155,14 +155,20 @@ impl ServerTls {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Does the handshake on a stream that comes from `remote`, within the configured time.
+    /// Does the handshake on a stream that comes from `remote`, within the configured time. A Unix socket has no remote
+    /// address, so there [`ServerConfig::check_remote`] checks nothing: the mode of the file says what may connect.
     ///
     /// # Errors
     /// When the connection is not to be served. The client gets an alert where the protocol has one.
-    pub async fn accept<IO>(&self, io: IO, remote: SocketAddr) -> Result<Accepted<IO>, Rejected>
+    pub async fn accept<IO>(
+        &self,
+        io: IO,
+        remote: impl Into<Option<SocketAddr>>,
+    ) -> Result<Accepted<IO>, Rejected>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
+        let remote = remote.into();
         let mut server_name = String::new();
         let handshake = timeout(self.0.handshake_timeout, self.handshake(io, remote, &mut server_name)).await;
         let (reason, identity) = match handshake {
@@ -176,7 +182,7 @@ impl ServerTls {
     async fn handshake<IO>(
         &self,
         io: IO,
-        remote: SocketAddr,
+        remote: Option<SocketAddr>,
         server_name: &mut String,
     ) -> Result<Accepted<IO>, (HandshakeError, Option<Arc<PeerIdentity>>)>
     where
@@ -195,7 +201,7 @@ impl ServerTls {
             let refusal = check.and_then(|check| check.take_refusal());
             (refusal.unwrap_or_else(|| explain(error)), identity.clone())
         })?;
-        if let (Some(lookups), Some(identity)) = (&self.0.lookups, &identity) {
+        if let (Some(lookups), Some(identity), Some(remote)) = (&self.0.lookups, &identity, remote) {
             let checked = remote::check(identity, remote.ip(), lookups).await;
             checked.map_err(|error| (error, Some(Arc::clone(identity))))?;
         }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use ferretcd_base::ClusterId;
 use ferretcd_engine::{PeerError, PeerVersions};
 use ferretcd_membership::Member;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::Full;
 use tokio::task::JoinSet;
 
 use crate::client::{Client, FullResponse, request};
 use crate::connect::Connect;
 use crate::headers::{CLUSTER_ID, text};
+use crate::peer_uri::peer_uri;
 use crate::rpc::{rejected, unreachable, unreadable, versions_of};
 use crate::wire_json;
 
@@ -27,7 +28,7 @@ impl Requests {
         let mut requests = JoinSet::new();
         for text in peer_urls {
             let (client, text) = (client.clone(), text.clone());
-            let Ok(url) = text.parse::<Uri>() else { continue };
+            let Some(url) = peer_uri(&text) else { continue };
             requests.spawn(async move {
                 let request = request(&url, Method::GET, path, &HeaderMap::new(), Full::default());
                 (text, client.call(request, timeout).await.map_err(unreachable))

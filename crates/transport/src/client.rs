@@ -16,6 +16,7 @@ use hyper_util::client::legacy::{Client as Pool, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use crate::connect::{BoxedIo, Connect};
+use crate::peer_uri::socket_path;
 use crate::timeout_stream::{TimeoutStream, Timeouts};
 
 /// Idle connections to one member.
@@ -145,6 +146,10 @@ pub(crate) fn request(
     *request.uri_mut() = Uri::from_parts(parts).unwrap_or_else(|_| url.clone());
     *request.method_mut() = method;
     *request.headers_mut() = identity.clone();
+    if socket_path(url).is_some() {
+        // The digits of the path are no host.
+        request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("localhost"));
+    }
     request
 }
 

@@ -8,7 +8,9 @@ use std::pin::Pin;
 use http::Uri;
 use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
+
+use crate::peer_uri::socket_path;
 
 /// A stream of bytes in both directions.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -23,18 +25,19 @@ pub type Dialing = Pin<Box<dyn Future<Output = io::Result<BoxedIo>> + Send>>;
 
 /// Dials peers.
 pub trait Connect: fmt::Debug + Send + Sync + 'static {
-    /// Connects to the host of a peer URL, with or without TLS as its scheme says. The caller bounds the time.
+    /// Connects to the host of a peer URL, with or without TLS as its scheme says. For `unix://` and `unixs://` URLs the
+    /// place is [`socket_path`] of it. The caller bounds the time.
     fn connect(&self, url: &Uri) -> Dialing;
 }
 
-/// Dials `http://` URLs.
+/// Dials `http://` and `unix://` URLs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TcpConnect {
-    /// The address of this machine that connections come from; `None` leaves it to the system.
+pub struct PlainConnect {
+    /// The address of this machine that connections over TCP come from; `None` leaves it to the system.
     pub source: Option<IpAddr>,
 }
 
-impl TcpConnect {
+impl PlainConnect {
     /// Connects to a host, a name or an address, on a port. Of the addresses of a name those of the source's family are
     /// tried, one after the other.
     ///
@@ -63,12 +66,16 @@ async fn open_from(source: IpAddr, host: &str, port: u16) -> io::Result<TcpStrea
     result
 }
 
-impl Connect for TcpConnect {
+impl Connect for PlainConnect {
     fn connect(&self, url: &Uri) -> Dialing {
         let (tcp, url) = (*self, url.clone());
         Box::pin(async move {
+            if let ("unix", Some(path)) = (url.scheme_str().unwrap_or_default(), socket_path(&url)) {
+                return Ok(Box::new(UnixStream::connect(path).await?) as BoxedIo);
+            }
             if url.scheme() != Some(&Scheme::HTTP) {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{url} is no http:// URL")));
+                let text = format!("{}:// needs certificates", url.scheme_str().unwrap_or_default());
+                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
             }
             let host = url.host().ok_or(io::ErrorKind::InvalidInput)?;
             // Only URLs have brackets around IPv6 addresses.
@@ -90,7 +97,7 @@ mod tests {
         let port = listener.local_addr().expect("it is bound").port();
         let dial = async |source: Option<&str>, host: &str| {
             let source = source.map(|source| source.parse().expect("an address"));
-            TcpConnect { source }.open(host, port).await
+            PlainConnect { source }.open(host, port).await
         };
         for source in ["127.0.0.1", "127.0.0.2"] {
             let stream = dial(Some(source), "localhost").await.expect("it listens");

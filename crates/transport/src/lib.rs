@@ -33,13 +33,13 @@
 //! use std::time::Duration;
 //!
 //! use ferretcd_engine::Peers;
-//! use ferretcd_transport::{Config, PeerServer, PeerTransport, TcpConnect};
+//! use ferretcd_transport::{Config, PeerServer, PeerTransport, PlainConnect};
 //! use http::{Response, StatusCode};
 //!
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 //! let config = Config {
 //!     peer_urls: vec!["http://10.0.0.1:2380".to_owned()],
-//!     connect: Arc::new(TcpConnect::default()),
+//!     connect: Arc::new(PlainConnect::default()),
 //!     dial_timeout: Duration::from_secs(2),
 //!     call_timeout: Duration::from_secs(7),
 //!     silence: Duration::from_secs(5),
@@ -67,6 +67,7 @@
 mod config;
 mod connect;
 mod local_member;
+mod peer_uri;
 
 mod codec;
 mod convert;
@@ -107,8 +108,9 @@ mod tests;
 pub use before_start::{MemberVersions, cluster_members};
 pub use client::BodyError;
 pub use config::Config;
-pub use connect::{BoxedIo, Connect, Dialing, Io, TcpConnect};
+pub use connect::{BoxedIo, Connect, Dialing, Io, PlainConnect};
 pub use local_member::{LocalMember, OutgoingSnapshot, PeerReport};
+pub use peer_uri::socket_path;
 pub use response::{ResponseBody, ResponseData};
 pub use server::PeerServer;
 pub use transport::PeerTransport;

@@ -3,6 +3,8 @@
 use http::Uri;
 use parking_lot::Mutex;
 
+use crate::peer_uri::peer_uri;
+
 /// The URLs of a peer. All connections use the same one until it fails.
 #[derive(Debug, Default)]
 pub(crate) struct UrlPicker(Mutex<Inner>);
@@ -28,7 +30,7 @@ impl UrlPicker {
         if inner.texts == texts {
             return false;
         }
-        let urls = texts.iter().filter_map(|text| text.parse().ok()).filter(|url: &Uri| url.host().is_some());
+        let urls = texts.iter().filter_map(|text| peer_uri(text));
         *inner = Inner { texts: texts.to_vec(), urls: urls.collect(), picked: 0 };
         true
     }

@@ -317,7 +317,7 @@ mod tests {
         let mut config = Config::new("a", "unused");
         let listed = format!("a=http://127.0.0.1:1{others}");
         config.cluster.initial_cluster = parse_initial_cluster(&listed).expect("names with URLs");
-        let connect: Arc<dyn Connect> = Arc::new(ferretcd_transport::TcpConnect::default());
+        let connect: Arc<dyn Connect> = Arc::new(ferretcd_transport::PlainConnect::default());
         for (state, expected) in [(ClusterState::New, FOUNDING_TIMEOUT), (ClusterState::Existing, TIMEOUT)] {
             config.cluster.state = state;
             let begin = tokio::time::Instant::now();

@@ -96,7 +96,7 @@ async fn above_debug_only_slow_calls_have_a_line() {
     assert!(lines_of(LevelFilter::INFO, NEVER, request(PUT, vec![message(b"v")])).await.is_empty());
     let [line] =
         lines_of(LevelFilter::INFO, ALWAYS, request(PUT, vec![message(b"v")])).await.try_into().unwrap();
-    assert_eq!((line["level"].as_str(), line["remote"].as_str()), ("WARN", "unknown"));
+    assert_eq!((line["level"].as_str(), line["remote"].as_str()), ("WARN", "@"));
     assert_eq!((line["request size"].as_str(), line["response size"].as_str()), ("-1", "2"));
 }
 

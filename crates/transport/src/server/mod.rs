@@ -65,17 +65,17 @@ impl PeerServer {
         Self { transport, caller: Caller::MEMBER, others: BoxCloneSyncService::new(others) }
     }
 
-    /// Serves one connection from `remote` until it ends. When `stop` resolves, the server takes no further request; streams continue until
+    /// Serves one connection from `remote`, `None` over a Unix socket, until it ends. When `stop` resolves, the server takes no further request; streams continue until
     /// [`PeerTransport::stop`].
     pub async fn serve_connection(
         &self,
         io: impl Io + 'static,
-        remote: SocketAddr,
+        remote: impl Into<Option<SocketAddr>>,
         stop: impl Future<Output = ()>,
     ) {
         let timeouts = Timeouts { read: None, write: Some(self.transport.table().config.silence) };
         let io = TokioIo::new(TimeoutStream::new(io, timeouts));
-        let caller = Caller { address: Some(remote), ..self.caller.clone() };
+        let caller = Caller { address: remote.into(), ..self.caller.clone() };
         let service = TowerToHyperService::new(Self { caller, ..self.clone() });
         let mut http = http1::Builder::new();
         let mut connection = pin!(http.timer(TokioTimer::new()).serve_connection(io, service));

@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::peer::StreamKind;
-use crate::{Config, LocalMember, OutgoingSnapshot, PeerReport, PeerServer, PeerTransport, TcpConnect};
+use crate::{Config, LocalMember, OutgoingSnapshot, PeerReport, PeerServer, PeerTransport, PlainConnect};
 
 pub(super) const CLUSTER: ClusterId = ClusterId(0xc1);
 /// After the first snapshot that could not be sent.
@@ -194,7 +194,7 @@ impl Node {
         let address = listener.local_addr().expect("it is bound");
         let config = Config {
             peer_urls: vec![format!("http://{address}")],
-            connect: Arc::new(TcpConnect::default()),
+            connect: Arc::new(PlainConnect::default()),
             dial_timeout: Duration::from_secs(2),
             call_timeout: Duration::from_secs(5),
             silence: Duration::from_millis(600),

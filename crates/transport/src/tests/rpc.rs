@@ -7,7 +7,7 @@ use ferretcd_engine::peers::{GetVersions, HashKv, LeaseInfo, Promote, RenewLease
 use ferretcd_engine::{PeerError, PeerHash, PeerVersions};
 
 use super::harness::{CLUSTER, Node, listen};
-use crate::{MemberVersions, TcpConnect, cluster_members};
+use crate::{MemberVersions, PlainConnect, cluster_members};
 
 const TO: MemberId = MemberId(2);
 
@@ -75,7 +75,7 @@ async fn cluster_members_come_from_the_first_url_that_responds() {
     let urls = ["no url".to_owned(), format!("http://{gone}"), format!("http://{}", node.address)];
     let fetch = |urls: &[String]| {
         let urls = urls.to_vec();
-        async move { cluster_members(Arc::new(TcpConnect::default()), &urls, Duration::from_secs(5)).await }
+        async move { cluster_members(Arc::new(PlainConnect::default()), &urls, Duration::from_secs(5)).await }
     };
     let (cluster, members) = fetch(&urls).await.expect("the last one responds");
     assert_eq!((cluster, members[0].id, members[0].name.as_str()), (CLUSTER, MemberId(5), "recorder"));
@@ -89,7 +89,7 @@ async fn versions_come_from_all_urls_that_respond() {
     let own = format!("http://{}", node.address);
     let urls = ["no url".to_owned(), format!("http://{gone}"), own.clone()];
     let mut versions =
-        MemberVersions::request(Arc::new(TcpConnect::default()), &urls, Duration::from_secs(5));
+        MemberVersions::request(Arc::new(PlainConnect::default()), &urls, Duration::from_secs(5));
     let (url, found) = versions.next().await.expect("the last one responds");
     assert_eq!((url, found.server.as_str()), (own, "3.7.1"));
     assert_eq!(versions.next().await, None);
@@ -103,7 +103,7 @@ async fn silent_urls_hold_up_no_response() {
     let urls = [silent.local_addr().expect("it is bound"), node.address].map(|at| format!("http://{at}"));
     // Never reached by a test that passes.
     let long = Duration::from_secs(3600);
-    let connect = || Arc::new(TcpConnect::default());
+    let connect = || Arc::new(PlainConnect::default());
     let responses = async {
         let versions = MemberVersions::request(connect(), &urls, long).next().await;
         assert_eq!(versions.expect("one responds").0, urls[1]);

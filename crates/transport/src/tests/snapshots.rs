@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use tokio::time::{Duration, Instant};
 
-use crate::TcpConnect;
+use crate::PlainConnect;
 use crate::client::{Client, request};
 use crate::codec::Writer;
 
@@ -166,7 +166,7 @@ async fn the_sender_of_a_rejected_snapshot_reads_the_reason() {
     let nodes = Node::cluster(2).await;
     nodes[1].recorder.script.lock().has_no_room = true;
     let timeout = Duration::from_secs(5);
-    let client = Client::for_rpcs(Arc::new(TcpConnect::default()), timeout, timeout);
+    let client = Client::for_rpcs(Arc::new(PlainConnect::default()), timeout, timeout);
     let url = format!("http://{}", nodes[1].address).parse().expect("a URL");
     let identity = nodes[0].transport.table().local().expect("it is attached").identity.clone();
     let mut head = Writer::default();
