@@ -6,13 +6,14 @@
 //! The mapping is proto3's, with the schema's own names: zeros are left out, 64-bit integers and bytes are strings, enums
 //! are their names. Fields stand in the order of the message, which must have the elements of a list side by side.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use data_encoding::BASE64;
 use prost::encoding::{WireType, decode_varint};
 
-use crate::schema::{EnumId, Field, Kind, MessageId, Schema};
+use crate::schema::{Field, Kind, MessageId, Schema};
 
 /// A message that is not one of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -193,24 +194,19 @@ impl Encoder {
             return Ok(());
         }
         self.name(field, out);
-        let text = match field.kind {
-            Kind::Bool => (value != 0).to_string(),
-            Kind::Int64 => format!("\"{}\"", value.cast_signed()),
-            Kind::Uint64 => format!("\"{value}\""),
-            Kind::Int32 => signed_32(value).to_string(),
-            Kind::Uint32 => (value & u64::from(u32::MAX)).to_string(),
-            Kind::Enum(id) => self.enum_text(id, signed_32(value)),
+        let written = match field.kind {
+            Kind::Bool => write!(out, "{}", value != 0),
+            Kind::Int64 => write!(out, "\"{}\"", value.cast_signed()),
+            Kind::Uint64 => write!(out, "\"{value}\""),
+            Kind::Int32 => write!(out, "{}", signed_32(value)),
+            Kind::Uint32 => write!(out, "{}", value & u64::from(u32::MAX)),
+            Kind::Enum(id) => match self.schema.enumeration(id).name(signed_32(value)) {
+                Some(name) => write!(out, "\"{name}\""),
+                None => write!(out, "{}", signed_32(value)),
+            },
             Kind::String | Kind::Bytes | Kind::Message(_) => return Err(Malformed),
         };
-        out.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-
-    fn enum_text(&self, id: EnumId, number: i32) -> String {
-        match self.schema.enumeration(id).name(number) {
-            Some(name) => format!("\"{name}\""),
-            None => number.to_string(),
-        }
+        written.map_err(|_| Malformed)
     }
 
     fn delimited(&mut self, field: &Field, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {

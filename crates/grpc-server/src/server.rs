@@ -30,6 +30,7 @@ use crate::auth::AuthService;
 use crate::calls::Calls;
 use crate::chain::Chain;
 use crate::cluster::ClusterService;
+use crate::gateway::Json;
 use crate::health::{EngineHealth, HealthService};
 use crate::health_list::HealthListService;
 use crate::kv::KvService;
@@ -63,8 +64,9 @@ struct Inner {
     exposure: Exposure,
     /// Of the pages of a client URL.
     clients: Audience,
-    /// The pages and the gateway, as the rest of this says.
+    /// What is beside gRPC, as the rest of this says.
     router: Router,
+    json: Option<Arc<Json>>,
     drain: Drain,
     config: Config,
 }
@@ -128,17 +130,18 @@ impl Server {
             exposure: Exposure::All,
             clients: Audience::Clients,
             router: Router::new(),
+            json: None,
             drain,
             config,
         };
         Ok(Self(Arc::new(inner)).with(|_| ()))
     }
 
-    /// The server with another part. Its router is made anew.
+    /// The server with another part. What is beside gRPC is made anew.
     fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut inner = Inner::clone(&self.0);
         change(&mut inner);
-        inner.router = inner.router();
+        (inner.router, inner.json) = (inner.router(), inner.json().map(Arc::new));
         Self(Arc::new(inner))
     }
 
@@ -185,20 +188,14 @@ impl Server {
         self.0.drain.begin();
     }
 
-    /// The pages and the gateway, behind the gate that all requests for them pass. No page reads a body.
+    /// The pages, behind the gate that all requests for them pass. None reads a body.
     fn call_page(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         let (router, drain) = (self.0.router.clone(), self.drain());
-        let is_call = self.0.gateway.is_some() && gateway::has_path(request.uri());
         let (head, body) = request.into_parts();
         Box::pin(async move {
-            let body = if is_call {
-                axum::body::Body::new(body)
-            } else {
-                discard(&head, body, drain).await;
-                axum::body::Body::empty()
-            };
-            let response = router.oneshot(Request::from_parts(head, body)).await;
-            response.map(|response| response.map(Body::new))
+            discard(&head, body, drain).await;
+            let page = router.oneshot(Request::from_parts(head, axum::body::Body::empty())).await;
+            page.map(|response| response.map(Body::new))
         })
     }
 
@@ -240,25 +237,34 @@ impl Service<Request<Incoming>> for Server {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         match Protocol::of(&request) {
             Protocol::Grpc if self.0.exposure.has_grpc() => self.call_grpc(request),
-            Protocol::Grpc | Protocol::Pages => self.call_page(request),
+            Protocol::Grpc | Protocol::Pages => match &self.0.json {
+                Some(json) if gateway::has_path(request.uri()) => {
+                    let response = gateway::respond(Arc::clone(json), request);
+                    Box::pin(async { Ok(response.await) })
+                }
+                _ => self.call_page(request),
+            },
         }
     }
 }
 
 impl Inner {
-    /// What this exposure has beside gRPC.
+    /// The pages of this exposure.
     fn router(&self) -> Router {
-        match self.exposure {
-            Exposure::All | Exposure::Http => {
-                let calls = self.gateway.as_ref().map_or_else(Router::new, |gateway| {
-                    gateway::routes(gateway.clone(), self.calls.clone(), self.engine.auth().clone())
-                });
-                self.pages.router_with(self.clients, calls)
-            }
-            Exposure::Metrics => self.pages.router(Audience::Probes),
-            Exposure::Peers => self.pages.router(Audience::Peers),
-            Exposure::Grpc => self.pages.router(Audience::GrpcClients),
-        }
+        self.pages.router(match self.exposure {
+            Exposure::All | Exposure::Http => self.clients,
+            Exposure::Metrics => Audience::Probes,
+            Exposure::Peers => Audience::Peers,
+            Exposure::Grpc => Audience::GrpcClients,
+        })
+    }
+
+    /// Calls in JSON, where this exposure has them.
+    fn json(&self) -> Option<Json> {
+        let gateway =
+            self.gateway.clone().filter(|_| matches!(self.exposure, Exposure::All | Exposure::Http))?;
+        let (gate, calls) = (self.pages.gate(self.clients), self.calls.clone());
+        Some(Json { gate, gateway, calls, auth: self.engine.auth().clone() })
     }
 }
 
