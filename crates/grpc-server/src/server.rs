@@ -45,9 +45,8 @@ use crate::{Config, RequestBody, gateway, library_errors, rpcs};
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
 const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
 
-/// How many times longer the JSON of a message may be than the message: enough for transactions of small operations, whose
-/// names are most of the text.
-const JSON_FACTOR_MAX: usize = 8;
+/// What names and quotes add to a request in JSON, at most: those of thousands of operations.
+const JSON_NAMES_BYTES: usize = 1 << 20;
 
 /// All services of one member: gRPC calls by their path, plain HTTP for everything else. Clones are cheap and share
 /// everything.
@@ -118,7 +117,7 @@ impl Server {
         let message_bytes_max = config.message_bytes_max();
         let gateway = config.has_gateway.then(|| {
             let limits = ferretcd_gateway::Config {
-                request_bytes_max: JSON_FACTOR_MAX.saturating_mul(message_bytes_max),
+                request_bytes_max: message_bytes_max.saturating_mul(2).saturating_add(JSON_NAMES_BYTES),
             };
             Gateway::new(FILE_DESCRIPTOR_SET, limits).expect("the schema of this build can be translated")
         });
@@ -264,7 +263,7 @@ impl Inner {
         let gateway =
             self.gateway.clone().filter(|_| matches!(self.exposure, Exposure::All | Exposure::Http))?;
         let (gate, calls) = (self.pages.gate(self.clients), self.calls.clone());
-        Some(Json { gate, gateway, calls, auth: self.engine.auth().clone() })
+        Some(Json { gate, gateway, calls, auth: self.engine.auth().clone(), drain: self.drain.clone() })
     }
 }
 

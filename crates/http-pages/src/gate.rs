@@ -13,8 +13,9 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::header::ORIGIN;
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::access::{Access, add_cors};
 use crate::{host, path, response};
@@ -27,6 +28,12 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Whether scripts of the origin that a request names may read responses; true if it names none.
+    pub fn allows_origin(&self, headers: &HeaderMap) -> bool {
+        !headers.contains_key(ORIGIN)
+            || self.access.as_ref().is_some_and(|access| access.allowed_origin(headers).is_some())
+    }
+
     /// Passes a request on to what responds to it, its path spelled as routes are. Otherwise the response of the gate.
     pub async fn pass<B, F>(
         &self,

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -51,7 +52,7 @@ impl RotatedFile {
         let n_bytes = current.n_bytes + line.len() as u64;
         if current.n_bytes > 0
             && n_bytes > self.rotation.bytes_max
-            && let Ok(next) = self.begin_anew(Timestamp::now())
+            && let Ok(next) = self.begin_anew(&current.file, Timestamp::now())
         {
             *current = next;
             self.clean_up();
@@ -60,10 +61,16 @@ impl RotatedFile {
         current.file.write_all(line)
     }
 
-    /// Renames the file, and opens another one in its place.
-    fn begin_anew(&self, now: Timestamp) -> io::Result<Current> {
-        fs::rename(&self.path, self.older(now))?;
-        Current::open(&self.path)
+    /// Renames the file, and opens another one in its place, with its owner and permissions.
+    fn begin_anew(&self, before: &File, now: Timestamp) -> io::Result<Current> {
+        match fs::rename(&self.path, self.older(now)) {
+            // It is gone already: renamed when no other could be opened, or taken away.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let next = Current::open(&self.path)?;
+        like(before, &self.path);
+        Ok(next)
     }
 
     /// The name of the file once it is an older one.
@@ -94,6 +101,14 @@ impl Current {
         let file = append(path)?;
         let n_bytes = file.metadata()?.len();
         Ok(Self { file, n_bytes })
+    }
+}
+
+/// Gives a file the permissions and the owner of another, as far as this process may.
+fn like(model: &File, path: &Path) {
+    if let Ok(model) = model.metadata() {
+        let _ = chown(path, Some(model.uid()), Some(model.gid()));
+        let _ = fs::set_permissions(path, model.permissions());
     }
 }
 
@@ -129,29 +144,37 @@ fn clean_up(path: &Path, rotation: Rotation, now: Timestamp) -> io::Result<()> {
     let oldest = rotation
         .days_max
         .and_then(|days| now.to_zoned(zone).datetime().checked_sub(Span::new().try_days(days).ok()?).ok());
-    for (number, (time, file)) in older_files(path)?.into_iter().enumerate() {
-        let is_too_many = rotation.files_max.is_some_and(|max| number >= max);
-        if is_too_many || oldest.is_some_and(|oldest| time < oldest) {
-            fs::remove_file(file)?;
-        } else if rotation.compress && file.extension() != Some(OsStr::new("gz")) {
-            compress(&file)?;
+    let mut times: Vec<DateTime> = Vec::new();
+    for (time, file) in older_files(path)? {
+        // A file beside its compressed form counts once.
+        if times.last() != Some(&time) {
+            times.push(time);
         }
+        let is_too_many = rotation.files_max.is_some_and(|max| times.len() > max);
+        let is_too_old = oldest.is_some_and(|oldest| time < oldest);
+        // What fails is tried again the next time.
+        let _ = if is_too_many || is_too_old {
+            fs::remove_file(&file)
+        } else if rotation.compress && file.extension() != Some(OsStr::new("gz")) {
+            compress(&file, &path.with_extension("gz.partial"))
+        } else {
+            Ok(())
+        };
     }
     Ok(())
 }
 
-/// Puts a compressed file in the place of another. What a kill leaves is whole: the one or the other.
-fn compress(file: &Path) -> io::Result<()> {
-    let with_end = |end: &str| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let (partial, done) = (with_end(".gz.partial"), with_end(COMPRESSED));
-    let _ = fs::remove_file(&partial);
-    let mut encoder = GzEncoder::new(append(&partial)?, Compression::default());
-    io::copy(&mut File::open(file)?, &mut encoder)?;
+/// Puts a compressed file in the place of another; `partial` is its name while it is written. A kill in between leaves the
+/// file, or both, of which the next time makes one.
+fn compress(file: &Path, partial: &Path) -> io::Result<()> {
+    let mut done = file.as_os_str().to_owned();
+    done.push(COMPRESSED);
+    let _ = fs::remove_file(partial);
+    let mut encoder = GzEncoder::new(append(partial)?, Compression::default());
+    let mut from = File::open(file)?;
+    io::copy(&mut from, &mut encoder)?;
     encoder.finish()?.sync_all()?;
+    like(&from, partial);
     fs::rename(partial, done)?;
     fs::remove_file(file)
 }
@@ -191,15 +214,27 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_begin_anew_grows() {
+    fn a_file_that_was_taken_away_begins_anew() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("etcd.log");
         let file = RotatedFile::open(path.clone(), ROTATION).expect("it opens");
         file.write(b"0123456789").expect("it is written");
         fs::remove_file(&path).expect("it is there");
-        fs::create_dir(folder.path().join("moved")).expect("a folder");
-        file.write(b"x").expect("the open file takes it");
-        assert!(!path.exists(), "there was nothing to rename");
+        file.write(b"x").expect("it is written");
+        assert_eq!(fs::read(&path).expect("it is there"), b"x");
+    }
+
+    #[test]
+    fn a_file_keeps_its_permissions() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("etcd.log");
+        fs::write(&path, "0123456789").expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("it is ours");
+        let file = RotatedFile::open(path.clone(), ROTATION).expect("it opens");
+        file.write(b"x").expect("it is written");
+        assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o640);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) fn log_options(settings: &Settings) -> Result<LogOptions, ConfigError
     })
 }
 
-/// The value of `--log-rotation-config-json`. Zero and less are no limit.
+/// The value of `--log-rotation-config-json`. Zero and less are no limit. Go reads keys in any case.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RotationJson {
@@ -47,11 +47,16 @@ struct RotationJson {
     #[serde(rename = "filename")]
     _filename: Option<String>,
     /// In megabytes.
+    #[serde(alias = "maxSize", alias = "MaxSize")]
     maxsize: Option<i64>,
     /// In days.
+    #[serde(alias = "maxAge", alias = "MaxAge")]
     maxage: Option<i64>,
+    #[serde(alias = "maxBackups", alias = "MaxBackups")]
     maxbackups: Option<i64>,
+    #[serde(alias = "localTime", alias = "LocalTime")]
     localtime: Option<bool>,
+    #[serde(alias = "Compress")]
     compress: Option<bool>,
 }
 
