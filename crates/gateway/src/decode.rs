@@ -17,8 +17,8 @@ use crate::schema::{Field, Kind, Message, MessageId, Schema};
 /// The bytes of a message are moved to make room for its length, which is not known before. This deep they may be moved once
 /// more for each level; below it a length has [`PADDED_BYTES`] from the beginning, which readers take as well.
 const MOVED_DEPTH_MAX: usize = 16;
-/// Bytes of a length that is written with room to spare: enough for any message.
-const PADDED_BYTES: usize = 4;
+/// Bytes of a length that is written with room to spare: enough for what gRPC carries.
+const PADDED_BYTES: usize = 5;
 
 /// Appends the message that a JSON value stands for to `out`.
 ///

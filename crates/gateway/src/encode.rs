@@ -6,13 +6,14 @@
 //! The mapping is proto3's, with the schema's own names: zeros are left out, 64-bit integers and bytes are strings, enums
 //! are their names. Fields stand in the order of the message, which must have the elements of a list side by side.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use data_encoding::BASE64;
 use prost::encoding::{WireType, decode_varint};
 
-use crate::schema::{EnumId, Field, Kind, MessageId, Schema};
+use crate::schema::{Field, Kind, MessageId, Schema};
 
 /// A message that is not one of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +55,7 @@ impl Encoder {
     /// Begins a message of `n_bytes` bytes.
     pub(crate) fn new(schema: Arc<Schema>, id: MessageId, n_bytes: usize, out: &mut Vec<u8>) -> Self {
         let mut encoder = Self { schema, open: Vec::new(), kept: Vec::new() };
-        encoder.begin(id, n_bytes, out);
+        encoder.writer(out).begin(id, n_bytes);
         encoder
     }
 
@@ -67,7 +68,7 @@ impl Encoder {
     pub(crate) fn push(&mut self, piece: &mut Bytes, out: &mut Vec<u8>) -> Result<(), Malformed> {
         while !self.is_done() && !piece.is_empty() {
             if self.kept.is_empty() {
-                let n = self.write(piece, out)?;
+                let n = self.writer(out).write(piece)?;
                 piece.advance(n);
                 if n > 0 {
                     continue;
@@ -81,10 +82,10 @@ impl Encoder {
             }
             self.kept.extend_from_slice(&piece[..n]);
             piece.advance(n);
-            let kept = std::mem::take(&mut self.kept);
-            let n = self.write(&kept, out)?;
+            let mut kept = std::mem::take(&mut self.kept);
+            let n = self.writer(out).write(&kept)?;
+            kept.drain(..n);
             self.kept = kept;
-            self.kept.drain(..n);
         }
         Ok(())
     }
@@ -92,16 +93,28 @@ impl Encoder {
     /// How many bytes the value in `kept` lacks, at least one.
     fn missing(&self) -> Result<usize, Malformed> {
         Ok(match item(&self.kept)? {
-            Some((Item::Delimited(_, n_bytes), head)) => {
+            Some((Item::Delimited(_, n_bytes) | Item::Fixed(n_bytes), head)) => {
                 (head + n_bytes).saturating_sub(self.kept.len()).max(1)
             }
-            Some((Item::Fixed(n_bytes), head)) => (head + n_bytes).saturating_sub(self.kept.len()).max(1),
             Some((Item::Varint(..), _)) | None => 1,
         })
     }
 
+    fn writer<'a>(&'a mut self, out: &'a mut Vec<u8>) -> Writer<'a> {
+        Writer { schema: &self.schema, open: &mut self.open, out }
+    }
+}
+
+/// Writes values that are whole.
+struct Writer<'a> {
+    schema: &'a Schema,
+    open: &'a mut Vec<Open>,
+    out: &'a mut Vec<u8>,
+}
+
+impl Writer<'_> {
     /// Writes the values that are whole in `bytes`, and returns how many bytes they have.
-    fn write(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<usize, Malformed> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         let mut at = 0;
         while let Some(open) = self.open.last_mut() {
             let rest = &bytes[at..];
@@ -110,65 +123,58 @@ impl Encoder {
                 // Nothing may end in the middle of a head.
                 return if within.len() < open.left { Ok(at) } else { Err(Malformed) };
             };
-            let schema = Arc::clone(&self.schema);
-            let message = schema.message(open.id);
-            let field = match item {
-                Item::Varint(number, _) | Item::Delimited(number, _) => message.field(number),
-                Item::Fixed(_) => None,
+            let (number, n_bytes) = match item {
+                Item::Varint(number, _) => (Some(number), 0),
+                Item::Delimited(number, n_bytes) => (Some(number), n_bytes),
+                Item::Fixed(n_bytes) => (None, n_bytes),
             };
-            let n_bytes = match item {
-                Item::Varint(..) => 0,
-                Item::Delimited(_, n_bytes) | Item::Fixed(n_bytes) => n_bytes,
-            };
+            // The schema may be older than the message.
+            let field = number.and_then(|number| self.schema.message(open.id).field(number));
             let total = head.checked_add(n_bytes).filter(|total| *total <= open.left).ok_or(Malformed)?;
-            let within_message = match (field, &item) {
-                (Some(Field { kind: Kind::Message(id), .. }), Item::Delimited(..)) => Some(*id),
-                _ => None,
-            };
-            if within_message.is_none() && within.len() < total {
+            if let (Some(field @ Field { kind: Kind::Message(id), .. }), Item::Delimited(..)) = (field, &item)
+            {
+                // What is within is off the count of what is around it at once.
+                open.left -= total;
+                at += head;
+                self.name(field);
+                self.begin(*id, n_bytes);
+                continue;
+            }
+            if within.len() < total {
                 return Ok(at);
             }
-            let taken = if within_message.is_some() { head } else { total };
-            // What is within is off the count of what is around it at once.
             open.left -= total;
-            at += taken;
+            at += total;
             match (field, item) {
-                (Some(field), Item::Varint(_, value)) => self.varint(field, value, out)?,
-                (Some(field), Item::Delimited(_, n_bytes)) => match within_message {
-                    Some(id) => {
-                        self.name(field, out);
-                        self.begin(id, n_bytes, out);
-                    }
-                    None => self.delimited(field, &within[head..total], out)?,
-                },
-                // The schema is older than the message.
+                (Some(field), Item::Varint(_, value)) => self.varint(field, value)?,
+                (Some(field), Item::Delimited(..)) => self.delimited(field, &within[head..total])?,
                 _ => {}
             }
-            self.end(out);
+            self.end();
         }
         Ok(at)
     }
 
-    fn begin(&mut self, id: MessageId, n_bytes: usize, out: &mut Vec<u8>) {
-        out.push(b'{');
+    fn begin(&mut self, id: MessageId, n_bytes: usize) {
+        self.out.push(b'{');
         self.open.push(Open { id, left: n_bytes, is_begun: false, list: None });
-        self.end(out);
+        self.end();
     }
 
     /// Ends the messages of which nothing is left.
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&mut self) {
         while let Some(Open { left: 0, list, .. }) = self.open.last() {
             if list.is_some() {
-                out.push(b']');
+                self.out.push(b']');
             }
-            out.push(b'}');
+            self.out.push(b'}');
             self.open.pop();
         }
     }
 
     /// What stands before a value: the name of its field, or the comma between it and the one before.
-    fn name(&mut self, field: &Field, out: &mut Vec<u8>) {
-        let Some(open) = self.open.last_mut() else { return };
+    fn name(&mut self, field: &Field) {
+        let (Some(open), out) = (self.open.last_mut(), &mut *self.out) else { return };
         if open.list == Some(field.number) {
             out.push(b',');
             return;
@@ -188,53 +194,49 @@ impl Encoder {
         }
     }
 
-    fn varint(&mut self, field: &Field, value: u64, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    fn varint(&mut self, field: &Field, value: u64) -> Result<(), Malformed> {
         if value == 0 && !field.is_repeated && field.oneof.is_none() {
             return Ok(());
         }
-        self.name(field, out);
-        let text = match field.kind {
-            Kind::Bool => (value != 0).to_string(),
-            Kind::Int64 => format!("\"{}\"", value.cast_signed()),
-            Kind::Uint64 => format!("\"{value}\""),
-            Kind::Int32 => signed_32(value).to_string(),
-            Kind::Uint32 => (value & u64::from(u32::MAX)).to_string(),
-            Kind::Enum(id) => self.enum_text(id, signed_32(value)),
+        self.name(field);
+        let out = &mut *self.out;
+        let written = match field.kind {
+            Kind::Bool => write!(out, "{}", value != 0),
+            Kind::Int64 => write!(out, "\"{}\"", value.cast_signed()),
+            Kind::Uint64 => write!(out, "\"{value}\""),
+            Kind::Int32 => write!(out, "{}", signed_32(value)),
+            Kind::Uint32 => write!(out, "{}", value & u64::from(u32::MAX)),
+            Kind::Enum(id) => match self.schema.enumeration(id).name(signed_32(value)) {
+                Some(name) => write!(out, "\"{name}\""),
+                None => write!(out, "{}", signed_32(value)),
+            },
             Kind::String | Kind::Bytes | Kind::Message(_) => return Err(Malformed),
         };
-        out.extend_from_slice(text.as_bytes());
-        Ok(())
+        written.map_err(|_| Malformed)
     }
 
-    fn enum_text(&self, id: EnumId, number: i32) -> String {
-        match self.schema.enumeration(id).name(number) {
-            Some(name) => format!("\"{name}\""),
-            None => number.to_string(),
-        }
-    }
-
-    fn delimited(&mut self, field: &Field, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    fn delimited(&mut self, field: &Field, bytes: &[u8]) -> Result<(), Malformed> {
         match field.kind {
             Kind::String | Kind::Bytes if bytes.is_empty() && !field.is_repeated && field.oneof.is_none() => {
             }
             Kind::String => {
-                self.name(field, out);
-                string(std::str::from_utf8(bytes).map_err(|_| Malformed)?, out);
+                self.name(field);
+                string(std::str::from_utf8(bytes).map_err(|_| Malformed)?, self.out);
             }
             Kind::Bytes => {
-                self.name(field, out);
-                out.push(b'"');
-                let start = out.len();
-                out.resize(start + BASE64.encode_len(bytes.len()), 0);
-                BASE64.encode_mut(bytes, &mut out[start..]);
-                out.push(b'"');
+                self.name(field);
+                self.out.push(b'"');
+                let start = self.out.len();
+                self.out.resize(start + BASE64.encode_len(bytes.len()), 0);
+                BASE64.encode_mut(bytes, &mut self.out[start..]);
+                self.out.push(b'"');
             }
             // Numbers side by side.
             _ => {
                 let mut packed = bytes;
                 while packed.has_remaining() {
                     let value = decode_varint(&mut packed).map_err(|_| Malformed)?;
-                    self.varint(field, value, out)?;
+                    self.varint(field, value)?;
                 }
             }
         }

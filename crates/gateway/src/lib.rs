@@ -11,11 +11,11 @@
 //! JSON text   ◄── │            encode ◄─ pieces    │ ◄─ gRPC message ◄──┘
 //! ```
 //!
-//! A request to go on as a WebSocket is told by [`Upgrade::of`]; [`Gateway::serve_websocket`] serves what it becomes.
+//! [`Upgrade::of`] recognises the handshake of a WebSocket; [`Gateway::serve_websocket`] serves the socket.
 //!
 //! Invariants:
 //! * A unary request is read whole and bounded by [`Config::request_bytes_max`]; streamed requests are read one by one, each
-//!   with that bound, when the service asks for them.
+//!   with that bound, when the service reads them.
 //! * Responses are written while they arrive. Of each no more is kept than one value that is not whole, and the first 64 KiB
 //!   of a unary one, so that an error can still become its status.
 //! * Whatever the bytes of a request, it gets a response; none of them reaches the service unless it is a message.
@@ -60,6 +60,9 @@ mod status;
 
 mod call;
 mod websocket;
+
+/// What stands before a message of gRPC: a byte that says whether it is compressed, and four with its length.
+const PREFIX_BYTES: usize = 5;
 
 /// The error of a body, whatever it is.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

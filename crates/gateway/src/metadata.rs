@@ -38,27 +38,34 @@ const PERMANENT: &[&str] = &[
     "warning",
 ];
 
-/// The metadata of the call that a request with these headers becomes.
+/// The headers of the call that a request with these headers becomes.
 pub(crate) fn of_request(headers: &HeaderMap) -> Result<HeaderMap, Status> {
-    let mut metadata = HeaderMap::with_capacity(headers.len() + 2);
+    let mut call = HeaderMap::new();
+    call.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    // A map of headers has a bound, and panics beyond it unless it is asked to try.
+    let mut append = |name: HeaderName, value: HeaderValue| match call.try_append(name, value) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Status::resource_exhausted("too many header fields")),
+    };
     for (name, value) in headers {
         if name == TIMEOUT {
             if let Some(timeout) = timeout(value)? {
-                metadata.insert(name, timeout);
+                append(name.clone(), timeout)?;
             }
             continue;
         }
         if name == AUTHORIZATION {
-            metadata.append(AUTHORIZATION, value.clone());
+            append(AUTHORIZATION, value.clone())?;
         }
         let Some(name) = name_in_call(name.as_str()) else { continue };
         if name.as_str().ends_with("-bin") {
-            metadata.append(&name, binary(name.as_str(), value)?);
+            let value = binary(name.as_str(), value)?;
+            append(name, value)?;
         } else if value.as_bytes().iter().all(|byte| (0x20..0x7f).contains(byte)) {
-            metadata.append(name, value.clone());
+            append(name, value.clone())?;
         }
     }
-    Ok(metadata)
+    Ok(call)
 }
 
 fn name_in_call(name: &str) -> Option<HeaderName> {
@@ -143,7 +150,8 @@ mod tests {
                 (name, HeaderValue::from_str(value).expect("a value"))
             })
             .collect();
-        let found = of_request(&map).expect("they are well-formed");
+        let mut found = of_request(&map).expect("they are well-formed");
+        assert_eq!(found.remove(CONTENT_TYPE).expect("it is a call of gRPC"), "application/grpc");
         let mut found: Vec<_> =
             found.iter().map(|(name, value)| (name.as_str(), value.to_str().expect("text"))).collect();
         found.sort_unstable();
@@ -168,6 +176,29 @@ mod tests {
             &[],
         );
         check(&[("grpc-metadata-a-bin", "YQ==")], &[("a-bin", "YQ==")]);
+    }
+
+    #[test]
+    fn many_headers() {
+        let value = HeaderValue::from_static("a");
+        let accepts = (0..30_000).map(|_| (http::header::ACCEPT, value.clone()));
+        assert_eq!(of_request(&accepts.collect()).expect("one name").len(), 30_001);
+        // As many as a map takes; in the call there is one more.
+        let mut headers = HeaderMap::new();
+        let mut n_names = 0;
+        while headers
+            .try_insert(
+                format!("grpc-metadata-{n_names}").parse::<HeaderName>().expect("a name"),
+                value.clone(),
+            )
+            .is_ok()
+        {
+            n_names += 1;
+        }
+        assert_eq!(
+            of_request(&headers).expect_err("they are too many").code(),
+            tonic::Code::ResourceExhausted
+        );
     }
 
     #[test]

@@ -7,33 +7,23 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
 use tonic::Status;
 
-use crate::BoxError;
 use crate::decode::decode;
-use crate::json::scanner::Scanner;
+use crate::json::scanner::{Scanner, SyntaxError};
 use crate::schema::{MessageId, Schema};
-
-/// What stands before a message: whether it is compressed, and its length.
-const PREFIX_BYTES: usize = 5;
+use crate::{BoxError, PREFIX_BYTES};
 
 /// The messages of a call, as the service reads them.
 #[derive(Debug)]
 pub struct GrpcBody(Messages);
 
+#[derive(Debug)]
 enum Messages {
     /// The one of a unary call, until it has been read.
     One(Option<Bytes>),
-    Stream(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>),
-}
-
-impl std::fmt::Debug for Messages {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::One(_) => "One",
-            Self::Stream(_) => "Stream",
-        })
-    }
+    Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
 
 impl GrpcBody {
@@ -56,7 +46,7 @@ impl GrpcBody {
             n_seen: 0,
             is_over: false,
         };
-        Self(Messages::Stream(Box::pin(requests)))
+        Self(Messages::Stream(UnsyncBoxBody::new(requests)))
     }
 }
 
@@ -70,7 +60,7 @@ impl Body for GrpcBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.get_mut().0 {
             Messages::One(message) => Poll::Ready(message.take().map(|message| Ok(Frame::data(message)))),
-            Messages::Stream(requests) => requests.as_mut().poll_frame(cx),
+            Messages::Stream(requests) => Pin::new(requests).poll_frame(cx),
         }
     }
 
@@ -91,7 +81,7 @@ impl Body for GrpcBody {
 
 /// Reads the request of a unary call: the first value of the body, or an empty message if there is none.
 pub(crate) async fn unary<B>(
-    body: &mut B,
+    mut body: B,
     schema: &Schema,
     id: MessageId,
     text_bytes_max: usize,
@@ -101,24 +91,26 @@ where
 {
     let mut scanner = Scanner::new();
     let mut text = Text::default();
-    let message = loop {
-        let Some(piece) = data(body).await else {
-            break match scanner.finish() {
-                Ok(true) => message(schema, id, text.whole()),
-                Ok(false) => Ok(prefixed(Vec::from([0; PREFIX_BYTES]))),
-                Err(error) => Err(error.to_string()),
-            };
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Status::invalid_argument(SyntaxError::UnexpectedEnd.to_string()));
         };
-        let scanned = scanner.scan(&piece);
+        let Ok(piece) = frame.into_data() else { continue };
+        let n_before = text.whole().len();
+        let end = scanner.scan(&piece).map_err(|error| Status::invalid_argument(error.to_string()))?;
         text.push(piece);
-        match scanned {
-            Ok(Some(_)) => break message(schema, id, text.whole()),
-            Err(error) => break Err(error.to_string()),
-            Ok(None) if text.len() > text_bytes_max => return Err(too_large(text.len(), text_bytes_max)),
-            Ok(None) => {}
+        if let Some(n) = end {
+            return message(schema, id, &text.whole()[..n_before + n]);
         }
-    };
-    message.map_err(Status::invalid_argument)
+        if text.whole().len() > text_bytes_max {
+            return Err(too_large(text.whole().len(), text_bytes_max));
+        }
+    }
+    match scanner.finish() {
+        Ok(true) => message(schema, id, text.whole()),
+        Ok(false) => Ok(prefixed(vec![0; PREFIX_BYTES])),
+        Err(error) => Err(Status::invalid_argument(error.to_string())),
+    }
 }
 
 /// Text that has arrived: without a copy as long as it is one piece.
@@ -143,54 +135,29 @@ impl Text {
     fn whole(&self) -> &[u8] {
         if self.all.is_empty() { &self.first } else { &self.all }
     }
-
-    fn len(&self) -> usize {
-        self.whole().len()
-    }
-}
-
-/// Further bytes of a body; `None` behind the last, also when it breaks off.
-async fn data<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Option<Bytes> {
-    while let Some(Ok(frame)) = body.frame().await {
-        if let Ok(data) = frame.into_data() {
-            return Some(data);
-        }
-    }
-    None
-}
-
-/// Reads what is left of a body, so that its sender sees the response: until `bytes_max` bytes have come.
-pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B, bytes_max: usize) {
-    let mut n_bytes = 0;
-    while !body.is_end_stream() && n_bytes < bytes_max {
-        match data(body).await {
-            Some(piece) => n_bytes += piece.len(),
-            None => return,
-        }
-    }
 }
 
 fn too_large(n_bytes: usize, bytes_max: usize) -> Status {
     Status::resource_exhausted(format!("grpc: received message larger than max ({n_bytes} vs. {bytes_max})"))
 }
 
-/// The message that the first value of `text` stands for, with its prefix.
-fn message(schema: &Schema, id: MessageId, text: &[u8]) -> Result<Bytes, String> {
+/// The message that a value stands for, with its prefix.
+fn message(schema: &Schema, id: MessageId, text: &[u8]) -> Result<Bytes, Status> {
     let mut out = Vec::with_capacity(PREFIX_BYTES + text.len());
     out.resize(PREFIX_BYTES, 0);
-    decode(schema, id, text.trim_ascii_start(), &mut out)?;
+    decode(schema, id, text.trim_ascii_start(), &mut out).map_err(Status::invalid_argument)?;
     Ok(prefixed(out))
 }
 
 /// Completes a prefix before the message that stands behind it.
 fn prefixed(mut message: Vec<u8>) -> Bytes {
-    let n_bytes = u32::try_from(message.len() - PREFIX_BYTES).unwrap_or(u32::MAX);
+    let n_bytes = u32::try_from(message.len() - PREFIX_BYTES).expect("its text is in memory, and bounded");
     message[1..PREFIX_BYTES].copy_from_slice(&n_bytes.to_be_bytes());
     message.into()
 }
 
-/// Requests that stand one behind the other in a body. The stream ends where the body does, and at the first text that is
-/// no request.
+/// Requests that stand one behind the other in a body. The stream ends where the body does, and with an error at the first
+/// text that is no request.
 struct JsonStream<B> {
     body: B,
     schema: Arc<Schema>,
@@ -208,18 +175,21 @@ impl<B> JsonStream<B>
 where
     B: Body<Data = Bytes> + Send + Unpin,
 {
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        let malformed = |error: SyntaxError| Status::invalid_argument(error.to_string());
         loop {
-            match self.scanner.scan(&self.text[self.n_seen..]) {
-                Ok(Some(n)) => {
+            match self.scanner.scan(&self.text[self.n_seen..]).map_err(malformed)? {
+                Some(n) => {
                     let value = self.text.split_to(self.n_seen + n);
                     self.n_seen = 0;
-                    return Poll::Ready(message(&self.schema, self.id, &value).ok());
+                    return Poll::Ready(Some(message(&self.schema, self.id, &value)));
                 }
                 // Blanks between requests are no beginning of one.
-                Ok(None) if !self.scanner.is_begun() => self.text.clear(),
-                Ok(None) if self.text.len() <= self.text_bytes_max => {}
-                Ok(None) | Err(_) => return Poll::Ready(None),
+                None if !self.scanner.is_begun() => self.text.clear(),
+                None if self.text.len() > self.text_bytes_max => {
+                    return Poll::Ready(Some(Err(too_large(self.text.len(), self.text_bytes_max))));
+                }
+                None => {}
             }
             self.n_seen = self.text.len();
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
@@ -228,11 +198,12 @@ where
                         self.text.extend_from_slice(&data);
                     }
                 }
-                Some(Err(_)) | None => {
-                    let is_whole = self.scanner.finish() == Ok(true);
+                // A client that has gone has not ended its requests.
+                Some(Err(_)) => return Poll::Ready(Some(Err(Status::unavailable("the request broke off")))),
+                None => {
                     let value = std::mem::take(&mut self.text);
-                    let last = is_whole.then(|| message(&self.schema, self.id, &value).ok());
-                    return Poll::Ready(last.flatten());
+                    let is_whole = self.scanner.finish().map_err(malformed)?;
+                    return Poll::Ready(is_whole.then(|| message(&self.schema, self.id, &value)));
                 }
             }
         }
@@ -255,8 +226,8 @@ where
             return Poll::Ready(None);
         }
         let message = ready!(this.poll_message(cx));
-        this.is_over = message.is_none();
-        Poll::Ready(message.map(|message| Ok(Frame::data(message))))
+        this.is_over = !matches!(message, Some(Ok(_)));
+        Poll::Ready(message.map(|message| message.map(Frame::data).map_err(BoxError::from)))
     }
 
     fn is_end_stream(&self) -> bool {

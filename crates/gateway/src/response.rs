@@ -12,10 +12,8 @@ use tonic::{Code, Status};
 
 use crate::encode::{Encoder, Malformed};
 use crate::schema::{MessageId, Method, Schema};
-use crate::{BoxError, metadata, status};
+use crate::{BoxError, PREFIX_BYTES, metadata, status};
 
-/// What stands before a message: whether it is compressed, and its length.
-const PREFIX_BYTES: usize = 5;
 /// Of a unary response as much is kept until its end, where its status stands. A longer one is sent as it comes, and breaks
 /// off if it fails.
 const UNARY_BYTES_KEPT: usize = 64 << 10;
@@ -91,7 +89,7 @@ where
                 break JsonBody::whole(running.json.into());
             }
             Ok(Progress::End(status)) => return failed(&status),
-            Err(error) => return failed(&Status::internal(error.to_string())),
+            Err(error) => return failed(&Status::from_error(error)),
         }
     };
     let mut response = Response::new(json);

@@ -30,6 +30,7 @@ use crate::auth::AuthService;
 use crate::calls::Calls;
 use crate::chain::Chain;
 use crate::cluster::ClusterService;
+use crate::gateway::Json;
 use crate::health::{EngineHealth, HealthService};
 use crate::health_list::HealthListService;
 use crate::kv::KvService;
@@ -44,9 +45,8 @@ use crate::{Config, RequestBody, gateway, library_errors, rpcs};
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
 const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
 
-/// How many times longer the JSON of a message may be than the message: enough for transactions of small operations, whose
-/// names are most of the text.
-const JSON_FACTOR_MAX: usize = 8;
+/// What names and quotes add to a request in JSON, at most: those of thousands of operations.
+const JSON_NAMES_BYTES: usize = 1 << 20;
 
 /// All services of one member: gRPC calls by their path, plain HTTP for everything else. Clones are cheap and share
 /// everything.
@@ -63,8 +63,9 @@ struct Inner {
     exposure: Exposure,
     /// Of the pages of a client URL.
     clients: Audience,
-    /// The pages and the gateway, as the rest of this says.
+    /// What is beside gRPC, as the rest of this says.
     router: Router,
+    json: Option<Arc<Json>>,
     drain: Drain,
     config: Config,
 }
@@ -116,7 +117,7 @@ impl Server {
         let message_bytes_max = config.message_bytes_max();
         let gateway = config.has_gateway.then(|| {
             let limits = ferretcd_gateway::Config {
-                request_bytes_max: JSON_FACTOR_MAX.saturating_mul(message_bytes_max),
+                request_bytes_max: message_bytes_max.saturating_mul(2).saturating_add(JSON_NAMES_BYTES),
             };
             Gateway::new(FILE_DESCRIPTOR_SET, limits).expect("the schema of this build can be translated")
         });
@@ -128,17 +129,18 @@ impl Server {
             exposure: Exposure::All,
             clients: Audience::Clients,
             router: Router::new(),
+            json: None,
             drain,
             config,
         };
         Ok(Self(Arc::new(inner)).with(|_| ()))
     }
 
-    /// The server with another part. Its router is made anew.
+    /// The server with another part. What is beside gRPC is made anew.
     fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
         let mut inner = Inner::clone(&self.0);
         change(&mut inner);
-        inner.router = inner.router();
+        (inner.router, inner.json) = (inner.router(), inner.json().map(Arc::new));
         Self(Arc::new(inner))
     }
 
@@ -185,20 +187,14 @@ impl Server {
         self.0.drain.begin();
     }
 
-    /// The pages and the gateway, behind the gate that all requests for them pass. No page reads a body.
+    /// The pages, behind the gate that all requests for them pass. None reads a body.
     fn call_page(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
         let (router, drain) = (self.0.router.clone(), self.drain());
-        let is_call = self.0.gateway.is_some() && gateway::has_path(request.uri());
         let (head, body) = request.into_parts();
         Box::pin(async move {
-            let body = if is_call {
-                axum::body::Body::new(body)
-            } else {
-                discard(&head, body, drain).await;
-                axum::body::Body::empty()
-            };
-            let response = router.oneshot(Request::from_parts(head, body)).await;
-            response.map(|response| response.map(Body::new))
+            discard(&head, body, drain).await;
+            let page = router.oneshot(Request::from_parts(head, axum::body::Body::empty())).await;
+            page.map(|response| response.map(Body::new))
         })
     }
 
@@ -240,25 +236,34 @@ impl Service<Request<Incoming>> for Server {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         match Protocol::of(&request) {
             Protocol::Grpc if self.0.exposure.has_grpc() => self.call_grpc(request),
-            Protocol::Grpc | Protocol::Pages => self.call_page(request),
+            Protocol::Grpc | Protocol::Pages => match &self.0.json {
+                Some(json) if gateway::has_path(request.uri()) => {
+                    let response = gateway::respond(Arc::clone(json), request);
+                    Box::pin(async { Ok(response.await) })
+                }
+                _ => self.call_page(request),
+            },
         }
     }
 }
 
 impl Inner {
-    /// What this exposure has beside gRPC.
+    /// The pages of this exposure.
     fn router(&self) -> Router {
-        match self.exposure {
-            Exposure::All | Exposure::Http => {
-                let calls = self.gateway.as_ref().map_or_else(Router::new, |gateway| {
-                    gateway::routes(gateway.clone(), self.calls.clone(), self.engine.auth().clone())
-                });
-                self.pages.router_with(self.clients, calls)
-            }
-            Exposure::Metrics => self.pages.router(Audience::Probes),
-            Exposure::Peers => self.pages.router(Audience::Peers),
-            Exposure::Grpc => self.pages.router(Audience::GrpcClients),
-        }
+        self.pages.router(match self.exposure {
+            Exposure::All | Exposure::Http => self.clients,
+            Exposure::Metrics => Audience::Probes,
+            Exposure::Peers => Audience::Peers,
+            Exposure::Grpc => Audience::GrpcClients,
+        })
+    }
+
+    /// Calls in JSON, where this exposure has them.
+    fn json(&self) -> Option<Json> {
+        let gateway =
+            self.gateway.clone().filter(|_| matches!(self.exposure, Exposure::All | Exposure::Http))?;
+        let (gate, calls) = (self.pages.gate(self.clients), self.calls.clone());
+        Some(Json { gate, gateway, calls, auth: self.engine.auth().clone(), drain: self.drain.clone() })
     }
 }
 

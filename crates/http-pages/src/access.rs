@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::response;
 
 /// Which hosts and origins may use the pages.
+#[derive(Debug)]
 pub(crate) struct Access {
     /// `None` if requests may name any host.
     hosts: Option<Vec<String>>,

@@ -69,6 +69,7 @@ mod response;
 mod state;
 
 pub use config::Config;
+pub use gate::Gate;
 pub use health::{Alarm, AlarmKind, BoxFuture, Health, Versions};
 pub use response::redirect;
 pub use router::{Audience, Pages};

@@ -52,19 +52,19 @@ impl Pages {
     ///
     /// The reads of the pages need a tokio runtime with time.
     pub fn router(&self, audience: Audience) -> Router {
-        self.router_with(audience, Router::new())
+        // Outside of the router of the pages, so that the gate can change a path before it is looked up.
+        let enter = middleware::from_fn_with_state(Arc::new(self.gate(audience)), enter);
+        Router::new().fallback_service(self.pages(audience)).layer(enter)
     }
 
-    /// The same with other paths behind the gate, whose requests keep their bodies. They must be none of a page.
-    pub fn router_with(&self, audience: Audience, others: Router) -> Router {
+    /// The gate alone, for what is served beside the pages.
+    pub fn gate(&self, audience: Audience) -> Gate {
         let access = match audience {
             Audience::Clients | Audience::GrpcClients => Some(Access::new(&self.state.config, true)),
             Audience::TlsClients => Some(Access::new(&self.state.config, false)),
             Audience::Probes | Audience::Peers => None,
         };
-        // Outside of the router of the pages, so that the gate can change a path before it is looked up.
-        let enter = middleware::from_fn_with_state(Arc::new(Gate { access }), enter);
-        Router::new().fallback_service(self.pages(audience).merge(others)).layer(enter)
+        Gate { access }
     }
 
     fn pages(&self, audience: Audience) -> Router {

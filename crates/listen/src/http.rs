@@ -104,8 +104,7 @@ where
         let mut is_draining = false;
         loop {
             if let Some(reason) = shared.closing() {
-                tracing::warn!(remote = %Remote(remote), reason, "closing a connection");
-                return flush.reset().map_err(BoxError::from);
+                return reset(&flush, remote, reason);
             }
             let turn = {
                 let mut cx = Context::from_waker(wakes.waker());
@@ -125,7 +124,17 @@ where
                     result?;
                     if let Some(upgraded) = shared.take_upgraded() {
                         flush.hand_over();
-                        upgraded.await;
+                        let mut upgraded = pin!(upgraded);
+                        let reason = loop {
+                            tokio::select! {
+                                () = upgraded.as_mut() => return Ok(()),
+                                () = wakes.next(false) => {}
+                            }
+                            if let Some(reason) = shared.closing() {
+                                break reason;
+                            }
+                        };
+                        return reset(&flush, remote, reason);
                     }
                     return Ok(());
                 }
@@ -133,6 +142,12 @@ where
             }
         }
     }
+}
+
+/// Ends a connection whose client does not take what it has requested.
+fn reset(flush: &Flush, remote: Option<SocketAddr>, reason: &str) -> Result<(), BoxError> {
+    tracing::warn!(remote = %Remote(remote), reason, "closing a connection");
+    flush.reset().map_err(BoxError::from)
 }
 
 /// Does the handshake, below which the writes go into the same buffer as later. `None` if the connection was

@@ -40,8 +40,9 @@ mod sampler;
 mod time;
 
 mod journal;
+mod rotation;
 mod sink;
 
 pub use level::Severity;
-pub use options::{Format, LogOptions, OpenError, Output};
+pub use options::{Format, LogOptions, OpenError, Output, Rotation};
 pub use setup::start;

@@ -14,6 +14,24 @@ pub struct LogOptions {
     pub format: Format,
     /// Where each line is written. Not empty.
     pub outputs: Vec<Output>,
+    /// When files among the outputs begin anew; `None` for never.
+    pub rotation: Option<Rotation>,
+}
+
+/// When a log file begins anew, and what becomes of the ones before. They stand beside it, with the time of the change in
+/// their names: `etcd.log` becomes `etcd-2026-01-31T23-59-59.000.log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// The size that a file does not exceed, in bytes. A line alone may.
+    pub bytes_max: u64,
+    /// Days that older files are kept for; `None` for ever.
+    pub days_max: Option<u32>,
+    /// How many older files are kept; `None` for all.
+    pub files_max: Option<usize>,
+    /// Whether their names have the local time, rather than UTC.
+    pub local_time: bool,
+    /// Whether they are compressed with gzip.
+    pub compress: bool,
 }
 
 /// The form of a line.
@@ -41,7 +59,7 @@ pub enum Output {
 impl Default for LogOptions {
     /// What is in force until the flags are known: JSON from `info` on, to the standard error.
     fn default() -> Self {
-        Self { level: Severity::Info, format: Format::Json, outputs: vec![Output::Stderr] }
+        Self { level: Severity::Info, format: Format::Json, outputs: vec![Output::Stderr], rotation: None }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{LogOptions, OpenError, Output, Severity};
 pub fn start(options: &LogOptions, mut journal_unavailable: impl FnMut()) -> Result<(), OpenError> {
     let mut sinks = Vec::new();
     for output in &options.outputs {
-        match Sink::open(output)? {
+        match Sink::open(output, options.rotation)? {
             Some(sink) => sinks.push(sink),
             None => {
                 journal_unavailable();

@@ -3,19 +3,22 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use crate::journal::Journal;
-use crate::{OpenError, Output, Severity};
+use crate::rotation::RotatedFile;
+use crate::{OpenError, Output, Rotation, Severity};
 
 /// An opened [`Output`].
 ///
 /// Each line is one `write`, which the kernel keeps apart from those of other threads and, at the end of a file,
-/// other processes; so there is no lock of our own to wait for.
+/// other processes; so there is no lock of our own to wait for, unless files are rotated.
 pub(super) enum Sink {
     Stderr,
     Stdout,
     Journal(Journal),
     File(File),
+    Rotated(RotatedFile),
     #[cfg(test)]
     Memory(std::sync::Arc<std::sync::Mutex<String>>),
 }
@@ -23,14 +26,19 @@ pub(super) enum Sink {
 impl Sink {
     /// Opens an output; files are created if missing, readable for the owner alone. `None` if it is the journal and
     /// there is none.
-    pub(super) fn open(output: &Output) -> Result<Option<Self>, OpenError> {
+    pub(super) fn open(output: &Output, rotation: Option<Rotation>) -> Result<Option<Self>, OpenError> {
         Ok(Some(match output {
             Output::Stderr => Self::Stderr,
             Output::Stdout => Self::Stdout,
             Output::Journal => return Ok(Journal::connect().ok().map(Self::Journal)),
             Output::File(path) => {
-                let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-                Self::File(file.map_err(|source| OpenError { path: path.clone(), source })?)
+                let failed = |source| OpenError { path: path.clone(), source };
+                match rotation {
+                    Some(rotation) => {
+                        Self::Rotated(RotatedFile::open(path.clone(), rotation).map_err(failed)?)
+                    }
+                    None => Self::File(append(path).map_err(failed)?),
+                }
             }
         }))
     }
@@ -42,6 +50,7 @@ impl Sink {
             Self::Stdout => io::stdout().lock().write_all(line.as_bytes()),
             Self::Journal(journal) => journal.send(severity, line.trim_end()),
             Self::File(file) => (&mut &*file).write_all(line.as_bytes()),
+            Self::Rotated(file) => file.write(line.as_bytes()),
             #[cfg(test)]
             Self::Memory(lines) => {
                 lines.lock().expect("no test panics with it").push_str(line);
@@ -49,4 +58,9 @@ impl Sink {
             }
         };
     }
+}
+
+/// Opens a file to write at its end.
+pub(super) fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }

@@ -1,7 +1,7 @@
 //! The flags of logging.
 
 use ferretcd_flags::Settings;
-use ferretcd_logging::{Format, LogOptions, Output};
+use ferretcd_logging::{Format, LogOptions, Output, Rotation};
 use serde::Deserialize;
 
 use crate::error::ConfigError;
@@ -17,9 +17,10 @@ pub(crate) fn log_options(settings: &Settings) -> Result<LogOptions, ConfigError
     if outputs.len() > 1 && outputs.iter().any(|output| output == "default") {
         return Err(ConfigError::LogOutputs);
     }
-    if settings.bool("enable-log-rotation") {
-        check_rotation(&outputs, &settings.text("log-rotation-config-json"))?;
-    }
+    let rotation = match settings.bool("enable-log-rotation") {
+        true => Some(rotation(&outputs, &settings.text("log-rotation-config-json"))?),
+        false => None,
+    };
     let level = settings.text("log-level");
     let format = settings.text("log-format");
     Ok(LogOptions {
@@ -34,32 +35,55 @@ pub(crate) fn log_options(settings: &Settings) -> Result<LogOptions, ConfigError
         } else {
             outputs.into_iter().map(Output::from).collect()
         },
+        rotation,
     })
 }
 
-/// How log files are rotated in etcd.
-#[derive(Deserialize)]
-#[expect(dead_code, reason = "only the types are checked")]
-struct Rotation {
-    filename: Option<String>,
+/// The value of `--log-rotation-config-json`. Zero and less are no limit. Go reads keys in any case.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RotationJson {
+    /// The outputs say which file it is; it has to be text all the same.
+    #[serde(rename = "filename")]
+    _filename: Option<String>,
+    /// In megabytes.
+    #[serde(alias = "maxSize", alias = "MaxSize")]
     maxsize: Option<i64>,
+    /// In days.
+    #[serde(alias = "maxAge", alias = "MaxAge")]
     maxage: Option<i64>,
+    #[serde(alias = "maxBackups", alias = "MaxBackups")]
     maxbackups: Option<i64>,
+    #[serde(alias = "localTime", alias = "LocalTime")]
     localtime: Option<bool>,
+    #[serde(alias = "Compress")]
     compress: Option<bool>,
 }
 
-fn check_rotation(outputs: &[String], config: &str) -> Result<(), ConfigError> {
+/// The size of a file when none is given, in megabytes.
+const MEGABYTES_DEFAULT: u64 = 100;
+
+fn rotation(outputs: &[String], config: &str) -> Result<Rotation, ConfigError> {
     let files =
         outputs.iter().filter(|output| !matches!(&***output, "default" | "stderr" | "stdout")).count();
     if files > 1 || (files == 0 && outputs.len() <= 1) {
         return Err(ConfigError::LogRotationOutput);
     }
-    match serde_json::from_str::<Option<Rotation>>(config) {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_data() => Err(ConfigError::LogRotationType(error)),
-        Err(error) => Err(ConfigError::LogRotationSyntax(error)),
-    }
+    let json =
+        serde_json::from_str::<Option<RotationJson>>(config).map_err(|error| match error.is_data() {
+            true => ConfigError::LogRotationType(error),
+            false => ConfigError::LogRotationSyntax(error),
+        })?;
+    let json = json.unwrap_or_default();
+    let limit =
+        |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0);
+    Ok(Rotation {
+        bytes_max: limit(json.maxsize).unwrap_or(MEGABYTES_DEFAULT).saturating_mul(1 << 20),
+        days_max: limit(json.maxage).map(|days| u32::try_from(days).unwrap_or(u32::MAX)),
+        files_max: limit(json.maxbackups).map(|files| usize::try_from(files).unwrap_or(usize::MAX)),
+        local_time: json.localtime.unwrap_or(false),
+        compress: json.compress.unwrap_or(false),
+    })
 }
 
 #[cfg(test)]
@@ -88,6 +112,7 @@ mod tests {
             format: Format::Console,
             // In the order of their bytes, as in etcd.
             outputs: vec![Output::File("/a/b".into()), Output::Stdout, Output::Journal],
+            rotation: None,
         };
         assert_eq!(options(&flags).unwrap(), expected);
         let files = options(&["--log-outputs=file:///a/b,file://localhost/c,d"]).unwrap().outputs;
@@ -141,5 +166,16 @@ mod tests {
         );
         assert!(options(&["--enable-log-rotation", "--log-outputs=stderr,/a"]).is_ok());
         assert!(options(&["--log-rotation-config-json={"]).is_ok());
+        let json =
+            r#"--log-rotation-config-json={"maxsize": 2, "maxage": 3, "maxbackups": -1, "compress": true}"#;
+        let expected = Rotation {
+            bytes_max: 2 << 20,
+            days_max: Some(3),
+            files_max: None,
+            local_time: false,
+            compress: true,
+        };
+        let found = options(&["--enable-log-rotation", "--log-outputs=/a", json]).unwrap().rotation;
+        assert_eq!(found, Some(expected));
     }
 }
