@@ -1,5 +1,7 @@
 //! JSON to gRPC and back, without a server: prints the bytes that a service gets, and what its response becomes.
 
+#![expect(clippy::print_stdout, reason = "an example shows its results")]
+
 use std::convert::Infallible;
 
 use bytes::Bytes;

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response, Version};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
-use tonic::Status;
 use tower_service::Service;
 
+use crate::fault::Fault;
 use crate::request::{self, GrpcBody};
 use crate::response::{self, JsonBody};
 use crate::schema::{self, Schema, SchemaError};
@@ -64,12 +64,12 @@ impl Gateway {
         let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
         let method = match self.schema.method(&path) {
             Some(method) if request.method() == Method::POST => method,
-            Some(_) => return status::response(&Status::unimplemented("Method Not Allowed")),
-            None => return status::response(&Status::not_found("Not Found")),
+            Some(_) => return status::response(&Fault::Method.into()),
+            None => return status::response(&Fault::Path.into()),
         };
         let call = match self.grpc_request(request, method).await {
             Ok(call) => call,
-            Err(status) => return status::response(&status),
+            Err(fault) => return status::response(&fault.into()),
         };
         let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
         let Ok(called) = service.call(call).await;
@@ -80,7 +80,7 @@ impl Gateway {
         &self,
         request: Request<B>,
         method: &schema::Method,
-    ) -> Result<Request<GrpcBody>, Status>
+    ) -> Result<Request<GrpcBody>, Fault>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,

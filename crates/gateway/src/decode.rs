@@ -274,7 +274,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
         return None;
     }
     let forms = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    let form = &forms[usize::from(text.len() % 4 != 0)];
+    let form = &forms[usize::from(!text.len().is_multiple_of(4))];
     if text.contains(['\r', '\n']) {
         return form.decode(text.replace(['\r', '\n'], "").as_bytes()).ok();
     }

@@ -3,7 +3,8 @@
 use data_encoding::{BASE64, BASE64_NOPAD};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tonic::Status;
+
+use crate::fault::Fault;
 
 const TIMEOUT: &str = "grpc-timeout";
 /// What clients put before the name of metadata of their own, and what stands before that of the service.
@@ -39,13 +40,13 @@ const PERMANENT: &[&str] = &[
 ];
 
 /// The headers of the call that a request with these headers becomes.
-pub(crate) fn of_request(headers: &HeaderMap) -> Result<HeaderMap, Status> {
+pub(crate) fn of_request(headers: &HeaderMap) -> Result<HeaderMap, Fault> {
     let mut call = HeaderMap::new();
     call.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     // A map of headers has a bound, and panics beyond it unless it is asked to try.
     let mut append = |name: HeaderName, value: HeaderValue| match call.try_append(name, value) {
         Ok(_) => Ok(()),
-        Err(_) => Err(Status::resource_exhausted("too many header fields")),
+        Err(_) => Err(Fault::Headers),
     };
     for (name, value) in headers {
         if name == TIMEOUT {
@@ -85,16 +86,16 @@ fn is_reserved(name: &HeaderName) -> bool {
 }
 
 /// Checks the base64 of a binary header, which is passed on as it is.
-fn binary(name: &str, value: &HeaderValue) -> Result<HeaderValue, Status> {
-    let form = if value.len() % 4 == 0 { BASE64 } else { BASE64_NOPAD };
+fn binary(name: &str, value: &HeaderValue) -> Result<HeaderValue, Fault> {
+    let form = if value.len().is_multiple_of(4) { BASE64 } else { BASE64_NOPAD };
     match form.decode(value.as_bytes()) {
         Ok(_) => Ok(value.clone()),
-        Err(error) => Err(Status::invalid_argument(format!("invalid binary header {name}: {error}"))),
+        Err(error) => Err(Fault::Header(format!("invalid binary header {name}: {error}"))),
     }
 }
 
 /// The time-out of the call in the form that gRPC has; `None` for zero, which is none.
-fn timeout(value: &HeaderValue) -> Result<Option<HeaderValue>, Status> {
+fn timeout(value: &HeaderValue) -> Result<Option<HeaderValue>, Fault> {
     const DIGITS_MAX: usize = 8;
     /// From the shortest to the longest.
     const UNITS: [(&str, u64); 6] = [("n", 1), ("u", 1000), ("m", 1000), ("S", 1000), ("M", 60), ("H", 60)];
@@ -103,7 +104,7 @@ fn timeout(value: &HeaderValue) -> Result<Option<HeaderValue>, Status> {
     if text.is_empty() {
         return Ok(None);
     }
-    let malformed = || Status::invalid_argument(format!("invalid grpc-timeout: {text}"));
+    let malformed = || Fault::Header(format!("invalid grpc-timeout: {text}"));
     let unit = text.chars().next_back().ok_or_else(malformed)?;
     let digits = &text[..text.len() - unit.len_utf8()];
     let mut at = UNITS.iter().position(|(name, _)| name.starts_with(unit)).ok_or_else(malformed)?;
@@ -195,10 +196,7 @@ mod tests {
         {
             n_names += 1;
         }
-        assert_eq!(
-            of_request(&headers).expect_err("they are too many").code(),
-            tonic::Code::ResourceExhausted
-        );
+        assert_eq!(of_request(&headers).expect_err("they are too many"), Fault::Headers);
     }
 
     #[test]
@@ -218,8 +216,8 @@ mod tests {
         for given in ["1x", "S", "1", "1.5S", "aS", "99999999999999999999S"] {
             let headers =
                 HeaderMap::from_iter([(HeaderName::from_static(TIMEOUT), HeaderValue::from_static(given))]);
-            let status = of_request(&headers).expect_err("it is malformed");
-            assert_eq!(status.message(), format!("invalid grpc-timeout: {given}"));
+            let fault = of_request(&headers).expect_err("it is malformed");
+            assert_eq!(fault.to_string(), format!("invalid grpc-timeout: {given}"));
         }
     }
 }

@@ -8,12 +8,12 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
-use tonic::Status;
 
 use crate::decode::decode;
+use crate::fault::Fault;
 use crate::json::scanner::{Scanner, SyntaxError};
 use crate::schema::{MessageId, Schema};
-use crate::{BoxError, PREFIX_BYTES};
+use crate::{BoxError, PREFIX_BYTES, status};
 
 /// The messages of a call, as the service reads them.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub(crate) async fn unary<B>(
     schema: &Schema,
     id: MessageId,
     text_bytes_max: usize,
-) -> Result<Bytes, Status>
+) -> Result<Bytes, Fault>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -93,23 +93,23 @@ where
     let mut text = Text::default();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            return Err(Status::invalid_argument(SyntaxError::UnexpectedEnd.to_string()));
+            return Err(SyntaxError::UnexpectedEnd.into());
         };
         let Ok(piece) = frame.into_data() else { continue };
         let n_before = text.whole().len();
-        let end = scanner.scan(&piece).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let end = scanner.scan(&piece)?;
         text.push(piece);
         if let Some(n) = end {
             return message(schema, id, &text.whole()[..n_before + n]);
         }
         if text.whole().len() > text_bytes_max {
-            return Err(too_large(text.whole().len(), text_bytes_max));
+            return Err(Fault::TooLarge { n_bytes: text.whole().len(), bytes_max: text_bytes_max });
         }
     }
     match scanner.finish() {
         Ok(true) => message(schema, id, text.whole()),
         Ok(false) => Ok(prefixed(vec![0; PREFIX_BYTES])),
-        Err(error) => Err(Status::invalid_argument(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -137,15 +137,11 @@ impl Text {
     }
 }
 
-fn too_large(n_bytes: usize, bytes_max: usize) -> Status {
-    Status::resource_exhausted(format!("grpc: received message larger than max ({n_bytes} vs. {bytes_max})"))
-}
-
 /// The message that a value stands for, with its prefix.
-fn message(schema: &Schema, id: MessageId, text: &[u8]) -> Result<Bytes, Status> {
+fn message(schema: &Schema, id: MessageId, text: &[u8]) -> Result<Bytes, Fault> {
     let mut out = Vec::with_capacity(PREFIX_BYTES + text.len());
     out.resize(PREFIX_BYTES, 0);
-    decode(schema, id, text.trim_ascii_start(), &mut out).map_err(Status::invalid_argument)?;
+    decode(schema, id, text.trim_ascii_start(), &mut out).map_err(Fault::Message)?;
     Ok(prefixed(out))
 }
 
@@ -175,10 +171,9 @@ impl<B> JsonStream<B>
 where
     B: Body<Data = Bytes> + Send + Unpin,
 {
-    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
-        let malformed = |error: SyntaxError| Status::invalid_argument(error.to_string());
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Fault>>> {
         loop {
-            match self.scanner.scan(&self.text[self.n_seen..]).map_err(malformed)? {
+            match self.scanner.scan(&self.text[self.n_seen..])? {
                 Some(n) => {
                     let value = self.text.split_to(self.n_seen + n);
                     self.n_seen = 0;
@@ -187,7 +182,10 @@ where
                 // Blanks between requests are no beginning of one.
                 None if !self.scanner.is_begun() => self.text.clear(),
                 None if self.text.len() > self.text_bytes_max => {
-                    return Poll::Ready(Some(Err(too_large(self.text.len(), self.text_bytes_max))));
+                    return Poll::Ready(Some(Err(Fault::TooLarge {
+                        n_bytes: self.text.len(),
+                        bytes_max: self.text_bytes_max,
+                    })));
                 }
                 None => {}
             }
@@ -199,10 +197,10 @@ where
                     }
                 }
                 // A client that has gone has not ended its requests.
-                Some(Err(_)) => return Poll::Ready(Some(Err(Status::unavailable("the request broke off")))),
+                Some(Err(_)) => return Poll::Ready(Some(Err(Fault::BrokenOff))),
                 None => {
                     let value = std::mem::take(&mut self.text);
-                    let is_whole = self.scanner.finish().map_err(malformed)?;
+                    let is_whole = self.scanner.finish()?;
                     return Poll::Ready(is_whole.then(|| message(&self.schema, self.id, &value)));
                 }
             }
@@ -227,7 +225,7 @@ where
         }
         let message = ready!(this.poll_message(cx));
         this.is_over = !matches!(message, Some(Ok(_)));
-        Poll::Ready(message.map(|message| message.map(Frame::data).map_err(BoxError::from)))
+        Poll::Ready(message.map(|message| message.map(Frame::data).map_err(status::of_request)))
     }
 
     fn is_end_stream(&self) -> bool {

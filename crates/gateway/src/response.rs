@@ -89,7 +89,7 @@ where
                 break JsonBody::whole(running.json.into());
             }
             Ok(Progress::End(status)) => return failed(&status),
-            Err(error) => return failed(&Status::from_error(error)),
+            Err(error) => return failed(&status::of_body(error)),
         }
     };
     let mut response = Response::new(json);
@@ -127,12 +127,7 @@ where
 
     /// How the call has ended.
     fn status(&self, trailers: &HeaderMap) -> Status {
-        match Status::from_header_map(trailers) {
-            Some(status) => status,
-            // A service that knows no trailers.
-            None if self.messages.are_whole() => Status::ok(""),
-            None => Status::internal("the response ended within a message"),
-        }
+        status::of_trailers(trailers, self.messages.are_whole())
     }
 }
 

@@ -1,16 +1,50 @@
-//! Errors of calls as HTTP responses.
+//! Errors as statuses, and statuses as HTTP responses.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use tonic::{Code, Status};
 
-use crate::encode;
+use crate::fault::Fault;
 use crate::response::JsonBody;
+use crate::{BoxError, encode};
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// 499, which nginx has made known: the client has gone.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+impl From<Fault> for Status {
+    fn from(fault: Fault) -> Self {
+        let code = match fault {
+            Fault::Path => Code::NotFound,
+            Fault::Method => Code::Unimplemented,
+            Fault::Syntax(_) | Fault::Message(_) | Fault::Header(_) => Code::InvalidArgument,
+            Fault::Headers | Fault::TooLarge { .. } => Code::ResourceExhausted,
+            Fault::BrokenOff => Code::Unavailable,
+            Fault::Cut => Code::Internal,
+        };
+        Self::new(code, fault.to_string())
+    }
+}
+
+/// The error of a stream of requests, in which the service finds its status.
+pub(crate) fn of_request(fault: Fault) -> BoxError {
+    Status::from(fault).into()
+}
+
+/// The status of a body that has failed.
+pub(crate) fn of_body(error: BoxError) -> Status {
+    Status::from_error(error)
+}
+
+/// The status that a call ends with; without one it has ended well, as of a service that knows no trailers.
+pub(crate) fn of_trailers(trailers: &HeaderMap, is_whole: bool) -> Status {
+    match Status::from_header_map(trailers) {
+        Some(status) => status,
+        None if is_whole => Status::ok(""),
+        None => Fault::Cut.into(),
+    }
+}
 
 /// The status of HTTP for a code.
 fn http_status(code: Code) -> StatusCode {

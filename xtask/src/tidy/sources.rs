@@ -22,6 +22,7 @@ const IMPURE: &[&str] = &[
 /// Where an error becomes a gRPC status, each with the reason it may.
 const STATUS_MAKERS: &[(&str, &str)] = &[
     ("crates/grpc-server/src/status.rs", "the one mapping of errors"),
+    ("crates/gateway/src/status.rs", "the one of the gateway's own, which knows no service"),
     ("crates/grpc-server/src/library_errors.rs", "rewords what tonic itself rejects"),
     ("crates/grpc-server/src/health.rs", "the health protocol's own answer, which is no error of etcd's"),
 ];
