@@ -407,8 +407,8 @@ mod tests {
             let id = schema.by_grpc_path("/etcdserverpb.KV/Txn").response;
             let mut out = Vec::new();
             let mut encoder = Encoder::new(Arc::new(schema), id, bytes.len(), &mut out);
-            let pieces = bytes.chunks(piece).map(Bytes::copy_from_slice);
-            let result = pieces.map(|mut piece| encoder.push(&mut piece, &mut out)).collect::<Result<(), _>>();
+            let mut pieces = bytes.chunks(piece).map(Bytes::copy_from_slice);
+            let result = pieces.try_for_each(|mut piece| encoder.push(&mut piece, &mut out));
             prop_assert!(result.is_err() || encoder.is_done());
             prop_assert!(std::str::from_utf8(&out).is_ok());
         }

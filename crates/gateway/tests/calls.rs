@@ -127,7 +127,7 @@ async fn streams_are_lines() {
 
 /// Makes a call with a body of these pieces; what the service reads, and how that ends.
 async fn requests(path: &str, pieces: Vec<Result<Frame<Bytes>, &'static str>>) -> (usize, Option<String>) {
-    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let service = service_fn(move |mut call: Request<GrpcBody>| {
         let sender = sender.clone();
         async move {
@@ -139,7 +139,7 @@ async fn requests(path: &str, pieces: Vec<Result<Frame<Bytes>, &'static str>>) -
                     None => break None,
                 }
             };
-            sender.send((n_messages, error)).expect("the test waits");
+            sender.send((n_messages, error)).await.expect("the test waits");
             Ok::<_, Infallible>(answer(vec![data(EMPTY)]))
         }
     });
