@@ -14,8 +14,8 @@ pub(crate) enum SyntaxError {
     Character { byte: u8, context: Context },
     /// The text ends within a value.
     UnexpectedEnd,
-    /// Arrays and objects are nested too deep.
-    TooDeep,
+    /// Arrays and objects are nested too deep: the byte opens one more.
+    TooDeep(u8),
 }
 
 /// Where in a value an error is.
@@ -63,7 +63,7 @@ impl fmt::Display for SyntaxError {
                 write!(f, "invalid character {} {context}", quoted(*byte))
             }
             Self::UnexpectedEnd => f.write_str("unexpected EOF"),
-            Self::TooDeep => f.write_str("exceeded max depth"),
+            Self::TooDeep(byte) => write!(f, "invalid character {} exceeded max depth", quoted(*byte)),
         }
     }
 }
@@ -287,7 +287,7 @@ impl Scanner {
 
     fn open(&mut self, is_object: bool, state: State) -> Result<State, SyntaxError> {
         if self.open.len() == DEPTH_MAX {
-            return Err(SyntaxError::TooDeep);
+            return Err(SyntaxError::TooDeep(if is_object { b'{' } else { b'[' }));
         }
         self.open.push(is_object);
         Ok(state)
@@ -405,6 +405,6 @@ mod tests {
     fn depth_is_bounded() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(end(&nested(DEPTH_MAX)), Ok(Some(2 * DEPTH_MAX)));
-        assert_eq!(end(&nested(DEPTH_MAX + 1)), Err("exceeded max depth".to_owned()));
+        assert_eq!(end(&nested(DEPTH_MAX + 1)), Err("invalid character '[' exceeded max depth".to_owned()));
     }
 }
