@@ -128,9 +128,8 @@ fn timeout(value: &HeaderValue) -> Result<Option<HeaderValue>, Fault> {
 /// Adds the metadata of a call's response to the headers of the HTTP response.
 pub(crate) fn to_response(metadata: &HeaderMap, headers: &mut HeaderMap) {
     for (name, value) in metadata {
-        // The protocol's own, all but the one that grpc-go counts as metadata.
-        let is_hidden = name.as_str().starts_with("grpc-") || name == http::header::DATE;
-        if is_hidden && name != CONTENT_TYPE {
+        // The protocol's own; grpc-go counts `content-type` as metadata.
+        if name.as_str().starts_with("grpc-") || name == http::header::DATE {
             continue;
         }
         if let Ok(name) = HeaderName::try_from(format!("{PREFIX}{name}")) {

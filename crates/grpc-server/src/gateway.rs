@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use ferretcd_engine::Auth;
 use ferretcd_gateway::{Gateway, Upgrade};
-use ferretcd_http_pages::{Gate, redirect};
+use ferretcd_http_pages::{Gate, error, redirect};
 use ferretcd_listen::{Connection, Drain};
 use ferretcd_tls::PeerIdentity;
-use http::header::{CONTENT_TYPE, EXPECT, SEC_WEBSOCKET_VERSION, X_CONTENT_TYPE_OPTIONS};
+use http::header::{EXPECT, SEC_WEBSOCKET_VERSION};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
@@ -57,18 +57,18 @@ async fn call(json: &Arc<Json>, mut request: Request<UnreadBody>) -> Response<Bo
     // A certificate makes no caller of the gateway a user, now or later.
     let identity = request.extensions_mut().remove::<Arc<PeerIdentity>>();
     if json.auth.is_enabled() && identity.is_some_and(|identity| !identity.common_name.is_empty()) {
-        return error(StatusCode::BAD_REQUEST, CERTIFICATE_IGNORED);
+        return error(StatusCode::BAD_REQUEST, CERTIFICATE_IGNORED).map(Body::new);
     }
     match Upgrade::of(&request) {
         Upgrade::Other => json.gateway.call(request, json.calls.clone()).await.map(Body::new),
         Upgrade::Rejected(status) => {
-            let mut response = error(status, status.canonical_reason().unwrap_or_default());
+            let mut response = error(status, status.canonical_reason().unwrap_or_default()).map(Body::new);
             response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             response
         }
         // To a browser a socket is no response that an origin could be kept from.
         Upgrade::Accepted(_) if !json.gate.allows_origin(request.headers()) => {
-            error(StatusCode::FORBIDDEN, "Forbidden")
+            error(StatusCode::FORBIDDEN, "Forbidden").map(Body::new)
         }
         Upgrade::Accepted(response) => {
             let upgraded = hyper::upgrade::on(&mut request);
@@ -128,13 +128,4 @@ impl Drop for UnreadBody {
             tokio::spawn(ferretcd_listen::discard(self.version, body, self.drain.clone()));
         }
     }
-}
-
-/// An error in the form of Go's HTTP library.
-fn error(status: StatusCode, reason: &str) -> Response<Body> {
-    let mut response = Response::new(Body::new(format!("{reason}\n")));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

@@ -71,5 +71,5 @@ mod state;
 pub use config::Config;
 pub use gate::Gate;
 pub use health::{Alarm, AlarmKind, BoxFuture, Health, Versions};
-pub use response::redirect;
+pub use response::{error, redirect};
 pub use router::{Audience, Pages};

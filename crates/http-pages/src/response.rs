@@ -13,8 +13,8 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Body>) -> Response {
     (status, [(CONTENT_TYPE, PLAIN_TEXT), (X_CONTENT_TYPE_OPTIONS, nosniff)], body.into()).into_response()
 }
 
-/// An error: `reason` and a line feed, also if `reason` ends with one.
-pub(crate) fn error(status: StatusCode, reason: &str) -> Response {
+/// An error, as Go's HTTP library shows it: `reason` and a line feed, also if `reason` ends with one.
+pub fn error(status: StatusCode, reason: &str) -> Response {
     text(status, format!("{reason}\n"))
 }
 

@@ -12,7 +12,7 @@
 //! | length of a path and of a name | | | 64 KiB: a bound of the crate `http`, not to be set |
 //! | head of a request, HTTP/1 | | 1 MiB and 4 KiB, then 431 | the same |
 //! | fields of a head, HTTP/1 | | none | 1000, then 431 |
-//! | time for a head, HTTP/1 | | 5 min in etcd | 5 min |
+//! | time for a head, HTTP/1, once its first byte is there | | 5 min in etcd | 5 min |
 //! | payload of a frame that is received | 16 KiB | 1 MiB | 16 KiB |
 //! | memory of compressed fields | 4 KiB | 4 KiB | 4 KiB |
 //! | streams of a connection | `--max-concurrent-streams` | the same | the same |
