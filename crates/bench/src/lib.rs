@@ -6,12 +6,13 @@
 //! `workload` says what is measured and `requests` which requests that takes, `load` sends them, `watch`
 //! watches, `lists` reads large lists, `server` runs a process, `session` measures one life of it, `report` compares.
 //!
-//! The load generator writes HTTP/2 and gRPC frames itself (`http2`): it shares the processor with the server that
-//! it measures, and a client library would cost more than the server does.
+//! The load generator writes HTTP/2 and gRPC frames itself (`http2`), and requests of HTTP/1.1 (`http1`): it shares the
+//! processor with the server that it measures, and a client library would cost more than the server does.
 
 #![cfg(target_os = "linux")]
 
 mod check;
+mod http1;
 mod http2;
 mod lists;
 mod load;

@@ -32,6 +32,9 @@ workloads (all of them when none is named):
                        auth-login-warm auth-login-cold: one user again and again; each of many users once
                        auth-login-storm: puts of a user while many others log in for the first time, all at once
                        auth-revoke: watches of a user who loses the role that permits them
+  http                 gateway-put gateway-range: through the JSON gateway, each client on a connection of its own
+                       gateway-watch: as watch, each watcher through the gateway and on a connection of its own
+                       metrics: the page of metrics beside as many keys as count has
   list-group list-group-stream
                        64 clients put beside 50 that list, the server in a control group that bounds its memory;
                        skipped where none can be made, and in no group of workloads, because they take minutes

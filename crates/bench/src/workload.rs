@@ -77,6 +77,14 @@ pub(crate) enum Workload {
     AuthLoginStorm,
     /// Watches of a user that loses the role that permits them.
     AuthRevoke,
+    /// Puts through the JSON gateway.
+    GatewayPut,
+    /// Linearizable reads of one key through it.
+    GatewayRange,
+    /// Puts to a key that many watch through it, each on a connection of its own.
+    GatewayWatch,
+    /// Reads of the page of metrics, beside many keys.
+    Metrics,
     /// Puts to the leader of three members.
     ClusterPut,
     /// Puts to a member that has to forward them.
@@ -94,7 +102,7 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Workload; 45] = [
+    pub(crate) const ALL: [Workload; 49] = [
         Workload::Put,
         Workload::Range,
         Workload::RangeSerializable,
@@ -133,6 +141,10 @@ impl Workload {
         Workload::AuthLoginCold,
         Workload::AuthLoginStorm,
         Workload::AuthRevoke,
+        Workload::GatewayPut,
+        Workload::GatewayRange,
+        Workload::GatewayWatch,
+        Workload::Metrics,
         Workload::ClusterPut,
         Workload::ClusterPutFollower,
         Workload::ClusterRange,
@@ -182,6 +194,10 @@ impl Workload {
             Workload::AuthLoginCold => "auth-login-cold",
             Workload::AuthLoginStorm => "auth-login-storm",
             Workload::AuthRevoke => "auth-revoke",
+            Workload::GatewayPut => "gateway-put",
+            Workload::GatewayRange => "gateway-range",
+            Workload::GatewayWatch => "gateway-watch",
+            Workload::Metrics => "metrics",
             Workload::ClusterPut => "cluster-put",
             Workload::ClusterPutFollower => "cluster-put-follower",
             Workload::ClusterRange => "cluster-range",
@@ -198,11 +214,12 @@ impl Workload {
             .into_iter()
             .filter(|workload| match word {
                 "kv" => workload.is_plain() && workload.members() == 1,
-                "watching" => workload.watches(),
+                "watching" => workload.watches() && !workload.is_http(),
                 "leasing" => workload.leases(),
                 // What takes minutes has to be named.
                 "listing" => workload.lists() && !workload.bounds_memory(),
                 "auth" => workload.authenticates(),
+                "http" => workload.is_http(),
                 "clusters" => workload.members() > 1 && !workload.lists(),
                 _ => workload.name() == word,
             })
@@ -211,14 +228,18 @@ impl Workload {
 
     /// Is it about keys alone?
     fn is_plain(self) -> bool {
-        !self.watches() && !self.leases() && !self.lists() && !self.authenticates()
+        !self.watches() && !self.leases() && !self.lists() && !self.authenticates() && !self.is_http()
     }
 
     /// Does it read keys, and nothing else?
     pub(crate) fn reads_only(self) -> bool {
         matches!(
             self,
-            Workload::Range | Workload::RangeSerializable | Workload::ListSmall | Workload::ClusterRange
+            Workload::Range
+                | Workload::RangeSerializable
+                | Workload::ListSmall
+                | Workload::GatewayRange
+                | Workload::ClusterRange
         )
     }
 
@@ -231,6 +252,7 @@ impl Workload {
                     | Workload::AuthRange
                     | Workload::AuthLoginWarm
                     | Workload::AuthLoginCold
+                    | Workload::Metrics
             )
     }
 
@@ -251,7 +273,7 @@ impl Workload {
 
     /// Are there watchers?
     pub(crate) fn watches(self) -> bool {
-        (Workload::Watch..=Workload::WatchIdleStreams).contains(&self)
+        (Workload::Watch..=Workload::WatchIdleStreams).contains(&self) || self == Workload::GatewayWatch
     }
 
     /// Are there leases?
@@ -268,6 +290,11 @@ impl Workload {
     /// Are there users?
     pub(crate) fn authenticates(self) -> bool {
         (Workload::AuthPut..=Workload::AuthRevoke).contains(&self)
+    }
+
+    /// Do clients speak HTTP without gRPC?
+    pub(crate) fn is_http(self) -> bool {
+        (Workload::GatewayPut..=Workload::Metrics).contains(&self)
     }
 
     /// Is the memory of the server bounded?
@@ -303,6 +330,9 @@ impl Workload {
             Workload::RangeSerializable => Requests::range(true, keys, row_bytes),
             Workload::ListSmall => Requests::list(keys, row_bytes),
             Workload::LeaseKeepAlive => Requests::keep_alive(),
+            Workload::GatewayPut => Requests::gateway_put(10_u64.pow(KEY_DIGITS as u32), value_bytes),
+            Workload::GatewayRange => Requests::gateway_range(keys, row_bytes),
+            Workload::Metrics => Requests::metrics(),
             _ => Requests::put(10_u64.pow(KEY_DIGITS as u32), value_bytes),
         }
     }

@@ -4,6 +4,8 @@
 //! template, everything for a connection goes out in one write, and responses are counted rather than decoded.
 
 mod connection;
+mod grpc;
+mod http1;
 mod source;
 mod streams;
 mod tally;
@@ -22,7 +24,7 @@ use self::source::Source;
 use self::tally::Tally;
 use crate::Outcome;
 use crate::http2::Readiness;
-use crate::requests::Requests;
+use crate::requests::{Protocol, Requests};
 use crate::watch::Watchers;
 
 /// After sending has stopped, responses are awaited this long.
@@ -37,7 +39,7 @@ const WARM_UP_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Load {
     /// Requests outstanding at a time.
     pub(crate) clients: usize,
-    /// TCP connections, at most one per client.
+    /// TCP connections, at most one per client; with HTTP/1.1 each client has one.
     pub(crate) connections: usize,
     pub(crate) pace: Pace,
     pub(crate) span: Span,
@@ -153,7 +155,10 @@ impl Load {
     ) -> Outcome<Seen> {
         // Timers of the schedule fire when they are due, not up to 50 µs later.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
-        let n_connections = self.connections.min(self.clients);
+        let n_connections = match requests.protocol() {
+            Protocol::Grpc => self.connections.min(self.clients),
+            Protocol::Http1 => self.clients,
+        };
         let mut readiness = Readiness::new()?;
         let mut connections = Vec::with_capacity(n_connections);
         for number in 0..n_connections {

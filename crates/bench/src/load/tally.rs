@@ -4,7 +4,15 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::connection::Response;
+/// How one request ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Response {
+    /// As given when it was sent.
+    pub(super) start: Instant,
+    /// When the bytes that completed it had been read.
+    pub(super) end: Instant,
+    pub(super) ok: bool,
+}
 
 /// Counts responses.
 pub(super) struct Tally {

@@ -17,12 +17,13 @@ pub(super) enum Part {
     Counts,
     Pages,
     Auth,
+    Http,
     Clusters,
     SlowDisk,
 }
 
 impl Part {
-    pub(super) const ALL: [Part; 13] = [
+    pub(super) const ALL: [Part; 14] = [
         Part::Loads,
         Part::Memory,
         Part::Start,
@@ -34,6 +35,7 @@ impl Part {
         Part::Counts,
         Part::Pages,
         Part::Auth,
+        Part::Http,
         Part::Clusters,
         Part::SlowDisk,
     ];
@@ -43,6 +45,7 @@ impl Part {
         match (workload.watches(), workload.rests()) {
             (false, false) if workload.lists() => Self::of_lists(workload),
             (false, false) if workload.authenticates() => Part::Auth,
+            (false, false) if workload.is_http() => Part::Http,
             (false, false) if workload.slows_disk() => Part::SlowDisk,
             (false, false) if workload.members() > 1 => Part::Clusters,
             // Renewals are measured like any other request.
@@ -79,6 +82,7 @@ impl Part {
             Part::Counts => "Counts",
             Part::Pages => "Pages",
             Part::Auth => "Users and logins",
+            Part::Http => "HTTP without gRPC",
             Part::Clusters => "Three members",
             Part::SlowDisk => "Three members, one slow disk",
         }
@@ -86,7 +90,7 @@ impl Part {
 
     pub(super) fn metrics(self) -> &'static [Metric] {
         match self {
-            Part::Loads => &LOAD_METRICS,
+            Part::Loads | Part::Http => &LOAD_METRICS,
             Part::Memory => &MEMORY_METRICS,
             Part::Start => &START_METRICS,
             Part::Watch => &WATCH_METRICS,
@@ -116,6 +120,7 @@ impl Part {
             Part::Counts => &COMPARED_COUNTS,
             Part::Pages => &COMPARED_PAGES,
             Part::Auth => &COMPARED_AUTH,
+            Part::Http => &COMPARED_HTTP,
             Part::Clusters => &COMPARED_CLUSTERS,
             Part::SlowDisk => &COMPARED_SLOW_DISK,
         }
@@ -292,6 +297,8 @@ const AUTH_METRICS: [Metric; 19] = [
 ];
 /// What the summary compares, where it was measured.
 const COMPARED: [Metric; 4] = [Metric::Rate, Metric::ServerCpu, Metric::Written, Metric::PeakMemory];
+const COMPARED_HTTP: [Metric; 5] =
+    [Metric::Rate, Metric::P50, Metric::P99, Metric::ServerCpu, Metric::PeakMemory];
 const COMPARED_MEMORY: [Metric; 5] =
     [Metric::PeakMemory, Metric::AnonymousMemory, Metric::Disk, Metric::Restart, Metric::RestartedMemory];
 const COMPARED_START: [Metric; 4] = [Metric::Program, Metric::Start, Metric::Memory, Metric::AnonymousMemory];

@@ -37,6 +37,15 @@ impl Target {
                 Some(Target::ValueAtMost(5_000.0))
             }
             (Workload::Watch, Metric::Events) => Some(Target::AtLeast(5.0)),
+            (Workload::GatewayPut | Workload::GatewayRange, Metric::Rate) if cell.clients == 64 => {
+                Some(Target::AtLeast(6.0))
+            }
+            (Workload::GatewayPut | Workload::GatewayRange, Metric::ServerCpu) if cell.clients == 64 => {
+                Some(Target::AtMost(0.2))
+            }
+            (Workload::GatewayWatch, Metric::Events) => Some(Target::AtLeast(5.0)),
+            // Microseconds.
+            (Workload::Metrics, Metric::P50) => Some(Target::ValueAtMost(5_000.0)),
             (Workload::WatchCatchup, Metric::Events) => Some(Target::AtLeastOrValue(5.0, 1e6)),
             (Workload::WatchBehind | Workload::WatchStalled, Metric::Loss) => Some(Target::ValueAtMost(5.0)),
             (Workload::WatchIdle | Workload::WatchIdleStreams, Metric::BytesPerWatcher) => {

@@ -3,6 +3,7 @@
 //! A request is encoded once. Keys are decimal numbers of a fixed width behind a common prefix, so the next
 //! request is the same bytes with other digits.
 
+mod http1;
 mod lists;
 mod users;
 
@@ -13,6 +14,7 @@ use ferretcd_api_proto::etcdserverpb::{
     compare, request_op,
 };
 
+pub(crate) use self::http1::request as http1_request;
 pub(crate) use self::lists::{Method, PAGE_KEYS, listed_key};
 pub(crate) use self::users::PASSWORD;
 use crate::order::Order;
@@ -47,11 +49,20 @@ const MARK: u8 = b'#';
 /// Stands where the stamp belongs.
 const STAMP_MARK: u8 = b'@';
 
+/// How requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Grpc,
+    /// One at a time on a connection, keys and values in base64.
+    Http1,
+}
+
 /// An endless sequence of requests that differ in a number: the digits of their key, the id of their lease, or both.
 #[derive(Debug)]
 pub(crate) struct Requests {
+    protocol: Protocol,
     path: &'static str,
-    /// The message with gRPC's five bytes in front.
+    /// The message with gRPC's five bytes in front, or the whole request of HTTP/1.1.
     message: Vec<u8>,
     /// Where in `message` the digits of the key stand.
     digits_at: Vec<usize>,
@@ -170,6 +181,7 @@ impl Requests {
             windows.filter(|(_, window)| window.iter().all(|byte| *byte == MARK)).map(|(at, _)| at).collect();
         let stamp_at = message.windows(STAMP_BYTES).position(|window| window == [STAMP_MARK; STAMP_BYTES]);
         Self {
+            protocol: Protocol::Grpc,
             path,
             message,
             digits_at,
@@ -211,12 +223,16 @@ impl Requests {
         self.token.as_deref()
     }
 
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// Bytes of each message, its five-byte head included.
     pub(crate) fn message_bytes(&self) -> usize {
         self.message.len()
     }
 
-    /// A message shorter than this cannot be the right response. The message's head is not counted.
+    /// A message or a body shorter than this cannot be the right response. The message's head is not counted.
     pub(crate) fn response_bytes_min(&self) -> usize {
         self.response_bytes_min
     }
@@ -242,7 +258,11 @@ impl Requests {
         }
         let first = number * self.keys_each;
         for (nth, at) in (0..).zip(&self.digits_at) {
-            write_digits(&mut self.message[*at..*at + self.n_digits], first + nth.min(self.keys_each - 1));
+            let number = first + nth.min(self.keys_each - 1);
+            match self.protocol {
+                Protocol::Grpc => write_digits(&mut self.message[*at..*at + self.n_digits], number),
+                Protocol::Http1 => http1::write_digits(&mut self.message[*at..], number),
+            }
         }
         &self.message
     }

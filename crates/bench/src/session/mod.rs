@@ -123,9 +123,11 @@ impl Store {
             Workload::ListOne | Workload::ListOneStream | Workload::Pages | Workload::PagesFixed => {
                 Store::Listed
             }
-            Workload::Count | Workload::CountBeside | Workload::CountOld | Workload::CountOldBeside => {
-                Store::Counted
-            }
+            Workload::Count
+            | Workload::CountBeside
+            | Workload::CountOld
+            | Workload::CountOldBeside
+            | Workload::Metrics => Store::Counted,
             // The versions of its key count from 1.
             Workload::EventBeside => Store::Own,
             workload if workload.lists() => Store::Beside(workload),
@@ -156,7 +158,7 @@ impl Store {
 fn cells(workload: Workload, options: &Options) -> Vec<Cell> {
     let clients = match workload {
         Workload::Memory => vec![LOADING_CLIENTS],
-        Workload::Idle => vec![1],
+        Workload::Idle | Workload::Metrics => vec![1],
         workload if workload.watches() => watch::clients(workload, options),
         workload if workload.leases() => lease::clients(workload, options),
         workload if workload.lists() => list::clients(workload, options),
@@ -282,6 +284,21 @@ mod tests {
         let rounds: Vec<usize> =
             Session::plan(&options).iter().map(|session| session.rounds(&options)).collect();
         assert_eq!(rounds, [3, 3, 3, 1, 3]);
+    }
+
+    #[test]
+    fn the_page_of_metrics_is_read_beside_many_keys() {
+        let options = Options { clients: vec![64], workloads: Workload::group("http"), ..Options::default() };
+        assert_eq!(
+            plan(&options),
+            [
+                vec![("gateway-put", 64)],
+                vec![("gateway-watch", 1)],
+                vec![("gateway-watch", 64)],
+                vec![("gateway-range", 64)],
+                vec![("metrics", 1)],
+            ]
+        );
     }
 
     #[test]

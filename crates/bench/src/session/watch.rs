@@ -9,7 +9,7 @@ use crate::check::State;
 use crate::load::{Load, Pace, Seen, Span};
 use crate::options::Options;
 use crate::process::{Memory, Usage};
-use crate::requests::Requests;
+use crate::requests::{Protocol, Requests};
 use crate::result::{Cell, Metric, Sample};
 use crate::server::Server;
 use crate::watch::{Plan, Reading, Subject, Waited, Watchers};
@@ -35,7 +35,7 @@ const IDLE_CONNECTIONS: usize = 100;
 /// The sizes in which a workload is measured: of those without writers the watchers, of the others the writers.
 pub(super) fn clients(workload: Workload, options: &Options) -> Vec<usize> {
     match workload {
-        Workload::Watch => vec![1, 64],
+        Workload::Watch | Workload::GatewayWatch => vec![1, 64],
         Workload::WatchCatchup => vec![1, 10, 100],
         Workload::WatchIdle | Workload::WatchIdleStreams => vec![options.idle_watchers],
         _ => vec![64],
@@ -50,7 +50,9 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
     }
     let plan = plan(cell, options);
     match cell.workload {
-        Workload::Watch | Workload::WatchKeys => measure_delivery(server, cell, options, &plan),
+        Workload::Watch | Workload::WatchKeys | Workload::GatewayWatch => {
+            measure_delivery(server, cell, options, &plan)
+        }
         Workload::WatchCatchup => measure_catch_up(server, &plan),
         Workload::WatchIdle | Workload::WatchIdleStreams => measure_idle(server, options, &plan),
         _ => measure_loss(server, cell, options, plan),
@@ -60,6 +62,7 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
 /// The watchers of a workload.
 fn plan(cell: Cell, options: &Options) -> Plan {
     let plan = Plan {
+        protocol: Protocol::Grpc,
         connections: CONNECTIONS,
         streams: options.watchers,
         watches: 1,
@@ -74,6 +77,7 @@ fn plan(cell: Cell, options: &Options) -> Plan {
     };
     match cell.workload {
         Workload::Watch => Plan { subject: Subject::OneKey, ..plan },
+        Workload::GatewayWatch => Plan { protocol: Protocol::Http1, subject: Subject::OneKey, ..plan },
         Workload::WatchKeys => share(options.watchers, CONNECTIONS),
         Workload::WatchCatchup => Plan { streams: cell.clients, ..behind },
         Workload::WatchBehind => behind,

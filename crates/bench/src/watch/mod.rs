@@ -1,11 +1,15 @@
 //! The other half of the generator: clients that watch.
 //!
 //! Some connections carry many streams each, and each stream some watchers; all are served by one thread, beside
-//! the requests of [`crate::load`] or alone. Events are walked and counted as they arrive ([`message`]), and
+//! the requests of [`crate::load`] or alone. Events are walked and counted as they arrive ([`message`], [`lines`]), and
 //! judged by their versions and revisions ([`tally`]): every watcher has to get every event once and in order.
 
 mod connection;
+mod gateway;
+mod grpc;
+mod lines;
 mod message;
+mod plan;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -15,36 +19,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use self::connection::Connection;
-pub(crate) use self::tally::{Subject, Tally};
+pub(crate) use self::plan::{Plan, Reading, Subject};
+pub(crate) use self::tally::Tally;
 use crate::Outcome;
 use crate::http2::Readiness;
+use crate::requests::Protocol;
 
 /// Creating watchers does not take longer.
 const CREATE_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// How many watchers there are, of what.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) connections: usize,
-    /// On all connections together.
-    pub(crate) streams: usize,
-    /// On each stream.
-    pub(crate) watches: usize,
-    pub(crate) subject: Subject,
-    /// 0 stands for what happens after the creation; then the keys must not exist before it.
-    pub(crate) start_revision: i64,
-    pub(crate) reading: Reading,
-}
-
-/// What the clients do with their flow-control windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// The server never has to wait for them.
-    Always,
-    /// Each stream takes 64 KiB, the protocol's initial window, and gives nothing back. What the server sends is
-    /// taken off the connection, so that no stream waits for another one.
-    Never,
-}
 
 /// How waiting has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +58,10 @@ impl Watchers {
         let n_watchers = plan.streams * plan.watches;
         // Both versions and what happens in an empty store count from 1.
         let first = plan.start_revision.max(1);
-        let n_connections = plan.connections.min(plan.streams);
+        let n_connections = match plan.protocol {
+            Protocol::Grpc => plan.connections.min(plan.streams),
+            Protocol::Http1 => plan.streams,
+        };
         let mut watchers = Self {
             connections: Vec::with_capacity(n_connections),
             readiness: Readiness::new()?,

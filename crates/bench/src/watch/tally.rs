@@ -5,19 +5,9 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 
 use super::message::{Event, Response};
+use super::plan::Subject;
 use crate::requests::{PREFIX, key_number};
 use crate::stamp;
-
-/// What the watchers watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Subject {
-    /// All of them key 0. Its versions count the puts to it, so a gap shows at once.
-    OneKey,
-    /// Each the key with its own number.
-    OwnKey,
-    /// All of them every key, in a store where each revision is a put. Revisions have no gap then.
-    Everything,
-}
 
 /// Counts events.
 #[derive(Debug)]
@@ -128,9 +118,16 @@ impl Tally {
         }
     }
 
+    /// The server has confirmed a watcher.
+    pub(super) fn created(&mut self) {
+        self.n_created += 1;
+    }
+
     /// Takes in the rest of a message.
     pub(super) fn response(&mut self, response: &Response) {
-        self.n_created += usize::from(response.created);
+        if response.created {
+            self.created();
+        }
         self.n_canceled += usize::from(response.canceled);
         if response.canceled {
             let Response { watch_id, compact_revision, reason, .. } = response;

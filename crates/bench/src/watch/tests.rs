@@ -87,7 +87,15 @@ fn send(responses: &mut SendStream<Bytes>, response: &WatchResponse) {
 }
 
 fn plan(subject: Subject, reading: Reading) -> Plan {
-    Plan { connections: 3, streams: 8, watches: 5, subject, start_revision: 4, reading }
+    Plan {
+        protocol: Protocol::Grpc,
+        connections: 3,
+        streams: 8,
+        watches: 5,
+        subject,
+        start_revision: 4,
+        reading,
+    }
 }
 
 #[test]

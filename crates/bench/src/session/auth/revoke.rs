@@ -9,7 +9,7 @@ use crate::Outcome;
 use crate::check::Client;
 use crate::options::Options;
 use crate::process::Memory;
-use crate::requests::Requests;
+use crate::requests::{Protocol, Requests};
 use crate::result::{Cell, Metric, Sample};
 use crate::server::Server;
 use crate::session::round::{MIB, Round};
@@ -26,6 +26,7 @@ pub(super) fn measure(server: &Server, cell: Cell, options: &Options) -> Outcome
     let root = access::enable(server)?;
     let token = access::token(server)?;
     let plan = Plan {
+        protocol: Protocol::Grpc,
         connections: CONNECTIONS,
         streams: cell.clients,
         watches: 1,

@@ -29,9 +29,11 @@ pub(super) struct Data {
 impl Data {
     pub(super) fn of(workload: Workload, options: &Options) -> Self {
         let (keys, value_bytes) = match workload {
-            Workload::Count | Workload::CountBeside | Workload::CountOld | Workload::CountOldBeside => {
-                (options.counted_keys, COUNTED_VALUE_BYTES)
-            }
+            Workload::Count
+            | Workload::CountBeside
+            | Workload::CountOld
+            | Workload::CountOldBeside
+            | Workload::Metrics => (options.counted_keys, COUNTED_VALUE_BYTES),
             Workload::ListGroup | Workload::ListGroupStream => (options.group_keys, LISTED_VALUE_BYTES),
             Workload::EventBeside => (EVENT_LISTED_KEYS, LISTED_VALUE_BYTES),
             _ => (options.listed_keys, LISTED_VALUE_BYTES),

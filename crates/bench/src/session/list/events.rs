@@ -8,7 +8,7 @@ use crate::lists::Readers;
 use crate::load::{Load, Pace};
 use crate::options::Options;
 use crate::process::{Memory, Usage};
-use crate::requests::Requests;
+use crate::requests::{Protocol, Requests};
 use crate::result::{Cell, Metric};
 use crate::server::Server;
 use crate::session::round::{MIB, Round, put_metrics, window_load};
@@ -30,6 +30,7 @@ pub(super) fn measure(server: &mut Server, cell: Cell, options: &Options) -> Out
     let before = State::of(server.address())?;
     Memory::forget_peak(pids);
     let plan = Plan {
+        protocol: Protocol::Grpc,
         connections: 1,
         streams: 1,
         watches: 1,
