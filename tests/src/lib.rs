@@ -61,5 +61,5 @@ pub use cluster::{
 pub use interop::ClientProgram;
 pub use leases::{Observer, Renewals};
 pub use measure::{Metrics, resident_bytes};
-pub use secured::start_secured;
+pub use secured::{Secured, start_secured};
 pub use watch::{Event, NO_WATCH, Response, WatchStream};

@@ -2,10 +2,7 @@
 
 use ferretcd_api_proto::authpb::permission::Type::{Readwrite, Write};
 use ferretcd_api_proto::etcdserverpb as pb;
-use ferretcd_client::Config;
-use ferretcd_testkit::certificates::{Authority, Files};
-use ferretcd_tests::{Caller, Cluster, report, start_secured};
-use ferretcd_tls::{ClientConfig, ClientTls, KeyFiles};
+use ferretcd_tests::{Cluster, Secured};
 
 use crate::support::requests::{
     lease, put, range, role_add, role_get, user_add_without_password, user_delete, user_get, user_grant,
@@ -23,45 +20,10 @@ on_both! {
     rights_change_under_a_connection => changes(),
 }
 
-/// A server with TLS and clients with certificates.
-struct Secured<C> {
-    _server: C,
-    port: u16,
-    authority: Authority,
-}
-
-impl<C: Cluster> Secured<C> {
-    /// `None` if the target is not available on this machine, which is reported.
-    async fn start(what: &str, flags: &[&str]) -> Option<Self> {
-        if !report::available::<C>(what) {
-            return None;
-        }
-        let authority = Authority::new();
-        let server = authority.sign("server", &["127.0.0.1"], 1);
-        let flags: Vec<_> = [&[FAST_HASHES], flags].concat().into_iter().map(str::to_owned).collect();
-        let flags = [&server.flags()[..], &authority.trusted(), &flags].concat();
-        let (server, port) = start_secured(&flags).await.unwrap_or_else(|error| panic!("failed to {error}"));
-        Some(Self { _server: server, port, authority })
-    }
-
-    /// A client with a certificate of this common name.
-    fn named(&self, name: &str) -> Caller {
-        let Files { cert, key } = self.authority.sign(name, &[], 2);
-        let config = ClientConfig {
-            files: Some(KeyFiles { cert, key }),
-            trusted_ca: Some(self.authority.certificate()),
-            alpn: vec![b"h2".to_vec()],
-            ..ClientConfig::default()
-        };
-        let tls = Some(ClientTls::load(config).expect("the files are good"));
-        Caller::with_config(Config { tls, ..Config::new([format!("https://127.0.0.1:{}", self.port)]) })
-    }
-}
-
-const ASKED: &str = "--client-cert-auth";
+const ASKED: [&str; 2] = [FAST_HASHES, "--client-cert-auth"];
 
 async fn common_name<C: Cluster>() {
-    let Some(server) = Secured::<C>::start("common names", &[ASKED]).await else { return };
+    let Some(server) = Secured::<C>::start_trusting("common names", &ASKED).await else { return };
     let root_by_name = server.named(ROOT);
     root(&root_by_name).await;
     // No login is needed any more.
@@ -88,7 +50,7 @@ async fn common_name<C: Cluster>() {
 }
 
 async fn token_wins<C: Cluster>() {
-    let Some(server) = Secured::<C>::start("certificates and tokens", &[ASKED]).await else { return };
+    let Some(server) = Secured::<C>::start_trusting("certificates and tokens", &ASKED).await else { return };
     let root = root(&server.named(ROOT)).await;
     let bob = user_with(&root, "bob", &[(Write, "b", "")]).await;
     user_with(&root, "alice", &[(Write, "a", "")]).await;
@@ -100,23 +62,23 @@ async fn token_wins<C: Cluster>() {
     ends(both.call(put("b")).await, OK);
     ends(alice.with_token("garbage").call(put("a")).await, BAD_TOKEN);
     ends(alice.with_token("").call(put("a")).await, BAD_TOKEN);
-    ends(server.named("nobody").with_token(bob.token()).call(put("b")).await, OK);
+    ends(server.named("stranger").with_token(bob.token()).call(put("b")).await, OK);
 }
 
 /// The certificate is good, but there is no such user.
 async fn unknown_names<C: Cluster>() {
-    let Some(server) = Secured::<C>::start("unknown common names", &[ASKED]).await else { return };
+    let Some(server) = Secured::<C>::start_trusting("unknown common names", &ASKED).await else { return };
     let root = root(&server.named(ROOT)).await;
-    let nobody = server.named("nobody");
-    ends(nobody.call(put("a")).await, DENIED);
-    ends(nobody.call(range("a", "")).await, DENIED);
-    ends(nobody.call(role_add("r")).await, NO_SUCH_USER);
-    ends(nobody.call(pb::DefragmentRequest {}).await, NO_SUCH_USER);
-    ends(nobody.call(user_get("nobody")).await, NO_SUCH_USER);
-    ends(nobody.call(lease(1)).await, OK);
-    ends(nobody.call(pb::StatusRequest {}).await, OK);
-    ends(nobody.call(pb::MemberListRequest::default()).await, OK);
-    let mut stream = nobody.watch();
+    let stranger = server.named("stranger");
+    ends(stranger.call(put("a")).await, DENIED);
+    ends(stranger.call(range("a", "")).await, DENIED);
+    ends(stranger.call(role_add("r")).await, NO_SUCH_USER);
+    ends(stranger.call(pb::DefragmentRequest {}).await, NO_SUCH_USER);
+    ends(stranger.call(user_get("stranger")).await, NO_SUCH_USER);
+    ends(stranger.call(lease(1)).await, OK);
+    ends(stranger.call(pb::StatusRequest {}).await, OK);
+    ends(stranger.call(pb::MemberListRequest::default()).await, OK);
+    let mut stream = stranger.watch();
     stream.create(watch("a", "")).await;
     assert_eq!(stream.response().await.cancel_reason, as_reason(DENIED));
     // An empty common name is one of those.
@@ -129,7 +91,10 @@ async fn unknown_names<C: Cluster>() {
 
 /// A server that verifies certificates for the connection alone.
 async fn not_requested<C: Cluster>() {
-    let Some(server) = Secured::<C>::start("certificates without the flag", &[]).await else { return };
+    let Some(server) = Secured::<C>::start_trusting("certificates without the flag", &[FAST_HASHES]).await
+    else {
+        return;
+    };
     let caller = server.named(ROOT);
     root(&caller).await;
     ends(caller.call(range("a", "")).await, NO_USER);
@@ -138,7 +103,9 @@ async fn not_requested<C: Cluster>() {
 
 /// The certificate stays, the user does not.
 async fn changes<C: Cluster>() {
-    let Some(server) = Secured::<C>::start("users of open connections", &[ASKED]).await else { return };
+    let Some(server) = Secured::<C>::start_trusting("users of open connections", &ASKED).await else {
+        return;
+    };
     let root = root(&server.named(ROOT)).await;
     let alice = server.named("alice");
     ends(alice.call(put("a")).await, DENIED);

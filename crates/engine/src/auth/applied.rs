@@ -136,7 +136,7 @@ mod tests {
     fn are_valid(tokens: &Tokens) -> [bool; 2] {
         [1, 2].map(|index| {
             let text = Bytes::from(format!("abcdefghijklmnop.{index}"));
-            tokens.find(&text, Instant::now(), 100) != Known::Nobody
+            tokens.find(&text, Instant::now(), 100) != Known::NoUser
         })
     }
 

@@ -82,7 +82,7 @@ impl Gate {
                         Admitted { user: Some(name), revision: revision.unwrap_or(state.revision()) }
                     }
                     Known::NotYet => return None,
-                    Known::Nobody => {
+                    Known::NoUser => {
                         tracing::warn!("token-fingerprint" = token_fingerprint(token), "invalid auth token");
                         return Some(Err(AuthError::InvalidToken.into()));
                     }

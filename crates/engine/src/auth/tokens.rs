@@ -113,7 +113,7 @@ pub(crate) enum Known {
     /// It may come from an entry that this member has not applied.
     NotYet,
     /// It is no user's.
-    Nobody,
+    NoUser,
 }
 
 impl Tokens {
@@ -166,18 +166,18 @@ impl Tokens {
     /// Whose token it is, on a member that has applied the log up to `applied`.
     pub(crate) fn find(&self, token: &Bytes, now: Instant, applied: u64) -> Known {
         match self {
-            Self::None => Known::Nobody,
+            Self::None => Known::NoUser,
             Self::Simple(tokens) => match tokens.user_of(token, now) {
                 Some(name) => Known::User { name, revision: None },
                 // The token comes from the next entry.
                 None if simple_token_index(token).is_some_and(|index| index >= applied) => Known::NotYet,
-                None => Known::Nobody,
+                None => Known::NoUser,
             },
             Self::Jwt(jwt) => match jwt.verify(token) {
                 Ok(claims) => Known::User { name: claims.username, revision: Some(claims.revision) },
                 Err(error) => {
                     tracing::warn!(%error, "failed to parse a JWT token");
-                    Known::Nobody
+                    Known::NoUser
                 }
             },
         }

@@ -46,7 +46,7 @@ enum RefetchError {
     #[error("give the leadership away first: nobody takes it")]
     StillLeads,
     #[error("find a member without the alarm")]
-    NobodyHealthy,
+    NoHealthyMember,
     #[error(transparent)]
     Peer(#[from] PeerError),
     #[error(transparent)]
@@ -121,7 +121,7 @@ impl Refetch {
                 return Err(RefetchError::StillLeads);
             }
         }
-        let mut last = RefetchError::NobodyHealthy;
+        let mut last = RefetchError::NoHealthyMember;
         for source in self.healthy_members() {
             match self.replace_data_by(source).await {
                 Ok(()) => {

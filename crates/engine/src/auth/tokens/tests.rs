@@ -41,9 +41,9 @@ fn alice(revision: Option<u64>) -> Known {
 async fn a_simple_token_may_be_that_of_an_entry_to_come() {
     let tokens = simple();
     for (index, expected) in [
-        (0, Known::Nobody),
+        (0, Known::NoUser),
         // That of the entry that was applied last.
-        (APPLIED - 1, Known::Nobody),
+        (APPLIED - 1, Known::NoUser),
         (APPLIED, Known::NotYet),
         (APPLIED + 1, Known::NotYet),
         (u64::MAX, Known::NotYet),
@@ -59,7 +59,7 @@ async fn a_simple_token_may_be_that_of_an_entry_to_come() {
 fn no_member_waits_for_what_is_no_token() {
     let tokens = simple();
     for text in ["", "a", ".", "a.", "a.b", "99.a", "a.+99", "a.99 ", "a.99.99", "a.18446744073709551616"] {
-        assert_eq!(find(&tokens, text), Known::Nobody, "{text}");
+        assert_eq!(find(&tokens, text), Known::NoUser, "{text}");
     }
 }
 
@@ -72,15 +72,15 @@ fn a_simple_token_ends_with_its_time_its_user_or_all_tokens() {
     let now = Instant::now();
     let assign = || tokens.assign("alice", &token(5), now);
     assign();
-    assert_eq!(known(&tokens, now + TTL + Duration::from_nanos(1)), Known::Nobody);
+    assert_eq!(known(&tokens, now + TTL + Duration::from_nanos(1)), Known::NoUser);
     assert_eq!(known(&tokens, now + TTL), alice(None));
     tokens.remove_user("bob");
     assert_eq!(known(&tokens, now), alice(None));
     tokens.remove_user("alice");
-    assert_eq!(known(&tokens, now), Known::Nobody);
+    assert_eq!(known(&tokens, now), Known::NoUser);
     assign();
     tokens.clear();
-    assert_eq!(known(&tokens, now), Known::Nobody);
+    assert_eq!(known(&tokens, now), Known::NoUser);
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn without_tokens_no_text_is_one() {
     let tokens = Tokens::new(&TokenConfig::None);
     tokens.assign("alice", &token(5), Instant::now());
     for text in ["abcdefghijklmnop.5", "abcdefghijklmnop.99", ""] {
-        assert_eq!(find(&tokens, text), Known::Nobody, "{text}");
+        assert_eq!(find(&tokens, text), Known::NoUser, "{text}");
     }
     assert_eq!(tokens.new_letters(), "");
     let rejected = tokens.issue(login(Some(token(5)))).await;
@@ -122,7 +122,7 @@ async fn a_signed_token_needs_no_memory() {
         assert_eq!(find(tokens, &text), alice(Some(7)));
     }
     // No member waits for one that has the form of a simple token.
-    assert_eq!(find(&tokens, "abcdefghijklmnop.99"), Known::Nobody);
+    assert_eq!(find(&tokens, "abcdefghijklmnop.99"), Known::NoUser);
 }
 
 #[tokio::test]
@@ -134,13 +134,13 @@ async fn a_token_that_was_verified_ends_with_its_key() {
     }
     keys_now.store(Arc::new(keys("new")));
     for _ in 0..2 {
-        assert_eq!(find(&tokens, &text), Known::Nobody);
+        assert_eq!(find(&tokens, &text), Known::NoUser);
     }
     let newer = tokens.issue(login(None)).await.expect("there is a secret");
     assert_eq!(find(&tokens, &newer), alice(Some(7)));
     // The old key is there again, from another reading of the file.
     keys_now.store(Arc::new(keys("old")));
-    assert_eq!((find(&tokens, &text), find(&tokens, &newer)), (alice(Some(7)), Known::Nobody));
+    assert_eq!((find(&tokens, &text), find(&tokens, &newer)), (alice(Some(7)), Known::NoUser));
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_verified_token_is_not_taken_for_one_of_any_later_key() {
     assert_eq!(find(&tokens, &text), alice(Some(7)));
     for n in 0..1000 {
         keys_now.store(Arc::new(keys(&format!("secret {n}"))));
-        assert_eq!(find(&tokens, &text), Known::Nobody, "{n}");
+        assert_eq!(find(&tokens, &text), Known::NoUser, "{n}");
     }
 }
 
@@ -180,7 +180,7 @@ fn signed_tokens_that_have_expired_or_are_forged_are_not_known() {
         String::new(),
     ] {
         for _ in 0..2 {
-            assert_eq!(find(&tokens, &text), Known::Nobody, "{text}");
+            assert_eq!(find(&tokens, &text), Known::NoUser, "{text}");
         }
     }
     assert_eq!(find(&tokens, &valid), alice(Some(7)), "the others have not touched it");
