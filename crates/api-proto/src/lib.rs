@@ -9,6 +9,7 @@
 //! - [`EncodedKeyValue`] stands for `mvccpb.KeyValue` wherever that is a field: a stored row goes into a
 //!   response as the bytes it is. [`mvccpb::KeyValue`] is the same message taken apart.
 //! - [`errors`] is the closed catalogue of the services' errors: codes and exact texts.
+//! - [`Loggable`] is a request as etcd shows it in its log, without values and secrets.
 //! - [`FILE_DESCRIPTOR_SET`] describes all of it, for translation between protobuf and JSON.
 //!
 //! ```
@@ -32,6 +33,7 @@
 mod codec;
 mod encoded;
 pub mod errors;
+mod loggable;
 #[expect(missing_docs, reason = "a field whose name says all has no comment in the schema")]
 mod packages;
 mod txn;
@@ -39,6 +41,7 @@ mod txn;
 #[cfg(feature = "services")]
 pub use codec::MessageCodec;
 pub use encoded::EncodedKeyValue;
+pub use loggable::{Loggable, push_quoted};
 pub use packages::{
     authpb, etcdserverpb, ferretcdpb, leasepb, membershippb, mvccpb, raftpb, snappb, v3electionpb, v3lockpb,
     walpb,
