@@ -6,6 +6,7 @@
 //! * [`Revision`]: a position in the history of the key space, with its 17-byte form on disk.
 //! * [`KeyRange`]: a set of keys in etcd's `key`/`range_end` convention, resolved once at the edge.
 //! * [`LogPosition`]: the place of an entry in the replicated log.
+//! * [`Utc`]: a time as lines of the log have it.
 //! * [`MemberId`], [`ClusterId`], [`LeaseId`]: numbers that must not be swapped by mistake.
 //!
 //! ```
@@ -20,8 +21,10 @@ mod id;
 mod key_range;
 mod log_position;
 mod revision;
+mod utc;
 
 pub use id::{ClusterId, LeaseId, MemberId};
 pub use key_range::{Bounds, KeyRange};
 pub use log_position::LogPosition;
 pub use revision::{ParseRevisionError, Revision};
+pub use utc::Utc;

@@ -18,6 +18,7 @@ use crate::jitter::Jitter;
 use crate::memory_log::MemoryLog;
 use crate::outbox::Outbox;
 use crate::read_index::Requester;
+use crate::timeline::Marks;
 use crate::{Applied, Config, Effects, Error, Event, Message, ReadToken, Status, logger, recover, translate};
 
 /// Bytes of unapplied entries in memory above which no entries are accepted from other members. The leader sends its
@@ -206,6 +207,12 @@ impl Core {
         }
         let room = (!self.backlog.is_empty()).then(|| self.handed_out - self.config.unapplied_max / 2);
         self.unapplied_conf_change().into_iter().chain(room).min()
+    }
+
+    /// How far the log is.
+    pub(crate) fn marks(&self, token: u64) -> Marks {
+        let log = &self.raw.raft.raft_log;
+        Marks { token, last: log.last_index(), persisted: log.persisted, committed: log.committed }
     }
 
     fn unapplied_conf_change(&self) -> Option<u64> {

@@ -30,6 +30,10 @@ pub(crate) struct Driver {
     pub(crate) last_synced: u64,
     /// The applied index that the core knows.
     pub(crate) applied: u64,
+    /// When the turn began.
+    pub(crate) turn_began: Instant,
+    /// The highest token among the proposals that were taken.
+    pub(crate) last_token: u64,
 }
 
 /// Closes the inbox when the driver ends, in whatever way.
@@ -91,7 +95,8 @@ impl Driver {
         for message in taken.messages {
             self.core.handle(Event::Message(message));
         }
-        if !taken.proposals.is_empty() {
+        if let Some(last) = taken.proposals.last() {
+            self.last_token = self.last_token.max(last.token);
             self.core.handle(Event::Propose(taken.proposals));
         }
         for (token, change) in taken.conf_changes {
@@ -135,6 +140,7 @@ impl Driver {
 
     fn tick_if_due(&mut self) {
         let now = Instant::now();
+        self.turn_began = now;
         if now < self.next_tick {
             return;
         }
@@ -148,6 +154,8 @@ impl Driver {
     fn perform_effects(&mut self) -> Result<(), Error> {
         let effects = self.core.take_effects();
         self.shared.publish(&self.core, effects.role.is_some());
+        // Before entries are handed out, so that the apply thread finds when they were committed.
+        self.shared.timeline.note(self.turn_began, self.core.marks(self.last_token));
         if !effects.send.is_empty() {
             self.transport.send(effects.send);
         }

@@ -10,8 +10,9 @@ use ferretcd_base::MemberId;
 
 use crate::inbox::{Inbox, ProgressReply, Report};
 use crate::log_thread::Checkpoint;
+use crate::timeline::Timeline;
 use crate::{
-    ConfChange, Core, Host, Message, Progress, Proposal, ReadIndexRole, ReadToken, Rejected, Status,
+    ConfChange, Core, Host, Message, Passage, Progress, Proposal, ReadIndexRole, ReadToken, Rejected, Status,
     Transport,
 };
 
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     committed: AtomicU64,
     /// Stored by the driver.
     read_role: ArcSwap<ReadIndexRole>,
+    /// Written by the driver.
+    pub(crate) timeline: Timeline,
     outside: Outside,
 }
 
@@ -153,6 +156,12 @@ impl NodeHandle {
         self.shared.inbox.request(|lanes| &mut lanes.progress, ProgressReply(Box::new(reply)))
     }
 
+    /// When the proposal with this token, which became the entry `index`, passed the stages of the log here. A search
+    /// through thousands of moments: for requests that were slow.
+    pub fn passage(&self, token: u64, index: u64) -> Passage {
+        self.shared.timeline.passage(token, index)
+    }
+
     /// The node's status. Takes no lock; the indices may be newer than the rest.
     pub fn status(&self) -> Status {
         self.shared.status()
@@ -168,6 +177,7 @@ impl Shared {
             status: ArcSwap::from_pointee(status),
             committed,
             read_role: ArcSwap::from_pointee(core.read_index_role()),
+            timeline: Timeline::default(),
             outside,
         }
     }

@@ -91,6 +91,7 @@ mod handle;
 mod inbox;
 mod log_thread;
 mod node;
+mod timeline;
 
 pub use conf_change::{ConfChange, ConfChangeKind};
 pub use config::Config;
@@ -106,4 +107,5 @@ pub use message::Message;
 pub use node::{Node, bootstrap, founding_entries};
 pub use read_index::ReadIndexRole;
 pub use read_rounds::{ReadRounds, Released};
+pub use timeline::Passage;
 pub use wire::MessageError;

@@ -93,6 +93,8 @@ impl Node {
             last_queued: 0,
             last_synced: 0,
             applied: applied.index,
+            turn_began: Instant::now(),
+            last_token: 0,
         };
         let driver = spawn("raft", move || driver.run())?;
         Ok(Self { shared, driver: Some(driver) })
