@@ -11,6 +11,9 @@ use crate::framing::Framing;
 /// Sees what goes by in a [`CountedBody`]. It is dropped without [`end`](Observe::end) if the other side gave the
 /// body up.
 pub trait Observe {
+    /// Bytes went by, in pieces of any size.
+    fn data(&mut self, _data: &[u8]) {}
+
     /// A whole message went by; `len` is its size without the prefix of five bytes.
     fn message(&mut self, len: u64);
 
@@ -63,6 +66,7 @@ impl<B: Body<Data = Bytes>, O: Observe> Body for CountedBody<B, O> {
         match next.as_ref().and_then(|frame| frame.as_ref().ok()) {
             Some(frame) => {
                 if let Some(data) = frame.data_ref() {
+                    observer.data(data);
                     this.framing.feed(data, |len| observer.message(len));
                 }
                 // The server may call `is_end_stream` instead of polling once more.

@@ -1,4 +1,4 @@
-//! tower layers for any tonic service: log, auth, metrics, quota.
+//! tower layers for any tonic service: log, auth, metrics, quota, audit.
 //!
 //! A layer decides from the head of a request and the sizes of its messages which caller sent it and whether it
 //! goes on at all. What needs the decoded message is the handler's business. Nothing here knows etcd's engine: a
@@ -9,6 +9,10 @@
 //!   request headers that matter to such a check.
 //! * [`MetricsLayer`] counts calls, messages and bytes.
 //! * [`QuotaLayer`] calls [`Admit`] with the encoded message, when room is short.
+//! * [`AuditLayer`] writes one line for each call, of every kind.
+//!
+//! Layers see no decoded message. Where one wants to know what a request is about, a [`Note`] is among its extensions, and
+//! the handler fills it with the message, which [describes](Describe) itself without values and secrets.
 //!
 //! The order around a service is log, auth, metrics, quota: every call is logged, rejected calls are not
 //! counted, and nothing is read ahead for a caller that is rejected anyway.
@@ -33,25 +37,34 @@
 //! # Ok::<(), prometheus::Error>(())
 //! ```
 
+mod audit;
 mod auth;
 mod log;
 mod metrics;
 mod quota;
 
 mod metadata;
+mod note;
 mod rpc;
+mod subject;
 
 mod body;
 mod framing;
 mod quota_body;
 mod rejection;
 mod request_stats;
+mod revision;
 mod series;
 
+pub use audit::{
+    Audit, AuditConfig, AuditFuture, AuditLayer, AuditSink, AuditTrail, AuditUsers, AuditedCall,
+};
 pub use auth::{Auth, AuthFuture, AuthInfo, AuthLayer, Authenticate};
 pub use log::{Log, LogConfig, LogFuture, LogLayer};
 pub use metadata::Metadata;
 pub use metrics::{Metrics, MetricsConfig, MetricsFuture, MetricsLayer};
+pub use note::{Attribute, Content, Describe, Note, Work};
 pub use quota::{Admit, Quota, QuotaConfig, QuotaFuture, QuotaLayer};
 pub use rejection::Rejection;
 pub use rpc::{Rpc, RpcKind};
+pub use subject::Subject;

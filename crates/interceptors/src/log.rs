@@ -16,6 +16,7 @@ use tower_service::Service;
 use tracing::Level;
 
 use crate::body::CountedBody;
+use crate::note::Note;
 use crate::request_stats::{RequestStats, Seen};
 use crate::rpc::{Rpc, RpcKind};
 
@@ -65,10 +66,10 @@ impl<S> Layer<S> for LogLayer {
 
 /// Writes the line `request stats` for unary calls: a warning when one is slow, else at level debug.
 ///
-/// The line has sizes and times, never contents. It is written when the response has been sent or given
+/// The line has sizes, times, and what the handler has noted ([`Note`](crate::Note)): keys, never values. It is written when the response has been sent or given
 /// up; `time spent` ends when the service responds. While debug is off a call costs two readings of the clock
 /// and allocates nothing; the price is that a slow call's `request size` is then known (not -1) only if the
-/// client announced a content length.
+/// client announced a content length, and its content only if another layer has made it be noted.
 #[derive(Clone, Debug)]
 pub struct Log<S> {
     inner: S,
@@ -99,7 +100,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let stats = self.shared.unary.get(request.uri().path()).map(|path| {
             let config = &self.shared.config;
             let remote = (config.remote)(request.extensions());
@@ -110,9 +111,13 @@ where
             None => (None, None),
             Some(stats) if tracing::enabled!(Level::DEBUG) => {
                 let seen = Seen::default();
-                (Some(stats.count_request(&seen)), Some(seen))
+                let note = Note::want(request.extensions_mut());
+                (Some(stats.count_request(&seen).noted(Some(note))), Some(seen))
             }
-            Some(stats) => (Some(stats.announced_request(announced)), None),
+            Some(stats) => {
+                let note = Note::of(request.extensions()).cloned();
+                (Some(stats.announced_request(announced).noted(note)), None)
+            }
         };
         let inner = self.inner.call(request.map(|body| CountedBody::new(body, seen)));
         LogFuture { inner, stats }

@@ -199,6 +199,7 @@ impl Observe for Received {
     fn end(self, _trailers: Option<&HeaderMap>) {}
 }
 
-fn code(headers: &HeaderMap) -> Option<Code> {
+/// The code among headers or trailers.
+pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(Status::GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use ferretcd_base::Utc;
 use http::HeaderMap;
 use tracing::Level;
 
 use crate::body::Observe;
 use crate::framing::PREFIX;
+use crate::note::{Content, Describe, Note};
 
 /// A running unary call; writes its line when dropped, if the log has that level.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct RequestStats {
     /// From the start to the service's response; `None` until then.
     spent: Option<Duration>,
     request_size: RequestSize,
+    /// Where the handler says what the request is, if that is wanted.
+    note: Option<Note>,
     /// Sum of the messages sent so far.
     response_size: u64,
 }
@@ -40,6 +44,7 @@ impl RequestStats {
             start: Instant::now(),
             spent: None,
             request_size: RequestSize::Unknown,
+            note: None,
             response_size: 0,
         }
     }
@@ -47,6 +52,12 @@ impl RequestStats {
     /// Takes the request's size from what `seen` counts.
     pub(crate) fn count_request(mut self, seen: &Seen) -> RequestStats {
         self.request_size = RequestSize::Counted(seen.0.clone());
+        self
+    }
+
+    /// Takes the request's content from what its handler notes.
+    pub(crate) fn noted(mut self, note: Option<Note>) -> RequestStats {
+        self.note = note;
         self
     }
 
@@ -70,7 +81,9 @@ impl RequestStats {
     }
 
     fn write(&self, spent: Duration) {
-        // In etcd these count keys, which only decoded messages show; -1 is its word for unknown.
+        let content = self.note.as_ref().and_then(Note::message).and_then(Describe::content);
+        // -1 is etcd's word for unknown. The response is not decoded here.
+        let Content { count, text } = content.unwrap_or(Content { count: -1, text: String::new() });
         macro_rules! request_stats {
             ($level:expr) => {
                 tracing::event!(
@@ -80,11 +93,11 @@ impl RequestStats {
                         "time spent" = ?spent,
                         remote = %Remote(self.remote),
                         "response type" = self.path,
-                        "request count" = -1,
+                        "request count" = count,
                         "request size" = self.request_size.get(),
                         "response count" = -1,
                         "response size" = self.response_size,
-                        "request content" = ""
+                        "request content" = text
                     },
                     "request stats"
                 )
@@ -149,60 +162,9 @@ impl fmt::Display for Remote {
     }
 }
 
-/// When `start` was on the calendar, so that only calls that are logged read the wall clock.
-fn started(start: Instant) -> SystemTime {
+/// When `start` was on the calendar, since 1970, so that only calls that are logged read the wall clock.
+fn started(start: Instant) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "a log line tells people the time of day")]
     let now = SystemTime::now();
-    now.checked_sub(start.elapsed()).unwrap_or(now)
-}
-
-/// A time as `2006-01-02T15:04:05.000000Z`.
-struct Utc(SystemTime);
-
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let since_epoch = self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let (days, second) = (since_epoch.as_secs() / 86_400, since_epoch.as_secs() % 86_400);
-        let (year, month, day) = civil_from_days(days);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        let micros = since_epoch.subsec_micros();
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-    }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
-///
-/// Years are counted from March, so that the leap day ends a year; an era is the calendar's period of 400
-/// years.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    const DAYS_BEFORE_EPOCH: u64 = 719_468; // from 0000-03-01
-    const DAYS_PER_ERA: u64 = 146_097;
-    let days = days + DAYS_BEFORE_EPOCH;
-    let (era, day) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153; // from March
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    (year, month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calendar() {
-        fn check(seconds: u64, micros: u32, expected: &str) {
-            let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, micros * 1000);
-            assert_eq!(Utc(time).to_string(), expected);
-        }
-        check(0, 0, "1970-01-01T00:00:00.000000Z");
-        check(951_782_399, 999_999, "2000-02-28T23:59:59.999999Z");
-        check(951_782_400, 0, "2000-02-29T00:00:00.000000Z");
-        check(951_868_800, 1, "2000-03-01T00:00:00.000001Z");
-        check(1_767_225_599, 0, "2025-12-31T23:59:59.000000Z");
-        check(4_107_542_400, 0, "2100-03-01T00:00:00.000000Z");
-    }
+    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(start.elapsed())
 }

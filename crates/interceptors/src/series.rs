@@ -27,6 +27,11 @@ const CODES: [&str; 17] = [
     "Unauthenticated",
 ];
 
+/// The name of a code.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    CODES[code as usize]
+}
+
 /// The series of one method, looked up once so that a call only adds.
 #[derive(Debug)]
 pub(crate) struct MethodSeries {

@@ -87,6 +87,8 @@ impl Fields {
     fn json(&mut self, name: &str, value: &str) {
         self.name(name);
         match serde_json::from_str::<serde_json::Value>(value) {
+            // As it is, because its members have an order.
+            Ok(serde_json::Value::Object(_)) => self.members.push_str(value),
             Ok(json) => self.members.push_str(&json.to_string()),
             Err(_) => push_json_string(&mut self.members, value),
         }

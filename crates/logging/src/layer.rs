@@ -175,6 +175,10 @@ mod tests {
             r#","msg":"lists","urls":["http://a:1","http://b:2"],"n":[1,2],"none":[],"bad":"Some(1)"}"#,
         );
         check(
+            || info!("stages[]" = r#"{"b":"1ms","a":"2ms"}"#, "an object"),
+            r#","msg":"an object","stages":{"b":"1ms","a":"2ms"}}"#,
+        );
+        check(
             || info!("{}" = r#"{"b": 1, "a-b": [1, 2], "c": {"d": null}}"#, z = 1, "object"),
             r#","msg":"object","b":1,"a-b":[1, 2],"c":{"d": null},"z":1}"#,
         );

@@ -15,6 +15,7 @@
 //!
 //! * [`start`]: installs the logger for the process.
 //! * [`LogOptions`]: level, [`Format`] and [`Output`]s.
+//! * [`AuditLog`]: lines of another kind, with an output and a thread of their own.
 //!
 //! ```
 //! use ferretcd_logging::{LogOptions, Output, start};
@@ -39,10 +40,12 @@ mod layer;
 mod sampler;
 mod time;
 
+mod audit;
 mod journal;
 mod rotation;
 mod sink;
 
+pub use audit::AuditLog;
 pub use level::Severity;
 pub use options::{Format, LogOptions, OpenError, Output, Rotation};
 pub use setup::start;

@@ -63,7 +63,7 @@ impl RotatedFile {
 
     /// Renames the file, and opens another one in its place, with its owner and permissions.
     fn begin_anew(&self, before: &File, now: Timestamp) -> io::Result<Current> {
-        match fs::rename(&self.path, self.older(now)) {
+        match fs::rename(&self.path, self.unused(now)) {
             // It is gone already: renamed when no other could be opened, or taken away.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -71,6 +71,15 @@ impl RotatedFile {
         let next = Current::open(&self.path)?;
         like(before, &self.path);
         Ok(next)
+    }
+
+    /// A name for the file as an older one that no other has: a batch of lines can fill several in a millisecond.
+    fn unused(&self, now: Timestamp) -> PathBuf {
+        let mut at = now;
+        while self.older(at).exists() {
+            at += Span::new().milliseconds(1);
+        }
+        self.older(at)
     }
 
     /// The name of the file once it is an older one.

@@ -45,7 +45,16 @@ impl Sink {
 
     /// Writes a line that ends in a line break. An error has no place where it could be logged.
     pub(super) fn write(&self, severity: Severity, line: &str) {
-        let _ = match self {
+        let _ = self.try_write(severity, line);
+    }
+
+    /// The same for lines of an audit log.
+    pub(super) fn try_write_line(&self, line: &str) -> io::Result<()> {
+        self.try_write(Severity::Info, line)
+    }
+
+    fn try_write(&self, severity: Severity, line: &str) -> io::Result<()> {
+        match self {
             Self::Stderr => io::stderr().lock().write_all(line.as_bytes()),
             Self::Stdout => io::stdout().lock().write_all(line.as_bytes()),
             Self::Journal(journal) => journal.send(severity, line.trim_end()),
@@ -56,7 +65,7 @@ impl Sink {
                 lines.lock().expect("no test panics with it").push_str(line);
                 Ok(())
             }
-        };
+        }
     }
 }
 

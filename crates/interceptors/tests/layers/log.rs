@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferretcd_interceptors::{LogConfig, LogLayer};
+use ferretcd_interceptors::{Content, Describe, LogConfig, LogLayer, Note};
 use http::{Extensions, Request, Response};
 use parking_lot::Mutex;
 use tower::{Layer, ServiceExt, service_fn};
@@ -98,6 +98,40 @@ async fn above_debug_only_slow_calls_have_a_line() {
         lines_of(LevelFilter::INFO, ALWAYS, request(PUT, vec![message(b"v")])).await.try_into().unwrap();
     assert_eq!((line["level"].as_str(), line["remote"].as_str()), ("WARN", "@"));
     assert_eq!((line["request size"].as_str(), line["response size"].as_str()), ("-1", "2"));
+}
+
+#[tokio::test]
+async fn content_is_what_the_handler_has_noted() {
+    struct Message;
+
+    impl Describe for Message {
+        fn content(&self) -> Option<Content> {
+            Some(Content { count: 1, text: "key:\"a\" value_size:3 ".to_owned() })
+        }
+    }
+
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::registry().with(lines.clone()).with(LevelFilter::DEBUG);
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let inner = service_fn(async |request: Request<_>| {
+        Note::of(request.extensions()).expect("debug wants one").fill(Message);
+        Ok::<_, Infallible>(Response::new(response(b"ok")))
+    });
+    let response = layer(NEVER).layer(inner).oneshot(request(PUT, vec![message(b"v")])).await.unwrap();
+    read(response.into_body()).await.unwrap();
+    let line = lines.0.lock()[0].clone();
+    assert_eq!((&*line["request count"], &*line["request content"]), ("1", "key:\"a\" value_size:3 "));
+}
+
+#[tokio::test]
+async fn above_debug_nothing_is_noted() {
+    let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO);
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let inner = service_fn(async |request: Request<_>| {
+        assert!(Note::of(request.extensions()).is_none());
+        Ok::<_, Infallible>(Response::new(response(b"ok")))
+    });
+    layer(ALWAYS).layer(inner).oneshot(request(PUT, vec![])).await.unwrap();
 }
 
 #[tokio::test]

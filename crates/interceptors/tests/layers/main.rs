@@ -1,5 +1,6 @@
 //! The layers around hand-made services, as a server would put them there.
 
+mod audit;
 mod log;
 mod metrics;
 mod quota;

@@ -1,0 +1,324 @@
+//! The audit log: one line for each call.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tonic::Code;
+use tonic::server::NamedService;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::body::{CountedBody, Observe};
+use crate::metadata::Metadata;
+use crate::metrics::code;
+use crate::note::{Describe, Note};
+use crate::revision::FirstRevision;
+use crate::rpc::{Rpc, RpcKind};
+use crate::series::code_name;
+use crate::subject::Subject;
+
+/// Where the lines of the audit log go.
+pub trait AuditSink: Send + Sync + 'static {
+    /// Takes the members of one line's JSON object, without braces and without the time. Must not wait.
+    fn write(&self, members: &str);
+}
+
+/// Knows the users of credentials.
+pub trait AuditUsers: Send + Sync + 'static {
+    /// The user of a token; `None` if it is not valid. Must not wait.
+    fn user(&self, token: &Bytes) -> Option<Arc<str>>;
+}
+
+/// What [`AuditLayer`] writes.
+#[derive(Clone)]
+pub struct AuditConfig {
+    /// The methods of the server. Calls of others are audited as unary ones.
+    pub rpcs: &'static [Rpc],
+    /// Finds the caller's address among the request's extensions.
+    pub remote: fn(&Extensions) -> Option<SocketAddr>,
+    /// Finds the name in the client's certificate there.
+    pub certificate: fn(&Extensions) -> Option<Arc<str>>,
+    /// Appends a key as text.
+    pub quote: fn(&mut String, &[u8]),
+}
+
+// By hand because the derive does not take a function over a reference of any lifetime.
+impl fmt::Debug for AuditConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditConfig").field("rpcs", &self.rpcs.len()).finish_non_exhaustive()
+    }
+}
+
+/// Puts [`Audit`] around a service.
+#[derive(Clone)]
+pub struct AuditLayer(Arc<Shared>);
+
+struct Shared {
+    kinds: HashMap<&'static str, RpcKind>,
+    config: AuditConfig,
+    users: Arc<dyn AuditUsers>,
+    sink: Arc<dyn AuditSink>,
+}
+
+impl fmt::Debug for AuditLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLayer").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+impl AuditLayer {
+    /// A layer that writes to `sink`, and gets the names from `users`.
+    pub fn new(config: AuditConfig, users: Arc<dyn AuditUsers>, sink: Arc<dyn AuditSink>) -> Self {
+        let kinds = config.rpcs.iter().map(|rpc| (rpc.path(), rpc.kind())).collect();
+        Self(Arc::new(Shared { kinds, config, users, sink }))
+    }
+}
+
+impl<S> Layer<S> for AuditLayer {
+    type Service = Audit<S>;
+
+    fn layer(&self, inner: S) -> Audit<S> {
+        Audit { inner, shared: Arc::clone(&self.0) }
+    }
+}
+
+/// Writes one line for each call when its response has been sent or given up: caller, method, keys, code.
+///
+/// A call whose client sends a stream has a line of its own only if it was rejected; its handler writes a line for each
+/// of the client's messages that matter, by the [`AuditTrail`] among the extensions.
+#[derive(Clone)]
+pub struct Audit<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for Audit<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audit").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S: NamedService> NamedService for Audit<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for Audit<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: Body<Data = Bytes>,
+{
+    type Response = Response<CountedBody<ResBody, AuditedCall>>;
+    type Error = S::Error;
+    type Future = AuditFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let Shared { kinds, config, users, sink } = &*self.shared;
+        let kind = kinds.get(request.uri().path()).copied().unwrap_or(RpcKind::Unary);
+        let extensions = request.extensions();
+        let trail = AuditTrail(Arc::new(Head {
+            method: request.uri().path().to_owned(),
+            remote: (config.remote)(extensions),
+            certificate: (config.certificate)(extensions),
+            token: Metadata::new(request.headers()).token().map(Bytes::copy_from_slice),
+            users: Arc::clone(users),
+            quote: config.quote,
+            sink: Arc::clone(sink),
+        }));
+        let is_stream = matches!(kind, RpcKind::ClientStream | RpcKind::BidiStream);
+        let note = Note::want(request.extensions_mut());
+        if is_stream {
+            request.extensions_mut().insert(trail.clone());
+        }
+        let started = Instant::now();
+        let call = AuditedCall {
+            trail,
+            note,
+            started,
+            revision: FirstRevision::Unseen(Vec::new()),
+            end: Code::Cancelled,
+        };
+        AuditFuture { inner: self.inner.call(request), call: Some(call), is_stream }
+    }
+}
+
+pin_project! {
+    /// The response of [`Audit`].
+    pub struct AuditFuture<F> {
+        #[pin]
+        inner: F,
+        // Writes its line when dropped, so that calls given up by the client are not lost.
+        call: Option<AuditedCall>,
+        is_stream: bool,
+    }
+}
+
+impl<F> fmt::Debug for AuditFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, ResBody, E> Future for AuditFuture<F>
+where
+    F: Future<Output = Result<Response<ResBody>, E>>,
+    ResBody: Body<Data = Bytes>,
+{
+    type Output = Result<Response<CountedBody<ResBody, AuditedCall>>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.inner.poll(context));
+        let call = this.call.take();
+        Poll::Ready(match result {
+            Ok(response) => {
+                // A rejection has its status among the headers and no body to wait for.
+                let call = match code(response.headers()) {
+                    Some(code) => call.and_then(|call| call.ended(code)),
+                    None if *this.is_stream => call.and_then(AuditedCall::forget),
+                    None => call,
+                };
+                Ok(response.map(|body| CountedBody::new(body, call)))
+            }
+            Err(error) => {
+                call.and_then(|call| call.ended(Code::Unknown));
+                Err(error)
+            }
+        })
+    }
+}
+
+/// A call from its start to the end of its response.
+pub struct AuditedCall {
+    trail: AuditTrail,
+    note: Note,
+    started: Instant,
+    revision: FirstRevision,
+    /// How it ended if it is dropped.
+    end: Code,
+}
+
+impl fmt::Debug for AuditedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditedCall").finish_non_exhaustive()
+    }
+}
+
+impl AuditedCall {
+    /// Ends the call; nothing is left of it.
+    fn ended(mut self, code: Code) -> Option<Self> {
+        self.end = code;
+        None
+    }
+
+    /// Ends it without a line.
+    fn forget(mut self) -> Option<Self> {
+        self.end = Code::Ok;
+        self.revision = FirstRevision::Forgotten;
+        None
+    }
+}
+
+impl Drop for AuditedCall {
+    fn drop(&mut self) {
+        if matches!(self.revision, FirstRevision::Forgotten) {
+            return;
+        }
+        let message = self.note.message();
+        self.trail.line(
+            self.end,
+            |subject| {
+                if let Some(message) = message {
+                    message.subject(subject);
+                }
+            },
+            |subject| {
+                if let FirstRevision::Known(revision) = self.revision {
+                    subject.number("revision", revision);
+                }
+                subject.text("duration", &format!("{:?}", self.started.elapsed()));
+            },
+        );
+    }
+}
+
+/// Watches the response on its way out.
+impl Observe for AuditedCall {
+    fn data(&mut self, data: &[u8]) {
+        self.revision.see(data);
+    }
+
+    fn message(&mut self, _: u64) {}
+
+    fn end(self, trailers: Option<&HeaderMap>) {
+        self.ended(trailers.and_then(code).unwrap_or(Code::Unknown));
+    }
+}
+
+/// Writes the lines of one call.
+#[derive(Clone)]
+pub struct AuditTrail(Arc<Head>);
+
+struct Head {
+    method: String,
+    remote: Option<SocketAddr>,
+    certificate: Option<Arc<str>>,
+    token: Option<Bytes>,
+    users: Arc<dyn AuditUsers>,
+    quote: fn(&mut String, &[u8]),
+    sink: Arc<dyn AuditSink>,
+}
+
+impl fmt::Debug for AuditTrail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditTrail").field("method", &self.0.method).finish_non_exhaustive()
+    }
+}
+
+impl AuditTrail {
+    /// The trail of a call whose client sends a stream, if calls are audited.
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        extensions.get().cloned()
+    }
+
+    /// Writes a line for one message of the stream. `more` is what became of it.
+    pub fn write(&self, message: &dyn Describe, code: Code, more: impl FnOnce(&mut Subject)) {
+        self.line(code, |subject| message.subject(subject), more);
+    }
+
+    fn line(&self, code: Code, message: impl FnOnce(&mut Subject), more: impl FnOnce(&mut Subject)) {
+        let Head { method, remote, certificate, quote, sink, .. } = &*self.0;
+        let mut subject = Subject::new(*quote);
+        subject.text("user", self.user(code).as_deref().unwrap_or_default());
+        if let Some(name) = certificate.as_ref().filter(|name| !name.is_empty()) {
+            subject.text("certificate", name);
+        }
+        match remote {
+            Some(remote) => subject.text("remote", &remote.to_string()),
+            None => subject.text("remote", "@"),
+        }
+        subject.text("method", method);
+        message(&mut subject);
+        subject.text("code", code_name(code));
+        more(&mut subject);
+        sink.write(&subject.into_json());
+    }
+
+    fn user(&self, code: Code) -> Option<Arc<str>> {
+        // The token was looked at, and costs enough to be not looked at once more.
+        let token = self.0.token.as_ref().filter(|_| code != Code::Unauthenticated)?;
+        self.0.users.user(token)
+    }
+}
