@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ferretcd_data_dir::Contents;
 use ferretcd_engine::{Engine, TokenConfig};
-use ferretcd_grpc_server::{Handler, IntoHandler, NamedService, Server as Services};
+use ferretcd_grpc_server::{AuditSink, Handler, IntoHandler, NamedService, Server as Services};
 use ferretcd_transport::PeerTransport;
 use prometheus::Registry;
 use tokio::runtime::Handle;
@@ -59,6 +59,14 @@ impl Builder {
         L::Service: IntoHandler,
     {
         self.layers.push(Box::new(move |services| services.layer(&layer)));
+        self
+    }
+
+    /// Writes a line of an audit log for each gRPC call, those in JSON included: caller, method, keys, code; never values,
+    /// passwords or tokens. It is a layer as [`Self::layer`] adds it.
+    #[must_use]
+    pub fn audit(mut self, sink: Arc<dyn AuditSink>) -> Self {
+        self.layers.push(Box::new(move |services| services.audit(sink)));
         self
     }
 

@@ -70,7 +70,7 @@ pub use ferretcd_data_dir::{Contents, ContentsError};
 pub use ferretcd_discovery as discovery;
 pub use ferretcd_discovery::Discovery;
 pub use ferretcd_engine::{CorruptionChecks, Engine};
-pub use ferretcd_grpc_server::{Handler, IntoHandler, NamedService};
+pub use ferretcd_grpc_server::{AuditSink, Handler, IntoHandler, NamedService};
 pub use ferretcd_membership::{Url, UrlError, parse_initial_cluster};
 pub use ferretcd_tls::{Allowed, CertificateError, KeyFiles, Protocol, ProtocolError, Version as TlsVersion};
 pub use prometheus::Registry;

@@ -72,7 +72,7 @@ pub struct Config {
     pub corruption_checks: CorruptionChecks,
     /// Whether a member that is found to be corrupt replaces its data by another member's.
     pub refetch_corrupt: bool,
-    /// An apply batch that takes longer is logged.
+    /// A read that takes longer is logged, and an entry whose execution does.
     pub slow_apply: Duration,
     /// Leaves out every sync of the log: data is lost when the machine stops. For tests.
     pub unsafe_no_fsync: bool,

@@ -23,6 +23,7 @@ use crate::proposer::Proposer;
 use crate::ranges::Ranges;
 use crate::read_index::ReadIndex;
 use crate::replies::blocking;
+use crate::slow::{ReadResponse, SlowRead};
 use crate::{Caller, MemberInfo, RequestError};
 
 /// How often a read at the newest revision starts over because a compaction overtook it.
@@ -132,22 +133,25 @@ impl Kv {
         finish: impl Fn(KvResponse<RangeResponse>) -> F,
     ) -> Result<T, RequestError>
     where
+        T: ReadResponse,
         F: Future<Output = Result<T, RequestError>>,
     {
         let timer = RequestTimer::start(&self.metrics.requests, RequestKind::Range);
-        let response = async {
-            if !request.serializable {
-                self.read_index.wait().await?;
-            }
-            let started = Instant::now();
-            let read = async |view| finish(self.read_range(view, &request).await?).await;
-            let read = self.read_newest(request.revision <= 0, read);
-            let response = self.gate.guard(caller, may_read(&request), read).await;
-            self.metrics.range_read(response.is_ok(), started.elapsed());
-            response
-        };
-        let response = response.await;
-        timer.end(response.is_ok());
+        let since = timer.started();
+        if !request.serializable {
+            self.read_index.wait().await?;
+        }
+        let started = Instant::now();
+        let read = async |view| finish(self.read_range(view, &request).await?).await;
+        let read = self.read_newest(request.revision <= 0, read);
+        let response = self.gate.guard(caller, may_read(&request), read).await;
+        let ended = Instant::now();
+        self.metrics.range_read(response.is_ok(), ended.saturating_duration_since(started));
+        let read = SlowRead { since, started, ended, expected: self.member.config().slow_apply };
+        if read.is_slow() && read.log_range(&request, &response) {
+            self.metrics.slow_applies.inc();
+        }
+        timer.end_at(ended, response.is_ok());
         response
     }
 
@@ -190,7 +194,9 @@ impl Kv {
         caller: &Caller,
         request: TxnRequest,
     ) -> Result<KvResponse<TxnResponse>, RequestError> {
+        let mut since = None;
         if !is_serializable(&request) {
+            since = Some(Instant::now());
             self.read_index.wait().await?;
         }
         // The wait does not count, as in etcd.
@@ -199,8 +205,18 @@ impl Kv {
         let read = self.read_newest(true, |view| self.read_txn_at(view, Arc::clone(&request)));
         let check = |state: &AuthState, info: AuthInfo<'_>| check_txn(state, info, &self.leases, &request);
         let result = self.gate.guard(caller, check, read).await;
-        timer.end(result.is_ok());
-        let (response, ranges) = result?;
+        let (started, ended) = (timer.started(), Instant::now());
+        timer.end_at(ended, result.is_ok());
+        let (result, ranges) = match result {
+            Ok((response, ranges)) => (Ok(response), ranges),
+            Err(error) => (Err(error), 0),
+        };
+        let since = since.unwrap_or(started);
+        let read = SlowRead { since, started, ended, expected: self.member.config().slow_apply };
+        if read.is_slow() && read.log_txn(&request, &result) {
+            self.metrics.slow_applies.inc();
+        }
+        let response = result?;
         self.metrics.count_operations(Counts { ranges, txns: u64::from(ranges > 1), ..Counts::default() });
         Ok(response)
     }

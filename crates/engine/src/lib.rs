@@ -53,6 +53,7 @@ mod raft_transport;
 mod read_index;
 mod replies;
 mod shared;
+mod slow;
 mod spawn;
 mod threads;
 

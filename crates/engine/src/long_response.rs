@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use ferretcd_apply::{Encoded, Lists, StreamedRange};
@@ -136,6 +137,10 @@ pub struct LongResponse {
     /// Read already, so that its errors are errors of the request.
     first: Option<Vec<Bytes>>,
     bytes: u64,
+    /// When its rows were known and none was read.
+    opened: Instant,
+    /// How many they are, in a response of one list.
+    n_rows: Option<u64>,
     repeatable: Repeatable,
     share: Option<ResponseShare>,
 }
@@ -157,15 +162,25 @@ impl LongResponse {
         share: Option<ResponseShare>,
         repeatable: Repeatable,
     ) -> Result<Self, RequestError> {
-        let bytes = encoded.bytes();
+        let (bytes, opened) = (encoded.bytes(), Instant::now());
         let mut pieces = Pieces::new(encoded, readers);
         let first = std::future::poll_fn(|cx| pieces.poll_next(cx)).await.transpose()?;
-        Ok(Self { pieces, first, bytes, repeatable, share })
+        Ok(Self { pieces, first, bytes, opened, n_rows: None, repeatable, share })
     }
 
     /// Bytes of the whole response.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// When reading its rows began.
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// How many rows it has; `None` for several lists.
+    pub(crate) fn n_rows(&self) -> Option<u64> {
+        self.n_rows
     }
 
     /// Its share of the memory budget, if it has one, to be kept until the last byte has left.
@@ -214,6 +229,16 @@ pub enum KvResponse<M> {
     Message(M),
     /// An encoded message whose rows are read while it is sent.
     Long(LongResponse),
+}
+
+impl<M> KvResponse<M> {
+    /// Says how many rows its one list has.
+    pub(crate) fn with_rows(mut self, n_rows: u64) -> Self {
+        if let Self::Long(long) = &mut self {
+            long.n_rows = Some(n_rows);
+        }
+        self
+    }
 }
 
 impl<M: Lists + Default> KvResponse<M> {

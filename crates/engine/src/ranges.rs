@@ -48,9 +48,11 @@ impl Ranges {
         if range.rows.n_rows() == 0 {
             return Ok(KvResponse::Message(RangeResponse { header: message.header, ..range.response }));
         }
+        let n_rows = range.rows.n_rows() as u64;
         let mut lists = OpenLists::default();
         lists.push(0, range);
-        self.encode(&message, Opened { lists, share }, Repeatable::Yes).await
+        let response = self.encode(&message, Opened { lists, share }, Repeatable::Yes).await?;
+        Ok(response.with_rows(n_rows))
     }
 
     /// The response that lists are missing of. An error after a write says that its outcome is not known.

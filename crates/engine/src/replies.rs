@@ -8,6 +8,7 @@ use std::task::Waker;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::RequestError;
+use crate::slow::SlowWrite;
 
 /// Batches that may wait for the dispatching task; with more of them the sending thread completes the futures.
 const BATCHES_MAX: usize = 1024;
@@ -23,6 +24,8 @@ pub(crate) type ReadRounds = ferretcd_raft_node::ReadRounds<ReplyTo<()>>;
 pub(crate) struct Reply {
     pub(crate) revision: i64,
     pub(crate) response: ferretcd_apply::Response,
+    /// Present if it took long.
+    pub(crate) slow: Option<Box<SlowWrite>>,
 }
 
 /// Outcomes that become known together.

@@ -52,10 +52,10 @@ impl Flag {
 
 const U64: Kind = Uint(u64::MAX);
 
-/// The flag table: etcd's 113, four of our own, and the 15 that etcd accepts and ignores.
+/// The flag table: etcd's 113, five of our own, and the 15 that etcd accepts and ignores.
 // One row of data per flag reads best when the columns stay together.
 #[rustfmt::skip]
-pub static FLAGS: [Flag; 132] = [
+pub static FLAGS: [Flag; 133] = [
     flag(Member, "name", Text, "default", Effective,
         "Name of this member, different from those of all other members."),
     flag(Member, "data-dir", Text, "", Effective,
@@ -301,6 +301,10 @@ pub static FLAGS: [Flag; 132] = [
     flag(Features, "version", Bool, "false", Effective,
         "Print the version and exit.").not_in_file(),
 
+    flag(Own, "audit-log", Text, "", Effective,
+        "Where to write a line for each request of a client, with its user, keys and outcome and without values: a file to \
+         append to, stderr or stdout; empty for nowhere. Lines that cannot be written are dropped and counted. etcd does \
+         not have this flag."),
     flag(Own, "client-cert-allowed-cn", List, "", Effective,
         "Common names of which client certificates must have one; empty for any.")
         .at("client-transport-security.allowed-cn"),

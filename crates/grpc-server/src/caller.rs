@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use ferretcd_engine::{Caller, Identity};
-use ferretcd_interceptors::AuthInfo;
+use ferretcd_interceptors::{AuthInfo, Note};
 use ferretcd_listen::Connection;
 use ferretcd_tls::PeerIdentity;
 use http::Extensions;
 use tonic::Request;
 
 use crate::deadline::Deadline;
+use crate::describe::{About, Described};
 
-/// The caller of a request, and its message.
-pub(crate) fn split<T>(request: Request<T>) -> (Caller, T) {
+/// The caller of a request, and its message. Layers that want to know of it are told.
+pub(crate) fn split<T: About + Clone>(request: Request<T>) -> (Caller, T) {
     let (_, extensions, message) = request.into_parts();
-    (of(&extensions), message)
+    let caller = of(&extensions);
+    if let Some(note) = Note::of(&extensions) {
+        note.fill(Described(message.clone()));
+    }
+    (caller, message)
 }
 
 /// The caller of a request with these extensions: from the credential that the interceptors have checked, else the
@@ -44,6 +49,8 @@ fn identity(extensions: &Extensions) -> Identity {
 
 #[cfg(test)]
 mod tests {
+    use ferretcd_api_proto::etcdserverpb::StatusRequest;
+
     use super::*;
 
     /// On a connection with a certificate that has this common name, or without one.
@@ -97,12 +104,12 @@ mod tests {
 
     #[test]
     fn message_comes_with_its_caller() {
-        let mut request = Request::new("message");
+        let mut request = Request::new(StatusRequest {});
         request.extensions_mut().insert(AuthInfo::Token("abcdefghijklmnop.5".into()));
         let (caller, message) = split(request);
         assert_eq!(caller.identity, Identity::Token("abcdefghijklmnop.5".into()));
-        assert_eq!(message, "message");
-        let (caller, ()) = split(Request::new(()));
+        assert_eq!(message, StatusRequest {});
+        let (caller, _) = split(Request::new(StatusRequest {}));
         assert_eq!(caller, Caller::ANONYMOUS);
     }
 

@@ -15,6 +15,7 @@ mod protocol;
 mod server;
 
 mod admission;
+mod audit;
 mod calls;
 mod chain;
 mod gateway;
@@ -36,13 +37,16 @@ mod watch;
 mod caller;
 mod check;
 mod deadline;
+mod describe;
 mod end_on_drain;
 mod library_errors;
 mod long_body;
 mod responses;
 mod status;
+mod work;
 
 pub use config::Config;
+pub use ferretcd_interceptors::AuditSink;
 pub use methods::{Handler, IntoHandler};
 pub use request_body::RequestBody;
 pub use server::{Exposure, Server};

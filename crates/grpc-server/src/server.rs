@@ -15,6 +15,7 @@ use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use ferretcd_engine::Engine;
 use ferretcd_gateway::Gateway;
 use ferretcd_http_pages::{Audience, Pages};
+use ferretcd_interceptors::AuditSink;
 use ferretcd_listen::{Drain, Endpoint, Listener};
 use http::request::Parts;
 use http::{Method, Request, Response, header};
@@ -40,7 +41,7 @@ use crate::maintenance::MaintenanceService;
 use crate::methods::{Handler, IntoHandler, Methods};
 use crate::protocol::Protocol;
 use crate::watch::WatchService;
-use crate::{Config, RequestBody, gateway, library_errors, rpcs};
+use crate::{Config, RequestBody, audit, gateway, library_errors, rpcs};
 
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
 const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
@@ -165,6 +166,13 @@ impl Server {
         L::Service: IntoHandler,
     {
         self.with(|inner| Arc::make_mut(&mut inner.calls.methods).wrap(layer))
+    }
+
+    /// Writes a line to an audit log for each call, and for each watch that is created or cancelled: caller, method, keys,
+    /// code; never values, passwords or tokens. It is a layer as [`Self::layer`] puts it.
+    #[must_use]
+    pub fn audit(&self, sink: Arc<dyn AuditSink>) -> Self {
+        self.layer(&audit::layer(self.0.engine.auth().clone(), sink))
     }
 
     /// Serves another gRPC service beside etcd's, which have precedence over one of the same name. The server's chain,

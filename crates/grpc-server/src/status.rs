@@ -171,8 +171,7 @@ impl From<End> for RpcError {
 }
 
 /// Why a watch may not be, as etcd puts it into a response: its language's text of a status.
-pub(crate) fn cancel_text(error: RequestError) -> String {
-    let status = status(error);
+pub(crate) fn cancel_text(status: &Status) -> String {
     format!("rpc error: code = {:?} desc = {}", status.code(), status.message())
 }
 
@@ -268,7 +267,7 @@ mod tests {
         check(RequestError::PasswordTooLong, Unknown, "bcrypt: password length exceeds 72 bytes");
         check(RequestError::CannotSign, Unknown, "auth: token signing attempted with verify-only key");
         assert_eq!(
-            cancel_text(AuthError::NoUser.into()),
+            cancel_text(&status(AuthError::NoUser)),
             "rpc error: code = InvalidArgument desc = etcdserver: user name is empty"
         );
         check(RpcError::Unimplemented("fly"), Unimplemented, "this version of ferretcd does not fly");

@@ -21,6 +21,7 @@ use crate::auth::applied;
 use crate::channels::Channels;
 use crate::maintenance::quota::{Quota, fits};
 use crate::replies::{Replies, Reply, ReplyTo};
+use crate::slow::AppliedEntry;
 use crate::{Config, RequestError};
 
 /// Entries that are applied before their outcomes leave.
@@ -35,7 +36,7 @@ pub(crate) struct ApplyLoop {
     quota: Quota,
     fence: Fence,
     scrubber: Scrubber,
-    /// Turns that take longer are logged.
+    /// Entries whose execution takes longer are logged.
     slow_apply: Duration,
 }
 
@@ -130,7 +131,6 @@ impl ApplyLoop {
     /// Applies what may be applied. In pieces, so that rows and outcomes leave in time when much has piled up.
     fn apply_entries(&mut self) -> Result<(), Fault> {
         loop {
-            let started = Instant::now();
             let mut turn = Turn::default();
             while turn.n_entries < ENTRIES_PER_TURN
                 && let Some(entry) = self.fence.next()
@@ -140,7 +140,6 @@ impl ApplyLoop {
             if turn.n_entries == 0 {
                 return Ok(());
             }
-            self.report_slow(started.elapsed(), turn.n_entries);
             self.finish(turn);
         }
     }
@@ -218,6 +217,7 @@ impl ApplyLoop {
         turn.n_entries += 1;
         // The room before the command decides whether it fits.
         let mut room = None;
+        let mut applied = None;
         let outcome = match payload {
             Payload::Empty => {
                 self.machine.apply_empty(position);
@@ -226,17 +226,28 @@ impl ApplyLoop {
             Payload::Normal(command) => {
                 turn.entry_bytes += command.len() as u64;
                 room = self.quota.room();
-                let started = Instant::now();
+                let (entry, index, started) = (command.clone(), position.index, Instant::now());
                 let outcome = self.machine.apply(position, command, &mut turn.batch)?;
-                if let Some(kind) = outcome.kind {
-                    self.channels.metrics.applied(kind, &outcome.result, started.elapsed());
-                }
+                let entry = AppliedEntry { entry, index, started, ended: Instant::now() };
+                self.observe(&entry, &outcome);
+                applied = Some(entry);
                 outcome
             }
             Payload::ConfChange { change } => self.change_members(position, change, turn)?,
         };
-        self.settle(outcome, room, turn);
+        self.settle(outcome, applied, room, turn);
         Ok(())
+    }
+
+    /// Measures the execution of an entry.
+    fn observe(&self, entry: &AppliedEntry, outcome: &Outcome) {
+        let metrics = &self.channels.metrics;
+        if let Some(kind) = outcome.kind {
+            metrics.applied(kind, &outcome.result, entry.ended.saturating_duration_since(entry.started));
+        }
+        if entry.warn_if_slow(self.slow_apply, &outcome.result) {
+            metrics.slow_applies.inc();
+        }
     }
 
     /// Decides about a change of the members. The consensus core learns it before the entry counts as applied.
@@ -254,7 +265,13 @@ impl ApplyLoop {
     }
 
     /// Passes an outcome on to the parts of the member that it concerns, and queues it for its proposer.
-    fn settle(&mut self, outcome: Outcome, room: Option<u64>, turn: &mut Turn) {
+    fn settle(
+        &mut self,
+        outcome: Outcome,
+        applied: Option<AppliedEntry>,
+        room: Option<u64>,
+        turn: &mut Turn,
+    ) {
         let Outcome { id, revision, cost, result, .. } = outcome;
         self.channels.metrics.count(&result);
         turn.changed_members |= matches!(result, Ok(Response::Done | Response::Alarm(_)));
@@ -271,8 +288,9 @@ impl ApplyLoop {
             }
             _ => {}
         }
-        let result = result.map(|response| Reply { revision, response }).map_err(RequestError::from);
-        let to = self.channels.waiters.take(id);
+        let (since, to) = self.channels.waiters.take_since(id).unzip();
+        let slow = applied.zip(since).and_then(|(entry, since)| entry.if_slow(id, since, &self.node));
+        let result = result.map(|response| Reply { revision, response, slow }).map_err(RequestError::from);
         // The write stays; only its response says that there was no room, and the alarm keeps more away.
         if result.is_ok() && !fits(cost, room) {
             return self.channels.quota_exceeded.add(to);
@@ -309,19 +327,6 @@ impl ApplyLoop {
             self.channels.dispatcher.send(Replies::Proposals(turn.replies));
         }
         self.channels.watching.revision_moved();
-    }
-
-    fn report_slow(&self, took: Duration, n_entries: usize) {
-        if took >= self.slow_apply {
-            self.channels.metrics.slow_applies.inc();
-            let (took, expected) = (format!("{took:?}"), format!("{:?}", self.slow_apply));
-            tracing::warn!(
-                took,
-                "expected-duration" = expected,
-                entries = n_entries,
-                "apply request took too long"
-            );
-        }
     }
 }
 

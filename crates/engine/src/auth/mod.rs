@@ -14,7 +14,9 @@ mod tests;
 pub(crate) mod tokens;
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use bytes::Bytes;
 use data_encoding::BASE64;
 use ferretcd_api_proto::etcdserverpb::{
     AuthDisableRequest, AuthDisableResponse, AuthEnableRequest, AuthEnableResponse, AuthRoleAddRequest,
@@ -33,6 +35,7 @@ use zeroize::Zeroizing;
 
 use self::gate::Gate;
 pub(crate) use self::passwords::Passwords;
+use self::tokens::Known;
 pub use self::tokens::TokenConfig;
 use crate::parts::Parts;
 use crate::proposer::Proposer;
@@ -111,6 +114,17 @@ impl Auth {
     /// Whether authentication is on, as far as this member knows.
     pub fn is_enabled(&self) -> bool {
         self.gate.state().is_enabled()
+    }
+
+    /// The user of a token as far as this member knows, for a log; `None` while authentication is off.
+    pub fn user_of(&self, token: &Bytes) -> Option<Arc<str>> {
+        if !self.is_enabled() {
+            return None;
+        }
+        match self.gate.tokens().find(token, Instant::now(), self.member.applied_index()) {
+            Known::User { name, .. } => Some(name),
+            Known::NotYet | Known::NoUser => None,
+        }
     }
 
     /// Adds a user. The password is hashed first. Durable on return.

@@ -130,13 +130,17 @@ impl Proposer {
             Ok(receiver) => outcome(receiver).await,
             Err(error) => Err(error),
         };
+        let since = timer.started();
         if let Err(RequestError::TooManyRequests) = outcome {
             timer.cancel();
         } else {
             // What the state machine rejects has gone all the way.
             timer.end(matches!(outcome, Ok(_) | Err(RequestError::Apply(_) | RequestError::NoSpace)));
         }
-        let Reply { revision, response } = outcome?;
+        let Reply { revision, response, slow } = outcome?;
+        if let Some(slow) = slow {
+            slow.log(since, revision, &response);
+        }
         let header = self.0.member.header(revision);
         Ok(R::response(response, header).expect("the state machine responds in the kind of the request"))
     }

@@ -55,8 +55,13 @@ impl Waiters {
 
     /// Takes the waiter out, if there is one: proposals of other members and of earlier runs of this one have none.
     pub(crate) fn take(&self, id: u64) -> Option<ReplyTo<Reply>> {
+        self.take_since(id).map(|(_, to)| to)
+    }
+
+    /// The same, with the moment since when it has waited.
+    pub(crate) fn take_since(&self, id: u64) -> Option<(Instant, ReplyTo<Reply>)> {
         let waiter = self.shard(id).lock().remove(&id)?;
-        Some(self.forget(waiter))
+        Some((waiter.since, self.forget(waiter)))
     }
 
     /// Takes out every waiter that is older than `timeout`.

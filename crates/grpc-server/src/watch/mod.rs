@@ -11,6 +11,7 @@ mod responses;
 mod send_queue;
 mod stream;
 mod ticker;
+mod trail;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::WatchRequest;
 use ferretcd_engine::{Caller, Watches};
-use ferretcd_interceptors::Metadata;
+use ferretcd_interceptors::{AuditTrail, Metadata};
 use ferretcd_listen::Connection;
 use http::{Request, Response};
 use http_body::Body;
@@ -32,6 +33,7 @@ use tower::Service;
 
 use self::metrics::SendMetrics;
 use self::stream::WatchStream;
+use self::trail::WatchTrail;
 use crate::caller;
 use crate::responses::Responses;
 
@@ -72,10 +74,11 @@ impl WatchService {
         let requires_leader = Metadata::new(request.headers()).requires_leader();
         let session = self.0.watches.open(caller, requires_leader);
         let call = Connection::begin_call(request.extensions());
+        let trail = AuditTrail::of(request.extensions()).map(|trail| Box::new(WatchTrail::new(trail)));
         let decoder = ProstDecoder::<WatchRequest>::new(BufferSettings::new(REQUEST_BUFFER_BYTES, 0));
         let max = Some(self.0.message_bytes_max);
         let requests = Streaming::new_request(decoder, request.into_body(), None, max);
-        WatchStream::new(Arc::clone(&self.0), requests, session, call)
+        WatchStream::new(Arc::clone(&self.0), requests, session, call, trail)
     }
 }
 

@@ -12,8 +12,8 @@ use ferretcd_engine::WatchSession;
 use ferretcd_listen::RunningCall;
 use ferretcd_watch::Delivery;
 use tokio_stream::Stream;
-use tonic::Status;
 use tonic::codec::Streaming;
+use tonic::{Code, Status};
 
 use super::Shared;
 use super::metrics::Sent;
@@ -21,9 +21,10 @@ use super::requests::Command;
 use super::responses::Responses;
 use super::send_queue::SendQueue;
 use super::ticker::Ticker;
+use super::trail::WatchTrail;
 use crate::library_errors;
 use crate::responses::PollChunk;
-use crate::status::cancel_text;
+use crate::status::{cancel_text, status};
 
 /// Requests of one stream that are taken in a row; then other streams have their turn.
 const REQUESTS_MAX: usize = 256;
@@ -50,6 +51,8 @@ pub(crate) struct WatchStream {
     ticker: Option<Ticker>,
     /// How the stream ends, once everything is sent.
     end: Option<Status>,
+    /// If calls are audited.
+    trail: Option<Box<WatchTrail>>,
     _call: Option<RunningCall>,
 }
 
@@ -59,6 +62,7 @@ impl WatchStream {
         requests: Streaming<WatchRequest>,
         session: WatchSession,
         call: Option<RunningCall>,
+        trail: Option<Box<WatchTrail>>,
     ) -> Self {
         Self {
             session,
@@ -71,6 +75,7 @@ impl WatchStream {
             out: SendQueue::default(),
             ticker: None,
             end: None,
+            trail,
             _call: call,
         }
     }
@@ -81,6 +86,9 @@ impl WatchStream {
             |delivery: &&Delivery| matches!(delivery, Delivery::Created { .. } | Delivery::Rejected { .. });
         if self.n_creating > 0 {
             self.n_creating -= self.deliveries.iter().filter(is_creation).count();
+        }
+        if let Some(trail) = &mut self.trail {
+            trail.delivered(&self.deliveries);
         }
         self.write(|responses, deliveries| responses.write_all(deliveries));
         self.deliveries.clear();
@@ -112,7 +120,12 @@ impl WatchStream {
             let Some(requests) = self.requests.as_mut().filter(|_| self.rejection.is_none()) else { return };
             match Pin::new(requests).poll_next(cx) {
                 Poll::Pending => return,
-                Poll::Ready(Some(Ok(request))) => self.execute(request.into()),
+                Poll::Ready(Some(Ok(request))) => {
+                    if let Some(trail) = &mut self.trail {
+                        trail.requested(&request);
+                    }
+                    self.execute(request.into());
+                }
                 Poll::Ready(None) => self.requests = None,
                 Poll::Ready(Some(Err(status))) => {
                     let reworded = library_errors::reworded(&status, self.shared.message_bytes_max);
@@ -133,14 +146,24 @@ impl WatchStream {
                 }
                 match self.session.create(spec) {
                     Ok(()) => self.n_creating += 1,
-                    Err(error) => self.rejection = Some(cancel_text(error).into()),
+                    Err(error) => {
+                        let status = status(error);
+                        self.reject(status.code(), cancel_text(&status).into());
+                    }
                 }
             }
-            Command::Rejected(reason) => self.rejection = Some(reason.message().into()),
+            Command::Rejected(reason) => self.reject(Code::OutOfRange, reason.message().into()),
             Command::Cancel(id) => self.session.cancel(id),
             Command::Progress => self.session.progress(),
             Command::Ignored => {}
         }
+    }
+
+    fn reject(&mut self, code: Code, reason: Cow<'static, str>) {
+        if let Some(trail) = &mut self.trail {
+            trail.rejected(code);
+        }
+        self.rejection = Some(reason);
     }
 
     fn poll_ticker(&mut self, cx: &mut Context<'_>) {

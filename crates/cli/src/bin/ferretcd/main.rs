@@ -7,6 +7,7 @@
 //! Invariants: a flag of etcd's is never rejected as unknown, and one that has no effect here is logged when it is set;
 //! texts that scripts may look for are etcd's.
 
+mod audit;
 mod configure;
 mod run;
 

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ferretcd_embed::{Builder, Contents, End, Prepared, Server, StartError};
+use ferretcd_embed::{AuditSink, Builder, Contents, End, Prepared, Server, StartError};
 use ferretcd_engine::explain;
 use tracing::{error, info};
 
+use crate::audit::Audit;
 use crate::config::ProgramConfig;
 use crate::lifecycle::{ExitSignal, FD_RESERVED, StartSignals, notify_ready, raise_fd_limit};
 use crate::start_line::log_start;
@@ -77,7 +79,21 @@ pub(crate) fn run(config: ProgramConfig, signals: StartSignals) -> ExitCode {
     };
     info!("data-dir" = %config.server.data_dir.display(), "dir-type" = found.as_str(), "{message}");
     log_start(&config);
-    match run_member(builder, config.worker_threads, signals) {
+    let audit = match config.audit.as_ref().map(Audit::open).transpose() {
+        Ok(audit) => audit,
+        Err(error) => {
+            error!(level = "fatal", %error, "failed to open the audit log; see --audit-log");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(audit) = &audit {
+        builder = builder.audit(Arc::clone(audit) as Arc<dyn AuditSink>);
+    }
+    let exit = run_member(builder, config.worker_threads, signals, audit.as_deref());
+    if let Some(audit) = audit {
+        audit.finish();
+    }
+    match exit {
         Ok(Exit::Signal(signal)) => signal.end_process(),
         Ok(Exit::Removed) => ExitCode::SUCCESS,
         Err(error @ RunError::Failed(_)) => {
@@ -95,6 +111,7 @@ fn run_member(
     builder: Builder,
     worker_threads: Option<usize>,
     signals: StartSignals,
+    audit: Option<&Audit>,
 ) -> Result<Exit, RunError> {
     let prepared = builder.prepare()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -108,7 +125,7 @@ fn run_member(
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let exit = runtime.block_on(serve(prepared, signals));
+    let exit = runtime.block_on(serve(prepared, signals, audit));
     // What they read is of no use any more, and may take long.
     runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
     exit
@@ -120,8 +137,11 @@ fn default_workers(cores: usize) -> usize {
     cores.saturating_sub(1).max(cores.min(2))
 }
 
-async fn serve(prepared: Prepared, signals: StartSignals) -> Result<Exit, RunError> {
+async fn serve(prepared: Prepared, signals: StartSignals, audit: Option<&Audit>) -> Result<Exit, RunError> {
     let server = prepared.bootstrap().await?.start().await?;
+    if let Some(audit) = audit {
+        server.registry().register(Box::new(audit.dropped.clone())).map_err(StartError::from)?;
+    }
     let exit = serve_until_exit(&server, signals).await;
     server.stop().await;
     exit

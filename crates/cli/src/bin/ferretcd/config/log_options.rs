@@ -18,7 +18,10 @@ pub(crate) fn log_options(settings: &Settings) -> Result<LogOptions, ConfigError
         return Err(ConfigError::LogOutputs);
     }
     let rotation = match settings.bool("enable-log-rotation") {
-        true => Some(rotation(&outputs, &settings.text("log-rotation-config-json"))?),
+        true if has_file_to_rotate(&outputs, audit_output(settings)) => {
+            Some(rotation(&settings.text("log-rotation-config-json"))?)
+        }
+        true => return Err(ConfigError::LogRotationOutput),
         false => None,
     };
     let level = settings.text("log-level");
@@ -63,12 +66,19 @@ struct RotationJson {
 /// The size of a file when none is given, in megabytes.
 const MEGABYTES_DEFAULT: u64 = 100;
 
-fn rotation(outputs: &[String], config: &str) -> Result<Rotation, ConfigError> {
+/// As etcd requires it, but that the file of an audit log is enough.
+fn has_file_to_rotate(outputs: &[String], audit: Option<Output>) -> bool {
     let files =
         outputs.iter().filter(|output| !matches!(&***output, "default" | "stderr" | "stdout")).count();
-    if files > 1 || (files == 0 && outputs.len() <= 1) {
-        return Err(ConfigError::LogRotationOutput);
-    }
+    files == 1 || (files == 0 && (outputs.len() > 1 || matches!(audit, Some(Output::File(_)))))
+}
+
+/// Where the lines of the audit log go; `None` if there is none.
+pub(crate) fn audit_output(settings: &Settings) -> Option<Output> {
+    Some(settings.text("audit-log")).filter(|text| !text.is_empty()).map(Output::from)
+}
+
+fn rotation(config: &str) -> Result<Rotation, ConfigError> {
     let json =
         serde_json::from_str::<Option<RotationJson>>(config).map_err(|error| match error.is_data() {
             true => ConfigError::LogRotationType(error),

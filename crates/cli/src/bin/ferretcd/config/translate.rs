@@ -10,8 +10,10 @@ use super::auth::auth;
 use super::check::check;
 use super::cluster::{advertise, cluster, peer_source};
 use super::compaction::auto_compaction;
+use super::log_options::{audit_output, log_options};
 use super::security::security;
 use super::timing::raft;
+use crate::audit::AuditOptions;
 use crate::diagnostic::{Diagnostic, RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX};
 use crate::error::ConfigError;
 
@@ -25,6 +27,8 @@ pub(crate) struct ProgramConfig {
     pub(crate) settings: Settings,
     /// Threads of the async runtime; `None` lets the program choose.
     pub(crate) worker_threads: Option<usize>,
+    /// `None` if requests are not audited.
+    pub(crate) audit: Option<AuditOptions>,
 }
 
 /// Checks the settings and resolves every default. Pushes diagnostics that deserve a log line, also before an error.
@@ -90,7 +94,11 @@ pub(crate) fn translate(
         diagnostics.push(Diagnostic::DefaultDataDir { path: server.data_dir.clone() });
     }
     let worker_threads = to_usize(settings.uint("worker-threads"));
-    Ok(ProgramConfig { server, settings: settings.clone(), worker_threads })
+    let audit = match audit_output(settings) {
+        Some(output) => Some(AuditOptions { output, rotation: log_options(settings)?.rotation }),
+        None => None,
+    };
+    Ok(ProgramConfig { server, settings: settings.clone(), worker_threads, audit })
 }
 
 fn listen(settings: &Settings) -> Listen {
