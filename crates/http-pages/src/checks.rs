@@ -12,6 +12,9 @@ use crate::query::Parameters;
 use crate::response;
 use crate::state::PageState;
 
+/// In etcd the read itself ends with this; the deadline of `/health` comes before it.
+const TIMED_OUT: &str = "etcdserver: request timed out";
+
 /// A page that runs several checks.
 pub(crate) struct Probe {
     /// The path without the slash, and the label `type` of its metrics.
@@ -50,8 +53,8 @@ impl Check {
                 let corrupt = state.member.alarms().iter().any(|alarm| alarm.kind == AlarmKind::Corrupt);
                 if corrupt { Err("alarm activated: CORRUPT".to_owned()) } else { Ok(()) }
             }
-            Check::SerializableRead => state.read(false).await,
-            Check::LinearizableRead => state.read(true).await,
+            Check::SerializableRead => state.read(false, TIMED_OUT).await,
+            Check::LinearizableRead => state.read(true, TIMED_OUT).await,
             Check::NonLearner if state.member.is_learner() => Err("not supported for learner".to_owned()),
             Check::NonLearner => Ok(()),
         }

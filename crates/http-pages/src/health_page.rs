@@ -43,7 +43,8 @@ async fn check(state: &PageState, parameters: &Parameters) -> Result<(), String>
     if !serializable && !state.member.has_leader() {
         return Err("RAFT NO LEADER".to_owned());
     }
-    state.read(!serializable).await.map_err(|error| format!("RANGE ERROR:{error}"))
+    let read = state.read(!serializable, "context deadline exceeded").await;
+    read.map_err(|error| format!("RANGE ERROR:{error}"))
 }
 
 fn body(verdict: &Result<(), String>) -> String {

@@ -12,12 +12,12 @@ pub(crate) struct PageState {
 }
 
 impl PageState {
-    /// Reads from the member within the configured time.
-    pub(crate) async fn read(&self, linearizable: bool) -> Result<(), String> {
+    /// Reads from the member within the configured time; the error after it is `timed_out`.
+    pub(crate) async fn read(&self, linearizable: bool, timed_out: &str) -> Result<(), String> {
         let read = self.member.read(linearizable);
         match tokio::time::timeout(self.config.read_timeout, read).await {
             Ok(result) => result,
-            Err(_) => Err("context deadline exceeded".to_owned()),
+            Err(_) => Err(timed_out.to_owned()),
         }
     }
 }

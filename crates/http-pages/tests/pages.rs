@@ -140,7 +140,9 @@ async fn health_reports_the_first_fault() {
 async fn hanging_read_times_out() {
     let hanging = Member { linearizable_hangs: true, ..Member::default() };
     let body = "{\"health\":\"false\",\"reason\":\"RANGE ERROR:context deadline exceeded\"}\n";
-    check(hanging, "/health", 503, body).await;
+    check(hanging.clone(), "/health", 503, body).await;
+    let body = "[-]linearizable_read failed: etcdserver: request timed out\n\n";
+    check(hanging, "/readyz/linearizable_read", 503, body).await;
 }
 
 #[tokio::test]
