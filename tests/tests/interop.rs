@@ -1,5 +1,5 @@
-//! Watches of third-party clients: etcd's own Go client, and the crate etcd-client. The expectations are in
-//! `tests/interop`.
+//! Third-party clients. Watches of etcd's own Go client and of the crate etcd-client, with expectations in
+//! `tests/interop`; and, over the JSON gateway, the published suites of etcd3gw and tooz.
 
 use ferretcd_tests::{ClientProgram, Killable, Options, on_target};
 
@@ -12,6 +12,10 @@ const ETCD_CLIENT: ClientProgram = ClientProgram {
     path: "rust/debug/ferretcd-interop",
     build: "cargo build --locked --manifest-path tests/interop/rust/Cargo.toml --target-dir target/interop/rust",
 };
+
+const PYTHON: ClientProgram =
+    ClientProgram { path: "python/suites/bin/python", build: "tests/interop/python/prepare suites" };
+const PYTHON_SUITES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/python/suites.py");
 
 async fn suite<C: Killable>(program: ClientProgram, arguments: &[&str]) {
     // The default interval is 10 minutes.
@@ -26,6 +30,8 @@ macro_rules! suites {
             clientv3_over_restarts => suite(super::CLIENTV3, &["-test.v", "-test.run=^TestRestart"]),
             etcd_client => suite(super::ETCD_CLIENT, &["calls"]),
             etcd_client_over_restarts => suite(super::ETCD_CLIENT, &["restarts"]),
+            etcd3gw => suite(super::PYTHON, &[super::PYTHON_SUITES, "etcd3gw"]),
+            tooz => suite(super::PYTHON, &[super::PYTHON_SUITES, "tooz"]),
         }
     };
 }
