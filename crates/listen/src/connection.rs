@@ -34,6 +34,7 @@ pub struct Connection(Arc<State>);
 #[derive(Debug)]
 struct State {
     remote: Option<SocketAddr>,
+    is_local: bool,
     /// Calls that the connection may have something to send for.
     running: AtomicUsize,
     /// Whether the connection has ended, so that no response reaches its client.
@@ -47,9 +48,10 @@ struct State {
 }
 
 impl Connection {
-    pub(crate) fn new(remote: Option<SocketAddr>, task: Waker) -> Self {
+    pub(crate) fn new(remote: Option<SocketAddr>, is_local: bool, task: Waker) -> Self {
         Self(Arc::new(State {
             remote,
+            is_local,
             running: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
             upgraded: Mutex::new(None),
@@ -61,6 +63,12 @@ impl Connection {
     /// The address that the request came from; `None` over a Unix socket.
     pub fn remote(extensions: &Extensions) -> Option<SocketAddr> {
         extensions.get::<Self>()?.0.remote
+    }
+
+    /// Whether the request came from this machine, and to an address that no other machine can reach: over a Unix socket, or
+    /// between loopback addresses.
+    pub fn is_local(extensions: &Extensions) -> bool {
+        extensions.get::<Self>().is_some_and(|connection| connection.0.is_local)
     }
 
     /// Counts a call whose response goes on after its head, until the returned value is dropped. While several calls

@@ -48,6 +48,7 @@ where
         remote: Option<SocketAddr>,
         tls: Option<ServerTls>,
     ) -> Result<(), BoxError> {
+        let is_local = socket.is_local();
         let (stream, flush) = CoalescedStream::new(socket)?;
         let opened = tokio::select! {
             // Without a handshake the connection is open at once, and then gets its GOAWAY.
@@ -57,7 +58,7 @@ where
             () = self.drain.begun() => return Ok(()),
         };
         match opened {
-            Some(accepted) => self.serve_requests(accepted, flush).await,
+            Some(accepted) => self.serve_requests(accepted, is_local, flush).await,
             None => Ok(()),
         }
     }
@@ -66,13 +67,14 @@ where
     async fn serve_requests(
         self,
         Accepted { stream, remote, identity }: Accepted<CoalescedStream>,
+        is_local: bool,
         flush: Flush,
     ) -> Result<(), BoxError> {
         let Self { service, config, drain, backlog } = self;
         let http = limits::http(&config);
         let budget = CallBudget::new(backlog.clone());
         let wakes = WakeCoalescer::new();
-        let shared = Connection::new(remote, wakes.waker().clone());
+        let shared = Connection::new(remote, is_local, wakes.waker().clone());
         let of_requests = shared.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(of_requests.clone());

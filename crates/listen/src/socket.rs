@@ -125,6 +125,17 @@ impl Socket {
         }
     }
 
+    /// Whether both ends are addresses that only this machine has. One that it has in a network does not count, although
+    /// connections within the machine may be to such a one.
+    pub(crate) fn is_local(&self) -> bool {
+        let is_loopback =
+            |address: io::Result<SocketAddr>| address.is_ok_and(|it| it.ip().to_canonical().is_loopback());
+        match self {
+            Self::Tcp(socket) => is_loopback(socket.local_addr()) && is_loopback(socket.peer_addr()),
+            Self::Unix(_) => true,
+        }
+    }
+
     /// Bounds what the system holds for a client that does not read.
     pub(crate) fn limit_unsent(&self) -> io::Result<()> {
         match self {
