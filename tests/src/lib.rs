@@ -11,6 +11,7 @@
 //!   is a keep-alive stream, [`Observer`] watches the keys of leases, [`WatchStream`] is any stream of the Watch
 //!   service.
 //! - [`Metrics`] and [`resident_bytes`] measure a server from outside.
+//! - [`Browser`] is a headless Chromium, for what users see of a page.
 //! - [`ClientProgram`] runs suites that are programs of their own: third-party clients.
 //! - [`on_every_target!`] makes one test per suite and target, [`on_every_process!`] one per suite that kills,
 //!   [`on_every_program!`] one per suite that needs several members.
@@ -37,6 +38,7 @@
 //! # }
 //! ```
 
+mod browser;
 mod caller;
 mod client;
 mod cluster;
@@ -52,6 +54,7 @@ mod secured;
 mod spawn_lock;
 mod watch;
 
+pub use browser::Browser;
 pub use caller::Caller;
 pub use client::Clients;
 pub use cluster::{

@@ -73,4 +73,5 @@ pub use ferretcd_engine::{CorruptionChecks, Engine};
 pub use ferretcd_grpc_server::{AuditSink, Handler, IntoHandler, NamedService};
 pub use ferretcd_membership::{Url, UrlError, parse_initial_cluster};
 pub use ferretcd_tls::{Allowed, CertificateError, KeyFiles, Protocol, ProtocolError, Version as TlsVersion};
+pub use ferretcd_ui::Reach;
 pub use prometheus::Registry;

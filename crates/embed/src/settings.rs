@@ -78,6 +78,7 @@ pub(crate) fn services(config: &Config) -> ferretcd_grpc_server::Config {
         response_stall_max: RESPONSE_STALL_MAX,
         extensive_metrics: config.http.extensive_metrics,
         has_gateway: config.http.has_gateway,
+        ui: config.http.ui,
     }
 }
 

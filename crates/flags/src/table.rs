@@ -52,10 +52,10 @@ impl Flag {
 
 const U64: Kind = Uint(u64::MAX);
 
-/// The flag table: etcd's 113, five of our own, and the 15 that etcd accepts and ignores.
+/// The flag table: etcd's 113, six of our own, and the 15 that etcd accepts and ignores.
 // One row of data per flag reads best when the columns stay together.
 #[rustfmt::skip]
-pub static FLAGS: [Flag; 133] = [
+pub static FLAGS: [Flag; 134] = [
     flag(Member, "name", Text, "default", Effective,
         "Name of this member, different from those of all other members."),
     flag(Member, "data-dir", Text, "", Effective,
@@ -314,6 +314,9 @@ pub static FLAGS: [Flag; 133] = [
     flag(Own, "refetch-corrupt-data", Bool, "false", Effective,
         "When the CORRUPT alarm is raised for this member, replace its data by those of a healthy one and take the alarm \
          back. etcd does not have this flag."),
+    flag(Own, "ui", OneOf(&["loopback", "all", "none"]), "loopback", Effective,
+        "Clients that get the page for people, /ui/ on the client URLs: those of this machine, over a loopback address or a \
+         Unix socket (loopback), all of them, or none. etcd does not have this flag."),
     flag(Own, "worker-threads", Uint(1024), "0", Effective,
         "Threads that serve connections; 0 lets the server choose. etcd does not have this flag."),
 
@@ -347,7 +350,7 @@ mod tests {
     #[test]
     fn the_table_has_every_flag_once() {
         assert_eq!(count(|flag| flag.section == Section::Ignored), 15);
-        assert_eq!(count(|flag| flag.section == Own), 4);
+        assert_eq!(count(|flag| flag.section == Own), 6);
         assert_eq!(count(|flag| flag.section == Member), 31);
         assert_eq!(count(|flag| flag.section == Clustering), 23);
         assert_eq!(count(|flag| flag.section == Security), 26);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ferretcd_ui::Reach;
+
 /// Plain data without hidden defaults.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -19,6 +21,8 @@ pub struct Config {
     pub extensive_metrics: bool,
     /// Whether calls can be made by JSON, where there are pages.
     pub has_gateway: bool,
+    /// Which connections get the page for people, where there are pages.
+    pub ui: Reach,
 }
 
 /// What a message may have on top of the largest proposal, in bytes.

@@ -8,6 +8,7 @@
 //!   layers and services of a user, [`Server::endpoint`] puts it behind a listener of [`ferretcd_listen`].
 //! * [`Exposure`]: which of them a port shows. Where there are pages as well, the calls can be made by JSON too:
 //!   [`ferretcd_gateway`] calls the same services, with the same layers, in the same process.
+//! * [`ferretcd_ui`] is there as well, behind the same gate as the pages.
 //! * [`Config`]: plain data.
 
 mod config;

@@ -16,7 +16,8 @@ use ferretcd_engine::Engine;
 use ferretcd_gateway::Gateway;
 use ferretcd_http_pages::{Audience, Pages};
 use ferretcd_interceptors::AuditSink;
-use ferretcd_listen::{Drain, Endpoint, Listener};
+use ferretcd_listen::{Connection, Drain, Endpoint, Listener};
+use ferretcd_ui::Ui;
 use http::request::Parts;
 use http::{Method, Request, Response, header};
 use hyper::body::Incoming;
@@ -96,6 +97,11 @@ impl Exposure {
     /// Whether gRPC calls are served. Elsewhere they are requests for pages like all others.
     fn has_grpc(self) -> bool {
         matches!(self, Self::All | Self::Grpc)
+    }
+
+    /// Whether there are all pages that clients have.
+    fn has_client_pages(self) -> bool {
+        matches!(self, Self::All | Self::Http)
     }
 }
 
@@ -197,13 +203,27 @@ impl Server {
 
     /// The pages, behind the gate that all requests for them pass. None reads a body.
     fn call_page(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        let (router, drain) = (self.0.router.clone(), self.drain());
+        let server = self.clone();
         let (head, body) = request.into_parts();
         Box::pin(async move {
-            discard(&head, body, drain).await;
+            discard(&head, body, server.drain()).await;
+            if let Some(ui) = server.0.ui().filter(|_| Ui::has_path(&head.uri)) {
+                return Ok(server.call_ui(ui, head).await);
+            }
+            let router = server.0.router.clone();
             let page = router.oneshot(Request::from_parts(head, axum::body::Body::empty())).await;
             page.map(|response| response.map(Body::new))
         })
+    }
+
+    /// The page for people.
+    async fn call_ui(&self, ui: Ui, head: Parts) -> Response<Body> {
+        let gate = self.0.pages.gate(self.0.clients);
+        let respond = async |head: Parts| ui.respond(&head, Connection::is_local(&head.extensions));
+        match gate.pass(head, respond).await {
+            Ok(response) => response.map(|body| Body::new(axum::body::Body::from(body))),
+            Err(response) => response.map(Body::new),
+        }
     }
 
     /// Responds without a look at the body.
@@ -266,10 +286,14 @@ impl Inner {
         })
     }
 
+    /// The page for people, where this exposure has it.
+    fn ui(&self) -> Option<Ui> {
+        Ui::new(self.config.ui).filter(|_| self.exposure.has_client_pages())
+    }
+
     /// Calls in JSON, where this exposure has them.
     fn json(&self) -> Option<Json> {
-        let gateway =
-            self.gateway.clone().filter(|_| matches!(self.exposure, Exposure::All | Exposure::Http))?;
+        let gateway = self.gateway.clone().filter(|_| self.exposure.has_client_pages())?;
         let (gate, calls) = (self.pages.gate(self.clients), self.calls.clone());
         Some(Json { gate, gateway, calls, auth: self.engine.auth().clone(), drain: self.drain.clone() })
     }

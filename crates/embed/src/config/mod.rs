@@ -12,6 +12,7 @@ use std::time::Duration;
 use ferretcd_discovery::Discovery;
 use ferretcd_engine::CorruptionChecks;
 use ferretcd_membership::{Url, format_initial_cluster};
+use ferretcd_ui::Reach;
 
 pub use auth::{Auth, Tokens};
 pub use security::{Port, PortSecurity, Security};
@@ -214,6 +215,8 @@ pub struct Http {
     pub extensive_metrics: bool,
     /// Serve the API as JSON too.
     pub has_gateway: bool,
+    /// Which connections get the page for people.
+    pub ui: Reach,
 }
 
 /// Times above which a warning is logged. Zero warns each time.
@@ -340,6 +343,7 @@ impl Default for Http {
             host_whitelist: vec!["*".to_owned()],
             extensive_metrics: false,
             has_gateway: true,
+            ui: Reach::Loopback,
         }
     }
 }

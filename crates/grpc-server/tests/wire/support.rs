@@ -144,6 +144,7 @@ pub(crate) fn config() -> Config {
         response_stall_max: PATIENCE,
         extensive_metrics: false,
         has_gateway: true,
+        ui: ferretcd_ui::Reach::Loopback,
     }
 }
 

@@ -105,6 +105,9 @@ pub(crate) enum ConfigError {
     /// `initial-cluster-state` is neither `new` nor `existing`.
     #[error("unexpected clusterState {0:?}")]
     ClusterState(String),
+    /// `ui` in a file is none of its values.
+    #[error("ui can't be {0:?}; write loopback, all or none")]
+    Ui(String),
     /// Only one of the two discovery flags is given.
     #[error("both --discovery-token and --discovery-endpoints must be set")]
     DiscoveryPair,

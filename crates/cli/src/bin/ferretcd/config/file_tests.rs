@@ -101,3 +101,23 @@ fn files_mean_what_they_mean_to_etcd() {
     known.sort_unstable();
     assert_eq!(as_known, known, "files that etcd and ferretcd take alike by now");
 }
+
+#[test]
+fn a_reach_of_the_page_that_does_not_exist_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let check = |text: &str, expected: Result<&str, &str>| {
+        fs::write(&path, text).unwrap();
+        let outcome = outcome(&path).map(|different| different.get("ui").cloned().unwrap_or_default());
+        match (outcome, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{text}"),
+            (Err(error), Err(part)) => assert!(error.contains(part), "{text}: {error}"),
+            (outcome, _) => panic!("{text}: {outcome:?}"),
+        }
+    };
+    check("ui: all", Ok("all"));
+    check("ui: none", Ok("none"));
+    check("ui: nonsense", Err("ui can't be \"nonsense\"; write loopback, all or none"));
+    // A truth value in YAML.
+    check("ui: off", Err("ui"));
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ferretcd_embed::{Compaction, Config, Http, Limits, Listen, Storage, Warnings};
+use ferretcd_embed::{Compaction, Config, Http, Limits, Listen, Reach, Storage, Warnings};
 use ferretcd_engine::CorruptionChecks;
 use ferretcd_flags::Settings;
 
@@ -69,6 +69,7 @@ pub(crate) fn translate(
             host_whitelist: settings.list("host-whitelist"),
             extensive_metrics: settings.text("metrics") == "extensive",
             has_gateway: settings.bool("enable-grpc-gateway"),
+            ui: reach(settings)?,
         },
         security,
         auth: auth(settings, diagnostics)?,
@@ -99,6 +100,15 @@ pub(crate) fn translate(
         None => None,
     };
     Ok(ProgramConfig { server, settings: settings.clone(), worker_threads, audit })
+}
+
+fn reach(settings: &Settings) -> Result<Reach, ConfigError> {
+    match &*settings.text("ui") {
+        "loopback" => Ok(Reach::Loopback),
+        "all" => Ok(Reach::All),
+        "none" => Ok(Reach::None),
+        other => Err(ConfigError::Ui(other.to_owned())),
+    }
 }
 
 fn listen(settings: &Settings) -> Listen {
@@ -247,6 +257,15 @@ pub(crate) mod tests {
         assert_eq!(config.warnings.unary_request, Duration::from_millis(300));
         assert_eq!(config.warnings.apply, Duration::ZERO);
         assert_eq!(config.storage.batch_limit, 10_000);
+    }
+
+    #[test]
+    fn the_page_reaches_this_machine_unless_a_flag_says_otherwise() {
+        let reach = |flags: &[&str]| config(flags).server.http.ui;
+        assert_eq!(reach(&[]), Reach::Loopback);
+        assert_eq!(reach(&["--ui=loopback"]), Reach::Loopback);
+        assert_eq!(reach(&["--ui=all"]), Reach::All);
+        assert_eq!(reach(&["--ui=none"]), Reach::None);
     }
 
     #[test]
