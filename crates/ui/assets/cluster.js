@@ -50,28 +50,27 @@ const LATENCIES = [
   ["Round trips to other members", time, quantiles("etcd_network_peer_round_trip_time_seconds"), "etcd_network_peer_round_trip_time_seconds"],
 ];
 
-/** Only web addresses become links: members write what they like. */
-function addresses(urls = []) {
-  return urls.map((url) => {
-    const isWeb = /^https?:\/\//i.test(url) && URL.canParse(url);
-    const link = isWeb ? h("a", { href: new URL("/ui/", url).href, rel: "noreferrer noopener", target: "_blank" }, url) : url;
-    return h("div", { class: "mono" }, link);
-  });
+const lines = (urls, show) => (urls ?? []).map((url) => h("div", { class: "mono" }, show(url)));
+
+/** The page of another member. Only web addresses become links: members write what they like. */
+function linked(url) {
+  const isWeb = /^https?:\/\//i.test(url) && URL.canParse(url);
+  return isWeb ? h("a", { href: new URL("/ui/", url).href, rel: "noreferrer noopener", target: "_blank" }, url) : url;
 }
 
-function chart([title, format, lines, needs]) {
-  const paths = lines.map(() => s("path"));
-  const values = lines.map(() => h("span", {}, "-"));
+function chart([title, format, series, needs]) {
+  const paths = series.map(() => s("path"));
+  const values = series.map(() => h("span", {}, "-"));
   const top = h("span", { class: "quiet" });
-  const points = lines.map(() => []);
+  const points = series.map(() => []);
   const picture = s("svg", { viewBox: `0 0 ${POINTS - 1} 80`, preserveAspectRatio: "none", "aria-hidden": "true" }, paths);
-  const legend = h("ul", {}, lines.map(([name], at) => h("li", {}, h("span", {}, `${name} `, values[at]))));
+  const legend = h("ul", {}, series.map(([name], at) => h("li", {}, h("span", {}, `${name} `, values[at]))));
   const element = h("figure", { hidden: needs !== undefined }, h("figcaption", {}, title, top), picture, legend);
   return {
     element,
     draw(history) {
       if (needs) element.hidden = !history.latest.has(`${needs}_bucket`);
-      for (const [at, [, next]] of lines.entries()) {
+      for (const [at, [, next]] of series.entries()) {
         points[at].push(next(history));
         if (points[at].length > POINTS) points[at].shift();
         const value = points[at].at(-1);
@@ -164,7 +163,7 @@ export function open(root) {
     members.show(
       list.map((it) => members.row([
         h("strong", {}, it.name || "not started"), h("span", { class: "mono" }, hex(it.ID)),
-        it.isLearner ? "learner" : it.ID === own.leader ? "leader" : "voter", healthOf(it), addresses(it.clientURLs), addresses(it.peerURLs),
+        it.isLearner ? "learner" : it.ID === own.leader ? "leader" : "voter", healthOf(it), lines(it.clientURLs, linked), lines(it.peerURLs, String),
       ])),
       "None.",
     );

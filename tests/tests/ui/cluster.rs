@@ -15,7 +15,9 @@ async fn the_member_its_health_and_its_rates_are_shown() {
     browser.open(&view(&server, "cluster")).await;
     browser.until_shown("healthy").await;
     browser.until_shown("leader").await;
-    browser.until_shown(&server.endpoint()).await;
+    // Clients' addresses lead to the page of each member, those for members nowhere.
+    let links = "[...document.querySelectorAll('tbody a')].map((it) => it.href).join()";
+    browser.until(&format!("{links} === '{}/ui/'", server.endpoint())).await;
     browser.until_shown("None.").await;
     let legend = "[...document.querySelectorAll('figure')].find((it) => it.textContent.includes('Requests per second'))";
     browser.until(&format!("{legend}.querySelector('path').getAttribute('d').includes('L')")).await;
