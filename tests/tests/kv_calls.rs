@@ -2,11 +2,15 @@
 //! quota.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_testkit::Random;
 use ferretcd_tests::{Clients, Cluster, Options, Release, on_every_target, raw, report};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use prost::Message as _;
 use tokio::task::JoinSet;
 use tonic::Code;
@@ -46,6 +50,32 @@ fn framed_with_flag(flag: u8) -> Bytes {
     let mut frame = raw::frame(&put()).to_vec();
     frame[0] = flag;
     frame.into()
+}
+
+/// A message, compressed.
+fn gzipped(message: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(message).expect("memory takes it");
+    let mut frame = raw::frame(&encoder.finish().expect("memory takes it")).to_vec();
+    frame[0] = 1;
+    frame.into()
+}
+
+/// The messages of a response, each with whether it was compressed.
+fn messages(mut body: &[u8]) -> Vec<(Vec<u8>, bool)> {
+    let mut messages = Vec::new();
+    while !body.is_empty() {
+        let (is_compressed, n) = (body.get_u8() == 1, body.get_u32() as usize);
+        let (sent, rest) = body.split_at(n);
+        let mut message = sent.to_vec();
+        if is_compressed {
+            message.clear();
+            GzDecoder::new(sent).read_to_end(&mut message).expect("it is gzip");
+        }
+        messages.push((message, is_compressed));
+        body = rest;
+    }
+    messages
 }
 
 /// A request, byte by byte, and its expected outcome.
@@ -88,9 +118,42 @@ fn calls() -> Vec<Call> {
         call("no message", PUT, Bytes::new(), Failure),
         call("half a frame header", PUT, Bytes::from_static(&[0, 0]), Failure),
         call("half a message", PUT, put.slice(..7), Failure),
-        call("a compressed message without an encoding", PUT, framed_with_flag(1), Failure),
-        call("an unknown frame flag", PUT, framed_with_flag(7), Failure),
-        call("an unknown encoding", PUT, framed_with_flag(1), Failure).header("grpc-encoding", b"lzma"),
+        call(
+            "a compressed message without an encoding",
+            PUT,
+            framed_with_flag(1),
+            Exactly("13 grpc: compressed flag set with identity or empty encoding"),
+        )
+        .since(Release::V3_7),
+        call(
+            "an unknown frame flag",
+            PUT,
+            framed_with_flag(7),
+            Exactly("13 grpc: received unexpected payload format 7"),
+        ),
+        call(
+            "an unknown encoding",
+            PUT,
+            framed_with_flag(1),
+            Exactly(r#"12 grpc: Decompressor is not installed for grpc-encoding "lzma""#),
+        )
+        .header("grpc-encoding", b"lzma"),
+        call(
+            "a message that is no gzip",
+            PUT,
+            framed_with_flag(1),
+            Exactly("13 grpc: failed to decompress the message: unexpected EOF"),
+        )
+        .header("grpc-encoding", b"gzip")
+        .since(Release::V3_7),
+        call(
+            "a message that is too large once it is decompressed",
+            PUT,
+            gzipped(&too_large.encode_to_vec()),
+            Exactly("8 grpc: received message after decompression larger than max 2097152"),
+        )
+        .header("grpc-encoding", b"gzip")
+        .since(Release::V3_7),
         call(
             "a message above the limit",
             PUT,
@@ -119,6 +182,22 @@ fn calls() -> Vec<Call> {
             .since(Release::V3_7),
         call("all the time there is", RANGE, raw::frame(&range()), Exactly("0"))
             .header("grpc-timeout", b"99999999H"),
+        call(
+            "a timeout without a unit",
+            PUT,
+            put.clone(),
+            Exactly(r#"13 malformed grpc-timeout: transport: timeout string is too short: "5""#),
+        )
+        .header("grpc-timeout", b"5")
+        .since(Release::V3_7),
+        call(
+            "a timeout in no number",
+            "/etcdserverpb.KV/Nope",
+            put.clone(),
+            Exactly(r#"13 malformed grpc-timeout: strconv.ParseUint: parsing "-5": invalid syntax"#),
+        )
+        .header("grpc-timeout", b"-5S")
+        .since(Release::V3_7),
         call(
             "a library version that is no text",
             PUT,
@@ -323,7 +402,81 @@ async fn deep_transactions<C: Cluster>() {
     }
 }
 
+/// A client that names gzip may compress its requests, and gets compressed responses.
+async fn compression<C: Cluster>() {
+    if !report::available::<C>("compressed calls") || C::KIND.release < Release::V3_7 {
+        return;
+    }
+    let cluster = C::start(&Options::default()).await.expect("the server starts");
+    let value = vec![b'v'; 100_000];
+    let put = pb::PutRequest { key: "a".into(), value: value.clone().into(), ..Default::default() };
+    let get = pb::RangeRequest { key: "a".into(), ..Default::default() }.encode_to_vec();
+    let sent = [
+        (PUT, gzipped(&put.encode_to_vec())),
+        (RANGE, gzipped(&get)),
+        (RANGE, raw::frame(&get)),
+        ("/etcdserverpb.KV/RangeStream", gzipped(&get)),
+    ];
+    for (path, body) in sent {
+        let headers = [("grpc-encoding", &b"gzip"[..])];
+        let response = raw::call(&cluster.endpoint(), path, &headers, body).await.expect("it responds");
+        assert_eq!(response.outcome(), "0", "{path}");
+        assert_eq!(response.headers["grpc-encoding"], "gzip", "{path}");
+        let messages = messages(&response.body);
+        assert!(!messages.is_empty() && messages.iter().all(|(_, is_compressed)| *is_compressed), "{path}");
+        if path == RANGE {
+            assert!(messages[0].0.windows(value.len()).any(|window| window == value));
+        }
+    }
+    // A client that only accepts it gets none.
+    let accepting = [("grpc-accept-encoding", &b"gzip"[..])];
+    let response = raw::call(&cluster.endpoint(), RANGE, &accepting, raw::frame(&get)).await;
+    let response = response.expect("it responds");
+    assert!(!response.headers.contains_key("grpc-encoding") && !messages(&response.body)[0].1);
+}
+
+/// A client that pings too often is sent away, unless it has something to measure by pings.
+async fn pings<C: Cluster>() {
+    const TOO_MANY: Option<&str> = Some("too_many_pings");
+    if !report::available::<C>("pings") {
+        return;
+    }
+    // While a call is open any two pings are far enough apart.
+    let flags = vec!["--grpc-keepalive-min-time=1ns".to_owned()];
+    let cluster = C::start(&Options { flags }).await.expect("the server starts");
+    let watch = pb::WatchCreateRequest { key: "a".into(), ..Default::default() };
+    let watch = pb::watch_request::RequestUnion::CreateRequest(watch);
+    let watch = pb::WatchRequest { request_union: Some(watch) }.encode_to_vec();
+    let connect = async || raw::Pinging::connect(&cluster.endpoint()).await.expect("it is served");
+
+    let mut idle = connect().await;
+    assert_eq!(idle.ping(3).await.expect("it is served"), None);
+    assert_eq!(idle.ping(1).await.expect("it is told").as_deref(), TOO_MANY);
+
+    let mut calling = connect().await;
+    for _ in 0..3 {
+        assert_eq!(calling.ping(3).await.expect("it is served"), None);
+        calling.call(RANGE, &raw::frame(&range()), true).await.expect("it is served");
+    }
+    assert_eq!(calling.ping(4).await.expect("it is told").as_deref(), TOO_MANY);
+
+    let mut watching = connect().await;
+    watching.call("/etcdserverpb.Watch/Watch", &raw::frame(&watch), false).await.expect("it is served");
+    assert_eq!(watching.ping(20).await.expect("it is served"), None);
+}
+
+mod on_processes {
+    use ferretcd_tests::on_every_process;
+
+    use super::pings;
+
+    on_every_process! {
+        clients_that_ping_too_often_are_sent_away => pings(),
+    }
+}
+
 on_every_target! {
+    compressed_calls_have_compressed_responses => compression(),
     deep_transactions_are_executed => deep_transactions(),
     malformed_requests_do_no_harm => malformed_requests(),
     cancelled_rpcs_leave_all_or_nothing => cancelled_rpcs(),

@@ -17,6 +17,9 @@ impl Config {
 /// How long a client may take nothing of a long response before its connection is closed.
 const RESPONSE_STALL_MAX: Duration = Duration::from_secs(60);
 
+/// The shortest time between two pings of a client when none is set; grpc-go's.
+const DEFAULT_PING_INTERVAL_MIN: Duration = Duration::from_secs(5 * 60);
+
 /// Longer than any process lives, and still to be added to a point in time.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -87,6 +90,7 @@ pub(crate) fn port(config: &Config) -> ferretcd_listen::Config {
         concurrent_streams_max: config.limits.concurrent_streams_max,
         keepalive_interval: config.limits.keepalive_interval,
         keepalive_timeout: config.limits.keepalive_timeout.unwrap_or(NEVER),
+        ping_interval_min: config.limits.ping_interval_min.unwrap_or(DEFAULT_PING_INTERVAL_MIN),
         drain_timeout: config.drain_timeout,
     }
 }

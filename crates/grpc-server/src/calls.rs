@@ -29,7 +29,9 @@ impl Calls {
         method: &Method,
         mut request: Request<RequestBody>,
     ) -> BoxFuture<Response<Body>, Infallible> {
-        let deadline = deadline::timeout(request.headers()).map(|timeout| Instant::now() + timeout);
+        // A malformed one has been rejected before.
+        let timeout = deadline::timeout(request.headers()).unwrap_or_default();
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
         if let Some(deadline) = deadline {
             if deadline <= Instant::now() {
                 return Box::pin(async { Ok(deadline::exceeded().into_http()) });

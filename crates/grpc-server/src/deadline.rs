@@ -17,23 +17,51 @@ const HEADER: &str = "grpc-timeout";
 /// Digits that the protocol allows.
 const DIGITS_MAX: usize = 8;
 
-/// How long the caller waits; `None` without the header, or if it is malformed.
-pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(HEADER)?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > DIGITS_MAX || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
+/// A header that names no time. The texts are those of grpc-go.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MalformedTimeout {
+    #[error("transport: timeout string is too short: {0:?}")]
+    TooShort(String),
+    #[error("transport: timeout string is too long: {0:?}")]
+    TooLong(String),
+    #[error("transport: timeout unit is not recognized: {0:?}")]
+    Unit(String),
+    #[error("strconv.ParseUint: parsing {0:?}: invalid syntax")]
+    Digits(String),
+}
+
+/// How long the caller waits; `None` without the header. Of several the last counts, but all have to be well-formed.
+pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, MalformedTimeout> {
+    let mut last = Ok(None);
+    for value in headers.get_all(HEADER) {
+        match parse(value.as_bytes()) {
+            Err(malformed) => last = Err(malformed),
+            Ok(timeout) => last = last.map(|_| Some(timeout)),
+        }
     }
-    let amount: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(amount * 3600)),
-        "M" => Some(Duration::from_secs(amount * 60)),
-        "S" => Some(Duration::from_secs(amount)),
-        "m" => Some(Duration::from_millis(amount)),
-        "u" => Some(Duration::from_micros(amount)),
-        "n" => Some(Duration::from_nanos(amount)),
-        _ => None,
+    last
+}
+
+fn parse(text: &[u8]) -> Result<Duration, MalformedTimeout> {
+    let shown = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+    let (digits, unit) = match text {
+        [] | [_] => return Err(MalformedTimeout::TooShort(shown(text))),
+        [digits @ .., _] if digits.len() > DIGITS_MAX => return Err(MalformedTimeout::TooLong(shown(text))),
+        [digits @ .., unit] => (digits, unit),
+    };
+    let of_amount: fn(u64) -> Duration = match unit {
+        b'H' => |amount| Duration::from_secs(amount * 3600),
+        b'M' => |amount| Duration::from_secs(amount * 60),
+        b'S' => Duration::from_secs,
+        b'm' => Duration::from_millis,
+        b'u' => Duration::from_micros,
+        b'n' => Duration::from_nanos,
+        _ => return Err(MalformedTimeout::Unit(shown(text))),
+    };
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return Err(MalformedTimeout::Digits(shown(digits)));
     }
+    Ok(of_amount(digits.iter().fold(0, |amount, digit| amount * 10 + u64::from(digit - b'0'))))
 }
 
 /// When the caller of a request stops waiting: an extension of each request whose head says so.
@@ -83,23 +111,45 @@ impl Body for DeadlineBody {
 mod tests {
     use super::*;
 
-    fn check(text: &'static str, expected: Option<Duration>) {
+    fn check(texts: &[&'static str], expected: Result<Option<Duration>, &str>) {
         let headers =
-            HeaderMap::from_iter([(HEADER.parse().expect("a name"), text.parse().expect("a value"))]);
-        assert_eq!(timeout(&headers), expected, "{text}");
+            texts.iter().map(|text| (HEADER.parse().expect("a name"), text.parse().expect("a value")));
+        let found = timeout(&HeaderMap::from_iter(headers)).map_err(|malformed| malformed.to_string());
+        assert_eq!(found, expected.map_err(str::to_owned), "{texts:?}");
     }
 
     #[test]
     fn timeouts_are_parsed() {
-        check("4999940u", Some(Duration::from_micros(4_999_940)));
-        check("2H", Some(Duration::from_secs(7200)));
-        check("3M", Some(Duration::from_secs(180)));
-        check("5S", Some(Duration::from_secs(5)));
-        check("100m", Some(Duration::from_millis(100)));
-        check("99999999n", Some(Duration::from_nanos(99_999_999)));
-        for text in ["", "S", "5", "5s", "-5S", "+5S", "123456789S", "5.0S"] {
-            check(text, None);
+        check(&[], Ok(None));
+        check(&["4999940u"], Ok(Some(Duration::from_micros(4_999_940))));
+        check(&["2H"], Ok(Some(Duration::from_secs(7200))));
+        check(&["3M"], Ok(Some(Duration::from_secs(180))));
+        check(&["5S"], Ok(Some(Duration::from_secs(5))));
+        check(&["100m"], Ok(Some(Duration::from_millis(100))));
+        check(&["99999999n"], Ok(Some(Duration::from_nanos(99_999_999))));
+        check(&["99999999H"], Ok(Some(Duration::from_secs(99_999_999 * 3600))));
+    }
+
+    #[test]
+    fn malformed_timeouts_have_gos_texts() {
+        for (text, expected) in [
+            ("", r#"transport: timeout string is too short: """#),
+            ("S", r#"transport: timeout string is too short: "S""#),
+            ("5", r#"transport: timeout string is too short: "5""#),
+            ("123456789S", r#"transport: timeout string is too long: "123456789S""#),
+            ("5s", r#"transport: timeout unit is not recognized: "5s""#),
+            ("-5S", r#"strconv.ParseUint: parsing "-5": invalid syntax"#),
+            ("+5S", r#"strconv.ParseUint: parsing "+5": invalid syntax"#),
+            ("5.0S", r#"strconv.ParseUint: parsing "5.0": invalid syntax"#),
+        ] {
+            check(&[text], Err(expected));
         }
-        assert_eq!(timeout(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn of_several_timeouts_the_last_counts() {
+        check(&["1S", "2S"], Ok(Some(Duration::from_secs(2))));
+        check(&["5", "2S"], Err(r#"transport: timeout string is too short: "5""#));
+        check(&["5", "2s"], Err(r#"transport: timeout unit is not recognized: "2s""#));
     }
 }

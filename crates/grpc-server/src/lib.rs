@@ -19,6 +19,7 @@ mod admission;
 mod audit;
 mod calls;
 mod chain;
+mod compression;
 mod gateway;
 mod methods;
 mod quota_check;

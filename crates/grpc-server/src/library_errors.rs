@@ -3,14 +3,16 @@
 use std::fmt::Display;
 
 use ferretcd_api_proto::errors::Code;
-use http::{HeaderValue, Method, Response, StatusCode, Uri};
+use http::{Method, Response, StatusCode, Uri};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::StdError;
-use tonic::metadata::MetadataValue;
 
 /// How the library's texts begin.
 const TOO_LARGE: &str = "Error, decoded message length too large: found ";
+const COMPRESSED: &str =
+    "protocol error: received message with compressed-flag but no grpc-encoding was specified";
+const FLAG: &str = "protocol error: received message with invalid compression flag: ";
 const MALFORMED: &str = "failed to decode Protobuf message";
 
 /// The response to a call of a method or service that does not exist.
@@ -47,13 +49,39 @@ pub(crate) fn reword(response: Response<Body>, message_bytes_max: usize) -> Resp
     }
 }
 
-/// The error for messages in a compressed form, in the library's own words.
-pub(crate) fn compressed(encoding: &HeaderValue) -> Status {
-    let encoding = encoding.as_bytes().escape_ascii();
-    let text = format!("Content is compressed with `{encoding}` which isn't supported");
-    let mut status = Status::new(Code::Unimplemented.into(), text);
-    status.metadata_mut().insert("grpc-accept-encoding", MetadataValue::from_static("identity"));
-    status
+/// The response to a call whose deadline cannot be read.
+pub(crate) fn malformed_timeout(malformed: impl Display) -> Response<Body> {
+    let mut response =
+        Status::new(Code::Internal.into(), format!("malformed grpc-timeout: {malformed}")).into_http();
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
+}
+
+/// The error for messages that are compressed in a way that is not known here.
+pub(crate) fn no_decompressor(encoding: &[u8]) -> Status {
+    let encoding = String::from_utf8_lossy(encoding);
+    let text = format!("grpc: Decompressor is not installed for grpc-encoding {encoding:?}");
+    Status::new(Code::Unimplemented.into(), text)
+}
+
+/// The error for a message that is no gzip; `has_header` if it begins as if it were.
+pub(crate) fn broken_compression(has_header: bool, reason: &str) -> Status {
+    let text = match has_header {
+        true => format!("grpc: failed to read decompressed data: {reason}"),
+        false => format!("grpc: failed to decompress the message: {reason}"),
+    };
+    Status::new(Code::Internal.into(), text)
+}
+
+/// The error for a message that would be too large once it is decompressed.
+pub(crate) fn too_large_decompressed(max: usize) -> Status {
+    let text = format!("grpc: received message after decompression larger than max {max}");
+    Status::new(Code::ResourceExhausted.into(), text)
+}
+
+/// The error for a message whose first byte means nothing.
+pub(crate) fn unexpected_format(flag: u8) -> Status {
+    Status::new(Code::Internal.into(), format!("grpc: received unexpected payload format {flag}"))
 }
 
 /// The error for a message that is too large to be sent.
@@ -96,15 +124,12 @@ pub(crate) fn broken_body(error: StdError) -> Status {
     Status::from_error(error)
 }
 
-/// The error for a message whose first byte marks it as compressed, in the library's own words.
+/// The error for a message that is marked as compressed, in a call that does not say how, or whose mark means nothing.
 pub(crate) fn compressed_message(flag: u8) -> Status {
-    let fault = match flag {
-        1 => "received message with compressed-flag but no grpc-encoding was specified".to_owned(),
-        _ => format!(
-            "received message with invalid compression flag: {flag} (valid flags are 0 and 1), while sending request"
-        ),
-    };
-    Status::new(Code::Internal.into(), format!("protocol error: {fault}"))
+    match flag {
+        1 => Status::new(Code::Internal.into(), "grpc: compressed flag set with identity or empty encoding"),
+        flag => unexpected_format(flag),
+    }
 }
 
 /// An error of the library in etcd's words; `None` for any other.
@@ -113,6 +138,13 @@ pub(crate) fn reworded(status: &Status, message_bytes_max: usize) -> Option<Stat
     if let Some(found) = text.strip_prefix(TOO_LARGE) {
         let size = found.split(' ').next().unwrap_or_default();
         return Some(too_large_to_receive(size, message_bytes_max));
+    }
+    if let Some(flag) = text.strip_prefix(FLAG) {
+        let flag = flag.split(' ').next().unwrap_or_default();
+        return flag.parse().ok().map(unexpected_format);
+    }
+    if text.starts_with(COMPRESSED) {
+        return Some(compressed_message(1));
     }
     text.starts_with(MALFORMED).then(|| malformed(text))
 }
@@ -159,6 +191,14 @@ mod tests {
             Code::Internal,
             "grpc: error unmarshalling request: failed to decode Protobuf message: A.b: C.d: invalid wire type: Varint \
              (expected X)",
+        );
+        check(
+            Status::internal(
+                "protocol error: received message with invalid compression flag: 7 (valid flags are 0 and 1), while sending \
+                 request",
+            ),
+            Code::Internal,
+            "grpc: received unexpected payload format 7",
         );
         check(Status::unavailable("etcdserver: no leader"), Code::Unavailable, "etcdserver: no leader");
     }

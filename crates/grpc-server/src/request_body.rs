@@ -9,6 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tonic::codegen::StdError;
 
+use crate::compression::Decompressed;
+
 /// The body of a request to a gRPC method, as layers see it.
 #[derive(Debug)]
 pub struct RequestBody(Source);
@@ -17,6 +19,8 @@ pub struct RequestBody(Source);
 enum Source {
     /// A connection that speaks gRPC.
     Grpc(Incoming),
+    /// The same, with messages that were compressed.
+    Decompressed(Decompressed<Incoming>),
     /// A request in JSON.
     Gateway(GrpcBody),
 }
@@ -24,6 +28,12 @@ enum Source {
 impl From<Incoming> for RequestBody {
     fn from(body: Incoming) -> Self {
         Self(Source::Grpc(body))
+    }
+}
+
+impl From<Decompressed<Incoming>> for RequestBody {
+    fn from(body: Decompressed<Incoming>) -> Self {
+        Self(Source::Decompressed(body))
     }
 }
 
@@ -43,6 +53,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         match &mut self.get_mut().0 {
             Source::Grpc(body) => Pin::new(body).poll_frame(cx).map_err(StdError::from),
+            Source::Decompressed(body) => Pin::new(body).poll_frame(cx),
             Source::Gateway(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -50,6 +61,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Source::Grpc(body) => body.is_end_stream(),
+            Source::Decompressed(body) => body.is_end_stream(),
             Source::Gateway(body) => body.is_end_stream(),
         }
     }
@@ -57,6 +69,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Source::Grpc(body) => body.size_hint(),
+            Source::Decompressed(body) => body.size_hint(),
             Source::Gateway(body) => body.size_hint(),
         }
     }

@@ -9,11 +9,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderValue, Response, header};
 use http_body::{Body, Frame};
 use tonic::Status;
 
-use crate::library_errors;
 use crate::status::trailers;
 
 /// Bytes before each message of a stream: whether it is compressed, and its length.
@@ -31,14 +30,9 @@ pub(crate) trait PollChunk: Unpin {
 pub(crate) struct Responses<S>(Option<S>);
 
 impl<S: PollChunk> Responses<S> {
-    /// Begins the response to a request that has these headers.
-    pub(crate) fn begin(request: &HeaderMap, open: impl FnOnce() -> S) -> Response<Self> {
-        // As the library does for the other services.
-        let encoding = request.get("grpc-encoding").filter(|encoding| *encoding != "identity");
-        if let Some(encoding) = encoding {
-            return library_errors::compressed(encoding).into_http();
-        }
-        let mut response = Response::new(Self(Some(open())));
+    /// Begins the response to a request.
+    pub(crate) fn begin(stream: S) -> Response<Self> {
+        let mut response = Response::new(Self(Some(stream)));
         let content_type = HeaderValue::from_static("application/grpc");
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
         response

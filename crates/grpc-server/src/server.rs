@@ -32,6 +32,7 @@ use crate::auth::AuthService;
 use crate::calls::Calls;
 use crate::chain::Chain;
 use crate::cluster::ClusterService;
+use crate::compression::{Decompressed, Encoding, compress};
 use crate::gateway::Json;
 use crate::health::{EngineHealth, HealthService};
 use crate::health_list::HealthListService;
@@ -42,7 +43,7 @@ use crate::maintenance::MaintenanceService;
 use crate::methods::{Handler, IntoHandler, Methods};
 use crate::protocol::Protocol;
 use crate::watch::WatchService;
-use crate::{Config, RequestBody, audit, gateway, library_errors, rpcs};
+use crate::{Config, RequestBody, audit, deadline, gateway, library_errors, rpcs};
 
 /// The largest message that is sent, in bytes; what the protocol's length field of other implementations takes.
 const MESSAGE_SENT_BYTES_MAX: usize = i32::MAX as usize;
@@ -160,7 +161,9 @@ impl Server {
     /// The server behind a listener. Pages check the host that requests name if they are not encrypted.
     pub fn endpoint(&self, listener: Listener) -> Endpoint<Self> {
         let encrypted = self.with(|inner| inner.clients = Audience::TlsClients);
-        Endpoint { listener, plain: self.clone(), encrypted }
+        // Above TLS etcd leaves connections to Go's HTTP server, which does not count pings, unless gRPC is alone there.
+        let limits_pings_over_tls = self.0.exposure == Exposure::Grpc;
+        Endpoint { listener, plain: self.clone(), encrypted, limits_pings_over_tls }
     }
 
     /// Puts a tower layer around every gRPC method, outside the server's chain. Services that are added later are outside
@@ -240,14 +243,27 @@ impl Server {
         })
     }
 
-    fn call_grpc(&self, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+    fn call_grpc(&self, mut request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
+        if let Err(malformed) = deadline::timeout(request.headers()) {
+            return self.reject(library_errors::malformed_timeout(malformed), request);
+        }
         if request.method() != Method::POST {
             return self.reject(library_errors::not_post(request.method()), request);
         }
         let calls = &self.0.calls;
-        match calls.methods.get(request.uri().path()) {
-            Some(method) => calls.call(method, request.map(RequestBody::from)),
-            None => self.reject(calls.unimplemented(&request), request),
+        let Some(method) = calls.methods.get(request.uri().path()) else {
+            return self.reject(calls.unimplemented(&request), request);
+        };
+        match Encoding::take(request.headers_mut()) {
+            Encoding::Identity => calls.call(method, request.map(RequestBody::from)),
+            Encoding::Gzip => {
+                let request = request.map(|body| Decompressed::new(body, calls.message_bytes_max).into());
+                let response = calls.call(method, request);
+                Box::pin(async { response.await.map(compress) })
+            }
+            Encoding::Unknown(name) => {
+                self.reject(library_errors::no_decompressor(name.as_bytes()).into_http(), request)
+            }
         }
     }
 }

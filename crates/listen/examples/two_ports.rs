@@ -25,6 +25,7 @@ pub(crate) async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config {
         concurrent_streams_max: 100,
         keepalive_interval: None,
+        ping_interval_min: Duration::from_secs(5),
         keepalive_timeout: Duration::from_secs(20),
         drain_timeout: Duration::from_secs(5),
     };

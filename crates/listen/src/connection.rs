@@ -37,6 +37,8 @@ struct State {
     is_local: bool,
     /// Calls that the connection may have something to send for.
     running: AtomicUsize,
+    /// Calls that are not over: their responses are under way or to come.
+    open: AtomicUsize,
     /// Whether the connection has ended, so that no response reaches its client.
     is_over: AtomicBool,
     /// What is done with the connection when HTTP is over.
@@ -53,6 +55,7 @@ impl Connection {
             remote,
             is_local,
             running: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
             upgraded: Mutex::new(None),
             closing: OnceLock::new(),
@@ -92,6 +95,17 @@ impl Connection {
         self.0.running.load(Ordering::Relaxed)
     }
 
+    /// Counts a call until the returned value is dropped with the end of the response.
+    pub(crate) fn open_call(&self) -> OpenCall {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        OpenCall(Arc::clone(&self.0))
+    }
+
+    /// Whether a call is not over.
+    pub(crate) fn has_call(&self) -> bool {
+        self.0.open.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.0.is_over.load(Ordering::Relaxed)
     }
@@ -127,6 +141,16 @@ pub struct RunningCall(Arc<State>);
 impl Drop for RunningCall {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A call that is not over.
+#[derive(Debug)]
+pub(crate) struct OpenCall(Arc<State>);
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

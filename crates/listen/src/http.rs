@@ -20,6 +20,8 @@ use crate::authority::Corrected;
 use crate::call_budget::{Backlog, CallBudget, after_all_others};
 use crate::coalesce::{CoalescedStream, Flush, Turn};
 use crate::connection::Connection;
+use crate::open_body::OpenBody;
+use crate::pings::Paced;
 use crate::socket::Socket;
 use crate::wake_coalescer::WakeCoalescer;
 use crate::{BoxError, Config, Drain, limits};
@@ -31,6 +33,8 @@ pub(crate) struct Http<S> {
     pub(crate) config: Config,
     pub(crate) drain: Drain,
     pub(crate) backlog: Backlog,
+    /// Whether the bound of the configuration on pings holds.
+    pub(crate) limits_pings: bool,
 }
 
 impl<S, B> Http<S>
@@ -70,7 +74,7 @@ where
         is_local: bool,
         flush: Flush,
     ) -> Result<(), BoxError> {
-        let Self { service, config, drain, backlog } = self;
+        let Self { service, config, drain, backlog, limits_pings } = self;
         let http = limits::http(&config);
         let budget = CallBudget::new(backlog.clone());
         let wakes = WakeCoalescer::new();
@@ -82,6 +86,7 @@ where
                 request.extensions_mut().insert(Arc::clone(identity));
             }
             let (response, call) = (service.clone().oneshot(request), of_requests.call());
+            let open = of_requests.open_call();
             let waiting = backlog.enter();
             let connection = of_requests.clone();
             async move {
@@ -95,11 +100,12 @@ where
                 });
                 let response = response.await;
                 drop(call);
-                response
+                response.map(|response| response.map(|body| OpenBody::new(body, open)))
             }
         });
         let corrected = Corrected::new(stream, budget.clone());
-        let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(corrected), service));
+        let paced = Paced::new(corrected, shared.clone(), limits_pings.then_some(config.ping_interval_min));
+        let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(paced), service));
         // Dropped before the HTTP library, which then wakes all calls.
         let _end = shared.end();
         let mut begun = pin!(drain.begun());

@@ -23,8 +23,8 @@
 //! * Bytes of the network never panic.
 //!
 //! ```text
-//! hyper ◄─────── authorities ◄── [TLS] ◄─────────────────────────────────────── socket
-//! hyper ──────────────────────► [TLS] ──► buffer ──(after each poll of hyper)──► socket
+//! hyper ◄── pings ◄── authorities ◄── [TLS] ◄──────────────────────────────────── socket
+//! hyper ──► pings ──────────────────► [TLS] ──► buffer ──(after each poll of hyper)──► socket
 //! ```
 //!
 //! ```
@@ -45,6 +45,7 @@
 //!     concurrent_streams_max: 1000,
 //!     keepalive_interval: None,
 //!     keepalive_timeout: Duration::from_secs(20),
+//!     ping_interval_min: Duration::from_secs(5),
 //!     drain_timeout: Duration::from_secs(5),
 //! };
 //! let drain = Drain::new();
@@ -75,6 +76,8 @@ mod unread;
 mod authority;
 mod call_budget;
 mod coalesce;
+mod open_body;
+mod pings;
 mod stream;
 mod wake_coalescer;
 

@@ -22,6 +22,7 @@
 //! | small DATA frames that are not yet taken | none | none | one a KiB of the connection's window or so, then GOAWAY: h2's own |
 //! | messages of gRPC | `--max-request-bytes` and 512 KiB | | the same, in `grpc-server` |
 //! | silence, and the response to a ping | `--grpc-keepalive-*` | | the same |
+//! | pings of a client | `--grpc-keepalive-min-time`, then GOAWAY | none | the same |
 
 use std::time::Duration;
 

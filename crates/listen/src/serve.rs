@@ -30,12 +30,14 @@ pub struct Endpoint<S> {
     pub plain: S,
     /// For connections with TLS.
     pub encrypted: S,
+    /// Whether [`Config::ping_interval_min`] holds above TLS as well.
+    pub limits_pings_over_tls: bool,
 }
 
 impl<S: Clone> Endpoint<S> {
     /// One service for both kinds of connections.
     pub fn new(listener: Listener, service: S) -> Self {
-        Self { listener, plain: service.clone(), encrypted: service }
+        Self { listener, plain: service.clone(), encrypted: service, limits_pings_over_tls: true }
     }
 }
 
@@ -52,14 +54,15 @@ where
 {
     let drain_timeout = config.drain_timeout;
     let (port, backlog) = (Port::new(drain.clone()), Backlog::default());
-    for Endpoint { listener, plain, encrypted } in endpoints {
-        let http = |service| Http {
+    for Endpoint { listener, plain, encrypted, limits_pings_over_tls } in endpoints {
+        let http = |service, limits_pings| Http {
             service,
             config: config.clone(),
             drain: drain.clone(),
             backlog: backlog.clone(),
+            limits_pings,
         };
-        let (plain, encrypted) = (http(plain), http(encrypted));
+        let (plain, encrypted) = (http(plain, true), http(encrypted, limits_pings_over_tls));
         port.accept(listener, move |socket, remote, tls| {
             let http = if tls.is_some() { encrypted.clone() } else { plain.clone() };
             async move {

@@ -64,6 +64,7 @@ impl Port {
         let config = Config {
             concurrent_streams_max: 10,
             keepalive_interval: None,
+            ping_interval_min: Duration::from_secs(5),
             keepalive_timeout: PATIENCE,
             drain_timeout,
         };
@@ -372,6 +373,7 @@ impl Download {
         let config = Config {
             concurrent_streams_max: 10,
             keepalive_interval: None,
+            ping_interval_min: Duration::from_secs(5),
             keepalive_timeout: PATIENCE,
             drain_timeout: PATIENCE,
         };
@@ -436,9 +438,9 @@ async fn a_client_that_does_not_read_costs_its_buffers() {
     other.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("the port reads");
     let (mut n_requested, mut n_unchanged) = (0, 0);
     while n_unchanged < 20 {
-        // A ping and its response, behind which the settings and their acknowledgement may come.
-        other.write_all(b"\0\0\x08\x06\0\0\0\0\0pingping").await.expect("the port reads");
-        soon("a response", other.read_exact(&mut [0; 17])).await.expect("the port writes");
+        // Settings and their acknowledgement, in front of which those of the server may come. Pings are counted.
+        other.write_all(b"\0\0\0\x04\0\0\0\0\0").await.expect("the port reads");
+        soon("a response", other.read_exact(&mut [0; 9])).await.expect("the port writes");
         let n = *download.requested.borrow();
         n_unchanged = if n == n_requested { n_unchanged + 1 } else { 0 };
         n_requested = n;
@@ -472,6 +474,7 @@ async fn a_client_with_many_calls_holds_up_no_other_and_leaves_nothing() {
     let config = Config {
         concurrent_streams_max: u32::MAX,
         keepalive_interval: None,
+        ping_interval_min: Duration::from_secs(5),
         keepalive_timeout: PATIENCE,
         drain_timeout: PATIENCE,
     };

@@ -52,6 +52,7 @@ fn serving(listener: Listener, drain: &Drain) -> JoinHandle<()> {
     let config = Config {
         concurrent_streams_max: 10,
         keepalive_interval: None,
+        ping_interval_min: Duration::from_secs(5),
         keepalive_timeout: PATIENCE,
         drain_timeout: PATIENCE,
     };

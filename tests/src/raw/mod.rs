@@ -1,7 +1,9 @@
 //! gRPC without a library: for requests that a library would not send and deadlines that it would enforce itself.
 
 mod burst;
+mod frames;
 mod page;
+mod pings;
 
 use std::io;
 
@@ -14,6 +16,7 @@ pub use ferretcd_testkit::grpc::frame;
 
 pub use burst::cancelled_at_once;
 pub use page::page;
+pub use pings::Pinging;
 
 /// What a server sent back.
 #[derive(Debug)]

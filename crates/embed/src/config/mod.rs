@@ -180,6 +180,9 @@ pub struct Limits {
     pub keepalive_interval: Option<Duration>,
     /// Time to wait for the response to a ping; `None` for ever.
     pub keepalive_timeout: Option<Duration>,
+    /// The shortest time between two pings of a client, which is sent away if it pings more often; `None` for five minutes.
+    /// Above TLS it holds where gRPC is served alone.
+    pub ping_interval_min: Option<Duration>,
 }
 
 /// When history is dropped, and how fast.
@@ -326,6 +329,7 @@ impl Default for Limits {
             response_memory_bytes: None,
             keepalive_interval: Some(Duration::from_secs(7200)),
             keepalive_timeout: Some(Duration::from_secs(20)),
+            ping_interval_min: Some(Duration::from_secs(5)),
         }
     }
 }

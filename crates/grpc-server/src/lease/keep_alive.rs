@@ -52,11 +52,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
-        ready(Ok(Responses::begin(&head.headers, || {
-            let call = Connection::begin_call(&head.extensions);
-            let requests = Requests::new(body, self.message_bytes_max);
-            let caller = caller::of(&head.extensions);
-            Renewals::new(&self.engine, caller, requests, self.drain.watcher(), call)
-        })))
+        let call = Connection::begin_call(&head.extensions);
+        let requests = Requests::new(body, self.message_bytes_max);
+        let caller = caller::of(&head.extensions);
+        let renewals = Renewals::new(&self.engine, caller, requests, self.drain.watcher(), call);
+        ready(Ok(Responses::begin(renewals)))
     }
 }

@@ -104,8 +104,7 @@ where
         Box::pin(async move {
             let caller = caller::of(request.extensions());
             service.0.watches.settle(&caller).await;
-            let headers = request.headers().clone();
-            Ok(Responses::begin(&headers, || service.open(request, &caller)))
+            Ok(Responses::begin(service.open(request, &caller)))
         })
     }
 }

@@ -161,10 +161,9 @@ async fn malformed_message_ends_the_stream_after_earlier_responses() {
     let malformed = "13 grpc: error unmarshalling request: failed to decode Protobuf message: ";
     check(b"\0\0\0\0\x01\x08", malformed).await;
     check(b"\0\0\0\0\x02\x0a\x01", malformed).await;
-    let compressed = "13 protocol error: received message with compressed-flag but no grpc-encoding";
+    let compressed = "13 grpc: compressed flag set with identity or empty encoding";
     check(b"\x01\0\0\0\x02\x08\x01", compressed).await;
-    check(b"\x07\0\0\0\x02\x08\x01", "13 protocol error: received message with invalid compression flag: 7")
-        .await;
+    check(b"\x07\0\0\0\x02\x08\x01", "13 grpc: received unexpected payload format 7").await;
     let max = 1_572_864 + 512 * 1024;
     let too_large = format!("8 grpc: received message larger than max ({} vs. {max})", u32::MAX);
     check(b"\0\xff\xff\xff\xff", &too_large).await;

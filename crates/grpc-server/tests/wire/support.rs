@@ -153,6 +153,7 @@ pub(crate) fn port_config() -> ferretcd_listen::Config {
     ferretcd_listen::Config {
         concurrent_streams_max: u32::MAX,
         keepalive_interval: None,
+        ping_interval_min: Duration::from_secs(5),
         keepalive_timeout: PATIENCE,
         drain_timeout: PATIENCE,
     }

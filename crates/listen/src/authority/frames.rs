@@ -16,7 +16,9 @@ const HEAD_BYTES: usize = 9;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
+const ACK: u8 = 0x01;
 const END_HEADERS: u8 = 0x04;
 const PADDED: u8 = 0x08;
 const PRIORITY: u8 = 0x20;
@@ -35,6 +37,10 @@ pub(super) struct Frames {
     /// How much of the held block is known to be whole frames.
     scanned: usize,
     blocks: Blocks,
+    /// Pings since they were last taken.
+    n_pings: usize,
+    /// The newest stream of the client.
+    stream: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +78,17 @@ impl Frames {
     /// Whether all further bytes pass as they are, and none is held back.
     pub(super) fn is_done(&self) -> bool {
         self.stage == Stage::Done && self.held.is_empty()
+    }
+
+    /// Whether the client speaks HTTP/2, as far as it has been followed.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.stage, Stage::Frame | Stage::Payload(_))
+    }
+
+    /// The pings that have begun to pass since this was last called, and the newest stream; `None` without pings.
+    pub(super) fn take_pings(&mut self) -> Option<(usize, u32)> {
+        let n_pings = mem::take(&mut self.n_pings);
+        (n_pings > 0).then_some((n_pings, self.stream))
     }
 
     /// Takes received bytes. That many of them, from the first on, can be passed on where they are; what follows them and
@@ -148,6 +165,9 @@ impl Frames {
             if is_of_call {
                 budget.take();
             }
+            if head.kind == PING && head.flags & ACK == 0 {
+                self.n_pings += 1;
+            }
             self.skip(head.payload);
             return Some(Unit::same(HEAD_BYTES));
         }
@@ -160,6 +180,7 @@ impl Frames {
             Ok(Scan::Partial(_)) | Err(Malformed) => Err(Malformed),
         };
         self.scanned = 0;
+        self.stream = self.stream.max(head.stream);
         budget.take();
         Some(unit.unwrap_or_else(|Malformed| self.give_up(head, rest)))
     }
@@ -456,6 +477,26 @@ pub(super) mod tests {
             (received, n_turns) = (&[], n_turns + 1);
         }
         assert!(all == sent && n_turns > 1, "{n_turns}");
+    }
+
+    #[test]
+    fn pings_are_counted_and_their_responses_are_not() {
+        let received = connection(&[
+            frame(PING, 0, &[1; 8]),
+            call(b"a:1"),
+            frame(PING, ACK, &[2; 8]),
+            frame(0, 0, &frame(PING, 0, &[0; 8])),
+            frame(PING, 0, &[3; 8]),
+        ]);
+        for n in [1, 7, usize::MAX] {
+            let (mut frames, mut seen) = (Frames::default(), Vec::new());
+            for piece in received.chunks(n.min(received.len())) {
+                frames.pass(piece, &CallBudget::default(), &mut BytesMut::new());
+                seen.extend(frames.take_pings());
+            }
+            let count = seen.iter().map(|(n_pings, _)| n_pings).sum::<usize>();
+            assert_eq!((count, seen.last().map(|(_, stream)| *stream)), (2, Some(1)), "in pieces of {n}");
+        }
     }
 
     fn any_frame() -> impl Strategy<Value = Vec<u8>> {

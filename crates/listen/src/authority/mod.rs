@@ -16,7 +16,7 @@
 //! ```
 //!
 //! What begins and ends calls is counted here as well: a connection takes so many of them in a turn, and holds back the
-//! rest.
+//! rest. So are pings, for [`pings`](crate::pings).
 //!
 //! A list of fields that is too long is cut off behind the point at which the HTTP/2 library rejects it, so that it ends
 //! its call alone.
@@ -58,6 +58,18 @@ impl<S> Corrected<S> {
     /// Once the budget is spent, reads wait until they are tried again with another one.
     pub(crate) fn new(stream: S, budget: CallBudget) -> Self {
         Self { stream, budget, reading: Some(Box::default()) }
+    }
+}
+
+impl<S> Corrected<S> {
+    /// Whether the client speaks HTTP/2, as far as it has been followed.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.frames.is_http2())
+    }
+
+    /// The pings of the client that have been read since this was last called, and its newest stream; `None` without pings.
+    pub(crate) fn take_pings(&mut self) -> Option<(usize, u32)> {
+        self.reading.as_mut()?.frames.take_pings()
     }
 }
 

@@ -165,6 +165,7 @@ fn limits(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Limits {
         concurrent_streams_max: u32::try_from(settings.uint("max-concurrent-streams")).unwrap_or(u32::MAX),
         keepalive_interval: span(settings, "grpc-keepalive-interval"),
         keepalive_timeout: span(settings, "grpc-keepalive-timeout"),
+        ping_interval_min: span(settings, "grpc-keepalive-min-time"),
     }
 }
 
