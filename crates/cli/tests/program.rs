@@ -181,7 +181,7 @@ fn the_environment_is_logged() {
         ("ETCD_VERSION", "v3.5.0"),
         ("ETCD_DISCOVERY_PASSWORD", "secret"),
     ];
-    let (status, _, err) = run(&["--memory-mlock", "--force"], &variables);
+    let (status, _, err) = run(&["--backend-bbolt-freelist-type=array", "--force"], &variables);
     assert_eq!(status, 1);
     let fields = |message| line(&err, message).split_once(r#"","msg":"#).unwrap().1;
     assert_eq!(
@@ -193,8 +193,8 @@ fn the_environment_is_logged() {
         r#""cannot set special environment variable","key":"ETCD_VERSION","value":"v3.5.0"}"#
     );
     assert_eq!(
-        fields("--memory-mlock has no effect in this version of ferretcd"),
-        r#""--memory-mlock has no effect in this version of ferretcd","flag":"memory-mlock"}"#
+        fields("--backend-bbolt-freelist-type has no effect in this version of ferretcd"),
+        r#""--backend-bbolt-freelist-type has no effect in this version of ferretcd","flag":"backend-bbolt-freelist-type"}"#
     );
     assert_eq!(
         fields("flag is no longer supported and is ignored"),
@@ -202,7 +202,10 @@ fn the_environment_is_logged() {
     );
     assert!(err.contains(r#""variable-name":"ETCD_HEARTBEAT_INTERVAL","variable-value":"0"}"#), "{err}");
     assert!(!err.contains("secret"), "{err}");
-    assert!(line(&err, "Running: ").ends_with(r#"ferretcd","--memory-mlock","--force"]}"#), "{err}");
+    assert!(
+        line(&err, "Running: ").ends_with(r#"ferretcd","--backend-bbolt-freelist-type=array","--force"]}"#),
+        "{err}"
+    );
 }
 
 #[test]

@@ -13,8 +13,6 @@ use tokio::net::UnixStream;
 
 use crate::config::{Config, url_texts};
 
-/// Without a byte for so long a stream is given up; etcd's.
-const SILENCE: Duration = Duration::from_secs(5);
 /// Between two attempts to begin a stream; etcd's.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// After a whole snapshot could not be sent to a member, at first.
@@ -30,7 +28,8 @@ pub(crate) fn transport_config(config: &Config, tls: Option<ClientTls>) -> ferre
         connect: Arc::new(Dialer { plain: PlainConnect { source: config.peer_source }, tls }),
         dial_timeout: Duration::from_secs(1) + election,
         call_timeout: Duration::from_secs(5) + 2 * election,
-        silence: SILENCE,
+        silence: config.limits.peer_read_timeout,
+        write_timeout: config.limits.peer_write_timeout,
         retry_pause: RETRY_PAUSE,
         snapshot_pause: SNAPSHOT_PAUSE,
         snapshot_timeout: SNAPSHOT_TIMEOUT,

@@ -185,6 +185,16 @@ impl Server {
         self.peers_runtime.end().await;
     }
 
+    /// Puts those parts of a configuration in force that may change while the server runs: the quota
+    /// ([`Storage::quota_bytes`](crate::Storage::quota_bytes)) and [`Config::warnings`]. The rest is not looked at. No
+    /// call and no connection notices; a NOSPACE alarm that is raised stays.
+    pub fn reload(&self, config: &Config) {
+        let maintenance = self.engine.maintenance();
+        maintenance.set_quota_bytes(settings::quota_bytes(config.storage.quota_bytes));
+        maintenance.set_slow_apply(config.warnings.apply);
+        self.services.set_slow_request(config.warnings.unary_request);
+    }
+
     /// The engine of the member, for requests without a network.
     pub fn engine(&self) -> &Engine {
         &self.engine

@@ -42,7 +42,7 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
         catchup_bytes: memory::for_followers(),
         wals_max: usize::try_from(config.storage.max_wals).unwrap_or(usize::MAX),
         request_bytes_max: config.limits.request_bytes_max,
-        quota_bytes: config.storage.quota_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        quota_bytes: quota_bytes(config.storage.quota_bytes),
         backend_interval: config.storage.batch_interval,
         backend_batch: config.storage.batch_limit,
         response_budget_bytes: config.limits.response_memory_bytes.unwrap_or(defaults.response_budget_bytes),
@@ -64,6 +64,11 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
         client_cert_auth: config.security.client.client_cert_auth,
         ..defaults
     }
+}
+
+/// As the engine has it.
+pub(crate) fn quota_bytes(quota: Option<u64>) -> i64 {
+    quota.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a start is where the time of day comes in")]

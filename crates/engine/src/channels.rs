@@ -16,6 +16,7 @@ use crate::proposer::submissions::Submissions;
 use crate::proposer::waiters::Waiters;
 use crate::replies::{Dispatcher, ReadRounds};
 use crate::shared::Shared;
+use crate::threshold::Threshold;
 use crate::watch::watching::Watching;
 
 /// One end of each queue and of each shared fact. Whatever is built at the start takes from here what it needs.
@@ -35,6 +36,8 @@ pub(crate) struct Channels {
     pub(crate) read_rounds: Arc<ReadRounds>,
     /// Requests that wait for the NOSPACE alarm.
     pub(crate) quota_exceeded: Arc<QuotaExceeded>,
+    /// Entries and reads that take longer are logged.
+    pub(crate) slow_apply: Threshold,
     /// The countdown of leases.
     pub(crate) lessor: Arc<Lessor>,
     /// Users and rights.

@@ -24,6 +24,7 @@ use crate::ranges::Ranges;
 use crate::read_index::ReadIndex;
 use crate::replies::blocking;
 use crate::slow::{ReadResponse, SlowRead};
+use crate::threshold::Threshold;
 use crate::{Caller, MemberInfo, RequestError};
 
 /// How often a read at the newest revision starts over because a compaction overtook it.
@@ -40,6 +41,8 @@ pub struct Kv {
     /// Which keys a lease has.
     leases: LeaseReader,
     metrics: Arc<Metrics>,
+    /// Reads that take longer are logged.
+    slow_apply: Threshold,
     member: MemberInfo,
 }
 
@@ -53,6 +56,7 @@ impl Kv {
             leases: parts.channels.lessor.reader().clone(),
             reader,
             metrics: Arc::clone(&parts.channels.metrics),
+            slow_apply: parts.channels.slow_apply.clone(),
             member: parts.member.clone(),
         }
     }
@@ -147,7 +151,7 @@ impl Kv {
         let response = self.gate.guard(caller, may_read(&request), read).await;
         let ended = Instant::now();
         self.metrics.range_read(response.is_ok(), ended.saturating_duration_since(started));
-        let read = SlowRead { since, started, ended, expected: self.member.config().slow_apply };
+        let read = SlowRead { since, started, ended, expected: self.slow_apply.get() };
         if read.is_slow() && read.log_range(&request, &response) {
             self.metrics.slow_applies.inc();
         }
@@ -212,7 +216,7 @@ impl Kv {
             Err(error) => (Err(error), 0),
         };
         let since = since.unwrap_or(started);
-        let read = SlowRead { since, started, ended, expected: self.member.config().slow_apply };
+        let read = SlowRead { since, started, ended, expected: self.slow_apply.get() };
         if read.is_slow() && read.log_txn(&request, &result) {
             self.metrics.slow_applies.inc();
         }

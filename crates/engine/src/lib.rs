@@ -56,6 +56,7 @@ mod shared;
 mod slow;
 mod spawn;
 mod threads;
+mod threshold;
 
 mod apply;
 mod controllers;

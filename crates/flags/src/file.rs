@@ -33,7 +33,7 @@ pub(crate) fn read_file(path: &Path, diagnostics: &mut Vec<SourceDiagnostic>) ->
 fn read<'a>(path: &'a Path, text: &[u8]) -> Result<Reader<'a>, LoadError> {
     let (document, has_more) =
         yaml::read(text).map_err(|source| LoadError::FileSyntax { path: path.into(), source })?;
-    let mut reader = Reader { path, settings: Settings::for_file(), unknown: Vec::new(), has_more };
+    let mut reader = Reader { path, settings: Settings::for_file(path), unknown: Vec::new(), has_more };
     match &document {
         Yaml::Map(map) => reader.section("", "", map)?,
         Yaml::Null => {}

@@ -19,6 +19,8 @@ pub struct Flag {
     pub help: &'static str,
     /// Its place in the configuration file: a key, or two or more joined by dots. `None` if the file can't set it.
     pub file_key: Option<&'static str>,
+    /// Whether another value in the configuration file can take effect while the server runs.
+    pub is_reloadable: bool,
 }
 
 /// The headings of the help.

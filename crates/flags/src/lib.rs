@@ -8,7 +8,7 @@
 //!
 //! * [`FLAGS`]: the table, of [`Flag`]s; [`help`] and [`usage`] are read off it.
 //! * [`parse_command_line`]: a [`Command`]; with settings, if the server is to run.
-//! * [`load`]: adds the environment, or replaces everything by the configuration file.
+//! * [`load`]: adds the environment, or replaces everything by the configuration file, which [`reload`] reads again.
 //! * [`Settings`]: the values that were set, [`FeatureGates`] among them.
 //! * [`Nanos`], [`go_duration`], [`parse_bool`]: Go's notation.
 //!
@@ -56,7 +56,7 @@ pub use flag::{Flag, Section, Status};
 pub use gates::{FeatureGates, GATES, Gate, GateError, Stage};
 pub use go::{DurationError, Nanos, ScalarError, go_duration, parse_bool};
 pub use help::{help, usage};
-pub use load::load;
+pub use load::{load, reload};
 pub use redact::{redact, redact_args};
 pub use settings::Settings;
 pub use table::FLAGS;

@@ -1,6 +1,7 @@
 //! Command line, environment and configuration file together.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::environment::read_environment;
 use crate::file::read_file;
@@ -28,4 +29,9 @@ pub fn load(
     }
     read_environment(&mut settings, variables, diagnostics)?;
     Ok(settings)
+}
+
+/// The settings that the configuration file has now. `file` is that of settings that have been loaded.
+pub fn reload(file: &Path, diagnostics: &mut Vec<SourceDiagnostic>) -> Result<Settings, LoadError> {
+    read_file(file, diagnostics)
 }

@@ -1,6 +1,7 @@
 //! The values of flags that were set.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use ferretcd_membership::Url;
 
@@ -11,7 +12,8 @@ use crate::{FeatureGates, Flag, Nanos, Status, Value, ValueError};
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     set: BTreeMap<&'static str, Value>,
-    from_file: bool,
+    /// The configuration file that the values come from.
+    file: Option<PathBuf>,
 }
 
 /// Defines a getter for one variant of [`Value`].
@@ -34,8 +36,8 @@ macro_rules! getter {
 impl Settings {
     /// No values, to be filled from a configuration file. There the defaults of some flags do not depend on whether others
     /// are set.
-    pub(crate) fn for_file() -> Self {
-        Self { set: BTreeMap::new(), from_file: true }
+    pub(crate) fn for_file(path: &Path) -> Self {
+        Self { set: BTreeMap::new(), file: Some(path.to_owned()) }
     }
 
     pub(crate) fn insert(&mut self, flag: &'static Flag, value: Value) {
@@ -57,9 +59,14 @@ impl Settings {
         self.set.contains_key(name)
     }
 
-    /// Whether the values come from a configuration file.
-    pub fn is_from_file(&self) -> bool {
-        self.from_file
+    /// The configuration file that the values come from, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The flags that have other values in `other`.
+    pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static Flag> + 'a {
+        FLAGS.iter().filter(|flag| self.value(flag.name) != other.value(flag.name))
     }
 
     /// The flags that were set to another value than their default and have no effect here.

@@ -21,7 +21,7 @@ const fn flag(
     status: Status,
     help: &'static str,
 ) -> Flag {
-    Flag { section, name, kind, default, status, help, file_key: Some(name) }
+    Flag { section, name, kind, default, status, help, file_key: Some(name), is_reloadable: false }
 }
 
 const fn ignored(name: &'static str) -> Flag {
@@ -33,6 +33,7 @@ const fn ignored(name: &'static str) -> Flag {
         status: Status::Ignored,
         help: "",
         file_key: None,
+        is_reloadable: false,
     }
 }
 
@@ -46,6 +47,12 @@ impl Flag {
     /// The same flag, out of the configuration file's reach.
     const fn not_in_file(mut self) -> Self {
         self.file_key = None;
+        self
+    }
+
+    /// The same flag, with an effect whenever the configuration file is read again.
+    const fn reloadable(mut self) -> Self {
+        self.is_reloadable = true;
         self
     }
 }
@@ -87,7 +94,7 @@ pub static FLAGS: [Flag; 134] = [
     flag(Member, "listen-metrics-urls", Urls, "", Effective,
         "Where to serve /metrics and /health besides the client addresses, also unix://PATH."),
     flag(Member, "quota-backend-bytes", Int, "0", Effective,
-        "Size of the state file above which writes are refused: 0 for 2 GiB, negative for no limit."),
+        "Size of the state file above which writes are refused: 0 for 2 GiB, negative for no limit.").reloadable(),
     flag(Member, "backend-bbolt-freelist-type", Text, "map", NoEffect,
         "How etcd's state file keeps track of free pages (array, map)."),
     flag(Member, "backend-batch-interval", Duration, "0s", Effective,
@@ -100,22 +107,22 @@ pub static FLAGS: [Flag; 134] = [
         "Largest request from a client, in bytes."),
     flag(Member, "max-concurrent-streams", Uint32, "4294967295", Effective,
         "Most calls a client can have open on one connection."),
-    flag(Member, "grpc-keepalive-min-time", Duration, "5s", NoEffect,
-        "Shortest time between pings that a client may send."),
+    flag(Member, "grpc-keepalive-min-time", Duration, "5s", Effective,
+        "Shortest time between two pings of a client, which is disconnected if it pings more often; 0 for 5m."),
     flag(Member, "grpc-keepalive-interval", Duration, "2h0m0s", Effective,
         "Time after which an idle client is pinged; 0 for never."),
     flag(Member, "grpc-keepalive-timeout", Duration, "20s", Effective,
         "Time to wait for the answer before the connection is closed; 0 for ever."),
     flag(Member, "socket-reuse-port", Bool, "false", Effective,
         "Listen with SO_REUSEPORT, so that two processes can share an address.").at("socket-options.reuse-port"),
-    flag(Member, "socket-reuse-address", Bool, "false", NoEffect,
-        "Listen with SO_REUSEADDR, so that an address can be used again at once.").at("socket-options.reuse-address"),
-    flag(Member, "raft-read-timeout", Duration, "5s", NoEffect,
-        "Read timeout of connections between members, 5s at least.").not_in_file(),
-    flag(Member, "raft-write-timeout", Duration, "5s", NoEffect,
-        "Write timeout of connections between members, 5s at least.").not_in_file(),
-    flag(Member, "memory-mlock", Bool, "false", NoEffect,
-        "Keep the state file's pages in memory."),
+    flag(Member, "socket-reuse-address", Bool, "false", Effective,
+        "Listen with SO_REUSEADDR, so that an address can be used again at once. It is so in any case, as in etcd.").at("socket-options.reuse-address"),
+    flag(Member, "raft-read-timeout", Duration, "5s", Effective,
+        "Silence after which a stream from another member is given up, 5s at least.").not_in_file(),
+    flag(Member, "raft-write-timeout", Duration, "5s", Effective,
+        "Time in which a stream to another member takes nothing after which it is given up, 5s at least.").not_in_file(),
+    flag(Member, "memory-mlock", Bool, "false", Effective,
+        "Keep the memory of the process from being swapped out. Needs an unlimited LimitMEMLOCK, or CAP_IPC_LOCK."),
     flag(Member, "bootstrap-defrag-threshold-megabytes", U64, "0", NoEffect,
         "Defragment at start if that frees at least so much; 0 for never."),
     flag(Member, "max-learners", Int, "1", Effective,
@@ -166,7 +173,7 @@ pub static FLAGS: [Flag; 134] = [
         "Domain whose SRV records _etcd-server-ssl._tcp (https) and _etcd-server._tcp (http) name the members."),
     flag(Clustering, "discovery-srv-name", Text, "", Effective,
         "Suffix of the service in these names, behind a dash: _etcd-server-NAME._tcp."),
-    flag(Clustering, "discovery-fallback", OneOf(&["exit", "proxy"]), "exit", NoEffect,
+    flag(Clustering, "discovery-fallback", OneOf(&["exit", "proxy"]), "exit", Effective,
         "What to do when discovery fails; only exit is left.").not_in_file(),
 
     flag(Security, "cert-file", Text, "", Effective,
@@ -174,9 +181,10 @@ pub static FLAGS: [Flag; 134] = [
          connection.").at("client-transport-security.cert-file"),
     flag(Security, "key-file", Text, "", Effective,
         "Its key.").at("client-transport-security.key-file"),
-    flag(Security, "client-cert-file", Text, "", NoEffect,
-        "Certificate for this member's own calls as a client.").at("client-transport-security.client-cert-file"),
-    flag(Security, "client-key-file", Text, "", NoEffect,
+    flag(Security, "client-cert-file", Text, "", Effective,
+        "Certificate for calls to the client port by the member itself. It makes none: the files are read at the start, to see \
+         whether they can be used.").at("client-transport-security.client-cert-file"),
+    flag(Security, "client-key-file", Text, "", Effective,
         "Its key.").at("client-transport-security.client-key-file"),
     flag(Security, "client-cert-auth", Bool, "false", Effective,
         "Serve nobody without a certificate. Its authority has to be in --trusted-ca-file or trusted by the system. Its \
@@ -239,7 +247,7 @@ pub static FLAGS: [Flag; 134] = [
     flag(Logging, "log-outputs", Set, "default", Effective,
         "Where log lines go: default (stderr), stderr, stdout, systemd/journal, or files to append to."),
     flag(Logging, "log-level", Text, "info", Effective,
-        "Least important lines to log: debug, info, warn (or warning), error, dpanic, panic or fatal, in any case."),
+        "Least important lines to log: debug, info, warn (or warning), error, dpanic, panic or fatal, in any case.").reloadable(),
     flag(Logging, "log-format", Text, "json", Effective,
         "One JSON object per line (json), or text between tabs (console)."),
     flag(Logging, "enable-log-rotation", Bool, "false", Effective,
@@ -281,9 +289,9 @@ pub static FLAGS: [Flag; 134] = [
     flag(Monitoring, "downgrade-check-time", Duration, "5s", NoEffect,
         "Time between looks at a running downgrade; 0 for never."),
     flag(Monitoring, "warning-apply-duration", Duration, "100ms", Effective,
-        "Log a warning when applying a request takes longer."),
+        "Log a warning when applying a request takes longer.").reloadable(),
     flag(Monitoring, "warning-unary-request-duration", Duration, "300ms", Effective,
-        "Log a warning when answering a request takes longer; 0 for 300ms."),
+        "Log a warning when answering a request takes longer; 0 for 300ms.").reloadable(),
 
     flag(Features, "feature-gates", Gates, "", Effective,
         "Switches for behaviour that isn't settled yet. In this version LeaseCheckpoint (on by default), InitialCorruptCheck, \

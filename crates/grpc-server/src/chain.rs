@@ -35,6 +35,7 @@ type Wrapped<S> = Log<Auth<Metrics<S>, Admission>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
     common: Common,
+    log: LogLayer,
     quota: QuotaLayer<QuotaCheck>,
 }
 
@@ -53,9 +54,10 @@ impl Chain {
         };
         let metrics = MetricsConfig { rpcs: rpcs::RPCS, extensive: config.extensive_metrics };
         let cost_max = message_bytes_max as u64 + OP_COST * config.txn_ops_max as u64;
+        let log = LogLayer::new(log);
         let common = ServiceBuilder::new()
             // Outermost, so that rejected calls are logged as well, and with all the time that they took.
-            .layer(LogLayer::new(log))
+            .layer(log.clone())
             // Before metrics: etcd's counters leave out the calls that it rejects here.
             .layer(AuthLayer::new(Arc::new(Admission { member: engine.member().clone() })))
             // Around the service itself, so that its duration leaves out the checks before it.
@@ -67,7 +69,12 @@ impl Chain {
             QuotaConfig { request_bytes_max: message_bytes_max },
             Arc::new(QuotaCheck { maintenance: engine.maintenance().clone(), cost_max }),
         );
-        Ok(Self { common, quota })
+        Ok(Self { common, log, quota })
+    }
+
+    /// The layer that logs.
+    pub(crate) fn log(&self) -> &LogLayer {
+        &self.log
     }
 
     /// Around a service that adds nothing to the state file.

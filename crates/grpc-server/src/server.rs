@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use ferretcd_api_proto::FILE_DESCRIPTOR_SET;
@@ -15,7 +16,7 @@ use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use ferretcd_engine::Engine;
 use ferretcd_gateway::Gateway;
 use ferretcd_http_pages::{Audience, Pages};
-use ferretcd_interceptors::AuditSink;
+use ferretcd_interceptors::{AuditSink, LogLayer};
 use ferretcd_listen::{Connection, Drain, Endpoint, Listener};
 use ferretcd_ui::Ui;
 use http::request::Parts;
@@ -70,6 +71,7 @@ struct Inner {
     router: Router,
     json: Option<Arc<Json>>,
     drain: Drain,
+    log: LogLayer,
     config: Config,
 }
 
@@ -139,6 +141,7 @@ impl Server {
             router: Router::new(),
             json: None,
             drain,
+            log: chain.log().clone(),
             config,
         };
         Ok(Self(Arc::new(inner)).with(|_| ()))
@@ -189,6 +192,11 @@ impl Server {
     #[must_use]
     pub fn add_service<S: NamedService + IntoHandler>(&self, service: S) -> Self {
         self.with(|inner| Arc::make_mut(&mut inner.calls.methods).add_other(service))
+    }
+
+    /// Has calls be logged as slow that take longer than this, from now on.
+    pub fn set_slow_request(&self, duration: Duration) {
+        self.0.log.set_warning_unary_request_duration(duration);
     }
 
     /// What the ports of this server drain with; [`Self::stop`] begins it.

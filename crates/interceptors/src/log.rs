@@ -3,6 +3,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -52,7 +53,13 @@ impl LogLayer {
     /// A layer that logs as `config` says.
     pub fn new(config: LogConfig) -> LogLayer {
         let unary = config.rpcs.iter().filter(|rpc| rpc.kind() == RpcKind::Unary).map(Rpc::path).collect();
-        LogLayer { shared: Arc::new(Shared { unary, config }) }
+        let warning_ns = AtomicU64::new(ns(config.warning_unary_request_duration));
+        LogLayer { shared: Arc::new(Shared { unary, config, warning_ns }) }
+    }
+
+    /// Puts another [`LogConfig::warning_unary_request_duration`] in force, for all services with this layer.
+    pub fn set_warning_unary_request_duration(&self, duration: Duration) {
+        self.shared.warning_ns.store(ns(duration), Ordering::Relaxed);
     }
 }
 
@@ -80,6 +87,12 @@ pub struct Log<S> {
 struct Shared {
     unary: HashSet<&'static str>,
     config: LogConfig,
+    /// The duration from which on a call is slow, in nanoseconds; at first that of `config`.
+    warning_ns: AtomicU64,
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl<S: NamedService> NamedService for Log<S> {
@@ -102,9 +115,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let stats = self.shared.unary.get(request.uri().path()).map(|path| {
-            let config = &self.shared.config;
-            let remote = (config.remote)(request.extensions());
-            RequestStats::start(path, remote, config.warning_unary_request_duration)
+            let remote = (self.shared.config.remote)(request.extensions());
+            let warning = Duration::from_nanos(self.shared.warning_ns.load(Ordering::Relaxed));
+            RequestStats::start(path, remote, warning)
         });
         let announced = request.body().size_hint().exact();
         let (stats, seen) = match stats {

@@ -1,11 +1,14 @@
 //! The subscriber layer that turns events into lines.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use crate::fields::{Fields, Heading, push_json_string};
+use crate::level::AtomicSeverity;
 use crate::sampler::Sampler;
 use crate::sink::Sink;
 use crate::time::format_time;
@@ -13,7 +16,7 @@ use crate::{Format, Severity};
 
 /// Writes each event as a line to all sinks, in the thread that logs.
 pub(super) struct LogLayer {
-    pub(super) level: Severity,
+    pub(super) level: Arc<AtomicSeverity>,
     pub(super) format: Format,
     pub(super) zone: TimeZone,
     pub(super) clock: fn() -> Timestamp,
@@ -28,7 +31,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
         let mut heading = Heading::new(Severity::of(*metadata.level()));
         event.record(&mut heading);
         let severity = heading.severity;
-        if severity < self.level || !self.sampler.admit(severity, &heading.message) {
+        if severity < self.level.load() || !self.sampler.admit(severity, &heading.message) {
             return;
         }
         let mut fields = Fields::new(heading, self.format == Format::Console);
@@ -106,7 +109,7 @@ fn caller(metadata: &Metadata<'_>) -> String {
 mod tests {
     use std::cell::Cell;
     use std::fmt;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tracing::{debug, error, info, trace, warn};
     use tracing_subscriber::layer::SubscriberExt as _;
@@ -117,7 +120,7 @@ mod tests {
     fn lines(format: Format, level: Severity, log: impl FnOnce()) -> String {
         let lines = Arc::new(Mutex::new(String::new()));
         let layer = LogLayer {
-            level,
+            level: Arc::new(AtomicSeverity::new(level)),
             format,
             zone: TimeZone::fixed(jiff::tz::offset(2)),
             clock: || "2026-01-02T15:04:05.123456Z".parse().expect("a time"),

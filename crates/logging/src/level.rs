@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
@@ -23,6 +24,34 @@ pub enum Severity {
     Panic,
     /// The process ends.
     Fatal,
+}
+
+/// A level that can change.
+#[derive(Debug)]
+pub(super) struct AtomicSeverity(AtomicU8);
+
+impl AtomicSeverity {
+    const ALL: [Severity; 7] = [
+        Severity::Debug,
+        Severity::Info,
+        Severity::Warn,
+        Severity::Error,
+        Severity::DPanic,
+        Severity::Panic,
+        Severity::Fatal,
+    ];
+
+    pub(super) fn new(level: Severity) -> Self {
+        Self(AtomicU8::new(level as u8))
+    }
+
+    pub(super) fn load(&self) -> Severity {
+        Self::ALL[usize::from(self.0.load(Ordering::Relaxed))]
+    }
+
+    pub(super) fn store(&self, level: Severity) {
+        self.0.store(level as u8, Ordering::Relaxed);
+    }
 }
 
 impl Severity {

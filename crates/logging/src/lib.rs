@@ -13,7 +13,7 @@
 //!
 //! Spans are not shown. Crates that are not ferretcd's are logged from warnings on.
 //!
-//! * [`start`]: installs the logger for the process.
+//! * [`start`]: installs the logger for the process; with the [`LevelHandle`] its level can be changed.
 //! * [`LogOptions`]: level, [`Format`] and [`Output`]s.
 //! * [`AuditLog`]: lines of another kind, with an output and a thread of their own.
 //!
@@ -48,4 +48,4 @@ mod sink;
 pub use audit::AuditLog;
 pub use level::Severity;
 pub use options::{Format, LogOptions, OpenError, Output, Rotation};
-pub use setup::start;
+pub use setup::{LevelHandle, start};

@@ -1,23 +1,41 @@
 //! Installs the logger for the process.
 
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracing::error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use crate::layer::LogLayer;
+use crate::level::AtomicSeverity;
 use crate::sampler::Sampler;
 use crate::sink::Sink;
 use crate::{LogOptions, OpenError, Output, Severity};
+
+/// The level of a logger, to be changed while it runs. Clones share it.
+#[derive(Clone, Debug)]
+pub struct LevelHandle {
+    level: Arc<AtomicSeverity>,
+    targets: reload::Handle<Targets, Registry>,
+}
+
+impl LevelHandle {
+    /// Writes lines of this level and above from now on. Without effect if the logger is not the one of the process.
+    pub fn set(&self, level: Severity) {
+        self.level.store(level);
+        let _ = self.targets.reload(targets(level));
+    }
+}
 
 /// Opens the outputs and installs the logger; panics are logged from then on, too.
 ///
 /// The standard error replaces the journal if the journal can't be reached, which `journal_unavailable` is called
 /// for. Only the first of several calls in a process has an effect.
-pub fn start(options: &LogOptions, mut journal_unavailable: impl FnMut()) -> Result<(), OpenError> {
+pub fn start(options: &LogOptions, mut journal_unavailable: impl FnMut()) -> Result<LevelHandle, OpenError> {
     let mut sinks = Vec::new();
     for output in &options.outputs {
         match Sink::open(output, options.rotation)? {
@@ -30,15 +48,17 @@ pub fn start(options: &LogOptions, mut journal_unavailable: impl FnMut()) -> Res
             }
         }
     }
+    let level = Arc::new(AtomicSeverity::new(options.level));
     let layer = LogLayer {
-        level: options.level,
+        level: Arc::clone(&level),
         format: options.format,
         zone: TimeZone::system(),
         clock: Timestamp::now,
         sampler: Sampler::new(),
         sinks,
     };
-    let subscriber = tracing_subscriber::registry().with(targets(options.level)).with(layer);
+    let (filter, targets) = reload::Layer::new(targets(options.level));
+    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         let default = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -46,7 +66,7 @@ pub fn start(options: &LogOptions, mut journal_unavailable: impl FnMut()) -> Res
             default(info);
         }));
     }
-    Ok(())
+    Ok(LevelHandle { level, targets })
 }
 
 /// Our own crates at the wanted level, others at warnings: at `debug` an HTTP/2 library alone would log several

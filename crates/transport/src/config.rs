@@ -20,6 +20,8 @@ pub struct Config {
     /// A stream ends after this time without a byte; etcd's is 5 s. A stream without messages carries a heartbeat each third
     /// of it.
     pub silence: Duration,
+    /// How long a write to a stream waits until the peer takes a byte; then the stream ends. etcd's is 5 s.
+    pub write_timeout: Duration,
     /// The least time between two attempts to begin a stream; etcd's is 100 ms.
     pub retry_pause: Duration,
     /// The pause between a snapshot that failed and the next one to the same peer. It doubles with each further failure, up

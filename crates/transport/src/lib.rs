@@ -43,6 +43,7 @@
 //!     dial_timeout: Duration::from_secs(2),
 //!     call_timeout: Duration::from_secs(7),
 //!     silence: Duration::from_secs(5),
+//!     write_timeout: Duration::from_secs(5),
 //!     retry_pause: Duration::from_millis(100),
 //!     snapshot_pause: Duration::from_secs(1),
 //!     snapshot_timeout: Duration::from_secs(600),

@@ -58,7 +58,12 @@ impl LocalContext {
             member,
             metrics,
             identity: headers::identify(id, cluster, &config.peer_urls),
-            streams: Client::for_streams(Arc::clone(&connect), config.dial_timeout, config.silence),
+            streams: Client::for_streams(
+                Arc::clone(&connect),
+                config.dial_timeout,
+                config.silence,
+                config.write_timeout,
+            ),
             rpcs: Client::for_rpcs(connect, config.dial_timeout, WRITE_TIMEOUT),
             receiving: Arc::new(Semaphore::new(1)),
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),

@@ -5,6 +5,7 @@ mod directories;
 mod endless;
 mod old_members;
 mod ports;
+mod reload;
 mod signals;
 mod started;
 

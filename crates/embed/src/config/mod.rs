@@ -183,6 +183,10 @@ pub struct Limits {
     /// The shortest time between two pings of a client, which is sent away if it pings more often; `None` for five minutes.
     /// Above TLS it holds where gRPC is served alone.
     pub ping_interval_min: Option<Duration>,
+    /// How long a stream from another member may be silent before it is given up.
+    pub peer_read_timeout: Duration,
+    /// How long a stream to another member may take nothing before it is given up.
+    pub peer_write_timeout: Duration,
 }
 
 /// When history is dropped, and how fast.
@@ -330,6 +334,8 @@ impl Default for Limits {
             keepalive_interval: Some(Duration::from_secs(7200)),
             keepalive_timeout: Some(Duration::from_secs(20)),
             ping_interval_min: Some(Duration::from_secs(5)),
+            peer_read_timeout: Duration::from_secs(5),
+            peer_write_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ferretcd_apply::{Fault, MemberChange, Outcome, Response, StateMachine};
 use ferretcd_backend::Batch;
@@ -36,8 +36,6 @@ pub(crate) struct ApplyLoop {
     quota: Quota,
     fence: Fence,
     scrubber: Scrubber,
-    /// Entries whose execution takes longer are logged.
-    slow_apply: Duration,
 }
 
 /// The member cannot go on.
@@ -72,8 +70,7 @@ impl ApplyLoop {
     ) -> Self {
         let (flusher, metrics) = (channels.flusher.clone(), channels.metrics.clone());
         let scrubber = Scrubber::new(config.compaction_batch, config.compaction_sleep, flusher, metrics);
-        let slow_apply = config.slow_apply;
-        Self { machine, installer, node, channels, quota, fence: Fence::default(), scrubber, slow_apply }
+        Self { machine, installer, node, channels, quota, fence: Fence::default(), scrubber }
     }
 
     /// Runs until stopped, or until the log holds something that this member cannot follow.
@@ -245,7 +242,7 @@ impl ApplyLoop {
         if let Some(kind) = outcome.kind {
             metrics.applied(kind, &outcome.result, entry.ended.saturating_duration_since(entry.started));
         }
-        if entry.warn_if_slow(self.slow_apply, &outcome.result) {
+        if entry.warn_if_slow(self.channels.slow_apply.get(), &outcome.result) {
             metrics.slow_applies.inc();
         }
     }

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::proposer::Proposer;
 use crate::replies::{blocking, outcome};
+use crate::threshold::Threshold;
 use crate::{Caller, MemberInfo, RequestError};
 
 /// How long a hash for a peer waits for its revision to be applied.
@@ -38,6 +39,7 @@ pub struct Maintenance {
     state: StateFile,
     quota: Quota,
     quota_exceeded: Arc<QuotaExceeded>,
+    slow_apply: Threshold,
     received: ReceivedSnapshots,
     metrics: Arc<Metrics>,
     member: MemberInfo,
@@ -59,6 +61,7 @@ impl Maintenance {
             state,
             quota,
             quota_exceeded: Arc::clone(&parts.channels.quota_exceeded),
+            slow_apply: parts.channels.slow_apply.clone(),
             received,
             metrics: Arc::clone(&parts.channels.metrics),
             member: parts.member.clone(),
@@ -163,6 +166,16 @@ impl Maintenance {
     /// The quota in force, in bytes; negative for none.
     pub fn quota_bytes(&self) -> i64 {
         self.quota.limit()
+    }
+
+    /// Puts another quota in force, in bytes; negative for none. An alarm that is raised stays.
+    pub fn set_quota_bytes(&self, bytes: i64) {
+        self.quota.set_limit(bytes);
+    }
+
+    /// Has entries and reads be logged whose execution takes longer than this.
+    pub fn set_slow_apply(&self, bound: Duration) {
+        self.slow_apply.set(bound);
     }
 
     /// Bytes that the quota leaves; `None` for no limit.

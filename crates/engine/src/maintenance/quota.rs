@@ -1,24 +1,32 @@
 //! How much the state file may hold.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use ferretcd_backend::Backend;
 use ferretcd_mvcc::Reader;
 
-/// Decides whether something fits. Decisions differ between members, so this never enters the state machine.
+/// Decides whether something fits. Decisions differ between members, so this never enters the state machine. Clones share
+/// the limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Quota {
     /// In bytes; negative for no limit.
-    limit: i64,
+    limit: Arc<AtomicI64>,
     backend: Backend,
     reader: Reader,
 }
 
 impl Quota {
     pub(crate) fn new(limit: i64, backend: Backend, reader: Reader) -> Self {
-        Self { limit, backend, reader }
+        Self { limit: Arc::new(AtomicI64::new(limit)), backend, reader }
     }
 
     pub(crate) fn limit(&self) -> i64 {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_limit(&self, limit: i64) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Whether `cost` more bytes fit. What costs nothing always does.
@@ -28,7 +36,7 @@ impl Quota {
 
     /// Bytes that are left; `None` for no limit. Rows on their way to the file count as if they were in it.
     pub(crate) fn room(&self) -> Option<u64> {
-        let limit = u64::try_from(self.limit).ok()?;
+        let limit = u64::try_from(self.limit()).ok()?;
         let used = self.backend.size().rows + self.reader.buffered_bytes() as u64;
         Some(limit.saturating_sub(used))
     }

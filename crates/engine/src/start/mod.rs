@@ -32,6 +32,7 @@ use crate::replies::Dispatcher;
 use crate::shared::Shared;
 use crate::spawn::spawn;
 use crate::threads::Threads;
+use crate::threshold::Threshold;
 use crate::watch::threads::WatchThreads;
 use crate::watch::watching::Watching;
 use crate::{Config, Engine, MemberInfo, Peers, StartError};
@@ -107,6 +108,7 @@ fn channels(
         waiters: Arc::default(),
         read_rounds: Arc::default(),
         quota_exceeded: Arc::default(),
+        slow_apply: Threshold::new(config.slow_apply),
         lessor: Arc::new(Lessor::new(machine.lease_reader(), Instant::now())),
         rights: machine.auth_reader(),
         rights_changed: Arc::default(),

@@ -73,7 +73,7 @@ impl PeerServer {
         remote: impl Into<Option<SocketAddr>>,
         stop: impl Future<Output = ()>,
     ) {
-        let timeouts = Timeouts { read: None, write: Some(self.transport.table().config.silence) };
+        let timeouts = Timeouts { read: None, write: Some(self.transport.table().config.write_timeout) };
         let io = TokioIo::new(TimeoutStream::new(io, timeouts));
         let caller = Caller { address: remote.into(), ..self.caller.clone() };
         let service = TowerToHyperService::new(Self { caller, ..self.clone() });

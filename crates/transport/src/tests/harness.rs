@@ -198,6 +198,7 @@ impl Node {
             dial_timeout: Duration::from_secs(2),
             call_timeout: Duration::from_secs(5),
             silence: Duration::from_millis(600),
+            write_timeout: Duration::from_millis(600),
             retry_pause: Duration::from_millis(10),
             snapshot_pause: SNAPSHOT_PAUSE,
             snapshot_timeout: Duration::from_secs(10),

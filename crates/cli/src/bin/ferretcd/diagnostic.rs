@@ -30,6 +30,7 @@ pub(crate) enum Diagnostic {
     LargeRequests { bytes: u64 },
     LargeQuota { bytes: u64 },
     ShortWatchProgress { min: Duration },
+    ShortPeerTimeout { flag: &'static str, min: Duration },
     AdvertisedHost { host: String },
     PeerSource { peer_urls: Vec<String>, source: Option<IpAddr> },
     JournalUnavailable,
@@ -115,6 +116,7 @@ impl Diagnostic {
                 "min-watch-progress-notify-interval" = format!("{min:?}"),
                 "the interval of progress notices is too short; using the shortest"
             ),
+            Self::ShortPeerTimeout { flag, min } => info!("{flag} increased to minimum value: {min:?}"),
             Self::AdvertisedHost { host } => info!(host, "detected default host for advertise"),
             Self::PeerSource { peer_urls, source } => log_peer_source(peer_urls, *source),
             Self::JournalUnavailable => {

@@ -2,13 +2,14 @@
 //!
 //! A command line gives the settings of some flags; environment or configuration file add theirs, and `configure` makes
 //! of them a checked configuration. `run` reads nothing else. `lifecycle` has what a process needs around a server:
-//! limits, signals, readiness.
+//! limits, signals, readiness. `reload` reads the configuration file once more when a signal says so.
 //!
 //! Invariants: a flag of etcd's is never rejected as unknown, and one that has no effect here is logged when it is set;
 //! texts that scripts may look for are etcd's.
 
 mod audit;
 mod configure;
+mod reload;
 mod run;
 
 mod config;
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = args.iter().map(lossy).collect();
     let variables = std::env::vars_os().map(|(name, value)| (lossy(&name), lossy(&value))).collect();
     match configure::configure(&args, settings, leftover, &variables) {
-        Ok(config) => run::run(config, signals),
+        Ok((config, level)) => run::run(config, level, signals),
         Err(status) => status,
     }
 }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use ferretcd_embed::{AuditSink, Builder, Contents, End, Prepared, Server, StartError};
 use ferretcd_engine::explain;
+use ferretcd_logging::LevelHandle;
 use tracing::{error, info};
 
 use crate::audit::Audit;
 use crate::config::ProgramConfig;
-use crate::lifecycle::{ExitSignal, FD_RESERVED, StartSignals, notify_ready, raise_fd_limit};
+use crate::lifecycle::{ExitSignal, FD_RESERVED, StartSignals, lock_memory, notify_ready, raise_fd_limit};
+use crate::reload::Reloads;
 use crate::start_line::log_start;
 
 /// How long the end waits for threads that read for clients.
@@ -55,7 +57,7 @@ impl From<StartError> for RunError {
 }
 
 /// Runs a member until a signal ends it; returns the exit status.
-pub(crate) fn run(config: ProgramConfig, signals: StartSignals) -> ExitCode {
+pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSignals) -> ExitCode {
     let descriptors = match raise_fd_limit() {
         Ok(limit) => limit,
         Err(error) => {
@@ -63,6 +65,12 @@ pub(crate) fn run(config: ProgramConfig, signals: StartSignals) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if config.locks_memory
+        && let Err(error) = lock_memory()
+    {
+        error!(level = "fatal", %error, "failed to open database");
+        return ExitCode::FAILURE;
+    }
     let mut server = config.server.clone();
     server.limits.connections_max = usize::try_from(descriptors - FD_RESERVED).ok();
     let mut builder = Server::builder(server);
@@ -89,7 +97,8 @@ pub(crate) fn run(config: ProgramConfig, signals: StartSignals) -> ExitCode {
     if let Some(audit) = &audit {
         builder = builder.audit(Arc::clone(audit) as Arc<dyn AuditSink>);
     }
-    let exit = run_member(builder, config.worker_threads, signals, audit.as_deref());
+    let reloads = Reloads::new(config.settings, level);
+    let exit = run_member(builder, config.worker_threads, signals, audit.as_deref(), reloads);
     if let Some(audit) = audit {
         audit.finish();
     }
@@ -112,6 +121,7 @@ fn run_member(
     worker_threads: Option<usize>,
     signals: StartSignals,
     audit: Option<&Audit>,
+    reloads: Reloads,
 ) -> Result<Exit, RunError> {
     let prepared = builder.prepare()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -125,7 +135,7 @@ fn run_member(
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let exit = runtime.block_on(serve(prepared, signals, audit));
+    let exit = runtime.block_on(serve(prepared, signals, audit, reloads));
     // What they read is of no use any more, and may take long.
     runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
     exit
@@ -137,17 +147,26 @@ fn default_workers(cores: usize) -> usize {
     cores.saturating_sub(1).max(cores.min(2))
 }
 
-async fn serve(prepared: Prepared, signals: StartSignals, audit: Option<&Audit>) -> Result<Exit, RunError> {
+async fn serve(
+    prepared: Prepared,
+    signals: StartSignals,
+    audit: Option<&Audit>,
+    reloads: Reloads,
+) -> Result<Exit, RunError> {
     let server = prepared.bootstrap().await?.start().await?;
     if let Some(audit) = audit {
         server.registry().register(Box::new(audit.dropped.clone())).map_err(StartError::from)?;
     }
-    let exit = serve_until_exit(&server, signals).await;
+    let exit = serve_until_exit(&server, signals, reloads).await;
     server.stop().await;
     exit
 }
 
-async fn serve_until_exit(server: &Server, signals: StartSignals) -> Result<Exit, RunError> {
+async fn serve_until_exit(
+    server: &Server,
+    signals: StartSignals,
+    mut reloads: Reloads,
+) -> Result<Exit, RunError> {
     let mut signals = signals.receive().map_err(RunError::Signals)?;
     tokio::select! {
         // A signal after the log line that the member serves must find it ready.
@@ -157,18 +176,22 @@ async fn serve_until_exit(server: &Server, signals: StartSignals) -> Result<Exit
             Err(StartError::Removed) => return Ok(Exit::Removed),
             Err(error) => return Err(error.into()),
         },
-        signal = signals.recv() => signal.end_start(),
+        signal = signals.exit.recv() => signal.end_start(),
     }
     notify_ready();
-    tokio::select! {
-        signal = signals.recv() => {
-            info!(signal = signal.name(), "received signal; shutting down");
-            Ok(Exit::Signal(signal))
+    loop {
+        tokio::select! {
+            signal = signals.exit.recv() => {
+                info!(signal = signal.name(), "received signal; shutting down");
+                return Ok(Exit::Signal(signal));
+            }
+            // This thread serves nothing: it may wait for the file.
+            () = signals.reload.recv() => reloads.reload(server),
+            end = server.ended() => return match end {
+                End::Removed => Ok(Exit::Removed),
+                End::Failed(reason) => Err(RunError::Failed(reason)),
+            },
         }
-        end = server.ended() => match end {
-            End::Removed => Ok(Exit::Removed),
-            End::Failed(reason) => Err(RunError::Failed(reason)),
-        },
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn check(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> R
     check_cluster(settings)?;
     raft(settings).check()?;
     // The file replaces one list and leaves the other at its default; flags are expected to come as a pair.
-    if !settings.is_from_file()
+    if settings.file().is_none()
         && settings.is_set("listen-client-urls")
         && !settings.is_set("advertise-client-urls")
     {
@@ -247,11 +247,12 @@ mod tests {
 
     #[test]
     fn flags_without_effect_are_noted_if_they_differ_from_their_default() {
-        let flags = ["--memory-mlock", "--max-wals=5", "--enable-pprof", "--force", "--name=a"];
+        let flags =
+            ["--backend-bbolt-freelist-type=array", "--max-wals=5", "--enable-pprof", "--force", "--name=a"];
         let (_, diagnostics) = try_config(&flags).unwrap();
         let expected = [
             Diagnostic::IgnoredFlag { name: "force" },
-            Diagnostic::NoEffect { name: "memory-mlock" },
+            Diagnostic::NoEffect { name: "backend-bbolt-freelist-type" },
             Diagnostic::NoEffect { name: "enable-pprof" },
             Diagnostic::SinglePort,
         ];

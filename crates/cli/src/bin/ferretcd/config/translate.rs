@@ -17,6 +17,7 @@ use crate::audit::AuditOptions;
 use crate::diagnostic::{Diagnostic, RECOMMENDED_QUOTA_BYTES_MAX, RECOMMENDED_REQUEST_BYTES_MAX};
 use crate::error::ConfigError;
 
+const PEER_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 const WATCH_PROGRESS_MIN: Duration = Duration::from_millis(100);
 
 /// Everything that the program is started with.
@@ -29,6 +30,8 @@ pub(crate) struct ProgramConfig {
     pub(crate) worker_threads: Option<usize>,
     /// `None` if requests are not audited.
     pub(crate) audit: Option<AuditOptions>,
+    /// Whether the memory of the process is kept from being swapped out.
+    pub(crate) locks_memory: bool,
 }
 
 /// Checks the settings and resolves every default. Pushes diagnostics that deserve a log line, also before an error.
@@ -99,7 +102,8 @@ pub(crate) fn translate(
         Some(output) => Some(AuditOptions { output, rotation: log_options(settings)?.rotation }),
         None => None,
     };
-    Ok(ProgramConfig { server, settings: settings.clone(), worker_threads, audit })
+    let locks_memory = settings.bool("memory-mlock");
+    Ok(ProgramConfig { server, settings: settings.clone(), worker_threads, audit, locks_memory })
 }
 
 fn reach(settings: &Settings) -> Result<Reach, ConfigError> {
@@ -166,7 +170,18 @@ fn limits(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Limits {
         keepalive_interval: span(settings, "grpc-keepalive-interval"),
         keepalive_timeout: span(settings, "grpc-keepalive-timeout"),
         ping_interval_min: span(settings, "grpc-keepalive-min-time"),
+        peer_read_timeout: peer_timeout(settings, "raft-read-timeout", diagnostics),
+        peer_write_timeout: peer_timeout(settings, "raft-write-timeout", diagnostics),
     }
+}
+
+/// The timeout of streams between members, which is not shorter than etcd's.
+fn peer_timeout(settings: &Settings, flag: &'static str, diagnostics: &mut Vec<Diagnostic>) -> Duration {
+    let timeout = settings.duration(flag).at_least_zero();
+    if timeout < PEER_TIMEOUT_MIN {
+        diagnostics.push(Diagnostic::ShortPeerTimeout { flag, min: PEER_TIMEOUT_MIN });
+    }
+    timeout.max(PEER_TIMEOUT_MIN)
 }
 
 fn compaction(settings: &Settings) -> Result<Compaction, ConfigError> {
@@ -289,6 +304,27 @@ pub(crate) mod tests {
         check("--watch-progress-notify-interval=3s", Duration::from_secs(3), false);
         check("--watch-progress-notify-interval=100ms", WATCH_PROGRESS_MIN, false);
         check("--watch-progress-notify-interval=1ms", WATCH_PROGRESS_MIN, true);
+    }
+
+    #[test]
+    fn timeouts_between_members_have_a_minimum() {
+        let check = |flag: &'static str, value: &str, expected: u64, is_adjusted: bool| {
+            let (config, diagnostics) = try_config(&[&format!("--{flag}={value}")]).unwrap();
+            let limits = config.server.limits;
+            let timeouts = match flag {
+                "raft-read-timeout" => (limits.peer_read_timeout, limits.peer_write_timeout),
+                _ => (limits.peer_write_timeout, limits.peer_read_timeout),
+            };
+            assert_eq!(timeouts, (Duration::from_secs(expected), PEER_TIMEOUT_MIN), "{flag}={value}");
+            let notice = Diagnostic::ShortPeerTimeout { flag, min: PEER_TIMEOUT_MIN };
+            assert_eq!(diagnostics.contains(&notice), is_adjusted, "{flag}={value}");
+        };
+        for flag in ["raft-read-timeout", "raft-write-timeout"] {
+            check(flag, "7s", 7, false);
+            check(flag, "5s", 5, false);
+            check(flag, "4.999s", 5, true);
+            check(flag, "-1s", 5, true);
+        }
     }
 
     #[test]

@@ -1,16 +1,17 @@
-//! What signals do, as under Go's runtime.
+//! What signals do: as under Go's runtime, but for SIGHUP, which ends a process there.
 //!
 //! | signal | until the member serves clients | then |
 //! |---|---|---|
 //! | SIGINT, SIGTERM | ends the process at once | begins an orderly shutdown, after which the process ends by it |
+//! | SIGHUP | nothing | has the configuration file be read again |
 //! | those of [`IGNORED`] | nothing | nothing |
 //! | any other | its default action | its default action |
 //!
 //! A start may read a long log, or wait for a lock, a name service or other members; ended at once, it leaves what a
 //! crash leaves, and the next start goes on from there. During a shutdown further SIGINT and SIGTERM are ignored.
 //!
-//! The kernel spares the process with the id 1 from default actions, so there a start exits with the status 2, as does
-//! any process there at SIGHUP, and an orderly shutdown with 0.
+//! The kernel spares the process with the id 1 from default actions, so there a start exits with the status 2, and an
+//! orderly shutdown with 0.
 
 use std::fmt;
 use std::io;
@@ -44,12 +45,9 @@ impl StartSignals {
     /// To be called first of all.
     pub(crate) fn install() -> io::Result<Self> {
         let unused = Arc::new(AtomicBool::new(false));
-        for number in IGNORED.into_iter().chain(REALTIME) {
+        for number in IGNORED.into_iter().chain(REALTIME).chain([SIGHUP]) {
             // A handler of its own instead of "ignore", which programs that a process runs would inherit.
             flag::register(number, Arc::clone(&unused))?;
-        }
-        if is_init() {
-            flag::register_conditional_shutdown(SIGHUP, STATUS_OF_INIT, Arc::new(AtomicBool::new(true)))?;
         }
         let is_starting = Arc::new(AtomicBool::new(true));
         for number in [SIGINT, SIGTERM] {
@@ -63,14 +61,36 @@ impl StartSignals {
         Ok(Self { is_starting })
     }
 
-    /// From now on the two signals are received. Has to be called in a tokio runtime.
-    pub(crate) fn receive(self) -> io::Result<ShutdownSignals> {
-        let signals = ShutdownSignals {
+    /// From now on SIGINT, SIGTERM and SIGHUP are received. Has to be called in a tokio runtime.
+    pub(crate) fn receive(self) -> io::Result<Signals> {
+        let exit = ShutdownSignals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         };
+        let signals = Signals { exit, reload: ReloadSignal(signal(SignalKind::hangup())?) };
         self.is_starting.store(false, Ordering::SeqCst);
         Ok(signals)
+    }
+}
+
+/// The signals of a member that serves.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    pub(crate) exit: ShutdownSignals,
+    pub(crate) reload: ReloadSignal,
+}
+
+/// SIGHUP. Several that come together count as one.
+#[derive(Debug)]
+pub(crate) struct ReloadSignal(Signal);
+
+impl ReloadSignal {
+    /// Waits for the next. May be dropped and called again without losing one.
+    pub(crate) async fn recv(&mut self) {
+        if self.0.recv().await.is_none() {
+            // There is none any more, which does not happen.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -34,7 +34,7 @@ fn child() {
         let mut signals = signals.receive().unwrap();
         notify_ready();
         let echo = tokio::task::spawn_blocking(|| echo(""));
-        let signal = signals.recv().await;
+        let signal = signals.exit.recv().await;
         writeln!(std::io::stdout(), "closing after {signal}").unwrap();
         echo.await.unwrap();
         signal
@@ -149,6 +149,7 @@ fn a_start_ends_at_once() {
 fn signals_of_no_concern_do_nothing() {
     // Those that the kernel ignores by itself, and those that would end a process.
     let named = [
+        Signal::HUP,
         Signal::USR1,
         Signal::USR2,
         Signal::PIPE,
@@ -181,7 +182,6 @@ fn signals_of_no_concern_do_nothing() {
 
 #[test]
 fn other_signals_keep_their_action() {
-    // Not HUP: under nohup it is ignored, by all children too.
     for phase in [Phase::Starting, Phase::Ready, Phase::Closing] {
         let directory = tempfile::tempdir().unwrap();
         let mut child = phase.child(directory.path());
