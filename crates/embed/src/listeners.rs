@@ -10,7 +10,7 @@ use ferretcd_listen::{
 use ferretcd_membership::Url;
 use ferretcd_tls::ServerTls;
 use tokio::runtime::Handle;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::certificates::Certificates;
 use crate::config::{Listen, url_texts};
@@ -146,7 +146,7 @@ impl Listeners {
             info!("ready to serve client requests");
             let address = address(listener);
             if listener.takes_plain() {
-                warn!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
+                info!(traffic, address, "serving client traffic insecurely; this is strongly discouraged!");
             }
             if listener.takes_encrypted() {
                 info!(traffic, address, "serving client traffic securely");
