@@ -74,6 +74,8 @@ pub(crate) fn http(config: &Config) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEAD_FIELDS_MAX)
+        // Go's servers write Content-Type, and scripts look for that.
+        .title_case_headers(true)
         .header_read_timeout(HEAD_TIMEOUT);
     http.http2()
         .timer(TokioTimer::new())

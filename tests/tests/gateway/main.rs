@@ -13,6 +13,7 @@ macro_rules! on_both {
 
 mod access;
 mod certificates;
+mod spelling;
 mod streams;
 mod support;
 mod table;

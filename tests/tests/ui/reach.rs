@@ -93,7 +93,7 @@ async fn the_flag_opens_the_page_to_all() {
     let from = async |host: &str| {
         exchange(TcpStream::connect((address, port)).await.expect("it listens"), host, "/ui/main.js").await
     };
-    check(&from("good.example").await, 200, "content-type: text/javascript");
+    check(&from("good.example").await, 200, "Content-Type: text/javascript");
     // The whitelist holds as for every other page.
     check(&from("evil.example").await, 421, "CVE-2018-5702");
     drop(server);
@@ -113,9 +113,9 @@ async fn other_paths_stay_as_they_are() {
     for path in ["/", "/u", "/uix", "/ui/nope"] {
         check(&get(&server, "localhost", path).await, 404, "404 page not found\n");
     }
-    check(&get(&server, "localhost", "/ui").await, 307, "location: /ui/\r\n");
-    check(&get(&server, "localhost", "/ui/../health").await, 307, "location: /health\r\n");
-    check(&get(&server, "localhost", "/v3/../ui/").await, 307, "location: /ui/\r\n");
+    check(&get(&server, "localhost", "/ui").await, 307, "Location: /ui/\r\n");
+    check(&get(&server, "localhost", "/ui/../health").await, 307, "Location: /health\r\n");
+    check(&get(&server, "localhost", "/v3/../ui/").await, 307, "Location: /ui/\r\n");
     check(&get(&server, "", "/ui/").await, 403, "--ui=all");
 }
 
