@@ -1,7 +1,7 @@
 //! The layers around every service, in the order of a request.
 //!
 //! ```text
-//! request ─► deadline ─► layers of users ─► log ─► auth ─► metrics ─► [quota] ─► service
+//! request ─► deadline ─► layers of users ─► log ─► metrics ─► auth ─► [quota] ─► service
 //! ```
 //!
 //! `server.rs` enforces the deadline, outside of everything, because it has to end the layers too.
@@ -27,9 +27,9 @@ use crate::{Config, rpcs};
 const OP_COST: u64 = 256;
 
 /// The innermost layer stands first in the type.
-type Common = Stack<MetricsLayer, Stack<AuthLayer<Admission>, Stack<LogLayer, Identity>>>;
+type Common = Stack<AuthLayer<Admission>, Stack<MetricsLayer, Stack<LogLayer, Identity>>>;
 /// A service with the layers that all have.
-type Wrapped<S> = Log<Auth<Metrics<S>, Admission>>;
+type Wrapped<S> = Log<Metrics<Auth<S, Admission>>>;
 
 /// The layers, ready to be put around services. It is the order of etcd's own chain.
 #[derive(Clone, Debug)]
@@ -58,10 +58,9 @@ impl Chain {
         let common = ServiceBuilder::new()
             // Outermost, so that rejected calls are logged as well, and with all the time that they took.
             .layer(log.clone())
-            // Before metrics: etcd's counters leave out the calls that it rejects here.
-            .layer(AuthLayer::new(Arc::new(Admission { member: engine.member().clone() })))
-            // Around the service itself, so that its duration leaves out the checks before it.
+            // Around the checks: calls that are rejected because there is no leader are what alerts look for.
             .layer(MetricsLayer::register(metrics, registry)?)
+            .layer(AuthLayer::new(Arc::new(Admission { member: engine.member().clone() })))
             .into_inner();
         // Innermost, because it may read the message ahead, which a rejected caller is not worth; and around the
         // services alone that write, because an alarm must not keep others out.

@@ -14,6 +14,9 @@ pub trait Observe {
     /// Bytes went by, in pieces of any size.
     fn data(&mut self, _data: &[u8]) {}
 
+    /// The other side reads, or reads on.
+    fn reading(&mut self) {}
+
     /// A whole message went by; `len` is its size without the prefix of five bytes.
     fn message(&mut self, len: u64);
 
@@ -62,6 +65,7 @@ impl<B: Body<Data = Bytes>, O: Observe> Body for CountedBody<B, O> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
         let Some(observer) = this.observer else { return this.inner.poll_frame(context) };
+        observer.reading();
         let next = ready!(this.inner.as_mut().poll_frame(context));
         match next.as_ref().and_then(|frame| frame.as_ref().ok()) {
             Some(frame) => {

@@ -1,4 +1,4 @@
-//! tower layers for any tonic service: log, auth, metrics, quota, audit.
+//! tower layers for any tonic service: log, metrics, auth, quota, audit.
 //!
 //! A layer decides from the head of a request and the sizes of its messages which caller sent it and whether it
 //! goes on at all. What needs the decoded message is the handler's business. Nothing here knows etcd's engine: a
@@ -14,8 +14,8 @@
 //! Layers see no decoded message. Where one wants to know what a request is about, a [`Note`] is among its extensions, and
 //! the handler fills it with the message, which [describes](Describe) itself without values and secrets.
 //!
-//! The order around a service is log, auth, metrics, quota: every call is logged, rejected calls are not
-//! counted, and nothing is read ahead for a caller that is rejected anyway.
+//! The order around a service is log, metrics, auth, quota: every call is logged and counted, and nothing is read
+//! ahead for a caller that is rejected anyway.
 //!
 //! The layers work on `http::Request` and `http::Response` with bodies of `Bytes`; each wraps the bodies in
 //! types of its own, so a server erases the types once, outside the whole stack. All of them call the

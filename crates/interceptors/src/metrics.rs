@@ -16,7 +16,7 @@ use tower_service::Service;
 
 use crate::body::{CountedBody, Observe};
 use crate::metadata::Metadata;
-use crate::rpc::Rpc;
+use crate::rpc::{Rpc, RpcKind};
 use crate::series::{ClientVersions, Families, MethodSeries};
 
 /// What [`MetricsLayer`] counts.
@@ -64,7 +64,10 @@ impl<S> Layer<S> for MetricsLayer {
 /// Counts calls, messages and bytes under the names of etcd and of the usual gRPC server metrics.
 ///
 /// A call has been handled when its response has been sent to the end; one whose response is dropped before
-/// counts as `Canceled`. Messages count without their prefix of five bytes.
+/// counts as `Canceled`. Bytes of messages count without their prefix of five.
+///
+/// Messages are counted as etcd counts them: a unary call has one each way, however it ends. In a call whose both sides
+/// stream, the receive that finds no more messages counts too; it is missing only if nothing was ever read.
 #[derive(Clone, Debug)]
 pub struct Metrics<S> {
     inner: S,
@@ -95,7 +98,8 @@ where
                 // What is not UTF-8 has no name to be counted under.
                 let version = Metadata::new(request.headers()).client_api_version().ok().flatten();
                 self.shared.clients.count(series.kind, version);
-                (Some(Call::start(series.clone())), Some(Received(series.clone())))
+                let received = Received { series: series.clone(), is_read: false };
+                (Some(Call::start(series.clone())), Some(received))
             }
             None => (None, None),
         };
@@ -154,6 +158,9 @@ pub struct Call {
 impl Call {
     fn start(series: Arc<MethodSeries>) -> Call {
         series.started.inc();
+        if series.kind == RpcKind::Unary {
+            series.received.inc();
+        }
         let start = series.handling.is_some().then(Instant::now);
         Call { series, start, code: Code::Cancelled }
     }
@@ -168,6 +175,9 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.series.handled(self.code).inc();
+        if self.series.kind == RpcKind::Unary {
+            self.series.sent.inc();
+        }
         if let (Some(handling), Some(start)) = (&self.series.handling, self.start) {
             handling.observe(start.elapsed().as_secs_f64());
         }
@@ -177,7 +187,9 @@ impl Drop for Call {
 /// Watches the response on its way out.
 impl Observe for Call {
     fn message(&mut self, len: u64) {
-        self.series.sent.inc();
+        if self.series.kind != RpcKind::Unary {
+            self.series.sent.inc();
+        }
         self.series.sent_bytes.inc_by(len);
     }
 
@@ -188,15 +200,35 @@ impl Observe for Call {
 
 /// Watches the request while the service reads it.
 #[derive(Debug)]
-pub struct Received(Arc<MethodSeries>);
+pub struct Received {
+    series: Arc<MethodSeries>,
+    /// Whether the service has begun to read.
+    is_read: bool,
+}
 
 impl Observe for Received {
-    fn message(&mut self, len: u64) {
-        self.0.received.inc();
-        self.0.received_bytes.inc_by(len);
+    fn reading(&mut self) {
+        self.is_read = true;
     }
 
-    fn end(self, _trailers: Option<&HeaderMap>) {}
+    fn message(&mut self, len: u64) {
+        if self.series.kind != RpcKind::Unary {
+            self.series.received.inc();
+        }
+        self.series.received_bytes.inc_by(len);
+    }
+
+    fn end(mut self, _trailers: Option<&HeaderMap>) {
+        self.is_read = true;
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if self.is_read && self.series.kind == RpcKind::BidiStream {
+            self.series.received.inc();
+        }
+    }
 }
 
 /// The code among headers or trailers.

@@ -122,24 +122,21 @@ impl Families {
 /// `etcd_server_client_requests_total`: calls by the version that the client's library claims.
 ///
 /// Any client can send any version, so only a bounded number of them gets a series of its own; the others
-/// count as `unknown`, as do calls without a version.
+/// count as `unknown`, as do calls without a version. A series appears with its first call, as in etcd.
 #[derive(Debug)]
 pub(crate) struct ClientVersions {
     family: IntCounterVec,
-    unknown: ByType,
-    /// Written when a version is first seen, read for each call. There are few, so a tree finds one sooner
-    /// than a hash would be computed.
-    known: RwLock<BTreeMap<String, ByType>>,
+    unary: Versions,
+    stream: Versions,
 }
 
+/// By version. Written when a version is first seen, read for each call. There are few, so a tree finds one sooner
+/// than a hash would be computed.
+type Versions = RwLock<BTreeMap<String, IntCounter>>;
+
+const UNKNOWN: &str = "unknown";
 const VERSIONS_MAX: usize = 128;
 const VERSION_BYTES_MAX: usize = 32;
-
-#[derive(Clone, Debug)]
-struct ByType {
-    unary: IntCounter,
-    stream: IntCounter,
-}
 
 impl ClientVersions {
     pub(crate) fn register(registry: &Registry) -> Result<ClientVersions, Error> {
@@ -149,45 +146,27 @@ impl ClientVersions {
             "Calls by type and by the client's API version.",
             &["type", "client_api_version"],
         )?;
-        let unknown = ByType::new(&family, "unknown");
-        Ok(ClientVersions { family, unknown, known: RwLock::default() })
+        Ok(ClientVersions { family, unary: Versions::default(), stream: Versions::default() })
     }
 
     pub(crate) fn count(&self, kind: RpcKind, version: Option<&str>) {
-        match version {
-            None => self.unknown.of(kind).inc(),
-            Some(version) => {
-                let seen = self.known.read().get(version).map(|known| known.of(kind).inc()).is_some();
-                if !seen {
-                    self.series_of(version).of(kind).inc();
-                }
-            }
+        let version = version.unwrap_or(UNKNOWN);
+        let (label, versions) = match kind {
+            RpcKind::Unary => ("unary", &self.unary),
+            RpcKind::ClientStream | RpcKind::ServerStream | RpcKind::BidiStream => ("stream", &self.stream),
+        };
+        let seen = versions.read().get(version).map(IntCounter::inc).is_some();
+        if !seen {
+            self.series_of(label, versions, version).inc();
         }
     }
 
-    fn series_of(&self, version: &str) -> ByType {
-        let mut known = self.known.write();
-        if version.len() > VERSION_BYTES_MAX || (known.len() >= VERSIONS_MAX && !known.contains_key(version))
-        {
-            return self.unknown.clone();
-        }
-        known.entry(version.to_owned()).or_insert_with(|| ByType::new(&self.family, version)).clone()
-    }
-}
-
-impl ByType {
-    fn new(family: &IntCounterVec, version: &str) -> ByType {
-        ByType {
-            unary: family.with_label_values(&["unary", version]),
-            stream: family.with_label_values(&["stream", version]),
-        }
-    }
-
-    fn of(&self, kind: RpcKind) -> &IntCounter {
-        match kind {
-            RpcKind::Unary => &self.unary,
-            RpcKind::ClientStream | RpcKind::ServerStream | RpcKind::BidiStream => &self.stream,
-        }
+    fn series_of(&self, label: &str, versions: &Versions, version: &str) -> IntCounter {
+        let mut versions = versions.write();
+        let has_room = versions.len() < VERSIONS_MAX || versions.contains_key(version);
+        let version = if version.len() > VERSION_BYTES_MAX || !has_room { UNKNOWN } else { version };
+        let series = || self.family.with_label_values(&[label, version]);
+        versions.entry(version.to_owned()).or_insert_with(series).clone()
     }
 }
 
@@ -237,7 +216,8 @@ mod tests {
         versions.count(RpcKind::Unary, Some("3.0"));
         versions.count(RpcKind::Unary, None);
         assert_eq!(versions.family.with_label_values(&["unary", "3.0"]).get(), 2);
-        assert_eq!(versions.unknown.unary.get(), 11);
-        assert_eq!(versions.known.read().len(), VERSIONS_MAX);
+        assert_eq!(versions.family.with_label_values(&["unary", UNKNOWN]).get(), 11);
+        assert_eq!(versions.unary.read().len(), VERSIONS_MAX + 1);
+        assert_eq!(versions.stream.read().len(), 1);
     }
 }

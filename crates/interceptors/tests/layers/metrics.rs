@@ -61,6 +61,16 @@ impl Scene {
     }
 }
 
+/// Reads the whole request, and never responds.
+async fn read_all<B>(request: Request<B>) -> Result<Response<TestBody>, Infallible>
+where
+    B: Body<Data = Bytes, Error = &'static str>,
+{
+    let mut body = Box::pin(request.into_body());
+    while body.frame().await.is_some() {}
+    std::future::pending().await
+}
+
 const PUT_LABELS: &str = r#"grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary""#;
 const WATCH_LABELS: &str = r#"grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream""#;
 
@@ -107,7 +117,41 @@ async fn rejection_is_handled_by_its_headers() {
     drop(scene.respond(request(PUT, vec![message(b"")]), rejection).await);
     scene.check(&handled("FailedPrecondition", PUT_LABELS), 1);
     scene.check(&handled("Canceled", PUT_LABELS), 0);
-    scene.check(&format!("grpc_server_msg_sent_total{{{PUT_LABELS}}}"), 0);
+    // etcd counts the error as a message, too.
+    scene.check(&format!("grpc_server_msg_sent_total{{{PUT_LABELS}}}"), 1);
+    scene.check("etcd_network_client_grpc_sent_bytes_total", 0);
+}
+
+#[tokio::test]
+async fn unary_call_whose_request_is_not_read_counts_one_message_each_way() {
+    let scene = Scene::new(false);
+    let rejecting = service_fn(async |_: Request<_>| {
+        let mut rejection = Response::new(frames(vec![], None));
+        *rejection.headers_mut() = status("14");
+        Ok::<_, Infallible>(rejection)
+    });
+    drop(scene.layer.layer(rejecting).oneshot(request(PUT, vec![message(b"")])).await);
+    for family in ["started", "msg_received", "msg_sent"] {
+        scene.check(&format!("grpc_server_{family}_total{{{PUT_LABELS}}}"), 1);
+    }
+    scene.check("etcd_network_client_grpc_received_bytes_total", 0);
+}
+
+#[tokio::test]
+async fn stream_counts_the_receive_that_finds_its_end() {
+    let scene = Scene::new(false);
+    let received = format!("grpc_server_msg_received_total{{{WATCH_LABELS}}}");
+    drop(scene.call(request(WATCH, vec![message(b"a")]), response(b"")).await);
+    scene.check(&received, 2);
+
+    // The client gives up before there is a response.
+    drop(begin(scene.layer.layer(service_fn(read_all)).oneshot(request(WATCH, vec![message(b"a")]))).await);
+    scene.check(&received, 4);
+
+    let rejecting =
+        service_fn(async |_: Request<_>| Ok::<_, Infallible>(Response::new(frames(vec![], None))));
+    drop(scene.layer.layer(rejecting).oneshot(request(WATCH, vec![message(b"a")])).await);
+    scene.check(&received, 4);
 }
 
 #[tokio::test]
@@ -117,7 +161,7 @@ async fn stream_is_handled_when_it_ends() {
     let response = scene.call(request(WATCH, vec![message(b"a"), message(b"b")]), body).await;
     let mut body = Box::pin(response.into_body());
     body.frame().await.unwrap().unwrap();
-    scene.check(&format!("grpc_server_msg_received_total{{{WATCH_LABELS}}}"), 2);
+    scene.check(&format!("grpc_server_msg_received_total{{{WATCH_LABELS}}}"), 3);
     scene.check(&format!("grpc_server_msg_sent_total{{{WATCH_LABELS}}}"), 1);
     scene.check(&handled("Unavailable", WATCH_LABELS), 0);
     read(body).await.unwrap();

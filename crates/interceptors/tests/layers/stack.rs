@@ -38,7 +38,7 @@ impl Admit for Tight {
     }
 }
 
-type Stack<S> = Log<Auth<Metrics<Quota<S, dyn Admit>>, AnyCaller>>;
+type Stack<S> = Log<Metrics<Auth<Quota<S, dyn Admit>, AnyCaller>>>;
 
 /// The layers around `inner`, outermost first.
 fn stack<S>(registry: &Registry, inner: S) -> Stack<S> {
@@ -50,8 +50,8 @@ fn stack<S>(registry: &Registry, inner: S) -> Stack<S> {
     let metrics = MetricsConfig { rpcs: RPCS, extensive: true };
     ServiceBuilder::new()
         .layer(LogLayer::new(log))
-        .layer(AuthLayer::new(Arc::new(AnyCaller)))
         .layer(MetricsLayer::register(metrics, registry).unwrap())
+        .layer(AuthLayer::new(Arc::new(AnyCaller)))
         .layer(QuotaLayer::new(QuotaConfig { request_bytes_max: 100 }, Arc::new(Tight) as Arc<dyn Admit>))
         .service(inner)
 }
