@@ -11,6 +11,7 @@ use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tower::Layer;
+use tracing::info;
 
 use crate::bootstrap::{find_in_dns, find_in_registry, found_or_join};
 use crate::certificates::Certificates;
@@ -141,6 +142,9 @@ impl Prepared {
         let connections_max = config.limits.connections_max;
         let listeners =
             Listeners::bind(&config.listen, connections_max, &certificates, peers_runtime.handle())?;
+        if config.http.has_profiles {
+            info!(path = "/debug/pprof", "pprof is enabled");
+        }
         let addresses = listeners.addresses().map_err(ListenError::Address)?;
         if config.advertise.client.is_empty() {
             config.advertise.client =

@@ -105,5 +105,10 @@ pub(crate) fn pages(config: &Config, read_timeout: Duration) -> ferretcd_http_pa
         cors: config.http.cors.clone(),
         host_whitelist: config.http.host_whitelist.clone(),
         read_timeout,
+        debug: ferretcd_http_pages::Debug {
+            command_line: config.http.command_line.clone(),
+            has_profiles: config.http.has_profiles,
+            has_requests: config.http.has_requests,
+        },
     }
 }

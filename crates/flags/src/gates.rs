@@ -25,6 +25,16 @@ pub enum Stage {
     Beta,
 }
 
+impl Stage {
+    /// As etcd's metrics spell it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Alpha => "ALPHA",
+            Self::Beta => "BETA",
+        }
+    }
+}
+
 const fn gate(name: &'static str, stage: Stage, has_effect: bool) -> Gate {
     Gate { name, stage, has_effect }
 }
@@ -106,6 +116,16 @@ impl FeatureGates {
         self.set.get(name).copied().unwrap_or(gate.stage == Stage::Beta)
     }
 
+    /// Every gate and every group with its stage, as etcd's metrics spell that, and whether it is open. A group is open only
+    /// if it was set.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        let gates = GATES.iter().map(|gate| (gate.name, gate.stage, self.is_enabled(gate.name)));
+        let groups = GROUPS
+            .iter()
+            .map(|(group, stage)| (*group, *stage, self.set.get(group).is_some_and(|is_open| *is_open)));
+        groups.chain(gates).map(|(name, stage, is_open)| (name, stage.label(), is_open))
+    }
+
     /// The gates that were set, by name or with their group, and change nothing in this version.
     pub fn without_effect(&self) -> impl Iterator<Item = &'static Gate> {
         GATES.iter().filter(|gate| !gate.has_effect && self.set.contains_key(gate.name))
@@ -146,6 +166,18 @@ mod tests {
         assert_eq!(open(&["PriorityRequest=false,AllAlpha=1"]).len(), GATES.len() - 1);
         assert_eq!(open(&["AllAlpha=true", "PriorityRequest=false"]).len(), GATES.len() - 1);
         assert!(GATES.is_sorted_by_key(|gate| gate.name));
+    }
+
+    #[test]
+    fn all_gates_are_listed_with_their_groups() {
+        let listed = |texts: &[&str], name: &str| {
+            gates(texts).all().find(|gate| gate.0 == name).map(|(_, stage, is_open)| (stage, is_open))
+        };
+        assert_eq!(gates(&[]).all().count(), GATES.len() + GROUPS.len());
+        assert_eq!(listed(&[], "AllBeta"), Some(("BETA", false)));
+        assert_eq!(listed(&[], "FastLeaseKeepAlive"), Some(("BETA", true)));
+        assert_eq!(listed(&["AllAlpha=true"], "AllAlpha"), Some(("ALPHA", true)));
+        assert_eq!(listed(&["AllAlpha=true"], "PriorityRequest"), Some(("ALPHA", true)));
     }
 
     #[test]

@@ -266,8 +266,8 @@ pub static FLAGS: [Flag; 134] = [
     flag(Logging, "distributed-tracing-sampling-rate", Int, "0", NoEffect,
         "Requests to trace out of a million, besides those that their caller traces."),
 
-    flag(Monitoring, "enable-pprof", Bool, "false", NoEffect,
-        "Serve profiles of the process under /debug/pprof."),
+    flag(Monitoring, "enable-pprof", Bool, "false", Effective,
+        "Serve profiles of the process under /debug/pprof of the client URLs."),
     flag(Monitoring, "metrics", Text, "basic", Effective,
         "How much to measure; extensive adds the time that each kind of call takes."),
     flag(Monitoring, "enable-grpc-gateway", Bool, "true", Effective,

@@ -1,8 +1,8 @@
 //! The gRPC health service, and the member's health for the HTTP pages.
 
 use ferretcd_api_proto::etcdserverpb::{AlarmType, RangeRequest};
-use ferretcd_engine::{Caller, Kv, MemberInfo};
-use ferretcd_http_pages::{Alarm, AlarmKind, BoxFuture, Versions};
+use ferretcd_engine::{Caller, Cluster, Kv, MemberInfo, RaftState, Role};
+use ferretcd_http_pages::{Alarm, AlarmKind, BoxFuture, Raft, RaftProgress, Versions};
 use ferretcd_listen::Drain;
 use tokio_stream::StreamExt;
 use tonic::codegen::BoxStream;
@@ -58,6 +58,7 @@ impl Health for HealthService {
 pub(crate) struct EngineHealth {
     pub(crate) kv: Kv,
     pub(crate) member: MemberInfo,
+    pub(crate) cluster: Cluster,
 }
 
 impl ferretcd_http_pages::Health for EngineHealth {
@@ -98,6 +99,10 @@ impl ferretcd_http_pages::Health for EngineHealth {
         })
     }
 
+    fn raft(&self) -> BoxFuture<'_, Option<Raft>> {
+        Box::pin(async { self.cluster.raft_state().await.ok().map(raft) })
+    }
+
     fn versions(&self) -> Versions {
         let ferretcd_engine::Versions { cluster, storage } = self.member.versions();
         Versions {
@@ -105,5 +110,35 @@ impl ferretcd_http_pages::Health for EngineHealth {
             cluster,
             storage: storage.map(str::to_owned),
         }
+    }
+}
+
+/// With the names that etcd has for states.
+fn raft(RaftState { status, progress }: RaftState) -> Raft {
+    let progress = progress.into_iter().map(|member| RaftProgress {
+        id: member.id.0,
+        matched: member.matched,
+        next: member.next,
+        state: match () {
+            () if member.needs_snapshot => "StateSnapshot",
+            () if member.is_probed => "StateProbe",
+            () => "StateReplicate",
+        },
+    });
+    Raft {
+        id: status.id.0,
+        term: status.term,
+        vote: status.vote.0,
+        committed: status.committed,
+        leader: status.leader.0,
+        role: match status.role {
+            Role::Follower => "StateFollower",
+            Role::PreCandidate => "StatePreCandidate",
+            Role::Candidate => "StateCandidate",
+            Role::Leader => "StateLeader",
+        },
+        applied: status.applied,
+        progress: progress.collect(),
+        transferee: status.transferee.0,
     }
 }

@@ -45,6 +45,7 @@ mod library_errors;
 mod long_body;
 mod responses;
 mod status;
+mod stream_failures;
 mod work;
 
 pub use config::Config;

@@ -43,6 +43,7 @@ use crate::long_body::LongBodies;
 use crate::maintenance::MaintenanceService;
 use crate::methods::{Handler, IntoHandler, Methods};
 use crate::protocol::Protocol;
+use crate::stream_failures::StreamFailures;
 use crate::watch::WatchService;
 use crate::{Config, RequestBody, audit, deadline, gateway, library_errors, rpcs};
 
@@ -122,7 +123,11 @@ impl Server {
         let chain = Chain::register(engine, &config, registry)?;
         let drain = Drain::new();
         let methods = methods(engine, &config, &chain, &drain, registry)?;
-        let health = Arc::new(EngineHealth { kv: engine.kv().clone(), member: engine.member().clone() });
+        let health = Arc::new(EngineHealth {
+            kv: engine.kv().clone(),
+            member: engine.member().clone(),
+            cluster: engine.cluster().clone(),
+        });
         let pages = Pages::register(health, pages, registry)?;
         let message_bytes_max = config.message_bytes_max();
         let gateway = config.has_gateway.then(|| {
@@ -349,9 +354,12 @@ fn methods(
     let lease = LeaseServer::new(LeaseService { leases: engine.leases().clone() })
         .max_decoding_message_size(message_bytes_max)
         .max_encoding_message_size(MESSAGE_SENT_BYTES_MAX);
-    let keep_alive = KeepAliveService::new(engine.clone(), drain.clone(), message_bytes_max);
+    let failures = StreamFailures::register(registry)?;
+    let of_keep_alives = failures.of_keep_alives();
+    let keep_alive = KeepAliveService::new(engine.clone(), drain.clone(), message_bytes_max, of_keep_alives);
     let interval = config.watch_progress_interval;
-    let watch = WatchService::register(engine.watches().clone(), message_bytes_max, interval, registry)?;
+    let watches = engine.watches().clone();
+    let watch = WatchService::register(watches, message_bytes_max, interval, failures, registry)?;
     let maintenance = MaintenanceServer::new(MaintenanceService {
         maintenance: engine.maintenance().clone(),
         cluster: engine.cluster().clone(),

@@ -17,6 +17,9 @@ pub trait Health: Send + Sync + 'static {
     /// The future may be dropped at any point. Its error is a text for people, shown in the response.
     fn read(&self, linearizable: bool) -> BoxFuture<'_, Result<(), String>>;
 
+    /// The state of raft; `None` when the member stops.
+    fn raft(&self) -> BoxFuture<'_, Option<Raft>>;
+
     /// The versions that `/version` shows.
     fn versions(&self) -> Versions;
 }
@@ -61,4 +64,40 @@ pub struct Versions {
     pub cluster: Option<String>,
     /// The version of the data on disk; `None` if it is not stored.
     pub storage: Option<String>,
+}
+
+/// The state of raft on a member. Ids of members are zero for none.
+#[derive(Clone, Debug)]
+pub struct Raft {
+    /// The member.
+    pub id: u64,
+    /// The current term.
+    pub term: u64,
+    /// The member that has this one's vote in the term.
+    pub vote: u64,
+    /// The committed index.
+    pub committed: u64,
+    /// The leader.
+    pub leader: u64,
+    /// The member's role, such as `StateLeader`.
+    pub role: &'static str,
+    /// The applied index.
+    pub applied: u64,
+    /// How much of the log each member has; empty unless this member leads.
+    pub progress: Vec<RaftProgress>,
+    /// The member that this leader hands its place to.
+    pub transferee: u64,
+}
+
+/// How much of the log a member has, as its leader knows it.
+#[derive(Clone, Debug)]
+pub struct RaftProgress {
+    /// The member.
+    pub id: u64,
+    /// Its log is the leader's up to here.
+    pub matched: u64,
+    /// The next entry that it is sent.
+    pub next: u64,
+    /// How it is sent entries, such as `StateReplicate`.
+    pub state: &'static str,
 }

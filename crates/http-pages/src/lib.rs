@@ -1,4 +1,4 @@
-//! Plain HTTP beside gRPC: health, version, metrics.
+//! Plain HTTP beside gRPC: health, version, metrics, profiles.
 //!
 //! The pages of a member for load balancers, orchestrators and scrapers, with etcd's paths, bodies, status codes
 //! and metric names. The crate listens nowhere and knows no engine: it makes an [`axum::Router`] that reads from
@@ -9,6 +9,8 @@
 //! | `/health` | alarms, leader and a read, as JSON |
 //! | `/livez`, `/readyz`, and `/<check>` below them | named checks, as lines |
 //! | `/version` | versions, as JSON |
+//! | `/debug/vars` | command line and raft, as JSON |
+//! | `/debug/pprof/...` | profiles of the process, if the [`Config`] says so |
 //! | `/metrics` | everything in the [`Registry`](prometheus::Registry), in Prometheus' text format, compressed on request |
 //!
 //! [`Pages`] holds what all listeners share; [`Pages::router`] makes the pages for one [`Audience`].
@@ -18,7 +20,7 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use ferretcd_http_pages::{Alarm, Audience, BoxFuture, Config, Health, Pages, Versions};
+//! use ferretcd_http_pages::{Alarm, Audience, BoxFuture, Config, Debug, Health, Pages, Raft, Versions};
 //!
 //! struct Idle;
 //!
@@ -35,12 +37,16 @@
 //!     fn read(&self, _linearizable: bool) -> BoxFuture<'_, Result<(), String>> {
 //!         Box::pin(async { Ok(()) })
 //!     }
+//!     fn raft(&self) -> BoxFuture<'_, Option<Raft>> {
+//!         Box::pin(async { None })
+//!     }
 //!     fn versions(&self) -> Versions {
 //!         Versions { server: "3.7.1".into(), cluster: Some("3.7.0".into()), storage: None }
 //!     }
 //! }
 //!
-//! let config = Config { cors: vec![], host_whitelist: vec![], read_timeout: Duration::from_secs(7) };
+//! let read_timeout = Duration::from_secs(7);
+//! let config = Config { cors: vec![], host_whitelist: vec![], read_timeout, debug: Debug::default() };
 //! let pages = Pages::register(Arc::new(Idle), config, &prometheus::Registry::new())?;
 //! let router: axum::Router = pages.router(Audience::Clients);
 //! # drop(router);
@@ -52,6 +58,7 @@ mod health;
 mod router;
 
 mod checks;
+mod debug;
 mod health_page;
 mod metrics_page;
 mod negotiation;
@@ -68,8 +75,8 @@ mod query;
 mod response;
 mod state;
 
-pub use config::Config;
+pub use config::{Config, Debug};
 pub use gate::Gate;
-pub use health::{Alarm, AlarmKind, BoxFuture, Health, Versions};
+pub use health::{Alarm, AlarmKind, BoxFuture, Health, Raft, RaftProgress, Versions};
 pub use response::{error, redirect};
 pub use router::{Audience, Pages};

@@ -1,4 +1,4 @@
-//! What the kernel knows about this process, read from `/proc` at each scrape.
+//! What the kernel knows about this process, read from `/proc` at each scrape, but for what never changes.
 //!
 //! The prometheus crate has a collector of its own, which counts whole seconds of CPU only and lacks the
 //! limits. Where there is no `/proc` the values that need it are absent.
@@ -14,6 +14,8 @@ use rustix::process::{Resource, getrlimit};
 /// Collects `process_*` and `os_fd_*` for the running process.
 pub(crate) struct ProcessCollector {
     descs: Vec<Desc>,
+    /// Seconds since the Unix epoch. Read once: the file that has it is long on large machines.
+    boot_time: Option<f64>,
 }
 
 impl ProcessCollector {
@@ -22,7 +24,8 @@ impl ProcessCollector {
             Desc::new(family.name.into(), family.help.into(), Vec::new(), HashMap::new())
                 .expect("the names of the table are valid")
         };
-        ProcessCollector { descs: FAMILIES.iter().map(desc).collect() }
+        let boot_time = text("/proc/stat").as_deref().and_then(boot_time);
+        ProcessCollector { descs: FAMILIES.iter().map(desc).collect(), boot_time }
     }
 }
 
@@ -32,7 +35,7 @@ impl Collector for ProcessCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let process = Process::read();
+        let process = Process::read(self.boot_time);
         FAMILIES.iter().filter_map(|family| Some(family.sample((family.value)(&process)?))).collect()
     }
 }
@@ -137,23 +140,36 @@ impl Family {
 /// One look at the process.
 struct Process {
     stat: Option<Stat>,
-    /// Seconds since the Unix epoch.
+    /// As in the collector.
     boot_time: Option<f64>,
     open_fds: Option<f64>,
     traffic: Option<Traffic>,
 }
 
 impl Process {
-    fn read() -> Process {
-        let text = |path| fs::read_to_string(path).ok();
+    fn read(boot_time: Option<f64>) -> Process {
         Process {
             stat: text("/proc/self/stat").as_deref().and_then(Stat::parse),
-            boot_time: text("/proc/stat").as_deref().and_then(boot_time),
-            // Reading the folder opens one more, which is not counted.
-            open_fds: fs::read_dir("/proc/self/fd").ok().map(|fds| fds.count().saturating_sub(1) as f64),
+            boot_time,
+            open_fds: open_fds(),
             traffic: text("/proc/self/net/netstat").as_deref().and_then(Traffic::parse),
         }
     }
+}
+
+/// Since Linux 6.2 the size of the folder is the number of descriptors. Before that they have to be counted, which takes
+/// some milliseconds for ten thousand connections.
+fn open_fds() -> Option<f64> {
+    const FOLDER: &str = "/proc/self/fd";
+    match fs::metadata(FOLDER).ok()?.len() {
+        // Reading the folder opens one more, which is not counted.
+        0 => fs::read_dir(FOLDER).ok().map(|fds| fds.count().saturating_sub(1) as f64),
+        count => Some(count as f64),
+    }
+}
+
+fn text(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok()
 }
 
 /// From `/proc/self/stat`; times in clock ticks.

@@ -15,7 +15,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::response::{method_not_allowed, not_found};
 use crate::state::PageState;
-use crate::{health_page, metrics_page, version_page};
+use crate::{debug, health_page, metrics_page, version_page};
 
 /// Where a router's requests come from, and so which pages it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,10 @@ impl Pages {
         }
         if has_version {
             pages = pages.route("/version", only_get(version_page::respond));
+        }
+        if matches!(audience, Audience::Clients | Audience::TlsClients) {
+            pages = pages.route("/debug/vars", only_get(debug::vars::respond));
+            pages = debug::add_pages(pages, &self.state.config.debug);
         }
         pages.fallback(not_found).with_state(self.state.clone())
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
-use ferretcd_http_pages::{Alarm, AlarmKind, Audience, BoxFuture, Config, Health, Pages, Versions};
+use ferretcd_http_pages::{
+    Alarm, AlarmKind, Audience, BoxFuture, Config, Debug, Health, Pages, Raft, RaftProgress, Versions,
+};
 use flate2::read::GzDecoder;
 use prometheus::Registry;
 use tower::ServiceExt;
@@ -46,6 +48,22 @@ impl Health for Member {
         })
     }
 
+    fn raft(&self) -> BoxFuture<'_, Option<Raft>> {
+        let progress = vec![RaftProgress { id: 0xab, matched: 4, next: 5, state: "StateReplicate" }];
+        let raft = Raft {
+            id: 0xab,
+            term: 2,
+            vote: 0xab,
+            committed: 4,
+            leader: 0xab,
+            role: "StateLeader",
+            applied: 3,
+            progress,
+            transferee: 0,
+        };
+        Box::pin(async { Some(raft) })
+    }
+
     fn versions(&self) -> Versions {
         let known = |version: &str| (!self.versionless).then(|| version.to_owned());
         Versions { server: "3.7.1".into(), cluster: known("3.7.0"), storage: known("3.7.0") }
@@ -53,7 +71,12 @@ impl Health for Member {
 }
 
 fn open_config() -> Config {
-    Config { cors: vec!["*".into()], host_whitelist: vec!["*".into()], read_timeout: Duration::from_secs(7) }
+    Config {
+        cors: vec!["*".into()],
+        host_whitelist: vec!["*".into()],
+        read_timeout: Duration::from_secs(7),
+        debug: Debug::default(),
+    }
 }
 
 fn pages(member: Member, config: Config) -> Pages {
@@ -408,4 +431,57 @@ async fn metrics_are_compressed_on_request() {
     assert!(compressed.len() < text.len() / 2);
     let page = fetch(&pages, Audience::Probes, get("/metrics")).await;
     assert!(!page.headers.iter().any(|(name, _)| name == "content-encoding"));
+}
+
+fn debug_pages(has_profiles: bool, has_requests: bool) -> Pages {
+    let command_line = ["ferretcd", "--name=a b"].map(str::to_owned).to_vec();
+    let debug = Debug { command_line, has_profiles, has_requests };
+    pages(Member::default(), Config { debug, ..open_config() })
+}
+
+#[tokio::test]
+async fn variables_have_gos_form() {
+    let page = fetch(&debug_pages(false, false), Audience::TlsClients, get("/debug/vars")).await;
+    let lines: Vec<_> = page.body.lines().collect();
+    assert_eq!(lines[..2], ["{", r#""cmdline": ["ferretcd","--name=a b"],"#]);
+    assert!(lines[2].starts_with(r#""file_descriptor_limit": "#), "{}", page.body);
+    let raft = r#""raft.status": {"id":"ab","term":2,"vote":"ab","commit":4,"lead":"ab","raftState":"StateLeader","applied":3,"progress":{"ab":{"match":4,"next":5,"state":"StateReplicate"}},"leadtransferee":"0"}"#;
+    assert_eq!(lines[3..], [raft, "}"]);
+}
+
+#[tokio::test]
+async fn debugging_pages_are_there_if_the_configuration_says_so() {
+    async fn check(pages: &Pages, audience: Audience, path: &str, status: u16, body: &str) {
+        let page = fetch(pages, audience, get(path)).await;
+        let is_so = page.status.as_u16() == status && page.body.starts_with(body);
+        assert!(is_so, "{path} of {audience:?}: {} {}", page.status, page.body);
+    }
+    const ABSENT: &str = "404 page not found";
+    let (off, on) = (debug_pages(false, false), debug_pages(true, true));
+    for path in ["/debug/pprof/", "/debug/pprof/heap", "/debug/requests", "/debug/events"] {
+        check(&off, Audience::Clients, path, 404, ABSENT).await;
+        for audience in [Audience::Probes, Audience::Peers, Audience::GrpcClients] {
+            check(&on, audience, path, 404, ABSENT).await;
+        }
+    }
+    check(&on, Audience::Probes, "/debug/vars", 404, ABSENT).await;
+    for (path, status, body) in [
+        ("/debug/pprof/", 200, "<html>"),
+        ("/debug/pprof/cmdline", 200, "ferretcd\0--name=a b"),
+        ("/debug/pprof/profile?seconds=301", 400, "profile duration exceeds the limit of 300 s\n"),
+        ("/debug/pprof/goroutine", 501, "ferretcd has no goroutines"),
+        ("/debug/pprof/mutex", 501, "ferretcd does not record mutex"),
+        ("/debug/pprof/other", 404, "Unknown profile\n"),
+        ("/debug/requests", 200, "    active        ended       failed method\n"),
+        ("/debug/events", 501, "ferretcd keeps no events"),
+    ] {
+        check(&on, Audience::Clients, path, status, body).await;
+        check(&on, Audience::TlsClients, path, status, body).await;
+    }
+    let strange =
+        Request::get("/debug/pprof/cmdline").header("host", "evil.example").body(Body::empty()).unwrap();
+    let strict = Config { host_whitelist: vec!["localhost".into()], ..open_config() };
+    let strict = Config { debug: Debug { has_profiles: true, ..Debug::default() }, ..strict };
+    let page = fetch(&pages(Member::default(), strict), Audience::Clients, strange).await;
+    assert_eq!(page.status, 421);
 }

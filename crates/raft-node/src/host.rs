@@ -123,6 +123,10 @@ pub struct Status {
     pub is_voter: bool,
     /// Whether this member receives the log without a vote.
     pub is_learner: bool,
+    /// The member that has this one's vote in the term; zero while none has it.
+    pub vote: MemberId,
+    /// The member that this leader hands its place to; zero while it keeps it.
+    pub transferee: MemberId,
 }
 
 /// The progress of one member's log, as its leader knows it.
@@ -132,6 +136,10 @@ pub struct Progress {
     pub id: MemberId,
     /// Its log is the leader's up to here, durably. For the leader itself: the last index of its log.
     pub matched: u64,
+    /// The next entry that it is sent.
+    pub next: u64,
+    /// Whether the leader still looks for the last entry that their logs have in common.
+    pub is_probed: bool,
     /// Whether it has sent a message in this election time-out or the one before. Always true of the leader itself.
     pub is_recently_active: bool,
     /// Whether it needs entries that the leader does not keep any more, and gets a snapshot. Until that is installed it

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 pub use ferretcd_testkit::grpc::frame;
 
 pub use burst::cancelled_at_once;
-pub use page::page;
+pub use page::{Page, fetch, page};
 pub use pings::Pinging;
 
 /// What a server sent back.

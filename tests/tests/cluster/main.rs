@@ -7,8 +7,10 @@
 mod changes;
 mod corruption;
 mod ctl;
+mod debugging;
 mod disks;
 mod encrypted;
+mod families;
 mod faults;
 mod leader;
 mod learners;

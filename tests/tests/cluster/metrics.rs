@@ -2,7 +2,7 @@
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::members::{DEADLINE, Members, Setup, until};
-use ferretcd_tests::{Clients, Metrics, Program, on_every_program, raw};
+use ferretcd_tests::{Clients, Metrics, Program, Renewals, WatchStream, on_every_program, raw};
 
 use super::support::put;
 
@@ -338,7 +338,80 @@ async fn revoked<P: Program>() {
     }
 }
 
+/// What has come to a method since `before`: calls, messages each way, and calls that ended with this code.
+fn traffic(before: &Metrics, after: &Metrics, labels: &str, code: &str) -> [f64; 4] {
+    let more = |name: &str| after.get(name).unwrap_or_default() - before.get(name).unwrap_or_default();
+    let of_family = |family: &str| more(&format!("grpc_server_{family}_total{{{labels}}}"));
+    let handled = format!("grpc_server_handled_total{{grpc_code=\"{code}\",{labels}}}");
+    [of_family("started"), of_family("msg_received"), of_family("msg_sent"), more(&handled)]
+}
+
+/// Waits until that much has come.
+async fn has_come<P: Program>(
+    cluster: &Members<P>,
+    before: &Metrics,
+    labels: &str,
+    code: &str,
+    expected: [f64; 4],
+) {
+    until(&format!("the traffic of {labels}"), DEADLINE, async || {
+        let found = traffic(before, &now(cluster, 0).await, labels, code);
+        if found == expected { Ok(()) } else { Err(format!("{found:?}, not {expected:?}")) }
+    })
+    .await;
+}
+
+/// A unary call has a message each way, however it ends. A stream has one more from the client: the end.
+async fn messages<P: Program>() {
+    const RANGE: &str = r#"grpc_method="Range",grpc_service="etcdserverpb.KV",grpc_type="unary""#;
+    const WATCH: &str = r#"grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream""#;
+    const KEEP_ALIVE: &str =
+        r#"grpc_method="LeaseKeepAlive",grpc_service="etcdserverpb.Lease",grpc_type="bidi_stream""#;
+    const SNAPSHOT: &str =
+        r#"grpc_method="Snapshot",grpc_service="etcdserverpb.Maintenance",grpc_type="server_stream""#;
+    let cluster = Members::<P>::start(&Setup::of(1)).await;
+    let mut clients = cluster.clients(0);
+    let before = now(&cluster, 0).await;
+    let range = |revision| pb::RangeRequest { key: "key".into(), revision, ..Default::default() };
+    clients.kv.range(range(0)).await.expect("an empty list is a response");
+    has_come(&cluster, &before, RANGE, "OK", [1.0; 4]).await;
+    clients.kv.range(range(1 << 40)).await.expect_err("there is no such revision");
+    has_come(&cluster, &before, RANGE, "OutOfRange", [2.0, 2.0, 2.0, 1.0]).await;
+    // Rejected before its request is looked at.
+    let headers: &[(&str, &[u8])] = &[("client-api-version", b"\xff")];
+    let url = cluster.client_url(0);
+    let rejected = raw::call(&url, "/etcdserverpb.KV/Range", headers, raw::frame(&[]));
+    let outcome = rejected.await.expect("the server responds").outcome();
+    assert!(outcome.starts_with("3 "), "{outcome}");
+    has_come(&cluster, &before, RANGE, "InvalidArgument", [3.0, 3.0, 3.0, 1.0]).await;
+
+    let mut watch = WatchStream::open(&clients);
+    watch.created(Default::default()).await;
+    watch.cancel(0).await;
+    watch.response().await;
+    has_come(&cluster, &before, WATCH, "OK", [1.0, 2.0, 2.0, 0.0]).await;
+    drop(watch);
+    has_come(&cluster, &before, WATCH, "OK", [1.0, 3.0, 2.0, 0.0]).await;
+
+    let mut renewals = Renewals::begin(&mut clients.lease, &[404, 405]).await.expect("it opens");
+    for _ in 0..2 {
+        renewals.next().await.expect("a response").expect("the stream goes on");
+    }
+    renewals.half_close();
+    assert!(renewals.next().await.expect("the stream ends in order").is_none());
+    has_come(&cluster, &before, KEEP_ALIVE, "OK", [1.0, 3.0, 2.0, 1.0]).await;
+
+    let snapshot = clients.maintenance.snapshot(pb::SnapshotRequest {}).await.expect("it begins");
+    let mut blobs = snapshot.into_inner();
+    let mut count = 0.0;
+    while blobs.message().await.expect("it comes whole").is_some() {
+        count += 1.0;
+    }
+    has_come(&cluster, &before, SNAPSHOT, "OK", [1.0, 1.0, count, 1.0]).await;
+}
+
 on_every_program! {
+    messages_are_counted => messages(),
     transactions_are_counted => transactions(),
     revoked_leases_are_counted_as_transactions => revoked(),
     requests_are_timed => requests(),

@@ -224,6 +224,12 @@ pub struct Http {
     pub has_gateway: bool,
     /// Which connections get the page for people.
     pub ui: Reach,
+    /// What `/debug/vars` shows as the command line; secrets must be left out.
+    pub command_line: Vec<String>,
+    /// Serve profiles of the process under `/debug/pprof`.
+    pub has_profiles: bool,
+    /// Show at `/debug/requests` how many calls there are.
+    pub has_requests: bool,
 }
 
 /// Times above which a warning is logged. Zero warns each time.
@@ -354,6 +360,9 @@ impl Default for Http {
             extensive_metrics: false,
             has_gateway: true,
             ui: Reach::Loopback,
+            command_line: Vec::new(),
+            has_profiles: false,
+            has_requests: false,
         }
     }
 }

@@ -71,6 +71,15 @@ impl From<ChangeError> for ReconfigureError {
 #[derive(Debug)]
 pub(crate) struct Standings(Vec<Progress>);
 
+/// The state of raft on one member, for people to look at.
+#[derive(Clone, Debug)]
+pub struct RaftState {
+    /// The member's own.
+    pub status: ferretcd_raft_node::Status,
+    /// That of all members, this one included; empty unless it leads.
+    pub progress: Vec<Progress>,
+}
+
 impl Cluster {
     pub(crate) fn new(parts: &Parts) -> Self {
         Self {
@@ -109,6 +118,12 @@ impl Cluster {
         let (reply, progress) = oneshot::channel();
         self.node.progress(move |progress| drop(reply.send(progress)))?;
         Ok(Standings(progress.await.map_err(|_| RequestError::Stopped)?))
+    }
+
+    /// What raft knows of itself and, on the leader, of the other members. Errs when the member stops.
+    pub async fn raft_state(&self) -> Result<RaftState, RequestError> {
+        let progress = self.standings().await?.0;
+        Ok(RaftState { status: self.node.status(), progress })
     }
 
     /// Whether this member leads and hears from another one.

@@ -1,5 +1,6 @@
 //! Gauges that mirror the state of the member.
 
+use ferretcd_api_proto::etcdserverpb::AlarmType;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
@@ -12,6 +13,7 @@ pub(crate) struct Gauges {
     engine: WeakEngine,
     gauges: Vec<Gauge>,
     cluster_version: IntGaugeVec,
+    alarms: IntGaugeVec,
 }
 
 type Read = fn(&Engine) -> i64;
@@ -83,13 +85,16 @@ impl Gauges {
             .collect::<Result<_, prometheus::Error>>()?;
         let version = Opts::new("etcd_cluster_version", "1 for the version that the cluster runs at.");
         let cluster_version = IntGaugeVec::new(version, &["cluster_version"])?;
-        registry.register(Box::new(Self { engine: engine.downgrade(), gauges, cluster_version }))
+        let alarms = Opts::new("etcd_debugging_server_alarms", "1 for each alarm that is raised.");
+        let alarms = IntGaugeVec::new(alarms, &["server_id", "alarm_type"])?;
+        registry.register(Box::new(Self { engine: engine.downgrade(), gauges, cluster_version, alarms }))
     }
 }
 
 impl Collector for Gauges {
     fn desc(&self) -> Vec<&Desc> {
-        self.gauges.iter().flat_map(|gauge| gauge.gauge.desc()).chain(self.cluster_version.desc()).collect()
+        let gauges = self.gauges.iter().flat_map(|gauge| gauge.gauge.desc());
+        gauges.chain(self.cluster_version.desc()).chain(self.alarms.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -99,10 +104,15 @@ impl Collector for Gauges {
             let label = version.rsplit_once('.').map_or(version.as_str(), |(minor, _)| minor);
             self.cluster_version.with_label_values(&[label]).set(1);
         }
+        self.alarms.reset();
+        for alarm in engine.member().alarms().iter() {
+            let kind = AlarmType::try_from(alarm.kind).unwrap_or_default().as_str_name();
+            self.alarms.with_label_values(&[&alarm.member.to_string(), kind]).set(1);
+        }
         for Gauge { gauge, read } in &self.gauges {
             gauge.set(read(&engine));
         }
         let gauges = self.gauges.iter().flat_map(|gauge| gauge.gauge.collect());
-        gauges.chain(self.cluster_version.collect()).collect()
+        gauges.chain(self.cluster_version.collect()).chain(self.alarms.collect()).collect()
     }
 }

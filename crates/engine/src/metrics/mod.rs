@@ -5,6 +5,7 @@
 
 pub(crate) mod durations;
 pub(crate) mod gauges;
+mod never;
 
 use std::time::Duration;
 
@@ -110,6 +111,7 @@ macro_rules! metrics {
 
         impl Metrics {
             pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+                never::register_all(registry)?;
                 Ok(Self { $($field: register(registry, $definition)?,)* })
             }
         }

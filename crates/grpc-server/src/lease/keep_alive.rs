@@ -17,6 +17,7 @@ use super::renewals::Renewals;
 use super::requests::Requests;
 use crate::caller;
 use crate::responses::Responses;
+use crate::stream_failures::StreamFailures;
 
 /// Renews leases.
 #[derive(Clone, Debug)]
@@ -24,12 +25,18 @@ pub(crate) struct KeepAliveService {
     engine: Engine,
     drain: Drain,
     message_bytes_max: usize,
+    failures: StreamFailures,
 }
 
 impl KeepAliveService {
     /// Messages of clients have at most `message_bytes_max` bytes.
-    pub(crate) fn new(engine: Engine, drain: Drain, message_bytes_max: usize) -> Self {
-        Self { engine, drain, message_bytes_max }
+    pub(crate) fn new(
+        engine: Engine,
+        drain: Drain,
+        message_bytes_max: usize,
+        failures: StreamFailures,
+    ) -> Self {
+        Self { engine, drain, message_bytes_max, failures }
     }
 }
 
@@ -55,7 +62,8 @@ where
         let call = Connection::begin_call(&head.extensions);
         let requests = Requests::new(body, self.message_bytes_max);
         let caller = caller::of(&head.extensions);
-        let renewals = Renewals::new(&self.engine, caller, requests, self.drain.watcher(), call);
+        let renewals =
+            Renewals::new(&self.engine, caller, requests, self.drain.watcher(), self.failures.clone(), call);
         ready(Ok(Responses::begin(renewals)))
     }
 }

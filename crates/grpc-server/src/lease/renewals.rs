@@ -18,6 +18,7 @@ use tonic::codegen::StdError;
 use super::requests::Requests;
 use crate::responses::{PREFIX_BYTES, PollChunk};
 use crate::status::{ok, status};
+use crate::stream_failures::StreamFailures;
 
 /// Renewals whose responses are sent together at most; then other streams have their turn.
 const RENEWALS_MAX: usize = 256;
@@ -39,6 +40,7 @@ pub(crate) struct Renewals<B> {
     /// How the stream ends, once every received renewal has its response. No request is read any more.
     end: Option<Status>,
     drain: DrainWatcher,
+    failures: StreamFailures,
     _call: Option<RunningCall>,
 }
 
@@ -57,6 +59,7 @@ where
         caller: Caller,
         requests: Requests<B>,
         drain: DrainWatcher,
+        failures: StreamFailures,
         call: Option<RunningCall>,
     ) -> Self {
         Self {
@@ -69,6 +72,7 @@ where
             waiting: None,
             end: None,
             drain,
+            failures,
             _call: call,
         }
     }
@@ -78,7 +82,10 @@ where
         while self.end.is_none() && self.received.len() < RENEWALS_MAX {
             match self.requests.poll_next(cx) {
                 Poll::Ready(Some(Ok(id))) => self.received.push_back(id),
-                Poll::Ready(Some(Err(status))) => self.end = Some(status),
+                Poll::Ready(Some(Err(status))) => {
+                    self.failures.not_received(&status);
+                    self.end = Some(status);
+                }
                 Poll::Ready(None) => self.end = Some(ok()),
                 Poll::Pending if self.received.is_empty() => return Poll::Pending,
                 Poll::Pending => break,

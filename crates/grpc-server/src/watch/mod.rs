@@ -36,6 +36,7 @@ use self::stream::WatchStream;
 use self::trail::WatchTrail;
 use crate::caller;
 use crate::responses::Responses;
+use crate::stream_failures::StreamFailures;
 
 /// Bytes that a stream of requests has as a buffer while none comes: few clients send a second one.
 const REQUEST_BUFFER_BYTES: usize = 0;
@@ -51,6 +52,7 @@ struct Shared {
     message_bytes_max: usize,
     progress_interval: Duration,
     metrics: SendMetrics,
+    failures: StreamFailures,
 }
 
 impl WatchService {
@@ -60,10 +62,11 @@ impl WatchService {
         watches: Watches,
         message_bytes_max: usize,
         progress_interval: Duration,
+        failures: StreamFailures,
         registry: &prometheus::Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = SendMetrics::register(registry)?;
-        Ok(Self(Arc::new(Shared { watches, message_bytes_max, progress_interval, metrics })))
+        Ok(Self(Arc::new(Shared { watches, message_bytes_max, progress_interval, metrics, failures })))
     }
 
     fn open<B>(&self, request: Request<B>, caller: &Caller) -> WatchStream

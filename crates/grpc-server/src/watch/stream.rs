@@ -128,6 +128,7 @@ impl WatchStream {
                 }
                 Poll::Ready(None) => self.requests = None,
                 Poll::Ready(Some(Err(status))) => {
+                    self.shared.failures.not_received(&status);
                     let reworded = library_errors::reworded(&status, self.shared.message_bytes_max);
                     self.end = Some(reworded.unwrap_or(status));
                     self.requests = None;

@@ -103,6 +103,7 @@ async fn odd_authorities_are_on_no_list_of_hosts() {
         cors: vec![],
         host_whitelist: vec!["server".into()],
         read_timeout: PATIENCE,
+        debug: Default::default(),
     };
     let served = Served::start_with_pages(config(), port_config(), pages).await;
     let http = served.also_exposing(Exposure::Http).await;

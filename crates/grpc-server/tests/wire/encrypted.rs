@@ -143,6 +143,7 @@ async fn any_host_may_be_named() {
         cors: vec![],
         host_whitelist: vec!["elsewhere".to_owned()],
         read_timeout: PATIENCE,
+        debug: Default::default(),
     };
     let server = Server::new(&served.engine, config(), hosts, &Registry::new()).expect("an empty registry");
     let (config, client) = self_signed(dir.path());

@@ -87,6 +87,7 @@ async fn http1_reaches_no_service() {
         cors: vec![],
         host_whitelist: vec!["server".into()],
         read_timeout: PATIENCE,
+        debug: Default::default(),
     };
     let served = Served::start_with_pages(config(), port_config(), pages).await;
     let grpc_only = served.also_exposing(Exposure::Grpc).await;

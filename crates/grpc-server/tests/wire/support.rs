@@ -53,8 +53,12 @@ impl Served {
     }
 
     pub(crate) async fn start_with(config: Config, port: ferretcd_listen::Config) -> Self {
-        let pages =
-            ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
+        let pages = ferretcd_http_pages::Config {
+            cors: vec![],
+            host_whitelist: vec![],
+            read_timeout: PATIENCE,
+            debug: Default::default(),
+        };
         Self::start_with_pages(config, port, pages).await
     }
 
@@ -68,8 +72,12 @@ impl Served {
 
     /// With so many bytes for long responses.
     pub(crate) async fn start_with_budget(bytes: u64) -> Self {
-        let pages =
-            ferretcd_http_pages::Config { cors: vec![], host_whitelist: vec![], read_timeout: PATIENCE };
+        let pages = ferretcd_http_pages::Config {
+            cors: vec![],
+            host_whitelist: vec![],
+            read_timeout: PATIENCE,
+            debug: Default::default(),
+        };
         Self::start_on(config(), port_config(), pages, |engine| engine.response_budget_bytes = bytes).await
     }
 

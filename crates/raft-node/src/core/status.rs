@@ -49,9 +49,12 @@ impl Core {
         }
         let members = raft.prs().iter().map(|(id, progress)| {
             let is_self = *id == raft.id;
+            let last = raft.raft_log.last_index();
             Progress {
                 id: MemberId(*id),
-                matched: if is_self { raft.raft_log.last_index() } else { progress.matched },
+                matched: if is_self { last } else { progress.matched },
+                next: if is_self { last + 1 } else { progress.next_idx },
+                is_probed: !is_self && progress.state == ProgressState::Probe,
                 is_recently_active: is_self || progress.recent_active,
                 needs_snapshot: progress.state == ProgressState::Snapshot,
                 is_learner: raft.prs().conf().learners().contains(id),
@@ -62,8 +65,7 @@ impl Core {
 
     pub(super) fn report_role(&mut self) {
         let status = self.status();
-        let essence =
-            |status: &Status| (status.leader, status.term, status.role, status.is_voter, status.is_learner);
+        let essence = |status: &Status| Status { committed: 0, applied: 0, ..status.clone() };
         if essence(&status) != essence(&self.reported) {
             self.reported = status.clone();
             self.effects.role = Some(status);
@@ -84,6 +86,8 @@ impl Status {
             applied: raft.raft_log.applied,
             is_voter: conf.voters().contains(raft.id),
             is_learner: conf.learners().contains(&raft.id),
+            vote: MemberId(raft.vote),
+            transferee: MemberId(raft.lead_transferee.unwrap_or_default()),
         }
     }
 }

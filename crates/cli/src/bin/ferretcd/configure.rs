@@ -29,7 +29,9 @@ pub(crate) fn configure(
     let result = loaded.map_err(ConfigError::from).and_then(|settings| {
         let options = log_options(&settings)?;
         let level = ferretcd_logging::start(&options, || diagnostics.push(Diagnostic::JournalUnavailable))?;
-        Ok((translate(&settings, default_host, &mut diagnostics)?, level))
+        let mut config = translate(&settings, default_host, &mut diagnostics)?;
+        config.server.http.command_line = redact_args(args);
+        Ok((config, level))
     });
     // Without effect if the log has been started.
     let _ = ferretcd_logging::start(&LogOptions::default(), || {});

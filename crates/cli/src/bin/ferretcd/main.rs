@@ -15,6 +15,7 @@ mod run;
 mod config;
 mod diagnostic;
 mod error;
+mod features;
 
 mod lifecycle;
 mod start_line;

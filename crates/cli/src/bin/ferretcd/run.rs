@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use ferretcd_embed::{AuditSink, Builder, Contents, End, Prepared, Server, StartError};
 use ferretcd_engine::explain;
+use ferretcd_flags::FeatureGates;
 use ferretcd_logging::LevelHandle;
 use tracing::{error, info};
 
 use crate::audit::Audit;
 use crate::config::ProgramConfig;
+use crate::features;
 use crate::lifecycle::{ExitSignal, FD_RESERVED, StartSignals, lock_memory, notify_ready, raise_fd_limit};
 use crate::reload::Reloads;
 use crate::start_line::log_start;
@@ -97,8 +99,9 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
     if let Some(audit) = &audit {
         builder = builder.audit(Arc::clone(audit) as Arc<dyn AuditSink>);
     }
+    let gates = config.settings.gates("feature-gates");
     let reloads = Reloads::new(config.settings, level);
-    let exit = run_member(builder, config.worker_threads, signals, audit.as_deref(), reloads);
+    let exit = run_member(builder, config.worker_threads, &gates, signals, audit.as_deref(), reloads);
     if let Some(audit) = audit {
         audit.finish();
     }
@@ -119,6 +122,7 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
 fn run_member(
     builder: Builder,
     worker_threads: Option<usize>,
+    gates: &FeatureGates,
     signals: StartSignals,
     audit: Option<&Audit>,
     reloads: Reloads,
@@ -135,7 +139,7 @@ fn run_member(
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let exit = runtime.block_on(serve(prepared, signals, audit, reloads));
+    let exit = runtime.block_on(serve(prepared, gates, signals, audit, reloads));
     // What they read is of no use any more, and may take long.
     runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
     exit
@@ -149,11 +153,13 @@ fn default_workers(cores: usize) -> usize {
 
 async fn serve(
     prepared: Prepared,
+    gates: &FeatureGates,
     signals: StartSignals,
     audit: Option<&Audit>,
     reloads: Reloads,
 ) -> Result<Exit, RunError> {
     let server = prepared.bootstrap().await?.start().await?;
+    features::register(gates, server.registry()).map_err(StartError::from)?;
     if let Some(audit) = audit {
         server.registry().register(Box::new(audit.dropped.clone())).map_err(StartError::from)?;
     }

@@ -73,6 +73,9 @@ pub(crate) fn translate(
             extensive_metrics: settings.text("metrics") == "extensive",
             has_gateway: settings.bool("enable-grpc-gateway"),
             ui: reach(settings)?,
+            command_line: Vec::new(),
+            has_profiles: settings.bool("enable-pprof") || is_debug(settings),
+            has_requests: is_debug(settings),
         },
         security,
         auth: auth(settings, diagnostics)?,
@@ -113,6 +116,11 @@ fn reach(settings: &Settings) -> Result<Reach, ConfigError> {
         "none" => Ok(Reach::None),
         other => Err(ConfigError::Ui(other.to_owned())),
     }
+}
+
+/// Whether the log has everything; then the pages have, too, as in etcd.
+fn is_debug(settings: &Settings) -> bool {
+    settings.text("log-level") == "debug"
 }
 
 fn listen(settings: &Settings) -> Listen {
@@ -290,6 +298,17 @@ pub(crate) mod tests {
         assert_eq!(budget(&[]), None);
         assert_eq!(budget(&["--memory-budget=0"]), None);
         assert_eq!(budget(&["--memory-budget=5000000"]), Some(5_000_000));
+    }
+
+    #[test]
+    fn debugging_pages_are_there_when_they_are_requested() {
+        let check = |flags: &[&str], expected: (bool, bool)| {
+            let http = config(flags).server.http;
+            assert_eq!((http.has_profiles, http.has_requests), expected, "{flags:?}");
+        };
+        check(&[], (false, false));
+        check(&["--enable-pprof"], (true, false));
+        check(&["--log-level=debug"], (true, true));
     }
 
     #[test]
