@@ -7,6 +7,7 @@
 mod changes;
 mod corruption;
 mod ctl;
+mod dashboards;
 mod debugging;
 mod disks;
 mod encrypted;
