@@ -34,6 +34,7 @@ pub struct Connection(Arc<State>);
 #[derive(Debug)]
 struct State {
     remote: Option<SocketAddr>,
+    server: Option<SocketAddr>,
     is_local: bool,
     /// Calls that the connection may have something to send for.
     running: AtomicUsize,
@@ -50,9 +51,15 @@ struct State {
 }
 
 impl Connection {
-    pub(crate) fn new(remote: Option<SocketAddr>, is_local: bool, task: Waker) -> Self {
+    pub(crate) fn new(
+        remote: Option<SocketAddr>,
+        server: Option<SocketAddr>,
+        is_local: bool,
+        task: Waker,
+    ) -> Self {
         Self(Arc::new(State {
             remote,
+            server,
             is_local,
             running: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
@@ -66,6 +73,11 @@ impl Connection {
     /// The address that the request came from; `None` over a Unix socket.
     pub fn remote(extensions: &Extensions) -> Option<SocketAddr> {
         extensions.get::<Self>()?.0.remote
+    }
+
+    /// The address that the request came to; `None` over a Unix socket.
+    pub fn server(extensions: &Extensions) -> Option<SocketAddr> {
+        extensions.get::<Self>()?.0.server
     }
 
     /// Whether the request came from this machine, and to an address that no other machine can reach: over a Unix socket, or

@@ -52,6 +52,7 @@ where
         remote: Option<SocketAddr>,
         tls: Option<ServerTls>,
     ) -> Result<(), BoxError> {
+        let server = socket.server();
         let is_local = socket.is_local();
         let (stream, flush) = CoalescedStream::new(socket)?;
         let opened = tokio::select! {
@@ -62,7 +63,7 @@ where
             () = self.drain.begun() => return Ok(()),
         };
         match opened {
-            Some(accepted) => self.serve_requests(accepted, is_local, flush).await,
+            Some(accepted) => self.serve_requests(accepted, server, is_local, flush).await,
             None => Ok(()),
         }
     }
@@ -71,6 +72,7 @@ where
     async fn serve_requests(
         self,
         Accepted { stream, remote, identity }: Accepted<CoalescedStream>,
+        server: Option<SocketAddr>,
         is_local: bool,
         flush: Flush,
     ) -> Result<(), BoxError> {
@@ -78,7 +80,7 @@ where
         let http = limits::http(&config);
         let budget = CallBudget::new(backlog.clone());
         let wakes = WakeCoalescer::new();
-        let shared = Connection::new(remote, is_local, wakes.waker().clone());
+        let shared = Connection::new(remote, server, is_local, wakes.waker().clone());
         let of_requests = shared.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(of_requests.clone());

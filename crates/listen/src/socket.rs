@@ -136,6 +136,17 @@ impl Socket {
         }
     }
 
+    /// The address that the client has connected to; `None` within the machine.
+    pub(crate) fn server(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => {
+                let server = socket.local_addr().ok()?;
+                Some(SocketAddr::new(server.ip().to_canonical(), server.port()))
+            }
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Bounds what the system holds for a client that does not read.
     pub(crate) fn limit_unsent(&self) -> io::Result<()> {
         match self {

@@ -1,4 +1,4 @@
-//! What servers write: the lines of the log, and the audit log.
+//! What servers write: the lines of the log, the audit log, and spans for a collector.
 //!
 //! Expectations about lines that etcd writes too were recorded from etcd 3.7.1 and are compared with it in each run.
 
@@ -11,6 +11,8 @@ macro_rules! on_both {
 }
 
 mod audit;
+mod lines;
 mod requests;
+mod spans;
 mod support;
 mod trace;

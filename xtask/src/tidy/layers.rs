@@ -10,7 +10,18 @@ const LAYERS: &[&[&str]] = &[
     &["mvcc", "lease", "auth", "membership"],
     &["apply", "watch", "raft-node", "data-dir"],
     &["engine"],
-    &["grpc-server", "gateway", "listen", "http-pages", "ui", "transport", "interceptors", "tls", "client"],
+    &[
+        "grpc-server",
+        "gateway",
+        "listen",
+        "http-pages",
+        "ui",
+        "transport",
+        "interceptors",
+        "otlp",
+        "tls",
+        "client",
+    ],
     &["embed", "flags", "logging", "discovery"],
     &["cli"],
 ];
@@ -25,7 +36,7 @@ const RIM: usize = 5;
 
 /// Edges within a layer that are wanted all the same: the server composes its layers, its gateway and its plain HTTP pages and stands
 /// behind a port, ports and the connections of peers and clients are encrypted in the same way, discovery logs durations in Go's
-/// notation, and embed looks for the founders of a cluster; a data directory opens the state of the logic beside it.
+/// notation, embed looks for the founders of a cluster, and spans show what handlers note; a data directory opens the state of the logic beside it.
 const ALLOWED: &[(&str, &str)] = &[
     ("data-dir", "apply"),
     ("data-dir", "raft-node"),
@@ -36,6 +47,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("grpc-server", "tls"),
     ("grpc-server", "ui"),
     ("listen", "tls"),
+    ("otlp", "interceptors"),
     ("transport", "tls"),
     ("client", "tls"),
     ("discovery", "flags"),

@@ -18,6 +18,7 @@ mod error;
 mod features;
 
 mod lifecycle;
+mod spans;
 mod start_line;
 mod version;
 

@@ -9,6 +9,7 @@ use ferretcd_embed::{AuditSink, Builder, Contents, End, Prepared, Server, StartE
 use ferretcd_engine::explain;
 use ferretcd_flags::FeatureGates;
 use ferretcd_logging::LevelHandle;
+use prometheus::IntCounter;
 use tracing::{error, info};
 
 use crate::audit::Audit;
@@ -16,6 +17,7 @@ use crate::config::ProgramConfig;
 use crate::features;
 use crate::lifecycle::{ExitSignal, FD_RESERVED, StartSignals, lock_memory, notify_ready, raise_fd_limit};
 use crate::reload::Reloads;
+use crate::spans::Spans;
 use crate::start_line::log_start;
 
 /// How long the end waits for threads that read for clients.
@@ -89,6 +91,17 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
     };
     info!("data-dir" = %config.server.data_dir.display(), "dir-type" = found.as_str(), "{message}");
     log_start(&config);
+    let spans = match config.spans.as_ref().map(Spans::start).transpose() {
+        Ok(spans) => spans,
+        Err(error) => {
+            error!(level = "fatal", %error, "failed to prepare distributed tracing; see --distributed-tracing-address");
+            return ExitCode::FAILURE;
+        }
+    };
+    // Outermost, as in etcd.
+    if let Some(spans) = &spans {
+        builder = builder.layer(spans.layer());
+    }
     let audit = match config.audit.as_ref().map(Audit::open).transpose() {
         Ok(audit) => audit,
         Err(error) => {
@@ -99,12 +112,18 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
     if let Some(audit) = &audit {
         builder = builder.audit(Arc::clone(audit) as Arc<dyn AuditSink>);
     }
+    let lost: Vec<_> = [audit.as_ref().map(|it| &it.dropped), spans.as_ref().map(|it| &it.dropped)]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
     let gates = config.settings.gates("feature-gates");
     let reloads = Reloads::new(config.settings, level);
-    let exit = run_member(builder, config.worker_threads, &gates, signals, audit.as_deref(), reloads);
+    let exit = run_member(builder, config.worker_threads, &gates, signals, &lost, reloads);
     if let Some(audit) = audit {
         audit.finish();
     }
+    drop(spans);
     match exit {
         Ok(Exit::Signal(signal)) => signal.end_process(),
         Ok(Exit::Removed) => ExitCode::SUCCESS,
@@ -124,7 +143,7 @@ fn run_member(
     worker_threads: Option<usize>,
     gates: &FeatureGates,
     signals: StartSignals,
-    audit: Option<&Audit>,
+    lost: &[IntCounter],
     reloads: Reloads,
 ) -> Result<Exit, RunError> {
     let prepared = builder.prepare()?;
@@ -139,7 +158,7 @@ fn run_member(
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let exit = runtime.block_on(serve(prepared, gates, signals, audit, reloads));
+    let exit = runtime.block_on(serve(prepared, gates, signals, lost, reloads));
     // What they read is of no use any more, and may take long.
     runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
     exit
@@ -155,13 +174,13 @@ async fn serve(
     prepared: Prepared,
     gates: &FeatureGates,
     signals: StartSignals,
-    audit: Option<&Audit>,
+    lost: &[IntCounter],
     reloads: Reloads,
 ) -> Result<Exit, RunError> {
     let server = prepared.bootstrap().await?.start().await?;
     features::register(gates, server.registry()).map_err(StartError::from)?;
-    if let Some(audit) = audit {
-        server.registry().register(Box::new(audit.dropped.clone())).map_err(StartError::from)?;
+    for counter in lost {
+        server.registry().register(Box::new(counter.clone())).map_err(StartError::from)?;
     }
     let exit = serve_until_exit(&server, signals, reloads).await;
     server.stop().await;

@@ -32,6 +32,8 @@ pub(crate) struct ProgramConfig {
     pub(crate) audit: Option<AuditOptions>,
     /// Whether the memory of the process is kept from being swapped out.
     pub(crate) locks_memory: bool,
+    /// `None` if calls have no spans.
+    pub(crate) spans: Option<ferretcd_otlp::Config>,
 }
 
 /// Checks the settings and resolves every default. Pushes diagnostics that deserve a log line, also before an error.
@@ -106,7 +108,26 @@ pub(crate) fn translate(
         None => None,
     };
     let locks_memory = settings.bool("memory-mlock");
-    Ok(ProgramConfig { server, settings: settings.clone(), worker_threads, audit, locks_memory })
+    Ok(ProgramConfig {
+        server,
+        settings: settings.clone(),
+        worker_threads,
+        audit,
+        locks_memory,
+        spans: spans(settings),
+    })
+}
+
+/// What spans say, and where they go; `None` if there are none.
+fn spans(settings: &Settings) -> Option<ferretcd_otlp::Config> {
+    let is_on = settings.bool("enable-distributed-tracing");
+    is_on.then(|| ferretcd_otlp::Config {
+        address: settings.text("distributed-tracing-address"),
+        service_name: settings.text("distributed-tracing-service-name"),
+        instance_id: settings.text("distributed-tracing-instance-id"),
+        per_million: u32::try_from(settings.int("distributed-tracing-sampling-rate"))
+            .expect("it was checked to be a share of a million"),
+    })
 }
 
 fn reach(settings: &Settings) -> Result<Reach, ConfigError> {
@@ -245,6 +266,29 @@ pub(crate) mod tests {
 
     pub(crate) fn config(flags: &[&str]) -> ProgramConfig {
         try_config(flags).unwrap().0
+    }
+
+    #[test]
+    fn spans_are_of_a_share_of_calls() {
+        let spans = |flags: &[&str]| {
+            try_config(flags).map(|(config, _)| config.spans).map_err(|error| error.to_string())
+        };
+        assert_eq!(spans(&["--distributed-tracing-sampling-rate=-1"]), Ok(None), "they are off");
+        let on = "--enable-distributed-tracing";
+        let expected = ferretcd_otlp::Config {
+            address: "localhost:4317".to_owned(),
+            service_name: "etcd".to_owned(),
+            instance_id: String::new(),
+            per_million: 1_000_000,
+        };
+        assert_eq!(spans(&[on, "--distributed-tracing-sampling-rate=1000000"]), Ok(Some(expected)));
+        for (rate, reason) in [("-1", "positive"), ("1000001", "less than 1000000")] {
+            let flag = format!("--distributed-tracing-sampling-rate={rate}");
+            let expected = format!(
+                "distributed tracing configurition is not valid: (tracing sampling rate must be {reason})"
+            );
+            assert_eq!(spans(&[on, &flag]), Err(expected));
+        }
     }
 
     #[test]
