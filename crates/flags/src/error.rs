@@ -61,6 +61,12 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
     },
+    /// The configuration file that is read again sets nothing.
+    #[error("read config file {path:?}: it sets no flag; write one a line, as in name: a")]
+    FileEmpty {
+        /// The file.
+        path: PathBuf,
+    },
     /// A value of the configuration file has the wrong type.
     #[error("read config file {path:?}: key {key}: expected {expected}, found {found}{advice}")]
     FileValue {

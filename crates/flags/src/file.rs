@@ -12,7 +12,7 @@ const NEVER_EMPTY: &str = "peer-transport-security";
 /// Where an empty text or zero means the default, which it would not on the command line.
 const EMPTY_IS_DEFAULT: [&str; 2] = ["initial-cluster-state", "self-signed-cert-validity"];
 
-/// Reads the settings of a configuration file. Command line and environment have no effect beside it.
+/// Reads the settings of a configuration file, those of nothing else.
 ///
 /// Durations are integers in nanoseconds. Keys match in any case; of several that do, the last in the order of their
 /// bytes counts. Unknown keys and nulls are skipped.

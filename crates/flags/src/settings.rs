@@ -54,6 +54,17 @@ impl Settings {
         Ok(())
     }
 
+    /// Takes over what `other` has set of these flags.
+    pub(crate) fn adopt(&mut self, other: &Self, names: &[&'static str]) {
+        let values = names.iter().filter_map(|name| Some((*name, other.set.get(name)?.clone())));
+        self.set.extend(values);
+    }
+
+    /// Whether no flag was set.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
     /// Whether a flag was set, be it to its default.
     pub fn is_set(&self, name: &str) -> bool {
         self.set.contains_key(name)

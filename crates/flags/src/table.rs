@@ -120,7 +120,7 @@ pub static FLAGS: [Flag; 134] = [
     flag(Member, "raft-read-timeout", Duration, "5s", Effective,
         "Silence after which a stream from another member is given up, 5s at least.").not_in_file(),
     flag(Member, "raft-write-timeout", Duration, "5s", Effective,
-        "Time in which a stream to another member takes nothing after which it is given up, 5s at least.").not_in_file(),
+        "How long a write to a stream of another member may wait, 5s at least.").not_in_file(),
     flag(Member, "memory-mlock", Bool, "false", Effective,
         "Keep the memory of the process from being swapped out. Needs an unlimited LimitMEMLOCK, or CAP_IPC_LOCK."),
     flag(Member, "bootstrap-defrag-threshold-megabytes", U64, "0", NoEffect,

@@ -23,6 +23,27 @@ fn command_lines(file: &str) -> Vec<Vec<String>> {
     lists
 }
 
+/// The rest of the only line in a file that begins so.
+fn line(file: &str, start: &str) -> String {
+    let text = std::fs::read_to_string(deploy(file)).expect("it is there");
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(start));
+    let line = lines.next().unwrap_or_else(|| panic!("{file} has a line {start}"));
+    assert_eq!(lines.next(), None, "{file}: {start}");
+    line.to_owned()
+}
+
+/// The command line of the image, which has the form of JSON.
+fn of_image() -> Vec<String> {
+    let list = line("Dockerfile", "CMD [");
+    list.trim_end_matches(']').split(", ").map(|flag| flag.trim_matches('"').to_owned()).collect()
+}
+
+/// The command line of the service.
+fn of_service() -> Vec<String> {
+    let command = line("ferretcd.service", "ExecStart=/usr/local/bin/ferretcd ");
+    command.split(' ').map(str::to_owned).collect()
+}
+
 fn check(settings: &Settings, what: &str) {
     let without: Vec<_> = settings.without_effect().map(|flag| flag.name).collect();
     assert!(without.is_empty() && settings.retiring().next().is_none(), "{what}: {without:?}");
@@ -30,8 +51,12 @@ fn check(settings: &Settings, what: &str) {
 
 #[test]
 fn command_lines_are_understood() {
-    for (file, n) in [("static-pod.yaml", 1), ("compose.yaml", 3)] {
-        let lists = command_lines(file);
+    for (file, lists, n) in [
+        ("static-pod.yaml", command_lines("static-pod.yaml"), 1),
+        ("compose.yaml", command_lines("compose.yaml"), 3),
+        ("Dockerfile", vec![of_image()], 1),
+        ("ferretcd.service", vec![of_service()], 1),
+    ] {
         assert_eq!(lists.len(), n, "{file}");
         for list in lists {
             match parse_command_line(list.iter().map(Into::into)) {

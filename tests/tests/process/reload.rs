@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ferretcd_api_proto::etcdserverpb::PutRequest;
 use ferretcd_api_proto::etcdserverpb::kv_client::KvClient;
 use ferretcd_tests::Ferretcd;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
@@ -57,9 +58,19 @@ async fn settings_change_under_load_and_no_call_fails() {
     }
     assert!(!process.log.contains(r#""level":"debug""#), "{}", process.log);
 
+    // A nanosecond each.
+    write(&file, &data_dir, "warning-apply-duration: 1\nwarning-unary-request-duration: 1");
+    let line = reload(&mut process, RELOADED).await;
+    let applied =
+        r#""applied":["warning-apply-duration","warning-unary-request-duration"],"needs-restart":[]"#;
+    assert!(line.contains(applied), "{line}");
+    process.says("apply request took too long").await;
+    process.says("request stats").await;
+
     write(&file, &data_dir, "log-level: debug\nsnapshot-count: 5");
     let line = reload(&mut process, RELOADED).await;
-    assert!(line.contains(r#""applied":["log-level"],"needs-restart":["snapshot-count"]"#), "{line}");
+    let applied = r#""applied":["log-level","warning-apply-duration","warning-unary-request-duration"]"#;
+    assert!(line.contains(&format!(r#"{applied},"needs-restart":["snapshot-count"]"#)), "{line}");
     process.says(r#""level":"debug""#).await;
 
     // What needs a restart is named until it has had one; what was applied is not.
@@ -78,8 +89,22 @@ async fn settings_change_under_load_and_no_call_fails() {
         assert!(line.contains(r#""level":"error""#) && line.contains(reason), "{line}");
         assert!(line.contains(&format!(r#""path":"{}""#, file.display())), "{line}");
     }
+    // As an editor leaves it for a moment.
+    std::fs::write(&file, "").expect("there is room");
+    let line = reload(&mut process, "failed to reload the configuration file").await;
+    assert!(line.contains("it sets no flag"), "{line}");
     std::fs::remove_file(&file).expect("it is there");
     reload(&mut process, "failed to reload the configuration file").await;
+    mkfifoat(CWD, &file, Mode::RUSR).expect("there is room");
+    let line = reload(&mut process, "failed to reload the configuration file").await;
+    assert!(line.contains("it is not a regular file"), "{line}");
+    std::fs::remove_file(&file).expect("it is there");
+
+    // What is wrong with a file that is good enough is said as at a start.
+    write(&file, &data_dir, "log-levle: debug");
+    let line = reload(&mut process, "ignoring unknown keys of the configuration file").await;
+    assert!(line.contains(r#""level":"warn""#) && line.contains(r#""keys":["log-levle"]"#), "{line}");
+    process.says(RELOADED).await;
 
     is_over.store(true, Ordering::Relaxed);
     while let Some(result) = load.join_next().await {

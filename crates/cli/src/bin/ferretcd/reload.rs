@@ -11,6 +11,7 @@ use tracing::{error, info};
 
 use crate::config::{ProgramConfig, log_options, translate};
 use crate::configure::default_host;
+use crate::diagnostic::Diagnostic;
 use crate::error::ConfigError;
 
 /// What is in force.
@@ -28,7 +29,7 @@ impl Reloads {
     }
 
     /// Reads the configuration file and puts in force what may change. A file that the member could not start with
-    /// changes nothing. Blocks on the file.
+    /// changes nothing, nor does one that sets nothing. Blocks on the file, which has to be a regular one.
     pub(crate) fn reload(&mut self, server: &Server) {
         let Some(file) = self.started.file().map(Path::to_owned) else {
             info!(
@@ -37,8 +38,15 @@ impl Reloads {
             );
             return;
         };
-        match judge(&file) {
-            Ok((config, level)) => self.apply(&file, config, level, server),
+        let mut diagnostics = Vec::new();
+        let judged = judge(&file, &self.started, &mut diagnostics);
+        if let Ok((_, level)) = &judged {
+            // Lines are written at the new level from here on.
+            self.level.set(*level);
+        }
+        diagnostics.iter().for_each(Diagnostic::log);
+        match judged {
+            Ok((config, _)) => self.apply(&file, config, server),
             Err(error) => error!(
                 path = %file.display(),
                 %error,
@@ -47,14 +55,12 @@ impl Reloads {
         }
     }
 
-    fn apply(&mut self, file: &Path, config: ProgramConfig, level: Severity, server: &Server) {
+    fn apply(&mut self, file: &Path, config: ProgramConfig, server: &Server) {
         let ProgramConfig { server: config, settings, .. } = config;
         let applied = self.last.differing(&settings).filter(|flag| flag.is_reloadable);
         let waiting = self.started.differing(&settings).filter(|flag| !flag.is_reloadable);
         let [applied, waiting] = [names(applied), names(waiting)];
         server.reload(&config);
-        // Lines are written at the new level from here on, this one too.
-        self.level.set(level);
         info!(
             path = %file.display(),
             "applied[]" = ?applied,
@@ -69,10 +75,16 @@ fn names(flags: impl Iterator<Item = &'static Flag>) -> Vec<&'static str> {
     flags.map(|flag| flag.name).collect()
 }
 
-/// Reads a file and judges it as at a start.
-fn judge(file: &Path) -> Result<(ProgramConfig, Severity), ConfigError> {
+/// Reads a file and judges it as at a start. Diagnostics are pushed even when this fails.
+fn judge(
+    file: &Path,
+    started: &Settings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<(ProgramConfig, Severity), ConfigError> {
     let mut sources = Vec::new();
-    let settings = ferretcd_flags::reload(file, &mut sources)?;
+    let reloaded = ferretcd_flags::reload(file, started, &mut sources);
+    diagnostics.extend(sources.into_iter().map(Diagnostic::Source));
+    let settings = reloaded?;
     let level = log_options(&settings)?.level;
-    Ok((translate(&settings, default_host, &mut Vec::new())?, level))
+    Ok((translate(&settings, default_host, diagnostics)?, level))
 }

@@ -210,7 +210,7 @@ async fn serve_until_exit(
                 info!(signal = signal.name(), "received signal; shutting down");
                 return Ok(Exit::Signal(signal));
             }
-            // This thread serves nothing: it may wait for the file.
+            // This thread serves nothing: it may wait for the file, a regular one, whose bytes come without a writer.
             () = signals.reload.recv() => reloads.reload(server),
             end = server.ended() => return match end {
                 End::Removed => Ok(Exit::Removed),

@@ -3,7 +3,7 @@
 //! | signal | until the member serves clients | then |
 //! |---|---|---|
 //! | SIGINT, SIGTERM | ends the process at once | begins an orderly shutdown, after which the process ends by it |
-//! | SIGHUP | nothing | has the configuration file be read again |
+//! | SIGHUP | nothing before the member waits for the cluster; from then on it is remembered | has the configuration file be read again |
 //! | those of [`IGNORED`] | nothing | nothing |
 //! | any other | its default action | its default action |
 //!
