@@ -11,6 +11,7 @@
 //! | `/version` | versions, as JSON |
 //! | `/debug/vars` | command line and raft, as JSON |
 //! | `/debug/pprof/...` | profiles of the process, if the [`Config`] says so |
+//! | `/debug/requests`, `/debug/events` | calls of each method, and a note instead of events, likewise |
 //! | `/metrics` | everything in the [`Registry`](prometheus::Registry), in Prometheus' text format, compressed on request |
 //!
 //! [`Pages`] holds what all listeners share; [`Pages::router`] makes the pages for one [`Audience`].

@@ -50,19 +50,19 @@ struct Family {
 const FAMILIES: &[Family] = &[
     Family {
         name: "process_resident_memory_bytes",
-        help: "Resident memory size in bytes.",
+        help: "Memory that is resident.",
         kind: MetricType::GAUGE,
         value: |process| Some(process.stat.as_ref()?.resident_pages * page_size() as f64),
     },
     Family {
         name: "process_virtual_memory_bytes",
-        help: "Virtual memory size in bytes.",
+        help: "Memory that is mapped.",
         kind: MetricType::GAUGE,
         value: |process| Some(process.stat.as_ref()?.virtual_bytes),
     },
     Family {
         name: "process_virtual_memory_max_bytes",
-        help: "Maximum amount of virtual memory available in bytes.",
+        help: "The limit of mapped memory.",
         kind: MetricType::GAUGE,
         value: |_| Some(limit(Resource::As)),
     },
@@ -80,13 +80,13 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "process_open_fds",
-        help: "Number of open file descriptors.",
+        help: "Open file descriptors.",
         kind: MetricType::GAUGE,
         value: |process| process.open_fds,
     },
     Family {
         name: "process_max_fds",
-        help: "Maximum number of open file descriptors.",
+        help: "The limit of open file descriptors.",
         kind: MetricType::GAUGE,
         value: |_| Some(limit(Resource::Nofile)),
     },

@@ -12,8 +12,25 @@ use crate::engine::WeakEngine;
 pub(crate) struct Gauges {
     engine: WeakEngine,
     gauges: Vec<Gauge>,
+    /// Only says what there is: each scrape has gauges of its own, since others may go on at the same time.
+    labelled: Labelled,
+}
+
+/// Gauges whose labels tell the state.
+struct Labelled {
     cluster_version: IntGaugeVec,
     alarms: IntGaugeVec,
+}
+
+impl Labelled {
+    fn new() -> Result<Self, prometheus::Error> {
+        let version = Opts::new("etcd_cluster_version", "1 for the version that the cluster runs at.");
+        let alarms = Opts::new("etcd_debugging_server_alarms", "1 for each alarm that is raised.");
+        Ok(Self {
+            cluster_version: IntGaugeVec::new(version, &["cluster_version"])?,
+            alarms: IntGaugeVec::new(alarms, &["server_id", "alarm_type"])?,
+        })
+    }
 }
 
 type Read = fn(&Engine) -> i64;
@@ -47,13 +64,13 @@ const GAUGES: &[(&str, &str, Read)] = &[
     ("etcd_mvcc_db_total_size_in_use_in_bytes", "The part of it in use.", |e| {
         e.maintenance().db_size().in_use as i64
     }),
-    ("etcd_mvcc_db_open_read_transactions", "The number of currently open read transactions", |e| {
+    ("etcd_mvcc_db_open_read_transactions", "Reads of the state file under way.", |e| {
         e.maintenance().open_transactions() as i64
     }),
     ("etcd_debugging_mvcc_keys_total", "Keys in the index.", |e| e.kv().reader().key_count() as i64),
     ("etcd_debugging_mvcc_current_revision", "The newest revision.", |e| e.kv().reader().revision()),
     ("etcd_debugging_mvcc_compact_revision", "The compacted revision.", |e| e.kv().reader().compacted()),
-    ("etcd_debugging_auth_revision", "The current revision of auth store.", |e| {
+    ("etcd_debugging_auth_revision", "The newest revision of users and roles.", |e| {
         e.channels().rights.load().revision() as i64
     }),
     ("etcd_debugging_mvcc_watch_stream_total", "Watch streams.", |e| {
@@ -83,36 +100,33 @@ impl Gauges {
             .iter()
             .map(|(name, help, read)| Ok(Gauge { gauge: IntGauge::new(*name, *help)?, read: *read }))
             .collect::<Result<_, prometheus::Error>>()?;
-        let version = Opts::new("etcd_cluster_version", "1 for the version that the cluster runs at.");
-        let cluster_version = IntGaugeVec::new(version, &["cluster_version"])?;
-        let alarms = Opts::new("etcd_debugging_server_alarms", "1 for each alarm that is raised.");
-        let alarms = IntGaugeVec::new(alarms, &["server_id", "alarm_type"])?;
-        registry.register(Box::new(Self { engine: engine.downgrade(), gauges, cluster_version, alarms }))
+        registry.register(Box::new(Self { engine: engine.downgrade(), gauges, labelled: Labelled::new()? }))
     }
 }
 
 impl Collector for Gauges {
     fn desc(&self) -> Vec<&Desc> {
         let gauges = self.gauges.iter().flat_map(|gauge| gauge.gauge.desc());
-        gauges.chain(self.cluster_version.desc()).chain(self.alarms.desc()).collect()
+        let Labelled { cluster_version, alarms } = &self.labelled;
+        gauges.chain(cluster_version.desc()).chain(alarms.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let Some(engine) = self.engine.upgrade() else { return Vec::new() };
-        self.cluster_version.reset();
+        let labelled = Labelled::new().expect("it succeeded when they were registered");
+        let Labelled { cluster_version, alarms } = labelled;
         if let Some(version) = engine.member().versions().cluster {
             let label = version.rsplit_once('.').map_or(version.as_str(), |(minor, _)| minor);
-            self.cluster_version.with_label_values(&[label]).set(1);
+            cluster_version.with_label_values(&[label]).set(1);
         }
-        self.alarms.reset();
         for alarm in engine.member().alarms().iter() {
             let kind = AlarmType::try_from(alarm.kind).unwrap_or_default().as_str_name();
-            self.alarms.with_label_values(&[&alarm.member.to_string(), kind]).set(1);
+            alarms.with_label_values(&[&alarm.member.to_string(), kind]).set(1);
         }
         for Gauge { gauge, read } in &self.gauges {
             gauge.set(read(&engine));
         }
         let gauges = self.gauges.iter().flat_map(|gauge| gauge.gauge.collect());
-        gauges.chain(self.cluster_version.collect()).chain(self.alarms.collect()).collect()
+        gauges.chain(cluster_version.collect()).chain(alarms.collect()).collect()
     }
 }

@@ -181,26 +181,26 @@ metrics! {
     txns: IntCounter = ("etcd_mvcc_txn_total", "Transactions of more than one put, delete or range.");
     put_bytes: IntGauge = (
         "etcd_debugging_mvcc_total_put_size_in_bytes",
-        "The total size of put kv pairs seen by this member."
+        "Bytes of the keys and values put."
     );
     index_pause: Histogram = (
         "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds",
-        "Bucketed histogram of index compaction pause duration.", 0.5, 14
+        "Acceptances of compactions.", 0.5, 14
     );
     last_compaction: IntGauge = (
         "etcd_debugging_mvcc_db_compaction_last",
-        "The unix time of the last db compaction. Resets to 0 on start."
+        "When a compaction last ended, in seconds since 1970; 0 before the first one of this run."
     );
     requests: Durations = (
-        ("etcd_server_request_duration_seconds", "Response latency distribution in seconds for each type."),
+        ("etcd_server_request_duration_seconds", "Requests, from the proposal or read on."),
         vec!["type"], RequestKind::labels(), (0.001, 14)
     );
     applies: Durations = (
-        ("etcd_server_apply_duration_seconds", "The latency distributions of v2 apply called by backend."),
+        ("etcd_server_apply_duration_seconds", "Commands applied."),
         vec!["version", "op"], Kind::ALL.iter().map(|kind| vec!["v3", kind.name()]).collect(), (0.0001, 20)
     );
     range_times: Durations = (
-        ("etcd_server_range_duration_seconds", "The latency distributions of txn.Range"),
+        ("etcd_server_range_duration_seconds", "Ranges read outside of transactions."),
         vec![], vec![vec![]], (0.0001, 20)
     );
 }
@@ -223,7 +223,8 @@ impl Metrics {
                 | Response::Auth(_)
                 | Response::Done,
             ) => {}
-            Err(_) => self.proposals_failed.inc(),
+            // Its proposal has succeeded: it is in the log, and what it asks for is rejected.
+            Err(_) => {}
         }
     }
 

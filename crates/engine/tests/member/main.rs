@@ -7,6 +7,7 @@ mod durable;
 mod lease;
 mod lease_storm;
 mod log;
+mod metrics;
 mod quota;
 mod requests;
 mod support;

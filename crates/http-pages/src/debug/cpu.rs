@@ -1,7 +1,8 @@
 //! Samples of the stacks of running threads.
 //!
 //! While a recording goes on, the kernel interrupts whichever thread uses the processor, and the thread notes its stack.
-//! Before and after it nothing is different from a process without this module.
+//! Before the first recording nothing is different from a process without this module. After it `pprof` keeps its table of
+//! stacks, about 70 MB, an empty temporary file and the symbols, and the process ignores SIGPROF.
 
 use std::time::UNIX_EPOCH;
 

@@ -1,7 +1,7 @@
 //! `/debug/pprof/...`: profiles, as files for Go's tool or as text.
 
-use std::io;
 use std::time::Duration;
+use std::{env, io};
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -21,6 +21,11 @@ const SECONDS_MAX: i64 = 300;
 
 /// Where the processor time goes from now on.
 pub(super) async fn cpu(uri: Uri) -> Response {
+    if cfg!(target_env = "musl") {
+        // The C library is part of the binary there, so that it cannot be told apart.
+        let reason = "a binary for musl cannot record stacks safely; use `perf`";
+        return error(StatusCode::NOT_IMPLEMENTED, reason);
+    }
     let parameters = Parameters::of(&uri);
     let seconds = parameters.first("seconds").and_then(|text| text.parse::<i64>().ok());
     let seconds = seconds.filter(|seconds| *seconds > 0).unwrap_or(SECONDS_DEFAULT);
@@ -31,7 +36,11 @@ pub(super) async fn cpu(uri: Uri) -> Response {
     let Some(turn) = Turn::take() else { return cannot_record("cpu profiling already in use") };
     let recording = match spawn_blocking(|| turn.record()).await.expect("a start does not panic") {
         Ok(recording) => recording,
-        Err(reason) => return cannot_record(&reason.to_string()),
+        Err(reason) => {
+            let directory = env::temp_dir();
+            let hint = format!("it needs a writable TMPDIR, now {}", directory.display());
+            return cannot_record(&format!("{reason} ({hint})"));
+        }
     };
     sleep(Duration::from_secs(seconds.unsigned_abs())).await;
     match spawn_blocking(|| recording.finish()).await.expect("looking up names does not panic") {
