@@ -20,9 +20,9 @@ export const hasToken = () => token !== "";
 
 /** A request that the member, or something on the way to it, did not carry out. */
 export class Failure extends Error {
-  constructor(message, { code, isOff = false, isTooLong = false } = {}) {
+  constructor(message, { code, isTooLong } = {}) {
     super(message);
-    Object.assign(this, { code, isOff, isTooLong });
+    Object.assign(this, { code, isTooLong });
   }
 
   /** Whether the history at the revision of the request is gone. */
@@ -47,24 +47,28 @@ async function placed(work) {
   }
 }
 
-async function send(path, options, signal) {
-  const headers = token ? { Authorization: token } : {};
-  try {
-    return await fetch(new URL(path, BASE), { cache: "no-store", credentials: "same-origin", headers, signal, ...options });
-  } catch (error) {
+const tooLong = () => new Failure("The response is too long.", { isTooLong: true });
+
+/** What comes from the member, or why it does not. */
+const awaited = (work) =>
+  work.catch((error) => {
     throw error.name === "AbortError" ? error : new Failure("The member does not respond.");
-  }
+  });
+
+function send(path, options, signal = AbortSignal.timeout(PATIENCE)) {
+  const headers = token ? { Authorization: token } : {};
+  return awaited(fetch(new URL(path, BASE), { cache: "no-store", headers, signal, ...options }));
 }
 
 /** The error of a response that is none of status 200. */
 async function failure(response) {
-  const text = await response.text();
+  const text = await bounded(response);
   let body = {};
   try {
     body = JSON.parse(text);
   } catch {
     if (response.status === 404) {
-      return new Failure("This member does not serve the API as JSON: it was started with --enable-grpc-gateway=false.", { isOff: true });
+      return new Failure("This member does not serve the API as JSON: it was started with --enable-grpc-gateway=false.");
     }
   }
   return fault(body.code, body.message ?? (text.trim() || `status ${response.status}`));
@@ -80,32 +84,31 @@ function fault(code, message) {
 }
 
 /** Reads a body up to `max` bytes. */
-async function bounded(response, max) {
+async function bounded(response, max = RESPONSE_MAX) {
   const reader = response.body.getReader();
   const parts = [];
   for (let length = 0; ; ) {
-    const { done, value } = await reader.read();
+    const { done, value } = await awaited(reader.read());
     if (done) return new Blob(parts).text();
     parts.push(value);
     length += value.length;
     if (length > max) {
       await reader.cancel();
-      throw new Failure("The response is too long.", { isTooLong: true });
+      throw tooLong();
     }
   }
 }
 
 /** Calls a method of the gateway: the path below `/v3/` and the request. */
-export const call = (path, request = {}, { max = RESPONSE_MAX } = {}) =>
+export const call = (path, request = {}, max) =>
   placed(async () => {
-    const response = await send(`v3/${path}`, { method: "POST", body: JSON.stringify(request) }, AbortSignal.timeout(PATIENCE));
+    const response = await send(`v3/${path}`, { method: "POST", body: JSON.stringify(request) });
     if (!response.ok) throw await failure(response);
     return JSON.parse(await bounded(response, max));
   });
 
 /** The text of a plain page, whatever its status. */
-export const page = (path) =>
-  placed(async () => bounded(await send(path, {}, AbortSignal.timeout(PATIENCE)), RESPONSE_MAX));
+export const page = (path) => placed(async () => bounded(await send(path)));
 
 /** Calls `receive` with each response of a watch, until the stream ends or `signal` ends it. */
 export async function watch(request, receive, signal) {
@@ -115,10 +118,12 @@ export async function watch(request, receive, signal) {
   const reader = response.body.getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await awaited(reader.read());
     if (done) return;
-    const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+    const lines = decoder.decode(value, { stream: true }).split("\n");
+    lines[0] = rest + lines[0];
     rest = lines.pop();
+    if (rest.length > RESPONSE_MAX) throw tooLong();
     for (const line of lines.filter((line) => line.trim() !== "")) {
       const { result, error } = JSON.parse(line);
       if (error) throw fault(error.code ?? error.grpc_code, error.message);

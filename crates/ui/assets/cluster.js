@@ -37,18 +37,19 @@ const RATES = [
   ]],
 ];
 
-/** Lines of a histogram. A chart of one that is not there stays hidden. */
+/** The lines of a histogram. */
 const quantiles = (name, accepts) => [
   ["median", (it) => it.quantiles(name, [0.5], accepts)[0]],
   ["99 %", (it) => it.quantiles(name, [0.99], accepts)[0]],
 ];
+/** The chart of one that is not there stays hidden. */
 const LATENCIES = [
-  ["Sync of the log", time, quantiles("etcd_disk_wal_fsync_duration_seconds")],
-  ["Commit of the state file", time, quantiles("etcd_disk_backend_commit_duration_seconds")],
-  ["Requests, from the proposal on", time, quantiles("etcd_server_request_duration_seconds")],
-  ["Unary calls, as clients see them", time, quantiles("grpc_server_handling_seconds", isUnary), "grpc_server_handling_seconds"],
-  ["Round trips to other members", time, quantiles("etcd_network_peer_round_trip_time_seconds"), "etcd_network_peer_round_trip_time_seconds"],
-];
+  ["Sync of the log", "etcd_disk_wal_fsync_duration_seconds"],
+  ["Commit of the state file", "etcd_disk_backend_commit_duration_seconds"],
+  ["Requests, from the proposal on", "etcd_server_request_duration_seconds"],
+  ["Unary calls, as clients see them", "grpc_server_handling_seconds", isUnary],
+  ["Round trips to other members", "etcd_network_peer_round_trip_time_seconds"],
+].map(([title, name, accepts]) => [title, time, quantiles(name, accepts), name]);
 
 const lines = (urls, show) => (urls ?? []).map((url) => h("div", { class: "mono" }, show(url)));
 
@@ -190,7 +191,7 @@ export function open(root) {
     async turn() {
       history.add(parse(await page("metrics")), performance.now() / 1000);
       showMetrics();
-      const isTime = turns++ % SELDOM === 0;
+      const isTime = turns % SELDOM === 0;
       if (isTime) await lookAtHealth();
       own = await call("maintenance/status");
       const quota = Number(own.dbSizeQuota ?? 0);
@@ -202,6 +203,7 @@ export function open(root) {
       if (isTime || !list) await lookAtMembers();
       showMembers();
       showAlarms();
+      turns += 1;
     },
   };
 }

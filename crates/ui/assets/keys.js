@@ -17,6 +17,9 @@ const SAMPLE = 16;
 const SAMPLE_BYTES_MAX = 1 << 20;
 /** Revisions of a key that are read at once. */
 const PAST = 20;
+/** Revisions of a key that a new one leaves in the history. */
+const KEPT = 200;
+const NOTHING = { rows: [], next: null, requests: 0, revision: "0" };
 
 /** Where a folder within `prefix` ends that `key` lies in; null if the key lies in none. Slashes at its beginning are part of
  * its name. */
@@ -54,9 +57,9 @@ const counted = async (prefix) => Number((await call("kv/range", { ...within(pre
 async function measured(row, keys) {
   const range = row.isFolder ? { ...within(row.key), limit: SAMPLE } : { key: toBase64(row.key) };
   try {
-    const { kvs = [] } = await call("kv/range", range, { max: SAMPLE_BYTES_MAX });
+    const { kvs = [] } = await call("kv/range", range, SAMPLE_BYTES_MAX);
     const bytes = kvs.reduce((total, kv) => total + lengthOf(kv.key) + lengthOf(kv.value), 0);
-    return keys > kvs.length ? { bytes: (bytes / kvs.length) * keys, isExact: false } : { bytes, isExact: true };
+    return kvs.length > 0 && keys > kvs.length ? { bytes: (bytes / kvs.length) * keys, isExact: false } : { bytes, isExact: true };
   } catch (error) {
     if (error.isTooLong) return null;
     throw error;
@@ -80,7 +83,7 @@ export function open(root) {
   let prefix = null;
   let from = null;
   let opened = "";
-  let shown = { rows: [], next: null, requests: 0, revision: "0" };
+  let shown = NOTHING;
   /** By the text of a folder: keys in it; by the text of a row: its measured size. */
   let counts = new Map();
   let sizes = new Map();
@@ -131,7 +134,7 @@ export function open(root) {
     const base = keyText(prefix);
     const rows = shown.rows.map(({ key, isFolder, kv }) => {
       const text = keyText(key);
-      const name = text.slice(base.length) || text;
+      const name = keyText(key.slice(prefix.length)) || text;
       const target = isFolder ? { prefix: text } : { prefix: base, key: text };
       if (!isFolder && from !== prefix) target.from = keyText(from);
       const link = keyLink(name, target);
@@ -153,11 +156,10 @@ export function open(root) {
   /** The way to the prefix, folder by folder. */
   function showTrail() {
     const links = [keyLink("all keys", {})];
-    let before = "";
+    let before = 0;
     for (let folder = folderOf(prefix, new Uint8Array()); folder; folder = folderOf(prefix, folder)) {
-      const text = keyText(folder);
-      links.push(keyLink(text.slice(before.length), { prefix: text }));
-      before = text;
+      links.push(keyLink(keyText(folder.slice(before)), { prefix: keyText(folder) }));
+      before = folder.length;
     }
     trail.replaceChildren(...links.flatMap((link, at) => (at > 0 ? [" ", link] : [link])));
   }
@@ -173,17 +175,20 @@ export function open(root) {
         from = keyText(start) === keyText(wanted) ? wanted : start;
         field.value = keyText(prefix);
         showTrail();
+        shown = NOTHING;
+        keys.show([], "");
+        for (const it of [summary, onward]) it.replaceChildren();
       }
       const isKey = parameters.has("key");
       if (!isKey || detail?.text !== opened) detail = isKey ? openKey(panel, parseKey(opened), () => (location.hash = toKeys({ prefix: keyText(prefix) }))) : null;
       const isOpening = isKey && panel.hidden;
       panel.hidden = !isKey;
-      if (isOther) await refresh();
+      if (shown === NOTHING) await refresh();
       else show();
       await detail?.turn();
       if (isOpening) panel.scrollIntoView({ block: "nearest" });
     },
-    /** A list that costs little follows the store; for others the button says that there is something new. */
+    /** A list that costs little follows the store; for others the button says when keys came or went. */
     async turn() {
       const now = await call("kv/range", { ...within(prefix), count_only: true, serializable: true });
       if (now.header.revision !== shown.revision) {
@@ -213,10 +218,13 @@ function openKey(panel, key, close) {
   let form = "";
   let latest = "";
 
+  /** With the line that a value is in the table. */
+  const lined = (kv) => kv && { ...kv, line: preview(fromBase64(kv.value)) || "(empty)" };
+
   /** The key as of a revision; null if it did not exist, `undefined` if that is compacted. */
   async function asOf(revision) {
     try {
-      return (await call("kv/range", { ...at, revision })).kvs?.[0] ?? null;
+      return lined((await call("kv/range", { ...at, revision })).kvs?.[0]) ?? null;
     } catch (error) {
       if (error.isCompacted) return undefined;
       throw error;
@@ -229,12 +237,14 @@ function openKey(panel, key, close) {
       const oldest = revisions.at(-1);
       if (oldest.version === "1") return finish(`Created at revision ${count(Number(oldest.create_revision))}; earlier lives of the key are not looked for.`);
       const before = await asOf(String(BigInt(oldest.mod_revision) - 1n));
+      // What is new may have come in between.
+      if (revisions.at(-1) !== oldest) return;
       if (before === undefined) return finish("What was before is compacted.");
       if (before === null) return finish("The key did not exist before.");
       revisions.push(before);
       show();
     }
-    end.replaceChildren(button("Older", goBack));
+    finish(button("Older", goBack));
   }
 
   /** Puts what is new before what is shown; false if they do not meet within a few revisions. */
@@ -245,6 +255,10 @@ function openKey(panel, key, close) {
       if (!before) break;
       if (before.mod_revision === revisions[0].mod_revision) {
         revisions = [...fresh, ...revisions];
+        if (revisions.length > KEPT) {
+          revisions.length = KEPT;
+          finish(button("Older", goBack));
+        }
         return true;
       }
       fresh.push(before);
@@ -253,12 +267,12 @@ function openKey(panel, key, close) {
     return false;
   }
 
-  const finish = (text) => end.replaceChildren(text);
+  const finish = (last) => end.replaceChildren(last);
 
   function show() {
     past.show(
       revisions.map((kv) => {
-        const choose = h("button", { type: "button", "aria-pressed": String(kv.mod_revision === chosen?.mod_revision), click: () => select(kv) }, preview(fromBase64(kv.value)) || "(empty)");
+        const choose = button(kv.line, () => select(kv), { "aria-pressed": String(kv.mod_revision === chosen?.mod_revision) });
         return past.row([kv.mod_revision, kv.version, size(lengthOf(kv.value)), choose]);
       }),
       "The key does not exist.",
@@ -279,7 +293,7 @@ function openKey(panel, key, close) {
       value.className = name === "Hex" ? "dump" : "";
       for (const it of forms.children) it.setAttribute("aria-pressed", String(it.textContent === name));
     };
-    forms.replaceChildren(...names.map((name) => h("button", { type: "button", click: () => pick(name) }, name)));
+    forms.replaceChildren(...names.map((name) => button(name, () => pick(name))));
     pick(form);
     show();
   }
@@ -290,7 +304,7 @@ function openKey(panel, key, close) {
     async turn() {
       const { kvs = [] } = await call("kv/range", { ...at, keys_only: true });
       if (latest === (kvs[0]?.mod_revision ?? "none")) return;
-      const kv = (await call("kv/range", at)).kvs?.[0];
+      const kv = lined((await call("kv/range", at)).kvs?.[0]);
       latest = kv?.mod_revision ?? "none";
       if (!kv) {
         revisions = [];

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { fromBase64, keyText } from "./bytes.js";
-import { count, h, hex, keyLink, quiet, span, table, write } from "./dom.js";
+import { button, count, h, hex, keyLink, quiet, span, table, write } from "./dom.js";
 
 /** Leases of a page; each costs a request whenever it is looked at. */
 const ROWS = 50;
@@ -68,7 +68,7 @@ export function open(root) {
   }
 
   function buttons() {
-    const made = (text, to) => h("button", { type: "button", click: () => page(to) }, text);
+    const made = (text, to) => button(text, () => page(to));
     onward.replaceChildren(
       ...(wanted ? [h("a", { href: "#leases" }, "All leases")] : []),
       ...(!wanted && first > 0 ? [made("Previous", Math.max(0, first - ROWS))] : []),
@@ -83,7 +83,7 @@ export function open(root) {
       page(0);
     },
     async turn() {
-      if (turns++ % LIST === 0) {
+      if (turns % LIST === 0) {
         ids = ((await call("lease/leases")).leases ?? []).map((it) => it.ID);
         if (first >= ids.length) first = 0;
         for (const id of known.keys()) if (!wanted && !ids.includes(id)) known.delete(id);
@@ -91,6 +91,7 @@ export function open(root) {
       }
       await Promise.all(shownIds().map(look));
       show();
+      turns += 1;
     },
   };
 }

@@ -11,8 +11,7 @@ const VIEWS = { cluster, keys, watch, leases };
 /** The pace of everything that is live, in milliseconds. */
 const TURN = 1000;
 
-const [main, form, leave] = ["view", "login", "leave"].map((id) => document.getElementById(id));
-const notice = document.getElementById("notice");
+const [main, notice, form, rejection, leave] = ["view", "notice", "login", "rejection", "leave"].map((id) => document.getElementById(id));
 
 /** What is shown, and under which name; null while a login is awaited. */
 let view = null;
@@ -77,7 +76,7 @@ function askForUser(reason) {
   report(null);
   leave.hidden = true;
   form.hidden = false;
-  write(document.getElementById("rejection"), reason);
+  write(rejection, reason);
   form.elements.name.focus();
 }
 
@@ -91,7 +90,7 @@ form.addEventListener("submit", async (event) => {
   try {
     await logIn(name.value, password.value);
   } catch (error) {
-    write(document.getElementById("rejection"), error.message);
+    write(rejection, error.message);
     return;
   }
   password.value = "";

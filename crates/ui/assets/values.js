@@ -15,7 +15,7 @@ export function read(bytes) {
   const forms = {};
   if (kubernetes) forms.Decoded = kubernetes.text(SHOWN);
   const isJson = text !== null && isDocument(text);
-  if (isJson) forms.Decoded = cut(indented(text));
+  if (isJson) forms.Decoded = indented(text);
   if (text !== null) forms.Text = cut(text);
   const rest = bytes.length - SHOWN;
   forms.Hex = hexDump(bytes.subarray(0, SHOWN)) + (rest > 0 ? `\n... and ${rest} more bytes` : "");
@@ -58,23 +58,25 @@ function isDocument(text) {
   }
 }
 
-/** JSON with line breaks. Its tokens stay as they are: a parsed number might come out as another one. */
+/** JSON with line breaks, as much as is shown. Its tokens stay: a parsed number might come out as another one. */
 function indented(text) {
   let depth = 0;
+  let out = "";
   const line = () => `\n${"  ".repeat(depth)}`;
-  const parts = [];
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{]\s*[\]}]|[[\]{},:]|[^\s"[\]{},:]+/gs)) {
-    if (token === "{" || token === "[") {
+  for (const [token] of text.slice(0, SHOWN).matchAll(/"(?:[^"\\]|\\.)*"?|[[{]\s*[\]}]|[[\]{},:]|[^\s"[\]{},:]+/gs)) {
+    // Deep nesting is mostly indentation.
+    if (out.length > SHOWN) break;
+    if ("{[".includes(token)) {
       depth += 1;
-      parts.push(token, line());
-    } else if (token === "}" || token === "]") {
+      out += token + line();
+    } else if ("}]".includes(token)) {
       depth -= 1;
-      parts.push(line(), token);
-    } else if (token === ",") parts.push(token, line());
-    else if (token === ":") parts.push(": ");
-    else parts.push(/^[[{]/.test(token) ? token[0] + token.at(-1) : token);
+      out += line() + token;
+    } else if (token === ",") out += token + line();
+    else if (token === ":") out += ": ";
+    else out += /^[[{]/.test(token) ? token[0] + token.at(-1) : token;
   }
-  return parts.join("");
+  return lines(out.slice(0, SHOWN)) + (Math.max(out.length, text.length) > SHOWN ? "\n... and more" : "");
 }
 
 /** An object as Kubernetes stores it: `k8s`, a zero byte, and `runtime.Unknown` around the object. */

@@ -21,6 +21,8 @@ export function open(root) {
   let stream = null;
   /** The newest first. */
   let recent = [];
+  /** The bytes that all watched keys begin with. */
+  let watched = null;
   let seen = 0;
   let timer = null;
   let last = -Infinity;
@@ -40,7 +42,7 @@ export function open(root) {
     if (stream) write(state, `Watching ${where()}. ${count(seen)} ${seen === 1 ? "event" : "events"}${seen > recent.length ? `, the last ${SHOWN} shown` : ""}.`);
   }
 
-  const where = () => (field.value === "" ? "all keys" : `keys that begin with ${keyText(parseKey(field.value))}`);
+  const where = () => (watched.length === 0 ? "all keys" : `keys that begin with ${keyText(watched)}`);
 
   /** Shows what has come, soon. */
   function showLater() {
@@ -49,14 +51,16 @@ export function open(root) {
 
   const keep = (made) => (recent = [...made, ...recent].slice(0, SHOWN));
 
+  /** The cells of an event. Its value, which may be long, is let go. */
+  function cells({ type = "PUT", kv }) {
+    const put = type === "PUT" && [kv.version, size(lengthOf(kv.value)), preview(fromBase64(kv.value)) || "(empty)"];
+    return [kv.mod_revision, put ? "put" : "delete", keyText(fromBase64(kv.key)), ...(put || ["", "", ""])];
+  }
+
   function row(event) {
     if (!event) return events.row(["", "pause", "Changes while the page was hidden are not shown.", "", "", ""]);
-    const { type = "PUT", kv } = event;
-    const key = keyText(fromBase64(kv.key));
-    const isPut = type === "PUT";
-    const link = keyLink(key, { prefix: key, key });
-    const value = isPut ? h("span", { class: "mono" }, preview(fromBase64(kv.value)) || "(empty)") : "";
-    return events.row([kv.mod_revision, isPut ? "put" : "delete", link, isPut ? kv.version : "", isPut ? size(lengthOf(kv.value)) : "", value]);
+    const [revision, change, key, version, bytes, value] = event;
+    return events.row([revision, change, keyLink(key, { prefix: key, key }), version, bytes, h("span", { class: "mono" }, value)]);
   }
 
   function receive(response) {
@@ -65,19 +69,20 @@ export function open(root) {
     }
     const made = response.events ?? [];
     seen += made.length;
-    keep(made.slice(-SHOWN).reverse());
+    keep(made.slice(-SHOWN).map(cells).reverse());
     if (made.length > 0) showLater();
     else if (response.created) show();
   }
 
-  async function start() {
+  async function start(prefix = parseKey(field.value)) {
     stop("");
+    watched = prefix;
     const mine = (stream = new AbortController());
     write(toggle, "Stop");
     write(state, "Connecting.");
     let end = "The member ended the watch.";
     try {
-      await watch(within(parseKey(field.value)), receive, mine.signal);
+      await watch(within(watched), receive, mine.signal);
     } catch (error) {
       end = `The watch ended: ${error.message}`;
     }
@@ -110,7 +115,7 @@ export function open(root) {
       } else if (!isHidden && isResting) {
         isResting = false;
         keep([null]);
-        start();
+        start(watched);
       }
     },
     close: () => stop(""),

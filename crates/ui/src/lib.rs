@@ -12,8 +12,8 @@
 //! * Every response says that only files of this page may be loaded, that no text becomes markup and that no other page
 //!   may frame it.
 //! * With [`Reach::Loopback`] the files go to this machine alone: over loopback addresses or a Unix socket, and to
-//!   requests that name a loopback host. The name keeps out sites that point theirs here, and a proxy that passes its own
-//!   visitors on.
+//!   requests that name a loopback host. The name keeps out sites that point theirs here, and visitors of a proxy that
+//!   passes on the name they asked for. Proxies that send the member's name, as nginx and Apache do by default, open the page.
 //!
 //! ```
 //! use ferretcd_ui::{Reach, Ui};

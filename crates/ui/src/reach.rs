@@ -17,8 +17,8 @@ pub enum Reach {
     None,
 }
 
-/// Whether a request names this machine itself. A web site can point its name here, but not rename its requests; and a
-/// proxy in front of the member usually passes on the name that its visitors asked for.
+/// Whether a request names this machine itself. A web site can point its name here, but not rename its requests. A proxy
+/// in front of the member may pass on the name that its visitors asked for; nginx and Apache by default do not.
 pub(crate) fn names_loopback(request: &Parts) -> bool {
     let named: Option<Authority> = match request.uri.authority() {
         Some(authority) => Some(authority.clone()),

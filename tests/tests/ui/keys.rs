@@ -108,6 +108,36 @@ async fn history_has_every_revision_down_to_the_creation() {
 }
 
 #[tokio::test]
+async fn an_open_history_does_not_grow_by_itself() {
+    let Some((server, mut browser)) = with_browser("a long history", &[]).await else { return };
+    for n in 1..=230 {
+        put(&server, "config", n.to_string()).await;
+    }
+    browser.open(&view(&server, "keys?key=config")).await;
+    let rows = "document.querySelectorAll('table[aria-label=History] tbody tr').length";
+    for n in (21..=201).step_by(20) {
+        browser.until(&format!("{rows} === {n}")).await;
+        browser.click("Older").await;
+    }
+    browser.until(&format!("{rows} === 221")).await;
+    put(&server, "config", "new").await;
+    browser.until(&format!("{rows} === 200")).await;
+    browser.click("Older").await;
+    browser.until(&format!("{rows} === 220")).await;
+    assert_quiet(&server, &browser);
+}
+
+#[tokio::test]
+async fn names_that_are_no_texts_are_cut_at_the_prefix() {
+    let Some((server, mut browser)) = with_browser("names of bytes", &[]).await else { return };
+    put(&server, b"gr\xc3\xb6/\xff", "x").await;
+    browser.open(&view(&server, "keys?prefix=gr%C3%B6/")).await;
+    browser.until_shown("1 key at").await;
+    assert_eq!(first_cells(&mut browser, "Keys").await, r"\xff");
+    assert_quiet(&server, &browser);
+}
+
+#[tokio::test]
 async fn history_ends_at_a_compaction() {
     let Some((server, mut browser)) = with_browser("a compacted history", &[]).await else { return };
     for n in 1..=4 {
@@ -198,6 +228,8 @@ async fn values_are_decoded() {
     )
     .await;
     check("no-json", br#"{"n":"#, "text", r#"{"n":"#).await;
+    let deep = "[".repeat(20_000) + &"]".repeat(20_000);
+    check("deep", deep.as_bytes(), "JSON", "... and more").await;
     // runtime.Unknown: its type, and an object whose metadata has name and namespace.
     let object = b"\x0a\x0d\x0a\x03web\x1a\x06prod-a";
     let pod = [b"k8s\0\x0a\x09\x0a\x02v1\x12\x03Pod\x12\x0f", &object[..]].concat();

@@ -24,8 +24,9 @@ async fn enable(server: &Server) {
     };
     let grant = pb::AuthRoleGrantPermissionRequest { name: "reader".into(), perm: Some(perm) };
     caller.call(grant).await.expect("a right");
-    for key in ["public/a", "secret/a"] {
-        let put = pb::PutRequest { key: key.into(), value: "x".into(), ..Default::default() };
+    let lease = caller.call(pb::LeaseGrantRequest { ttl: 600, id: 0 }).await.expect("a lease").id;
+    for (key, lease) in [("public/a", 0), ("secret/a", lease)] {
+        let put = pb::PutRequest { key: key.into(), value: "x".into(), lease, ..Default::default() };
         caller.call(put).await.expect("it serves puts");
     }
     caller.call(pb::AuthEnableRequest {}).await.expect("authentication");
@@ -59,7 +60,7 @@ async fn a_user_signs_in_and_out() {
         let shown = if name == "cluster" {
             "healthy"
         } else if name == "leases" {
-            "0 leases."
+            "1 lease."
         } else {
             "Watching all keys"
         };
@@ -74,6 +75,10 @@ async fn a_user_signs_in_and_out() {
     browser.value("location.hash = '#keys?prefix=public/'").await;
     browser.until_shown("1 key at revision").await;
     browser.until_gone("permission denied").await;
+    // What was shown before does not stand for what must not be seen.
+    browser.value("location.hash = '#keys?prefix=secret/'").await;
+    browser.until_shown("permission denied").await;
+    assert_eq!(browser.value("document.querySelectorAll('tbody a').length").await, 0);
     browser.open("about:blank").await;
     browser.open(&view(&server, "keys")).await;
     browser.until("!document.getElementById('login').hidden").await;
@@ -101,4 +106,19 @@ async fn a_token_that_ends_brings_the_login_back() {
     browser.until("!document.getElementById('login').hidden").await;
     log_in(&mut browser, "reader", "new").await;
     browser.until_shown("1 key at revision").await;
+}
+
+#[tokio::test]
+async fn leases_that_must_not_be_seen_are_not_said_to_be_none() {
+    let Some((server, mut browser)) = with_browser("leases of others", &[]).await else { return };
+    enable(&server).await;
+    browser.open(&view(&server, "leases")).await;
+    log_in(&mut browser, "reader", "reader").await;
+    browser.until_shown("permission denied").await;
+    let turns =
+        |browser: &Browser| browser.requests().iter().filter(|url| url.contains("/v3/lease/")).count();
+    let before = turns(&browser);
+    while turns(&browser) < before + 3 {
+        assert_eq!(browser.value("document.body.textContent.includes('No lease.')").await, false);
+    }
 }

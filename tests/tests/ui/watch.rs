@@ -22,13 +22,19 @@ async fn changes_are_shown_as_they_come() {
     Caller::of(&server.endpoint()).call(delete).await.expect("it serves deletes");
     let rows = "[...document.querySelectorAll('tbody tr')].map((it) => [0, 1, 2].map((at) => it.cells[at].textContent).join(' ')).join('|')";
     browser.until(&format!("{rows} === '5 delete a/1|4 put a/1'")).await;
+    // The field is for the next watch.
+    browser.value("document.querySelector('main input').value = 'c/'").await;
+    put(&server, "a/1b", "x").await;
+    browser.until_shown("3 events").await;
+    browser.until_shown("Watching keys that begin with a/").await;
+    browser.value("document.querySelector('main input').value = 'a/'").await;
     browser.click("Stop").await;
     browser.until_shown("Stopped.").await;
     put(&server, "a/2", "x").await;
     browser.click("Start").await;
     browser.until_shown("Watching").await;
     put(&server, "a/3", "x").await;
-    browser.until(&format!("{rows} === '7 put a/3|5 delete a/1|4 put a/1'")).await;
+    browser.until(&format!("{rows} === '8 put a/3|6 put a/1b|5 delete a/1|4 put a/1'")).await;
     assert_quiet(&server, &browser);
 }
 
