@@ -75,7 +75,8 @@ pub async fn call(
         request = request.header(*name, *value);
     }
     let (response, mut sender) = client.send_request(request.body(())?, false)?;
-    sender.send_data(body, true)?;
+    // A server that rejects a call need not wait for its body. The response tells.
+    let _ = sender.send_data(body, true);
     let (head, mut stream) = response.await?.into_parts();
     let mut body = BytesMut::new();
     while let Some(part) = stream.data().await {
