@@ -39,7 +39,9 @@ impl fmt::Display for ClusterId {
 
 impl fmt::Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        // Go's `%016x`, in which the sign is one of the digits.
+        let sign = if self.0 < 0 { "-" } else { "" };
+        write!(f, "{sign}{:0width$x}", self.0.unsigned_abs(), width = 16 - sign.len())
     }
 }
 
@@ -52,6 +54,6 @@ mod tests {
         assert_eq!(ClusterId(1_112_788_720_337_101_170).to_string(), "f716b7201c12172");
         assert_eq!(MemberId(6_898_171_603_489_705_232).to_string(), "5fbb3a8679b0cd10");
         assert_eq!(LeaseId(0x1234).to_string(), "0000000000001234");
-        assert_eq!(LeaseId(-1).to_string(), "ffffffffffffffff");
+        assert_eq!(LeaseId(-1).to_string(), "-000000000000001");
     }
 }

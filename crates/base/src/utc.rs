@@ -1,7 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A time since the beginning of 1970, as etcd writes it into its log: `2006-01-02T15:04:05.000000Z`.
+/// A time since the beginning of 1970 in the form of etcd's log, `2006-01-02T15:04:05.000000Z`. In UTC; etcd writes local
+/// time.
 #[derive(Clone, Copy, Debug)]
 pub struct Utc(pub Duration);
 

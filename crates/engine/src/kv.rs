@@ -142,15 +142,19 @@ impl Kv {
     {
         let timer = RequestTimer::start(&self.metrics.requests, RequestKind::Range);
         let since = timer.started();
-        if !request.serializable {
-            self.read_index.wait().await?;
-        }
+        let confirmed = if request.serializable { Ok(()) } else { self.read_index.wait().await };
         let started = Instant::now();
-        let read = async |view| finish(self.read_range(view, &request).await?).await;
-        let read = self.read_newest(request.revision <= 0, read);
-        let response = self.gate.guard(caller, may_read(&request), read).await;
+        let response = match confirmed {
+            Ok(()) => {
+                let read = async |view| finish(self.read_range(view, &request).await?).await;
+                let read = self.read_newest(request.revision <= 0, read);
+                let response = self.gate.guard(caller, may_read(&request), read).await;
+                self.metrics.range_read(response.is_ok(), started.elapsed());
+                response
+            }
+            Err(error) => Err(error),
+        };
         let ended = Instant::now();
-        self.metrics.range_read(response.is_ok(), ended.saturating_duration_since(started));
         let read = SlowRead { since, started, ended, expected: self.slow_apply.get() };
         if read.is_slow() && read.log_range(&request, &response) {
             self.metrics.slow_applies.inc();

@@ -7,12 +7,12 @@ use ferretcd_api_proto::etcdserverpb::downgrade_request::DowngradeAction;
 use ferretcd_api_proto::etcdserverpb::request_op::Request;
 use ferretcd_api_proto::etcdserverpb::watch_request::RequestUnion;
 use ferretcd_api_proto::etcdserverpb::{
-    AlarmRequest, AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleDeleteRequest,
-    AuthRoleGetRequest, AuthRoleGrantPermissionRequest, AuthRoleListRequest, AuthRoleRevokePermissionRequest,
-    AuthStatusRequest, AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest,
-    AuthUserGetRequest, AuthUserGrantRoleRequest, AuthUserListRequest, AuthUserRevokeRoleRequest,
-    AuthenticateRequest, CompactionRequest, DefragmentRequest, DeleteRangeRequest, DowngradeRequest,
-    HashKvRequest, HashRequest, LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest,
+    AlarmRequest, AlarmType, AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest,
+    AuthRoleDeleteRequest, AuthRoleGetRequest, AuthRoleGrantPermissionRequest, AuthRoleListRequest,
+    AuthRoleRevokePermissionRequest, AuthStatusRequest, AuthUserAddRequest, AuthUserChangePasswordRequest,
+    AuthUserDeleteRequest, AuthUserGetRequest, AuthUserGrantRoleRequest, AuthUserListRequest,
+    AuthUserRevokeRoleRequest, AuthenticateRequest, CompactionRequest, DefragmentRequest, DeleteRangeRequest,
+    DowngradeRequest, HashKvRequest, HashRequest, LeaseGrantRequest, LeaseLeasesRequest, LeaseRevokeRequest,
     LeaseTimeToLiveRequest, MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest,
     MemberUpdateRequest, MoveLeaderRequest, PutRequest, RangeRequest, RequestOp, SnapshotRequest,
     StatusRequest, TxnRequest, WatchRequest,
@@ -200,6 +200,10 @@ subjects! {
         subject.text("action", action);
         if it.member_id != 0 {
             member(it.member_id, subject);
+        }
+        if it.alarm != 0 {
+            let alarm = AlarmType::try_from(it.alarm).map_or("UNKNOWN", |alarm| alarm.as_str_name());
+            subject.text("alarm", alarm);
         }
     };
     DowngradeRequest: |it, subject| {

@@ -128,11 +128,14 @@ where
         let Shared { kinds, config, users, sink } = &*self.shared;
         let kind = kinds.get(request.uri().path()).copied().unwrap_or(RpcKind::Unary);
         let extensions = request.extensions();
+        let token = Metadata::new(request.headers()).token().map(Bytes::copy_from_slice);
         let trail = AuditTrail(Arc::new(Head {
             method: request.uri().path().to_owned(),
             remote: (config.remote)(extensions),
             certificate: (config.certificate)(extensions),
-            token: Metadata::new(request.headers()).token().map(Bytes::copy_from_slice),
+            // The call may end its own token.
+            user: token.as_ref().and_then(|token| users.user(token)),
+            token,
             users: Arc::clone(users),
             quote: config.quote,
             sink: Arc::clone(sink),
@@ -144,7 +147,7 @@ where
         }
         let started = Instant::now();
         let call = AuditedCall {
-            trail,
+            trail: Some(trail),
             note,
             started,
             revision: FirstRevision::Unseen(Vec::new()),
@@ -181,19 +184,23 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.inner.poll(context));
-        let call = this.call.take();
+        let mut call = this.call.take();
         Poll::Ready(match result {
             Ok(response) => {
                 // A rejection has its status among the headers and no body to wait for.
-                let call = match code(response.headers()) {
-                    Some(code) => call.and_then(|call| call.ended(code)),
-                    None if *this.is_stream => call.and_then(AuditedCall::forget),
-                    None => call,
-                };
+                let rejection = code(response.headers());
+                if let Some(call) = call.take_if(|_| rejection.is_some() || *this.is_stream) {
+                    match rejection {
+                        Some(code) => call.ended(code),
+                        None => call.forget(),
+                    }
+                }
                 Ok(response.map(|body| CountedBody::new(body, call)))
             }
             Err(error) => {
-                call.and_then(|call| call.ended(Code::Unknown));
+                if let Some(call) = call {
+                    call.ended(Code::Unknown);
+                }
                 Err(error)
             }
         })
@@ -202,7 +209,8 @@ where
 
 /// A call from its start to the end of its response.
 pub struct AuditedCall {
-    trail: AuditTrail,
+    /// `None` if there will be no line.
+    trail: Option<AuditTrail>,
     note: Note,
     started: Instant,
     revision: FirstRevision,
@@ -217,27 +225,22 @@ impl fmt::Debug for AuditedCall {
 }
 
 impl AuditedCall {
-    /// Ends the call; nothing is left of it.
-    fn ended(mut self, code: Code) -> Option<Self> {
+    /// Ends the call.
+    fn ended(mut self, code: Code) {
         self.end = code;
-        None
     }
 
     /// Ends it without a line.
-    fn forget(mut self) -> Option<Self> {
-        self.end = Code::Ok;
-        self.revision = FirstRevision::Forgotten;
-        None
+    fn forget(mut self) {
+        self.trail = None;
     }
 }
 
 impl Drop for AuditedCall {
     fn drop(&mut self) {
-        if matches!(self.revision, FirstRevision::Forgotten) {
-            return;
-        }
+        let Some(trail) = self.trail.take() else { return };
         let message = self.note.message();
-        self.trail.line(
+        trail.line(
             self.end,
             |subject| {
                 if let Some(message) = message {
@@ -276,6 +279,8 @@ struct Head {
     remote: Option<SocketAddr>,
     certificate: Option<Arc<str>>,
     token: Option<Bytes>,
+    /// At the start of the call.
+    user: Option<Arc<str>>,
     users: Arc<dyn AuditUsers>,
     quote: fn(&mut String, &[u8]),
     sink: Arc<dyn AuditSink>,
@@ -319,6 +324,7 @@ impl AuditTrail {
     fn user(&self, code: Code) -> Option<Arc<str>> {
         // The token was looked at, and costs enough to be not looked at once more.
         let token = self.0.token.as_ref().filter(|_| code != Code::Unauthenticated)?;
-        self.0.users.user(token)
+        // At the start this member may not have heard of the token yet.
+        self.0.user.clone().or_else(|| self.0.users.user(token))
     }
 }

@@ -73,10 +73,10 @@ impl<S> Layer<S> for LogLayer {
 
 /// Writes the line `request stats` for unary calls: a warning when one is slow, else at level debug.
 ///
-/// The line has sizes, times, and what the handler has noted ([`Note`](crate::Note)): keys, never values. It is written when the response has been sent or given
-/// up; `time spent` ends when the service responds. While debug is off a call costs two readings of the clock
-/// and allocates nothing; the price is that a slow call's `request size` is then known (not -1) only if the
-/// client announced a content length, and its content only if another layer has made it be noted.
+/// The line has sizes, times, and what the handler has noted ([`Note`](crate::Note)): keys, never values. It is written
+/// when the response has been sent or given up; `time spent` ends when the service responds. While debug is off a call
+/// costs two readings of the clock and allocates nothing; the price is that a slow call's `request size` is then known
+/// (not -1) only if the client announced a content length, and its content only if another layer has made it be noted.
 #[derive(Clone, Debug)]
 pub struct Log<S> {
     inner: S,

@@ -11,8 +11,6 @@ pub(crate) enum FirstRevision {
     Known(i64),
     /// The response has none, or not in its first bytes.
     None,
-    /// There will be no line.
-    Forgotten,
 }
 
 impl FirstRevision {

@@ -2,8 +2,14 @@
 
 use std::fmt::{Display, Write as _};
 
+use ferretcd_base::LeaseId;
+
 /// Bytes of a key that are shown; of a longer one its length is said as well.
 const KEY_BYTES_MAX: usize = 1024;
+/// The same of a text.
+const TEXT_BYTES_MAX: usize = 1024;
+/// Behind so many bytes of the line lists are not continued; the number of their elements is said as well.
+const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// Collects members of a JSON object. Keys are text, quoted as the caller says.
 #[derive(Debug)]
@@ -20,8 +26,8 @@ impl Subject {
 
     /// A text that is no key and no secret.
     pub fn text(&mut self, name: &str, value: &str) {
-        self.name(name);
-        push_json_string(&mut self.json, value);
+        let shown = value.get(..value.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(value);
+        self.cut(name, shown, shown.len(), value.len());
     }
 
     /// A number or a truth value.
@@ -33,7 +39,7 @@ impl Subject {
     /// An id of a lease, as etcd writes it.
     pub fn lease(&mut self, id: i64) {
         self.name("lease");
-        let _ = write!(self.json, "\"{id:016x}\"");
+        let _ = write!(self.json, "\"{}\"", LeaseId(id));
     }
 
     /// A key, or a range of keys if there is an end.
@@ -52,6 +58,10 @@ impl Subject {
         self.name(name);
         self.json.push('[');
         for item in items {
+            if self.json.len() > LINE_BYTES_MAX {
+                self.json.push(']');
+                return self.number(&format!("{name}_len"), items.len());
+            }
             if !self.json.ends_with('[') {
                 self.json.push(',');
             }
@@ -70,9 +80,15 @@ impl Subject {
         let mut text = String::new();
         let shown = key.get(..KEY_BYTES_MAX).unwrap_or(key);
         (self.quote)(&mut text, shown);
-        self.text(name, &text);
-        if shown.len() < key.len() {
-            self.number(&format!("{name}_bytes"), key.len());
+        self.cut(name, &text, shown.len(), key.len());
+    }
+
+    /// A text that shows so many bytes of all.
+    fn cut(&mut self, name: &str, text: &str, shown: usize, all: usize) {
+        self.name(name);
+        push_json_string(&mut self.json, text);
+        if shown < all {
+            self.number(&format!("{name}_bytes"), all);
         }
     }
 
@@ -118,9 +134,13 @@ mod tests {
             subject.text("name", "a\"b\\c\n");
             subject.number("limit", 3);
             subject.lease(0x1f);
+            subject.lease(-1);
             subject.range(b"k", b"");
         };
-        check(write, r#""name":"a\"b\\c\u000a","limit":3,"lease":"000000000000001f","key":"k""#);
+        check(
+            write,
+            r#""name":"a\"b\\c\u000a","limit":3,"lease":"000000000000001f","lease":"-000000000000001","key":"k""#,
+        );
     }
 
     #[test]
@@ -133,6 +153,29 @@ mod tests {
             });
         };
         check(write, r#""ops":[{"op":1,"in":[{"op":7}]},{"op":2,"in":[{"op":7}]}]"#);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let text = format!("{}é", "a".repeat(TEXT_BYTES_MAX - 1));
+        let expected = format!(r#""name":"{}","name_bytes":{}"#, "a".repeat(TEXT_BYTES_MAX - 1), text.len());
+        check(|subject| subject.text("name", &text), &expected);
+    }
+
+    #[test]
+    fn long_lists_are_not_continued() {
+        let write = |subject: &mut Subject| {
+            subject.list("ops", &[(); 100], |(), subject| {
+                subject.range(&[b'k'; KEY_BYTES_MAX], b"");
+                subject.list("in", &[(); 100], |(), subject| subject.range(&[b'k'; KEY_BYTES_MAX], b""));
+            });
+            subject.number("behind", 1);
+        };
+        let mut subject = Subject::new(|text, bytes| text.push_str(&String::from_utf8_lossy(bytes)));
+        write(&mut subject);
+        let json = subject.into_json();
+        assert!(json.len() < LINE_BYTES_MAX + 2 * KEY_BYTES_MAX, "{}", json.len());
+        assert!(json.ends_with(r#""}],"in_len":100}],"ops_len":100,"behind":1"#), "{json}");
     }
 
     #[test]

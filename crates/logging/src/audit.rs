@@ -63,15 +63,17 @@ impl AuditLog {
     /// Opens the output; `on_dropped` gets the number of lines each time that some are lost.
     ///
     /// # Errors
-    /// When a file cannot be opened, or when the output is the journal and there is none.
+    /// When a file cannot be opened, or when the output is the journal, which takes each line by itself.
     pub fn open(
         output: &Output,
         rotation: Option<Rotation>,
         on_dropped: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        let failed = |source| OpenError { path: format!("{output:?}").into(), source };
-        let sink = Sink::open(output, rotation)?
-            .ok_or_else(|| failed(io::Error::other("the journal cannot be reached")))?;
+        let sink = if *output == Output::Journal { None } else { Sink::open(output, rotation)? };
+        let sink = sink.ok_or_else(|| OpenError {
+            path: "systemd/journal".into(),
+            source: io::Error::other("an audit log goes to a file, stderr or stdout"),
+        })?;
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
@@ -81,7 +83,7 @@ impl AuditLog {
         let thread = thread::Builder::new()
             .name("audit".into())
             .spawn(move || of_thread.run(&sink))
-            .map_err(failed)?;
+            .map_err(|source| OpenError { path: "thread".into(), source })?;
         Ok(Self { shared, zone: TimeZone::system(), thread: Some(thread) })
     }
 
@@ -272,6 +274,12 @@ mod tests {
         assert!(files.len() > 1, "{files:?}");
         let lines = files.iter().map(|path| fs::read_to_string(path).expect("text")).collect::<String>();
         assert_eq!(lines.lines().filter(|line| line.ends_with("\"}")).count(), 200);
+    }
+
+    #[test]
+    fn journal_is_no_audit_log() {
+        let error = AuditLog::open(&Output::Journal, None, |_| {}).expect_err("it takes lines one by one");
+        assert!(error.source.to_string().contains("a file, stderr or stdout"), "{error}");
     }
 
     #[test]

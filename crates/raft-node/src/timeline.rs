@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 
 /// Turns that begin less than this apart are noted as one.
 const RESOLUTION: Duration = Duration::from_millis(2);
-/// Turns that are remembered: those of eight seconds at least, longer than requests wait.
+/// Turns that are remembered: those of eight seconds at least. With the default election timeout no request waits
+/// longer.
 const TURNS_MAX: usize = 4096;
 
 /// How far things have come on this member.

@@ -1,6 +1,7 @@
 //! The audit log.
 
 use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::alarm_request::AlarmAction;
 use ferretcd_tests::members::{DEADLINE, until};
 use ferretcd_tests::{Caller, Cluster, Ferretcd, Metrics, Options, Process, Program as _};
 use serde_json::Value;
@@ -27,14 +28,12 @@ impl Audited {
         Caller::of(&self.server.endpoint())
     }
 
-    fn text(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("audit.log")).expect("the file is there")
-    }
-
-    /// The lines, once the server has ended, without what differs from run to run.
-    async fn end(mut self) -> Vec<String> {
+    /// The text, once the server has ended, and its lines without what differs from run to run.
+    async fn end(mut self) -> (String, Vec<String>) {
         self.server.stop().await.expect("it stops");
-        let text = self.text();
+        let path = self.folder.path().join("audit.log");
+        let text = std::fs::read_to_string(path).expect("the file is there");
+        assert!(!text.contains("secret"), "{text}");
         for line in text.lines() {
             let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             assert!(
@@ -43,7 +42,8 @@ impl Audited {
             );
             assert_begins_with(line, &["ts", "user", "remote", "method", "code"]);
         }
-        text.lines().map(shortened).collect()
+        let lines = text.lines().map(shortened).collect();
+        (text, lines)
     }
 }
 
@@ -70,6 +70,12 @@ async fn each_request_has_a_line_without_values() {
     caller.call(early).await.expect_err("it is compacted");
     caller.call(pb::MemberListRequest { linearizable: false }).await.expect("members");
     caller.call(pb::AlarmRequest::default()).await.expect("alarms");
+    let disarm = pb::AlarmRequest {
+        action: AlarmAction::Deactivate.into(),
+        alarm: pb::AlarmType::Nospace.into(),
+        ..pb::AlarmRequest::default()
+    };
+    caller.call(disarm).await.expect("no alarm is no error");
     let expected = [
         r#""user":"" "/etcdserverpb.KV/Put","key":"a\\x01\\\"","code":"OK","revision":2"#,
         r#""user":"" "/etcdserverpb.KV/Range","key":"a","range_end":"b","code":"OK","revision":2"#,
@@ -84,8 +90,9 @@ async fn each_request_has_a_line_without_values() {
         r#""user":"" "/etcdserverpb.KV/Range","key":"a","at_revision":1,"code":"OutOfRange""#,
         r#""user":"" "/etcdserverpb.Cluster/MemberList","code":"OK""#,
         r#""user":"" "/etcdserverpb.Maintenance/Alarm","action":"GET","code":"OK","revision":2"#,
+        r#""user":"" "/etcdserverpb.Maintenance/Alarm","action":"DEACTIVATE","alarm":"NOSPACE","code":"OK","revision":2"#,
     ];
-    assert_eq!(audited.end().await, expected);
+    assert_eq!(audited.end().await.1, expected);
 }
 
 #[tokio::test]
@@ -109,10 +116,12 @@ async fn users_and_failures_are_audited_without_secrets() {
     watch.create(pb::WatchCreateRequest { key: "k".into(), ..Default::default() }).await;
     watch.response().await;
     drop(watch);
+    // It ends its own token.
+    let root = caller.log_in("root", "secret").await.expect("the password");
+    root.call(pb::AuthDisableRequest {}).await.expect("no authentication");
     let token = alice.token().to_owned();
-    let text = audited.text();
-    let lines = audited.end().await;
-    assert!(!text.contains("secret") && !text.contains(&token));
+    let (text, lines) = audited.end().await;
+    assert!(!text.contains(&token), "{text}");
     let expected = [
         r#""user":"" "/etcdserverpb.Auth/UserAdd","name":"root","code":"OK","revision":1"#,
         r#""user":"" "/etcdserverpb.Auth/UserAdd","name":"alice","code":"OK","revision":1"#,
@@ -124,6 +133,8 @@ async fn users_and_failures_are_audited_without_secrets() {
         r#""user":"alice" "/etcdserverpb.KV/Range","key":"k","code":"PermissionDenied""#,
         r#""user":"" "/etcdserverpb.KV/Range","key":"k","code":"Unauthenticated""#,
         r#""user":"alice" "/etcdserverpb.Watch/Watch","op":"create","key":"k","code":"PermissionDenied""#,
+        r#""user":"" "/etcdserverpb.Auth/Authenticate","name":"root","code":"OK","revision":1"#,
+        r#""user":"root" "/etcdserverpb.Auth/AuthDisable","code":"OK","revision":1"#,
     ];
     assert_eq!(lines, expected);
 }
@@ -145,7 +156,7 @@ async fn watches_are_audited_and_renewals_are_not() {
         r#""user":"" "/etcdserverpb.Watch/Watch","op":"create","key":"a","range_end":"b","code":"OK","id":0}"#,
         r#""user":"" "/etcdserverpb.Watch/Watch","op":"cancel","watch_id":0,"code":"OK"}"#,
     ];
-    let lines: Vec<_> = audited.end().await;
+    let (_, lines) = audited.end().await;
     assert_eq!(lines, expected.map(|line| line.trim_end_matches('}')));
 }
 
@@ -162,7 +173,7 @@ async fn calls_in_json_are_audited() {
         r#""user":"" "/etcdserverpb.KV/Put","key":"a","code":"OK","revision":2"#,
         r#""user":"" "/etcdserverpb.Auth/Authenticate","name":"n","code":"FailedPrecondition""#,
     ];
-    assert_eq!(audited.end().await, expected);
+    assert_eq!(audited.end().await.1, expected);
 }
 
 /// Lines are there soon, not only at the end; and what cannot be written stops nothing.

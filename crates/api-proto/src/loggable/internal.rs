@@ -1,5 +1,7 @@
 //! Entries of the log as text.
 
+use std::fmt::Write as _;
+
 use super::Loggable;
 use super::text::{Quoting, Text};
 use crate::authpb::{Permission, permission};
@@ -11,19 +13,19 @@ use crate::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest}
 
 impl Loggable for InternalRaftRequest {
     /// Without passwords and tokens: etcd shows the token of a login.
-    fn loggable(&self) -> String {
+    fn write(&self, text: &mut String) {
         let header = self.header.as_ref().map(header).unwrap_or_default();
         if let Some(request) = redacted(self) {
-            return format!("header:<{header}> {request}");
+            let _ = write!(text, "header:<{header}> {request}");
+            return;
         }
-        let mut text = Text::new(Quoting::Hex);
+        let mut text = Text::new(text, Quoting::Hex);
         if self.header.is_some() {
             text.message("header", &header);
         }
         if let Some((name, request)) = whole(self).or_else(|| about_rights(self)) {
             text.message(name, &request);
         }
-        text.end()
     }
 }
 
@@ -36,10 +38,10 @@ fn redacted(request: &InternalRaftRequest) -> Option<String> {
         return Some(format!("txn:<{}>", txn.loggable()));
     }
     if let Some(grant) = &request.lease_grant {
-        return Some(format!("lease_grant:<ttl:{}-second id:{:016x}>", grant.ttl, grant.id));
+        return Some(format!("lease_grant:<ttl:{}-second id:{}>", grant.ttl, lease(grant.id)));
     }
     if let Some(revoke) = &request.lease_revoke {
-        return Some(format!("lease_revoke:<id:{:016x}>", revoke.id));
+        return Some(format!("lease_revoke:<id:{}>", lease(revoke.id)));
     }
     if let Some(login) = &request.authenticate {
         return Some(format!("authenticate:<name:{} simple_token:>", login.name));
@@ -49,6 +51,12 @@ fn redacted(request: &InternalRaftRequest) -> Option<String> {
     }
     let change = request.auth_user_change_password.as_ref()?;
     Some(format!("auth_user_change_password:<name:{}>", change.name))
+}
+
+/// The id of a lease, with a sign as Go writes it.
+fn lease(id: i64) -> String {
+    let sign = if id < 0 { "-" } else { "" };
+    format!("{sign}{:0width$x}", id.unsigned_abs(), width = 16 - sign.len())
 }
 
 /// Requests that are shown whole.
@@ -110,70 +118,79 @@ fn about_rights(request: &InternalRaftRequest) -> Option<(&'static str, String)>
         return Some(("auth_role_get", texts(&[("role", &get.role)])));
     }
     if let Some(grant) = &request.auth_role_grant_permission {
-        let mut text = Text::new(Quoting::Hex);
+        let mut fields = String::new();
+        let mut text = Text::new(&mut fields, Quoting::Hex);
         text.bytes("name", grant.name.as_bytes());
         if let Some(granted) = &grant.perm {
             text.message("perm", &permission_text(granted));
         }
-        return Some(("auth_role_grant_permission", text.end()));
+        return Some(("auth_role_grant_permission", fields));
     }
     let revoke = request.auth_role_revoke_permission.as_ref()?;
-    let mut text = Text::new(Quoting::Hex);
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
     text.bytes("role", revoke.role.as_bytes());
     text.bytes("key", &revoke.key);
     text.bytes("range_end", &revoke.range_end);
-    Some(("auth_role_revoke_permission", text.end()))
+    Some(("auth_role_revoke_permission", fields))
 }
 
-fn texts(fields: &[(&str, &str)]) -> String {
-    let mut text = Text::new(Quoting::Hex);
-    for (name, value) in fields {
+fn texts(of: &[(&str, &str)]) -> String {
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
+    for (name, value) in of {
         text.bytes(name, value.as_bytes());
     }
-    text.end()
+    fields
 }
 
 fn header(header: &RequestHeader) -> String {
-    let mut text = Text::new(Quoting::Hex);
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
     text.number("ID", header.id);
     text.bytes("username", header.username.as_bytes());
     text.number("auth_revision", header.auth_revision);
-    text.end()
+    fields
 }
 
 fn permission_text(granted: &Permission) -> String {
-    let mut text = Text::new(Quoting::Hex);
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
     let kind = permission::Type::try_from(granted.perm_type).map(|it| it.as_str_name());
     text.choice("permType", granted.perm_type, kind);
     text.bytes("key", &granted.key);
     text.bytes("range_end", &granted.range_end);
-    text.end()
+    fields
 }
 
 fn compaction_text(compaction: &CompactionRequest) -> String {
-    let mut text = Text::new(Quoting::Hex);
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
     text.number("revision", compaction.revision);
     text.flag("physical", compaction.physical);
-    text.end()
+    fields
 }
 
 fn alarm_text(alarm: &AlarmRequest) -> String {
-    let mut text = Text::new(Quoting::Hex);
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
     text.choice("action", alarm.action, AlarmAction::try_from(alarm.action).map(|it| it.as_str_name()));
     text.number("memberID", alarm.member_id);
     text.choice("alarm", alarm.alarm, AlarmType::try_from(alarm.alarm).map(|it| it.as_str_name()));
-    text.end()
+    fields
 }
 
 fn checkpoints(request: &LeaseCheckpointRequest) -> String {
-    let mut text = Text::new(Quoting::Hex);
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
     for checkpoint in &request.checkpoints {
-        let mut one = Text::new(Quoting::Hex);
+        let mut inner = String::new();
+        let mut one = Text::new(&mut inner, Quoting::Hex);
         one.number("ID", checkpoint.id);
         one.number("remaining_TTL", checkpoint.remaining_ttl);
-        text.message("checkpoints", &one.end());
+        text.message("checkpoints", &inner);
     }
-    text.end()
+    fields
 }
 
 fn version_text(set: &ClusterVersionSetRequest) -> String {
@@ -181,17 +198,19 @@ fn version_text(set: &ClusterVersionSetRequest) -> String {
 }
 
 fn attributes(set: &ClusterMemberAttrSetRequest) -> String {
-    let mut text = Text::new(Quoting::Hex);
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
     text.number("member_ID", set.member_id);
     if let Some(attributes) = &set.member_attributes {
-        let mut one = Text::new(Quoting::Hex);
+        let mut inner = String::new();
+        let mut one = Text::new(&mut inner, Quoting::Hex);
         one.bytes("name", attributes.name.as_bytes());
         for url in &attributes.client_urls {
             one.bytes("client_urls", url.as_bytes());
         }
-        text.message("member_attributes", &one.end());
+        text.message("member_attributes", &inner);
     }
-    text.end()
+    fields
 }
 
 #[cfg(test)]
@@ -229,6 +248,11 @@ mod tests {
         check(
             InternalRaftRequest { lease_grant: Some(grant), ..none() },
             "header:<ID:7> lease_grant:<ttl:100-second id:3ceea22d30bc4909>",
+        );
+        let grant = LeaseGrantRequest { ttl: 1, id: -1 };
+        check(
+            InternalRaftRequest { lease_grant: Some(grant), ..none() },
+            "header:<ID:7> lease_grant:<ttl:1-second id:-000000000000001>",
         );
         check(
             InternalRaftRequest { alarm: Some(AlarmRequest::default()), ..none() },

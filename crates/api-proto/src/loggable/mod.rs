@@ -15,26 +15,32 @@ pub use self::text::push_quoted;
 
 /// A message with a text for the log.
 pub trait Loggable {
-    /// The text. Allocates; its length is that of the keys.
-    fn loggable(&self) -> String;
+    /// Appends the text. Its length is that of the keys.
+    fn write(&self, text: &mut String);
+
+    /// The text by itself.
+    fn loggable(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
 }
 
 impl Loggable for PutRequest {
-    fn loggable(&self) -> String {
-        let mut text = Text::new(Quoting::Octal);
+    fn write(&self, text: &mut String) {
+        let mut text = Text::new(text, Quoting::Octal);
         text.bytes("key", &self.key);
         text.number("value_size", self.value.len());
         text.number("lease", self.lease);
         text.flag("prev_kv", self.prev_kv);
         text.flag("ignore_value", self.ignore_value);
         text.flag("ignore_lease", self.ignore_lease);
-        text.end()
     }
 }
 
 impl Loggable for RangeRequest {
-    fn loggable(&self) -> String {
-        let mut text = Text::new(Quoting::Hex);
+    fn write(&self, text: &mut String) {
+        let mut text = Text::new(text, Quoting::Hex);
         text.bytes("key", &self.key);
         text.bytes("range_end", &self.range_end);
         text.number("limit", self.limit);
@@ -53,35 +59,37 @@ impl Loggable for RangeRequest {
         text.number("max_mod_revision", self.max_mod_revision);
         text.number("min_create_revision", self.min_create_revision);
         text.number("max_create_revision", self.max_create_revision);
-        text.end()
     }
 }
 
 impl Loggable for DeleteRangeRequest {
-    fn loggable(&self) -> String {
-        let mut text = Text::new(Quoting::Hex);
+    fn write(&self, text: &mut String) {
+        let mut text = Text::new(text, Quoting::Hex);
         text.bytes("key", &self.key);
         text.bytes("range_end", &self.range_end);
         text.flag("prev_kv", self.prev_kv);
-        text.end()
     }
 }
 
 impl Loggable for TxnRequest {
-    fn loggable(&self) -> String {
-        let compare = joined(&self.compare);
-        let (success, failure) = (joined(&self.success), joined(&self.failure));
-        format!("compare:<{compare}> success:<{success}> failure:<{failure}>")
+    fn write(&self, text: &mut String) {
+        text.push_str("compare:<");
+        join(text, &self.compare);
+        text.push_str("> success:<");
+        join(text, &self.success);
+        text.push_str("> failure:<");
+        join(text, &self.failure);
+        text.push('>');
     }
 }
 
 impl Loggable for Compare {
-    fn loggable(&self) -> String {
+    fn write(&self, text: &mut String) {
         let size = match &self.target_union {
             Some(TargetUnion::Value(value)) => Some(value.len()),
             _ => None,
         };
-        let mut text = Text::new(if size.is_some() { Quoting::Octal } else { Quoting::Hex });
+        let mut text = Text::new(text, if size.is_some() { Quoting::Octal } else { Quoting::Hex });
         text.choice("result", self.result, CompareResult::try_from(self.result).map(|it| it.as_str_name()));
         text.choice("target", self.target, CompareTarget::try_from(self.target).map(|it| it.as_str_name()));
         text.bytes("key", &self.key);
@@ -94,26 +102,31 @@ impl Loggable for Compare {
             None => {}
         }
         text.bytes("range_end", &self.range_end);
-        text.end()
     }
 }
 
 impl Loggable for RequestOp {
-    fn loggable(&self) -> String {
-        match &self.request {
-            Some(Request::RequestPut(put)) => format!("request_put:<{}>", put.loggable()),
-            Some(Request::RequestTxn(txn)) => format!("request_txn:<{}>", txn.loggable()),
-            Some(Request::RequestRange(range)) => format!("request_range:{{{}}}", range.loggable()),
-            Some(Request::RequestDeleteRange(delete)) => {
-                format!("request_delete_range:{{{}}}", delete.loggable())
-            }
-            None => String::new(),
-        }
+    fn write(&self, text: &mut String) {
+        let (begin, message, end): (_, &dyn Loggable, _) = match &self.request {
+            Some(Request::RequestPut(put)) => ("request_put:<", put, '>'),
+            Some(Request::RequestTxn(txn)) => ("request_txn:<", txn, '>'),
+            Some(Request::RequestRange(range)) => ("request_range:{", range, '}'),
+            Some(Request::RequestDeleteRange(delete)) => ("request_delete_range:{", delete, '}'),
+            None => return,
+        };
+        text.push_str(begin);
+        message.write(text);
+        text.push(end);
     }
 }
 
-fn joined(messages: &[impl Loggable]) -> String {
-    messages.iter().map(Loggable::loggable).collect::<Vec<_>>().join(" ")
+fn join(text: &mut String, messages: &[impl Loggable]) {
+    for (number, message) in messages.iter().enumerate() {
+        if number > 0 {
+            text.push(' ');
+        }
+        message.write(text);
+    }
 }
 
 #[cfg(test)]

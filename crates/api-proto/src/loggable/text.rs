@@ -12,14 +12,17 @@ pub(super) enum Quoting {
 }
 
 /// The fields of a message. Those with their default are left out.
-pub(super) struct Text {
-    text: String,
+pub(super) struct Text<'a> {
+    text: &'a mut String,
+    /// Where the message begins.
+    begin: usize,
     quoting: Quoting,
 }
 
-impl Text {
-    pub(super) fn new(quoting: Quoting) -> Self {
-        Self { text: String::new(), quoting }
+impl<'a> Text<'a> {
+    /// A message behind what `text` has.
+    pub(super) fn new(text: &'a mut String, quoting: Quoting) -> Self {
+        Self { begin: text.len(), text, quoting }
     }
 
     /// A field whatever its value, as those are of which a message has one.
@@ -55,8 +58,8 @@ impl Text {
         self.name(name);
         self.text.push('"');
         match self.quoting {
-            Quoting::Octal => push_octal(&mut self.text, bytes),
-            Quoting::Hex => push_quoted(&mut self.text, bytes),
+            Quoting::Octal => push_octal(self.text, bytes),
+            Quoting::Hex => push_quoted(self.text, bytes),
         }
         self.text.push('"');
         self.close();
@@ -67,12 +70,8 @@ impl Text {
         self.present(name, format_args!("{{{text}}}"));
     }
 
-    pub(super) fn end(self) -> String {
-        self.text
-    }
-
     fn name(&mut self, name: &str) {
-        if self.quoting == Quoting::Hex && !self.text.is_empty() {
+        if self.quoting == Quoting::Hex && self.text.len() > self.begin {
             self.text.push(' ');
         }
         self.text.push_str(name);
@@ -150,10 +149,11 @@ mod tests {
 
     #[test]
     fn unknown_choices_are_numbers() {
-        let mut text = Text::new(Quoting::Hex);
+        let mut all = "before ".to_owned();
+        let mut text = Text::new(&mut all, Quoting::Hex);
         text.choice("a", 0, Ok::<_, ()>("ZERO"));
         text.choice("b", 1, Ok::<_, ()>("ONE"));
         text.choice("c", 9, Err::<&str, _>(()));
-        assert_eq!(text.end(), "b:ONE c:9");
+        assert_eq!(all, "before b:ONE c:9");
     }
 }

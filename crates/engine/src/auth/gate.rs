@@ -82,7 +82,10 @@ impl Gate {
                         Admitted { user: Some(name), revision: revision.unwrap_or(state.revision()) }
                     }
                     Known::NotYet => return None,
-                    Known::NoUser => {
+                    no_user @ (Known::NoUser | Known::Rejected(_)) => {
+                        if let Known::Rejected(error) = no_user {
+                            tracing::warn!(%error, "failed to parse a JWT token");
+                        }
                         tracing::warn!("token-fingerprint" = token_fingerprint(token), "invalid auth token");
                         return Some(Err(AuthError::InvalidToken.into()));
                     }

@@ -123,7 +123,7 @@ impl Auth {
         }
         match self.gate.tokens().find(token, Instant::now(), self.member.applied_index()) {
             Known::User { name, .. } => Some(name),
-            Known::NotYet | Known::NoUser => None,
+            Known::NotYet | Known::NoUser | Known::Rejected(_) => None,
         }
     }
 

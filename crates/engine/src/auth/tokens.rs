@@ -114,6 +114,8 @@ pub(crate) enum Known {
     NotYet,
     /// It is no user's.
     NoUser,
+    /// It is no signed token, or not any more.
+    Rejected(JwtRejected),
 }
 
 impl Tokens {
@@ -175,10 +177,7 @@ impl Tokens {
             },
             Self::Jwt(jwt) => match jwt.verify(token) {
                 Ok(claims) => Known::User { name: claims.username, revision: Some(claims.revision) },
-                Err(error) => {
-                    tracing::warn!(%error, "failed to parse a JWT token");
-                    Known::NoUser
-                }
+                Err(reason) => Known::Rejected(reason),
             },
         }
     }

@@ -103,7 +103,7 @@ impl SlowRead {
         response: &Result<R, RequestError>,
     ) -> bool {
         let stages = self.stages(response);
-        let is_late = self.warn("read-only range ", || request.loggable(), response, &stages);
+        let is_late = self.warn("read-only range ", self.since, || request.loggable(), response, &stages);
         if let Some(mut trace) = self.trace("range") {
             trace.detail("range_begin", String::from_utf8_lossy(&request.key));
             trace.detail("range_end", String::from_utf8_lossy(&request.range_end));
@@ -123,7 +123,8 @@ impl SlowRead {
         response: &Result<R, RequestError>,
     ) -> bool {
         let stages = self.stages(response);
-        let is_late = self.warn("read-only txn ", || request.loggable(), response, &stages);
+        // The wait before does not count, as in etcd.
+        let is_late = self.warn("read-only txn ", self.started, || request.loggable(), response, &stages);
         if let Some(mut trace) = self.trace("transaction") {
             trace.detail("read_only", true);
             self.steps(trace, false).log(&stages);
@@ -134,11 +135,12 @@ impl SlowRead {
     fn warn<R: ReadResponse>(
         &self,
         prefix: &'static str,
+        begin: Instant,
         request: impl FnOnce() -> String,
         response: &Result<R, RequestError>,
         stages: &str,
     ) -> bool {
-        let took = self.ended.saturating_duration_since(self.since);
+        let took = self.ended.saturating_duration_since(begin);
         if took <= self.expected {
             return false;
         }

@@ -119,7 +119,7 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
         .collect();
     let gates = config.settings.gates("feature-gates");
     let reloads = Reloads::new(config.settings, level);
-    let exit = run_member(builder, config.worker_threads, &gates, signals, &lost, reloads);
+    let exit = run_member(builder, config.worker_threads, &gates, signals, audit.as_deref(), &lost, reloads);
     if let Some(audit) = audit {
         audit.finish();
     }
@@ -143,6 +143,7 @@ fn run_member(
     worker_threads: Option<usize>,
     gates: &FeatureGates,
     signals: StartSignals,
+    audit: Option<&Audit>,
     lost: &[IntCounter],
     reloads: Reloads,
 ) -> Result<Exit, RunError> {
@@ -158,7 +159,7 @@ fn run_member(
         .enable_all()
         .build()
         .map_err(RunError::Runtime)?;
-    let exit = runtime.block_on(serve(prepared, gates, signals, lost, reloads));
+    let exit = runtime.block_on(serve(prepared, gates, signals, audit, lost, reloads));
     // What they read is of no use any more, and may take long.
     runtime.shutdown_timeout(STRAGGLERS_TIMEOUT);
     exit
@@ -174,6 +175,7 @@ async fn serve(
     prepared: Prepared,
     gates: &FeatureGates,
     signals: StartSignals,
+    audit: Option<&Audit>,
     lost: &[IntCounter],
     reloads: Reloads,
 ) -> Result<Exit, RunError> {
@@ -182,7 +184,7 @@ async fn serve(
     for counter in lost {
         server.registry().register(Box::new(counter.clone())).map_err(StartError::from)?;
     }
-    let exit = serve_until_exit(&server, signals, reloads).await;
+    let exit = serve_until_exit(&server, signals, audit, reloads).await;
     server.stop().await;
     exit
 }
@@ -190,6 +192,7 @@ async fn serve(
 async fn serve_until_exit(
     server: &Server,
     signals: StartSignals,
+    audit: Option<&Audit>,
     mut reloads: Reloads,
 ) -> Result<Exit, RunError> {
     let mut signals = signals.receive().map_err(RunError::Signals)?;
@@ -201,7 +204,13 @@ async fn serve_until_exit(
             Err(StartError::Removed) => return Ok(Exit::Removed),
             Err(error) => return Err(error.into()),
         },
-        signal = signals.exit.recv() => signal.end_start(),
+        signal = signals.exit.recv() => {
+            // Clients may have been served already.
+            if let Some(audit) = audit {
+                audit.finish();
+            }
+            signal.end_start()
+        }
     }
     notify_ready();
     loop {
