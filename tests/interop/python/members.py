@@ -123,10 +123,14 @@ class Cluster:
         self.description = ",".join(f"{member.name}={member.peer_url}" for member in self.members)
 
     def __enter__(self):
-        for member in self.members:
-            member.start(self.description, self.flags)
-        for member in self.members:
-            wait_until(member.healthy, 30, f"{member.name} serve; its log is {member.log}")
+        try:
+            for member in self.members:
+                member.start(self.description, self.flags)
+            for member in self.members:
+                wait_until(member.healthy, 30, f"{member.name} serve; its log is {member.log}")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

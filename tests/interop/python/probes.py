@@ -2,8 +2,8 @@
 
     python3 tests/interop/python/probes.py REFERENCE PROGRAM [SITUATION]
 
-Runs as root, because of the small disk. Each situation prints, for each path that kubeadm's manifests have probed, the statuses and bodies in their order, without repetitions.
-Exits with 1 where they differ. Equal are two orders of the same checks, which is random in etcd, and the two reasons
+Runs as root, because of the small disk. Each situation prints, for each path that kubeadm's manifests have probed,
+the statuses and bodies in their order, without repetitions. Exits with 1 where they differ. Equal are two orders of the same checks, which is random in etcd, and the two reasons
 for which a read ends that waits for a leader.
 """
 
@@ -76,11 +76,13 @@ def starting(program, directory):
     """A sole member from the first instant."""
     cluster = Cluster(program, directory, 1)
     member = cluster.members[0]
-    with Probes(member.client_port, period=0.02) as probes:
-        member.start(cluster.description)
-        wait_until(member.healthy, 30, "health")
-        time.sleep(0.5)
-    member.kill()
+    try:
+        with Probes(member.client_port, period=0.02) as probes:
+            member.start(cluster.description)
+            wait_until(member.healthy, 30, "health")
+            time.sleep(0.5)
+    finally:
+        member.kill()
     return probes.seen
 
 
@@ -110,10 +112,12 @@ def starting_alone(program, directory):
     """One of three that starts without the others."""
     cluster = Cluster(program, directory, 3)
     member = cluster.members[0]
-    with Probes(member.client_port, period=0.2) as probes:
-        member.start(cluster.description)
-        time.sleep(10)
-    member.kill()
+    try:
+        with Probes(member.client_port, period=0.2) as probes:
+            member.start(cluster.description)
+            time.sleep(10)
+    finally:
+        member.kill()
     return probes.seen
 
 
@@ -157,14 +161,17 @@ def learner(program, directory):
         member = Member(program, directory, "learner", free_ports(2), None)
         answer = voter.post("/v3/cluster/member/add", {"peerURLs": [member.peer_url], "isLearner": True})
         assert answer[0] == 200, answer
-        with Probes(member.client_port, period=0.1, timeout=15) as probes:
-            member.start(f"{cluster.description},learner={member.peer_url}", ["--initial-cluster-state=existing"])
-            time.sleep(6)
-            voter.process.send_signal(signal.SIGSTOP)
-            time.sleep(9)
-            voter.process.send_signal(signal.SIGCONT)
-            time.sleep(3)
-        member.kill()
+        description = f"{cluster.description},learner={member.peer_url}"
+        try:
+            with Probes(member.client_port, period=0.1, timeout=15) as probes:
+                member.start(description, ["--initial-cluster-state=existing"])
+                time.sleep(6)
+                voter.process.send_signal(signal.SIGSTOP)
+                time.sleep(9)
+                voter.process.send_signal(signal.SIGCONT)
+                time.sleep(3)
+        finally:
+            member.kill()
         return probes.seen
 
 

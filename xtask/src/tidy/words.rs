@@ -60,7 +60,7 @@ fn parts(file: &File) -> (Lines, Lines) {
             (source.comments, declared(&source.code))
         }
         "go" => (rust::split(&file.text).comments, Lines::new()),
-        "md" | "toml" => (lines(|_| true), Lines::new()),
+        "md" | "toml" | "py" => (lines(|_| true), Lines::new()),
         "txt" if file.path.starts_with("tests/scenarios/") => {
             (lines(|line| line.starts_with('#') || line.starts_with("case ")), Lines::new())
         }
@@ -149,6 +149,7 @@ mod tests {
     fn documents_scenarios_and_the_go_tests_are_read() {
         check("README.md", "For whoever\nreads", &[(1, "whoever")]);
         check("crates/watch/Cargo.toml", "description = \"who is told\"", &[(1, "who")]);
+        check("tests/interop/python/a.py", "# Nobody reads.", &[(1, "nobody")]);
         check("tests/interop/go/a.go", "// Nobody writes.\nf(\"nobody\")", &[(1, "nobody")]);
         check("tests/scenarios/a.txt", "case who asks\nput who 1\n# him", &[(1, "who"), (3, "him")]);
         check("crates/tls/tests/a.golden", "nobody", &[]);
