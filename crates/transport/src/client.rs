@@ -47,13 +47,8 @@ impl Client {
     }
 
     /// For responses without an end: each has a connection of its own, which ends by its timeouts.
-    pub(crate) fn for_streams(
-        connect: Arc<dyn Connect>,
-        dial_timeout: Duration,
-        silence: Duration,
-        write: Duration,
-    ) -> Self {
-        Self::new(connect, dial_timeout, Timeouts { read: Some(silence), write: Some(write) }, 0)
+    pub(crate) fn for_streams(connect: Arc<dyn Connect>, dial_timeout: Duration, timeouts: Timeouts) -> Self {
+        Self::new(connect, dial_timeout, timeouts, 0)
     }
 
     fn new(connect: Arc<dyn Connect>, dial_timeout: Duration, timeouts: Timeouts, idle_max: usize) -> Self {

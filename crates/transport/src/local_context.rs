@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::local_member::LocalMember;
 use crate::metrics::Metrics;
 use crate::rejection::Rejection;
+use crate::timeout_stream::Timeouts;
 use crate::{convert, error_texts, headers};
 
 /// How long a write of a request waits until the peer takes a byte.
@@ -61,8 +62,7 @@ impl LocalContext {
             streams: Client::for_streams(
                 Arc::clone(&connect),
                 config.dial_timeout,
-                config.silence,
-                config.write_timeout,
+                Timeouts { read: Some(config.silence), write: Some(config.write_timeout) },
             ),
             rpcs: Client::for_rpcs(connect, config.dial_timeout, WRITE_TIMEOUT),
             receiving: Arc::new(Semaphore::new(1)),

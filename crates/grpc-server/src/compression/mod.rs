@@ -1,8 +1,8 @@
 //! Calls whose messages are compressed with gzip.
 //!
 //! It happens around the methods: what is inside, the quota and the metrics among it, sees messages as they are. A client
-//! that compresses its requests, or says that it may, gets compressed responses, as grpc-go responds. Calls that say
-//! nothing of it cost one look at their headers.
+//! that names gzip as the encoding of its requests, compressed or not, gets compressed responses, as from grpc-go. Calls
+//! that say nothing of it cost one look at their headers.
 
 mod request;
 mod response;

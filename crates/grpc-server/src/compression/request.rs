@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use flate2::bufread::{GzDecoder, MultiGzDecoder};
+use flate2::bufread::GzDecoder;
 use http_body::{Body, Frame};
 use tonic::Status;
 use tonic::codegen::StdError;
@@ -36,9 +36,6 @@ impl<B> Decompressed<B> {
     fn message(&mut self) -> Result<Option<Bytes>, Status> {
         let Some(mut prefix) = self.received.get(..PREFIX_BYTES) else { return Ok(None) };
         let (flag, bytes) = (prefix.get_u8(), prefix.get_u32() as usize);
-        if flag > 1 {
-            return Err(library_errors::unexpected_format(flag));
-        }
         if bytes > self.message_bytes_max {
             return Err(library_errors::too_large_to_receive(bytes, self.message_bytes_max));
         }
@@ -48,7 +45,8 @@ impl<B> Decompressed<B> {
         let message = self.received.split_to(PREFIX_BYTES + bytes).freeze();
         match flag {
             0 => Ok(Some(message)),
-            _ => decompress(&message[PREFIX_BYTES..], self.message_bytes_max).map(Some),
+            1 => decompress(&message[PREFIX_BYTES..], self.message_bytes_max).map(Some),
+            flag => Err(library_errors::unexpected_format(flag)),
         }
     }
 }
@@ -80,12 +78,18 @@ where
                     Ok(data) => this.received.extend_from_slice(&data),
                     Err(frame) => return Poll::Ready(Some(Ok(frame))),
                 },
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Err(error)) => {
+                    this.is_over = true;
+                    return Poll::Ready(Some(Err(error.into())));
+                }
                 None => {
                     this.is_over = true;
-                    // The beginning of a message, which the service finds to be cut off.
-                    let rest = this.received.split().freeze();
-                    return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
+                    // The beginning of a message, which the service finds to be cut off if the flag does not stop it.
+                    let mut rest = this.received.split();
+                    if let Some(flag) = rest.first_mut() {
+                        *flag = 0;
+                    }
+                    return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest.freeze()))));
                 }
             }
         }
@@ -97,26 +101,29 @@ where
     }
 }
 
-/// A message with its prefix. At most one byte more than `bytes_max` is ever made of it.
+/// A message with its prefix. At most one byte more than `bytes_max` is ever made of it. It is one member of gzip: many
+/// empty ones would be much work with no bytes to bound it by.
 fn decompress(compressed: &[u8], bytes_max: usize) -> Result<Bytes, Status> {
     let mut message = BytesMut::with_capacity(PREFIX_BYTES + FIRST_BYTES).writer();
     message.get_mut().put_bytes(0, PREFIX_BYTES);
-    let mut bytes = MultiGzDecoder::new(compressed).take(bytes_max as u64 + 1);
-    io::copy(&mut bytes, &mut message).map_err(|error| {
-        let has_header = GzDecoder::new(compressed).header().is_some();
+    let mut decoder = GzDecoder::new(compressed);
+    io::copy(&mut decoder.by_ref().take(bytes_max as u64 + 1), &mut message).map_err(|error| {
         let text = if compressed.is_empty() { "EOF" } else { text(&error) };
-        library_errors::broken_compression(has_header, text)
+        library_errors::broken_compression(decoder.header().is_some(), text)
     })?;
     let mut message = message.into_inner();
     let bytes = message.len() - PREFIX_BYTES;
     if bytes > bytes_max {
         return Err(library_errors::too_large_decompressed(bytes_max));
     }
+    if !decoder.into_inner().is_empty() {
+        return Err(library_errors::broken_compression(true, "gzip: invalid header"));
+    }
     (&mut message[1..PREFIX_BYTES]).put_u32(bytes as u32);
     Ok(message.freeze())
 }
 
-/// The error as Go has it.
+/// The error as Go has it, without the offset of corrupt input.
 fn text(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "unexpected EOF",
@@ -163,14 +170,14 @@ mod tests {
     #[tokio::test]
     async fn messages_come_out_as_they_were() {
         let long = vec![7; MAX];
-        let two_members = [gzip(b"a"), gzip(b"b")].concat();
-        let sent =
-            [framed(1, &gzip(b"a")), framed(0, b"b"), framed(1, &gzip(&long)), framed(1, &two_members)];
-        let expected = [framed(0, b"a"), framed(0, b"b"), framed(0, &long), framed(0, b"ab")].concat();
+        let sent = [framed(1, &gzip(b"a")), framed(0, b"b"), framed(1, &gzip(&long))];
+        let expected = [framed(0, b"a"), framed(0, b"b"), framed(0, &long)].concat();
         check(&sent.concat(), Ok(&expected)).await;
         check(b"", Ok(b"")).await;
-        // The service says what it thinks of a message that is cut off.
-        check(&framed(1, &gzip(b"a"))[..7], Ok(&framed(1, &gzip(b"a"))[..7])).await;
+        // The service says that a message is cut off, whatever its flag.
+        for flag in [0, 1, 2] {
+            check(&framed(flag, &gzip(b"a"))[..7], Ok(&framed(0, &gzip(b"a"))[..7])).await;
+        }
     }
 
     #[tokio::test]
@@ -184,13 +191,21 @@ mod tests {
         check(&framed(1, &good[..good.len() - 3]), Err(&format!("{read}unexpected EOF"))).await;
         let wrong_checksum = [&good[..good.len() - 8], &[0; 8]].concat();
         check(&framed(1, &wrong_checksum), Err(&format!("{read}gzip: invalid checksum"))).await;
+        // Behind the header comes a block of a kind that there is not.
+        let corrupt = [&good[..10], &[0xff; 20]].concat();
+        check(&framed(1, &corrupt), Err(&format!("{read}flate: corrupt input"))).await;
+        let two_members = [gzip(b"a"), gzip(b"b")].concat();
+        check(&framed(1, &two_members), Err(&format!("{read}gzip: invalid header"))).await;
         check(&framed(2, b"a"), Err("grpc: received unexpected payload format 2")).await;
     }
 
     #[tokio::test]
     async fn both_forms_of_a_message_are_bounded() {
-        check(&framed(1, &vec![0; MAX + 1]), Err("grpc: received message larger than max (1001 vs. 1000)"))
-            .await;
+        // Its length is looked at before its flag.
+        for flag in [0, 1, 2] {
+            let too_large = "grpc: received message larger than max (1001 vs. 1000)";
+            check(&framed(flag, &vec![0; MAX + 1]), Err(too_large)).await;
+        }
         let too_large = "grpc: received message after decompression larger than max 1000";
         for bytes in [MAX + 1, 100 * MAX] {
             check(&framed(1, &gzip(&vec![0; bytes])), Err(too_large)).await;

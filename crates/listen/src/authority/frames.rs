@@ -37,10 +37,18 @@ pub(super) struct Frames {
     /// How much of the held block is known to be whole frames.
     scanned: usize,
     blocks: Blocks,
+    pings: Pings,
+}
+
+/// What the pings of a client are judged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pings {
     /// Pings since they were last taken.
-    n_pings: usize,
+    pub(crate) n: usize,
+    /// Whether a call has begun since then, which the server may not have seen yet.
+    pub(crate) has_call: bool,
     /// The newest stream of the client.
-    stream: u32,
+    pub(crate) stream: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +93,10 @@ impl Frames {
         matches!(self.stage, Stage::Frame | Stage::Payload(_))
     }
 
-    /// The pings that have begun to pass since this was last called, and the newest stream; `None` without pings.
-    pub(super) fn take_pings(&mut self) -> Option<(usize, u32)> {
-        let n_pings = mem::take(&mut self.n_pings);
-        (n_pings > 0).then_some((n_pings, self.stream))
+    /// The pings that have begun to pass since this was last called; `None` if there are none.
+    pub(super) fn take_pings(&mut self) -> Option<Pings> {
+        let none = Pings { stream: self.pings.stream, ..Pings::default() };
+        Some(mem::replace(&mut self.pings, none)).filter(|pings| pings.n > 0)
     }
 
     /// Takes received bytes. That many of them, from the first on, can be passed on where they are; what follows them and
@@ -166,7 +174,7 @@ impl Frames {
                 budget.take();
             }
             if head.kind == PING && head.flags & ACK == 0 {
-                self.n_pings += 1;
+                self.pings.n += 1;
             }
             self.skip(head.payload);
             return Some(Unit::same(HEAD_BYTES));
@@ -180,7 +188,8 @@ impl Frames {
             Ok(Scan::Partial(_)) | Err(Malformed) => Err(Malformed),
         };
         self.scanned = 0;
-        self.stream = self.stream.max(head.stream);
+        self.pings.stream = self.pings.stream.max(head.stream);
+        self.pings.has_call = true;
         budget.take();
         Some(unit.unwrap_or_else(|Malformed| self.give_up(head, rest)))
     }
@@ -494,9 +503,24 @@ pub(super) mod tests {
                 frames.pass(piece, &CallBudget::default(), &mut BytesMut::new());
                 seen.extend(frames.take_pings());
             }
-            let count = seen.iter().map(|(n_pings, _)| n_pings).sum::<usize>();
-            assert_eq!((count, seen.last().map(|(_, stream)| *stream)), (2, Some(1)), "in pieces of {n}");
+            let count = seen.iter().map(|pings| pings.n).sum::<usize>();
+            assert_eq!((count, seen.last().map(|pings| pings.stream)), (2, Some(1)), "in pieces of {n}");
         }
+    }
+
+    #[test]
+    fn pings_know_of_a_call_that_came_with_them() {
+        let (ping, mut frames) = (frame(PING, 0, &[1; 8]), Frames::default());
+        let mut has_call = |received: &[u8]| {
+            frames.pass(received, &CallBudget::default(), &mut BytesMut::new());
+            frames.take_pings().map(|pings| pings.has_call)
+        };
+        assert_eq!(has_call(&connection(&[ping.clone()])), Some(false));
+        assert_eq!(has_call(&[call(b"a:1"), ping.clone()].concat()), Some(true));
+        // Later the server knows by itself.
+        assert_eq!(has_call(&ping), Some(false));
+        assert_eq!(has_call(&call(b"a:1")), None);
+        assert_eq!(has_call(&ping), Some(false));
     }
 
     fn any_frame() -> impl Strategy<Value = Vec<u8>> {

@@ -34,6 +34,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use frames::Frames;
+pub(crate) use frames::Pings;
 
 use crate::call_budget::CallBudget;
 
@@ -59,16 +60,14 @@ impl<S> Corrected<S> {
     pub(crate) fn new(stream: S, budget: CallBudget) -> Self {
         Self { stream, budget, reading: Some(Box::default()) }
     }
-}
 
-impl<S> Corrected<S> {
     /// Whether the client speaks HTTP/2, as far as it has been followed.
     pub(crate) fn is_http2(&self) -> bool {
         self.reading.as_ref().is_some_and(|reading| reading.frames.is_http2())
     }
 
-    /// The pings of the client that have been read since this was last called, and its newest stream; `None` without pings.
-    pub(crate) fn take_pings(&mut self) -> Option<(usize, u32)> {
+    /// The pings of the client that have been read since this was last called; `None` if there are none.
+    pub(crate) fn take_pings(&mut self) -> Option<Pings> {
         self.reading.as_mut()?.frames.take_pings()
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use sent::Sent;
 use strikes::Strikes;
 
-use crate::authority::Corrected;
+use crate::authority::{Corrected, Pings};
 use crate::connection::Connection;
 
 const GOAWAY: u8 = 7;
@@ -70,14 +70,14 @@ impl<S> Paced<S> {
 }
 
 impl Guard {
-    /// Counts pings that have just come. `stream` is the newest stream of the client.
-    fn count(&mut self, n_pings: usize, stream: u32) {
-        let (now, has_call) = (Instant::now().into_std(), self.connection.has_call());
+    /// Counts pings that have just come.
+    fn count(&mut self, pings: Pings) {
+        let (now, has_call) = (Instant::now().into_std(), pings.has_call || self.connection.has_call());
         // All but the first of a read are strikes, and a fourth changes nothing.
-        let is_too_many = (0..n_pings.min(4)).any(|_| !self.strikes.allow(now, has_call));
+        let is_too_many = (0..pings.n.min(4)).any(|_| !self.strikes.allow(now, has_call));
         if is_too_many && self.ending.is_none() {
             let linger = Box::pin(sleep(LINGER));
-            self.ending = Some(Ending { goaway: goaway(stream), is_begun: false, linger });
+            self.ending = Some(Ending { goaway: goaway(pings.stream), is_begun: false, linger });
         }
     }
 
@@ -143,11 +143,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             return ending.poll_end(stream, cx).map(Err);
         }
         ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
-        // These pings still get their responses.
+        // Those that are whole still get their responses.
         if let Some(guard) = guard
-            && let Some((n_pings, newest)) = stream.take_pings()
+            && let Some(pings) = stream.take_pings()
         {
-            guard.count(n_pings, newest);
+            guard.count(pings);
         }
         Poll::Ready(Ok(()))
     }
