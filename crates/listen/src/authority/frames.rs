@@ -515,7 +515,7 @@ pub(super) mod tests {
             frames.pass(received, &CallBudget::default(), &mut BytesMut::new());
             frames.take_pings().map(|pings| pings.has_call)
         };
-        assert_eq!(has_call(&connection(&[ping.clone()])), Some(false));
+        assert_eq!(has_call(&connection(std::slice::from_ref(&ping))), Some(false));
         assert_eq!(has_call(&[call(b"a:1"), ping.clone()].concat()), Some(true));
         // Later the server knows by itself.
         assert_eq!(has_call(&ping), Some(false));
