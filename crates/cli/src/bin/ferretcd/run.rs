@@ -15,7 +15,9 @@ use tracing::{error, info};
 use crate::audit::Audit;
 use crate::config::ProgramConfig;
 use crate::features;
-use crate::lifecycle::{ExitSignal, FD_RESERVED, StartSignals, lock_memory, notify_ready, raise_fd_limit};
+use crate::lifecycle::{
+    ExitSignal, FD_RESERVED, ReloadSignal, StartSignals, lock_memory, notify_ready, raise_fd_limit,
+};
 use crate::reload::Reloads;
 use crate::spans::Spans;
 use crate::start_line::log_start;
@@ -179,12 +181,14 @@ async fn serve(
     lost: &[IntCounter],
     reloads: Reloads,
 ) -> Result<Exit, RunError> {
+    // Before clients are served, so that none is lost behind the log line that says so.
+    let reload = ReloadSignal::receive().map_err(RunError::Signals)?;
     let server = prepared.bootstrap().await?.start().await?;
     features::register(gates, server.registry()).map_err(StartError::from)?;
     for counter in lost {
         server.registry().register(Box::new(counter.clone())).map_err(StartError::from)?;
     }
-    let exit = serve_until_exit(&server, signals, audit, reloads).await;
+    let exit = serve_until_exit(&server, signals, reload, audit, reloads).await;
     server.stop().await;
     exit
 }
@@ -192,6 +196,7 @@ async fn serve(
 async fn serve_until_exit(
     server: &Server,
     signals: StartSignals,
+    mut reload: ReloadSignal,
     audit: Option<&Audit>,
     mut reloads: Reloads,
 ) -> Result<Exit, RunError> {
@@ -204,7 +209,7 @@ async fn serve_until_exit(
             Err(StartError::Removed) => return Ok(Exit::Removed),
             Err(error) => return Err(error.into()),
         },
-        signal = signals.exit.recv() => {
+        signal = signals.recv() => {
             // Clients may have been served already.
             if let Some(audit) = audit {
                 audit.finish();
@@ -215,12 +220,12 @@ async fn serve_until_exit(
     notify_ready();
     loop {
         tokio::select! {
-            signal = signals.exit.recv() => {
+            signal = signals.recv() => {
                 info!(signal = signal.name(), "received signal; shutting down");
                 return Ok(Exit::Signal(signal));
             }
             // This thread serves nothing: it may wait for the file, a regular one, whose bytes come without a writer.
-            () = signals.reload.recv() => reloads.reload(server),
+            () = reload.recv() => reloads.reload(server),
             end = server.ended() => return match end {
                 End::Removed => Ok(Exit::Removed),
                 End::Failed(reason) => Err(RunError::Failed(reason)),

@@ -10,4 +10,4 @@ mod tests;
 pub(crate) use fd_limit::{FD_RESERVED, raise_fd_limit};
 pub(crate) use memory_lock::lock_memory;
 pub(crate) use notify::notify_ready;
-pub(crate) use signal::{ExitSignal, StartSignals};
+pub(crate) use signal::{ExitSignal, ReloadSignal, StartSignals};

@@ -3,7 +3,7 @@
 //! | signal | until the member serves clients | then |
 //! |---|---|---|
 //! | SIGINT, SIGTERM | ends the process at once | begins an orderly shutdown, after which the process ends by it |
-//! | SIGHUP | nothing before the member waits for the cluster; from then on it is remembered | has the configuration file be read again |
+//! | SIGHUP | nothing at first; once the data directory is open, it is remembered | has the configuration file be read again |
 //! | those of [`IGNORED`] | nothing | nothing |
 //! | any other | its default action | its default action |
 //!
@@ -61,23 +61,15 @@ impl StartSignals {
         Ok(Self { is_starting })
     }
 
-    /// From now on SIGINT, SIGTERM and SIGHUP are received. Has to be called in a tokio runtime.
-    pub(crate) fn receive(self) -> io::Result<Signals> {
-        let exit = ShutdownSignals {
+    /// From now on SIGINT and SIGTERM are received. Has to be called in a tokio runtime.
+    pub(crate) fn receive(self) -> io::Result<ShutdownSignals> {
+        let signals = ShutdownSignals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         };
-        let signals = Signals { exit, reload: ReloadSignal(signal(SignalKind::hangup())?) };
         self.is_starting.store(false, Ordering::SeqCst);
         Ok(signals)
     }
-}
-
-/// The signals of a member that serves.
-#[derive(Debug)]
-pub(crate) struct Signals {
-    pub(crate) exit: ShutdownSignals,
-    pub(crate) reload: ReloadSignal,
 }
 
 /// SIGHUP. Several that come together count as one.
@@ -85,6 +77,11 @@ pub(crate) struct Signals {
 pub(crate) struct ReloadSignal(Signal);
 
 impl ReloadSignal {
+    /// From now on SIGHUP is remembered. Has to be called in a tokio runtime.
+    pub(crate) fn receive() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
     /// Waits for the next. May be dropped and called again without losing one.
     pub(crate) async fn recv(&mut self) {
         if self.0.recv().await.is_none() {

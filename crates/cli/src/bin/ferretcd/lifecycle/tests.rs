@@ -34,7 +34,7 @@ fn child() {
         let mut signals = signals.receive().unwrap();
         notify_ready();
         let echo = tokio::task::spawn_blocking(|| echo(""));
-        let signal = signals.exit.recv().await;
+        let signal = signals.recv().await;
         writeln!(std::io::stdout(), "closing after {signal}").unwrap();
         echo.await.unwrap();
         signal
