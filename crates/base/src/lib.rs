@@ -7,6 +7,7 @@
 //! * [`KeyRange`]: a set of keys in etcd's `key`/`range_end` convention, resolved once at the edge.
 //! * [`LogPosition`]: the place of an entry in the replicated log.
 //! * [`Utc`]: a time as lines of the log have it.
+//! * [`Threshold`]: a duration that can be set while others go by it.
 //! * [`MemberId`], [`ClusterId`], [`LeaseId`]: numbers that must not be swapped by mistake.
 //!
 //! ```
@@ -21,10 +22,12 @@ mod id;
 mod key_range;
 mod log_position;
 mod revision;
+mod threshold;
 mod utc;
 
 pub use id::{ClusterId, LeaseId, MemberId};
 pub use key_range::{Bounds, KeyRange};
 pub use log_position::LogPosition;
 pub use revision::{ParseRevisionError, Revision};
+pub use threshold::Threshold;
 pub use utc::Utc;

@@ -1,11 +1,10 @@
 //! Just enough HTTP/1.1 (RFC 9112) for a load generator: one connection, requests as bytes, responses in parts.
 
-use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
+use crate::{Outcome, socket};
 
 /// Room for many small parts; the head of a response has to fit in.
 const INBOX_BYTES: usize = 64 * 1024;
@@ -71,17 +70,7 @@ impl Wire {
 
     /// Writes as much as the socket takes.
     pub(crate) fn flush(&mut self) -> Outcome<()> {
-        let mut written = 0;
-        while written < self.outbox.len() {
-            match self.socket.write(&self.outbox[written..]) {
-                Ok(n) => written += n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.outbox.drain(..written);
-        Ok(())
+        socket::write(&mut self.socket, &mut self.outbox)
     }
 
     /// Reads once and gives each part to `on_part`, with the time at which its bytes had been read. The number of
@@ -90,13 +79,8 @@ impl Wire {
         &mut self,
         mut on_part: impl FnMut(Part<'_>, Instant) -> Outcome<()>,
     ) -> Outcome<usize> {
-        let n_read = match self.socket.read(&mut self.inbox[self.filled..]) {
-            Ok(0) => return Err("the server closed a connection".into()),
-            Ok(n) => n,
-            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
-                return Ok(0);
-            }
-            Err(error) => return Err(error.into()),
+        let Some(n_read) = socket::read(&mut self.socket, &mut self.inbox[self.filled..])? else {
+            return Ok(0);
         };
         let now = Instant::now();
         self.filled += n_read;

@@ -29,6 +29,7 @@ mod result;
 mod server;
 mod session;
 mod slow_disk;
+mod socket;
 mod stamp;
 mod watch;
 mod workload;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ferretcd_auth::AuthReader;
+use ferretcd_base::Threshold;
 use tokio::sync::watch;
 
 use crate::apply::inbox::Inbox;
@@ -16,7 +17,6 @@ use crate::proposer::submissions::Submissions;
 use crate::proposer::waiters::Waiters;
 use crate::replies::{Dispatcher, ReadRounds};
 use crate::shared::Shared;
-use crate::threshold::Threshold;
 use crate::watch::watching::Watching;
 
 /// One end of each queue and of each shared fact. Whatever is built at the start takes from here what it needs.

@@ -10,7 +10,7 @@ use ferretcd_api_proto::etcdserverpb::{
 };
 use ferretcd_apply::{ApplyError, check_txn};
 use ferretcd_auth::{Access, AuthError, AuthInfo, AuthState};
-use ferretcd_base::KeyRange;
+use ferretcd_base::{KeyRange, Threshold};
 use ferretcd_lease::LeaseReader;
 use ferretcd_mvcc::{Counts, ReadView, Reader};
 
@@ -24,7 +24,6 @@ use crate::ranges::Ranges;
 use crate::read_index::ReadIndex;
 use crate::replies::blocking;
 use crate::slow::{ReadResponse, SlowRead};
-use crate::threshold::Threshold;
 use crate::{Caller, MemberInfo, RequestError};
 
 /// How often a read at the newest revision starts over because a compaction overtook it.

@@ -56,7 +56,6 @@ mod shared;
 mod slow;
 mod spawn;
 mod threads;
-mod threshold;
 
 mod apply;
 mod controllers;

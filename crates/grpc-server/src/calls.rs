@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ferretcd_gateway::GrpcBody;
 use http::{Request, Response};
@@ -27,10 +28,9 @@ impl Calls {
     pub(crate) fn call(
         &self,
         method: &Method,
+        timeout: Option<Duration>,
         mut request: Request<RequestBody>,
     ) -> BoxFuture<Response<Body>, Infallible> {
-        // A malformed one has been rejected before.
-        let timeout = deadline::timeout(request.headers()).unwrap_or_default();
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         if let Some(deadline) = deadline {
             if deadline <= Instant::now() {
@@ -76,7 +76,11 @@ impl Service<Request<GrpcBody>> for Calls {
     fn call(&mut self, request: Request<GrpcBody>) -> Self::Future {
         let request = request.map(RequestBody::from);
         match self.methods.get(request.uri().path()) {
-            Some(method) => Calls::call(self, method, request),
+            Some(method) => {
+                // The gateway has rejected a malformed one.
+                let timeout = deadline::timeout(request.headers()).unwrap_or_default();
+                Calls::call(self, method, timeout, request)
+            }
             None => {
                 let response = self.unimplemented(&request);
                 Box::pin(async { Ok(response) })

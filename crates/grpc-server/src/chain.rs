@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use ferretcd_base::Threshold;
 use ferretcd_engine::Engine;
 use ferretcd_interceptors::{
     Auth, AuthLayer, Log, LogConfig, LogLayer, Metrics, MetricsConfig, MetricsLayer, Quota, QuotaConfig,
@@ -35,29 +36,28 @@ type Wrapped<S> = Log<Metrics<Auth<S, Admission>>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {
     common: Common,
-    log: LogLayer,
     quota: QuotaLayer<QuotaCheck>,
 }
 
 impl Chain {
-    /// Metrics go into `registry`.
+    /// Unary calls that take longer than `slow_request` are logged as a warning. Metrics go into `registry`.
     pub(crate) fn register(
         engine: &Engine,
         config: &Config,
+        slow_request: Threshold,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
         let message_bytes_max = config.message_bytes_max();
         let log = LogConfig {
             rpcs: rpcs::RPCS,
-            warning_unary_request_duration: config.slow_request,
+            warning_unary_request_duration: slow_request,
             remote: Connection::remote,
         };
         let metrics = MetricsConfig { rpcs: rpcs::RPCS, extensive: config.extensive_metrics };
         let cost_max = message_bytes_max as u64 + OP_COST * config.txn_ops_max as u64;
-        let log = LogLayer::new(log);
         let common = ServiceBuilder::new()
             // Outermost, so that rejected calls are logged as well, and with all the time that they took.
-            .layer(log.clone())
+            .layer(LogLayer::new(log))
             // Around the checks: calls that are rejected because there is no leader are what alerts look for.
             .layer(MetricsLayer::register(metrics, registry)?)
             .layer(AuthLayer::new(Arc::new(Admission { member: engine.member().clone() })))
@@ -68,12 +68,7 @@ impl Chain {
             QuotaConfig { request_bytes_max: message_bytes_max },
             Arc::new(QuotaCheck { maintenance: engine.maintenance().clone(), cost_max }),
         );
-        Ok(Self { common, log, quota })
-    }
-
-    /// The layer that logs.
-    pub(crate) fn log(&self) -> &LogLayer {
-        &self.log
+        Ok(Self { common, quota })
     }
 
     /// Around a service that adds nothing to the state file.

@@ -13,10 +13,11 @@ use ferretcd_api_proto::etcdserverpb::cluster_server::ClusterServer;
 use ferretcd_api_proto::etcdserverpb::kv_server::KvServer;
 use ferretcd_api_proto::etcdserverpb::lease_server::LeaseServer;
 use ferretcd_api_proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use ferretcd_base::Threshold;
 use ferretcd_engine::Engine;
 use ferretcd_gateway::Gateway;
 use ferretcd_http_pages::{Audience, Pages};
-use ferretcd_interceptors::{AuditSink, LogLayer};
+use ferretcd_interceptors::AuditSink;
 use ferretcd_listen::{Connection, Drain, Endpoint, Listener};
 use ferretcd_ui::Ui;
 use http::request::Parts;
@@ -72,7 +73,8 @@ struct Inner {
     router: Router,
     json: Option<Arc<Json>>,
     drain: Drain,
-    log: LogLayer,
+    /// Unary calls that take longer are logged as a warning.
+    slow_request: Threshold,
     config: Config,
 }
 
@@ -120,7 +122,8 @@ impl Server {
         pages: ferretcd_http_pages::Config,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
-        let chain = Chain::register(engine, &config, registry)?;
+        let slow_request = Threshold::new(config.slow_request);
+        let chain = Chain::register(engine, &config, slow_request.clone(), registry)?;
         let drain = Drain::new();
         let methods = methods(engine, &config, &chain, &drain, registry)?;
         let health = Arc::new(EngineHealth {
@@ -146,7 +149,7 @@ impl Server {
             router: Router::new(),
             json: None,
             drain,
-            log: chain.log().clone(),
+            slow_request,
             config,
         };
         Ok(Self(Arc::new(inner)).with(|_| ()))
@@ -201,7 +204,7 @@ impl Server {
 
     /// Has calls be logged as slow that take longer than this, from now on.
     pub fn set_slow_request(&self, duration: Duration) {
-        self.0.log.set_warning_unary_request_duration(duration);
+        self.0.slow_request.set(duration);
     }
 
     /// What the ports of this server drain with; [`Self::stop`] begins it.
@@ -257,9 +260,10 @@ impl Server {
     }
 
     fn call_grpc(&self, mut request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        if let Err(malformed) = deadline::timeout(request.headers()) {
-            return self.reject(library_errors::malformed_timeout(malformed), request);
-        }
+        let timeout = match deadline::timeout(request.headers()) {
+            Ok(timeout) => timeout,
+            Err(malformed) => return self.reject(library_errors::malformed_timeout(malformed), request),
+        };
         if request.method() != Method::POST {
             return self.reject(library_errors::not_post(request.method()), request);
         }
@@ -268,10 +272,10 @@ impl Server {
             return self.reject(calls.unimplemented(&request), request);
         };
         match Encoding::take(request.headers_mut()) {
-            Encoding::Identity => calls.call(method, request.map(RequestBody::from)),
+            Encoding::Identity => calls.call(method, timeout, request.map(RequestBody::from)),
             Encoding::Gzip => {
                 let request = request.map(|body| Decompressed::new(body, calls.message_bytes_max).into());
-                let response = calls.call(method, request);
+                let response = calls.call(method, timeout, request);
                 Box::pin(async { response.await.map(compress) })
             }
             Encoding::Unknown(name) => {

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use ferretcd_base::Threshold;
 use ferretcd_interceptors::{LogConfig, LogLayer, MetricsConfig, MetricsLayer, Rpc, RpcKind};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::server::TcpConnectInfo;
@@ -23,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let log = LogLayer::new(LogConfig {
         rpcs: RPCS,
-        warning_unary_request_duration: Duration::from_millis(300),
+        warning_unary_request_duration: Threshold::new(Duration::from_millis(300)),
         remote: |extensions| -> Option<SocketAddr> { extensions.get::<TcpConnectInfo>()?.remote_addr() },
     });
     let registry = prometheus::Registry::new();

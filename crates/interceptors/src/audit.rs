@@ -3,23 +3,21 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Request, Response};
 use http_body::Body;
-use pin_project_lite::pin_project;
 use tonic::Code;
 use tonic::server::NamedService;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::{CountedBody, Observe};
+use crate::call_future::{CallFuture, Follow, code_at_end};
 use crate::metadata::Metadata;
-use crate::metrics::code;
 use crate::note::{Describe, Note};
 use crate::revision::FirstRevision;
 use crate::rpc::{Rpc, RpcKind};
@@ -125,7 +123,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let Shared { kinds, config, users, sink } = &*self.shared;
+        let Shared { kinds, config, users, .. } = &*self.shared;
         let kind = kinds.get(request.uri().path()).copied().unwrap_or(RpcKind::Unary);
         let extensions = request.extensions();
         let token = Metadata::new(request.headers()).token().map(Bytes::copy_from_slice);
@@ -136,9 +134,7 @@ where
             // The call may end its own token.
             user: token.as_ref().and_then(|token| users.user(token)),
             token,
-            users: Arc::clone(users),
-            quote: config.quote,
-            sink: Arc::clone(sink),
+            shared: Arc::clone(&self.shared),
         }));
         let is_stream = matches!(kind, RpcKind::ClientStream | RpcKind::BidiStream);
         let note = Note::want(request.extensions_mut());
@@ -148,69 +144,25 @@ where
         let started = Instant::now();
         let call = AuditedCall {
             trail: Some(trail),
+            is_stream,
             note,
             started,
             revision: FirstRevision::Unseen(Vec::new()),
             end: Code::Cancelled,
         };
-        AuditFuture { inner: self.inner.call(request), call: Some(call), is_stream }
+        AuditFuture::new(self.inner.call(request), Some(call))
     }
 }
 
-pin_project! {
-    /// The response of [`Audit`].
-    pub struct AuditFuture<F> {
-        #[pin]
-        inner: F,
-        // Writes its line when dropped, so that calls given up by the client are not lost.
-        call: Option<AuditedCall>,
-        is_stream: bool,
-    }
-}
-
-impl<F> fmt::Debug for AuditFuture<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditFuture").finish_non_exhaustive()
-    }
-}
-
-impl<F, ResBody, E> Future for AuditFuture<F>
-where
-    F: Future<Output = Result<Response<ResBody>, E>>,
-    ResBody: Body<Data = Bytes>,
-{
-    type Output = Result<Response<CountedBody<ResBody, AuditedCall>>, E>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = ready!(this.inner.poll(context));
-        let mut call = this.call.take();
-        Poll::Ready(match result {
-            Ok(response) => {
-                // A rejection has its status among the headers and no body to wait for.
-                let rejection = code(response.headers());
-                if let Some(call) = call.take_if(|_| rejection.is_some() || *this.is_stream) {
-                    match rejection {
-                        Some(code) => call.ended(code),
-                        None => call.forget(),
-                    }
-                }
-                Ok(response.map(|body| CountedBody::new(body, call)))
-            }
-            Err(error) => {
-                if let Some(call) = call {
-                    call.ended(Code::Unknown);
-                }
-                Err(error)
-            }
-        })
-    }
-}
+/// The response of [`Audit`].
+pub type AuditFuture<F> = CallFuture<F, AuditedCall>;
 
 /// A call from its start to the end of its response.
 pub struct AuditedCall {
     /// `None` if there will be no line.
     trail: Option<AuditTrail>,
+    /// Whether its handler writes the lines.
+    is_stream: bool,
     note: Note,
     started: Instant,
     revision: FirstRevision,
@@ -224,15 +176,17 @@ impl fmt::Debug for AuditedCall {
     }
 }
 
-impl AuditedCall {
-    /// Ends the call.
+impl Follow for AuditedCall {
     fn ended(mut self, code: Code) {
         self.end = code;
     }
 
-    /// Ends it without a line.
-    fn forget(mut self) {
-        self.trail = None;
+    fn begun(mut self) -> Option<Self> {
+        if self.is_stream {
+            self.trail = None;
+            return None;
+        }
+        Some(self)
     }
 }
 
@@ -266,7 +220,7 @@ impl Observe for AuditedCall {
     fn message(&mut self, _: u64) {}
 
     fn end(self, trailers: Option<&HeaderMap>) {
-        self.ended(trailers.and_then(code).unwrap_or(Code::Unknown));
+        self.ended(code_at_end(trailers));
     }
 }
 
@@ -281,9 +235,7 @@ struct Head {
     token: Option<Bytes>,
     /// At the start of the call.
     user: Option<Arc<str>>,
-    users: Arc<dyn AuditUsers>,
-    quote: fn(&mut String, &[u8]),
-    sink: Arc<dyn AuditSink>,
+    shared: Arc<Shared>,
 }
 
 impl fmt::Debug for AuditTrail {
@@ -304,8 +256,8 @@ impl AuditTrail {
     }
 
     fn line(&self, code: Code, message: impl FnOnce(&mut Subject), more: impl FnOnce(&mut Subject)) {
-        let Head { method, remote, certificate, quote, sink, .. } = &*self.0;
-        let mut subject = Subject::new(*quote);
+        let Head { method, remote, certificate, shared, .. } = &*self.0;
+        let mut subject = Subject::new(shared.config.quote);
         subject.text("user", self.user(code).as_deref().unwrap_or_default());
         if let Some(name) = certificate.as_ref().filter(|name| !name.is_empty()) {
             subject.text("certificate", name);
@@ -318,13 +270,13 @@ impl AuditTrail {
         message(&mut subject);
         subject.text("code", code_name(code));
         more(&mut subject);
-        sink.write(&subject.into_json());
+        shared.sink.write(&subject.into_json());
     }
 
     fn user(&self, code: Code) -> Option<Arc<str>> {
         // The token was looked at, and costs enough to be not looked at once more.
         let token = self.0.token.as_ref().filter(|_| code != Code::Unauthenticated)?;
         // At the start this member may not have heard of the token yet.
-        self.0.user.clone().or_else(|| self.0.users.user(token))
+        self.0.user.clone().or_else(|| self.0.shared.users.user(token))
     }
 }

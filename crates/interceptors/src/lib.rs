@@ -49,6 +49,7 @@ mod rpc;
 mod subject;
 
 mod body;
+mod call_future;
 mod framing;
 mod quota_body;
 mod rejection;
@@ -60,6 +61,7 @@ pub use audit::{
     Audit, AuditConfig, AuditFuture, AuditLayer, AuditSink, AuditTrail, AuditUsers, AuditedCall,
 };
 pub use auth::{Auth, AuthFuture, AuthInfo, AuthLayer, Authenticate};
+pub use call_future::CallFuture;
 pub use log::{Log, LogConfig, LogFuture, LogLayer};
 pub use metadata::Metadata;
 pub use metrics::{Metrics, MetricsConfig, MetricsFuture, MetricsLayer};

@@ -3,11 +3,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
+use ferretcd_base::Threshold;
 use http::{Extensions, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -27,7 +26,7 @@ pub struct LogConfig {
     /// The methods of the server; only calls of the unary ones are logged.
     pub rpcs: &'static [Rpc],
     /// A call that takes longer is logged as a warning, every other at level debug.
-    pub warning_unary_request_duration: Duration,
+    pub warning_unary_request_duration: Threshold,
     /// Finds the caller's address among the request's extensions. Called for each unary call, so it should be cheap. `None`
     /// is shown as `@`, as Go has it for Unix sockets.
     pub remote: fn(&Extensions) -> Option<SocketAddr>,
@@ -53,13 +52,7 @@ impl LogLayer {
     /// A layer that logs as `config` says.
     pub fn new(config: LogConfig) -> LogLayer {
         let unary = config.rpcs.iter().filter(|rpc| rpc.kind() == RpcKind::Unary).map(Rpc::path).collect();
-        let warning_ns = AtomicU64::new(ns(config.warning_unary_request_duration));
-        LogLayer { shared: Arc::new(Shared { unary, config, warning_ns }) }
-    }
-
-    /// Puts another [`LogConfig::warning_unary_request_duration`] in force, for all services with this layer.
-    pub fn set_warning_unary_request_duration(&self, duration: Duration) {
-        self.shared.warning_ns.store(ns(duration), Ordering::Relaxed);
+        LogLayer { shared: Arc::new(Shared { unary, config }) }
     }
 }
 
@@ -87,12 +80,6 @@ pub struct Log<S> {
 struct Shared {
     unary: HashSet<&'static str>,
     config: LogConfig,
-    /// The duration from which on a call is slow, in nanoseconds; at first that of `config`.
-    warning_ns: AtomicU64,
-}
-
-fn ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl<S: NamedService> NamedService for Log<S> {
@@ -115,9 +102,9 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let stats = self.shared.unary.get(request.uri().path()).map(|path| {
-            let remote = (self.shared.config.remote)(request.extensions());
-            let warning = Duration::from_nanos(self.shared.warning_ns.load(Ordering::Relaxed));
-            RequestStats::start(path, remote, warning)
+            let config = &self.shared.config;
+            let remote = (config.remote)(request.extensions());
+            RequestStats::start(path, remote, config.warning_unary_request_duration.get())
         });
         let announced = request.body().size_hint().exact();
         let (stats, seen) = match stats {

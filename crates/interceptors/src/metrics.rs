@@ -1,20 +1,19 @@
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
-use pin_project_lite::pin_project;
 use prometheus::{Error, Registry};
+use tonic::Code;
 use tonic::server::NamedService;
-use tonic::{Code, Status};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::{CountedBody, Observe};
+use crate::call_future::{CallFuture, Follow, code_at_end};
 use crate::metadata::Metadata;
 use crate::rpc::{Rpc, RpcKind};
 use crate::series::{ClientVersions, Families, MethodSeries};
@@ -104,46 +103,12 @@ where
             None => (None, None),
         };
         let inner = self.inner.call(request.map(|body| CountedBody::new(body, received)));
-        MetricsFuture { inner, call }
+        MetricsFuture::new(inner, call)
     }
 }
 
-pin_project! {
-    /// The response of [`Metrics`].
-    #[derive(Debug)]
-    pub struct MetricsFuture<F> {
-        #[pin]
-        inner: F,
-        call: Option<Call>,
-    }
-}
-
-impl<F, ResBody, E> Future for MetricsFuture<F>
-where
-    F: Future<Output = Result<Response<ResBody>, E>>,
-    ResBody: Body<Data = Bytes>,
-{
-    type Output = Result<Response<CountedBody<ResBody, Call>>, E>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let result = ready!(this.inner.poll(context));
-        let mut call = this.call.take();
-        Poll::Ready(match result {
-            Ok(response) => {
-                // A rejection has its status among the headers and no body to wait for.
-                if let Some(code) = code(response.headers()) {
-                    call = call.and_then(|call| call.handled(code));
-                }
-                Ok(response.map(|body| CountedBody::new(body, call)))
-            }
-            Err(error) => {
-                call.and_then(|call| call.handled(Code::Unknown));
-                Err(error)
-            }
-        })
-    }
-}
+/// The response of [`Metrics`].
+pub type MetricsFuture<F> = CallFuture<F, Call>;
 
 /// A call from its start to the end of its response.
 #[derive(Debug)]
@@ -164,11 +129,11 @@ impl Call {
         let start = series.handling.is_some().then(Instant::now);
         Call { series, start, code: Code::Cancelled }
     }
+}
 
-    /// Ends the call; nothing is left of it.
-    fn handled(mut self, code: Code) -> Option<Call> {
+impl Follow for Call {
+    fn ended(mut self, code: Code) {
         self.code = code;
-        None
     }
 }
 
@@ -194,7 +159,7 @@ impl Observe for Call {
     }
 
     fn end(self, trailers: Option<&HeaderMap>) {
-        self.handled(trailers.and_then(code).unwrap_or(Code::Unknown));
+        self.ended(code_at_end(trailers));
     }
 }
 
@@ -229,9 +194,4 @@ impl Drop for Received {
             self.series.received.inc();
         }
     }
-}
-
-/// The code among headers or trailers.
-pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
-    headers.get(Status::GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
 }

@@ -4,13 +4,12 @@
 //! connection); frames of streams go to the caller. What is sent is appended to a buffer that goes out with one
 //! write.
 
-use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::frame::{self, Blocks, HEAD_BYTES, Head, PAYLOAD_BYTES_MAX};
-use crate::Outcome;
+use crate::{Outcome, socket};
 
 /// Room for many small responses, or for some frames of a large one.
 const INBOX_BYTES: usize = 256 * 1024;
@@ -133,18 +132,7 @@ impl Wire {
 
     /// Writes as much as the socket takes.
     pub(crate) fn flush(&mut self) -> Outcome<()> {
-        let outbox = &mut self.sender.outbox;
-        let mut written = 0;
-        while written < outbox.len() {
-            match self.socket.write(&outbox[written..]) {
-                Ok(n) => written += n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        outbox.drain(..written);
-        Ok(())
+        socket::write(&mut self.socket, &mut self.sender.outbox)
     }
 
     /// Reads once and gives each frame of a stream to `on_frame`, with the time at which its bytes had been read.
@@ -153,13 +141,8 @@ impl Wire {
         &mut self,
         mut on_frame: impl FnMut(Head, &[u8], Instant) -> Outcome<()>,
     ) -> Outcome<usize> {
-        let n_read = match self.socket.read(&mut self.inbox[self.filled..]) {
-            Ok(0) => return Err("the server closed a connection".into()),
-            Ok(n) => n,
-            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
-                return Ok(0);
-            }
-            Err(error) => return Err(error.into()),
+        let Some(n_read) = socket::read(&mut self.socket, &mut self.inbox[self.filled..])? else {
+            return Ok(0);
         };
         self.filled += n_read;
         let now = Instant::now();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ferretcd_api_proto::etcdserverpb::{AlarmRequest, AlarmResponse, AlarmType, alarm_request::AlarmAction};
 use ferretcd_apply::ApplyError;
 use ferretcd_backend::Backend;
-use ferretcd_base::MemberId;
+use ferretcd_base::{MemberId, Threshold};
 use ferretcd_data_dir::ReceivedSnapshots;
 use ferretcd_mvcc::{KvHash, ReadError, Reader};
 use tokio::time::{Instant, sleep};
@@ -23,7 +23,6 @@ use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::proposer::Proposer;
 use crate::replies::{blocking, outcome};
-use crate::threshold::Threshold;
 use crate::{Caller, MemberInfo, RequestError};
 
 /// How long a hash for a peer waits for its revision to be applied.

@@ -10,6 +10,7 @@ mod state_file;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ferretcd_base::Threshold;
 use ferretcd_data_dir::Installer;
 use prometheus::Registry;
 use tokio::runtime::Handle;
@@ -32,7 +33,6 @@ use crate::replies::Dispatcher;
 use crate::shared::Shared;
 use crate::spawn::spawn;
 use crate::threads::Threads;
-use crate::threshold::Threshold;
 use crate::watch::threads::WatchThreads;
 use crate::watch::watching::Watching;
 use crate::{Config, Engine, MemberInfo, Peers, StartError};

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferretcd_base::Threshold;
 use ferretcd_interceptors::{Content, Describe, LogConfig, LogLayer, Note};
 use http::{Extensions, Request, Response};
 use parking_lot::Mutex;
@@ -49,7 +50,7 @@ fn remote(extensions: &Extensions) -> Option<SocketAddr> {
 }
 
 fn layer(limit: Duration) -> LogLayer {
-    LogLayer::new(LogConfig { rpcs: RPCS, warning_unary_request_duration: limit, remote })
+    LogLayer::new(LogConfig { rpcs: RPCS, warning_unary_request_duration: Threshold::new(limit), remote })
 }
 
 const NEVER: Duration = Duration::MAX;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ferretcd_base::Threshold;
 use ferretcd_interceptors::{
     Admit, Auth, AuthInfo, AuthLayer, Authenticate, Log, LogConfig, LogLayer, Metrics, MetricsConfig,
     MetricsLayer, Quota, QuotaConfig, QuotaLayer, Rejection,
@@ -44,7 +45,7 @@ type Stack<S> = Log<Metrics<Auth<Quota<S, dyn Admit>, AnyCaller>>>;
 fn stack<S>(registry: &Registry, inner: S) -> Stack<S> {
     let log = LogConfig {
         rpcs: RPCS,
-        warning_unary_request_duration: Duration::from_millis(300),
+        warning_unary_request_duration: Threshold::new(Duration::from_millis(300)),
         remote: |_extensions| None,
     };
     let metrics = MetricsConfig { rpcs: RPCS, extensive: true };

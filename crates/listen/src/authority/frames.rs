@@ -12,9 +12,9 @@ use crate::limits::{FRAME_BYTES_MAX, HEADER_BLOCK_BYTES_MAX};
 /// The first bytes of a client that speaks HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes in front of the payload of a frame.
-const HEAD_BYTES: usize = 9;
+pub(crate) const HEAD_BYTES: usize = 9;
 
-const HEADERS: u8 = 1;
+pub(crate) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;

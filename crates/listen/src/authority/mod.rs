@@ -34,7 +34,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use frames::Frames;
-pub(crate) use frames::Pings;
+pub(crate) use frames::{HEAD_BYTES, HEADERS, Pings};
 
 use crate::call_budget::CallBudget;
 

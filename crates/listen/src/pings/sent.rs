@@ -1,9 +1,8 @@
 //! The frames that the HTTP/2 library writes, as they pass (RFC 9113, 4.1).
 
-/// Bytes in front of the payload of a frame.
-const HEAD_BYTES: usize = 9;
+use crate::authority::{HEAD_BYTES, HEADERS};
+
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
 
 /// How far the last frame has passed.
 #[derive(Debug, Default)]

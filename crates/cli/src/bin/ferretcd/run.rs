@@ -1,5 +1,6 @@
 //! Running a member: start, serve, and end by a signal.
 
+use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -74,18 +75,14 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
     if config.locks_memory
         && let Err(error) = lock_memory()
     {
-        error!(level = "fatal", %error, "failed to open database");
-        return ExitCode::FAILURE;
+        return fatal("failed to open database", &error);
     }
     let mut server = config.server.clone();
     server.limits.connections_max = usize::try_from(descriptors - FD_RESERVED).ok();
     let mut builder = Server::builder(server);
     let found = match builder.contents() {
         Ok(found) => found,
-        Err(error) => {
-            error!(level = "fatal", %error, "failed to use the data directory");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fatal("failed to use the data directory", &error),
     };
     let message = match found {
         Contents::Empty => "Initialize and start etcd server",
@@ -96,8 +93,7 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
     let spans = match config.spans.as_ref().map(Spans::start).transpose() {
         Ok(spans) => spans,
         Err(error) => {
-            error!(level = "fatal", %error, "failed to prepare distributed tracing; see --distributed-tracing-address");
-            return ExitCode::FAILURE;
+            return fatal("failed to prepare distributed tracing; see --distributed-tracing-address", &error);
         }
     };
     // Outermost, as in etcd.
@@ -106,10 +102,7 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
     }
     let audit = match config.audit.as_ref().map(Audit::open).transpose() {
         Ok(audit) => audit,
-        Err(error) => {
-            error!(level = "fatal", %error, "failed to open the audit log; see --audit-log");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fatal("failed to open the audit log; see --audit-log", &error),
     };
     if let Some(audit) = &audit {
         builder = builder.audit(Arc::clone(audit) as Arc<dyn AuditSink>);
@@ -129,15 +122,15 @@ pub(crate) fn run(config: ProgramConfig, level: LevelHandle, signals: StartSigna
     match exit {
         Ok(Exit::Signal(signal)) => signal.end_process(),
         Ok(Exit::Removed) => ExitCode::SUCCESS,
-        Err(error @ RunError::Failed(_)) => {
-            error!(level = "fatal", error = explain(&error), "etcd server failed");
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            error!(level = "fatal", error = explain(&error), "failed to start etcd server");
-            ExitCode::FAILURE
-        }
+        Err(error @ RunError::Failed(_)) => fatal("etcd server failed", &explain(&error)),
+        Err(error) => fatal("failed to start etcd server", &explain(&error)),
     }
+}
+
+/// Logs what has ended the program.
+fn fatal(what: &str, error: &dyn Display) -> ExitCode {
+    error!(level = "fatal", %error, "{what}");
+    ExitCode::FAILURE
 }
 
 fn run_member(
