@@ -138,6 +138,7 @@ const REQUEST_BYTES_MAX: &str = "--max-request-bytes";
 const TXN_OPS_MAX: &str = "--max-txn-ops";
 const ELECTION_MS: &str = "--election-timeout";
 const LEARNERS_MAX: &str = "--max-learners";
+const BCRYPT_COST: &str = "--bcrypt-cost";
 /// Understood in milliseconds, such as `100ms`.
 const WATCH_PROGRESS: &str = "--watch-progress-notify-interval";
 
@@ -157,13 +158,22 @@ fn configure(data_dir: &Path, flags: &[String]) -> Result<Config, StartError> {
             ELECTION_MS => value.parse().ok().map(|time| {
                 config.raft.election_timeout = Duration::from_millis(time);
             }),
+            BCRYPT_COST => set(&mut config.auth.bcrypt_cost, value),
             LEARNERS_MAX => set(&mut config.cluster.learners_max, value),
             WATCH_PROGRESS => milliseconds(value).map(|interval| config.watch_progress_interval = interval),
             _ => None,
         };
         understood.ok_or_else(|| StartError::UnknownFlag {
             flag: flag.clone(),
-            known: &[QUOTA_BYTES, REQUEST_BYTES_MAX, TXN_OPS_MAX, ELECTION_MS, LEARNERS_MAX, WATCH_PROGRESS],
+            known: &[
+                QUOTA_BYTES,
+                REQUEST_BYTES_MAX,
+                TXN_OPS_MAX,
+                ELECTION_MS,
+                BCRYPT_COST,
+                LEARNERS_MAX,
+                WATCH_PROGRESS,
+            ],
         })?;
     }
     Ok(config)
