@@ -43,8 +43,7 @@ pub use codec::MessageCodec;
 pub use encoded::EncodedKeyValue;
 pub use loggable::{Loggable, push_quoted};
 pub use packages::{
-    authpb, etcdserverpb, ferretcdpb, leasepb, membershippb, mvccpb, raftpb, snappb, v3electionpb, v3lockpb,
-    walpb,
+    authpb, etcdserverpb, leasepb, membershippb, mvccpb, raftpb, snappb, v3electionpb, v3lockpb, walpb,
 };
 pub use txn::TXN_DEPTH_MAX;
 

@@ -11,11 +11,6 @@ pub mod etcdserverpb {
     pub use crate::txn::TxnRequest;
 }
 
-/// The requests in log entries that only ferretcd writes.
-pub mod ferretcdpb {
-    include!("generated/ferretcdpb.rs");
-}
-
 /// Leases as they are stored, and as peers request them.
 pub mod leasepb {
     include!("generated/leasepb.rs");

@@ -8,7 +8,6 @@ use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, CompactionRequest, DeleteRangeRequest, LeaseCheckpointRequest, LeaseGrantRequest,
     LeaseRevokeRequest, PutRequest, RequestHeader, TxnRequest,
 };
-use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
@@ -29,8 +28,6 @@ mod field {
     pub(super) const HEADER: u32 = 100;
     pub(super) const CLUSTER_VERSION_SET: u32 = 1300;
     pub(super) const CLUSTER_MEMBER_ATTR_SET: u32 = 1301;
-    /// ferretcd's own, declared in `proto/ferretcdpb`.
-    pub(super) const LEASE_EXPIRE: u32 = 10_001;
 }
 
 /// A request to the state machine, with the id by which its proposer finds the waiting caller.
@@ -63,8 +60,6 @@ pub enum Request {
     LeaseRevoke(LeaseRevokeRequest),
     /// Remembers how much time leases have left.
     LeaseCheckpoint(LeaseCheckpointRequest),
-    /// Ends expired leases, each at a revision of its own.
-    LeaseExpire(LeaseExpireRequest),
     /// Lists, raises or disarms alarms.
     Alarm(AlarmRequest),
     /// Sets the cluster version.
@@ -86,7 +81,6 @@ pub enum Kind {
     LeaseGrant,
     LeaseRevoke,
     LeaseCheckpoint,
-    LeaseExpire,
     Alarm,
     ClusterVersionSet,
     ClusterMemberAttrSet,
@@ -111,7 +105,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 27] = [
         Self::Put,
         Self::DeleteRange,
         Self::Txn,
@@ -119,7 +113,6 @@ impl Kind {
         Self::LeaseGrant,
         Self::LeaseRevoke,
         Self::LeaseCheckpoint,
-        Self::LeaseExpire,
         Self::Alarm,
         Self::ClusterVersionSet,
         Self::ClusterMemberAttrSet,
@@ -150,7 +143,7 @@ impl Kind {
             Self::Txn => "Txn",
             Self::Compaction => "Compaction",
             Self::LeaseGrant => "LeaseGrant",
-            Self::LeaseRevoke | Self::LeaseExpire => "LeaseRevoke",
+            Self::LeaseRevoke => "LeaseRevoke",
             Self::LeaseCheckpoint => "LeaseCheckpoint",
             Self::Alarm => "Alarm",
             Self::ClusterVersionSet => "ClusterVersionSet",
@@ -187,7 +180,6 @@ impl Request {
             Self::LeaseGrant(_) => Kind::LeaseGrant,
             Self::LeaseRevoke(_) => Kind::LeaseRevoke,
             Self::LeaseCheckpoint(_) => Kind::LeaseCheckpoint,
-            Self::LeaseExpire(_) => Kind::LeaseExpire,
             Self::Alarm(_) => Kind::Alarm,
             Self::ClusterVersionSet(_) => Kind::ClusterVersionSet,
             Self::ClusterMemberAttrSet(_) => Kind::ClusterMemberAttrSet,
@@ -220,7 +212,6 @@ impl Command {
             Request::LeaseGrant(request) => encode(field::LEASE_GRANT, request, &header),
             Request::LeaseRevoke(request) => encode(field::LEASE_REVOKE, request, &header),
             Request::LeaseCheckpoint(request) => encode(field::LEASE_CHECKPOINT, request, &header),
-            Request::LeaseExpire(request) => encode(field::LEASE_EXPIRE, request, &header),
             Request::Alarm(request) => encode(field::ALARM, request, &header),
             Request::ClusterVersionSet(request) => encode(field::CLUSTER_VERSION_SET, request, &header),
             Request::ClusterMemberAttrSet(request) => {
@@ -268,7 +259,6 @@ fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost:
         field::LEASE_GRANT => Request::LeaseGrant(submessage(bytes)?),
         field::LEASE_REVOKE => Request::LeaseRevoke(submessage(bytes)?),
         field::LEASE_CHECKPOINT => Request::LeaseCheckpoint(submessage(bytes)?),
-        field::LEASE_EXPIRE => Request::LeaseExpire(submessage(bytes)?),
         field::ALARM => Request::Alarm(submessage(bytes)?),
         field::CLUSTER_VERSION_SET => Request::ClusterVersionSet(submessage(bytes)?),
         field::CLUSTER_MEMBER_ATTR_SET => Request::ClusterMemberAttrSet(submessage(bytes)?),
@@ -407,20 +397,6 @@ mod tests {
     fn kinds_are_numbered_in_their_order() {
         let numbers: Vec<_> = Kind::ALL.iter().map(|kind| *kind as usize).collect();
         assert_eq!(numbers, (0..Kind::ALL.len()).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn an_expiry_is_a_field_behind_those_of_etcd() {
-        let command = command(Request::LeaseExpire(LeaseExpireRequest { ids: vec![1, 300] }));
-        let header = b"\xa2\x06\x0b\x08\x85\x9a\xea\xb5\x93\xbf\xa8\x88\xcd\x01";
-        let expected = [&header[..], b"\x8a\xf1\x04\x05\x0a\x03\x01\xac\x02"].concat();
-        assert_eq!(command.encode(), expected);
-    }
-
-    #[test]
-    fn expiry_is_read_back() {
-        let command = command(Request::LeaseExpire(LeaseExpireRequest { ids: vec![1, -2, i64::MAX] }));
-        assert_eq!(Command::decode(command.encode()), Ok(command));
     }
 
     /// A transaction of transactions, with a put at its bottom.

@@ -1,7 +1,6 @@
 //! Requests about leases.
 
 use ferretcd_api_proto::etcdserverpb::{LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest};
-use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_backend::Batch;
 use ferretcd_base::LeaseId;
 
@@ -31,23 +30,7 @@ impl StateMachine {
             return Err(ApplyError::LeaseNotFound);
         }
         self.end(id, batch);
-        Ok(Response::LeasesRevoked(vec![id]))
-    }
-
-    pub(crate) fn expire(
-        &mut self,
-        request: &LeaseExpireRequest,
-        batch: &mut Batch,
-    ) -> Result<Response, ApplyError> {
-        let mut ended = Vec::with_capacity(request.ids.len());
-        for &id in &request.ids {
-            let id = LeaseId(id);
-            if self.leases.contains(id) {
-                self.end(id, batch);
-                ended.push(id);
-            }
-        }
-        Ok(Response::LeasesRevoked(ended))
+        Ok(Response::LeaseRevoked(id))
     }
 
     pub(crate) fn checkpoint(&mut self, request: &LeaseCheckpointRequest, batch: &mut Batch) -> Response {

@@ -82,8 +82,8 @@ pub enum Response {
         /// The time to live that it has, in seconds.
         ttl: i64,
     },
-    /// To [`Request::LeaseRevoke`] and [`Request::LeaseExpire`]: the leases that were ended.
-    LeasesRevoked(Vec<LeaseId>),
+    /// To [`Request::LeaseRevoke`]: the lease that was ended.
+    LeaseRevoked(LeaseId),
     /// To [`Request::LeaseCheckpoint`]: the leases that there are, and the seconds that they have left, 0 for
     /// their full time.
     LeasesCheckpointed(Vec<(LeaseId, i64)>),
@@ -264,7 +264,6 @@ impl StateMachine {
             }
             Request::LeaseGrant(request) => self.grant(request, batch),
             Request::LeaseRevoke(request) => self.revoke(request, batch),
-            Request::LeaseExpire(request) => self.expire(request, batch),
             Request::LeaseCheckpoint(request) => Ok(self.checkpoint(request, batch)),
             Request::Alarm(request) => Ok(Response::Alarm(self.alarms.execute(request, batch))),
             Request::ClusterVersionSet(request) => {
@@ -292,7 +291,6 @@ impl StateMachine {
                 | Request::Compaction(_)
                 | Request::LeaseGrant(_)
                 | Request::LeaseRevoke(_)
-                | Request::LeaseExpire(_)
         );
         if concerns_keys && self.alarms.is_active(AlarmType::Corrupt) {
             return Err(ApplyError::Corrupt);
@@ -372,7 +370,6 @@ fn cost(request: &Request) -> u64 {
         Request::Txn(txn) => kv::txn_cost(txn),
         Request::LeaseGrant(_) => leases::GRANT_COST,
         Request::LeaseRevoke(_)
-        | Request::LeaseExpire(_)
         | Request::LeaseCheckpoint(_)
         | Request::DeleteRange(_)
         | Request::Compaction(_)

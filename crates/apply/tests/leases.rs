@@ -9,7 +9,6 @@ use ferretcd_api_proto::etcdserverpb::{
     DeleteRangeRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest,
     PutRequest, RequestOp, TxnRequest,
 };
-use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_apply::{ApplyError, Command, Config, GRANT_COST, Outcome, Request, Response, StateMachine};
 use ferretcd_backend::{Backend, Batch};
 use ferretcd_base::{LeaseId, LogPosition};
@@ -42,7 +41,6 @@ enum Op {
     Txn(BTreeMap<Key, Write>, BTreeMap<Key, Write>),
     Grant(LeaseId, i64),
     Revoke(LeaseId),
-    Expire(Vec<LeaseId>),
     Checkpoint(Vec<(LeaseId, i64)>),
     Reopen,
 }
@@ -71,7 +69,6 @@ fn op() -> impl Strategy<Value = Op> {
         }),
         6 => (id(), ttl).prop_map(|(id, ttl)| Op::Grant(id, ttl)),
         3 => id().prop_map(Op::Revoke),
-        2 => vec(id(), 0..5).prop_map(Op::Expire),
         2 => vec((id(), 0..9i64), 0..3).prop_map(Op::Checkpoint),
         2 => Just(Op::Reopen),
     ]
@@ -84,7 +81,7 @@ type Change = (i64, i64, Key, Option<LeaseId>);
 enum Reply {
     Done,
     Granted(LeaseId, i64),
-    Ended(Vec<LeaseId>),
+    Ended(LeaseId),
     Checkpointed(Vec<(LeaseId, i64)>),
     LeaseNotFound,
     KeyNotFound,
@@ -110,17 +107,7 @@ impl Model {
             }
             Op::Grant(id, ttl) => (self.grant(*id, *ttl), Vec::new()),
             Op::Revoke(id) if !self.leases.contains_key(id) => (Reply::LeaseNotFound, Vec::new()),
-            Op::Revoke(id) => (Reply::Ended(vec![*id]), self.end(*id)),
-            Op::Expire(ids) => {
-                let (mut ended, mut changes) = (Vec::new(), Vec::new());
-                for id in ids {
-                    if self.leases.contains_key(id) {
-                        changes.extend(self.end(*id));
-                        ended.push(*id);
-                    }
-                }
-                (Reply::Ended(ended), changes)
-            }
+            Op::Revoke(id) => (Reply::Ended(*id), self.end(*id)),
             Op::Checkpoint(checkpoints) => {
                 let mut taken = checkpoints.clone();
                 taken.retain(|(id, _)| self.leases.contains_key(id));
@@ -202,9 +189,6 @@ fn request(op: &Op) -> Request {
         }
         Op::Grant(id, ttl) => Request::LeaseGrant(LeaseGrantRequest { id: id.0, ttl: *ttl }),
         Op::Revoke(id) => Request::LeaseRevoke(LeaseRevokeRequest { id: id.0 }),
-        Op::Expire(ids) => {
-            Request::LeaseExpire(LeaseExpireRequest { ids: ids.iter().map(|id| id.0).collect() })
-        }
         Op::Checkpoint(checkpoints) => {
             let row =
                 |(id, remaining): &(LeaseId, i64)| LeaseCheckpoint { id: id.0, remaining_ttl: *remaining };
@@ -309,7 +293,7 @@ fn found(outcome: Outcome) -> Reply {
     match outcome.result {
         Ok(Response::Put(_) | Response::DeleteRange(_) | Response::Txn(_)) => Reply::Done,
         Ok(Response::LeaseGrant { id, ttl }) => Reply::Granted(id, ttl),
-        Ok(Response::LeasesRevoked(ids)) => Reply::Ended(ids),
+        Ok(Response::LeaseRevoked(id)) => Reply::Ended(id),
         Ok(Response::LeasesCheckpointed(checkpoints)) => Reply::Checkpointed(checkpoints),
         Err(ApplyError::LeaseNotFound) => Reply::LeaseNotFound,
         Err(ApplyError::KeyNotFound) => Reply::KeyNotFound,
@@ -347,9 +331,16 @@ fn each_lease_ends_at_a_revision_of_its_own() {
     run.execute(&Op::Write("c", Write::Put(LeaseId::NONE)));
     run.execute(&Op::Write("d", Write::Put(b)));
     assert_eq!(run.machine.revision(), 9);
-    let expire = LeaseExpireRequest { ids: [b, c, LeaseId(99), a, b].map(|id| id.0).to_vec() };
-    let outcome = run.apply(Request::LeaseExpire(expire));
-    assert_eq!((outcome.revision, found(outcome)), (11, Reply::Ended(vec![b, c, a])));
+    for (id, revision, reply) in [
+        (b, 10, Reply::Ended(b)),
+        (c, 10, Reply::Ended(c)),
+        (LeaseId(99), 10, Reply::LeaseNotFound),
+        (a, 11, Reply::Ended(a)),
+        (b, 11, Reply::LeaseNotFound),
+    ] {
+        let outcome = run.apply(Request::LeaseRevoke(LeaseRevokeRequest { id: id.0 }));
+        assert_eq!((outcome.revision, found(outcome)), (revision, reply));
+    }
     let deleted = [(10, 0, "b", None), (10, 1, "d", None), (11, 0, "a", None), (11, 1, "f", None)];
     assert_eq!(run.changes_since(9), deleted);
     assert_eq!(run.machine.lease_reader().count(), 0);

@@ -13,7 +13,6 @@ use ferretcd_api_proto::etcdserverpb::{
     LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp,
     TxnRequest,
 };
-use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use ferretcd_apply::{
     ApplyError, Command, Config, MemberChange, Outcome, Request, StateMachine, backend_hash,
@@ -202,7 +201,6 @@ fn lease_request() -> impl Strategy<Value = Request> {
     prop_oneof![
         6 => grant.prop_map(Request::LeaseGrant),
         2 => lease_id().prop_map(|id| Request::LeaseRevoke(LeaseRevokeRequest { id })),
-        1 => vec(lease_id(), 0..4).prop_map(|ids| Request::LeaseExpire(LeaseExpireRequest { ids })),
         1 => vec(checkpoint, 0..4).prop_map(|checkpoints| {
             Request::LeaseCheckpoint(LeaseCheckpointRequest { checkpoints })
         }),
@@ -323,7 +321,6 @@ fn each_alarm_rejects_its_kind_of_requests() {
         check(alarm, Request::Compaction(CompactionRequest { revision: 1, physical: false }), growing_only);
         check(alarm, Request::LeaseGrant(LeaseGrantRequest { id: 2, ttl: 60 }), rejected);
         check(alarm, Request::LeaseRevoke(LeaseRevokeRequest { id: 1 }), growing_only);
-        check(alarm, Request::LeaseExpire(LeaseExpireRequest { ids: vec![1] }), growing_only);
         check(alarm, Request::LeaseCheckpoint(LeaseCheckpointRequest::default()), "done");
         check(alarm, Request::Alarm(AlarmRequest::default()), "done");
         check(alarm, Request::ClusterVersionSet(version()), "done");

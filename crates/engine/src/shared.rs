@@ -32,8 +32,6 @@ pub(crate) struct Shared {
     /// When the last leader was lost.
     pub(crate) leader_lost: Mutex<Option<Instant>>,
     pub(crate) is_stopping: AtomicBool,
-    /// Whether all other members are known to read entries that only ferretcd writes.
-    pub(crate) are_all_ferretcd: AtomicBool,
     /// Why the member cannot go on, once it cannot.
     pub(crate) failure: watch::Sender<Option<String>>,
     /// Whether the member was removed from its cluster.
@@ -57,7 +55,6 @@ impl Shared {
             leading: watch::Sender::new(None),
             leader_lost: Mutex::new(None),
             is_stopping: AtomicBool::new(false),
-            are_all_ferretcd: AtomicBool::new(false),
             failure: watch::Sender::new(None),
             has_left: watch::Sender::new(machine.membership().is_removed(identity.member_id)),
         };

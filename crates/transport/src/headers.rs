@@ -11,8 +11,6 @@ pub(crate) const SERVER_FROM: HeaderName = HeaderName::from_static("x-server-fro
 pub(crate) const SERVER_VERSION: HeaderName = HeaderName::from_static("x-server-version");
 pub(crate) const MIN_CLUSTER_VERSION: HeaderName = HeaderName::from_static("x-min-cluster-version");
 pub(crate) const PEER_URLS: HeaderName = HeaderName::from_static("x-peerurls");
-/// In all responses of ferretcd: the release of the program itself, which reports a version of etcd otherwise.
-pub(crate) const FERRETCD: HeaderName = HeaderName::from_static("x-ferretcd-version");
 pub(crate) const RAFT_TO: HeaderName = HeaderName::from_static("x-raft-to");
 
 /// The oldest cluster version that this version works with.

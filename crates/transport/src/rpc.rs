@@ -14,7 +14,6 @@ use prost::Message;
 
 use crate::client::{FullResponse, RequestError, request, with_type};
 use crate::error_texts;
-use crate::headers::FERRETCD;
 use crate::peer::Peer;
 use crate::wire_json::{self, HashKvRequest, HashKvResponse, VersionsResponse};
 
@@ -110,7 +109,7 @@ pub(crate) fn versions_of(response: &FullResponse) -> Result<PeerVersions, PeerE
     match response.status {
         StatusCode::OK => {
             let versions: VersionsResponse = serde_json::from_slice(&response.body).map_err(unreadable)?;
-            Ok(versions.versions(response.headers.contains_key(FERRETCD)))
+            Ok(versions.versions())
         }
         _ => Err(rejected(response)),
     }

@@ -70,9 +70,9 @@ pub(crate) struct VersionsResponse {
 }
 
 impl VersionsResponse {
-    pub(crate) fn versions(self, is_ferretcd: bool) -> PeerVersions {
+    pub(crate) fn versions(self) -> PeerVersions {
         let cluster = if self.etcdcluster == NOT_DECIDED { String::new() } else { self.etcdcluster };
-        PeerVersions { server: self.etcdserver, cluster, is_ferretcd }
+        PeerVersions { server: self.etcdserver, cluster }
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
         );
         check(PeerHash { hash: 0, revision: 0, compact_revision: 0 }, r#"{"header":{}}"#);
 
-        let versions = |json| serde_json::from_str::<VersionsResponse>(json).expect("valid").versions(false);
+        let versions = |json| serde_json::from_str::<VersionsResponse>(json).expect("valid").versions();
         let decided = versions(r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0","storage":"3.7.0"}"#);
         assert_eq!((decided.server.as_str(), decided.cluster.as_str()), ("3.7.1", "3.7.0"));
         assert_eq!(versions(r#"{"etcdserver":"3.7.1","etcdcluster":"not_decided"}"#).cluster, "");

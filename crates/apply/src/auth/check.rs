@@ -34,7 +34,6 @@ impl Command {
             Request::Compaction(_)
             | Request::LeaseGrant(_)
             | Request::LeaseCheckpoint(_)
-            | Request::LeaseExpire(_)
             | Request::Alarm(_)
             | Request::ClusterVersionSet(_)
             | Request::ClusterMemberAttrSet(_) => Ok(()),

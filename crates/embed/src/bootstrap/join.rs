@@ -275,7 +275,6 @@ mod tests {
             let versions = versions.iter().map(|(server, cluster)| PeerVersions {
                 server: (*server).to_owned(),
                 cluster: (*cluster).to_owned(),
-                is_ferretcd: false,
             });
             let found: Vec<_> = (1..).map(|port| format!("http://h:{port}")).zip(versions).collect();
             let error = found

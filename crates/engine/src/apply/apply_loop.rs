@@ -5,7 +5,6 @@
 //! and proposals with their outcomes. Between two batches it does one bounded step of a running compaction.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use ferretcd_apply::{Fault, MemberChange, Outcome, Response, StateMachine};
@@ -275,7 +274,7 @@ impl ApplyLoop {
         match &result {
             Ok(Response::Compaction { .. }) => self.scrubber.accepted(),
             Ok(Response::LeaseGrant { id, ttl }) => self.channels.lessor.granted(*id, *ttl),
-            Ok(Response::LeasesRevoked(ids)) => self.channels.lessor.revoked(ids),
+            Ok(Response::LeaseRevoked(id)) => self.channels.lessor.revoked(*id),
             Ok(Response::LeasesCheckpointed(checkpoints)) => self.channels.lessor.checkpointed(checkpoints),
             Ok(Response::Auth(response)) => {
                 let Channels { tokens, rights, .. } = &self.channels;
@@ -309,8 +308,6 @@ impl ApplyLoop {
             self.channels.shared.publish(&self.machine);
         }
         if turn.changed_group {
-            // Until the version of the new member is known.
-            self.channels.shared.are_all_ferretcd.store(false, Ordering::Release);
             // Of two voters one may have left: if this one forgot that, no other member could tell it that it votes alone.
             drop(self.channels.flusher.flush());
         }

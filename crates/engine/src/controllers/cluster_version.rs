@@ -1,7 +1,6 @@
 //! The version that the cluster runs at, which the leader decides.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ferretcd_api_proto::membershippb::ClusterVersionSetRequest;
@@ -76,10 +75,8 @@ impl ClusterVersion {
             let (id, response) = (member.id, self.peers.call(member.id, GetVersions));
             responses.spawn(async move {
                 let versions = response.await.map_err(|error| error.to_string());
-                let version = versions.and_then(|versions| {
-                    let version = versions.server.parse().map_err(|error| format!("{error}"))?;
-                    Ok((version, versions.is_ferretcd))
-                });
+                let version =
+                    versions.and_then(|versions| versions.server.parse().map_err(|error| format!("{error}")));
                 version
                     .inspect_err(|error| {
                         tracing::warn!("remote-member-id" = %id, error, "failed to get version");
@@ -87,10 +84,7 @@ impl ClusterVersion {
                     .ok()
             });
         }
-        let versions: Vec<Option<(Version, bool)>> = responses.join_all().await;
-        let are_all = versions.iter().all(|known| known.is_some_and(|(_, is_ferretcd)| is_ferretcd));
-        self.member.shared().are_all_ferretcd.store(are_all, Ordering::Release);
         let own = ferretcd_api_proto::API_VERSION.parse().ok();
-        versions.into_iter().map(|known| known.map(|(version, _)| version)).chain([own]).collect()
+        responses.join_all().await.into_iter().chain([own]).collect()
     }
 }

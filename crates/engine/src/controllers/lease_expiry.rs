@@ -1,13 +1,12 @@
 //! The end of leases whose time is over, and checkpoints of long ones.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ferretcd_api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
-use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
+use ferretcd_api_proto::etcdserverpb::{
+    LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest, LeaseRevokeResponse,
+};
 use ferretcd_apply::ApplyError;
 use ferretcd_base::LeaseId;
 use tokio::task::yield_now;
@@ -23,17 +22,13 @@ use crate::{Caller, MemberInfo, RequestError};
 
 /// How often expired leases are looked for: a lease ends so much too late at most, and what its entry takes.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Leases that end with one entry: about a millisecond of work for the apply thread, in which puts wait.
-const LEASES_PER_ENTRY: usize = 100;
-/// Such entries on their way at once: enough that the log is never waited for.
-const ENTRIES_AHEAD: usize = 4;
-/// The same where each lease needs an entry, because a member may run etcd.
-const SINGLE_ENTRIES_AHEAD: usize = 256;
+/// Leases whose end is proposed at once, behind one question whether this member leads still.
+const LEASES_AT_ONCE: usize = 100;
+/// Such proposals that are on their way: enough that the log is never waited for, and some milliseconds of work for the
+/// apply thread, in which puts wait.
+const ENDINGS_AHEAD: usize = 400;
 /// Leases whose remaining time is remembered by one entry.
 const CHECKPOINTS_PER_ENTRY: usize = 1000;
-
-/// The number of leases that a proposal has ended.
-type Ending<'a> = Pin<Box<dyn Future<Output = Result<usize, RequestError>> + Send + 'a>>;
 
 /// The controller. Counts down while this member leads, and ends what is over.
 pub(super) struct LeaseExpiry {
@@ -99,73 +94,45 @@ impl LeaseExpiry {
     /// Proposes the end of all leases whose time is over.
     async fn end_expired(&self, term: u64) {
         let mut endings = VecDeque::new();
-        let (per_entry, ahead) = match self.may_write_own_entries() {
-            true => (LEASES_PER_ENTRY, ENTRIES_AHEAD),
-            false => (1, SINGLE_ENTRIES_AHEAD),
-        };
         loop {
             let is_due = self.lessor.deadlines().next().is_some_and(|next| next <= Instant::now());
             // Another member may lead already, and have renewed what is over here.
             if !is_due || !self.confirms_leadership(term).await {
                 break;
             }
-            let expired = self.lessor.deadlines().expired(Instant::now(), per_entry);
+            let expired = self.lessor.deadlines().expired(Instant::now(), LEASES_AT_ONCE);
             if expired.is_empty() {
                 // All that came up had been renewed; there may be more of them.
                 yield_now().await;
                 continue;
             }
-            endings.push_back((expired.len(), self.end(&expired, term)));
-            if endings.len() >= ahead
-                && let Some((n_leases, ending)) = endings.pop_front()
+            // Behind a later leader an entry could end what has been renewed there, so it is proposed for this term alone.
+            let end = |id: LeaseId| self.proposer.propose_as_leader(term, LeaseRevokeRequest { id: id.0 });
+            endings.extend(expired.into_iter().map(end));
+            while endings.len() > ENDINGS_AHEAD
+                && let Some(ending) = endings.pop_front()
             {
-                self.report(n_leases, ending.await);
+                self.report(ending.await);
             }
         }
-        for (n_leases, ending) in endings {
-            self.report(n_leases, ending.await);
+        for ending in endings {
+            self.report(ending.await);
         }
-    }
-
-    /// Whether entries may be written that etcd could not read, and would stop at. A member that has not responded
-    /// lately may run etcd.
-    fn may_write_own_entries(&self) -> bool {
-        let is_alone = self.member.membership().members().nth(1).is_none();
-        is_alone || self.member.shared().are_all_ferretcd.load(Ordering::Acquire)
     }
 
     async fn confirms_leadership(&self, term: u64) -> bool {
         self.read_index.wait().await.is_ok() && *self.member.shared().leading.borrow() == Some(term)
     }
 
-    /// Proposes the end of leases at once; the future waits for it. Behind a later leader it could end what has been
-    /// renewed there, so it is proposed for this term alone.
-    fn end<'a>(&'a self, ids: &[LeaseId], term: u64) -> Ending<'a> {
-        match *ids {
-            // In etcd's words, as long as they do.
-            [id] => {
-                let revoked = self.proposer.propose_as_leader(term, LeaseRevokeRequest { id: id.0 });
-                Box::pin(async { revoked.await.map(|_| 1) })
-            }
-            _ => {
-                let request = LeaseExpireRequest { ids: ids.iter().map(|id| id.0).collect() };
-                let expired = self.proposer.propose_as_leader(term, request);
-                Box::pin(async { expired.await.map(|ended| ended.len()) })
-            }
-        }
-    }
-
     /// A failed proposal is made again when the countdown reports its leases once more.
-    fn report(&self, leases: usize, ended: Result<usize, RequestError>) {
+    fn report(&self, ended: Result<LeaseRevokeResponse, RequestError>) {
         match ended {
-            Ok(n_ended) => self.metrics.leases_expired.inc_by(n_ended as u64),
+            Ok(_) => self.metrics.leases_expired.inc(),
             // A client has revoked it before.
             Err(RequestError::Apply(ApplyError::LeaseNotFound)) => {}
             // The next run of the member counts anew.
             Err(RequestError::Stopped) => {}
-            Err(error) => {
-                tracing::warn!(leases, %error, "failed to revoke expired leases; trying again");
-            }
+            Err(error) => tracing::warn!(%error, "failed to revoke an expired lease; trying again"),
         }
     }
 

@@ -31,11 +31,9 @@ impl Lessor {
         self.deadlines.lock().grant(id, ttl, Instant::now());
     }
 
-    /// The leases are out of the state machine.
-    pub(crate) fn revoked(&self, ids: &[LeaseId]) {
-        let mut deadlines = self.deadlines.lock();
-        ids.iter().for_each(|id| deadlines.revoke(*id));
-        drop(deadlines);
+    /// The lease is out of the state machine.
+    pub(crate) fn revoked(&self, id: LeaseId) {
+        self.deadlines.lock().revoke(id);
         self.wake();
     }
 

@@ -212,7 +212,7 @@ impl Metrics {
                 self.leases_granted.inc();
                 self.lease_ttl.observe(*ttl as f64);
             }
-            Ok(Response::LeasesRevoked(ids)) => self.leases_revoked.inc_by(ids.len() as u64),
+            Ok(Response::LeaseRevoked(_)) => self.leases_revoked.inc(),
             Ok(
                 Response::Put(_)
                 | Response::Txn(_)

@@ -95,8 +95,6 @@ pub struct PeerVersions {
     pub server: String,
     /// The cluster's as the member knows it, `X.Y.0`, or empty.
     pub cluster: String,
-    /// Whether the program is ferretcd, and reads its entries.
-    pub is_ferretcd: bool,
 }
 
 /// Why a peer sent no response, or an error.

@@ -31,7 +31,6 @@ impl Engine {
             PeerRequest::GetVersions(GetVersions) => PeerResponse::GetVersions(PeerVersions {
                 server: API_VERSION.to_owned(),
                 cluster: self.member().versions().cluster.unwrap_or_default(),
-                is_ferretcd: true,
             }),
         })
     }

@@ -14,10 +14,8 @@ use ferretcd_api_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse, PutRequest, PutResponse,
     ResponseHeader, TxnRequest, TxnResponse,
 };
-use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 use ferretcd_apply::{Alarm, AuthRequest, AuthResponse, Kind, PartialResponse, Request, Response};
-use ferretcd_base::LeaseId;
 
 use crate::auth::tokens::Login;
 
@@ -72,9 +70,7 @@ replicated! {
             ..LeaseGrantResponse::default()
         };
     LeaseRevoke(LeaseRevokeRequest) => LeaseRevokeResponse:
-        |Response::LeasesRevoked(_), header| LeaseRevokeResponse { header: Some(header) };
-    LeaseExpire(LeaseExpireRequest) => Vec<LeaseId>:
-        |Response::LeasesRevoked(ended), _header| ended;
+        |Response::LeaseRevoked(_), header| LeaseRevokeResponse { header: Some(header) };
     LeaseCheckpoint(LeaseCheckpointRequest) => ():
         |Response::LeasesCheckpointed(_), _header| ();
     Alarm(AlarmRequest) => AlarmResponse:
@@ -154,6 +150,8 @@ auth_replicated! {
 
 #[cfg(test)]
 mod tests {
+    use ferretcd_base::LeaseId;
+
     use super::*;
 
     #[test]

@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ferretcd_api_proto::Loggable as _;
 use ferretcd_api_proto::etcdserverpb::InternalRaftRequest;
-use ferretcd_apply::{ApplyError, Command, Request, Response};
-use ferretcd_base::LeaseId;
+use ferretcd_apply::{ApplyError, Response};
 use ferretcd_raft_node::{NodeHandle, Passage};
 use prost::Message as _;
 
@@ -45,7 +44,7 @@ impl AppliedEntry {
             took,
             expected,
             prefix: "",
-            request: text(&self.entry),
+            request: decoded(&self.entry).loggable(),
             response: result
                 .as_ref()
                 .ok()
@@ -96,17 +95,6 @@ fn decoded(entry: &Bytes) -> InternalRaftRequest {
     InternalRaftRequest::decode(entry.clone()).unwrap_or_default()
 }
 
-/// The entry for its line. Etcd has no message for leases that expire together.
-fn text(entry: &Bytes) -> String {
-    match Command::decode(entry.clone()) {
-        Ok(Command { id, request: Request::LeaseExpire(request), .. }) => {
-            let ids: Vec<_> = request.ids.into_iter().map(|id| format!("id:{}", LeaseId(id))).collect();
-            format!("header:<ID:{id}> lease_expire:<{}>", ids.join(" "))
-        }
-        _ => decoded(entry).loggable(),
-    }
-}
-
 /// The name of those requests that are traced.
 fn operation(request: &InternalRaftRequest) -> Option<&'static str> {
     let named = [
@@ -147,20 +135,5 @@ fn size(response: &Response) -> Option<usize> {
         Response::DeleteRange(partial) if partial.deferred.is_empty() => Some(partial.message.encoded_len()),
         Response::Txn(partial) if partial.deferred.is_empty() => Some(partial.message.encoded_len()),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
-
-    use super::*;
-
-    #[test]
-    fn leases_that_expire_are_shown() {
-        let request = Request::LeaseExpire(LeaseExpireRequest { ids: vec![1, 0x2f] });
-        let command = Command { id: 7, username: String::new(), auth_revision: 0, request };
-        let expected = "header:<ID:7> lease_expire:<id:0000000000000001 id:000000000000002f>";
-        assert_eq!(text(&command.encode()), expected);
     }
 }

@@ -88,13 +88,9 @@ impl Model {
                 Response::LeaseGrant { id: LeaseId(request.id), ttl }
             }
             Request::LeaseRevoke(request) => {
-                let ended = self.end_leases(&[request.id]);
-                if ended.is_empty() {
-                    return Err(());
-                }
-                Response::LeasesRevoked(ended)
+                self.end_lease(request.id)?;
+                Response::LeaseRevoked(LeaseId(request.id))
             }
-            Request::LeaseExpire(request) => Response::LeasesRevoked(self.end_leases(&request.ids)),
             Request::LeaseCheckpoint(request) => {
                 let checkpoints = request.checkpoints.iter().map(|row| (LeaseId(row.id), row.remaining_ttl));
                 let known = checkpoints.filter(|(id, _)| self.leases.contains_key(&id.0));
@@ -111,20 +107,14 @@ impl Model {
     }
 
     /// Each lease's keys go at a revision of their own.
-    fn end_leases(&mut self, ids: &[i64]) -> Vec<LeaseId> {
-        let mut ended = Vec::new();
-        for id in ids {
-            if self.leases.remove(id).is_none() {
-                continue;
-            }
-            let of_lease = self.rows.values().filter(|row| row.lease == *id);
-            let keys: Vec<_> = of_lease.map(|row| row.key.clone()).collect();
-            let mut events = Vec::new();
-            keys.iter().for_each(|key| drop(self.delete(key, b"", &mut events)));
-            self.commit(events);
-            ended.push(LeaseId(*id));
-        }
-        ended
+    fn end_lease(&mut self, id: i64) -> Result<(), ()> {
+        self.leases.remove(&id).ok_or(())?;
+        let of_lease = self.rows.values().filter(|row| row.lease == id);
+        let keys: Vec<_> = of_lease.map(|row| row.key.clone()).collect();
+        let mut events = Vec::new();
+        keys.iter().for_each(|key| drop(self.delete(key, b"", &mut events)));
+        self.commit(events);
+        Ok(())
     }
 
     fn commit(&mut self, events: Vec<Event>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ferretcd_apply::{Command, Request, Response};
+use ferretcd_apply::{Command, Response};
 use ferretcd_mvcc::KvHash;
 use ferretcd_raft_node::{Committed, Payload};
 
@@ -102,9 +102,8 @@ impl Truth {
         let result = self.model.execute(&request);
         let outcome = Outcome { revision: self.model.revision(), result };
         operations.took_effect(id, before, &outcome)?;
-        if let Ok(Response::LeasesRevoked(ids)) = &outcome.result {
-            let is_wanted = matches!(request, Request::LeaseRevoke(_)) && operations.is_known(id);
-            ids.iter().try_for_each(|lease| self.promises.ended(lease.0, now, is_wanted))?;
+        if let Ok(Response::LeaseRevoked(lease)) = &outcome.result {
+            self.promises.ended(lease.0, now, operations.is_known(id))?;
         }
         Ok(outcome)
     }

@@ -1,7 +1,6 @@
 //! The leader's countdown of leases.
 
 use ferretcd_api_proto::etcdserverpb::{LeaseCheckpoint, LeaseCheckpointRequest, LeaseRevokeRequest};
-use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
 use ferretcd_apply::{Request, Response};
 use ferretcd_base::LeaseId;
 use ferretcd_lease::Renewal;
@@ -16,8 +15,8 @@ use crate::check::{OpId, Reply};
 use crate::event_queue::Micros;
 use crate::world::World;
 
-/// Leases that end with one entry.
-const LEASES_PER_ENTRY: usize = 500;
+/// Leases whose end is proposed at once, or whose remaining time one entry has.
+const LEASES_AT_ONCE: usize = 500;
 
 impl Process {
     /// The role has changed: counts down, or does so no longer.
@@ -46,8 +45,8 @@ impl Process {
         let deadlines = &mut self.lessor.deadlines;
         match response {
             Response::LeaseGrant { id, ttl } => deadlines.grant(*id, *ttl, world.events.instant()),
-            Response::LeasesRevoked(ids) => {
-                ids.iter().for_each(|id| deadlines.revoke(*id));
+            Response::LeaseRevoked(id) => {
+                deadlines.revoke(*id);
                 self.retry_renewals(world);
             }
             Response::LeasesCheckpointed(checkpoints) => {
@@ -86,7 +85,7 @@ impl Process {
             self.lessor.is_ending = true;
             self.when_up_to_date(Purpose::Expire(term), world);
         }
-        let due = self.lessor.deadlines.checkpoints(now, LEASES_PER_ENTRY);
+        let due = self.lessor.deadlines.checkpoints(now, LEASES_AT_ONCE);
         if !due.is_empty() {
             let rows = due.into_iter().map(|(id, left)| LeaseCheckpoint { id: id.0, remaining_ttl: left });
             let request = LeaseCheckpointRequest { checkpoints: rows.collect() };
@@ -100,13 +99,10 @@ impl Process {
         if !is_up_to_date || self.lessor.term != Some(term) {
             return;
         }
-        let expired = self.lessor.deadlines.expired(world.events.instant(), LEASES_PER_ENTRY);
-        let request = match expired[..] {
-            [] => return,
-            [lease] => Request::LeaseRevoke(LeaseRevokeRequest { id: lease.0 }),
-            _ => Request::LeaseExpire(LeaseExpireRequest { ids: expired.iter().map(|id| id.0).collect() }),
-        };
-        self.propose_own(request, Requester::None, world);
+        for lease in self.lessor.deadlines.expired(world.events.instant(), LEASES_AT_ONCE) {
+            let request = Request::LeaseRevoke(LeaseRevokeRequest { id: lease.0 });
+            self.propose_own(request, Requester::None, world);
+        }
     }
 
     /// Gives up on renewals that have waited too long.

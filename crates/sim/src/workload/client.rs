@@ -116,8 +116,8 @@ impl Client {
                         self.leases.push(id.0);
                         return Some((id.0, *ttl));
                     }
-                    Ok(Response::LeasesRevoked(ids)) => {
-                        self.leases.retain(|known| !ids.contains(&LeaseId(*known)));
+                    Ok(Response::LeaseRevoked(id)) => {
+                        self.leases.retain(|known| LeaseId(*known) != *id);
                     }
                     _ => {}
                 }

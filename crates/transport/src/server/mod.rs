@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use ferretcd_engine::Caller;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,7 +24,6 @@ use tracing::debug;
 
 use crate::client::BodyError;
 use crate::connect::Io;
-use crate::headers::FERRETCD;
 use crate::local_context::LocalContext;
 use crate::rejection::Rejection;
 use crate::response::{HttpResponse, ResponseBody, of_cluster};
@@ -137,11 +136,6 @@ impl Service<Request<Incoming>> for PeerServer {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let server = self.clone();
-        Box::pin(async move {
-            let mut response = server.respond(request).await;
-            let release = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
-            response.headers_mut().insert(FERRETCD, release);
-            Ok(response)
-        })
+        Box::pin(async move { Ok(server.respond(request).await) })
     }
 }

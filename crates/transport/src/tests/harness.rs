@@ -160,7 +160,6 @@ fn response(request: PeerRequest) -> PeerResponse {
         PeerRequest::GetVersions(_) => PeerResponse::GetVersions(PeerVersions {
             server: "3.7.1".to_owned(),
             cluster: "3.7.0".to_owned(),
-            is_ferretcd: true,
         }),
     }
 }

@@ -24,8 +24,7 @@ async fn requests_return_their_responses() {
     assert_eq!(members.iter().map(|member| member.id.0).collect::<Vec<_>>(), [u64::MAX]);
     let hash = PeerHash { hash: 0xabcd, revision: 12, compact_revision: -1 };
     assert_eq!(peers.call(TO, HashKv(12)).await, Ok(hash));
-    let versions =
-        PeerVersions { server: "3.7.1".to_owned(), cluster: "3.7.0".to_owned(), is_ferretcd: true };
+    let versions = PeerVersions { server: "3.7.1".to_owned(), cluster: "3.7.0".to_owned() };
     assert_eq!(peers.call(TO, GetVersions).await, Ok(versions));
 }
 
