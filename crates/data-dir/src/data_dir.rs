@@ -11,7 +11,9 @@ use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_raft_node::founding_entries;
 use ferretcd_wal::{Metadata, Recovered, Wal, sync_names};
 
+use crate::migration::migrate;
 use crate::paths::SEGMENT_BYTES;
+use crate::received::DiskSpace;
 use crate::{Bootstrap, Identity, OpenError, Paths, ReceivedSnapshots};
 
 /// A member's directory. No other process uses it as long as this value lives.
@@ -40,10 +42,6 @@ impl DataDir {
     pub fn lock(paths: Paths, unsafe_no_fsync: bool) -> Result<Self, OpenError> {
         let directory = paths.member();
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error(directory))?;
-        let foreign = paths.snapshots().join("db");
-        if foreign.exists() {
-            return Err(OpenError::ForeignData { path: foreign });
-        }
         let path = directory.join("LOCK");
         let lock = OpenOptions::new()
             .create(true)
@@ -72,8 +70,8 @@ impl DataDir {
     ) -> Result<(Wal, Recovered, Identity), OpenError> {
         let is_new = !self.paths.has_log();
         if is_new {
-            let state = self.paths.state_file();
-            if state.exists() {
+            let states = [self.paths.state_file(), self.paths.etcd_database()];
+            if let Some(state) = states.into_iter().find(|state| state.exists()) {
                 return Err(OpenError::LogMissing { state, log: self.paths.log().to_owned() });
             }
             self.create_log(bootstrap.identity(name)?, bootstrap)?;
@@ -112,13 +110,15 @@ impl DataDir {
     }
 
     /// Opens or creates the state file for a log that was recovered as `recovered`. A received snapshot that the log
-    /// begins with takes its place first. Takes milliseconds for the file, and a scan of its rows for the stores.
+    /// begins with takes its place first; where an etcd server has left its database, a state file is made of it. Takes
+    /// milliseconds for the file, and a scan of its rows for the stores.
     pub fn open_state(
         &self,
         recovered: &Recovered,
         config: &StateConfig,
     ) -> Result<(Backend, StateMachine), OpenError> {
         self.received_snapshots().finish_install(recovered.snapshot.index)?;
+        migrate(&self.paths, recovered, DiskSpace::of)?;
         let path = self.paths.state_file();
         let started = Instant::now();
         let backend = Backend::open(&path, &config.backend)?;

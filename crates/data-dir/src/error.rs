@@ -16,13 +16,13 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
-    /// The directory holds the data of another program.
-    #[error(
-        "start on {path}: it holds the database of an etcd server, which this version cannot read; choose another data directory"
-    )]
-    ForeignData {
-        /// The file of that program.
+    /// The database of an etcd server can't be taken over.
+    #[error("migrate {path}, the database of an etcd server: {source}")]
+    Migration {
+        /// The database. It is as it was, and so is all else of etcd.
         path: PathBuf,
+        /// Why.
+        source: MigrationError,
     },
     /// The name is not in the initial cluster.
     #[error("start: couldn't find local name {name:?} in the initial cluster configuration")]
@@ -30,7 +30,7 @@ pub enum OpenError {
         /// The member's name.
         name: String,
     },
-    /// There is a state file and no log.
+    /// There is a state file, or the database of an etcd server, and no log.
     #[error(
         "start: {state} exists, but there is no log in {log}; give the right --wal-dir, restore both from one backup, or start on an empty data directory as a new member"
     )]
@@ -80,6 +80,69 @@ pub enum OpenError {
         /// Why.
         source: ferretcd_wal::Error,
     },
+}
+
+/// The state of an etcd server can't be taken over. The text completes "migrate FILE: ".
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// A process has locked the database.
+    #[error("in use by another process; stop it first")]
+    InUse,
+    /// The log may have entries that this version doesn't understand.
+    #[error("its cluster is at version {version}; upgrade it with etcd to 3.5 or later first")]
+    Release {
+        /// The cluster version.
+        version: String,
+    },
+    /// Something was applied, and no member was added: a release before 3.5 has restored it from a snapshot, and keeps the
+    /// members elsewhere.
+    #[error("it has no members; restore the snapshot again, with etcdutl 3.5 or later")]
+    NoMembers,
+    /// The row with the position in the log has another length.
+    #[error("take over its row consistent_index: it has not 8 bytes; restore this member from a snapshot")]
+    Index,
+    /// The log doesn't go back to the database.
+    #[error(
+        "it is at entry {index}, but the log begins behind entry {first}; restore both from one backup, or remove this member and add it again"
+    )]
+    Behind {
+        /// The last entry in the database.
+        index: u64,
+        /// The entry that the log begins behind.
+        first: u64,
+    },
+    /// The log ends before the database.
+    #[error("it is at entry {index}, but the log ends at entry {last}; restore both from one backup")]
+    Ahead {
+        /// The last entry in the database.
+        index: u64,
+        /// The last entry in the log.
+        last: u64,
+    },
+    /// The disk would be too full with a second copy.
+    #[error(
+        "{free} bytes are free on the disk of the data directory, and {reserve} have to stay free; make room for about {more} bytes and start again, or go on with etcd"
+    )]
+    DiskFull {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+        /// Bytes that are still to be stored, at most.
+        more: u64,
+    },
+    /// The free room can't be measured.
+    #[error("measure the room on the disk of the data directory: {0}")]
+    Measure(io::Error),
+    /// The file is no database, or it is damaged.
+    #[error(transparent)]
+    Image(#[from] ferretcd_bolt::ReadError),
+    /// The state file can't be made.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The state file can't get its name.
+    #[error("give the new state file its name: {0}")]
+    Rename(io::Error),
 }
 
 /// A snapshot was not received.

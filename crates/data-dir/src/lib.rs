@@ -2,7 +2,8 @@
 //!
 //! A data directory holds the raft log (`ferretcd_wal`), the state file (`ferretcd_backend`) and the snapshots that
 //! other members have sent. This crate opens them in the one order that is safe after any crash, and puts a received
-//! snapshot into the place of the state file. It starts no thread and runs no request; `ferretcd_engine` does.
+//! snapshot into the place of the state file. Where an etcd server was before, it makes a state file of the database.
+//! It starts no thread and runs no request; `ferretcd_engine` does.
 //!
 //! * [`DataDir`]: a member's directory, locked against other processes; opens the log and the state file.
 //! * [`Paths`]: where the files lie. [`Contents`]: what is in a directory before a server uses it.
@@ -35,6 +36,7 @@
 mod bootstrap;
 mod contents;
 mod error;
+mod migration;
 mod paths;
 mod received;
 
@@ -44,7 +46,7 @@ mod install;
 pub use bootstrap::{Bootstrap, Identity};
 pub use contents::{Contents, ContentsError};
 pub use data_dir::{DataDir, StateConfig};
-pub use error::{InstallError, OpenError, ReceiveError};
+pub use error::{InstallError, MigrationError, OpenError, ReceiveError};
 pub use install::Installer;
 pub use paths::Paths;
 pub use received::ReceivedSnapshots;

@@ -42,6 +42,11 @@ impl Paths {
         self.member.join("snap")
     }
 
+    /// The database of an etcd server that this member was before.
+    pub fn etcd_database(&self) -> PathBuf {
+        self.snapshots().join("db")
+    }
+
     /// Whether there is a log. If so, a start goes on from it. Reads the log's directory.
     pub fn has_log(&self) -> bool {
         Wal::exists(&self.log)

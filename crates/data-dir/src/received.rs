@@ -21,7 +21,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use self::disk_space::DiskSpace;
+pub(crate) use self::disk_space::DiskSpace;
 use crate::{OpenError, Paths, ReceiveError};
 
 /// What the names of snapshots begin with that this member has fetched to replace corrupt data.

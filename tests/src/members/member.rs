@@ -122,6 +122,13 @@ impl Member {
         kill_process(pid, signal).expect("own children take signals");
     }
 
+    /// Waits until this run has logged so many lines or serves clients, and returns whether it serves.
+    pub(super) async fn logged(&self, lines: usize) -> bool {
+        let mut runs = self.log.runs.subscribe();
+        let run = runs.wait_for(|run| run.ready || run.lines >= lines).await;
+        run.expect("the sender lives in self").ready
+    }
+
     /// Waits for its end. It counts as running until it is reaped.
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.child.as_mut().expect("it runs").wait().await

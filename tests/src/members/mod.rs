@@ -261,6 +261,15 @@ impl<P: Program> Members<P> {
         self.ready(number).await;
     }
 
+    /// Starts a member that is down, and kills it when it has logged so many lines or serves clients. Returns whether it
+    /// did serve.
+    pub async fn spawn_and_kill9_after(&mut self, number: usize, lines: usize) -> bool {
+        self.spawn(number);
+        let is_ready = self.members[number].logged(lines).await;
+        self.kill9(number).await;
+        is_ready
+    }
+
     /// Kills a member.
     pub async fn kill9(&mut self, number: usize) {
         self.members[number].signal(Signal::KILL);

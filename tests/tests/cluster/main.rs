@@ -16,6 +16,7 @@ mod faults;
 mod leader;
 mod learners;
 mod metrics;
+mod migration;
 mod minority;
 mod mixed;
 mod partitions;

@@ -14,27 +14,27 @@ const RESERVE_SHARE: u64 = 8;
 
 /// The room on a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct DiskSpace {
-    pub(super) total: u64,
+pub(crate) struct DiskSpace {
+    pub(crate) total: u64,
     /// What this process may still use.
-    pub(super) free: u64,
+    pub(crate) free: u64,
 }
 
 impl DiskSpace {
     /// The room on the file system of this directory.
-    pub(super) fn of(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn of(dir: &Path) -> io::Result<Self> {
         let stat = rustix::fs::statvfs(dir)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Self { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
     }
 
     /// What has to stay free.
-    pub(super) fn reserve(self) -> u64 {
+    pub(crate) fn reserve(self) -> u64 {
         (self.total / RESERVE_SHARE).clamp(SEGMENT_BYTES, RESERVE_BYTES_MAX)
     }
 
     /// Whether `bytes` more can be stored. Some file systems report no size; those take anything.
-    pub(super) fn has_room(self, bytes: u64) -> bool {
+    pub(crate) fn has_room(self, bytes: u64) -> bool {
         self.total == 0 || self.free >= bytes.saturating_add(self.reserve())
     }
 }
