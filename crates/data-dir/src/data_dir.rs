@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ferretcd_apply::{Applied, StateMachine};
@@ -19,7 +19,7 @@ use crate::{Bootstrap, Identity, OpenError, Paths, ReceivedSnapshots};
 /// A member's directory. No other process uses it as long as this value lives.
 #[derive(Debug)]
 pub struct DataDir {
-    paths: Paths,
+    pub(crate) paths: Paths,
     unsafe_no_fsync: bool,
     /// Held, never read: closing it gives up the lock.
     _lock: File,
@@ -42,14 +42,7 @@ impl DataDir {
     pub fn lock(paths: Paths, unsafe_no_fsync: bool) -> Result<Self, OpenError> {
         let directory = paths.member();
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error(directory))?;
-        let path = directory.join("LOCK");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io_error(&path))?;
+        let (path, lock) = lock_file(&paths)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -59,6 +52,16 @@ impl DataDir {
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
         Ok(Self { paths, unsafe_no_fsync, _lock: lock })
+    }
+
+    /// Locks the directory of an existing member; rejects it while another process holds the lock.
+    pub fn try_lock(paths: Paths) -> Result<Self, OpenError> {
+        let (path, lock) = lock_file(&paths)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { paths, unsafe_no_fsync: false, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path }),
+            Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+        }
     }
 
     /// Opens the log, and creates it for the member called `name` if there is none. Reads the whole log. A created log
@@ -101,11 +104,11 @@ impl DataDir {
             .map_err(|source| self.log_error(source))
     }
 
-    fn log_config(&self) -> ferretcd_wal::Config {
+    pub(crate) fn log_config(&self) -> ferretcd_wal::Config {
         ferretcd_wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: self.unsafe_no_fsync }
     }
 
-    fn log_error(&self, source: ferretcd_wal::Error) -> OpenError {
+    pub(crate) fn log_error(&self, source: ferretcd_wal::Error) -> OpenError {
         OpenError::Wal { path: self.paths.log().to_owned(), source }
     }
 
@@ -142,6 +145,14 @@ impl DataDir {
     }
 }
 
+fn lock_file(paths: &Paths) -> Result<(PathBuf, File), OpenError> {
+    let path = paths.member().join("LOCK");
+    let mut options = OpenOptions::new();
+    let opened = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let lock = opened.map_err(io_error(&path))?;
+    Ok((path, lock))
+}
+
 fn check_pages(path: &Path, backend: &Backend) -> Result<(), OpenError> {
     let started = Instant::now();
     let Checked { pages, bytes } = backend.check().map_err(OpenError::Check)?;
@@ -150,12 +161,12 @@ fn check_pages(path: &Path, backend: &Backend) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError + '_ {
+pub(crate) fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError + '_ {
     move |source| OpenError::Io { path: path.to_owned(), source }
 }
 
 /// The log must reach from the state file's position on.
-fn check_positions(applied: &Applied, recovered: &Recovered) -> Result<(), OpenError> {
+pub(crate) fn check_positions(applied: &Applied, recovered: &Recovered) -> Result<(), OpenError> {
     let first = recovered.snapshot.index;
     let last = recovered.entries.last().map_or(first, |entry| entry.index);
     let applied = applied.position.index;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use ferretcd_apply::snapshot::ImportError;
+use ferretcd_apply::snapshot::{ExportError, ImportError};
 
 /// The files cannot be opened. The text names the file or flag and the next step.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,12 @@ pub enum OpenError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A process uses the directory.
+    #[error("lock {path}: in use by another process; stop it first")]
+    InUse {
+        /// The file with the lock.
+        path: PathBuf,
     },
     /// The database of an etcd server can't be taken over.
     #[error("migrate {path}, the database of an etcd server: {source}")]
@@ -143,6 +149,90 @@ pub enum MigrationError {
     /// The state file can't get its name.
     #[error("give the new state file its name: {0}")]
     Rename(io::Error),
+}
+
+/// The directory can't be left to an etcd server.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaveError {
+    /// The files of the member can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is no member of ferretcd.
+    #[error("leave {path} to etcd: there is no such file; the directory is not one of a member of ferretcd")]
+    NoState {
+        /// The state file.
+        path: PathBuf,
+    },
+    /// The state file can't be read.
+    #[error("read {path}: {source}")]
+    Export {
+        /// The state file.
+        path: PathBuf,
+        /// Why.
+        source: ExportError,
+    },
+    /// The database of etcd can't be written.
+    #[error("write {path}: {source}")]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The disk would be too full with a second copy.
+    #[error(
+        "write {path}: {free} bytes are free on its disk, and {reserve} have to stay free; make room for {more} bytes and start again"
+    )]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+        /// Bytes that are to be stored.
+        more: u64,
+    },
+}
+
+/// A snapshot can't be restored. The texts are those of etcd's tool where it has one.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The directory has files already.
+    #[error("data-dir {path:?} not empty or could not be read")]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory of the log has one already.
+    #[error("wal-dir {path:?} exists")]
+    LogExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file may have been cut off.
+    #[error("snapshot missing hash but --skip-hash-check=false")]
+    HashMissing,
+    /// The file is damaged.
+    #[error("read {path}: {source}")]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ferretcd_bolt::ReadError,
+    },
+    /// The file is no snapshot.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The members in it are malformed.
+    #[error(transparent)]
+    Members(#[from] ferretcd_membership::OpenError),
+    /// The history in it is malformed, or the revision cannot be raised so far.
+    #[error(transparent)]
+    History(#[from] ferretcd_mvcc::OpenError),
+    /// A file can't be written.
+    #[error(transparent)]
+    Open(#[from] OpenError),
 }
 
 /// A snapshot was not received.

@@ -8,6 +8,8 @@
 //! * [`DataDir`]: a member's directory, locked against other processes; opens the log and the state file.
 //! * [`Paths`]: where the files lie. [`Contents`]: what is in a directory before a server uses it.
 //! * [`Bootstrap`]: what the log of a new member begins with; [`Identity`]: the member that a log belongs to.
+//! * [`Restore`]: a new member from a snapshot file.
+//! * [`leave_to_etcd`]: the way back, to a directory of an etcd server.
 //! * [`ReceivedSnapshots`]: snapshots of other members, from download to installation; [`Installer`] makes one of them
 //!   the state of this member.
 //!
@@ -39,14 +41,18 @@ mod error;
 mod migration;
 mod paths;
 mod received;
+mod restore;
 
 mod data_dir;
 mod install;
+mod leave;
 
 pub use bootstrap::{Bootstrap, Identity};
 pub use contents::{Contents, ContentsError};
 pub use data_dir::{DataDir, StateConfig};
-pub use error::{InstallError, MigrationError, OpenError, ReceiveError};
+pub use error::{InstallError, LeaveError, MigrationError, OpenError, ReceiveError, RestoreError};
 pub use install::Installer;
+pub use leave::{Left, leave_to_etcd};
 pub use paths::Paths;
 pub use received::ReceivedSnapshots;
+pub use restore::{Restore, Restored};

@@ -60,6 +60,15 @@ impl Membership {
         Ok(membership)
     }
 
+    /// Replaces all members, and what is known of removed ones, by the founders of another cluster.
+    pub fn refound(&mut self, founders: Vec<Member>, batch: &mut Batch) {
+        self.members.keys().for_each(|id| batch.delete(Bucket::Members, row_key(*id)));
+        self.removed.iter().for_each(|id| batch.delete(Bucket::MembersRemoved, row_key(*id)));
+        founders.iter().for_each(|founder| store(founder, batch));
+        self.members = founders.into_iter().map(|founder| (founder.id, founder)).collect();
+        self.removed.clear();
+    }
+
     /// The members in ascending order of their ids.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values()

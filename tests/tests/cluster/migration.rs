@@ -1,7 +1,8 @@
-//! Members of etcd that are started as ferretcd on their own data directories.
+//! Members that go on with the other program on their own data directories.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_api_proto::etcdserverpb::alarm_request::AlarmAction;
@@ -20,6 +21,27 @@ async fn swap(cluster: &mut Members<Etcd37>, number: usize, is_killed: bool) {
         false => drop(cluster.stop(number).await),
     }
     cluster.run_as::<Ferretcd>(number).await;
+    cluster.restart(number).await;
+}
+
+/// Runs `ferretutl`, which lies beside the server.
+async fn tool(args: &[&str]) -> Output {
+    let located = tokio::task::spawn_blocking(Ferretcd::locate).await.expect("looking for it does not panic");
+    let server = located.unwrap_or_else(|missing| panic!("failed to {missing}"));
+    let mut command = tokio::process::Command::new(server.with_file_name("ferretutl"));
+    command.args(args).output().await.expect("it is built with the server")
+}
+
+/// Ends a member of ferretcd, and starts it as etcd.
+async fn swap_back<P: Program>(cluster: &mut Members<P>, number: usize, is_killed: bool) {
+    match is_killed {
+        true => cluster.kill9(number).await,
+        false => drop(cluster.stop(number).await),
+    }
+    let dir = cluster.data_dir(number).display().to_string();
+    let left = tool(&["migrate", "--to=etcd", "--data-dir", &dir]).await;
+    assert!(left.status.success(), "{left:?}");
+    cluster.run_as::<Etcd37>(number).await;
     cluster.restart(number).await;
 }
 
@@ -85,6 +107,27 @@ async fn lone(is_killed: bool) {
     assert_eq!(state(&cluster, 0).await, before);
 }
 
+/// From ferretcd to etcd and back.
+async fn there_and_back(is_killed: bool) {
+    let mut cluster = Members::<Ferretcd>::start(&Setup::of(1).with(SHORT_LOG)).await;
+    fill(&cluster).await;
+    let before = state(&cluster, 0).await;
+    swap_back(&mut cluster, 0, is_killed).await;
+    assert_eq!(state(&cluster, 0).await, before);
+    match is_killed {
+        true => cluster.kill9(0).await,
+        false => drop(cluster.stop(0).await),
+    }
+    cluster.run_as::<Ferretcd>(0).await;
+    cluster.restart(0).await;
+    assert_eq!(state(&cluster, 0).await, before);
+    let dir = cluster.data_dir(0).display().to_string();
+    let rejected = tool(&["migrate", "--to=etcd", "--data-dir", &dir]).await;
+    let text = String::from_utf8_lossy(&rejected.stderr).into_owned();
+    assert_eq!(text, format!("Error: lock {dir}/member/LOCK: in use by another process; stop it first\n"));
+    assert_eq!(rejected.status.code(), Some(1));
+}
+
 /// Kills ferretcd after each of its first lines, on a copy of one directory of etcd.
 async fn killed_while_it_starts() {
     let mut cluster = Members::<Etcd37>::start(&Setup::of(1).with(SHORT_LOG)).await;
@@ -119,7 +162,7 @@ fn copy_all(from: &Path, to: &Path) {
     }
 }
 
-/// One member after the other is swapped under load. Clients that repeat requests notice nothing.
+/// One member after the other is swapped under load, and then back. Clients that repeat requests notice nothing.
 async fn one_by_one() {
     let mut cluster = Members::<Etcd37>::start(&Setup::of(3).with(SHORT_LOG)).await;
     let load = Workload::default().begin(&cluster.client_urls(&[0, 1, 2]));
@@ -129,9 +172,14 @@ async fn one_by_one() {
         put_at_last(&cluster.clients(number), &format!("through{number}"), "v").await;
         assert!(files_put_aside(&cluster, number).join("db").exists(), "m{number} has migrated");
     }
+    for number in 0..3 {
+        load.changes(100).await;
+        swap_back(&mut cluster, number, number != 1).await;
+        put_at_last(&cluster.clients(number), &format!("back through{number}"), "v").await;
+    }
     load.changes(100).await;
     let history = load.finish().await;
-    judge(&cluster, &history, "etcd swapped for ferretcd").await;
+    judge(&cluster, &history, "etcd swapped for ferretcd and back").await;
     for number in 0..3 {
         cluster.kill9(number).await;
     }
@@ -155,6 +203,20 @@ async fn lone_member_that_was_stopped() {
 async fn lone_member_that_was_killed() {
     if is_possible("a killed etcd started as ferretcd") {
         lone(true).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lone_member_there_and_back() {
+    if is_possible("ferretcd started as etcd") {
+        there_and_back(false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_member_there_and_back() {
+    if is_possible("a killed ferretcd started as etcd") {
+        there_and_back(true).await;
     }
 }
 
