@@ -9,7 +9,9 @@ use ferretcd_api_proto::etcdserverpb::{
     LeaseRevokeRequest, PutRequest, RequestHeader, TxnRequest,
 };
 use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
-use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use ferretcd_api_proto::membershippb::{
+    ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest,
+};
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
 
@@ -29,6 +31,7 @@ mod field {
     pub(super) const HEADER: u32 = 100;
     pub(super) const CLUSTER_VERSION_SET: u32 = 1300;
     pub(super) const CLUSTER_MEMBER_ATTR_SET: u32 = 1301;
+    pub(super) const DOWNGRADE_INFO_SET: u32 = 1302;
     /// ferretcd's own, declared in `proto/ferretcdpb`.
     pub(super) const LEASE_EXPIRE: u32 = 10_001;
 }
@@ -71,6 +74,8 @@ pub enum Request {
     ClusterVersionSet(ClusterVersionSetRequest),
     /// A member publishes its name and client URLs.
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest),
+    /// Begins or ends a downgrade of the cluster.
+    DowngradeInfoSet(DowngradeInfoSetRequest),
     /// About users and roles.
     Auth(AuthRequest),
 }
@@ -90,6 +95,7 @@ pub enum Kind {
     Alarm,
     ClusterVersionSet,
     ClusterMemberAttrSet,
+    DowngradeInfoSet,
     AuthEnable,
     AuthDisable,
     AuthStatus,
@@ -111,7 +117,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Put,
         Self::DeleteRange,
         Self::Txn,
@@ -123,6 +129,7 @@ impl Kind {
         Self::Alarm,
         Self::ClusterVersionSet,
         Self::ClusterMemberAttrSet,
+        Self::DowngradeInfoSet,
         Self::AuthEnable,
         Self::AuthDisable,
         Self::AuthStatus,
@@ -155,6 +162,7 @@ impl Kind {
             Self::Alarm => "Alarm",
             Self::ClusterVersionSet => "ClusterVersionSet",
             Self::ClusterMemberAttrSet => "ClusterMemberAttrSet",
+            Self::DowngradeInfoSet => "DowngradeInfoSet",
             Self::AuthEnable => "AuthEnable",
             Self::AuthDisable => "AuthDisable",
             Self::AuthStatus => "AuthStatus",
@@ -191,6 +199,7 @@ impl Request {
             Self::Alarm(_) => Kind::Alarm,
             Self::ClusterVersionSet(_) => Kind::ClusterVersionSet,
             Self::ClusterMemberAttrSet(_) => Kind::ClusterMemberAttrSet,
+            Self::DowngradeInfoSet(_) => Kind::DowngradeInfoSet,
             Self::Auth(request) => request.kind(),
         }
     }
@@ -226,6 +235,7 @@ impl Command {
             Request::ClusterMemberAttrSet(request) => {
                 encode(field::CLUSTER_MEMBER_ATTR_SET, request, &header)
             }
+            Request::DowngradeInfoSet(request) => encode(field::DOWNGRADE_INFO_SET, request, &header),
             Request::Auth(request) => request.encode(&header),
         }
     }
@@ -272,6 +282,7 @@ fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost:
         field::ALARM => Request::Alarm(submessage(bytes)?),
         field::CLUSTER_VERSION_SET => Request::ClusterVersionSet(submessage(bytes)?),
         field::CLUSTER_MEMBER_ATTR_SET => Request::ClusterMemberAttrSet(submessage(bytes)?),
+        field::DOWNGRADE_INFO_SET => Request::DowngradeInfoSet(submessage(bytes)?),
         tag => {
             let request = AuthRequest::decode(tag, bytes)?.map(Request::Auth);
             if request.is_none() {
@@ -349,6 +360,8 @@ mod tests {
         }));
         check(Request::Alarm(AlarmRequest { action: 1, member_id: 7, alarm: 1 }));
         check(Request::ClusterVersionSet(ClusterVersionSetRequest { ver: "3.7.0".into() }));
+        check(Request::DowngradeInfoSet(DowngradeInfoSetRequest { enabled: true, ver: "3.6.0".into() }));
+        check(Request::DowngradeInfoSet(DowngradeInfoSetRequest::default()));
         check(Request::ClusterMemberAttrSet(ClusterMemberAttrSetRequest {
             member_id: 7,
             ..ClusterMemberAttrSetRequest::default()

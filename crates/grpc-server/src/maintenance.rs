@@ -48,7 +48,7 @@ impl Maintenance for MaintenanceService {
             raft_applied_index: applied,
             errors: faults(member),
             is_learner: member.is_learner(),
-            storage_version: member.versions().storage.unwrap_or_default().to_owned(),
+            storage_version: member.versions().storage.unwrap_or_default(),
             downgrade_info: Some(DowngradeInfo::default()),
         }))
     }

@@ -37,7 +37,8 @@ impl Command {
             | Request::LeaseExpire(_)
             | Request::Alarm(_)
             | Request::ClusterVersionSet(_)
-            | Request::ClusterMemberAttrSet(_) => Ok(()),
+            | Request::ClusterMemberAttrSet(_)
+            | Request::DowngradeInfoSet(_) => Ok(()),
         }
     }
 }

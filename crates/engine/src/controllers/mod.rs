@@ -5,6 +5,7 @@ mod cluster_version;
 pub(crate) mod corruption;
 mod leader_loss;
 mod lease_expiry;
+mod member_versions;
 mod promotion;
 mod quota_alarm;
 mod refetch;

@@ -1,0 +1,52 @@
+//! The versions of the members' programs.
+
+use std::sync::Arc;
+
+use ferretcd_api_proto::API_VERSION;
+use ferretcd_membership::Version;
+use tokio::task::JoinSet;
+
+use crate::parts::Parts;
+use crate::peers::GetVersions;
+use crate::{MemberInfo, PeerVersions, Peers};
+
+/// Requests the versions of all members.
+pub(super) struct MemberVersions {
+    peers: Arc<dyn Peers>,
+    member: MemberInfo,
+}
+
+/// The program of one member.
+pub(super) struct Program {
+    /// `None` if the member does not respond with a version.
+    pub(super) version: Option<Version>,
+    pub(super) is_ferretcd: bool,
+}
+
+impl MemberVersions {
+    pub(super) fn new(parts: &Parts) -> Self {
+        Self { peers: Arc::clone(&parts.peers), member: parts.member.clone() }
+    }
+
+    /// The programs of all members, this one among them.
+    pub(super) async fn fetch(&self) -> Vec<Program> {
+        let mut responses = JoinSet::new();
+        let (own, membership) = (self.member.id(), self.member.membership());
+        for id in membership.members().map(|member| member.id).filter(|id| *id != own) {
+            let response = self.peers.call(id, GetVersions);
+            responses.spawn(async move {
+                let versions = response.await.map_err(|error| error.to_string());
+                let program = versions.and_then(|PeerVersions { server, is_ferretcd, .. }| {
+                    let version = server.parse().map_err(|error| format!("{error}"))?;
+                    Ok(Program { version: Some(version), is_ferretcd })
+                });
+                program.unwrap_or_else(|error| {
+                    tracing::warn!("remote-member-id" = %id, error, "failed to get version");
+                    Program { version: None, is_ferretcd: false }
+                })
+            });
+        }
+        let own = Program { version: API_VERSION.parse().ok(), is_ferretcd: true };
+        responses.join_all().await.into_iter().chain([own]).collect()
+    }
+}
