@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ferretcd_api_proto::API_VERSION;
+use ferretcd_base::MemberId;
 use ferretcd_membership::Version;
 use tokio::task::JoinSet;
 
@@ -18,6 +19,7 @@ pub(super) struct MemberVersions {
 
 /// The program of one member.
 pub(super) struct Program {
+    pub(super) member: MemberId,
     /// `None` if the member does not respond with a version.
     pub(super) version: Option<Version>,
     pub(super) is_ferretcd: bool,
@@ -38,15 +40,15 @@ impl MemberVersions {
                 let versions = response.await.map_err(|error| error.to_string());
                 let program = versions.and_then(|PeerVersions { server, is_ferretcd, .. }| {
                     let version = server.parse().map_err(|error| format!("{error}"))?;
-                    Ok(Program { version: Some(version), is_ferretcd })
+                    Ok(Program { member: id, version: Some(version), is_ferretcd })
                 });
                 program.unwrap_or_else(|error| {
                     tracing::warn!("remote-member-id" = %id, error, "failed to get version");
-                    Program { version: None, is_ferretcd: false }
+                    Program { member: id, version: None, is_ferretcd: false }
                 })
             });
         }
-        let own = Program { version: API_VERSION.parse().ok(), is_ferretcd: true };
+        let own = Program { member: own, version: API_VERSION.parse().ok(), is_ferretcd: true };
         responses.join_all().await.into_iter().chain([own]).collect()
     }
 }

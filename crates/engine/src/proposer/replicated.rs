@@ -15,7 +15,9 @@ use ferretcd_api_proto::etcdserverpb::{
     ResponseHeader, TxnRequest, TxnResponse,
 };
 use ferretcd_api_proto::ferretcdpb::LeaseExpireRequest;
-use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use ferretcd_api_proto::membershippb::{
+    ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest,
+};
 use ferretcd_apply::{Alarm, AuthRequest, AuthResponse, Kind, PartialResponse, Request, Response};
 use ferretcd_base::LeaseId;
 
@@ -85,6 +87,8 @@ replicated! {
     ClusterVersionSet(ClusterVersionSetRequest) => ():
         |Response::Done, _header| ();
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest) => ():
+        |Response::Done, _header| ();
+    DowngradeInfoSet(DowngradeInfoSetRequest) => ():
         |Response::Done, _header| ();
 }
 

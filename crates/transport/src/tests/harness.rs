@@ -162,6 +162,7 @@ fn response(request: PeerRequest) -> PeerResponse {
             cluster: "3.7.0".to_owned(),
             is_ferretcd: true,
         }),
+        PeerRequest::IsDowngrading(_) => PeerResponse::IsDowngrading(true),
     }
 }
 
