@@ -122,7 +122,7 @@ async fn is_downgrading(peer: &Peer) -> Result<bool, PeerError> {
     is_downgrading_of(&exchange(peer, Method::GET, DOWNGRADE_PATH, JSON, Vec::new()).await?)
 }
 
-fn is_downgrading_of(response: &FullResponse) -> Result<bool, PeerError> {
+pub(crate) fn is_downgrading_of(response: &FullResponse) -> Result<bool, PeerError> {
     match response.status {
         StatusCode::OK => response.text().parse().map_err(unreadable),
         _ => Err(rejected(response)),

@@ -90,8 +90,26 @@ async fn of_two_programs<P: Program, Q: Program>(leader: usize, through: usize) 
     cluster.assert_equal().await;
 }
 
+/// A member of a later version does not join a cluster on its way down, and joins when that has ended.
+async fn newcomer<P: Program>() {
+    let mut cluster = Members::<P>::start(&Setup::of(1)).await;
+    all_at(&cluster, "3.7.0", "").await;
+    downgrade(&cluster, 0, DowngradeAction::Enable, "3.6").await;
+    all_at(&cluster, "3.6.0", "3.6.0").await;
+    let new = cluster.add(0, true).await;
+    cluster.spawn(new);
+    let status = cluster.exited(new).await;
+    assert!(!status.success(), "m{new} does not start");
+    let logs = cluster.logs(new);
+    assert!(logs.contains("incompatible with current running cluster"), "{logs}");
+    downgrade(&cluster, 0, DowngradeAction::Cancel, "").await;
+    cluster.restart(new).await;
+    all_at(&cluster, "3.7.0", "").await;
+}
+
 on_every_program! {
     versions_fall_and_rise => down_and_up(),
+    newcomer_waits_for_the_end => newcomer(),
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
