@@ -1,4 +1,4 @@
-//! Membership changes on every target.
+//! Membership changes and downgrades on every target.
 
 use ferretcd_api_proto::etcdserverpb as pb;
 use ferretcd_tests::scenario::{MembersSession, run};
@@ -10,6 +10,7 @@ async fn suite<C: Cluster>(file: &str) {
 
 on_every_target! {
     sole_member => suite("cluster/sole_member.txt"),
+    downgrade => suite("cluster/downgrade.txt"),
 }
 
 /// etcd checks less here and is not safe there, so this runs on ferretcd alone.

@@ -53,9 +53,6 @@ pub const API_VERSION: &str = "3.7.1";
 /// The version that a cluster of such members agrees on, and the newest it can have.
 pub const CLUSTER_VERSION: &str = "3.7.0";
 
-/// The version of the layout of the state file.
-pub const STORAGE_VERSION: &str = "3.7.0";
-
 /// The encoded `google.protobuf.FileDescriptorSet` of all packages and their imports, without comments.
 ///
 /// The options `google.api.http` (paths of the JSON gateway) and `versionpb.*` (first etcd version of an item)

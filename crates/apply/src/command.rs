@@ -8,7 +8,9 @@ use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, CompactionRequest, DeleteRangeRequest, LeaseCheckpointRequest, LeaseGrantRequest,
     LeaseRevokeRequest, PutRequest, RequestHeader, TxnRequest,
 };
-use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use ferretcd_api_proto::membershippb::{
+    ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest,
+};
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
 
@@ -28,6 +30,7 @@ mod field {
     pub(super) const HEADER: u32 = 100;
     pub(super) const CLUSTER_VERSION_SET: u32 = 1300;
     pub(super) const CLUSTER_MEMBER_ATTR_SET: u32 = 1301;
+    pub(super) const DOWNGRADE_INFO_SET: u32 = 1302;
 }
 
 /// A request to the state machine, with the id by which its proposer finds the waiting caller.
@@ -66,6 +69,8 @@ pub enum Request {
     ClusterVersionSet(ClusterVersionSetRequest),
     /// A member publishes its name and client URLs.
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest),
+    /// Begins or ends a downgrade of the cluster.
+    DowngradeInfoSet(DowngradeInfoSetRequest),
     /// About users and roles.
     Auth(AuthRequest),
 }
@@ -84,6 +89,7 @@ pub enum Kind {
     Alarm,
     ClusterVersionSet,
     ClusterMemberAttrSet,
+    DowngradeInfoSet,
     AuthEnable,
     AuthDisable,
     AuthStatus,
@@ -105,7 +111,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Put,
         Self::DeleteRange,
         Self::Txn,
@@ -116,6 +122,7 @@ impl Kind {
         Self::Alarm,
         Self::ClusterVersionSet,
         Self::ClusterMemberAttrSet,
+        Self::DowngradeInfoSet,
         Self::AuthEnable,
         Self::AuthDisable,
         Self::AuthStatus,
@@ -148,6 +155,7 @@ impl Kind {
             Self::Alarm => "Alarm",
             Self::ClusterVersionSet => "ClusterVersionSet",
             Self::ClusterMemberAttrSet => "ClusterMemberAttrSet",
+            Self::DowngradeInfoSet => "DowngradeInfoSet",
             Self::AuthEnable => "AuthEnable",
             Self::AuthDisable => "AuthDisable",
             Self::AuthStatus => "AuthStatus",
@@ -183,6 +191,7 @@ impl Request {
             Self::Alarm(_) => Kind::Alarm,
             Self::ClusterVersionSet(_) => Kind::ClusterVersionSet,
             Self::ClusterMemberAttrSet(_) => Kind::ClusterMemberAttrSet,
+            Self::DowngradeInfoSet(_) => Kind::DowngradeInfoSet,
             Self::Auth(request) => request.kind(),
         }
     }
@@ -217,6 +226,7 @@ impl Command {
             Request::ClusterMemberAttrSet(request) => {
                 encode(field::CLUSTER_MEMBER_ATTR_SET, request, &header)
             }
+            Request::DowngradeInfoSet(request) => encode(field::DOWNGRADE_INFO_SET, request, &header),
             Request::Auth(request) => request.encode(&header),
         }
     }
@@ -262,6 +272,7 @@ fn decode_request(tag: u32, bytes: &mut Bytes) -> Result<Option<Request>, prost:
         field::ALARM => Request::Alarm(submessage(bytes)?),
         field::CLUSTER_VERSION_SET => Request::ClusterVersionSet(submessage(bytes)?),
         field::CLUSTER_MEMBER_ATTR_SET => Request::ClusterMemberAttrSet(submessage(bytes)?),
+        field::DOWNGRADE_INFO_SET => Request::DowngradeInfoSet(submessage(bytes)?),
         tag => {
             let request = AuthRequest::decode(tag, bytes)?.map(Request::Auth);
             if request.is_none() {
@@ -339,6 +350,8 @@ mod tests {
         }));
         check(Request::Alarm(AlarmRequest { action: 1, member_id: 7, alarm: 1 }));
         check(Request::ClusterVersionSet(ClusterVersionSetRequest { ver: "3.7.0".into() }));
+        check(Request::DowngradeInfoSet(DowngradeInfoSetRequest { enabled: true, ver: "3.6.0".into() }));
+        check(Request::DowngradeInfoSet(DowngradeInfoSetRequest::default()));
         check(Request::ClusterMemberAttrSet(ClusterMemberAttrSetRequest {
             member_id: 7,
             ..ClusterMemberAttrSetRequest::default()

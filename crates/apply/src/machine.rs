@@ -4,8 +4,9 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{
     AlarmType, CompactionRequest, DeleteRangeResponse, PutResponse, TxnResponse,
 };
-use ferretcd_api_proto::membershippb::ClusterMemberAttrSetRequest;
-use ferretcd_api_proto::{CLUSTER_VERSION, STORAGE_VERSION};
+use ferretcd_api_proto::membershippb::{
+    ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest,
+};
 use ferretcd_auth::{AuthReader, AuthStore};
 use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_base::{LeaseId, LogPosition, MemberId};
@@ -266,15 +267,12 @@ impl StateMachine {
             Request::LeaseRevoke(request) => self.revoke(request, batch),
             Request::LeaseCheckpoint(request) => Ok(self.checkpoint(request, batch)),
             Request::Alarm(request) => Ok(Response::Alarm(self.alarms.execute(request, batch))),
-            Request::ClusterVersionSet(request) => {
-                self.membership.set_version(request.ver.clone(), batch);
-                // The layout follows the cluster's version, which begins lower until all members have reported theirs.
-                if request.ver == CLUSTER_VERSION {
-                    batch.put(Bucket::Meta, STORAGE_VERSION_ROW, STORAGE_VERSION);
-                }
+            Request::ClusterVersionSet(request) => Ok(self.set_version(request, batch)),
+            Request::ClusterMemberAttrSet(request) => self.set_attributes(request, batch),
+            Request::DowngradeInfoSet(DowngradeInfoSetRequest { enabled, ver }) => {
+                self.membership.set_downgrade(enabled.then(|| ver.clone()), batch);
                 Ok(Response::Done)
             }
-            Request::ClusterMemberAttrSet(request) => self.set_attributes(request, batch),
             Request::Auth(request) => {
                 Ok(Response::Auth(auth::execute(&mut self.auth, index, request, batch)?))
             }
@@ -328,6 +326,17 @@ impl StateMachine {
         result
     }
 
+    /// All layouts since 3.6 are the same, so the layout follows the cluster version by its row alone. etcd has no row
+    /// for older ones.
+    fn set_version(&mut self, request: &ClusterVersionSetRequest, batch: &mut Batch) -> Response {
+        self.membership.set_version(request.ver.clone(), batch);
+        match self.membership.storage_version() {
+            Some(version) => batch.put(Bucket::Meta, STORAGE_VERSION_ROW, version.to_string()),
+            None => batch.delete(Bucket::Meta, STORAGE_VERSION_ROW),
+        }
+        Response::Done
+    }
+
     fn set_attributes(
         &mut self,
         request: &ClusterMemberAttrSetRequest,
@@ -376,6 +385,7 @@ fn cost(request: &Request) -> u64 {
         | Request::Alarm(_)
         | Request::ClusterVersionSet(_)
         | Request::ClusterMemberAttrSet(_)
+        | Request::DowngradeInfoSet(_)
         | Request::Auth(_) => 0,
     }
 }

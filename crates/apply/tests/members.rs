@@ -1,8 +1,9 @@
-//! Outcomes of changes of the members that no correct member would propose.
+//! Changes of the members that no correct member would propose, and the versions of the cluster.
 
 use bytes::Bytes;
-use ferretcd_apply::{ApplyError, Config, MemberChange, StateMachine};
-use ferretcd_backend::{Backend, Batch};
+use ferretcd_api_proto::membershippb::{ClusterVersionSetRequest, DowngradeInfoSetRequest};
+use ferretcd_apply::{ApplyError, Command, Config, MemberChange, Request, StateMachine};
+use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_base::{LogPosition, MemberId};
 use ferretcd_membership::{Change, ChangeError, Member};
 
@@ -63,4 +64,43 @@ fn an_entry_is_about_one_member() {
     }
     check(MemberChange::Update { node: MemberId(2), context: update(2) }, None);
     check(promote(2, 2), None);
+}
+
+#[test]
+fn storage_version_follows_the_cluster_version() {
+    let backend = Backend::in_memory();
+    let mut batch = Batch::default();
+    let mut machine = StateMachine::open(backend.clone(), &CONFIG, &mut batch).expect("no rows");
+    let mut index = 0;
+    let mut apply = |request: Request| {
+        index += 1;
+        let command = Command { id: index, username: String::new(), auth_revision: 0, request };
+        let outcome = machine.apply(LogPosition::new(index, 1), command.encode(), &mut batch);
+        outcome.expect("a readable entry").result.expect("it is always accepted");
+        backend.commit(&std::mem::take(&mut batch)).expect("memory");
+        let row = |bucket, key: &str| {
+            let row = backend.view().get(bucket, key.as_bytes()).expect("memory");
+            row.map(|row| String::from_utf8(row.to_vec()).expect("a text"))
+        };
+        (row(Bucket::Meta, "storageVersion"), row(Bucket::Cluster, "downgrade"))
+    };
+    let mut begin = |target: &str| {
+        let ver = target.to_owned();
+        apply(Request::DowngradeInfoSet(DowngradeInfoSetRequest { enabled: !target.is_empty(), ver }))
+    };
+    let row = Some(r#"{"target-version":"3.6.0","enabled":true}"#.to_owned());
+    assert_eq!(begin("3.6.0"), (None, row));
+    assert_eq!(begin(""), (None, Some(r#"{"target-version":"","enabled":false}"#.to_owned())));
+    for (cluster, storage) in [
+        ("3.0.0", None),
+        ("3.7.0", Some("3.7.0")),
+        ("3.6.0", Some("3.6.0")),
+        ("3.7.0", Some("3.7.0")),
+        ("3.6.0", Some("3.6.0")),
+        ("3.5.0", None),
+    ] {
+        let request = ClusterVersionSetRequest { ver: cluster.to_owned() };
+        let (found, _) = apply(Request::ClusterVersionSet(request));
+        assert_eq!(found.as_deref(), storage, "in a cluster at {cluster}");
+    }
 }

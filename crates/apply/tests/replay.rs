@@ -13,7 +13,9 @@ use ferretcd_api_proto::etcdserverpb::{
     LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RangeRequest, RequestOp,
     TxnRequest,
 };
-use ferretcd_api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use ferretcd_api_proto::membershippb::{
+    Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest,
+};
 use ferretcd_apply::{
     ApplyError, Command, Config, MemberChange, Outcome, Request, StateMachine, backend_hash,
 };
@@ -211,6 +213,7 @@ fn request() -> impl Strategy<Value = Request> {
     let alarm = (0..3i32, prop_oneof![8 => Just(AlarmType::Nospace), 1 => Just(AlarmType::Corrupt)]);
     let attributes = Attributes { name: "m".to_owned(), client_urls: vec!["http://c:1".to_owned()] };
     let attributes = ClusterMemberAttrSetRequest { member_id: MEMBER.0, member_attributes: Some(attributes) };
+    let version = (5..8u32).prop_map(|minor| format!("3.{minor}.0"));
     prop_oneof![
         20 => put().prop_map(Request::Put),
         6 => delete().prop_map(Request::DeleteRange),
@@ -222,7 +225,10 @@ fn request() -> impl Strategy<Value = Request> {
         2 => alarm.prop_map(|(action, alarm)| {
             Request::Alarm(AlarmRequest { action, member_id: MEMBER.0, alarm: alarm.into() })
         }),
-        1 => Just(Request::ClusterVersionSet(ClusterVersionSetRequest { ver: "3.7.0".to_owned() })),
+        1 => version.clone().prop_map(|ver| Request::ClusterVersionSet(ClusterVersionSetRequest { ver })),
+        1 => (any::<bool>(), version).prop_map(|(enabled, ver)| {
+            Request::DowngradeInfoSet(DowngradeInfoSetRequest { enabled, ver })
+        }),
         1 => Just(Request::ClusterMemberAttrSet(attributes)),
     ]
 }
@@ -324,5 +330,6 @@ fn each_alarm_rejects_its_kind_of_requests() {
         check(alarm, Request::LeaseCheckpoint(LeaseCheckpointRequest::default()), "done");
         check(alarm, Request::Alarm(AlarmRequest::default()), "done");
         check(alarm, Request::ClusterVersionSet(version()), "done");
+        check(alarm, Request::DowngradeInfoSet(DowngradeInfoSetRequest::default()), "done");
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
             }
         },
         corruption_checks: config.corruption_checks,
+        downgrade_check: config.downgrade_check,
         refetch_corrupt: config.refetch_corrupt_data,
         slow_apply: config.warnings.apply,
         unsafe_no_fsync: config.storage.unsafe_no_fsync,

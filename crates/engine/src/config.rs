@@ -70,6 +70,9 @@ pub struct Config {
     pub auto_compaction: AutoCompaction,
     /// When the members compare their data.
     pub corruption_checks: CorruptionChecks,
+    /// How often a leader looks whether all members run the version that a downgrade leads to, which ends it; `None` for
+    /// never.
+    pub downgrade_check: Option<Duration>,
     /// Whether a member that is found to be corrupt replaces its data by another member's.
     pub refetch_corrupt: bool,
     /// A read that takes longer is logged, and an entry whose execution does.
@@ -158,6 +161,7 @@ impl Config {
             lease_checkpoint: true,
             auto_compaction: AutoCompaction::Off,
             corruption_checks: CorruptionChecks { at_start: false, periodic: None, compactions: None },
+            downgrade_check: Some(Duration::from_secs(5)),
             refetch_corrupt: false,
             slow_apply: Duration::from_millis(100),
             unsafe_no_fsync: false,

@@ -74,6 +74,7 @@ pub use kv::Kv;
 pub use lease::{Leases, RenewedLeases};
 pub use long_response::{KvResponse, LongResponse, RangeStream, Repeatable};
 pub use maintenance::Maintenance;
+pub use maintenance::downgrade::DowngradeError;
 pub use maintenance::snapshot::{OutgoingSnapshot, SnapshotError};
 pub use member_info::{MemberInfo, Status, Versions};
 pub use peers::{

@@ -33,8 +33,8 @@ pub struct Status {
 pub struct Versions {
     /// The cluster's, `X.Y.0`; `None` until it is decided.
     pub cluster: Option<String>,
-    /// That of the layout of the state file; `None` until the cluster's is decided.
-    pub storage: Option<&'static str>,
+    /// That of the layout of the state file, `X.Y.0`; `None` until the cluster's is decided, and before 3.6.
+    pub storage: Option<String>,
 }
 
 /// What a member knows about itself and its cluster. All methods are cheap, and none waits. Clones are cheap and refer
@@ -121,10 +121,9 @@ impl MemberInfo {
 
     /// Versions of cluster and storage.
     pub fn versions(&self) -> Versions {
-        let cluster = self.0.shared.membership.load().version().map(str::to_owned);
-        let is_decided = cluster.as_deref() == Some(ferretcd_api_proto::CLUSTER_VERSION);
-        let storage = is_decided.then_some(ferretcd_api_proto::STORAGE_VERSION);
-        Versions { cluster, storage }
+        let membership = self.0.shared.membership.load();
+        let cluster = membership.version().map(str::to_owned);
+        Versions { cluster, storage: membership.storage_version().map(|version| version.to_string()) }
     }
 
     /// The newest revision of the key space on this member.

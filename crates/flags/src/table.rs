@@ -286,7 +286,7 @@ pub static FLAGS: [Flag; 134] = [
         "Time between comparisons of all members' compaction hashes, with the feature gate CompactHashCheck."),
     flag(Monitoring, "watch-progress-notify-interval", Duration, "0s", Effective,
         "Time between progress notices to idle watchers, 100ms at least; 0 for 10m."),
-    flag(Monitoring, "downgrade-check-time", Duration, "5s", NoEffect,
+    flag(Monitoring, "downgrade-check-time", Duration, "5s", Effective,
         "Time between looks at a running downgrade; 0 for never."),
     flag(Monitoring, "warning-apply-duration", Duration, "100ms", Effective,
         "Log a warning when applying a request takes longer.").reloadable(),

@@ -105,11 +105,7 @@ impl ferretcd_http_pages::Health for EngineHealth {
 
     fn versions(&self) -> Versions {
         let ferretcd_engine::Versions { cluster, storage } = self.member.versions();
-        Versions {
-            server: ferretcd_api_proto::API_VERSION.to_owned(),
-            cluster,
-            storage: storage.map(str::to_owned),
-        }
+        Versions { server: ferretcd_api_proto::API_VERSION.to_owned(), cluster, storage }
     }
 }
 

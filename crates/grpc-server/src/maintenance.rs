@@ -1,6 +1,7 @@
 //! The Maintenance service.
 
-use ferretcd_api_proto::errors::Error;
+use ferretcd_api_proto::errors::{Error, Untyped};
+use ferretcd_api_proto::etcdserverpb::downgrade_request::DowngradeAction;
 use ferretcd_api_proto::etcdserverpb::maintenance_server::Maintenance;
 use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo,
@@ -48,8 +49,8 @@ impl Maintenance for MaintenanceService {
             raft_applied_index: applied,
             errors: faults(member),
             is_learner: member.is_learner(),
-            storage_version: member.versions().storage.unwrap_or_default().to_owned(),
-            downgrade_info: Some(DowngradeInfo::default()),
+            storage_version: member.versions().storage.unwrap_or_default(),
+            downgrade_info: Some(downgrade_info(member)),
         }))
     }
 
@@ -104,10 +105,26 @@ impl Maintenance for MaintenanceService {
         &self,
         request: Request<DowngradeRequest>,
     ) -> Result<Response<DowngradeResponse>, Status> {
-        let (caller, _) = caller::split(request);
-        self.maintenance.check_root(&caller).await.map_err(status)?;
-        Err(status(RpcError::Unimplemented("downgrade a cluster")))
+        let (caller, DowngradeRequest { action, version }) = caller::split(request);
+        let version = match DowngradeAction::try_from(action) {
+            Ok(DowngradeAction::Validate) => self.maintenance.validate_downgrade(&caller, &version).await,
+            Ok(DowngradeAction::Enable) => self.maintenance.begin_downgrade(&caller, &version).await,
+            Ok(DowngradeAction::Cancel) => self.maintenance.cancel_downgrade(&caller).await,
+            Err(_) => {
+                self.maintenance.check_root(&caller).await.map_err(status)?;
+                return Err(status(Untyped::UnknownMethod));
+            }
+        };
+        let version = version.map_err(status)?.short();
+        let header = self.member.header(self.member.revision());
+        Ok(Response::new(DowngradeResponse { header: Some(header), version }))
     }
+}
+
+fn downgrade_info(member: &MemberInfo) -> DowngradeInfo {
+    let membership = member.membership();
+    let target = membership.downgrade_target();
+    DowngradeInfo { enabled: target.is_some(), target_version: target.unwrap_or_default().to_owned() }
 }
 
 /// The faults of the member and its cluster, as texts for people.

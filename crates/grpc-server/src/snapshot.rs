@@ -28,7 +28,7 @@ pub(crate) type SnapshotStream = ReceiverStream<Result<SnapshotResponse, Status>
 
 /// The state as it is now. Blobs are read on a thread that may block, which is released while a slow client takes
 /// its time; the room of what writers replace meanwhile is not.
-pub(crate) fn stream(maintenance: Maintenance, caller: Caller, version: &'static str) -> SnapshotStream {
+pub(crate) fn stream(maintenance: Maintenance, caller: Caller, version: String) -> SnapshotStream {
     let (messages, stream) = mpsc::channel(READ_BLOBS);
     tokio::spawn(async move {
         if let Err(error) = send(maintenance, caller, version, &messages).await {
@@ -43,11 +43,11 @@ pub(crate) fn stream(maintenance: Maintenance, caller: Caller, version: &'static
 async fn send(
     maintenance: Maintenance,
     caller: Caller,
-    version: &'static str,
+    version: String,
     messages: &mpsc::Sender<Result<SnapshotResponse, Status>>,
 ) -> Result<(), Status> {
     let message = |remaining_bytes, blob| {
-        Ok(SnapshotResponse { header: None, remaining_bytes, blob, version: version.to_owned() })
+        Ok(SnapshotResponse { header: None, remaining_bytes, blob, version: version.clone() })
     };
     maintenance.check_root(&caller).await.map_err(status)?;
     let mut sending = blocking(move || Sending::open(&maintenance, &caller)).await?;

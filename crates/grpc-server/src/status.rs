@@ -4,7 +4,7 @@
 use ferretcd_api_proto::errors::{CancelReason, Code, Error, Untyped};
 use ferretcd_apply::ApplyError;
 use ferretcd_auth::AuthError;
-use ferretcd_engine::{ReconfigureError, RequestError};
+use ferretcd_engine::{DowngradeError, ReconfigureError, RequestError};
 use ferretcd_lease::GrantError;
 use ferretcd_membership::{ChangeError, TooRisky};
 use ferretcd_watch::End;
@@ -109,6 +109,18 @@ impl From<ReconfigureError> for RpcError {
     }
 }
 
+impl From<DowngradeError> for RpcError {
+    fn from(error: DowngradeError) -> Self {
+        match error {
+            DowngradeError::Request(error) => error.into(),
+            DowngradeError::NotAVersion(_) => Error::WrongDowngradeVersionFormat.into(),
+            DowngradeError::NoClusterVersion => Error::ClusterVersionUnavailable.into(),
+            DowngradeError::NotNext { .. } => Error::InvalidDowngradeTargetVersion.into(),
+            DowngradeError::InProgress(_) => Error::DowngradeInProcess.into(),
+        }
+    }
+}
+
 impl From<ApplyError> for RpcError {
     fn from(error: ApplyError) -> Self {
         let error = match error {
@@ -186,6 +198,7 @@ pub(crate) fn cancel_reason(reason: ferretcd_watch::CreateError) -> CancelReason
 #[cfg(test)]
 mod tests {
     use ferretcd_base::MemberId;
+    use ferretcd_membership::Version;
     use tonic::Code as TonicCode;
 
     use super::*;
@@ -235,6 +248,16 @@ mod tests {
             FailedPrecondition,
             "etcdserver: too many learner members in cluster",
         );
+        let text = "etcdserver: wrong downgrade target version format";
+        check(DowngradeError::NotAVersion("x".to_owned()), InvalidArgument, text);
+        let text = "etcdserver: cluster version not found during downgrade";
+        check(DowngradeError::NoClusterVersion, FailedPrecondition, text);
+        let (current, target) = (Version { major: 3, minor: 7 }, Version { major: 3, minor: 5 });
+        let text = "etcdserver: invalid downgrade target version";
+        check(DowngradeError::NotNext { current, target }, InvalidArgument, text);
+        let text = "etcdserver: cluster has a downgrade job in progress";
+        check(DowngradeError::InProgress("3.6.0".to_owned()), FailedPrecondition, text);
+        check(DowngradeError::from(RequestError::NoLeader), Unavailable, "etcdserver: no leader");
         let not_started = TooRisky::NotEnoughStarted { started: 1, quorum: 2 };
         let unhealthy = TooRisky::Unhealthy { active: 1, quorum: 2 };
         check(ReconfigureError::from(not_started), Unknown, NOT_ENOUGH_STARTED);

@@ -1,11 +1,11 @@
-//! The members of a cluster with their URLs and ids, and the cluster's version.
+//! The members of a cluster with their URLs and ids, the cluster's version, and its downgrade.
 //!
 //! A [`Membership`] is replicated state: it changes only by [`Change`]s that came out of the log, in log
 //! order, and adds the rows of each change to the batch that also carries the applied index. It does not
 //! know raft; the caller applies each change to the consensus core as well.
 //!
 //! * [`Member`]: one member as every other one sees it.
-//! * [`Membership`]: the members now, those removed for ever, the cluster version.
+//! * [`Membership`]: the members now, those removed for ever, the cluster version, the downgrade in progress.
 //! * [`Change`]: one change, and its form in the log, which etcd reads and writes too.
 //! * [`initial_member_id`], [`added_member_id`], [`cluster_id`]: ids, derived as etcd derives them.
 //! * [`TooRisky`]: why a change had better not be proposed; [`decide_version`]: what the cluster can do.
@@ -24,6 +24,7 @@
 
 mod change;
 mod conf_state;
+mod downgrade;
 mod id;
 mod initial_cluster;
 mod member;
@@ -39,4 +40,4 @@ pub use member::Member;
 pub use store::{Membership, OpenError};
 pub use strict::{Contact, TooRisky};
 pub use url::{Scheme, Url, UrlError};
-pub use version::{Version, VersionError, decide_version};
+pub use version::{DowngradeError, Version, VersionError, decide_version};

@@ -6,20 +6,24 @@ use std::ops::Bound;
 use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_base::MemberId;
 
-use crate::{Change, ChangeError, Member};
+use crate::downgrade::Downgrade;
+use crate::{Change, ChangeError, Member, Version};
 
 /// Row of bucket `cluster` that holds the cluster version.
 const CLUSTER_VERSION: &[u8] = b"clusterVersion";
+/// Row of bucket `cluster` that holds the downgrade.
+const DOWNGRADE: &[u8] = b"downgrade";
 /// Value of the rows of bucket `members_removed`.
 const REMOVED: &[u8] = b"removed";
 
-/// The members of a cluster now, those removed for ever, and the cluster version.
+/// The members of a cluster now, those removed for ever, the cluster version, and the downgrade in progress.
 #[derive(Clone, Debug, Default)]
 pub struct Membership {
     members: BTreeMap<MemberId, Member>,
     removed: BTreeSet<MemberId>,
     /// `X.Y.0`, or empty while the cluster has not decided it.
     version: String,
+    downgrade: Downgrade,
 }
 
 /// Why the stored members could not be read.
@@ -56,6 +60,10 @@ impl Membership {
         if let Some(version) = view.get(Bucket::Cluster, CLUSTER_VERSION)? {
             membership.version =
                 String::from_utf8(version.to_vec()).map_err(|_| corrupt(Bucket::Cluster, CLUSTER_VERSION))?;
+        }
+        if let Some(downgrade) = view.get(Bucket::Cluster, DOWNGRADE)? {
+            membership.downgrade =
+                Downgrade::from_json(&downgrade).map_err(|_| corrupt(Bucket::Cluster, DOWNGRADE))?;
         }
         Ok(membership)
     }
@@ -98,6 +106,17 @@ impl Membership {
     /// The cluster version as `X.Y.0`; `None` until the cluster has decided it.
     pub fn version(&self) -> Option<&str> {
         (!self.version.is_empty()).then_some(self.version.as_str())
+    }
+
+    /// The version of the layout of the state file, which follows the cluster version; `None` until that is decided, and
+    /// before 3.6.
+    pub fn storage_version(&self) -> Option<Version> {
+        self.version.parse().ok().and_then(Version::storage)
+    }
+
+    /// Where the downgrade in progress leads, as `X.Y.0`; `None` if there is none.
+    pub fn downgrade_target(&self) -> Option<&str> {
+        self.downgrade.target()
     }
 
     /// Changes the members and adds the rows of the change to `batch`; rejects what etcd rejects. A rejection
@@ -156,6 +175,12 @@ impl Membership {
     pub fn set_version(&mut self, version: String, batch: &mut Batch) {
         batch.put(Bucket::Cluster, CLUSTER_VERSION, version.clone());
         self.version = version;
+    }
+
+    /// Begins a downgrade to `target`, or ends the one in progress for `None`.
+    pub fn set_downgrade(&mut self, target: Option<String>, batch: &mut Batch) {
+        self.downgrade = target.map(Downgrade::to).unwrap_or_default();
+        batch.put(Bucket::Cluster, DOWNGRADE, self.downgrade.to_json());
     }
 
     fn add(&mut self, member: Member, learners_max: usize, batch: &mut Batch) -> Result<(), ChangeError> {
@@ -319,12 +344,34 @@ mod tests {
     }
 
     #[test]
-    fn malformed_rows_are_named() {
+    fn a_downgrade_survives() {
         let backend = Backend::in_memory();
-        let mut batch = Batch::default();
-        batch.put(Bucket::Members, "1f", "no json");
-        backend.commit(&batch).expect("memory");
-        let error = Membership::open(&backend).expect_err("corrupt").to_string();
-        assert!(error.contains("members") && error.contains("1f"), "{error}");
+        let mut membership = Membership::open(&backend).expect("empty");
+        assert_eq!(membership.downgrade_target(), None);
+        for (target, json) in [
+            (Some("3.6.0"), r#"{"target-version":"3.6.0","enabled":true}"#),
+            (None, r#"{"target-version":"","enabled":false}"#),
+        ] {
+            let mut batch = Batch::default();
+            membership.set_downgrade(target.map(str::to_owned), &mut batch);
+            backend.commit(&batch).expect("memory");
+            let row = backend.view().get(Bucket::Cluster, DOWNGRADE).expect("memory");
+            assert_eq!(row.as_deref(), Some(json.as_bytes()));
+            for store in [&membership, &Membership::open(&backend).expect("own rows")] {
+                assert_eq!(store.downgrade_target(), target);
+            }
+        }
+    }
+
+    #[test]
+    fn malformed_rows_are_named() {
+        for (bucket, key) in [(Bucket::Members, "1f"), (Bucket::Cluster, "downgrade")] {
+            let backend = Backend::in_memory();
+            let mut batch = Batch::default();
+            batch.put(bucket, key, "no json");
+            backend.commit(&batch).expect("memory");
+            let error = Membership::open(&backend).expect_err("corrupt").to_string();
+            assert!(error.contains(bucket.name()) && error.contains(key), "{error}");
+        }
     }
 }

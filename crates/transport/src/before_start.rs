@@ -14,7 +14,7 @@ use crate::client::{Client, FullResponse, request};
 use crate::connect::Connect;
 use crate::headers::{CLUSTER_ID, text};
 use crate::peer_uri::peer_uri;
-use crate::rpc::{rejected, unreachable, unreadable, versions_of};
+use crate::rpc::{DOWNGRADE_PATH, is_downgrading_of, rejected, unreachable, unreadable, versions_of};
 use crate::wire_json;
 
 /// One request to each of several URLs, all at once, so that one that is silent holds up no other.
@@ -80,6 +80,21 @@ pub async fn cluster_members(
         }
     }
     Err(last)
+}
+
+/// Whether the cluster is being downgraded, by the first of its members that knows. `None` if none does within `timeout`.
+pub async fn is_downgrading(
+    connect: Arc<dyn Connect>,
+    peer_urls: &[String],
+    timeout: Duration,
+) -> Option<bool> {
+    let mut requests = Requests::send(connect, peer_urls, DOWNGRADE_PATH, timeout);
+    while let Some((_, outcome)) = requests.next().await {
+        if let Ok(is_downgrading) = outcome.and_then(|response| is_downgrading_of(&response)) {
+            return Some(is_downgrading);
+        }
+    }
+    None
 }
 
 fn members_of(response: &FullResponse) -> Result<(ClusterId, Vec<Member>), PeerError> {

@@ -106,7 +106,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use before_start::{MemberVersions, cluster_members};
+pub use before_start::{MemberVersions, cluster_members, is_downgrading};
 pub use client::BodyError;
 pub use config::Config;
 pub use connect::{BoxedIo, Connect, Dialing, Io, PlainConnect};

@@ -19,6 +19,7 @@ use crate::wire_json::{self, HashKvRequest, HashKvResponse, VersionsResponse};
 
 const PROTOBUF: &str = "application/protobuf";
 const JSON: &str = "application/json";
+pub(crate) const DOWNGRADE_PATH: &str = "/downgrade/enabled";
 
 /// Sends a request in the form that etcd gives it, and reads the response.
 pub(crate) async fn send(peer: &Peer, request: PeerRequest) -> Result<PeerResponse, PeerError> {
@@ -32,6 +33,7 @@ pub(crate) async fn send(peer: &Peer, request: PeerRequest) -> Result<PeerRespon
         PeerRequest::Promote(Promote(id)) => PeerResponse::Promote(promote(peer, id).await?),
         PeerRequest::HashKv(HashKv(revision)) => PeerResponse::HashKv(hash_kv(peer, revision).await?),
         PeerRequest::GetVersions(_) => PeerResponse::GetVersions(version(peer).await?),
+        PeerRequest::IsDowngrading(_) => PeerResponse::IsDowngrading(is_downgrading(peer).await?),
     })
 }
 
@@ -111,6 +113,17 @@ pub(crate) fn versions_of(response: &FullResponse) -> Result<PeerVersions, PeerE
             let versions: VersionsResponse = serde_json::from_slice(&response.body).map_err(unreadable)?;
             Ok(versions.versions())
         }
+        _ => Err(rejected(response)),
+    }
+}
+
+async fn is_downgrading(peer: &Peer) -> Result<bool, PeerError> {
+    is_downgrading_of(&exchange(peer, Method::GET, DOWNGRADE_PATH, JSON, Vec::new()).await?)
+}
+
+pub(crate) fn is_downgrading_of(response: &FullResponse) -> Result<bool, PeerError> {
+    match response.status {
+        StatusCode::OK => response.text().parse().map_err(unreadable),
         _ => Err(rejected(response)),
     }
 }

@@ -49,6 +49,7 @@ use crate::{Clients, Program, StartError, report};
 pub use self::retry::Retrying;
 pub use self::setup::{Network, Setup};
 pub use self::together::Together;
+pub(crate) use self::until::Attempts;
 pub use self::until::{DEADLINE, until};
 
 /// A request that takes longer fails, unless a test makes its own clients.

@@ -24,7 +24,7 @@ pub async fn until<T>(what: &str, within: Duration, mut ask: impl AsyncFnMut() -
 }
 
 /// [`until`] step by step, for futures that have to be `Send`: those of a closure can't be shown to be.
-pub(super) struct Attempts<'a> {
+pub(crate) struct Attempts<'a> {
     what: &'a str,
     within: Duration,
     deadline: Instant,
@@ -34,7 +34,7 @@ pub(super) struct Attempts<'a> {
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn begin(what: &'a str, within: Duration) -> Self {
+    pub(crate) fn begin(what: &'a str, within: Duration) -> Self {
         let mut again = interval(ASK_AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let last = "there was no response".to_owned();
@@ -42,7 +42,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// One more attempt, a while after the one before. None if it fails.
-    pub(super) async fn next<T>(&mut self, attempt: impl Future<Output = Result<T, String>>) -> Option<T> {
+    pub(crate) async fn next<T>(&mut self, attempt: impl Future<Output = Result<T, String>>) -> Option<T> {
         self.again.tick().await;
         let Self { what, within, .. } = self;
         match timeout_at(self.deadline, attempt).await {

@@ -1,4 +1,4 @@
-//! The language of membership changes.
+//! The language of membership changes and downgrades.
 //!
 //! | request | |
 //! |---|---|
@@ -7,16 +7,20 @@
 //! | `update MEMBER URL URL ..` | |
 //! | `list` | `linearizable` |
 //! | `status` | the raft fields of Maintenance.Status |
+//! | `downgrade ACTION VERSION` | `validate`, `enable`, `cancel` or a number |
+//! | `await VERSION` | the fields of Maintenance.Status about versions, once the storage version is this one |
 //! | `put KEY` | |
 //!
 //! MEMBER is `self`, the member that gets the request; `new1`, the first one that was added; or a number. Members are
 //! shown by these names, with their URLs, one per line and sorted by name: the ids of new ones depend on the time.
 
 use ferretcd_api_proto::etcdserverpb as pb;
+use ferretcd_api_proto::etcdserverpb::downgrade_request::DowngradeAction;
 use tonic::{Code, Status};
 
 use super::run::Session;
 use super::words::{number, words};
+use crate::members::{Attempts, DEADLINE};
 use crate::{Clients, Cluster};
 
 /// Sends membership changes to one member. Each case has a cluster of its own.
@@ -109,6 +113,20 @@ impl MembersSession {
                 let learner = if response.is_learner { " learner" } else { "" };
                 vec![format!("leader {leader}{learner} errors {:?}", response.errors)]
             }
+            "downgrade" => {
+                let action = match words[0] {
+                    "validate" => DowngradeAction::Validate.into(),
+                    "enable" => DowngradeAction::Enable.into(),
+                    "cancel" => DowngradeAction::Cancel.into(),
+                    other => number(other),
+                };
+                let version = words.get(1).copied().unwrap_or_default().to_owned();
+                let response = maintenance.downgrade(pb::DowngradeRequest { action, version }).await?;
+                let pb::DowngradeResponse { header, version } = response.into_inner();
+                let revision = header.expect("the response has a header").revision;
+                vec![format!("revision {revision} version {version}")]
+            }
+            "await" => self.versions(words[0]).await,
             "put" => {
                 let key = words[0].to_owned().into();
                 kv.put(pb::PutRequest { key, ..Default::default() }).await?;
@@ -116,6 +134,27 @@ impl MembersSession {
             }
             _ => panic!("{verb} is not a request of this language"),
         })
+    }
+
+    /// Waits for a storage version.
+    async fn versions(&self, storage: &str) -> Vec<String> {
+        let mut attempts = Attempts::begin("the storage version", DEADLINE);
+        loop {
+            if let Some(versions) = attempts.next(self.versions_once(storage)).await {
+                return versions;
+            }
+        }
+    }
+
+    async fn versions_once(&self, storage: &str) -> Result<Vec<String>, String> {
+        let status = self.clients.maintenance.clone().status(pb::StatusRequest {}).await;
+        let pb::StatusResponse { storage_version, downgrade_info, .. } =
+            status.map_err(|status| status.to_string())?.into_inner();
+        if storage_version != storage {
+            return Err(format!("it is {storage_version:?}"));
+        }
+        let pb::DowngradeInfo { enabled, target_version } = downgrade_info.unwrap_or_default();
+        Ok(vec![format!("storage {storage} downgrade {enabled} to {target_version:?}")])
     }
 
     fn response(&self, header: Option<pb::ResponseHeader>, members: Vec<pb::Member>) -> Vec<String> {

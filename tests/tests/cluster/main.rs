@@ -10,6 +10,7 @@ mod ctl;
 mod dashboards;
 mod debugging;
 mod disks;
+mod downgrade;
 mod encrypted;
 mod families;
 mod faults;

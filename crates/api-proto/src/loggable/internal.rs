@@ -9,7 +9,7 @@ use crate::etcdserverpb::alarm_request::AlarmAction;
 use crate::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, InternalRaftRequest, LeaseCheckpointRequest, RequestHeader,
 };
-use crate::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use crate::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest};
 
 impl Loggable for InternalRaftRequest {
     /// Without passwords and tokens: etcd shows the token of a login.
@@ -75,6 +75,9 @@ fn whole(request: &InternalRaftRequest) -> Option<(&'static str, String)> {
     }
     if let Some(version) = &request.cluster_version_set {
         return Some(("cluster_version_set", version_text(version)));
+    }
+    if let Some(downgrade) = &request.downgrade_info_set {
+        return Some(("downgrade_info_set", downgrade_text(downgrade)));
     }
     request.cluster_member_attr_set.as_ref().map(|set| ("cluster_member_attr_set", attributes(set)))
 }
@@ -197,6 +200,14 @@ fn version_text(set: &ClusterVersionSetRequest) -> String {
     texts(&[("ver", &set.ver)])
 }
 
+fn downgrade_text(set: &DowngradeInfoSetRequest) -> String {
+    let mut fields = String::new();
+    let mut text = Text::new(&mut fields, Quoting::Hex);
+    text.flag("enabled", set.enabled);
+    text.bytes("ver", set.ver.as_bytes());
+    fields
+}
+
 fn attributes(set: &ClusterMemberAttrSetRequest) -> String {
     let mut fields = String::new();
     let mut text = Text::new(&mut fields, Quoting::Hex);
@@ -267,6 +278,11 @@ mod tests {
                 r#"header:{ID:7} cluster_member_attr_set:{member_ID:443629 "#,
                 r#"member_attributes:{name:"default" client_urls:"http://127.0.0.1:32379"}}"#
             ),
+        );
+        let downgrade = DowngradeInfoSetRequest { enabled: true, ver: "3.6.0".into() };
+        check(
+            InternalRaftRequest { downgrade_info_set: Some(downgrade), ..none() },
+            r#"header:{ID:7} downgrade_info_set:{enabled:true ver:"3.6.0"}"#,
         );
         let perm = Some(Permission { perm_type: 2, key: "foo".into(), ..Permission::default() });
         let grant = AuthRoleGrantPermissionRequest { name: "r".into(), perm };

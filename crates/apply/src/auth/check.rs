@@ -36,7 +36,8 @@ impl Command {
             | Request::LeaseCheckpoint(_)
             | Request::Alarm(_)
             | Request::ClusterVersionSet(_)
-            | Request::ClusterMemberAttrSet(_) => Ok(()),
+            | Request::ClusterMemberAttrSet(_)
+            | Request::DowngradeInfoSet(_) => Ok(()),
         }
     }
 }

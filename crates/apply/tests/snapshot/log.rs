@@ -8,7 +8,9 @@ use ferretcd_api_proto::etcdserverpb::{
     AlarmRequest, AlarmType, CompactionRequest, DeleteRangeRequest, LeaseCheckpoint, LeaseCheckpointRequest,
     LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RequestOp, TxnRequest,
 };
-use ferretcd_api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use ferretcd_api_proto::membershippb::{
+    Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest,
+};
 use ferretcd_apply::{MemberChange, Request};
 use ferretcd_base::MemberId;
 use ferretcd_membership::Member as Description;
@@ -66,6 +68,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         alarm: AlarmType::Nospace.into(),
     });
     let attributes = Attributes { name: "<m>".to_owned(), client_urls: vec!["http://c:1".to_owned()] };
+    let version = (5..8u32).prop_map(|minor| format!("3.{minor}.0"));
     prop_oneof![
         20 => put().prop_map(Request::Put),
         8 => txn().prop_map(Request::Txn),
@@ -75,7 +78,10 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         1 => (1..3i64).prop_map(|id| Request::LeaseRevoke(LeaseRevokeRequest { id })),
         1 => checkpoint.prop_map(Request::LeaseCheckpoint),
         1 => alarm.prop_map(Request::Alarm),
-        1 => Just(Request::ClusterVersionSet(ClusterVersionSetRequest { ver: "3.7.0".to_owned() })),
+        1 => version.clone().prop_map(|ver| Request::ClusterVersionSet(ClusterVersionSetRequest { ver })),
+        1 => (any::<bool>(), version).prop_map(|(enabled, ver)| {
+            Request::DowngradeInfoSet(DowngradeInfoSetRequest { enabled, ver })
+        }),
         1 => Just(Request::ClusterMemberAttrSet(ClusterMemberAttrSetRequest {
             member_id: MEMBER.0,
             member_attributes: Some(attributes),

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferretcd_api_proto::API_VERSION;
 use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_engine::{Bootstrap, PeerError, PeerVersions};
 use ferretcd_membership::{Member, Url};
-use ferretcd_transport::{Connect, MemberVersions, cluster_members};
+use ferretcd_transport::{Connect, MemberVersions, cluster_members, is_downgrading};
 use tokio::task::spawn_blocking;
 
 use super::founders::founders;
@@ -45,6 +46,15 @@ pub enum JoinError {
         /// The peer URL of the member.
         url: String,
         /// The version of the member, or of its cluster.
+        version: String,
+    },
+    /// The cluster is on its way to a version before this member's.
+    #[error(
+        "cannot join a cluster that is being downgraded to {version}: incompatible with current running cluster; end the \
+         downgrade with `etcdctl downgrade cancel` first, or add a member of that version"
+    )]
+    Downgrading {
+        /// The cluster version.
         version: String,
     },
     /// The cluster knows the member, which has lost its data.
@@ -98,24 +108,34 @@ pub(crate) async fn found_or_join(
         ClusterState::New => FOUNDING_TIMEOUT,
     };
     let versions = MemberVersions::request(Arc::clone(&connect), &others, timeout);
-    let members = async { Ok(cluster_members(connect, &others, timeout).await) };
-    let ((), cluster) = tokio::try_join!(check_versions(versions), members)?;
+    let members = async { Ok(cluster_members(Arc::clone(&connect), &others, timeout).await) };
+    let (cluster_version, cluster) = tokio::try_join!(check_versions(versions), members)?;
     match config.cluster.state {
-        ClusterState::Existing => join(config, cluster.map_err(JoinError::Unreachable)?).await,
+        ClusterState::Existing => {
+            let cluster = cluster.map_err(JoinError::Unreachable)?;
+            // At its own version a cluster either is not being downgraded, or it is as if this member had come a moment earlier.
+            let older = cluster_version.filter(|version| release(version) < release(API_VERSION));
+            if let Some(version) = older
+                && is_downgrading(connect, &others, timeout).await == Some(true)
+            {
+                return Err(JoinError::Downgrading { version });
+            }
+            join(config, cluster).await
+        }
         ClusterState::New => found(config, cluster.ok()),
     }
 }
 
 /// Errs as soon as a member is too old. Ends as soon as one reports that the cluster is not, because no member is older
-/// than its cluster.
-async fn check_versions(mut versions: MemberVersions) -> Result<(), JoinError> {
+/// than its cluster, and returns the version of the cluster then.
+async fn check_versions(mut versions: MemberVersions) -> Result<Option<String>, JoinError> {
     while let Some((url, versions)) = versions.next().await {
         check_version(&url, &versions)?;
         if release(&versions.cluster).is_some_and(|release| release >= OLDEST) {
-            break;
+            return Ok(Some(versions.cluster));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Errs if the member is older than [`OLDEST`], or its cluster is: then another one is that does not respond. What is no

@@ -58,6 +58,8 @@ pub struct Config {
     pub lease_checkpoint: bool,
     /// When members compare their data.
     pub corruption_checks: CorruptionChecks,
+    /// How often a leader looks whether a downgrade of the cluster is complete; `None` for never.
+    pub downgrade_check: Option<Duration>,
     /// Whether the member replaces its data by another member's when it is found to be corrupt.
     pub refetch_corrupt_data: bool,
     /// How long calls may go on after [`Server::stop`](crate::Server::stop).
@@ -288,6 +290,7 @@ impl Config {
             watch_progress_interval: Duration::from_secs(600),
             lease_checkpoint: true,
             corruption_checks: CorruptionChecks { at_start: false, periodic: None, compactions: None },
+            downgrade_check: Some(Duration::from_secs(5)),
             refetch_corrupt_data: false,
             drain_timeout: Duration::from_secs(5),
         }

@@ -49,6 +49,7 @@ impl TestMember {
             election: Duration::from_millis(100),
             unsafe_no_fsync: true,
             bcrypt_cost: COST_MIN,
+            downgrade_check: Some(Duration::from_millis(10)),
             client_cert_auth: true,
             ..Config::new("default", dir.path(), "http://localhost:1", 0)
         });

@@ -74,4 +74,21 @@ fn log_version(cluster: ClusterId, own: MemberId, before: &Membership, after: &M
     }
     let version = after.version().map(short).unwrap_or_default();
     tracing::info!("cluster-version" = version, "enabled capabilities for version");
+    log_storage_version(before, after);
+}
+
+fn log_storage_version(before: &Membership, after: &Membership) {
+    let (Some(version), true) =
+        (after.storage_version(), after.storage_version() != before.storage_version())
+    else {
+        return;
+    };
+    tracing::info!("new-storage-version" = %version, "updated storage version");
+    if let Some(target) = after.downgrade_target() {
+        tracing::info!(
+            "target-version" = target,
+            "server-version" = ferretcd_api_proto::API_VERSION,
+            "The server is ready to downgrade"
+        );
+    }
 }

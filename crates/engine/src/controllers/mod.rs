@@ -3,8 +3,10 @@
 mod auto_compaction;
 mod cluster_version;
 pub(crate) mod corruption;
+mod downgrade_end;
 mod leader_loss;
 mod lease_expiry;
+mod member_versions;
 mod promotion;
 mod quota_alarm;
 mod refetch;
@@ -19,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use self::cluster_version::ClusterVersion;
 use self::corruption::CorruptionCheck;
+use self::downgrade_end::DowngradeEnd;
 use self::lease_expiry::LeaseExpiry;
 use self::promotion::Promotion;
 use self::refetch::Refetch;
@@ -34,6 +37,7 @@ const CONTROLLERS: &[fn(Facets, &Parts) -> Task] = &[
     |_, parts| Box::pin(Timeouts::new(parts).run()),
     |_, parts| Box::pin(LeaseExpiry::new(parts).run()),
     |_, parts| Box::pin(ClusterVersion::new(parts).run()),
+    |Facets { maintenance, member, .. }, parts| Box::pin(DowngradeEnd::new(parts, maintenance, member).run()),
     |Facets { cluster, member, .. }, _| Box::pin(Promotion { cluster, member }.run()),
     |Facets { maintenance, member, .. }, _| Box::pin(quota_alarm::run(maintenance, member)),
     |Facets { kv, member, .. }, _| Box::pin(auto_compaction::run(kv, member)),

@@ -1,5 +1,6 @@
-//! The facet for maintenance: alarms, hashes, snapshots and the quota.
+//! The facet for maintenance: alarms, hashes, snapshots, the quota and downgrades.
 
+pub(crate) mod downgrade;
 pub(crate) mod quota;
 pub(crate) mod quota_exceeded;
 pub(crate) mod snapshot;
@@ -22,6 +23,7 @@ use crate::flusher::Flusher;
 use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::proposer::Proposer;
+use crate::read_index::ReadIndex;
 use crate::replies::{blocking, outcome};
 use crate::{Caller, MemberInfo, RequestError};
 
@@ -34,6 +36,7 @@ const APPLY_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub struct Maintenance {
     proposer: Proposer,
+    read_index: ReadIndex,
     gate: Gate,
     state: StateFile,
     quota: Quota,
@@ -56,6 +59,7 @@ impl Maintenance {
     pub(crate) fn new(parts: &Parts, state: StateFile, quota: Quota, received: ReceivedSnapshots) -> Self {
         Self {
             proposer: parts.proposer.clone(),
+            read_index: parts.read_index.clone(),
             gate: parts.gate.clone(),
             state,
             quota,

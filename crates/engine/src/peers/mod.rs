@@ -16,8 +16,8 @@ use ferretcd_membership::Membership;
 use ferretcd_raft_node::Message;
 
 pub use request::{
-    GetVersions, HashKv, LeaseInfo, PeerCall, PeerError, PeerHash, PeerRequest, PeerResponse, PeerVersions,
-    Promote, RenewLease,
+    GetVersions, HashKv, IsDowngrading, LeaseInfo, PeerCall, PeerError, PeerHash, PeerRequest, PeerResponse,
+    PeerVersions, Promote, RenewLease,
 };
 
 /// The outcome of a request to a peer. It ends by itself after a time-out of the network's own; dropping it cancels the

@@ -33,6 +33,10 @@ pub struct HashKv(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GetVersions;
 
+/// Whether the cluster is being downgraded. The response is not older than the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IsDowngrading;
+
 /// Declares the pair of enums, and each call with its response.
 macro_rules! peer_calls {
     ($($call:ident -> $response:ty,)+) => {
@@ -75,6 +79,7 @@ peer_calls! {
     Promote -> Vec<Member>,
     HashKv -> PeerHash,
     GetVersions -> PeerVersions,
+    IsDowngrading -> bool,
 }
 
 /// The hash of a member's key space.

@@ -7,8 +7,8 @@ use ferretcd_base::{LeaseId, MemberId};
 use ferretcd_membership::{ChangeError, Member};
 
 use super::{
-    GetVersions, HashKv, LeaseInfo, PeerError, PeerHash, PeerRequest, PeerResponse, PeerVersions, Promote,
-    RenewLease,
+    GetVersions, HashKv, IsDowngrading, LeaseInfo, PeerError, PeerHash, PeerRequest, PeerResponse,
+    PeerVersions, Promote, RenewLease,
 };
 use crate::{Caller, Engine, ReconfigureError, RequestError};
 
@@ -32,6 +32,10 @@ impl Engine {
                 server: API_VERSION.to_owned(),
                 cluster: self.member().versions().cluster.unwrap_or_default(),
             }),
+            PeerRequest::IsDowngrading(IsDowngrading) => {
+                let target = self.maintenance().downgrade_target().await;
+                PeerResponse::IsDowngrading(target.map_err(|error| peer_error(&error))?.is_some())
+            }
         })
     }
 

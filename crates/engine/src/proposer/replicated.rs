@@ -14,7 +14,9 @@ use ferretcd_api_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeRequest, LeaseRevokeResponse, PutRequest, PutResponse,
     ResponseHeader, TxnRequest, TxnResponse,
 };
-use ferretcd_api_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
+use ferretcd_api_proto::membershippb::{
+    ClusterMemberAttrSetRequest, ClusterVersionSetRequest, DowngradeInfoSetRequest,
+};
 use ferretcd_apply::{Alarm, AuthRequest, AuthResponse, Kind, PartialResponse, Request, Response};
 
 use crate::auth::tokens::Login;
@@ -81,6 +83,8 @@ replicated! {
     ClusterVersionSet(ClusterVersionSetRequest) => ():
         |Response::Done, _header| ();
     ClusterMemberAttrSet(ClusterMemberAttrSetRequest) => ():
+        |Response::Done, _header| ();
+    DowngradeInfoSet(DowngradeInfoSetRequest) => ():
         |Response::Done, _header| ();
 }
 

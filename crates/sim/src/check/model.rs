@@ -100,6 +100,7 @@ impl Model {
             Request::Alarm(_)
             | Request::ClusterVersionSet(_)
             | Request::ClusterMemberAttrSet(_)
+            | Request::DowngradeInfoSet(_)
             | Request::Auth(_) => Response::Done,
         };
         self.commit(events);

@@ -111,7 +111,7 @@ impl PeerServer {
             "/leases" => rpc::renew_lease(&local, caller, request).await.unwrap_or_else(Into::into),
             "/leases/internal" => rpc::lease_info(&local, caller, request).await.unwrap_or_else(Into::into),
             snapshot::PATH => of(&local, snapshots::send(&local, peers, &request).await),
-            "/downgrade/enabled" => of(&local, rpc::downgrade(request.method())),
+            rpc::DOWNGRADE_PATH => of(&local, rpc::is_downgrading(&local, caller, request.method()).await),
             _ => {
                 let Ok(response) = self.others.oneshot(request).await;
                 response

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ferretcd_api_proto::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse};
 use ferretcd_api_proto::leasepb::{LeaseInternalRequest, LeaseInternalResponse};
 use ferretcd_base::{LeaseId, MemberId};
-use ferretcd_engine::peers::{HashKv, LeaseInfo, Promote, RenewLease};
+use ferretcd_engine::peers::{HashKv, IsDowngrading, LeaseInfo, Promote, RenewLease};
 use ferretcd_engine::{Caller, PeerError};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -18,6 +18,7 @@ use crate::local_context::LocalContext;
 use crate::prober::Health;
 use crate::rejection::Rejection;
 use crate::response::{HttpResponse, with};
+pub(super) use crate::rpc::DOWNGRADE_PATH;
 use crate::wire_json::{self, HashKvRequest, HashKvResponse};
 
 const PROTOBUF: &str = "application/protobuf";
@@ -140,8 +141,15 @@ fn lease_rejection(error: PeerError) -> Rejection {
     }
 }
 
-/// `/downgrade/enabled`: whether a downgrade of the cluster is in progress. It never is.
-pub(super) fn downgrade(method: &Method) -> Result<HttpResponse, Rejection> {
+/// `/downgrade/enabled`: whether a downgrade of the cluster is in progress.
+pub(super) async fn is_downgrading(
+    local: &LocalContext,
+    caller: &Caller,
+    method: &Method,
+) -> Result<HttpResponse, Rejection> {
     expect_method(method, &Method::GET)?;
-    Ok(with(StatusCode::OK, "text/plain", Bytes::from_static(b"false")))
+    let is_downgrading = local.member.call(caller, IsDowngrading).await.map_err(|error| {
+        Rejection::text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed linearized read: {error}"))
+    })?;
+    Ok(with(StatusCode::OK, "text/plain", is_downgrading.to_string().into()))
 }

@@ -161,6 +161,7 @@ fn response(request: PeerRequest) -> PeerResponse {
             server: "3.7.1".to_owned(),
             cluster: "3.7.0".to_owned(),
         }),
+        PeerRequest::IsDowngrading(_) => PeerResponse::IsDowngrading(true),
     }
 }
 

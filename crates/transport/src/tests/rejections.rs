@@ -162,7 +162,8 @@ async fn rpc_responses_are_the_same_as_etcds() {
         (("POST", "/leases", plain, &vec![0; 65537]), (413, "request body too large\n")),
         (("GET", "/leases", plain, b""), (405, "Method Not Allowed\n")),
         (("POST", "/leases/internal", plain, b""), (400, "error unmarshalling request\n")),
-        (("GET", "/downgrade/enabled", plain, b""), (200, "false")),
+        (("GET", "/downgrade/enabled", plain, b""), (200, "true")),
+        (("POST", "/downgrade/enabled", plain, b""), (405, "Method Not Allowed\n")),
         (("GET", "/version", plain, b""), (200, r#"{"etcdserver":"3.7.1","etcdcluster":"3.7.0"}"#)),
     ] {
         check(&node, request, expected).await;

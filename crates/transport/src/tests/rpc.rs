@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use ferretcd_api_proto::etcdserverpb::LeaseTimeToLiveRequest;
 use ferretcd_base::{LeaseId, MemberId};
-use ferretcd_engine::peers::{GetVersions, HashKv, LeaseInfo, Promote, RenewLease};
+use ferretcd_engine::peers::{GetVersions, HashKv, IsDowngrading, LeaseInfo, Promote, RenewLease};
 use ferretcd_engine::{PeerError, PeerHash, PeerVersions};
 
 use super::harness::{CLUSTER, Node, listen};
@@ -26,6 +26,7 @@ async fn requests_return_their_responses() {
     assert_eq!(peers.call(TO, HashKv(12)).await, Ok(hash));
     let versions = PeerVersions { server: "3.7.1".to_owned(), cluster: "3.7.0".to_owned() };
     assert_eq!(peers.call(TO, GetVersions).await, Ok(versions));
+    assert_eq!(peers.call(TO, IsDowngrading).await, Ok(true));
 }
 
 #[tokio::test]

@@ -25,11 +25,6 @@ const MEANT: &[(&str, &str, &str)] = &[
         "it does not defragment yet",
     ),
     (
-        "Downgrade",
-        "Unimplemented: this version of ferretcd does not downgrade a cluster",
-        "it does not downgrade yet",
-    ),
-    (
         "MemberUpdate with a bad URL",
         "InvalidArgument: etcdserver: given member URLs are invalid",
         "etcd takes any URL of a member that exists",

@@ -247,21 +247,14 @@ mod tests {
 
     #[test]
     fn flags_without_effect_are_noted_if_they_differ_from_their_default() {
-        let flags = [
-            "--backend-bbolt-freelist-type=array",
-            "--max-wals=5",
-            "--downgrade-check-time=1s",
-            "--force",
-            "--name=a",
-        ];
+        let flags = ["--backend-bbolt-freelist-type=array", "--max-wals=5", "--force", "--name=a"];
         let (_, diagnostics) = try_config(&flags).unwrap();
         let expected = [
             Diagnostic::IgnoredFlag { name: "force" },
             Diagnostic::NoEffect { name: "backend-bbolt-freelist-type" },
-            Diagnostic::NoEffect { name: "downgrade-check-time" },
             Diagnostic::SinglePort,
         ];
-        assert_eq!(diagnostics[..4], expected);
+        assert_eq!(diagnostics[..3], expected);
     }
 
     #[test]

@@ -93,6 +93,7 @@ pub(crate) fn translate(
             periodic: span(settings, "corrupt-check-time"),
             compactions: feature_gates.is_enabled("CompactHashCheck").then_some(compact_hash_check_interval),
         },
+        downgrade_check: span(settings, "downgrade-check-time"),
         refetch_corrupt_data: settings.bool("refetch-corrupt-data"),
         drain_timeout: Config::default().drain_timeout,
     };
