@@ -9,6 +9,7 @@
 //! * [`Bootstrap`]: what the log of a new member begins with; [`Identity`]: the member that a log belongs to.
 //! * [`ReceivedSnapshots`]: snapshots of other members, from download to installation; [`Installer`] makes one of them
 //!   the state of this member.
+//! * [`DiskSpace`]: how much of a disk is free, and how much of it stays so.
 //!
 //! Invariants: at most one process uses a directory. The state file never counts for more than the log behind it, so a
 //! log that does not reach from the position of the state file on ends the start. A received snapshot is durable before
@@ -34,6 +35,7 @@
 
 mod bootstrap;
 mod contents;
+mod disk_space;
 mod error;
 mod paths;
 mod received;
@@ -44,6 +46,7 @@ mod install;
 pub use bootstrap::{Bootstrap, Identity};
 pub use contents::{Contents, ContentsError};
 pub use data_dir::{DataDir, StateConfig};
+pub use disk_space::DiskSpace;
 pub use error::{InstallError, OpenError, ReceiveError};
 pub use install::Installer;
 pub use paths::Paths;
