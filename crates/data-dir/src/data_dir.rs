@@ -1,6 +1,7 @@
 //! A member's directory, locked, and how its log and its state file are opened.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Instant;
@@ -35,7 +36,7 @@ pub struct StateConfig {
 }
 
 impl DataDir {
-    /// Creates the member's directory and locks it. Waits, without a bound, while another process holds the lock.
+    /// Creates the member's directory and locks it; deletes a rewrite of the state file that was not finished. Waits, without a bound, while another process holds the lock.
     /// `unsafe_no_fsync` leaves out every sync of the log and of received snapshots.
     pub fn lock(paths: Paths, unsafe_no_fsync: bool) -> Result<Self, OpenError> {
         let directory = paths.member();
@@ -60,6 +61,7 @@ impl DataDir {
             }
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
+        remove_unfinished(&paths.rewritten_state_file())?;
         Ok(Self { paths, unsafe_no_fsync, _lock: lock })
     }
 
@@ -139,6 +141,14 @@ impl DataDir {
     /// The snapshots that peers send to this member.
     pub fn received_snapshots(&self) -> ReceivedSnapshots {
         ReceivedSnapshots::new(&self.paths, self.unsafe_no_fsync)
+    }
+}
+
+/// Before anything is written: the disk may be full of it.
+fn remove_unfinished(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(path)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -85,8 +85,8 @@ impl Maintenance for MaintenanceService {
         request: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
         let (caller, DefragmentRequest {}) = caller::split(request);
-        self.maintenance.check_root(&caller).await.map_err(status)?;
-        Err(status(RpcError::Unimplemented("defragment its state file")))
+        self.maintenance.defragment(&caller).await.map_err(status)?;
+        Ok(Response::new(DefragmentResponse::default()))
     }
 
     type SnapshotStream = SnapshotStream;

@@ -20,11 +20,6 @@ use crate::support::keys::SigningKey;
 /// Where ferretcd is meant to differ: the beginning of rows, ferretcd's outcome in their cells, and the reason.
 const MEANT: &[(&str, &str, &str)] = &[
     (
-        "Defragment",
-        "Unimplemented: this version of ferretcd does not defragment its state file",
-        "it does not defragment yet",
-    ),
-    (
         "Downgrade",
         "Unimplemented: this version of ferretcd does not downgrade a cluster",
         "it does not downgrade yet",
