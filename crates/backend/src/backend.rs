@@ -1,15 +1,12 @@
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arc_swap::ArcSwap;
 
-use crate::commit;
 use crate::file::FileMedium;
-use crate::free_pages;
-use crate::open::{self, Config};
-use crate::storage::{Failure, Storage};
-use crate::totals::Totals;
+use crate::open::Config;
+use crate::open_file::OpenFile;
 use crate::view::{Size, View};
 use crate::walk::{self, Checked};
 use crate::{Batch, Error, Medium, MemoryMedium, OpenError};
@@ -22,30 +19,12 @@ pub struct Backend {
     file: Arc<ArcSwap<OpenFile>>,
 }
 
-#[derive(Debug)]
-struct OpenFile {
-    /// State of the newest successful commit.
-    view: ArcSwap<View>,
-    /// Held during a commit.
-    writer: Mutex<Writer>,
-    /// Read transactions that are open.
-    n_open: Arc<AtomicUsize>,
-    was_scanned: bool,
-    storage: Arc<Storage>,
-    database: Arc<redb::Database>,
-}
-
-#[derive(Debug)]
-struct Writer {
-    /// A commit failed or panicked half-way; there will be no other.
-    is_poisoned: bool,
-    /// Another file has taken this one's place; there will be no other commit.
-    is_replaced: bool,
-    /// As of the newest successful commit.
-    totals: Totals,
-}
-
 impl Backend {
+    /// The file that is open now.
+    pub(crate) fn file(&self) -> Arc<OpenFile> {
+        self.file.load_full()
+    }
+
     /// Opens the file at `path`, or creates it if it does not exist; its directory must exist. The file is
     /// locked against other processes. Takes milliseconds whatever its size, also after a kill; see
     /// [`Backend::was_scanned`] for the exception. So damage to what opening does not need is noticed later, by the read
@@ -81,24 +60,7 @@ impl Backend {
     }
 
     fn open_at(place: &str, medium: Box<dyn Medium>, config: &Config) -> Result<Self, OpenError> {
-        let storage = Arc::new(Storage::new(place.to_owned(), medium));
-        let (database, was_scanned) = open::database(&storage, config)?;
-        let database = Arc::new(database);
-        let n_open = Arc::default();
-        let opened = Totals::load(&database).and_then(|totals| {
-            let view = View::open(&database, &storage, measure(&storage, totals)?, &n_open)?;
-            Ok((totals, view))
-        });
-        let (totals, view) = opened.map_err(|error| storage.opening(error))?;
-        let writer = Writer { is_poisoned: false, is_replaced: false, totals };
-        let file = OpenFile {
-            view: ArcSwap::from_pointee(view),
-            writer: Mutex::new(writer),
-            n_open,
-            was_scanned,
-            storage,
-            database,
-        };
+        let file = OpenFile::open(place, medium, config, Arc::default())?;
         Ok(Self { file: Arc::new(ArcSwap::from_pointee(file)) })
     }
 
@@ -112,23 +74,7 @@ impl Backend {
     /// has all of them or none. This backend commits no more; the views from before stay as they are.
     /// [`Error::TooLarge`] and [`Error::Replaced`] alone leave everything as it was.
     pub fn commit(&self, batch: &Batch) -> Result<(), Error> {
-        let file = self.file.load_full();
-        let mut writer = file.lock();
-        if writer.is_replaced {
-            return Err(Error::Replaced);
-        }
-        if writer.is_poisoned {
-            return Err(file.storage.explain(Error::Poisoned));
-        }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        // Taken back only when the outcome is known, so that a panic poisons as well.
-        writer.is_poisoned = true;
-        let committed = file.commit(batch, writer.totals);
-        writer.is_poisoned = !matches!(committed, Ok(_) | Err(Error::TooLarge { .. }));
-        writer.totals = committed?;
-        Ok(())
+        self.file.load_full().commit(batch)
     }
 
     /// Opens the file at `path` as [`Backend::open`] does, and lets this handle and all its clones show it from
@@ -146,6 +92,13 @@ impl Backend {
         Ok(())
     }
 
+    /// Ends commits and rewrites of the file that is open now, as [`Backend::replace`] does: until then they fail with
+    /// [`Error::Replaced`]. Call it before another file gets this one's name, so that no rewrite does so later. Waits for
+    /// a running commit, and for a rewrite that is taking the file's place. Views stay as they are.
+    pub fn retire(&self) {
+        self.file.load().lock().is_replaced = true;
+    }
+
     /// As [`Backend::replace`], with the file of another handle. Both share it then.
     pub fn replace_by(&self, other: &Self) {
         let new = other.file.load_full();
@@ -153,8 +106,8 @@ impl Backend {
         if !Arc::ptr_eq(&old, &new) {
             let mut writer = old.lock();
             writer.is_replaced = true;
-            if let Some(call) = old.storage.when_read_fails() {
-                new.storage.on_read_failure(call);
+            if let Some(call) = writer.storage.when_read_fails() {
+                new.lock().storage.on_read_failure(call);
             }
             self.file.store(new);
         }
@@ -170,9 +123,9 @@ impl Backend {
         let file = self.file.load_full();
         let writer = file.lock();
         if writer.is_poisoned {
-            return Err(file.storage.explain(Error::Poisoned));
+            return Err(writer.storage.explain(Error::Poisoned));
         }
-        walk::all(file.storage.medium()).map_err(|error| file.storage.explain(error))
+        walk::all(writer.storage.medium()).map_err(|error| writer.storage.explain(error))
     }
 
     /// As [`Backend::check`], of a file that is not open; it is only read. Of its header what opening needs is checked too.
@@ -194,11 +147,12 @@ impl Backend {
     /// commits fail too. It is called at once if there was one, and on the thread that reads. Files that take the place
     /// of this one are watched as well. A second call has no effect.
     pub fn on_read_failure(&self, call: impl Fn(&Error) + Send + Sync + 'static) {
-        self.file.load().storage.on_read_failure(Arc::new(call));
+        self.file.load().lock().storage.on_read_failure(Arc::new(call));
     }
 
     /// A handle of the file that is open now. Unlike a clone it goes on showing this file when the one that
-    /// it was made from shows another.
+    /// it was made from shows another. A [`Rewrite`](crate::Rewrite) is no other file: all handles of it show its rows in
+    /// their new place.
     #[must_use]
     pub fn pinned(&self) -> Self {
         Self { file: Arc::new(ArcSwap::new(self.file.load_full())) }
@@ -229,33 +183,4 @@ impl Backend {
     pub fn size(&self) -> Size {
         self.file.load().view.load().size()
     }
-}
-
-impl OpenFile {
-    fn lock(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn commit(&self, batch: &Batch, totals: Totals) -> Result<Totals, Error> {
-        let written = commit::write(&self.database, batch, totals);
-        // Failed writes are hidden from redb, so its success alone means nothing.
-        if let Some(Failure { action, source }) = self.storage.failure() {
-            return Err(Error::Io { action, source });
-        }
-        let totals = written.map_err(|error| self.storage.explain(error))?;
-        let size = measure(&self.storage, totals)?;
-        let view = View::open(&self.database, &self.storage, size, &self.n_open)
-            .map_err(|error| self.storage.explain(error))?;
-        self.view.store(Arc::new(view));
-        Ok(totals)
-    }
-}
-
-fn measure(storage: &Storage, totals: Totals) -> Result<Size, Error> {
-    let failed = |source| Error::Io { action: "measure", source };
-    let len = storage.medium().len().map_err(failed)?;
-    let occupied = storage.medium().occupied().map_err(failed)?;
-    let free = free_pages::bytes(storage.medium()).map_err(|error| storage.explain(error))?;
-    let in_use = len.saturating_sub(free);
-    Ok(Size { total: occupied.clamp(in_use, len), in_use, rows: totals.in_use() })
 }

@@ -64,7 +64,7 @@ impl Batch {
         self.changes.len()
     }
 
-    fn push(&mut self, change: Change) {
+    pub(crate) fn push(&mut self, change: Change) {
         self.n_deletes += usize::from(change.value.is_none());
         self.bytes += change.key.len() + change.value.as_ref().map_or(0, Bytes::len);
         self.changes.push(change);

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use redb::{CursorError, Database};
+use redb::{CursorError, Database, WriteTransaction};
 
 use crate::batch::Change;
 use crate::tables::{RowsMut, begin_write, end_write, table};
@@ -14,19 +14,25 @@ use crate::{Batch, Bucket, Error};
 pub(crate) fn write(database: &Database, batch: &Batch, totals: Totals) -> Result<Totals, Error> {
     let mut totals = totals;
     let transaction = begin_write(database)?;
+    apply(&transaction, batch, &mut totals)?;
+    totals.store(&transaction)?;
+    end_write(transaction)?;
+    Ok(totals)
+}
+
+/// Makes the changes in a transaction, and counts them.
+pub(crate) fn apply(transaction: &WriteTransaction, batch: &Batch, totals: &mut Totals) -> Result<(), Error> {
     for (bucket, changes) in by_bucket(batch) {
         let opened = transaction.open_table(table(bucket));
         let mut rows = opened.map_err(|error| Error::from_table("write", error))?;
         for run in changes.chunk_by(|a, b| a.value.is_some() == b.value.is_some()) {
-            let n_appended = if run[0].value.is_some() { append(&mut rows, run, &mut totals)? } else { 0 };
+            let n_appended = if run[0].value.is_some() { append(&mut rows, run, totals)? } else { 0 };
             for change in &run[n_appended..] {
                 totals.apply(&mut rows, change).map_err(|error| Error::from_storage("write", error))?;
             }
         }
     }
-    totals.store(&transaction)?;
-    end_write(transaction)?;
-    Ok(totals)
+    Ok(())
 }
 
 /// The changes of each bucket that has any, in their order.

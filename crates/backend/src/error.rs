@@ -121,6 +121,31 @@ pub enum Error {
     },
 }
 
+/// Why a backend was not rewritten. Its file is as before, unless said otherwise. The text completes "failed to ...".
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RewriteError {
+    /// The new file could not be created, or not be opened once it was whole.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+
+    /// The old file could not be read, or the new one not be written. [`Error::Replaced`] if another file has taken the old
+    /// one's place meanwhile.
+    #[error(transparent)]
+    Rows(#[from] Error),
+
+    /// The new file does not have as many rows as the old one, or as many bytes in them.
+    #[error("rewrite the database: the new file has other rows than the old one")]
+    Differs,
+
+    /// It is not known which of the files has the name. The backend commits no more.
+    #[error("rewrite the database: give the new file the name of the old one")]
+    Name {
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
 impl Error {
     /// The place is filled in by the storage that the error comes from.
     pub(crate) fn corrupt(detail: impl fmt::Display) -> Self {

@@ -6,6 +6,8 @@ use crate::page::{self, ORDER_MAX, PAGE_BYTES, Tree};
 use crate::walk::{self, roots};
 use crate::{Error, Medium};
 
+/// What no map has.
+const HEADER_PAGES: u64 = 1;
 /// The table of the maps, one for each region of the file.
 const TABLE: &[u8] = b"allocator_state";
 /// What the keys of the maps begin with.
@@ -14,8 +16,8 @@ const REGION: u8 = 3;
 /// Bytes of the pages that the last commit has left free; pages that it has freed itself are not among them. Zero if the
 /// commit has left no map. Reads a few pages, and two bits for each page of the file.
 pub(crate) fn bytes(medium: &dyn Medium) -> Result<u64, Error> {
-    let (mut left, _) = roots(medium)?;
-    let (mut buffer, mut n_free) = (Vec::new(), 0);
+    let (mut left, len) = roots(medium)?;
+    let (mut buffer, mut n_free, mut n_pages) = (Vec::new(), 0, 0);
     while let Some(page) = left.pop() {
         let mut references = walk::read(medium, &page, &mut buffer)?;
         if !page::is_leaf(&buffer) {
@@ -24,14 +26,19 @@ pub(crate) fn bytes(medium: &dyn Medium) -> Result<u64, Error> {
             left.extend(page::table(&buffer, TABLE));
         } else {
             let maps = page::rows(&buffer, page.tree).unwrap_or_default();
-            let maps = maps.into_iter().filter(|(key, _)| key.first() == Some(&REGION));
-            n_free += maps.filter_map(|(_, map)| free_in(map)).sum::<u64>();
+            for (_, map) in maps.into_iter().filter(|(key, _)| key.first() == Some(&REGION)) {
+                n_free += free_in(map).unwrap_or(0);
+                n_pages += u32_at(map, 4).unwrap_or(0) as u64;
+            }
         }
     }
-    Ok(n_free * PAGE_BYTES)
+    // The last commit before redb closes a file cuts off free pages at its end, which the map still has.
+    let n_cut_off = n_pages.saturating_sub(len / PAGE_BYTES - HEADER_PAGES);
+    Ok(n_free.saturating_sub(n_cut_off) * PAGE_BYTES)
 }
 
-/// The number of free pages in the map of a region: it has a tree of bits for each order of pages, each with an end.
+/// The number of free pages in the map of a region: the highest order of pages, the number of pages, and a tree of bits for
+/// each order, each with an end.
 /// None if it is no map.
 fn free_in(map: &[u8]) -> Option<u64> {
     let highest = map.first().filter(|order| **order <= ORDER_MAX)?;

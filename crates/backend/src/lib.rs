@@ -8,6 +8,7 @@
 //! * [`Batch`]: changes that become durable together.
 //! * [`View`]: the state after one commit, for any number of readers.
 //! * [`Bucket`]: which of the ten maps.
+//! * [`Rewrite`]: a smaller file with the same rows, made beside commits, since a file by itself never shrinks.
 //! * [`Medium`]: where the bytes live: a file, or a [`MemoryMedium`] that can fail and crash.
 //!
 //! What always holds:
@@ -18,6 +19,7 @@
 //! * Opening takes milliseconds whatever the size, also after a kill.
 //! * A failed write or sync ends all commits; the views from before stay readable.
 //! * [`Backend::replace`] puts another file under a handle and its clones; views show what they showed before.
+//! * After a crash during a rewrite the old file or the new one has the name, and each has the rows of the last commit.
 //!
 //! The file is redb's; nothing of redb shows in the interface.
 //!
@@ -47,7 +49,9 @@ mod guard;
 mod medium;
 mod memory;
 mod open;
+mod open_file;
 mod page;
+mod rewrite;
 mod storage;
 mod tables;
 mod totals;
@@ -57,9 +61,10 @@ mod walk;
 pub use backend::Backend;
 pub use batch::Batch;
 pub use bucket::Bucket;
-pub use error::{Content, Error, OpenError};
+pub use error::{Content, Error, OpenError, RewriteError};
 pub use medium::Medium;
 pub use memory::MemoryMedium;
 pub use open::Config;
+pub use rewrite::Rewrite;
 pub use view::{Rows, Size, View};
 pub use walk::Checked;

@@ -28,12 +28,13 @@ pub(crate) struct Storage {
     on_read_failure: OnceLock<OnReadFailure>,
     /// Whether it was called. It may come at the same time as the failure.
     is_reported: Mutex<bool>,
-    /// Set once, after `lost` is in place, so that the common case costs no lock.
+    /// Whether changes do not reach the medium any more. Set once, after `lost` is in place, so that the common case costs no
+    /// lock.
     has_failed: AtomicBool,
     lost: RwLock<Option<Lost>>,
 }
 
-/// The bytes that redb wrote after the first failure.
+/// The bytes that redb wrote after the first failure, or after the medium was abandoned.
 #[derive(Debug)]
 struct Lost {
     cause: Option<Failure>,
@@ -164,6 +165,26 @@ impl Storage {
         &*self.medium
     }
 
+    /// The medium, which redb has closed.
+    pub(crate) fn into_medium(self) -> Box<dyn Medium> {
+        self.medium
+    }
+
+    /// Writes nothing more to the medium, which is still read: it is no file of the member any more, and what redb writes
+    /// to close it would keep the thread that drops the last view waiting for the disk.
+    pub(crate) fn abandon(&self) {
+        // Without a length nothing can stand in for the medium; then it is closed as ever.
+        if let Ok(len) = self.medium.len() {
+            self.stand_in(len, None);
+        }
+    }
+
+    /// From now on changes are kept in memory.
+    fn stand_in(&self, len: u64, cause: Option<Failure>) {
+        self.write_lost().get_or_insert(Lost { cause, len, writes: Vec::new() });
+        self.has_failed.store(true, Ordering::Release);
+    }
+
     /// The first failure, handed out once.
     pub(crate) fn failure(&self) -> Option<Failure> {
         self.write_lost().as_mut()?.cause.take()
@@ -192,9 +213,7 @@ impl Storage {
             let Err(source) = on_medium(&*self.medium) else { return Ok(()) };
             // Without a length nothing can stand in for the medium: redb has to get the error.
             let len = self.medium.len()?;
-            let cause = Some(Failure { action, source });
-            self.write_lost().get_or_insert(Lost { cause, len, writes: Vec::new() });
-            self.has_failed.store(true, Ordering::Release);
+            self.stand_in(len, Some(Failure { action, source }));
         }
         on_lost(self.write_lost().as_mut().expect("it is set before the flag"));
         Ok(())

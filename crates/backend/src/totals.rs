@@ -4,6 +4,7 @@ use redb::{Database, WriteTransaction};
 
 use crate::Error;
 use crate::batch::Change;
+use crate::page::PAGE_BYTES;
 use crate::tables::{MARK, RowsMut, begin_read};
 
 /// The sums over the live rows. Kept in a row of the mark's table by each commit, because counting would
@@ -14,6 +15,9 @@ pub(crate) struct Totals {
     bytes: u64,
     n_rows: u64,
 }
+
+/// What a leaf has before the offsets of its rows.
+const LEAF_HEADER_BYTES: u64 = 4;
 
 /// Row of the mark's table: bytes and number of rows, 8 bytes each, big endian.
 const TOTALS_KEY: &[u8] = b"totals";
@@ -49,6 +53,21 @@ impl Totals {
         in_leaves.saturating_add(in_leaves / 20)
     }
 
+    /// Bytes of the pages that these rows fill in a new file, if all are as long as their average: a leaf has whole rows,
+    /// and one that is longer than a page has a leaf of its own, whose size is a power of two.
+    pub(crate) fn packed(self) -> u64 {
+        let Some(row) = self.bytes.checked_div(self.n_rows) else { return 0 };
+        let row = row.saturating_add(8);
+        let room = PAGE_BYTES - LEAF_HEADER_BYTES;
+        let in_leaves = if row > room {
+            let leaf = row.saturating_add(LEAF_HEADER_BYTES).checked_next_power_of_two();
+            self.n_rows.saturating_mul(leaf.unwrap_or(u64::MAX))
+        } else {
+            self.n_rows.div_ceil(room / row).saturating_mul(PAGE_BYTES)
+        };
+        in_leaves.max(self.in_use())
+    }
+
     pub(crate) fn apply(
         &mut self,
         rows: &mut RowsMut<'_>,
@@ -77,5 +96,33 @@ impl Totals {
         // The totals came from the disk: a wrong size is no reason to panic.
         self.bytes = self.bytes.saturating_sub((key.len() + value.len()) as u64);
         self.n_rows = self.n_rows.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fill_whole_pages() {
+        let check = |n_rows, row_bytes, packed| {
+            assert_eq!(
+                Totals { bytes: n_rows * row_bytes, n_rows }.packed(),
+                packed,
+                "{n_rows} of {row_bytes}"
+            );
+        };
+        check(0, 0, 0);
+        // Three in a page, two, one.
+        check(300, 1200, 100 * 4096);
+        check(300, 1900, 150 * 4096);
+        check(300, 2100, 300 * 4096);
+        check(300, 3000, 300 * 4096);
+        // And more than a page for one.
+        check(300, 4085, 300 * 8192);
+        check(300, 9000, 300 * 16384);
+        // Small rows leave little of a page unused.
+        assert_eq!(Totals { bytes: 1_000_000, n_rows: 10_000 }.packed(), 1_134_000);
+        assert_eq!(Totals { bytes: u64::MAX, n_rows: 1 }.packed(), u64::MAX);
     }
 }

@@ -13,7 +13,7 @@ use crate::{Bucket, Error};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Bytes of the file on its disk. This is less than the file's length, which grows by doubling:
-    /// the parts not yet written take no room. It never shrinks while the file is open.
+    /// the parts not yet written take no room. Only a [`Rewrite`](crate::Rewrite) gives any of it back.
     pub total: u64,
     /// Bytes of the pages that are in use: with rows, which may not fill them, with redb's own tables, and those that the
     /// last commits have freed and that are free for the next but one. The rest of the total is used again.
@@ -21,6 +21,9 @@ pub struct Size {
     /// Bytes that the live rows need: about the total of a new backend with the same small rows, whatever has become of
     /// the pages. What a limit can count: unlike the others it shrinks with the rows.
     pub rows: u64,
+    /// Bytes that a file would take which has the same rows and nothing else, in pages that they fill as far as they go:
+    /// an estimate from the average length of the rows, exact where all have the same.
+    pub packed: u64,
 }
 
 /// The backend's state as of one commit. Never changes; readers and the writer do not wait for each other.

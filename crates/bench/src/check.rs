@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::Outcome;
 use crate::requests::{
-    LEASED_PREFIX, LEASED_PREFIX_END, LISTED_PREFIX, LISTED_PREFIX_END, PREFIX, PREFIX_END, listed_key,
+    LEASED_PREFIX, LEASED_PREFIX_END, LISTED_PREFIX, LISTED_PREFIX_END, PREFIX, PREFIX_END, key, listed_key,
 };
 
 /// An ordinary client, for one request at a time.
@@ -47,6 +47,12 @@ impl Client {
     /// Deletes the listed keys from this number on.
     pub(crate) fn delete_listed_from(&self, number: u64) -> Outcome<()> {
         let (key, range_end) = (listed_key(number).into(), LISTED_PREFIX_END.into());
+        self.call(DeleteRangeRequest { key, range_end, ..DeleteRangeRequest::default() }).map(drop)
+    }
+
+    /// Deletes the keys of the bench from this number on.
+    pub(crate) fn delete_from(&self, number: u64) -> Outcome<()> {
+        let (key, range_end) = (key(number).into(), PREFIX_END.into());
         self.call(DeleteRangeRequest { key, range_end, ..DeleteRangeRequest::default() }).map(drop)
     }
 

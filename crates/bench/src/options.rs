@@ -16,6 +16,7 @@ The same load on ferretcd and on etcd in one run, alternated; medians, ratios fi
 
 workloads (all of them when none is named):
   kv                   put range range-serializable list-small txn memory
+                       defrag: puts of 64 clients and a Defragment, after nine of ten keys were deleted
                        idle: no load; size of the program, time from its start to the first response, memory then
   watching             watch watch-keys watch-catchup watch-behind watch-stalled watch-flood watch-idle
                        watch-idle-streams
@@ -64,6 +65,7 @@ workloads (all of them when none is named):
   --leases N           leases that lease-expiry abandons, each with a key (100000)
   --lease-ttl N        seconds that they live, at least 2; granting them must not take as long (60)
   --leased-keys N      keys of the lease that lease-revoke revokes (100000)
+  --defragmented-keys N  keys of which defrag deletes nine of ten (200000)
   --listed-keys N      keys of a list, of 1 KiB each, and of all pages; a multiple of 500 (100000)
   --counted-keys N     keys that are counted (1000000)
   --group-keys N       keys of a list in list-group, of 1 KiB each (1000000)
@@ -126,6 +128,8 @@ pub(crate) struct Options {
     pub(crate) lease_ttl: u64,
     /// Keys of the lease that is revoked.
     pub(crate) leased_keys: u64,
+    /// Keys of which nine of ten are deleted.
+    pub(crate) defragmented_keys: u64,
     /// Numbers of clients that list.
     pub(crate) lists: Vec<usize>,
     /// Keys of a list.
@@ -167,6 +171,7 @@ impl Default for Options {
             leases: 100_000,
             lease_ttl: 60,
             leased_keys: 100_000,
+            defragmented_keys: 200_000,
             lists: vec![0, 1, 8, 20, 50],
             listed_keys: 100_000,
             counted_keys: 1_000_000,
@@ -254,6 +259,7 @@ impl Options {
                 }
             }
             "--leased-keys" => self.leased_keys = positive(name, value)? as u64,
+            "--defragmented-keys" => self.defragmented_keys = positive(name, value)? as u64,
             "--lists" => {
                 self.lists = value.split(',').map(|each| number(name, each)).collect::<Outcome<_>>()?;
             }

@@ -37,6 +37,11 @@ pub(crate) enum Metric {
     BytesPerKey,
     /// MiB that the data directory takes on the disk.
     Disk,
+    /// MiB of the file with the keys, as the server says: before keys were deleted, and after the load.
+    FileBefore,
+    File,
+    /// Milliseconds that a Defragment took.
+    Defragment,
     /// Milliseconds from the start of the process after a crash to its first response.
     Restart,
     /// MiB of resident memory after that.
@@ -148,6 +153,9 @@ impl Metric {
             Metric::AnonymousMemory => "anonymous MiB",
             Metric::BytesPerKey => "RSS bytes/key",
             Metric::Disk => "disk MiB",
+            Metric::FileBefore => "file before MiB",
+            Metric::File => "file MiB",
+            Metric::Defragment => "defragment ms",
             Metric::Restart => "restart ms",
             Metric::RestartedMemory => "restarted MiB",
             Metric::Start => "start ms",

@@ -17,6 +17,8 @@ pub(crate) enum Workload {
     Txn,
     /// Many keys, then memory, disk and the time to start again.
     Memory,
+    /// Puts while the room of deleted keys is given back.
+    Defrag,
     /// No load: the start of a server on an empty data directory, and what it takes when idle.
     Idle,
     /// Puts to one key that many watch.
@@ -102,13 +104,14 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Workload; 49] = [
+    pub(crate) const ALL: [Workload; 50] = [
         Workload::Put,
         Workload::Range,
         Workload::RangeSerializable,
         Workload::ListSmall,
         Workload::Txn,
         Workload::Memory,
+        Workload::Defrag,
         Workload::Idle,
         Workload::Watch,
         Workload::WatchKeys,
@@ -162,6 +165,7 @@ impl Workload {
             Workload::ListSmall => "list-small",
             Workload::Txn => "txn",
             Workload::Memory => "memory",
+            Workload::Defrag => "defrag",
             Workload::Idle => "idle",
             Workload::Watch => "watch",
             Workload::WatchKeys => "watch-keys",

@@ -1,6 +1,7 @@
 //! A member's directory, locked, and how its log and its state file are opened.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,8 +14,7 @@ use ferretcd_wal::{Metadata, Recovered, Wal, sync_names};
 
 use crate::migration::migrate;
 use crate::paths::SEGMENT_BYTES;
-use crate::received::DiskSpace;
-use crate::{Bootstrap, Identity, OpenError, Paths, ReceivedSnapshots};
+use crate::{Bootstrap, DiskSpace, Identity, OpenError, Paths, ReceivedSnapshots};
 
 /// A member's directory. No other process uses it as long as this value lives.
 #[derive(Debug)]
@@ -37,8 +37,9 @@ pub struct StateConfig {
 }
 
 impl DataDir {
-    /// Creates the member's directory and locks it. Waits, without a bound, while another process holds the lock.
-    /// `unsafe_no_fsync` leaves out every sync of the log and of received snapshots.
+    /// Creates the member's directory and locks it; deletes a rewrite of the state file that was not finished. Waits,
+    /// without a bound, while another process holds the lock. `unsafe_no_fsync` leaves out every sync of the log and of
+    /// received snapshots.
     pub fn lock(paths: Paths, unsafe_no_fsync: bool) -> Result<Self, OpenError> {
         let directory = paths.member();
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error(directory))?;
@@ -51,6 +52,7 @@ impl DataDir {
             }
             Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
+        remove_unfinished(&paths.rewritten_state_file())?;
         Ok(Self { paths, unsafe_no_fsync, _lock: lock })
     }
 
@@ -151,6 +153,14 @@ fn lock_file(paths: &Paths) -> Result<(PathBuf, File), OpenError> {
     let opened = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
     let lock = opened.map_err(io_error(&path))?;
     Ok((path, lock))
+}
+
+/// Before anything is written: the disk may be full of it.
+fn remove_unfinished(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(path)(error)),
+        _ => Ok(()),
+    }
 }
 
 fn check_pages(path: &Path, backend: &Backend) -> Result<(), OpenError> {

@@ -41,6 +41,8 @@ impl Installer {
         machine: &mut StateMachine,
     ) -> Result<(), InstallError> {
         let path = received.state_file();
+        // A rewrite of the old state must not get the name that the new one has by then.
+        self.backend.retire();
         received.install(index).map_err(|source| InstallError::Rename { path: path.to_owned(), source })?;
         self.backend.replace(path, &self.config)?;
         machine.restore(&self.backend)?;

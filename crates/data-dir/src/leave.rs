@@ -14,8 +14,7 @@ use ferretcd_wal::{Wal, sync_names};
 
 use crate::data_dir::{check_positions, io_error};
 use crate::error::LeaveError;
-use crate::received::DiskSpace;
-use crate::{DataDir, Paths};
+use crate::{DataDir, DiskSpace, Paths};
 
 /// Pages in memory while the state file is read once, from its beginning to its end.
 const CACHE_BYTES: usize = 32 << 20;

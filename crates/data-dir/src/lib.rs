@@ -12,6 +12,7 @@
 //! * [`leave_to_etcd`]: the way back, to a directory of an etcd server.
 //! * [`ReceivedSnapshots`]: snapshots of other members, from download to installation; [`Installer`] makes one of them
 //!   the state of this member.
+//! * [`DiskSpace`]: how much of a disk is free, and how much of it stays so.
 //!
 //! Invariants: at most one process uses a directory. The state file never counts for more than the log behind it, so a
 //! log that does not reach from the position of the state file on ends the start. A received snapshot is durable before
@@ -37,6 +38,7 @@
 
 mod bootstrap;
 mod contents;
+mod disk_space;
 mod error;
 mod migration;
 mod paths;
@@ -50,6 +52,7 @@ mod leave;
 pub use bootstrap::{Bootstrap, Identity};
 pub use contents::{Contents, ContentsError};
 pub use data_dir::{DataDir, StateConfig};
+pub use disk_space::DiskSpace;
 pub use error::{InstallError, LeaveError, MigrationError, OpenError, ReceiveError, RestoreError};
 pub use install::Installer;
 pub use leave::{Left, leave_to_etcd};

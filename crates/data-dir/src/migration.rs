@@ -26,9 +26,8 @@ use ferretcd_apply::snapshot::import;
 use ferretcd_bolt::Reader;
 use ferretcd_wal::{Recovered, sync_names};
 
-use crate::Paths;
 use crate::error::{MigrationError, OpenError};
-use crate::received::DiskSpace;
+use crate::{DiskSpace, Paths};
 
 /// The directory for etcd's files beside the log, in that of snapshots, so that they stay on their file system.
 const ASIDE: &str = "etcd-before-migration";

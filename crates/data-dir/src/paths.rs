@@ -37,6 +37,11 @@ impl Paths {
         self.member.join("state.redb")
     }
 
+    /// What will be the state file when it is whole: the same rows in less room. A start deletes it.
+    pub fn rewritten_state_file(&self) -> PathBuf {
+        self.member.join("state.rewritten.part.redb")
+    }
+
     /// The directory of received snapshots.
     pub fn snapshots(&self) -> PathBuf {
         self.member.join("snap")

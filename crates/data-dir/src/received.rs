@@ -10,7 +10,6 @@
 //! Some of the disk stays free: a snapshot whose announced length exceeds the rest is rejected before its download, and
 //! one that would take more on its way is given up. The size of the new state file is unknown until it is made.
 
-mod disk_space;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +20,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::disk_space::DiskSpace;
-use crate::{OpenError, Paths, ReceiveError};
+use crate::{DiskSpace, OpenError, Paths, ReceiveError};
 
 /// What the names of snapshots begin with that this member has fetched to replace corrupt data.
 const REFETCHED: &str = "refetched-";

@@ -45,6 +45,7 @@ pub(crate) fn engine(config: &Config) -> ferretcd_engine::Config {
         quota_bytes: quota_bytes(config.storage.quota_bytes),
         backend_interval: config.storage.batch_interval,
         backend_batch: config.storage.batch_limit,
+        defragment_at_start_bytes: config.storage.defragment_at_start_bytes,
         response_budget_bytes: config.limits.response_memory_bytes.unwrap_or(defaults.response_budget_bytes),
         compaction_batch: config.compaction.batch_limit,
         compaction_sleep: config.compaction.sleep_interval,

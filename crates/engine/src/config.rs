@@ -54,6 +54,9 @@ pub struct Config {
     pub backend_interval: Duration,
     /// The number of changes after which the state file is written before that time.
     pub backend_batch: usize,
+    /// Bytes of the state file that a rewrite at the start has to give back for it to be made; zero for none at the start. One
+    /// beside the requests needs no such setting.
+    pub defragment_at_start_bytes: u64,
     /// Bytes of the state file's pages that are kept in memory.
     pub backend_cache_bytes: usize,
     /// Bytes of rows that are kept in memory above the state file.
@@ -153,6 +156,7 @@ impl Config {
             quota_bytes: 0,
             backend_interval: Duration::from_millis(500),
             backend_batch: 10_000,
+            defragment_at_start_bytes: 0,
             backend_cache_bytes: 32 << 20,
             row_cache_bytes: 64 << 20,
             response_budget_bytes: 256 << 20,

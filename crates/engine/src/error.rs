@@ -1,5 +1,9 @@
 //! Why a member does not start, and why a request fails.
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use ferretcd_apply::ApplyError;
 use ferretcd_auth::AuthError;
 use ferretcd_base::MemberId;
@@ -30,6 +34,9 @@ pub enum StartError {
     /// The raft node.
     #[error(transparent)]
     Raft(#[from] ferretcd_raft_node::Error),
+    /// The state file was rewritten, and cannot be used.
+    #[error(transparent)]
+    Rewrite(#[from] ferretcd_backend::RewriteError),
     /// The member could not be compared with the others.
     #[error("check for corruption at the start: {0}")]
     InitialCheck(String),
@@ -84,6 +91,9 @@ pub enum RequestError {
     /// The state file has no room for it.
     #[error("propose: the quota of the state file is used up")]
     NoSpace,
+    /// The state file was not rewritten. Requests that came together share the reason.
+    #[error(transparent)]
+    Defragment(#[from] Arc<DefragmentError>),
     /// There is no leader to log it; it is certainly not logged.
     #[error("propose: there is no leader to log it")]
     Dropped,
@@ -108,6 +118,30 @@ pub enum RequestError {
     /// The leadership cannot go to this member.
     #[error("move the leader: {0} is no voting member")]
     BadTransferee(MemberId),
+}
+
+/// Why the state file was not rewritten. The member goes on with the one that it has. The text completes "failed to ...".
+#[derive(Debug, thiserror::Error)]
+pub enum DefragmentError {
+    /// The disk has no room for a second file beside the first.
+    #[error("defragment the state file: {missing} bytes more would have to be free on the disk of {path}")]
+    DiskFull {
+        /// The directory of the state file.
+        path: PathBuf,
+        /// How much is missing, with the room that has to stay free.
+        missing: u64,
+    },
+    /// The room on the disk is not known.
+    #[error("defragment the state file: measure the disk of {path}: {source}")]
+    DiskSpace {
+        /// The directory of the state file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file failed.
+    #[error("defragment the state file: {}", explain(.0))]
+    Rewrite(#[from] ferretcd_backend::RewriteError),
 }
 
 impl From<ferretcd_mvcc::ReadError> for RequestError {

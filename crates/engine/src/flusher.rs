@@ -3,17 +3,22 @@
 //! Applying leaves rows and a position in memory; this thread commits them together, at the latest one
 //! interval after the oldest of them, or when there are many. The log holds everything meanwhile, so a crash
 //! costs the time to apply a moment's worth of entries again and nothing else.
+//!
+//! As the only thread that commits it also rewrites the file when that has become too large ([`Rewriter`]), between two
+//! commits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ferretcd_apply::Applied;
-use ferretcd_backend::{Backend, Batch};
+use ferretcd_backend::{Backend, Batch, RewriteError};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use crate::DefragmentError;
 use crate::replies::{Dispatcher, Replies};
+use crate::rewriter::{Rewriter, Waiter};
 
 /// Bytes of rows after which a commit does not wait for its time.
 const COMMIT_BYTES: usize = 16 << 20;
@@ -45,6 +50,15 @@ pub(crate) struct Flushed {
     pub(crate) took: Duration,
 }
 
+/// The state file cannot be written any more.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    Commit(#[from] ferretcd_backend::Error),
+    #[error(transparent)]
+    Rewrite(#[from] RewriteError),
+}
+
 /// Rows that are still to be written, and the requests that wait for them.
 #[derive(Debug, Default)]
 struct Pending {
@@ -57,6 +71,7 @@ struct Pending {
     is_urgent: bool,
     flush: Vec<oneshot::Sender<()>>,
     then: Vec<Replies>,
+    defragment: Vec<Waiter>,
     is_stopping: bool,
     /// Nothing is written any more. The senders of requests that wait are dropped.
     is_over: bool,
@@ -67,6 +82,8 @@ struct Queue {
     pending: Mutex<Pending>,
     /// Deletes from which on a compaction waits for a commit.
     deletes_max: AtomicUsize,
+    /// Whether a compaction removes rows.
+    is_compacting: AtomicBool,
     work: Condvar,
     room: Condvar,
 }
@@ -147,29 +164,66 @@ impl Flusher {
         self.queue.work.notify_one();
     }
 
+    /// Commits what was added so far and rewrites the file, or waits for the end of the rewrite that is under way. The
+    /// receiver fails if the thread stops before. Dropping it does not stop the rewrite.
+    pub(crate) fn defragment(&self) -> oneshot::Receiver<Result<(), Arc<DefragmentError>>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut pending = self.queue.pending.lock();
+        if !pending.is_over {
+            pending.defragment.push(sender);
+            self.queue.work.notify_one();
+        }
+        receiver
+    }
+
+    /// A compaction removes rows from now on, or does so no more. The file is not rewritten by itself meanwhile: there will
+    /// be more to gain.
+    pub(crate) fn set_compacting(&self, is_compacting: bool) {
+        if self.queue.is_compacting.swap(is_compacting, Ordering::Relaxed) && !is_compacting {
+            self.flush_soon();
+        }
+    }
+
     /// Makes [`Self::run`] return after a last commit.
     pub(crate) fn stop(&self) {
         self.queue.pending.lock().is_stopping = true;
         self.queue.work.notify_one();
     }
 
-    /// The thread's work: commits until stopped, and calls `on_flushed` after each commit. An error ends it; from
-    /// then on no request waits for the file any more.
+    /// The thread's work: commits until stopped, and calls `on_flushed` after each commit; rewrites the file in between.
+    /// An error ends it; from then on no request waits for the file any more.
     pub(crate) fn run(
         &self,
         backend: &Backend,
+        rewriter: &mut Rewriter,
+        dispatcher: &Dispatcher,
+        on_flushed: impl FnMut(Flushed),
+    ) -> Result<(), RunError> {
+        let ended = self.write(backend, rewriter, dispatcher, on_flushed);
+        self.end();
+        ended
+    }
+
+    fn write(
+        &self,
+        backend: &Backend,
+        rewriter: &mut Rewriter,
         dispatcher: &Dispatcher,
         mut on_flushed: impl FnMut(Flushed),
-    ) -> Result<(), ferretcd_backend::Error> {
+    ) -> Result<(), RunError> {
+        let is_compacting = || self.queue.is_compacting.load(Ordering::Relaxed);
         loop {
-            let (mut work, is_last) = self.next();
+            let Some((mut work, is_last)) = self.next(rewriter.next(is_compacting())) else {
+                rewriter.work(None, is_compacting())?;
+                continue;
+            };
+            let mut committed = None;
             if work.since.is_some() {
                 let started = Instant::now();
                 work.applied.store(&mut work.batch);
-                if let Err(error) = backend.commit(&work.batch) {
-                    self.end();
-                    return Err(error);
-                }
+                backend.commit(&work.batch)?;
+                rewriter.follow(&work.batch);
+                committed = Some(work.batch.bytes());
                 self.queue.set_deletes_max(backend.size().in_use);
                 let took = started.elapsed();
                 let Pending { main, applied, entry_bytes, .. } = work;
@@ -182,36 +236,42 @@ impl Flusher {
                 dispatcher.send(replies);
             }
             if is_last {
-                self.end();
                 return Ok(());
             }
+            rewriter.request(work.defragment);
+            rewriter.work(committed, is_compacting())?;
         }
     }
 
-    /// Waits for something to commit and for its time, and takes it.
-    fn next(&self) -> (Pending, bool) {
+    /// Waits for something to commit and for its time, and takes it; until `step` at most, which is `None` for no such
+    /// time. `None` means that it was reached.
+    fn next(&self, step: Option<Instant>) -> Option<(Pending, bool)> {
         let mut pending = self.queue.pending.lock();
         loop {
             let is_urgent = pending.is_stopping
                 || pending.is_urgent
                 || !pending.flush.is_empty()
                 || !pending.then.is_empty()
+                || !pending.defragment.is_empty()
                 || self.is_much(&pending);
-            match pending.since {
-                _ if is_urgent => break,
+            let commit = pending.since.map(|since| since + self.pace.interval);
+            let is_reached = |time: Option<Instant>| time.is_some_and(|time| time <= Instant::now());
+            if is_urgent || is_reached(commit) {
+                break;
+            }
+            if is_reached(step) {
+                return None;
+            }
+            match commit.into_iter().chain(step).min() {
                 None => self.queue.work.wait(&mut pending),
-                Some(since) => {
-                    if self.queue.work.wait_until(&mut pending, since + self.pace.interval).timed_out() {
-                        break;
-                    }
-                }
+                Some(time) => drop(self.queue.work.wait_until(&mut pending, time)),
             }
         }
         let is_last = pending.is_stopping;
         let taken = std::mem::take(&mut *pending);
         pending.is_stopping = is_last;
         self.queue.room.notify_all();
-        (taken, is_last)
+        Some((taken, is_last))
     }
 
     /// Whether so much waits that its time does not matter.
@@ -224,6 +284,7 @@ impl Flusher {
         pending.is_over = true;
         pending.flush.clear();
         pending.then.clear();
+        pending.defragment.clear();
         self.queue.room.notify_all();
     }
 }
@@ -242,7 +303,7 @@ mod tests {
             flusher.flush_soon();
         }
         // Returns at once.
-        let (work, _) = flusher.next();
+        let (work, _) = flusher.next(None).expect("no step is due");
         assert_eq!((work.batch.len(), work.flush.len() + work.then.len()), (1, 0));
         assert!(!flusher.queue.pending.lock().is_urgent, "the next one has its time");
     }

@@ -123,8 +123,8 @@ pub static FLAGS: [Flag; 134] = [
         "How long a write to a stream of another member may wait, 5s at least.").not_in_file(),
     flag(Member, "memory-mlock", Bool, "false", Effective,
         "Keep the memory of the process from being swapped out. Needs an unlimited LimitMEMLOCK, or CAP_IPC_LOCK."),
-    flag(Member, "bootstrap-defrag-threshold-megabytes", U64, "0", NoEffect,
-        "Defragment at start if that frees at least so much; 0 for never."),
+    flag(Member, "bootstrap-defrag-threshold-megabytes", U64, "0", Effective,
+        "Defragment before clients are served if that frees at least so much; 0 for never."),
     flag(Member, "max-learners", Int, "1", Effective,
         "Most learners the cluster can have."),
 

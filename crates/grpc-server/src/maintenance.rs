@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::caller;
 use crate::snapshot::{self, SnapshotStream};
-use crate::status::{RpcError, status};
+use crate::status::status;
 
 /// Serves the requests of operators to one member.
 #[derive(Clone, Debug)]
@@ -86,8 +86,8 @@ impl Maintenance for MaintenanceService {
         request: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
         let (caller, DefragmentRequest {}) = caller::split(request);
-        self.maintenance.check_root(&caller).await.map_err(status)?;
-        Err(status(RpcError::Unimplemented("defragment its state file")))
+        self.maintenance.defragment(&caller).await.map_err(status)?;
+        Ok(Response::new(DefragmentResponse::default()))
     }
 
     type SnapshotStream = SnapshotStream;

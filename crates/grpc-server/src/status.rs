@@ -1,10 +1,12 @@
 //! The only place where an error becomes a gRPC status. Clients compare the texts, so they come from the
 //! catalogue, letter by letter.
 
+use std::sync::Arc;
+
 use ferretcd_api_proto::errors::{CancelReason, Code, Error, Untyped};
 use ferretcd_apply::ApplyError;
 use ferretcd_auth::AuthError;
-use ferretcd_engine::{DowngradeError, ReconfigureError, RequestError};
+use ferretcd_engine::{DefragmentError, DowngradeError, ReconfigureError, RequestError};
 use ferretcd_lease::GrantError;
 use ferretcd_membership::{ChangeError, TooRisky};
 use ferretcd_watch::End;
@@ -22,6 +24,9 @@ pub(crate) fn status(error: impl Into<RpcError>) -> Status {
         RpcError::TooLarge { bytes } => {
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             library_errors::too_large_to_send(bytes, i32::MAX as usize)
+        }
+        RpcError::Defragment(error) => {
+            Status::new(Code::Unknown.into(), format!("failed to {}", ferretcd_engine::explain(&error)))
         }
         RpcError::Unimplemented(what) => {
             Status::new(Code::Unimplemented.into(), format!("this version of ferretcd does not {what}"))
@@ -54,6 +59,8 @@ pub(crate) enum RpcError {
     TooLarge {
         bytes: u64,
     },
+    /// A defragmentation failed; etcd passes on what the system says.
+    Defragment(Arc<DefragmentError>),
     /// Something of etcd's API that ferretcd does not do; the text completes "does not".
     Unimplemented(&'static str),
 }
@@ -82,6 +89,7 @@ impl From<RequestError> for RpcError {
             RequestError::ResponseTooLarge { bytes } => RpcError::TooLarge { bytes },
             RequestError::NoResponseMemory => RpcError::Documented(Error::RequestTooManyRequests),
             RequestError::NoSpace => Error::NoSpace.into(),
+            RequestError::Defragment(error) => RpcError::Defragment(error),
             RequestError::Dropped => Untyped::ProposalDropped.into(),
             RequestError::Timeout => Error::Timeout.into(),
             // What etcd returns for a proposal that no leader has taken in time.
@@ -292,6 +300,12 @@ mod tests {
         assert_eq!(
             cancel_text(&status(AuthError::NoUser)),
             "rpc error: code = InvalidArgument desc = etcdserver: user name is empty"
+        );
+        let full = DefragmentError::DiskFull { path: "/data/member".into(), missing: 7 };
+        check(
+            RequestError::from(Arc::new(full)),
+            Unknown,
+            "failed to defragment the state file: 7 bytes more would have to be free on the disk of /data/member",
         );
         check(RpcError::Unimplemented("fly"), Unimplemented, "this version of ferretcd does not fly");
     }

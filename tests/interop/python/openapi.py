@@ -32,7 +32,6 @@ STREAMS = {"/v3/watch", "/v3/lease/keepalive"}
 DELIBERATE = re.compile(
     r"invalid value for enum field \w+: \"|invalid value for u?int64 field \w+: \"\d"
     r"|^etcdserver: given member URLs are invalid$"
-    r"|^this version of ferretcd does not defragment"
 )
 # Of a text in a stream that is no request.
 DELIBERATE_IN_STREAMS = re.compile(r"^proto: |^invalid character |^unexpected EOF$")

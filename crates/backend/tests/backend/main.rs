@@ -7,3 +7,4 @@ mod model;
 mod open;
 mod readers;
 mod replace;
+mod rewrite;

@@ -145,6 +145,13 @@ fn size_distinguishes_bytes_on_disk_from_bytes_in_use() {
     }
     assert!(backend.size().in_use < new.in_use + 100_000, "{:?}", backend.size());
     assert!(backend.size().total >= full.total / 2, "room once taken is kept for later rows");
+    commit_rows(&backend, 10_000);
+    drop(backend);
+    // Closing cuts the end off.
+    let backend = Backend::open(&path, &CONFIG).expect("it was closed in order");
+    let pages = backend.check().expect("it is whole").bytes;
+    let ratio = backend.size().in_use as f64 / pages as f64;
+    assert!((1.0..1.2).contains(&ratio), "{:?}, {pages} in pages of the commit", backend.size());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::workload::Workload;
 pub(super) enum Part {
     Loads,
     Memory,
+    Defrag,
     Start,
     Watch,
     Idle,
@@ -23,9 +24,10 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const ALL: [Part; 14] = [
+    pub(super) const ALL: [Part; 15] = [
         Part::Loads,
         Part::Memory,
+        Part::Defrag,
         Part::Start,
         Part::Watch,
         Part::Idle,
@@ -50,6 +52,7 @@ impl Part {
             (false, false) if workload.members() > 1 => Part::Clusters,
             // Renewals are measured like any other request.
             (false, false) if workload.leases() && workload != Workload::LeaseKeepAlive => Part::Leases,
+            (false, false) if workload == Workload::Defrag => Part::Defrag,
             (false, false) if workload == Workload::Idle => Part::Start,
             (false, false) => Part::Loads,
             (false, true) => Part::Memory,
@@ -73,6 +76,7 @@ impl Part {
         match self {
             Part::Loads => "Loads",
             Part::Memory => "Memory",
+            Part::Defrag => "Deleted keys",
             Part::Start => "Start, and idle afterwards",
             Part::Watch => "Watch",
             Part::Idle => "Idle watchers",
@@ -92,6 +96,7 @@ impl Part {
         match self {
             Part::Loads | Part::Http => &LOAD_METRICS,
             Part::Memory => &MEMORY_METRICS,
+            Part::Defrag => &DEFRAG_METRICS,
             Part::Start => &START_METRICS,
             Part::Watch => &WATCH_METRICS,
             Part::Idle => &IDLE_METRICS,
@@ -111,6 +116,7 @@ impl Part {
         match self {
             Part::Loads => &COMPARED,
             Part::Memory => &COMPARED_MEMORY,
+            Part::Defrag => &COMPARED_DEFRAG,
             Part::Start => &COMPARED_START,
             Part::Watch => &COMPARED_WATCH,
             Part::Idle => &COMPARED_IDLE,
@@ -150,6 +156,20 @@ const MEMORY_METRICS: [Metric; 9] = [
     Metric::Restart,
     Metric::RestartedMemory,
     Metric::Rate,
+    Metric::Failed,
+];
+const DEFRAG_METRICS: [Metric; 12] = [
+    Metric::Defragment,
+    Metric::FileBefore,
+    Metric::File,
+    Metric::Rate,
+    Metric::P50,
+    Metric::P90,
+    Metric::P99,
+    Metric::P999,
+    Metric::Max,
+    Metric::PeakMemory,
+    Metric::Others,
     Metric::Failed,
 ];
 const START_METRICS: [Metric; 5] =
@@ -301,6 +321,8 @@ const COMPARED_HTTP: [Metric; 5] =
     [Metric::Rate, Metric::P50, Metric::P99, Metric::ServerCpu, Metric::PeakMemory];
 const COMPARED_MEMORY: [Metric; 5] =
     [Metric::PeakMemory, Metric::AnonymousMemory, Metric::Disk, Metric::Restart, Metric::RestartedMemory];
+const COMPARED_DEFRAG: [Metric; 6] =
+    [Metric::Defragment, Metric::File, Metric::Rate, Metric::P50, Metric::P99, Metric::Max];
 const COMPARED_START: [Metric; 4] = [Metric::Program, Metric::Start, Metric::Memory, Metric::AnonymousMemory];
 const COMPARED_WATCH: [Metric; 8] = [
     Metric::Events,

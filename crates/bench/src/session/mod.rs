@@ -1,6 +1,7 @@
 //! One life of a server and the loads that are put on it.
 
 mod auth;
+mod defrag;
 mod lease;
 mod list;
 mod moment;
@@ -75,6 +76,7 @@ impl Session {
             }
             let round = match cell.workload {
                 Workload::Memory => measure_memory(&mut server, options),
+                Workload::Defrag => defrag::measure(&server, *cell, options),
                 Workload::Idle => measure_idle(&server),
                 workload if workload.watches() => watch::measure(&mut server, *cell, options),
                 workload if workload.slows_disk() => slow_disk::measure(&mut server, *cell, options),
@@ -158,6 +160,7 @@ impl Store {
 fn cells(workload: Workload, options: &Options) -> Vec<Cell> {
     let clients = match workload {
         Workload::Memory => vec![LOADING_CLIENTS],
+        Workload::Defrag => vec![defrag::CLIENTS],
         Workload::Idle | Workload::Metrics => vec![1],
         workload if workload.watches() => watch::clients(workload, options),
         workload if workload.leases() => lease::clients(workload, options),
@@ -240,6 +243,7 @@ mod tests {
                 vec![("txn", 1)],
                 vec![("txn", 64)],
                 vec![("memory", LOADING_CLIENTS)],
+                vec![("defrag", 64)],
                 vec![("idle", 1)],
                 reads.iter().flat_map(|name| [(*name, 1), (*name, 64)]).collect(),
             ]

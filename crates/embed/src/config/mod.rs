@@ -153,6 +153,9 @@ pub struct Storage {
     pub batch_interval: Duration,
     /// Most operations between two durable commits. Above zero.
     pub batch_limit: usize,
+    /// Bytes of the state file that a defragmentation before clients are served has to free for it to be made; 0 for none
+    /// at the start. Beside the clients there is one whenever it is worth it.
+    pub defragment_at_start_bytes: u64,
     /// Applied entries between two points to which the raft log can be cut. Above zero.
     pub snapshot_count: u64,
     /// Entries kept in memory behind such a point. Above zero.
@@ -324,6 +327,7 @@ impl Default for Storage {
             // costs some 50 KB of writing, and what a restart has to apply again is at most this much more.
             batch_interval: Duration::from_millis(500),
             batch_limit: 10_000,
+            defragment_at_start_bytes: 0,
             snapshot_count: 10_000,
             snapshot_catchup_entries: 5_000,
             max_wals: 5,

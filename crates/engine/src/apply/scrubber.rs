@@ -35,6 +35,7 @@ impl Scrubber {
     /// A step looks at `batch` rows, and `pause` passes before the next one.
     pub(super) fn new(batch: usize, pause: Duration, flusher: Flusher, metrics: Arc<Metrics>) -> Self {
         let now = Instant::now();
+        flusher.set_compacting(true);
         Self {
             batch,
             pause,
@@ -57,6 +58,7 @@ impl Scrubber {
     pub(super) fn accepted(&mut self) {
         self.started = Instant::now();
         self.next = Some(self.started);
+        self.flusher.set_compacting(true);
     }
 
     /// Sends the reply when the compaction to `revision` is done.
@@ -75,6 +77,7 @@ impl Scrubber {
     /// waited for compactions of the old one.
     pub(super) fn state_replaced(&mut self) -> Vec<(ReplyTo<Reply>, Result<Reply, RequestError>)> {
         self.next = Some(Instant::now());
+        self.flusher.set_compacting(true);
         self.waiting.drain(..).map(|(_, to, _)| (to, Err(RequestError::Timeout))).collect()
     }
 
@@ -112,7 +115,10 @@ impl Scrubber {
                 self.is_waiting = true;
                 None
             }
-            Scrub::Idle => None,
+            Scrub::Idle => {
+                self.flusher.set_compacting(false);
+                None
+            }
             Scrub::Finished { revision, removed, hash } => {
                 self.metrics.scrubbed_rows.inc_by(removed as u64);
                 self.finish(now, revision, hash);

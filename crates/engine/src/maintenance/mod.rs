@@ -1,4 +1,4 @@
-//! The facet for maintenance: alarms, hashes, snapshots, the quota and downgrades.
+//! The facet for maintenance: alarms, hashes, defragmentation, snapshots, the quota and downgrades.
 
 pub(crate) mod downgrade;
 pub(crate) mod quota;
@@ -154,6 +154,15 @@ impl Maintenance {
     /// Waits until everything applied so far is durable in the state file.
     pub async fn flush(&self) -> Result<(), RequestError> {
         self.state.flusher.flush().await.map_err(|_| RequestError::Stopped)
+    }
+
+    /// Rewrites the state file, so that what compactions have freed is given back to the file system; returns at its end, or
+    /// at once if there is nothing to give back. Requests that come together share one rewrite, which goes on when they are
+    /// dropped. Reads and writes go on meanwhile. This member alone.
+    pub async fn defragment(&self, caller: &Caller) -> Result<(), RequestError> {
+        self.check_root(caller).await?;
+        let done = self.state.flusher.defragment().await;
+        Ok(done.map_err(|_| RequestError::Stopped)??)
     }
 
     /// Size of the state file.

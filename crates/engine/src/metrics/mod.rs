@@ -131,6 +131,11 @@ metrics! {
         "etcd_disk_backend_commit_duration_seconds",
         "Commits of the state file.", 0.001, 14
     );
+    defrag: Histogram = (
+        "etcd_disk_backend_defrag_duration_seconds",
+        "Defragmentations of the state file.", 0.1, 13
+    );
+    defrag_inflight: IntGauge = ("etcd_disk_defrag_inflight", "1 during a defragmentation.");
     scrub_pause: Histogram = (
         "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds",
         "Steps of compactions.", 1.0, 13

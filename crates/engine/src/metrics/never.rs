@@ -20,9 +20,7 @@ pub(super) fn register_all(registry: &Registry) -> Result<(), Error> {
     Ok(())
 }
 
-const HISTOGRAMS: [(&str, &str, f64, usize); 5] = [
-    // Space in the state file is used again without a rewrite of the whole.
-    ("etcd_disk_backend_defrag_duration_seconds", "Defragmentations of the state file.", 0.1, 13),
+const HISTOGRAMS: [(&str, &str, f64, usize); 4] = [
     // Raft's snapshots have no files of their own: the state file is one at any time.
     ("etcd_snap_fsync_duration_seconds", "Syncs of .snap files.", 0.001, 14),
     ("etcd_debugging_snap_save_marshalling_duration_seconds", "Encoding of .snap files.", 0.001, 14),
@@ -31,8 +29,7 @@ const HISTOGRAMS: [(&str, &str, f64, usize); 5] = [
     ("etcd_snap_db_fsync_duration_seconds", "Syncs of .snap.db files.", 0.001, 14),
 ];
 
-const GAUGES: [(&str, &str); 6] = [
-    ("etcd_disk_defrag_inflight", "1 during a defragmentation."),
+const GAUGES: [(&str, &str); 5] = [
     // The store of version 2 is gone.
     ("etcd_debugging_store_watchers", "Watchers of the store of version 2."),
     // A server is no proxy; etcd's server has these, too.

@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::metrics::gauges::Gauges;
 use crate::parts::Parts;
 use crate::replies::Dispatcher;
+use crate::rewriter::Rewriter;
 use crate::shared::Shared;
 use crate::spawn::spawn;
 use crate::threads::Threads;
@@ -49,6 +50,13 @@ impl Engine {
     ) -> Result<Self, StartError> {
         let files = Files::open(&config)?;
         let metrics = Arc::new(Metrics::register(registry)?);
+        let mut rewriter = Rewriter::new(
+            files.backend.clone(),
+            config.state().backend,
+            config.paths(),
+            Arc::clone(&metrics),
+        );
+        rewriter.at_start(config.defragment_at_start_bytes)?;
         let channels = channels(&config, &files, &peers, metrics, runtime);
         let Files { data_dir, recovered, backend, machine, position, wal, .. } = files;
         let shared = Arc::clone(&channels.shared);
@@ -62,7 +70,8 @@ impl Engine {
         let quota = Quota::new(config.effective_quota(), backend.clone(), reader.clone());
         let received = data_dir.received_snapshots();
         let installer = Installer::new(received.clone(), backend.clone(), config.state().backend);
-        let flush = state_file::spawn_writer(&config, &backend, &channels, handle.clone(), first_mark);
+        let flush =
+            state_file::spawn_writer(&config, &backend, rewriter, &channels, handle.clone(), first_mark);
         let watches = WatchThreads::start(&reader, &channels);
         let apply =
             ApplyLoop::new(&config, machine, installer, handle.clone(), quota.clone(), channels.clone());

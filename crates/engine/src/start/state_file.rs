@@ -1,4 +1,4 @@
-//! The thread `state-file`, which writes the state file.
+//! The thread `state-file`, which writes the state file and rewrites it.
 
 use std::thread::JoinHandle;
 
@@ -10,6 +10,7 @@ use ferretcd_wal::SnapshotMark;
 
 use crate::channels::Channels;
 use crate::flusher::Flushed;
+use crate::rewriter::Rewriter;
 use crate::spawn::spawn;
 use crate::{Config, conf_state};
 
@@ -35,6 +36,7 @@ struct AfterCommit {
 pub(super) fn spawn_writer(
     config: &Config,
     backend: &Backend,
+    mut rewriter: Rewriter,
     channels: &Channels,
     node: NodeHandle,
     first_mark: u64,
@@ -54,7 +56,9 @@ pub(super) fn spawn_writer(
         // On Linux the niceness is a thread's own. If the system rejects it, all threads are equal.
         let _ = rustix::process::nice(NICENESS);
         let Channels { flusher, dispatcher, shared, .. } = &channels;
-        if let Err(error) = flusher.run(&backend, dispatcher, |flushed| after_commit.run(flushed)) {
+        if let Err(error) =
+            flusher.run(&backend, &mut rewriter, dispatcher, |flushed| after_commit.run(flushed))
+        {
             shared.fail(&error);
         }
     })

@@ -205,7 +205,7 @@ fn read_while_compacting(keys: usize, writes: usize) {
 }
 
 /// Overwriting and compacting, again and again: what is in use comes back to what the rows need, and the file grows to
-/// what its history has needed and not much more. It does not shrink: Defragment is not in this version.
+/// what its history has needed at most and not much more, even if no rewrite gives anything back.
 #[test]
 fn file_of_overwritten_keys_grows_with_its_history_alone() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -244,6 +244,6 @@ fn file_of_overwritten_keys_grows_with_its_history_alone() {
     });
     let size = member.engine.maintenance().db_size();
     assert!(size.rows > 8_000_000 && size.in_use * 2 < size.rows * 3, "{size:?}, {peak} at the most");
-    assert!(size.total > peak && size.total * 10 < peak * 18, "{size:?}, {peak} at the most");
+    assert!(size.total * 10 < peak * 18, "{size:?}, {peak} at the most");
     member.stop();
 }

@@ -2,6 +2,7 @@
 
 mod compaction;
 mod damage;
+mod defragment;
 mod directory;
 mod durable;
 mod lease;

@@ -178,6 +178,9 @@ fn storage(settings: &Settings, diagnostics: &mut Vec<Diagnostic>) -> Storage {
         quota_bytes,
         batch_interval: span(settings, "backend-batch-interval").unwrap_or(defaults.batch_interval),
         batch_limit: positive(settings.int("backend-batch-limit")).unwrap_or(defaults.batch_limit),
+        defragment_at_start_bytes: settings
+            .uint("bootstrap-defrag-threshold-megabytes")
+            .saturating_mul(1 << 20),
         snapshot_count,
         snapshot_catchup_entries,
         max_wals: settings.uint("max-wals"),

@@ -1,41 +1,51 @@
-//! How much of the disk a received snapshot has to leave free.
+//! How much of the disk has to stay free of what a member could do without.
 
 use std::io;
 use std::path::Path;
 
 use crate::paths::SEGMENT_BYTES;
 
-/// Bytes that stay free for the log and the state file: both grow while a snapshot is received, and a member that
-/// cannot write its log stops.
+/// Bytes that stay free for the log and the state file: both grow while a snapshot is received or the state file is
+/// rewritten, and a member that cannot write its log stops.
 const RESERVE_BYTES_MAX: u64 = 256 << 20;
 /// A small file system reserves one part in so many, but never less than the next segment of the log. One that is too
 /// small for both takes no snapshots, and a member on it would stop soon anyway.
 const RESERVE_SHARE: u64 = 8;
 
-/// The room on a file system, in bytes.
+/// The room on a file system, in bytes. Some of it stays free for the log and the state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DiskSpace {
-    pub(crate) total: u64,
+pub struct DiskSpace {
+    /// The size of the file system; zero if it does not tell.
+    pub total: u64,
     /// What this process may still use.
-    pub(crate) free: u64,
+    pub free: u64,
 }
 
 impl DiskSpace {
-    /// The room on the file system of this directory.
-    pub(crate) fn of(dir: &Path) -> io::Result<Self> {
+    /// The room on the file system of this directory. A call of the system, some microseconds.
+    ///
+    /// # Errors
+    ///
+    /// When the directory does not exist, or the file system fails.
+    pub fn of(dir: &Path) -> io::Result<Self> {
         let stat = rustix::fs::statvfs(dir)?;
         let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
         Ok(Self { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
     }
 
-    /// What has to stay free.
-    pub(crate) fn reserve(self) -> u64 {
+    /// What has to stay free: 256 MiB; of a small file system an eighth, but at least a segment of the log.
+    pub fn reserve(self) -> u64 {
         (self.total / RESERVE_SHARE).clamp(SEGMENT_BYTES, RESERVE_BYTES_MAX)
     }
 
-    /// Whether `bytes` more can be stored. Some file systems report no size; those take anything.
-    pub(crate) fn has_room(self, bytes: u64) -> bool {
-        self.total == 0 || self.free >= bytes.saturating_add(self.reserve())
+    /// Whether `bytes` more can be stored.
+    pub fn has_room(self, bytes: u64) -> bool {
+        self.missing(bytes) == 0
+    }
+
+    /// How much more would have to be free for `bytes` more. Some file systems report no size; those take anything.
+    pub fn missing(self, bytes: u64) -> u64 {
+        if self.total == 0 { 0 } else { bytes.saturating_add(self.reserve()).saturating_sub(self.free) }
     }
 }
 
@@ -50,6 +60,7 @@ mod tests {
         let check = |total, free, room| {
             let space = DiskSpace { total, free };
             assert!(space.has_room(room) && !space.has_room(room + 1), "{space:?}");
+            assert_eq!(space.missing(room + 7), 7, "{space:?}");
         };
         check(1000 * GIB, 10 * GIB, 10 * GIB - RESERVE_BYTES_MAX);
         check(1000 * GIB, RESERVE_BYTES_MAX, 0);
