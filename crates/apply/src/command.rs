@@ -14,7 +14,7 @@ use ferretcd_api_proto::membershippb::{
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
 
-use crate::AuthRequest;
+use crate::{AuthRequest, old_request};
 
 /// Field numbers of `InternalRaftRequest`.
 mod field {
@@ -233,7 +233,11 @@ impl Command {
 
     /// Reads the bytes of a log entry. Keys and values of the result share `bytes`. Fields that no version
     /// knows are skipped, as long as there is a request.
-    pub fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
+    pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        Self::decode_current(bytes.clone()).or_else(|error| old_request::decode(bytes).ok_or(error))
+    }
+
+    fn decode_current(mut bytes: Bytes) -> Result<Self, DecodeError> {
         let mut header = RequestHeader::default();
         let mut legacy_id = 0;
         let mut request = None;

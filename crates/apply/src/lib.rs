@@ -23,6 +23,7 @@ mod hash;
 mod kv;
 mod leases;
 mod machine;
+mod old_request;
 mod partial;
 mod range;
 mod range_plan;

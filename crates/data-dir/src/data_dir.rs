@@ -12,7 +12,7 @@ use ferretcd_base::{ClusterId, MemberId};
 use ferretcd_raft_node::founding_entries;
 use ferretcd_wal::{Metadata, Recovered, Wal, sync_names};
 
-use crate::migration::migrate;
+use crate::migration::{migrate, put_aside};
 use crate::paths::SEGMENT_BYTES;
 use crate::{Bootstrap, DiskSpace, Identity, OpenError, Paths, ReceivedSnapshots};
 
@@ -60,10 +60,12 @@ impl DataDir {
     pub fn try_lock(paths: Paths) -> Result<Self, OpenError> {
         let (path, lock) = lock_file(&paths)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { paths, unsafe_no_fsync: false, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path }),
-            Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path }),
+            Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
         }
+        remove_unfinished(&paths.rewritten_state_file())?;
+        Ok(Self { paths, unsafe_no_fsync: false, _lock: lock })
     }
 
     /// Opens the log, and creates it for the member called `name` if there is none. Reads the whole log. A created log
@@ -138,6 +140,8 @@ impl DataDir {
             backend.commit(&first_rows)?;
         }
         check_positions(machine.applied(), recovered)?;
+        let snapshots = self.paths.snapshots();
+        put_aside(&snapshots).map_err(io_error(&snapshots))?;
         Ok((backend, machine))
     }
 

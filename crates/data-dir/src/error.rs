@@ -146,6 +146,15 @@ pub enum MigrationError {
     /// The state file can't be made.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// The state file can't be opened.
+    #[error(transparent)]
+    Backend(#[from] ferretcd_backend::OpenError),
+    /// The state file can't be written.
+    #[error("write the new state file: {0}")]
+    Commit(#[from] ferretcd_backend::Error),
+    /// The members in it are malformed.
+    #[error(transparent)]
+    Members(#[from] ferretcd_membership::OpenError),
     /// The state file can't get its name.
     #[error("give the new state file its name: {0}")]
     Rename(io::Error),
@@ -213,23 +222,22 @@ pub enum RestoreError {
     /// The file may have been cut off.
     #[error("snapshot missing hash but --skip-hash-check=false")]
     HashMissing,
-    /// The file is damaged.
-    #[error("read {path}: {source}")]
+    /// The file is no snapshot, or damaged.
+    #[error("restore {path}: {source}; save another snapshot")]
     Snapshot {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: ferretcd_bolt::ReadError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The file is no snapshot.
-    #[error(transparent)]
-    Import(#[from] ImportError),
-    /// The members in it are malformed.
-    #[error(transparent)]
-    Members(#[from] ferretcd_membership::OpenError),
-    /// The history in it is malformed, or the revision cannot be raised so far.
-    #[error(transparent)]
-    History(#[from] ferretcd_mvcc::OpenError),
+    /// There are no revisions as high.
+    #[error("--bump-revision={by} is too large for a snapshot at revision {newest}")]
+    BumpRevision {
+        /// By how much the revision should rise.
+        by: u64,
+        /// The revision of the snapshot.
+        newest: i64,
+    },
     /// A file can't be written.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -47,6 +47,7 @@ pub fn leave_to_etcd(paths: Paths, progress: impl FnMut(u64, u64)) -> Result<Lef
     let paths = &data_dir.paths;
     let opened = Wal::open(paths.log(), data_dir.log_config());
     let (_log, recovered) = opened.map_err(|source| data_dir.log_error(source))?;
+    data_dir.received_snapshots().finish_install(recovered.snapshot.index)?;
     let config = ferretcd_backend::Config { cache_bytes: CACHE_BYTES };
     let backend = Backend::open(&state_file, &config).map_err(crate::OpenError::from)?;
     let exported = export(backend.view());
@@ -63,7 +64,8 @@ pub fn leave_to_etcd(paths: Paths, progress: impl FnMut(u64, u64)) -> Result<Lef
 
 /// Writes the database; durable on return. There is no file of its name before it is whole.
 fn write(mut image: Export, database: &Path, mut progress: impl FnMut(u64, u64)) -> Result<(), LeaveError> {
-    let unnamed = database.with_extension("part");
+    // etcd deletes such files.
+    let unnamed = database.with_file_name("tmp.migrate");
     let failed = |source| LeaveError::Write { path: unnamed.clone(), source };
     let dir = database.parent().unwrap_or(database);
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;

@@ -22,9 +22,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use ferretcd_apply::Applied;
 use ferretcd_apply::snapshot::import;
+use ferretcd_backend::{Backend, Batch};
 use ferretcd_bolt::Reader;
-use ferretcd_wal::{Recovered, sync_names};
+use ferretcd_membership::{Membership, conf_state_json};
+use ferretcd_wal::{ConfState, EntryKind, Recovered, sync_names};
 
 use crate::error::{MigrationError, OpenError};
 use crate::{DiskSpace, Paths};
@@ -33,24 +36,25 @@ use crate::{DiskSpace, Paths};
 const ASIDE: &str = "etcd-before-migration";
 /// The first release, by major and minor version, all of whose log entries are understood.
 const RELEASE_MIN: (u32, u32) = (3, 5);
+/// Pages in memory while one row is corrected.
+const CACHE_BYTES: usize = 4 << 20;
 /// Percent of the work between two lines of the log.
 const PROGRESS_STEP: u64 = 10;
 
-/// Makes the state file of etcd's database, if that is there and no state file yet, and puts etcd's files aside.
-/// `recovered` is the log. Takes seconds for a million rows, with a bounded amount of memory; durable on return.
-/// `disk_space` measures the file system of a directory.
+/// Makes the state file of etcd's database, if that is there and no state file yet. `recovered` is the log, and
+/// `disk_space` measures the file system of a directory. Takes seconds for a million rows, with a bounded amount of memory;
+/// durable on return.
 pub(crate) fn migrate(
     paths: &Paths,
     recovered: &Recovered,
     disk_space: fn(&Path) -> io::Result<DiskSpace>,
 ) -> Result<(), OpenError> {
-    if !paths.state_file().exists() {
-        let Some(database) = Database::find(paths, recovered.snapshot.index)? else { return Ok(()) };
-        let imported = database.import(paths, recovered, disk_space);
-        imported.map_err(|source| OpenError::Migration { path: database.path, source })?;
+    if paths.state_file().exists() {
+        return Ok(());
     }
-    let dir = paths.snapshots();
-    put_aside(&dir).map_err(|source| OpenError::Io { path: dir, source })
+    let Some(database) = Database::find(paths, recovered.snapshot.index)? else { return Ok(()) };
+    let imported = database.import(paths, recovered, disk_space);
+    imported.map_err(|source| OpenError::Migration { path: database.path, source })
 }
 
 /// A database of etcd. No other process uses it as long as this value lives.
@@ -117,7 +121,8 @@ impl Database {
         tracing::info!(%path, bytes, "migrating the database of etcd");
         let state_file = paths.state_file();
         let unnamed = state_file.with_extension("new.redb");
-        self.fill(&unnamed, || disk_space(paths.member()).map_err(MigrationError::Measure))?;
+        let found = self.fill(&unnamed, || disk_space(paths.member()).map_err(MigrationError::Measure))?;
+        correct(&unnamed, found, recovered)?;
         fs::rename(&unnamed, &state_file).map_err(MigrationError::Rename)?;
         sync_names(&state_file).map_err(MigrationError::Rename)?;
         let took = format!("{:?}", started.elapsed());
@@ -129,7 +134,7 @@ impl Database {
         &self,
         state_file: &Path,
         disk_space: impl Fn() -> Result<DiskSpace, MigrationError>,
-    ) -> Result<(), MigrationError> {
+    ) -> Result<Applied, MigrationError> {
         let mut room = Ok(());
         let mut next = PROGRESS_STEP;
         let imported = import(&self.path, state_file, |n_bytes| {
@@ -143,8 +148,7 @@ impl Database {
             if room.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         room?;
-        imported?;
-        Ok(())
+        Ok(imported?)
     }
 
     fn check_room(&self, space: DiskSpace, n_bytes: u64) -> Result<(), MigrationError> {
@@ -154,6 +158,37 @@ impl Database {
         let more = self.len.saturating_sub(n_bytes);
         Err(MigrationError::DiskFull { free: space.free, reserve: space.reserve(), more })
     }
+}
+
+/// Corrects the group's configuration, which an etcd does not read from its database.
+///
+/// It takes that of the last snapshot from its log, and applies the changes behind it again. The row in the database is
+/// written with each change; until the first one a restored database has that of the cluster in which it was saved, and one
+/// that 3.4 began has none.
+fn correct(state_file: &Path, found: Applied, recovered: &Recovered) -> Result<(), MigrationError> {
+    let mut applied_entries =
+        recovered.entries.iter().take_while(|entry| entry.index <= found.position.index);
+    let is_changed = applied_entries.any(|entry| entry.kind != EntryKind::Normal);
+    let conf_state = match &recovered.snapshot.conf_state {
+        Some(ConfState { voters, learners, .. }) if !is_changed => {
+            conf_state_json(voters.clone(), learners.clone())
+        }
+        _ => found.conf_state.clone(),
+    };
+    if conf_state == found.conf_state && !conf_state.is_empty() {
+        return Ok(());
+    }
+    let backend = Backend::open(state_file, &ferretcd_backend::Config { cache_bytes: CACHE_BYTES })?;
+    let conf_state = match conf_state.is_empty() {
+        true => Membership::open(&backend)?.conf_state_json(),
+        false => conf_state,
+    };
+    let mut batch = Batch::default();
+    Applied { conf_state, ..found }.store(&mut batch);
+    backend.commit(&batch)?;
+    drop(backend);
+    // Closing has written to the file behind the last commit.
+    File::open(state_file).and_then(|file| file.sync_all()).map_err(MigrationError::Rename)
 }
 
 /// Checks which release has written the database, and reads the last entry in it; zero if there is none.
@@ -181,9 +216,9 @@ fn release(version: &[u8]) -> Option<(u32, u32)> {
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
-/// Moves etcd's files in the directory of snapshots into a directory of their own. None of them takes the place of one
-/// that is there from before.
-fn put_aside(dir: &Path) -> io::Result<()> {
+/// Moves etcd's files in the directory of snapshots into a directory of their own, when the state file is known to be of use.
+/// None of them takes the place of one that is there from before.
+pub(crate) fn put_aside(dir: &Path) -> io::Result<()> {
     let files = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         files => files?,
@@ -197,7 +232,7 @@ fn put_aside(dir: &Path) -> io::Result<()> {
     for name in &names {
         fs::rename(dir.join(name), aside.join(name))?;
     }
-    // Also what it holds.
+    // Those of the directories above the path, so `aside` as well.
     sync_names(&aside.join(&names[0]))?;
     tracing::warn!(
         path = %aside.display(),

@@ -12,15 +12,16 @@ use ferretcd_backend::{Backend, Batch};
 use ferretcd_base::LogPosition;
 use ferretcd_bolt::{Trailer, check_trailer};
 use ferretcd_membership::Membership;
-use ferretcd_mvcc::raise_revision;
+use ferretcd_mvcc::{newest_revision, raise_revision};
 use ferretcd_raft_node::founding_entries;
 use ferretcd_wal::{ConfState, Metadata, SnapshotMark, Wal, sync_names};
 
 use crate::data_dir::io_error;
 use crate::error::RestoreError;
+use crate::paths::SEGMENT_BYTES;
 use crate::{Bootstrap, OpenError, Paths};
 
-/// Pages in memory while the few rows are changed that a restoration changes.
+/// Pages in memory while rows about members are changed.
 const CACHE_BYTES: usize = 4 << 20;
 /// The term of a restored state, and of the entries that its log has gone through.
 const TERM: u64 = 1;
@@ -57,55 +58,80 @@ impl Restore {
         paths: &Paths,
         mut progress: impl FnMut(u64),
     ) -> Result<Restored, RestoreError> {
-        let identity = self.bootstrap.identity(&self.name)?;
+        self.bootstrap.identity(&self.name)?;
         self.check(snapshot)?;
         let member = paths.member();
         check_empty(member.parent().unwrap_or(member))?;
         if paths.has_log() {
             return Err(RestoreError::LogExists { path: paths.log().to_owned() });
         }
+        let restored = self.make(snapshot, paths, &mut progress);
+        if restored.is_err() {
+            // There was nothing before. The error that has led here is the one to report.
+            let _ = fs::remove_dir_all(member);
+        }
+        restored
+    }
+
+    /// The log comes last, because a log alone is that of a founder, whose state is empty.
+    fn make(
+        &self,
+        snapshot: &Path,
+        paths: &Paths,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Restored, RestoreError> {
+        let identity = self.bootstrap.identity(&self.name)?;
+        let member = paths.member();
         DirBuilder::new().recursive(true).mode(0o700).create(member).map_err(io_error(member))?;
         let state_file = paths.state_file();
         let unnamed = state_file.with_extension("new.redb");
-        import(snapshot, &unnamed, |n_bytes| {
+        let imported = import(snapshot, &unnamed, |n_bytes| {
             progress(n_bytes);
             ControlFlow::Continue(())
-        })?;
+        });
+        imported.map_err(|source| damaged(snapshot, source))?;
         let (entries, hard_state) = founding_entries(&self.bootstrap.founders());
-        let (revision, conf_state) = self.refound(&unnamed, hard_state.commit)?;
+        let (revision, conf_state) = self.refound(snapshot, &unnamed, hard_state.commit)?;
+        fs::rename(&unnamed, &state_file)
+            .and_then(|()| File::open(&state_file)?.sync_all())
+            .and_then(|()| sync_names(&state_file))
+            .map_err(io_error(&state_file))?;
         let metadata = Metadata { node_id: identity.member_id.0, cluster_id: identity.cluster_id.0 };
-        let config =
-            ferretcd_wal::Config { segment_bytes: crate::paths::SEGMENT_BYTES, unsafe_no_fsync: false };
+        let config = ferretcd_wal::Config { segment_bytes: SEGMENT_BYTES, unsafe_no_fsync: false };
         let log_error = |source| OpenError::Wal { path: paths.log().to_owned(), source };
         let log = Wal::create_with(paths.log(), metadata, &entries, Some(hard_state), config);
         let mark = SnapshotMark { index: hard_state.commit, term: TERM, conf_state: Some(conf_state) };
         log.and_then(|mut log| log.mark_snapshot(&mark)).map_err(log_error)?;
-        // With its name the member is whole.
-        fs::rename(&unnamed, &state_file)
-            .and_then(|()| sync_names(&state_file))
-            .map_err(io_error(&state_file))?;
         Ok(Restored { revision })
     }
 
     fn check(&self, snapshot: &Path) -> Result<(), RestoreError> {
         let file = File::open(snapshot).map_err(io_error(snapshot))?;
-        let damaged = |source| RestoreError::Snapshot { path: snapshot.to_owned(), source };
-        match check_trailer(&file).map_err(damaged)? {
+        match check_trailer(&file).map_err(|source| damaged(snapshot, source))? {
             Trailer::Absent if !self.accepts_missing_hash => Err(RestoreError::HashMissing),
             _ => Ok(()),
         }
     }
 
     /// Gives the state new members, at entry `index` of the new log.
-    fn refound(&self, state_file: &Path, index: u64) -> Result<(Option<i64>, ConfState), RestoreError> {
+    fn refound(
+        &self,
+        snapshot: &Path,
+        state_file: &Path,
+        index: u64,
+    ) -> Result<(Option<i64>, ConfState), RestoreError> {
         let config = ferretcd_backend::Config { cache_bytes: CACHE_BYTES };
         let backend = Backend::open(state_file, &config).map_err(OpenError::from)?;
         let mut batch = Batch::default();
-        let mut membership = Membership::open(&backend)?;
+        let mut membership = Membership::open(&backend).map_err(|source| damaged(snapshot, source))?;
         membership.refound(self.bootstrap.members(), &mut batch);
         let revision = match self.bump_revision {
             0 => None,
-            by => Some(raise_revision(&backend.view(), by, &mut batch)?),
+            by => {
+                let newest = newest_revision(&backend.view()).map_err(|source| damaged(snapshot, source))?;
+                let raised = raise_revision(newest, by, &mut batch);
+                Some(raised.ok_or(RestoreError::BumpRevision { by, newest })?)
+            }
         };
         let position = LogPosition::new(index, TERM);
         Applied { position, conf_state: membership.conf_state_json() }.store(&mut batch);
@@ -113,6 +139,10 @@ impl Restore {
         let voters = membership.members().map(|member| member.id.0).collect();
         Ok((revision, ConfState { voters, ..ConfState::default() }))
     }
+}
+
+fn damaged(snapshot: &Path, source: impl std::error::Error + Send + Sync + 'static) -> RestoreError {
+    RestoreError::Snapshot { path: snapshot.to_owned(), source: source.into() }
 }
 
 /// A directory may be made before, as the mount point of a disk is.

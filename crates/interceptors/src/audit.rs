@@ -1,5 +1,6 @@
 //! The audit log: one line for each call.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -124,11 +125,15 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let Shared { kinds, config, users, .. } = &*self.shared;
-        let kind = kinds.get(request.uri().path()).copied().unwrap_or(RpcKind::Unary);
+        let path = request.uri().path();
+        let (method, kind) = match kinds.get_key_value(path) {
+            Some((path, kind)) => (Cow::Borrowed(*path), *kind),
+            None => (Cow::Owned(path.to_owned()), RpcKind::Unary),
+        };
         let extensions = request.extensions();
         let token = Metadata::new(request.headers()).token().map(Bytes::copy_from_slice);
         let trail = AuditTrail(Arc::new(Head {
-            method: request.uri().path().to_owned(),
+            method,
             remote: (config.remote)(extensions),
             certificate: (config.certificate)(extensions),
             // The call may end its own token.
@@ -205,7 +210,7 @@ impl Drop for AuditedCall {
                 if let FirstRevision::Known(revision) = self.revision {
                     subject.number("revision", revision);
                 }
-                subject.text("duration", &format!("{:?}", self.started.elapsed()));
+                subject.plain("duration", format_args!("{:?}", self.started.elapsed()));
             },
         );
     }
@@ -229,7 +234,7 @@ impl Observe for AuditedCall {
 pub struct AuditTrail(Arc<Head>);
 
 struct Head {
-    method: String,
+    method: Cow<'static, str>,
     remote: Option<SocketAddr>,
     certificate: Option<Arc<str>>,
     token: Option<Bytes>,
@@ -263,12 +268,12 @@ impl AuditTrail {
             subject.text("certificate", name);
         }
         match remote {
-            Some(remote) => subject.text("remote", &remote.to_string()),
-            None => subject.text("remote", "@"),
+            Some(remote) => subject.plain("remote", remote),
+            None => subject.plain("remote", "@"),
         }
         subject.text("method", method);
         message(&mut subject);
-        subject.text("code", code_name(code));
+        subject.plain("code", code_name(code));
         more(&mut subject);
         shared.sink.write(&subject.into_json());
     }

@@ -30,6 +30,12 @@ impl Subject {
         self.cut(name, shown, shown.len(), value.len());
     }
 
+    /// A text that has nothing to escape, such as an address.
+    pub(crate) fn plain(&mut self, name: &str, value: impl Display) {
+        self.name(name);
+        let _ = write!(self.json, "\"{value}\"");
+    }
+
     /// A number or a truth value.
     pub fn number(&mut self, name: &str, value: impl Display) {
         self.name(name);
@@ -96,25 +102,30 @@ impl Subject {
         if !self.json.is_empty() && !self.json.ends_with('{') {
             self.json.push(',');
         }
-        push_json_string(&mut self.json, name);
-        self.json.push(':');
+        // Names are ours, and plain.
+        self.json.push('"');
+        self.json.push_str(name);
+        self.json.push_str("\":");
     }
 }
 
 fn push_json_string(json: &mut String, text: &str) {
     json.push('"');
-    for char in text.chars() {
-        match char {
-            '"' | '\\' => {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
+        json.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            byte @ (b'"' | b'\\') => {
                 json.push('\\');
-                json.push(char);
+                json.push(char::from(byte));
             }
-            '\0'..='\u{1f}' => {
-                let _ = write!(json, "\\u{:04x}", u32::from(char));
+            byte => {
+                let _ = write!(json, "\\u{byte:04x}");
             }
-            _ => json.push(char),
         }
+        rest = &rest[at + 1..];
     }
+    json.push_str(rest);
     json.push('"');
 }
 

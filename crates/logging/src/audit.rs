@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::sink::Sink;
-use crate::time::format_time;
+use crate::time::Clock;
 use crate::{OpenError, Output, Rotation};
 
 /// Bytes of lines that wait for the thread; more are dropped.
@@ -19,6 +19,10 @@ const WAITING_BYTES_MAX: usize = 4 << 20;
 const GATHER: Duration = Duration::from_millis(100);
 /// So many bytes are written without waiting for more.
 const GATHERED_BYTES: usize = 256 << 10;
+/// Room that is kept for lines to come, in bytes.
+const ROOM_BYTES_KEPT: usize = 4 * GATHERED_BYTES;
+/// Bytes around the members of a line, at most: braces and the time.
+const FRAME_BYTES: usize = 48;
 /// Bytes of lines that are written at once. A file begins anew between two pieces.
 const PIECE_BYTES: usize = 64 << 10;
 /// How long the end waits for an output that does not take lines.
@@ -31,7 +35,6 @@ const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// next lines. Dropping it writes what waits, for two seconds at most.
 pub struct AuditLog {
     shared: Arc<Shared>,
-    zone: TimeZone,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,10 +44,10 @@ struct Shared {
     on_dropped: Box<dyn Fn(u64) + Send + Sync>,
 }
 
-#[derive(Default)]
 struct State {
     /// Whole lines.
     waiting: String,
+    clock: Clock,
     /// Lines are being dropped, and the warning was written.
     is_dropping: bool,
     /// Some were since the thread took lines last.
@@ -74,23 +77,18 @@ impl AuditLog {
             path: "systemd/journal".into(),
             source: io::Error::other("an audit log goes to a file, stderr or stdout"),
         })?;
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            wake: Condvar::new(),
-            on_dropped: Box::new(on_dropped),
-        });
+        let shared = Arc::new(Shared::new(on_dropped));
         let of_thread = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("audit".into())
             .spawn(move || of_thread.run(&sink))
             .map_err(|source| OpenError { path: "thread".into(), source })?;
-        Ok(Self { shared, zone: TimeZone::system(), thread: Some(thread) })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Queues a line of these members of a JSON object. Never waits for the output.
     pub fn write(&self, members: &str) {
-        let time = format_time(Timestamp::now(), &self.zone);
-        self.shared.push(&["{\"ts\":\"", &time, "\",", members, "}\n"]);
+        self.shared.push(members);
     }
 }
 
@@ -99,17 +97,33 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, parts: &[&str]) {
+    fn new(on_dropped: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        let state = State {
+            waiting: String::new(),
+            clock: Clock::new(TimeZone::system()),
+            is_dropping: false,
+            has_dropped: false,
+            is_ending: false,
+            has_ended: false,
+        };
+        Self { state: Mutex::new(state), wake: Condvar::new(), on_dropped: Box::new(on_dropped) }
+    }
+
+    fn push(&self, members: &str) {
         let mut state = self.lock();
-        let before = state.waiting.len();
-        let len: usize = parts.iter().map(|part| part.len()).sum();
-        if before + len > WAITING_BYTES_MAX {
+        let State { waiting, clock, .. } = &mut *state;
+        let before = waiting.len();
+        if before + members.len() + FRAME_BYTES > WAITING_BYTES_MAX {
             drop(state);
             return self.dropped(1, "the audit log is written too slowly");
         }
-        parts.iter().for_each(|part| state.waiting.push_str(part));
+        waiting.push_str("{\"ts\":\"");
+        clock.push(Timestamp::now(), waiting);
+        waiting.push_str("\",");
+        waiting.push_str(members);
+        waiting.push_str("}\n");
         // The thread sleeps without lines, and for a while with few.
-        if before == 0 || (before < GATHERED_BYTES && before + len >= GATHERED_BYTES) {
+        if before == 0 || (before < GATHERED_BYTES && waiting.len() >= GATHERED_BYTES) {
             self.wake.notify_all();
         }
     }
@@ -129,7 +143,8 @@ impl Shared {
     fn run(&self, sink: &Sink) {
         // After an error the last line may be there in part.
         let mut is_torn = false;
-        while let Some(lines) = self.take() {
+        let mut lines = String::new();
+        while self.take(&mut lines) {
             for piece in pieces(&lines) {
                 let torn = if is_torn { sink.try_write_line("\n") } else { Ok(()) };
                 match torn.and_then(|()| sink.try_write_line(piece)) {
@@ -145,16 +160,19 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Waits for lines, and a little for more of them. `None` at the end.
-    fn take(&self) -> Option<String> {
+    /// Waits for lines, and a little for more of them, and takes them into `lines`, whose room is used for the next ones.
+    /// Returns whether this was not the end.
+    fn take(&self, lines: &mut String) -> bool {
+        lines.clear();
+        lines.shrink_to(ROOM_BYTES_KEPT);
         let idle = |state: &mut State| state.waiting.is_empty() && !state.is_ending;
         let state = self.wake.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
         let few = |state: &mut State| state.waiting.len() < GATHERED_BYTES && !state.is_ending;
         let waited = self.wake.wait_timeout_while(state, GATHER, few);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.is_dropping &= std::mem::take(&mut state.has_dropped);
-        let lines = std::mem::take(&mut state.waiting);
-        (!lines.is_empty() || !state.is_ending).then_some(lines)
+        std::mem::swap(&mut state.waiting, lines);
+        !lines.is_empty() || !state.is_ending
     }
 }
 
@@ -242,16 +260,13 @@ mod tests {
     fn lines_beyond_the_bound_are_dropped_and_callers_go_on() {
         let dropped = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&dropped);
-        let shared = Shared {
-            state: Mutex::default(),
-            wake: Condvar::new(),
-            on_dropped: Box::new(move |lines| {
-                count.fetch_add(lines, Ordering::Relaxed);
-            }),
-        };
-        let line = "x".repeat(1 << 20);
-        (0..6).for_each(|_| shared.push(&[&line]));
-        assert_eq!((dropped.load(Ordering::Relaxed), shared.lock().waiting.len()), (2, 4 << 20));
+        let shared = Shared::new(move |lines| {
+            count.fetch_add(lines, Ordering::Relaxed);
+        });
+        let line = "x".repeat((1 << 20) - FRAME_BYTES);
+        (0..6).for_each(|_| shared.push(&line));
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
+        assert!(shared.lock().waiting.len() <= WAITING_BYTES_MAX);
     }
 
     #[test]

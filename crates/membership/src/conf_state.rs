@@ -1,6 +1,7 @@
 //! The configuration that the consensus core has with these members, in the JSON form that etcd stores.
 
 use bytes::Bytes;
+use ferretcd_base::MemberId;
 use serde::Serialize;
 
 use crate::Membership;
@@ -18,19 +19,20 @@ struct ConfState {
 impl Membership {
     /// The voters and the others that receive the log, ascending; equal bytes for equal members.
     pub fn conf_state_json(&self) -> Bytes {
-        let conf_state = ConfState {
-            voters: self.voters().map(|id| id.0).collect(),
-            learners: self.non_voters().map(|id| id.0).collect(),
-            auto_leave: false,
-        };
-        serde_json::to_vec(&conf_state).expect("numbers and lists of them").into()
+        let ids = |members: &mut dyn Iterator<Item = MemberId>| members.map(|id| id.0).collect();
+        conf_state_json(ids(&mut self.voters()), ids(&mut self.non_voters()))
     }
+}
+
+/// A configuration of these voters and learners.
+pub fn conf_state_json(voters: Vec<u64>, learners: Vec<u64>) -> Bytes {
+    let conf_state = ConfState { voters, learners, auto_leave: false };
+    serde_json::to_vec(&conf_state).expect("numbers and lists of them").into()
 }
 
 #[cfg(test)]
 mod tests {
     use ferretcd_backend::Batch;
-    use ferretcd_base::MemberId;
 
     use super::*;
     use crate::{Change, Member};

@@ -34,6 +34,7 @@ mod url;
 mod version;
 
 pub use change::{Change, ChangeError};
+pub use conf_state::conf_state_json;
 pub use id::{added_member_id, cluster_id, initial_member_id};
 pub use initial_cluster::{format_initial_cluster, parse_initial_cluster};
 pub use member::Member;

@@ -68,11 +68,14 @@ impl Membership {
         Ok(membership)
     }
 
-    /// Replaces all members, and what is known of removed ones, by the founders of another cluster.
+    /// Replaces all members, and what is known of removed ones, by the founders of another cluster, which is not being
+    /// downgraded.
     pub fn refound(&mut self, founders: Vec<Member>, batch: &mut Batch) {
         self.members.keys().for_each(|id| batch.delete(Bucket::Members, row_key(*id)));
         self.removed.iter().for_each(|id| batch.delete(Bucket::MembersRemoved, row_key(*id)));
         founders.iter().for_each(|founder| store(founder, batch));
+        batch.delete(Bucket::Cluster, DOWNGRADE);
+        self.downgrade = Downgrade::default();
         self.members = founders.into_iter().map(|founder| (founder.id, founder)).collect();
         self.removed.clear();
     }

@@ -96,7 +96,7 @@ pub use hash::KvHash;
 pub use history::{History, HistoryLimit};
 pub use index::Extent;
 pub use open::Config;
-pub use raise::raise_revision;
+pub use raise::{newest_revision, raise_revision};
 pub use range::{RangeOptions, RangeResult, Row};
 pub use read::Reader;
 pub use selection::{KeyOrder, KeyState, RevisionBounds, RowId, Selection};

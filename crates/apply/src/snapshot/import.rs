@@ -112,21 +112,11 @@ fn known(name: &Bytes) -> Result<Bucket, ImportError> {
 fn check(backend: &Backend) -> Result<Applied, OpenError> {
     let view = backend.view();
     HistoryCheck::markers(&view)?;
-    let membership = Membership::open(backend)?;
+    Membership::open(backend)?;
     Alarms::open(backend)?;
     AuthStore::open(backend)?;
     Leases::open(backend, ferretcd_lease::Config { ttl_min: 1 })?;
-    let mut applied = Applied::read(&view)?;
-    // etcd gives a restored database new members, and leaves the old configuration beside them until a member changes.
-    // Databases of old releases have none. The members are right in any case.
-    let conf_state = membership.conf_state_json();
-    if membership.members().next().is_some() && applied.conf_state != conf_state {
-        applied.conf_state = conf_state;
-        let mut batch = Batch::default();
-        applied.store(&mut batch);
-        backend.commit(&batch)?;
-    }
-    Ok(applied)
+    Applied::read(&view)
 }
 
 /// The file while it is being filled; removed if it does not get its name.

@@ -4,6 +4,7 @@ use std::io::Read;
 use ferretcd_apply::{Applied, StateMachine};
 use ferretcd_backend::{Backend, Batch, Bucket};
 use ferretcd_base::LogPosition;
+use ferretcd_wal::SnapshotMark;
 
 use super::*;
 use crate::{Bootstrap, DataDir, StateConfig};
@@ -151,15 +152,43 @@ fn a_crash_before_the_name_begins_again() {
     assert_eq!(names.len(), 1, "{names:?}");
 }
 
-/// The configuration beside the members is that of the cluster that the database was saved in.
+/// Where nothing has changed since the mark of the log, as in a restored directory, the row may be that of another cluster.
 #[test]
-fn the_members_say_which_configuration_counts() {
-    let old = (Bucket::Meta, "confState", r#"{"voters":[1,2,3],"auto_leave":false}"#);
-    let etcd = Etcd::with(&[("db", &database(1, &[old]))]);
-    let (_backend, machine) = etcd.open().expect("a database of etcd");
-    let id = founder().member_id("a").expect("the founder");
-    let expected = format!(r#"{{"voters":[{}],"auto_leave":false}}"#, id.0);
-    assert_eq!(machine.applied().conf_state, expected);
+fn the_log_says_which_configuration_counts() {
+    let check = |row: Option<&str>, marked: Option<Vec<u64>>, expected: &str| {
+        let row = row.map(|row| (Bucket::Meta, "confState", row));
+        let etcd = Etcd::with(&[("db", &database(1, row.as_slice()))]);
+        if let Some(voters) = marked {
+            let locked = DataDir::lock(etcd.paths.clone(), true).expect("a directory");
+            let (mut log, ..) = locked.open_log("a", &founder()).expect("a log");
+            let conf_state = Some(ConfState { voters, ..ConfState::default() });
+            log.mark_snapshot(&SnapshotMark { index: 1, term: 1, conf_state }).expect("a disk");
+        }
+        let (_backend, machine) = etcd.open().expect("a database of etcd");
+        assert_eq!(machine.applied().conf_state, expected);
+    };
+    let three = r#"{"voters":[1,2,3],"auto_leave":false}"#;
+    check(Some(three), Some(vec![7]), r#"{"voters":[7],"auto_leave":false}"#);
+    // The founder was added behind the beginning of the log.
+    check(Some(three), None, three);
+    let own = founder().member_id("a").expect("the founder");
+    check(None, None, &format!(r#"{{"voters":[{}],"auto_leave":false}}"#, own.0));
+}
+
+/// The state file cannot be used, but an etcd still can use its database.
+#[test]
+fn files_are_put_aside_when_the_state_is_known_to_be_of_use() {
+    let etcd = Etcd::with(&[("db", &database(1, &[]))]);
+    etcd.open().expect("a database of etcd");
+    fs::write(etcd.paths.etcd_database(), database(9, &[])).expect("a file");
+    let locked = DataDir::lock(etcd.paths.clone(), true).expect("a directory");
+    let (mut log, ..) = locked.open_log("a", &founder()).expect("a log");
+    let conf_state = Some(ConfState { voters: vec![7], ..ConfState::default() });
+    log.mark_snapshot(&SnapshotMark { index: 9, term: 1, conf_state }).expect("a disk");
+    drop((log, locked));
+    let error = etcd.open().expect_err("the log begins behind it").to_string();
+    assert!(error.contains("begins behind entry 9"), "{error}");
+    assert_eq!(etcd.files(), ["db", "etcd-before-migration/db"]);
 }
 
 /// etcd remembers a snapshot of another member in the log first, and renames its database later.
@@ -194,9 +223,9 @@ fn what_cannot_be_migrated_is_left_as_it_was() {
     check(&database(1, &[(Bucket::Cluster, "clusterVersion", "3.4.0")]), "is at version 3.4.0; upgrade it");
     check(&database(1, &[(Bucket::Cluster, "clusterVersion", "new")]), "is at version new; upgrade it");
     check(&database(2, &[]), "it is at entry 2, but the log ends at entry 1; restore both");
-    check(&database(1, &[(Bucket::Meta, "consistent_index", "1")])[..4096], "");
+    check(&database(1, &[])[..4096], "the image ends after 4096 bytes");
     check(&image(1, Batch::default(), &[]), "it has no members; restore the snapshot again");
-    check(&[7; 8192], "");
+    check(&[7; 8192], "magic number is");
     check(&database(1, &[(Bucket::Key, "short", "row")]), "short");
 }
 

@@ -22,13 +22,20 @@ use crate::{Caller, MemberInfo, RequestError};
 
 /// How often expired leases are looked for: a lease ends so much too late at most, and what its entry takes.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Leases whose end is proposed at once, behind one question whether this member leads still.
-const LEASES_AT_ONCE: usize = 100;
+/// Leases whose end is proposed after one check that this member still leads.
+const REVOKES_PER_CHECK: usize = 100;
 /// Such proposals that are on their way: enough that the log is never waited for, and some milliseconds of work for the
 /// apply thread, in which puts wait.
-const ENDINGS_AHEAD: usize = 400;
+const REVOKES_IN_FLIGHT_MAX: usize = 400;
 /// Leases whose remaining time is remembered by one entry.
 const CHECKPOINTS_PER_ENTRY: usize = 1000;
+
+/// Leases that could not be ended, and why the first of them could not.
+#[derive(Default)]
+struct Failed {
+    leases: usize,
+    error: Option<RequestError>,
+}
 
 /// The controller. Counts down while this member leads, and ends what is over.
 pub(super) struct LeaseExpiry {
@@ -91,32 +98,37 @@ impl LeaseExpiry {
         .await;
     }
 
-    /// Proposes the end of all leases whose time is over.
+    /// Proposes the end of all leases whose time is over. Those for which that fails come up again in a while.
     async fn end_expired(&self, term: u64) {
-        let mut endings = VecDeque::new();
-        loop {
+        let mut revokes = VecDeque::new();
+        let mut failed = Failed::default();
+        // What rejects one would reject the next ones, too.
+        while failed.leases == 0 {
             let is_due = self.lessor.deadlines().next().is_some_and(|next| next <= Instant::now());
             // Another member may lead already, and have renewed what is over here.
             if !is_due || !self.confirms_leadership(term).await {
                 break;
             }
-            let expired = self.lessor.deadlines().expired(Instant::now(), LEASES_AT_ONCE);
+            let expired = self.lessor.deadlines().expired(Instant::now(), REVOKES_PER_CHECK);
             if expired.is_empty() {
                 // All that came up had been renewed; there may be more of them.
                 yield_now().await;
                 continue;
             }
             // Behind a later leader an entry could end what has been renewed there, so it is proposed for this term alone.
-            let end = |id: LeaseId| self.proposer.propose_as_leader(term, LeaseRevokeRequest { id: id.0 });
-            endings.extend(expired.into_iter().map(end));
-            while endings.len() > ENDINGS_AHEAD
-                && let Some(ending) = endings.pop_front()
+            let revoke = |id: LeaseId| self.proposer.propose_as_leader(term, LeaseRevokeRequest { id: id.0 });
+            revokes.extend(expired.into_iter().map(revoke));
+            while revokes.len() > REVOKES_IN_FLIGHT_MAX
+                && let Some(revoke) = revokes.pop_front()
             {
-                self.report(ending.await);
+                self.count(revoke.await, &mut failed);
             }
         }
-        for ending in endings {
-            self.report(ending.await);
+        for revoke in revokes {
+            self.count(revoke.await, &mut failed);
+        }
+        if let Failed { leases, error: Some(error) } = failed {
+            tracing::warn!(leases, %error, "failed to revoke expired leases; trying again");
         }
     }
 
@@ -124,15 +136,17 @@ impl LeaseExpiry {
         self.read_index.wait().await.is_ok() && *self.member.shared().leading.borrow() == Some(term)
     }
 
-    /// A failed proposal is made again when the countdown reports its leases once more.
-    fn report(&self, ended: Result<LeaseRevokeResponse, RequestError>) {
-        match ended {
+    fn count(&self, revoked: Result<LeaseRevokeResponse, RequestError>, failed: &mut Failed) {
+        match revoked {
             Ok(_) => self.metrics.leases_expired.inc(),
             // A client has revoked it before.
             Err(RequestError::Apply(ApplyError::LeaseNotFound)) => {}
             // The next run of the member counts anew.
             Err(RequestError::Stopped) => {}
-            Err(error) => tracing::warn!(%error, "failed to revoke an expired lease; trying again"),
+            Err(error) => {
+                failed.leases += 1;
+                failed.error.get_or_insert(error);
+            }
         }
     }
 

@@ -172,8 +172,11 @@ impl Rewriter {
         if self.running.is_none() {
             self.begin()?;
         }
-        if self.step(bytes)? {
-            return self.finish();
+        // Each piece is synced by itself, so that a sync of the log waits for no more than one.
+        for _ in 0..bytes.div_ceil(STEP_BYTES) {
+            if self.step(STEP_BYTES)? {
+                return self.finish();
+            }
         }
         let is_requested = self.waiting.iter().any(|waiter| !waiter.is_closed());
         let rest = if is_requested { REST_IF_REQUESTED } else { REST };

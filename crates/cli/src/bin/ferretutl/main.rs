@@ -22,7 +22,8 @@ fn main() -> ExitCode {
         Command::Version => {
             let version = ferretcd_api_proto::API_VERSION;
             let api = version.rsplit_once('.').map_or(version, |(api, _)| api);
-            say(&format_args!("etcdutl version: {version}\nAPI version: {api}"));
+            let own = env!("CARGO_PKG_VERSION");
+            say(&format_args!("etcdutl version: {version}\nAPI version: {api}\nferretutl version: {own}"));
             Ok(())
         }
     };
