@@ -14,7 +14,8 @@ use ferretcd_api_proto::membershippb::{
 use prost::Message;
 use prost::encoding::{self, DecodeContext, WireType};
 
-use crate::{AuthRequest, old_request};
+use crate::AuthRequest;
+use crate::old_request::{self, Old};
 
 /// Field numbers of `InternalRaftRequest`.
 mod field {
@@ -234,7 +235,14 @@ impl Command {
     /// Reads the bytes of a log entry. Keys and values of the result share `bytes`. Fields that no version
     /// knows are skipped, as long as there is a request.
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        Self::decode_current(bytes.clone()).or_else(|error| old_request::decode(bytes).ok_or(error))
+        Self::decode_current(bytes.clone()).or_else(|error| {
+            let (id, old) = old_request::decode(bytes).ok_or(error)?;
+            let request = match old {
+                Old::Attributes(request) => Request::ClusterMemberAttrSet(request),
+                Old::Version(request) => Request::ClusterVersionSet(request),
+            };
+            Ok(Self { id, username: String::new(), auth_revision: 0, request })
+        })
     }
 
     fn decode_current(mut bytes: Bytes) -> Result<Self, DecodeError> {
@@ -408,6 +416,14 @@ mod tests {
             assert!(!debug.contains("letters") && !debug.contains("hash"), "{debug}");
             check(Request::Auth(request));
         }
+    }
+
+    /// As etcd 3.5.35 writes it when its leader sets the version.
+    #[test]
+    fn a_request_of_an_old_release_is_read() {
+        let entry = b"\x08\x07\x12\x03PUT\x1a\x0a/0/version\x22\x053.5.0\x28\x00\x32\x00\x38\x00\x48\x00";
+        let request = Request::ClusterVersionSet(ClusterVersionSetRequest { ver: "3.5.0".to_owned() });
+        assert_eq!(Command::decode(Bytes::from_static(entry)), Ok(Command { id: 7, ..command(request) }));
     }
 
     #[test]

@@ -5,8 +5,6 @@ use ferretcd_api_proto::membershippb::{Attributes, ClusterMemberAttrSetRequest, 
 use prost::Message;
 use serde_json::Value;
 
-use crate::{Command, Request};
-
 /// `etcdserverpb.Request`, as far as it is looked at.
 #[derive(Clone, PartialEq, Message)]
 struct OldRequest {
@@ -20,23 +18,31 @@ struct OldRequest {
     value: String,
 }
 
-/// Reads an entry in which a member of etcd 3.5 publishes its name and client URLs, or a leader sets the cluster version.
-/// These are all that such a member writes; `None` for everything else.
-pub(crate) fn decode(bytes: Bytes) -> Option<Command> {
+/// One of the two requests that a member of etcd 3.5 writes in this form.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Old {
+    /// A member publishes its name and client URLs.
+    Attributes(ClusterMemberAttrSetRequest),
+    /// The leader sets the cluster version.
+    Version(ClusterVersionSetRequest),
+}
+
+/// Reads such an entry: its id, and the request as later releases write it. `None` for all others.
+pub(crate) fn decode(bytes: Bytes) -> Option<(u64, Old)> {
     let OldRequest { id, method, path, value } = OldRequest::decode(bytes).ok()?;
     if method != "PUT" {
         return None;
     }
     let request = match path.strip_prefix("/0/")? {
-        "version" => Request::ClusterVersionSet(ClusterVersionSetRequest { ver: value }),
+        "version" => Old::Version(ClusterVersionSetRequest { ver: value }),
         path => {
             let member = path.strip_prefix("members/")?.strip_suffix("/attributes")?;
             let member_id = u64::from_str_radix(member, 16).ok()?;
             let member_attributes = Some(attributes(&serde_json::from_str(&value).ok()?));
-            Request::ClusterMemberAttrSet(ClusterMemberAttrSetRequest { member_id, member_attributes })
+            Old::Attributes(ClusterMemberAttrSetRequest { member_id, member_attributes })
         }
     };
-    Some(Command { id, username: String::new(), auth_revision: 0, request })
+    Some((id, request))
 }
 
 fn attributes(json: &Value) -> Attributes {
@@ -55,14 +61,10 @@ mod tests {
         OldRequest { id: 7, method, path, value }.encode_to_vec().into()
     }
 
-    fn request(entry: Bytes) -> Option<Request> {
-        Command::decode(entry).ok().map(|command| command.request)
-    }
-
     #[test]
     fn a_member_publishes_itself() {
         let value = r#"{"name":"m1","clientURLs":["http://h:1","http://h:2"]}"#;
-        let published = request(entry("PUT", "/0/members/8e9e05c52164694d/attributes", value));
+        let published = decode(entry("PUT", "/0/members/8e9e05c52164694d/attributes", value));
         let attributes = Attributes {
             name: "m1".to_owned(),
             client_urls: ["http://h:1", "http://h:2"].map(str::to_owned).to_vec(),
@@ -71,18 +73,15 @@ mod tests {
             member_id: 0x8e9e_05c5_2164_694d,
             member_attributes: Some(attributes),
         };
-        assert_eq!(published, Some(Request::ClusterMemberAttrSet(expected)));
-        let silent = request(entry("PUT", "/0/members/1/attributes", r#"{"name":"m1"}"#));
-        assert!(matches!(silent, Some(Request::ClusterMemberAttrSet(_))), "{silent:?}");
+        assert_eq!(published, Some((7, Old::Attributes(expected))));
+        let silent = decode(entry("PUT", "/0/members/1/attributes", r#"{"name":"m1"}"#));
+        assert!(matches!(silent, Some((7, Old::Attributes(_)))), "{silent:?}");
     }
 
     #[test]
     fn the_leader_sets_the_version() {
-        let set = request(entry("PUT", "/0/version", "3.5.0"));
-        assert_eq!(
-            set,
-            Some(Request::ClusterVersionSet(ClusterVersionSetRequest { ver: "3.5.0".to_owned() }))
-        );
+        let set = decode(entry("PUT", "/0/version", "3.5.0"));
+        assert_eq!(set, Some((7, Old::Version(ClusterVersionSetRequest { ver: "3.5.0".to_owned() }))));
     }
 
     #[test]
@@ -94,7 +93,7 @@ mod tests {
             ("PUT", "/0/members/1/attributes", "no json"),
             ("PUT", "/0/members/1/raftAttributes", "{}"),
         ] {
-            assert_eq!(request(entry(method, path, value)), None, "{method} {path}");
+            assert_eq!(decode(entry(method, path, value)), None, "{method} {path}");
         }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn bytes(medium: &dyn Medium) -> Result<u64, Error> {
         }
     }
     // The last commit before redb closes a file cuts off free pages at its end, which the map still has.
-    let n_cut_off = n_pages.saturating_sub(len / PAGE_BYTES - HEADER_PAGES);
+    let n_cut_off = n_pages.saturating_sub((len / PAGE_BYTES).saturating_sub(HEADER_PAGES));
     Ok(n_free.saturating_sub(n_cut_off) * PAGE_BYTES)
 }
 

@@ -150,7 +150,7 @@ impl Rewrite {
         }
         self.n_commits += 1;
         for change in batch.changes() {
-            if self.next.as_ref().is_none_or(|next| next.is_behind(change)) {
+            if self.next.as_ref().is_none_or(|next| next.has_passed(change)) {
                 self.followed.push(change.clone());
             }
         }
@@ -246,8 +246,8 @@ impl Rewrite {
 }
 
 impl Position {
-    /// Whether the row of `change` lies before this place.
-    fn is_behind(&self, change: &Change) -> bool {
+    /// Whether the row of `change` lies before this place, and was copied.
+    fn has_passed(&self, change: &Change) -> bool {
         let Self { bucket, last } = self;
         change.bucket < *bucket
             || change.bucket == *bucket && last.as_ref().is_some_and(|last| change.key <= *last)

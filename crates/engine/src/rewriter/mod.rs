@@ -38,6 +38,8 @@ const REST_IF_REQUESTED: f64 = 0.5;
 const GAIN_SHARE: u64 = 4;
 /// A smaller gain is not worth a rewrite. Files below it are left alone.
 const GAIN_BYTES_MIN: u64 = 16 << 20;
+/// The room of a new file as a multiple of its estimate, at most, for rows that fit badly into pages.
+const FILL_MAX: f64 = 4.0;
 /// A gain that is none, even if a client requests it: less than one part in so many,
 const NO_GAIN_SHARE: u64 = 20;
 /// and less than redb's own tables take.
@@ -141,11 +143,14 @@ impl Rewriter {
     /// Clients wait for the end of a rewrite: of the one that is running, or of one that begins with the next
     /// [`Self::work`]. Those for which nothing can be gained get their response at once.
     pub(crate) fn request(&mut self, waiters: Vec<Waiter>) {
-        let size = self.backend.size();
-        let expected = self.expected(size);
-        let is_small = self.gain(size) <= (expected / NO_GAIN_SHARE).max(NO_GAIN_BYTES);
+        // Clients that have gone leave their places.
+        self.waiting.retain(|waiter| !waiter.is_closed());
         self.waiting.extend(waiters);
-        if self.running.is_none() && is_small && !self.waiting.is_empty() {
+        if self.waiting.is_empty() || self.running.is_some() {
+            return;
+        }
+        let size = self.backend.size();
+        if self.gain(size) <= (self.expected(size) / NO_GAIN_SHARE).max(NO_GAIN_BYTES) {
             log::nothing_to_gain(size);
             self.reply(&Ok(()));
         }
@@ -248,9 +253,8 @@ impl Rewriter {
         self.metrics.defrag_inflight.set(0);
         self.metrics.defrag.observe(took.as_secs_f64());
         log::finished(&path, before, after, took);
-        if after.packed >= GAIN_BYTES_MIN {
-            self.fill = after.total as f64 / after.packed as f64;
-        }
+        // What is free in the new file was deleted meanwhile, and says nothing of how rows are packed.
+        self.fill = (after.in_use as f64 / after.packed.max(1) as f64).clamp(1.0, FILL_MAX);
         self.not_before = Instant::now() + took * PAUSE_AFTER_SUCCESS;
         self.pause = PAUSE_AFTER_FAILURE;
         self.reply(&Ok(()));
@@ -265,7 +269,11 @@ impl Rewriter {
         match error {
             DefragmentError::Rewrite(error @ RewriteError::Name { .. }) => return Err(error),
             // The file of a received snapshot has just been written, and so has nothing to give back.
-            DefragmentError::Rewrite(RewriteError::Rows(Error::Replaced)) => self.reply(&Ok(())),
+            DefragmentError::Rewrite(RewriteError::Rows(Error::Replaced)) => {
+                tracing::info!("ended a defragmentation: another member has sent the state");
+                self.fill = 1.0;
+                self.reply(&Ok(()));
+            }
             error => {
                 log::failed(&self.paths.state_file(), &error, self.pause);
                 self.pause = (2 * self.pause).min(PAUSE_AFTER_FAILURE_MAX);
