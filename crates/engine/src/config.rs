@@ -54,8 +54,8 @@ pub struct Config {
     pub backend_interval: Duration,
     /// The number of changes after which the state file is written before that time.
     pub backend_batch: usize,
-    /// Bytes of the state file that a rewrite at the start has to give back for it to be made; zero for none at the start. One
-    /// beside the requests needs no such setting.
+    /// Bytes of the state file that a rewrite at the start has to give back for it to be made; zero for none at the start. A
+    /// rewrite while requests are served does not depend on it.
     pub defragment_at_start_bytes: u64,
     /// Bytes of the state file's pages that are kept in memory.
     pub backend_cache_bytes: usize,

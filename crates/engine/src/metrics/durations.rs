@@ -129,9 +129,7 @@ mod tests {
         let family =
             registry.gather().into_iter().find(|it| it.name() == "etcd_server_request_duration_seconds");
         let series = family.expect("it is registered");
-        // Leases that expire count with those that are revoked.
-        let n_series = 2 * (2 + Kind::ALL.len() - 1);
-        assert_eq!(series.get_metric().len(), n_series);
+        assert_eq!(series.get_metric().len(), 2 * (2 + Kind::ALL.len()));
         let count = series.get_metric().iter().map(|metric| metric.get_histogram().get_sample_count());
         assert_eq!(count.sum::<u64>(), 2 * (2 + Kind::ALL.len() as u64));
     }

@@ -73,15 +73,15 @@ fn log_without_entries_founds_no_cluster() {
 }
 
 #[test]
-fn database_of_etcd_is_not_touched() {
+fn database_of_etcd_without_its_log_is_not_touched() {
     let dir = tempfile::tempdir().expect("a directory");
     let database = dir.path().join("member/snap/db");
     fs::create_dir_all(database.parent().expect("it has one")).expect("a directory");
     fs::write(&database, "data of another program").expect("a file");
     assert_eq!(
         start_error(config(dir.path())),
-        "start on DIR/member/snap/db: it holds the database of an etcd server, which this version cannot read; \
-         choose another data directory"
+        "start: DIR/member/snap/db exists, but there is no log in DIR/member/wal; give the right --wal-dir, restore \
+         both from one backup, or start on an empty data directory as a new member"
     );
     assert_eq!(fs::read(&database).expect("still there"), b"data of another program");
     assert!(!dir.path().join("member/wal").exists() && !dir.path().join("member/state.redb").exists());
